@@ -1,0 +1,216 @@
+/**
+ * Reframer: hold packets for some microseconds and release them flow by flow.
+ *
+ * Published as "Packet Order Matters! Improving Application Performance by Deliberately Delaying
+ * Packets" (NSDI'22). One `struct reframer` serves one core. Push a burst, then poll: held packets
+ * leave grouped, at the latest `delay_ns` plus one poll after they came.
+ *
+ * Promises, whatever the policy, the load and the clock do:
+ *  - a packet that was accepted leaves exactly once (ACK thinning, when asked for, hands thinned
+ *    packets back separately and counts them);
+ *  - two packets of one flow leave in the order in which they came (TCP repair, when asked for,
+ *    changes this inside one released group only);
+ *  - nothing is dropped: at capacity the oldest group is released early.
+ *
+ * Thread safety: none; one instance per core, no locks. Different instances are independent.
+ * Memory: everything is allocated in reframer_create(); no call on the packet path allocates,
+ * locks, enters the kernel or reads a clock (the caller passes the time).
+ * Errors: functions that can fail return a negative errno value.
+ */
+#ifndef REFRAMER_REFRAMER_H
+#define REFRAMER_REFRAMER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct reframer;
+
+/** When a held group is released. */
+enum reframer_policy {
+	/** `delay_ns` after the group's first packet came. */
+	REFRAMER_FIXED = 0,
+	/** Zero delay: group inside each pushed burst only; everything leaves at the next poll. */
+	REFRAMER_BURST = 1,
+	/** Between 0 and `delay_ns`, as the controller sees fit from queue, load and gain. */
+	REFRAMER_ADAPTIVE = 2,
+};
+
+/** What packets are grouped by. */
+enum reframer_key {
+	REFRAMER_KEY_5TUPLE = 0,     /**< source, destination, ports, protocol; one direction */
+	REFRAMER_KEY_SYMMETRIC = 1,  /**< the same for both directions of a connection */
+	REFRAMER_KEY_DESTINATION = 2,/**< destination address only (routers, destination firewalls) */
+	REFRAMER_KEY_INNER = 3,      /**< 5-tuple inside VXLAN, Geneve, GRE, GTP-U; outer when there is none */
+};
+
+/** Packets that do not wait. A group that holds packets is released with them: no overtaking. */
+enum reframer_bypass {
+	REFRAMER_BYPASS_SYN = 1u << 0,
+	REFRAMER_BYPASS_NEW_FLOW = 1u << 1, /**< not seen recently (bounded memory, so approximate) */
+	REFRAMER_BYPASS_DSCP_EF = 1u << 2,
+	REFRAMER_BYPASS_ECT1 = 1u << 3,     /**< L4S */
+	REFRAMER_BYPASS_DNS = 1u << 4,
+};
+
+/** Packets that end the wait of their group. */
+enum reframer_early {
+	REFRAMER_EARLY_FIN = 1u << 0,
+	REFRAMER_EARLY_RST = 1u << 1,
+	REFRAMER_EARLY_PSH = 1u << 2,
+};
+
+enum reframer_option {
+	/** Sort a released group's TCP data by sequence number: stable, wrap-safe. */
+	REFRAMER_OPT_TCP_REPAIR = 1u << 0,
+	/** Take out pure ACKs that a later pure ACK of the same group covers. */
+	REFRAMER_OPT_ACK_THINNING = 1u << 1,
+};
+
+/** Why a group left; index of reframer_stats.released[]. */
+enum reframer_reason {
+	REFRAMER_BY_DEADLINE = 0,
+	REFRAMER_BY_EARLY = 1,     /**< FIN, RST, PSH */
+	REFRAMER_BY_BYPASS = 2,    /**< a packet that does not wait */
+	REFRAMER_BY_BURST = 3,     /**< `max_burst` reached */
+	REFRAMER_BY_CAPACITY = 4,  /**< packets, bytes or group table full */
+	REFRAMER_BY_DRAIN = 5,     /**< drain, migration, policy change */
+	REFRAMER_NB_REASONS = 6,
+};
+
+/**
+ * A rule for a latency class, first match wins, checked before the built-in classes. A field of
+ * 0 (or prefix length 0) matches everything.
+ */
+struct reframer_rule {
+	uint8_t address[16];       /**< network order; IPv4 in the first four bytes */
+	uint8_t prefix_length;     /**< 0..32 or 0..128, compared with source or destination */
+	uint8_t ip_version;        /**< 4, 6 or 0 for both */
+	uint8_t protocol;          /**< IP protocol number */
+	uint8_t dscp_plus_one;     /**< DSCP + 1 */
+	uint16_t port_low;         /**< host order, compared with source or destination port */
+	uint16_t port_high;
+	uint64_t delay_ns;         /**< 0 passes at once; otherwise the class's own T */
+};
+
+/** Most rules an instance takes; each distinct delay is a FIFO of its own. */
+#define REFRAMER_MAX_RULES 16
+
+struct reframer_params {
+	size_t size;               /**< sizeof(struct reframer_params), set by reframer_default_params() */
+	uint32_t policy;           /**< enum reframer_policy; default REFRAMER_FIXED */
+	uint32_t key;              /**< enum reframer_key; default REFRAMER_KEY_5TUPLE */
+	uint32_t link_type;        /**< LINKTYPE_ number of the frames; default 1, Ethernet */
+	uint32_t max_packets;      /**< held, 32..2^20; default 4096: four times 8 Mpps over 8 queues at 128 us */
+	uint64_t max_bytes;        /**< held; default 8 MiB: above that the buffers leave the last-level cache */
+	uint64_t delay_ns;         /**< T; default 64000: the original's best trade (NSDI'22 data, in-chain sweep) */
+	uint32_t max_burst;        /**< packets of a group at which it leaves; default 128, as the original ran */
+	uint32_t bypass;           /**< bits of enum reframer_bypass; default 0 */
+	uint32_t early;            /**< bits of enum reframer_early; default 0 */
+	uint32_t options;          /**< bits of enum reframer_option; default 0 */
+	uint64_t hash_seed;        /**< key of the group hash; 0 draws one at create */
+	const struct reframer_rule *rules; /**< copied at create; may be NULL */
+	uint32_t nb_rules;         /**< 0..REFRAMER_MAX_RULES */
+};
+
+/** Packets on their way in. Arrays belong to the caller and are not kept. */
+struct reframer_burst {
+	void *const *packets;          /**< opaque handles, handed back by poll */
+	const uint8_t *const *data;    /**< first byte of each frame; must stay readable until the packet is released; may be NULL when `hash` is given and no policy needs headers */
+	const uint32_t *captured;      /**< readable bytes at data[i]; NULL together with data */
+	const uint32_t *wire;          /**< frame length on the wire; NULL: same as captured */
+	const uint32_t *hash;          /**< the NIC's RSS hash; NULL: computed from the header */
+	uint32_t count;
+};
+
+/** Consecutive released packets of one group. */
+struct reframer_run {
+	uint32_t first;                /**< index into the released array */
+	uint32_t count;
+	uint32_t hash;                 /**< group hash: equal keys have equal hashes; the reverse is near-certain, not certain: a function that works per run compares the key with the run's first packet */
+	uint32_t reason;               /**< enum reframer_reason */
+};
+
+/** Histogram of hold times: 16 buckets an octave; see reframer_histogram_low_ns(). */
+#define REFRAMER_HISTOGRAM_BUCKETS 512
+
+struct reframer_stats {
+	uint64_t packets_in, packets_out, packets_thinned;
+	uint64_t bytes_in, bytes_out;
+	uint64_t runs_in, runs_out;    /**< packets / runs is the spatial locality factor (SLF) */
+	uint64_t released[REFRAMER_NB_REASONS]; /**< groups, by reason */
+	uint64_t bypassed;             /**< packets that did not wait */
+	uint64_t repaired;             /**< packets moved by TCP repair */
+	uint64_t unparsed;             /**< packets in the group of what could not be parsed */
+	uint64_t clock_backwards;      /**< times that `now` was below an earlier one (it is then taken as that) */
+	uint32_t groups_held, packets_held;
+	uint64_t bytes_held;
+	uint32_t packets_held_max;
+	uint64_t hold_max_ns;
+	uint64_t hold_histogram[REFRAMER_HISTOGRAM_BUCKETS];
+	uint64_t delay_ns;             /**< T now in force (moves under REFRAMER_ADAPTIVE) */
+};
+
+/** What the caller knows of its own load, for REFRAMER_ADAPTIVE; once a poll or less often. */
+struct reframer_load {
+	uint32_t queue_length;         /**< packets waiting in the RX ring */
+	uint32_t queue_capacity;
+	uint64_t busy_cycles;          /**< useful cycles since the last report, any unit */
+	uint64_t total_cycles;         /**< all cycles since the last report, the same unit */
+	uint64_t packets;              /**< packets processed since the last report */
+};
+
+void reframer_default_params(struct reframer_params *params);
+/** @return 0, -EINVAL (value out of range), -ENOMEM. */
+int reframer_create(const struct reframer_params *params, struct reframer **out);
+/** Frees the instance, not the packets that it still holds: drain first. NULL is harmless. */
+void reframer_free(struct reframer *r);
+
+/**
+ * Takes packets in. `now_ns` is any monotonic clock in nanoseconds, read once a poll.
+ * @return how many were accepted, from the front. Always all of them if every push is followed by
+ * polls until one returns less than it was given room for.
+ */
+uint32_t reframer_push(struct reframer *r, const struct reframer_burst *burst, uint64_t now_ns);
+
+/**
+ * Gives out what is due. `runs` needs room for one run a packet in the worst case; a run is cut
+ * where the arrays end.
+ * @param nb_runs in: room in `runs`; out: runs written.
+ * @return packets written to `out`.
+ */
+uint32_t reframer_poll(struct reframer *r, uint64_t now_ns, void **out, uint32_t nb_out,
+                       struct reframer_run *runs, uint32_t *nb_runs);
+/** As reframer_poll(), deadline or not. Empty when it returns 0. */
+uint32_t reframer_drain(struct reframer *r, uint64_t now_ns, void **out, uint32_t nb_out,
+                        struct reframer_run *runs, uint32_t *nb_runs);
+/** Makes the groups with (hash & mask) == value due at the next poll: before a RETA bucket moves. @return groups. */
+uint32_t reframer_release_bucket(struct reframer *r, uint32_t mask, uint32_t value);
+/** Packets taken out by ACK thinning since the last call; they are the caller's to free. */
+uint32_t reframer_take_thinned(struct reframer *r, void **out, uint32_t nb_out);
+
+/** When the next held packet is due, in the clock of `now_ns`; UINT64_MAX if none is held. */
+uint64_t reframer_next_deadline(const struct reframer *r);
+/** Changes policy and T; what is held keeps the deadline that it has or gets an earlier one. @return 0 or -EINVAL. */
+int reframer_set_policy(struct reframer *r, uint32_t policy, uint64_t delay_ns);
+void reframer_report_load(struct reframer *r, const struct reframer_load *load);
+
+void reframer_get_stats(const struct reframer *r, struct reframer_stats *out);
+void reframer_reset_stats(struct reframer *r);
+/** Lower bound in nanoseconds of a bucket of hold_histogram. */
+uint64_t reframer_histogram_low_ns(uint32_t bucket);
+/** Value below which the share `q` (0..1) of the hold times lies. */
+uint64_t reframer_histogram_quantile(const struct reframer_stats *stats, double q);
+
+/** "major.minor.patch". */
+const char *reframer_version(void);
+/** Text for a negative return value. */
+const char *reframer_strerror(int error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,39 @@
+// A job is one thing that `reframer-lab` can do: specification in (JSON), records out (JSON lines).
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <stdexcept>
+#include <string>
+
+namespace reframer::lab {
+
+using Json = nlohmann::json;
+
+// Prints one record as one line on stdout and flushes it: the harness reads it while we run.
+void emit(const Json &record);
+
+// What a job reports when it cannot go on. `code` is stable and machine-readable
+// ("capture-damaged", "bad-spec", "not-supported"); main() prints it as a record
+// {"error": {"code", "message", "file"?, "offset"?}} and exits with `exit_code`.
+class JobError : public std::runtime_error {
+public:
+	JobError(std::string code, const std::string &message, int exit_code = 1)
+	    : std::runtime_error(message), code(std::move(code)), exit_code(exit_code) {}
+	std::string code;
+	int exit_code;
+	std::string file;
+	int64_t offset = -1;
+};
+
+using Job = void (*)(const Json &spec);
+
+// One a file: analyze.cpp, reorder.cpp, generate.cpp, bench_reframer.cpp, trial.cpp, ...
+// main.cpp holds the table of names.
+void run_analyze(const Json &spec);
+void run_reorder(const Json &spec);
+void run_generate(const Json &spec);
+void run_bench_reframer(const Json &spec);
+void run_trial(const Json &spec);
+
+} // namespace reframer::lab
