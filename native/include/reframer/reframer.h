@@ -2,7 +2,7 @@
  * Reframer: hold packets for some microseconds and release them flow by flow.
  *
  * Published as "Packet Order Matters! Improving Application Performance by Deliberately Delaying
- * Packets" (NSDI'22). One `struct reframer` serves one core. Push a burst, then poll: held packets
+ * Packets" (NSDI'22). One `struct reframer_stage` serves one core. Push a burst, then poll: held packets
  * leave grouped, at the latest `delay_ns` plus one poll after they came.
  *
  * Promises, whatever the policy, the load and the clock do:
@@ -27,7 +27,7 @@
 extern "C" {
 #endif
 
-struct reframer;
+struct reframer_stage;
 
 /** When a held group is released. */
 enum reframer_policy {
@@ -165,16 +165,16 @@ struct reframer_load {
 
 void reframer_default_params(struct reframer_params *params);
 /** @return 0, -EINVAL (value out of range), -ENOMEM. */
-int reframer_create(const struct reframer_params *params, struct reframer **out);
+int reframer_create(const struct reframer_params *params, struct reframer_stage **out);
 /** Frees the instance, not the packets that it still holds: drain first. NULL is harmless. */
-void reframer_free(struct reframer *r);
+void reframer_free(struct reframer_stage *r);
 
 /**
  * Takes packets in. `now_ns` is any monotonic clock in nanoseconds, read once a poll.
  * @return how many were accepted, from the front. Always all of them if every push is followed by
  * polls until one returns less than it was given room for.
  */
-uint32_t reframer_push(struct reframer *r, const struct reframer_burst *burst, uint64_t now_ns);
+uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns);
 
 /**
  * Gives out what is due. `runs` needs room for one run a packet in the worst case; a run is cut
@@ -182,24 +182,24 @@ uint32_t reframer_push(struct reframer *r, const struct reframer_burst *burst, u
  * @param nb_runs in: room in `runs`; out: runs written.
  * @return packets written to `out`.
  */
-uint32_t reframer_poll(struct reframer *r, uint64_t now_ns, void **out, uint32_t nb_out,
+uint32_t reframer_poll(struct reframer_stage *r, uint64_t now_ns, void **out, uint32_t nb_out,
                        struct reframer_run *runs, uint32_t *nb_runs);
 /** As reframer_poll(), deadline or not. Empty when it returns 0. */
-uint32_t reframer_drain(struct reframer *r, uint64_t now_ns, void **out, uint32_t nb_out,
+uint32_t reframer_drain(struct reframer_stage *r, uint64_t now_ns, void **out, uint32_t nb_out,
                         struct reframer_run *runs, uint32_t *nb_runs);
 /** Makes the groups with (hash & mask) == value due at the next poll: before a RETA bucket moves. @return groups. */
-uint32_t reframer_release_bucket(struct reframer *r, uint32_t mask, uint32_t value);
+uint32_t reframer_release_bucket(struct reframer_stage *r, uint32_t mask, uint32_t value);
 /** Packets taken out by ACK thinning since the last call; they are the caller's to free. */
-uint32_t reframer_take_thinned(struct reframer *r, void **out, uint32_t nb_out);
+uint32_t reframer_take_thinned(struct reframer_stage *r, void **out, uint32_t nb_out);
 
 /** When the next held packet is due, in the clock of `now_ns`; UINT64_MAX if none is held. */
-uint64_t reframer_next_deadline(const struct reframer *r);
+uint64_t reframer_next_deadline(const struct reframer_stage *r);
 /** Changes policy and T; what is held keeps the deadline that it has or gets an earlier one. @return 0 or -EINVAL. */
-int reframer_set_policy(struct reframer *r, uint32_t policy, uint64_t delay_ns);
-void reframer_report_load(struct reframer *r, const struct reframer_load *load);
+int reframer_set_policy(struct reframer_stage *r, uint32_t policy, uint64_t delay_ns);
+void reframer_report_load(struct reframer_stage *r, const struct reframer_load *load);
 
-void reframer_get_stats(const struct reframer *r, struct reframer_stats *out);
-void reframer_reset_stats(struct reframer *r);
+void reframer_get_stats(const struct reframer_stage *r, struct reframer_stats *out);
+void reframer_reset_stats(struct reframer_stage *r);
 /** Lower bound in nanoseconds of a bucket of hold_histogram. */
 uint64_t reframer_histogram_low_ns(uint32_t bucket);
 /** Value below which the share `q` (0..1) of the hold times lies. */
