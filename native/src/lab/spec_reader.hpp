@@ -1,0 +1,117 @@
+// Reads a job's specification strictly: a wrong type, a value out of range or a name that nobody
+// asked for is an error that says where it is.
+#pragma once
+
+#include "lab/job.hpp"
+
+#include <cstdint>
+#include <initializer_list>
+#include <set>
+#include <string>
+#include <utility>
+
+namespace reframer::lab {
+
+class SpecReader {
+public:
+	SpecReader(const Json &object, std::string path) : object_(object), path_(std::move(path))
+	{
+		if (!object_.is_object())
+			fail("", "must be an object");
+	}
+
+	bool has(const char *name) const { return object_.contains(name) && !object_[name].is_null(); }
+
+	uint64_t integer(const char *name, uint64_t fallback, uint64_t low, uint64_t high)
+	{
+		return static_cast<uint64_t>(number(name, static_cast<double>(fallback),
+		                                    static_cast<double>(low), static_cast<double>(high),
+		                                    true));
+	}
+
+	double real(const char *name, double fallback, double low, double high)
+	{
+		return number(name, fallback, low, high, false);
+	}
+
+	bool boolean(const char *name, bool fallback)
+	{
+		const Json *v = take(name);
+		if (!v)
+			return fallback;
+		if (!v->is_boolean())
+			fail(name, "must be true or false");
+		return v->get<bool>();
+	}
+
+	std::string text(const char *name, const std::string &fallback)
+	{
+		const Json *v = take(name);
+		if (!v)
+			return fallback;
+		if (!v->is_string())
+			fail(name, "must be a string");
+		return v->get<std::string>();
+	}
+
+	template <typename Enum>
+	Enum choice(const char *name, Enum fallback,
+	            std::initializer_list<std::pair<const char *, Enum>> choices)
+	{
+		if (!has(name)) {
+			seen_.insert(name);
+			return fallback;
+		}
+		std::string given = text(name, ""), allowed;
+		for (const auto &[word, value] : choices) {
+			if (given == word)
+				return value;
+			allowed += allowed.empty() ? word : std::string(", ") + word;
+		}
+		fail(name, "is '" + given + "', must be one of: " + allowed);
+	}
+
+	// The member itself, for nested objects and arrays; null where it is absent.
+	const Json *take(const char *name)
+	{
+		seen_.insert(name);
+		return has(name) ? &object_[name] : nullptr;
+	}
+
+	// To be called after the last member was read.
+	void finish() const
+	{
+		for (const auto &[name, value] : object_.items())
+			if (!seen_.count(name))
+				fail(name.c_str(), "is not known here");
+	}
+
+	[[noreturn]] void fail(const char *name, const std::string &what) const
+	{
+		std::string where = path_ + (*name && !path_.empty() ? "." : "") + name;
+		throw JobError("bad-spec", (where.empty() ? "specification" : where) + " " + what, 2);
+	}
+
+private:
+	double number(const char *name, double fallback, double low, double high, bool whole)
+	{
+		const Json *v = take(name);
+		if (!v)
+			return fallback;
+		if (!v->is_number())
+			fail(name, "must be a number");
+		double value = v->get<double>();
+		if (whole && value != static_cast<double>(static_cast<int64_t>(value)))
+			fail(name, "must be a whole number");
+		if (!(value >= low && value <= high))
+			fail(name, "is " + v->dump() + ", must be from " + Json(low).dump() + " to " +
+			               Json(high).dump());
+		return value;
+	}
+
+	const Json &object_;
+	std::string path_;
+	std::set<std::string> seen_;
+};
+
+} // namespace reframer::lab

@@ -1,0 +1,156 @@
+#include "lab/trial_spec.hpp"
+
+#include "lab/spec_reader.hpp"
+#include "reframer/reframer.h"
+
+namespace reframer::lab {
+
+namespace {
+
+const std::initializer_list<std::pair<const char *, nf::ChainKind>> chains = {
+    {"paper", nf::ChainKind::paper},
+    {"modern", nf::ChainKind::modern},
+    {"forward", nf::ChainKind::forward}};
+const std::initializer_list<std::pair<const char *, nf::Form>> forms = {
+    {"packet", nf::Form::packet}, {"run", nf::Form::run}};
+const std::initializer_list<std::pair<const char *, Policy>> policies = {
+    {"off", Policy::off},
+    {"burst", Policy::burst},
+    {"fixed", Policy::fixed},
+    {"adaptive", Policy::adaptive}};
+const std::initializer_list<std::pair<const char *, uint32_t>> keys = {
+    {"5tuple", REFRAMER_KEY_5TUPLE},
+    {"symmetric", REFRAMER_KEY_SYMMETRIC},
+    {"destination", REFRAMER_KEY_DESTINATION},
+    {"inner", REFRAMER_KEY_INNER}};
+const std::initializer_list<std::pair<const char *, Dma>> dmas = {{"llc", Dma::llc},
+                                                                  {"dram", Dma::dram}};
+
+template <typename Enum>
+const char *word(Enum value, std::initializer_list<std::pair<const char *, Enum>> choices)
+{
+	for (const auto &[name, choice] : choices)
+		if (choice == value)
+			return name;
+	return "";
+}
+
+SourceSpec parse_source(const Json *json)
+{
+	SourceSpec source;
+	if (!json) {
+		source.profile = "campus";
+		return source;
+	}
+	SpecReader in(*json, "source");
+	source.file = in.text("file", "");
+	source.profile = in.text("profile", source.file.empty() ? "campus" : "");
+	if (!source.file.empty() && !source.profile.empty())
+		in.fail("", "has both a file and a profile");
+	if (!source.file.empty()) {
+		source.scaled = in.choice("timing", false, {{"rate", false}, {"scaled", true}});
+		in.finish();
+		return source;
+	}
+	if (source.profile != "campus" && source.profile != "clients" && source.profile != "uniform")
+		in.fail("profile", "is '" + source.profile +
+		                       "', must be one of: campus, clients, uniform");
+	for (const auto &[name, value] : json->items())
+		if (name != "profile" && name != "file")
+			source.generator[name] = value;
+	return source;
+}
+
+} // namespace
+
+TrialSpec parse_trial_spec(const Json &spec)
+{
+	SpecReader in(spec, "");
+	TrialSpec t{};
+	std::string engine = in.text("engine", "virtual");
+	if (engine != "virtual")
+		throw JobError("not-supported", "engine '" + engine + "' is not built in; use virtual", 3);
+	t.chain = in.choice("chain", nf::ChainKind::paper, chains);
+	t.form = in.choice("form", nf::Form::packet, forms);
+	t.rules = static_cast<uint32_t>(in.integer("rules", 11745, 0, 65534));
+	t.deny_share = in.real("denyShare", 0.0, 0.0, 1.0);
+	t.table_flows = static_cast<uint32_t>(in.integer("tableFlows", 65536, 0, 200000));
+	t.policy = in.choice("policy", Policy::off, policies);
+	t.delay_ns = in.integer("delayNs", 64000, 0, 1000000000);
+	t.key = in.choice("key", uint32_t{REFRAMER_KEY_5TUPLE}, keys);
+	t.nic_hash = in.boolean("nicHash", t.key == REFRAMER_KEY_5TUPLE);
+	if (t.nic_hash && t.key != REFRAMER_KEY_5TUPLE)
+		in.fail("nicHash", "must be false unless key is 5tuple: the NIC hashes directional 5-tuples");
+	t.max_held = static_cast<uint32_t>(in.integer("maxHeld", 4096, 32, 1u << 16));
+	t.source = parse_source(in.take("source"));
+	t.offered_bps = in.real("offeredBps", 70e9, 1e6, 1e12);
+	t.queues = static_cast<uint32_t>(in.integer("queues", 8, 1, 512));
+	t.ring_depth = static_cast<uint32_t>(in.integer("ringDepth", 256, 32, 32768));
+	t.burst = static_cast<uint32_t>(in.integer("burst", 32, 1, 256));
+	t.dma = in.choice("dma", Dma::llc, dmas);
+	t.duration_ns = in.integer("durationNs", 20000000, 1000, 60000000000);
+	t.warmup_ns = in.integer("warmupNs", 5000000, 0, 60000000000);
+	t.learn_ns = in.integer("learnNs", 50000000, 0, 60000000000);
+	t.service_ns = in.integer("serviceNs", 0, 0, 1000000000);
+	t.seed = in.integer("seed", 1, 0, 1ull << 53);
+	t.raw = in.boolean("raw", false);
+	if (const Json *cpus = in.take("cpus")) {
+		if (!cpus->is_array() || cpus->empty() || cpus->size() > 2)
+			in.fail("cpus", "must be a list of one or two core numbers");
+		for (const Json &cpu : *cpus) {
+			if (!cpu.is_number_unsigned() || cpu.get<uint64_t>() > 4095)
+				in.fail("cpus", "must be a list of one or two core numbers");
+			t.cpus.push_back(cpu.get<int>());
+		}
+	}
+	if (const Json *dump = in.take("dump")) {
+		SpecReader d(*dump, "dump");
+		t.dump_file = d.text("file", "");
+		t.dump_packets = d.integer("packets", 1000, 1, 1000000);
+		d.finish();
+		if (t.dump_file.empty())
+			d.fail("file", "is missing");
+	}
+	in.finish();
+	return t;
+}
+
+Json describe(const TrialSpec &t)
+{
+	Json source = t.source.generator;
+	if (t.source.file.empty()) {
+		source["profile"] = t.source.profile;
+	} else {
+		source["file"] = t.source.file;
+		source["timing"] = t.source.scaled ? "scaled" : "rate";
+	}
+	Json out = {{"engine", "virtual"},
+	            {"chain", word(t.chain, chains)},
+	            {"form", word(t.form, forms)},
+	            {"rules", t.rules},
+	            {"denyShare", t.deny_share},
+	            {"tableFlows", t.table_flows},
+	            {"policy", word(t.policy, policies)},
+	            {"delayNs", t.delay_ns},
+	            {"key", word(t.key, keys)},
+	            {"nicHash", t.nic_hash},
+	            {"maxHeld", t.max_held},
+	            {"source", source},
+	            {"offeredBps", t.offered_bps},
+	            {"queues", t.queues},
+	            {"ringDepth", t.ring_depth},
+	            {"burst", t.burst},
+	            {"dma", word(t.dma, dmas)},
+	            {"durationNs", t.duration_ns},
+	            {"warmupNs", t.warmup_ns},
+	            {"learnNs", t.learn_ns},
+	            {"serviceNs", t.service_ns},
+	            {"seed", t.seed},
+	            {"raw", t.raw},
+	            {"cpus", t.cpus}};
+	if (!t.dump_file.empty())
+		out["dump"] = {{"file", t.dump_file}, {"packets", t.dump_packets}};
+	return out;
+}
+
+} // namespace reframer::lab

@@ -1,0 +1,54 @@
+// What a trial is asked to do; the JSON form is described at the top of trial.cpp.
+#pragma once
+
+#include "lab/job.hpp"
+#include "nf/config.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace reframer::lab {
+
+enum class Policy : uint8_t { off, burst, fixed, adaptive };
+enum class Dma : uint8_t { llc, dram };
+
+struct SourceSpec {
+	std::string profile;    // generator profile; empty where `file` is given
+	std::string file;
+	bool scaled = false;    // captures: stretch the capture's own gaps instead of a constant bit rate
+	Json generator = Json::object(); // further members, for the generator
+};
+
+struct TrialSpec {
+	nf::ChainKind chain;
+	nf::Form form;
+	uint32_t rules;
+	double deny_share;
+	uint32_t table_flows;
+	Policy policy;
+	uint64_t delay_ns;
+	uint32_t key;           // enum reframer_key
+	bool nic_hash;
+	uint32_t max_held;
+	SourceSpec source;
+	double offered_bps;
+	uint32_t queues;
+	uint32_t ring_depth;
+	uint32_t burst;
+	Dma dma;
+	uint64_t duration_ns, warmup_ns, learn_ns;
+	uint64_t service_ns;    // 0: time is taken from the TSC
+	uint64_t seed;
+	bool raw;
+	std::vector<int> cpus;  // the core under test, then the one that stands in for DMA
+	std::string dump_file;
+	uint64_t dump_packets;
+};
+
+// Throws JobError("bad-spec").
+TrialSpec parse_trial_spec(const Json &spec);
+// The specification as understood, every default filled in.
+Json describe(const TrialSpec &spec);
+
+} // namespace reframer::lab
