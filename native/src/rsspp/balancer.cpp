@@ -1,0 +1,304 @@
+// One epoch: count, predict, decide on cores, solve, and say which buckets move.
+#include "rsspp/autoscale.hpp"
+#include "rsspp/predict.hpp"
+#include "rsspp/problem.hpp"
+
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <new>
+
+using namespace reframer::rsspp;
+
+namespace {
+
+constexpr float clipped_at = 0.98f;       // a core this busy may be hiding demand (authors' value)
+constexpr float queue_weight = 0.1f;      // full queue against full load, to rank clipped cores (theirs)
+constexpr float imbalance_cap = 2000.0f;  // percent, as in the published figures
+
+} // namespace
+
+struct rsspp_balancer {
+	explicit rsspp_balancer(const rsspp_balancer_params &p)
+	    : params(p), workspace(p.nb_buckets, p.nb_cores),
+	      predictor(p.nb_buckets, p.smoothing, p.trend),
+	      autoscale(p.target_load, p.min_cores, p.shrink_epochs), table(p.nb_buckets),
+	      next(p.nb_buckets), held(p.nb_buckets), pinned(p.nb_buckets), active(p.nb_cores, 1),
+	      usable(p.nb_cores, 1), load(p.nb_cores)
+	{
+		if (p.node)
+			node.assign(p.node, p.node + p.nb_cores);
+		params.node = node.empty() ? nullptr : node.data();
+		for (uint32_t b = 0; b < p.nb_buckets; b++)
+			table[b] = uint16_t(b % p.nb_cores);
+	}
+
+	uint32_t nb_active() const
+	{
+		uint32_t count = 0;
+		for (uint8_t a : active)
+			count += a;
+		return count;
+	}
+	uint32_t nb_usable() const
+	{
+		uint32_t count = 0;
+		for (uint8_t u : usable)
+			count += u;
+		return count;
+	}
+
+	int step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_report &report);
+	bool read_loads(const rsspp_epoch &epoch);
+	void scale_to(uint32_t wanted);
+	float measured_imbalance() const;
+
+	rsspp_balancer_params params;
+	Workspace workspace;
+	Predictor predictor;
+	Autoscale autoscale;
+	std::vector<uint16_t> table;
+	std::vector<uint16_t> next;
+	std::vector<uint8_t> held;    // epochs for which a bucket still stays
+	std::vector<uint8_t> pinned;
+	std::vector<uint8_t> active;
+	std::vector<uint8_t> usable;  // not dead
+	std::vector<uint16_t> node;
+	std::vector<float> load;
+	uint64_t epochs = 0;
+};
+
+// Loads as the solver sees them; true if some core may be hiding demand.
+bool rsspp_balancer::read_loads(const rsspp_epoch &epoch)
+{
+	bool clipped = false;
+	for (uint32_t c = 0; c < params.nb_cores; c++) {
+		const float seen = std::isfinite(epoch.core_load[c]) ? epoch.core_load[c] : 0.0f;
+		load[c] = std::clamp(seen, 0.0f, 1.0f);
+		if (load[c] >= clipped_at && active[c]) {
+			const float fill = epoch.queue_fill ? std::clamp(epoch.queue_fill[c], 0.0f, 1.0f) : 0.0f;
+			load[c] += queue_weight * fill;
+			clipped = clipped || !epoch.queue_fill || fill > 0.25f;
+		}
+	}
+	return clipped;
+}
+
+float rsspp_balancer::measured_imbalance() const
+{
+	std::vector<uint64_t> packets(params.nb_cores);
+	for (uint32_t b = 0; b < params.nb_buckets; b++)
+		packets[table[b]] += predictor.counts()[b];
+	uint64_t most = 0, least = UINT64_MAX;
+	for (uint32_t c = 0; c < params.nb_cores; c++) {
+		if (!active[c])
+			continue;
+		most = std::max(most, packets[c]);
+		least = std::min(least, packets[c]);
+	}
+	if (most == 0)
+		return 0;
+	return least == 0 ? imbalance_cap
+	                  : std::min(imbalance_cap, 100.0f * float(most - least) / float(least));
+}
+
+// Gives back the least loaded cores, or takes usable ones into service, near ones first.
+void rsspp_balancer::scale_to(uint32_t wanted)
+{
+	for (uint32_t now = nb_active(); now > wanted; now--) {
+		int least = -1;
+		for (uint32_t c = 0; c < params.nb_cores; c++)
+			if (active[c] && (least < 0 || load[c] < load[uint32_t(least)]))
+				least = int(c);
+		active[uint32_t(least)] = 0;
+	}
+	for (uint32_t now = nb_active(); now < wanted; now++) {
+		int best = -1;
+		for (uint32_t c = 0; c < params.nb_cores; c++) {
+			if (active[c] || !usable[c])
+				continue;
+			const bool near = node.empty() || node[c] == node[uint32_t(std::find(active.begin(), active.end(), 1) - active.begin())];
+			if (best < 0 || near) {
+				best = int(c);
+				if (near)
+					break;
+			}
+		}
+		if (best < 0)
+			return;
+		active[uint32_t(best)] = 1;
+	}
+}
+
+int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_report &report)
+{
+	const bool complete = predictor.count_epoch(epoch.packets);
+	report = {};
+	report.epoch = ++epochs;
+	report.nb_active = nb_active();
+	if (!complete)
+		return 0;
+	const bool clipped = read_loads(epoch);
+	report.imbalance_before_percent = measured_imbalance();
+	predictor.predict(table, load);
+
+	const uint32_t before = report.nb_active;
+	if (params.autoscale)
+		scale_to(autoscale.decide(predictor.loads(), clipped, before, nb_usable()));
+	report.nb_active = nb_active();
+	report.cores_changed = int32_t(report.nb_active) - int32_t(before);
+
+	for (uint32_t b = 0; b < params.nb_buckets; b++) {
+		pinned[b] = held[b] > 0;
+		held[b] -= held[b] > 0;
+	}
+	rsspp_problem problem = {};
+	problem.nb_buckets = params.nb_buckets;
+	problem.nb_cores = params.nb_cores;
+	problem.bucket_load = predictor.loads().data();
+	problem.owner = table.data();
+	problem.active = active.data();
+	problem.pinned = pinned.data();
+	problem.node = params.node;
+	problem.tolerance = params.tolerance;
+	problem.node_penalty = params.node_penalty;
+	if (!workspace.load(problem))
+		return -EINVAL;
+	rsspp_solution &solution = report.solution;
+	workspace.finish(solution);
+	const bool must = !workspace.orphans.empty() || report.cores_changed != 0;
+	const bool worth = solution.worst_before > solution.lower_bound * (1 + params.threshold);
+	switch (params.method) {
+	case RSSPP_STATIC:
+		place_orphans(workspace);
+		break;
+	case RSSPP_GREEDY: // has its own band, of the same width
+		solution.passes = solve_greedy(workspace);
+		break;
+	case RSSPP_LPT:
+		if (must || worth)
+			solution.passes = solve_lpt(workspace);
+		break;
+	case RSSPP_EXACT:
+		if ((must || worth) && !solve_exact(workspace, solution.passes))
+			return -E2BIG;
+		break;
+	default:
+		if (must || worth)
+			solution.passes = solve_ours(workspace, solution.nb_elephants);
+		break;
+	}
+	workspace.finish(solution);
+	workspace.store(next.data());
+	report.imbalance_after_percent =
+	    solution.least_after > 0
+	        ? std::min(imbalance_cap, 100 * (solution.worst_after / solution.least_after - 1))
+	        : (solution.worst_after > 0 ? imbalance_cap : 0);
+	int nb_moves = 0;
+	for (uint32_t b = 0; b < params.nb_buckets; b++) {
+		if (next[b] == table[b])
+			continue;
+		moves[nb_moves++] = {uint16_t(b), table[b], next[b], 0};
+		table[b] = next[b];
+		held[b] = uint8_t(std::min(params.hold_epochs, 255u));
+	}
+	return nb_moves;
+}
+
+extern "C" void rsspp_balancer_default_params(rsspp_balancer_params *p)
+{
+	*p = {};
+	p->size = sizeof(*p);
+	p->nb_buckets = 512;
+	p->nb_cores = 1;
+	p->method = RSSPP_OURS;
+	p->min_cores = 1;
+	p->target_load = 0.8f;
+	p->threshold = 0.02f;
+	p->smoothing = 0.5f;
+	p->hold_epochs = 1;
+	p->shrink_epochs = 5;
+}
+
+extern "C" int rsspp_balancer_create(const rsspp_balancer_params *p, rsspp_balancer **out)
+{
+	if (!p || !out || p->size != sizeof(*p) || p->nb_buckets < 2 ||
+	    p->nb_buckets > RSSPP_MAX_BUCKETS || p->nb_cores == 0 || p->nb_cores > RSSPP_MAX_CORES ||
+	    p->method > RSSPP_EXACT || p->min_cores == 0 || p->min_cores > p->nb_cores ||
+	    !(p->target_load > 0.1f && p->target_load <= 1) || !(p->threshold >= 0) ||
+	    !(p->smoothing > 0 && p->smoothing <= 1) || !(p->trend >= 0 && p->trend <= 1))
+		return -EINVAL;
+	try {
+		*out = new rsspp_balancer(*p);
+	} catch (const std::bad_alloc &) {
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+extern "C" void rsspp_balancer_free(rsspp_balancer *balancer) { delete balancer; }
+
+extern "C" int rsspp_balancer_set_table(rsspp_balancer *balancer, const uint16_t *owner)
+{
+	for (uint32_t b = 0; b < balancer->params.nb_buckets; b++)
+		if (owner[b] >= balancer->params.nb_cores)
+			return -EINVAL;
+	balancer->table.assign(owner, owner + balancer->params.nb_buckets);
+	return 0;
+}
+
+extern "C" const uint16_t *rsspp_balancer_table(const rsspp_balancer *balancer)
+{
+	return balancer->table.data();
+}
+
+extern "C" int rsspp_balancer_step(rsspp_balancer *balancer, const rsspp_epoch *epoch,
+                                   rsspp_move *moves, rsspp_report *report)
+{
+	if (!balancer || !epoch || !epoch->packets || !epoch->core_load || !moves || !report)
+		return -EINVAL;
+	const auto start = std::chrono::steady_clock::now();
+	int result;
+	try {
+		result = balancer->step(*epoch, moves, *report);
+	} catch (const std::bad_alloc &) {
+		result = -ENOMEM;
+	}
+	report->solve_ns = uint64_t(
+	    std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start)
+	        .count());
+	return result;
+}
+
+extern "C" int rsspp_balancer_remove_core(rsspp_balancer *balancer, uint16_t core)
+{
+	if (core >= balancer->params.nb_cores || !balancer->usable[core] || balancer->nb_usable() == 1)
+		return -EINVAL;
+	balancer->usable[core] = 0;
+	balancer->active[core] = 0;
+	if (balancer->nb_active() == 0)
+		balancer->scale_to(1);
+	return 0;
+}
+
+extern "C" int rsspp_balancer_restore_core(rsspp_balancer *balancer, uint16_t core)
+{
+	if (core >= balancer->params.nb_cores || balancer->usable[core])
+		return -EINVAL;
+	balancer->usable[core] = 1;
+	if (!balancer->params.autoscale)
+		balancer->active[core] = 1;
+	return 0;
+}
+
+extern "C" int rsspp_balancer_reject(rsspp_balancer *balancer, const rsspp_move *moves,
+                                     uint32_t nb_moves)
+{
+	for (uint32_t i = 0; i < nb_moves; i++) {
+		if (moves[i].bucket >= balancer->params.nb_buckets || moves[i].from >= balancer->params.nb_cores)
+			return -EINVAL;
+		balancer->table[moves[i].bucket] = moves[i].from;
+		balancer->held[moves[i].bucket] = 0;
+	}
+	return 0;
+}
