@@ -1,0 +1,59 @@
+// The walk through a frame's headers; private to parse_*.cpp.
+#pragma once
+
+#include "packet/parse.hpp"
+
+#include <cstdint>
+
+namespace reframer::packet {
+
+class Parser {
+public:
+	Parser(const uint8_t *bytes, uint32_t nb_captured, uint32_t wire, Depth how_deep);
+	Headers run(LinkType link);
+
+private:
+	// parse_link.cpp
+	void ethernet(uint32_t at);
+	void ether_type(uint32_t type, uint32_t at);
+	void llc(uint32_t at);
+	void mpls(uint32_t at);
+	void pppoe(uint32_t at);
+	void ppp(uint32_t at);
+	void loopback(uint32_t at);
+	void hdlc(uint32_t at);
+
+	// parse_ip.cpp
+	void ip(uint32_t at, uint8_t version);
+	void ip_any(uint32_t at);
+	void ipv4(uint32_t at);
+	void ipv6(uint32_t at);
+	void extensions(uint8_t next, uint32_t at);
+	void transport(uint8_t protocol, uint32_t at);
+	void ports(uint32_t at, uint32_t header);
+	void tcp(uint32_t at);
+	void set_payload(uint32_t at);
+
+	// parse_tunnel.cpp
+	void udp_tunnel(uint32_t at);
+	void vxlan(uint32_t at);
+	void geneve(uint32_t at);
+	void gtpu(uint32_t at);
+	void gre(uint32_t at);
+	void gre_pptp(uint32_t at, uint32_t flags);
+	template <typename Inner> void enter(Tunnel tunnel, Inner &&inner);
+	void enter_ip(Tunnel tunnel, uint32_t at);
+	void enter_ether_type(Tunnel tunnel, uint32_t type, uint32_t at);
+
+	// Are `count` bytes at `at` there, both captured and inside the packet? Flags what is wrong.
+	bool has(uint32_t at, uint32_t count);
+
+	const uint8_t *data;
+	uint32_t captured;
+	uint32_t frame_end; // on the wire
+	uint32_t end;       // of the innermost packet so far, on the wire; from its stated length
+	Depth depth;
+	Headers h{};
+};
+
+} // namespace reframer::packet
