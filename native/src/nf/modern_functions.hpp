@@ -1,0 +1,190 @@
+// The same functions on structures that one would choose today: a multibit trie for routes, tuple
+// space search for rules, open addressing for flows; the lines of coming packets are prefetched.
+#pragma once
+
+#include "nf/flow_hash.hpp"
+#include "nf/nat.hpp"
+#include "nf/open_table.hpp"
+#include "nf/per_run.hpp"
+#include "nf/prefixes.hpp"
+#include "nf/route.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace reframer::nf::modern {
+
+// Longest prefix match in at most three reads: 16 bits, then 8, then 8. DPDK's rte_fib and rte_lpm
+// would do, but only the DPDK library may need DPDK; DIR-24-8's first level of 2^24 entries would
+// leave the caches for a hundred routes, this one is 256 KiB.
+class Trie {
+public:
+	explicit Trie(const std::vector<Prefix> &routes);
+
+	uint16_t find(uint32_t address) const
+	{
+		uint32_t e = nodes_[address >> 16];
+		if (e & is_node)
+			e = nodes_[(e & ~is_node) + (address >> 8 & 255)];
+		if (e & is_node)
+			e = nodes_[(e & ~is_node) + (address & 255)];
+		return static_cast<uint16_t>(e);
+	}
+	void prefetch(uint32_t address) const { __builtin_prefetch(&nodes_[address >> 16]); }
+
+private:
+	static constexpr uint32_t is_node = 1u << 31;
+	void insert(const Prefix &route);
+	void fill(uint32_t at, uint32_t value);
+	uint32_t child(uint32_t at);
+
+	std::vector<uint32_t> nodes_; // 2^16 entries of the root, then nodes of 256
+};
+
+class Router {
+public:
+	explicit Router(std::shared_ptr<const Trie> trie) : trie_(std::move(trie)) {}
+	void prefetch(const Context &c) const { trie_->prefetch(c.destination_host()); }
+	uint16_t lookup(const Context &c) { return trie_->find(c.destination_host()); }
+	void apply(Context &c, uint16_t hop) { forward(c, hop); }
+	static bool same(const Context &a, const Context &b)
+	{
+		return a.key.destination == b.key.destination;
+	}
+
+private:
+	std::shared_ptr<const Trie> trie_;
+};
+
+// Tuple space search: one probe for each prefix length that the rules use; the rule that comes
+// first in the list wins. All tuples share one table, so that it stays in the second-level cache.
+class RuleSet {
+public:
+	explicit RuleSet(const std::vector<Prefix> &rules);
+	uint16_t find(uint32_t destination) const;
+	bool deny(uint16_t rule) const { return deny_[rule]; }
+	size_t size() const { return deny_.size(); }
+
+private:
+	struct Slot {
+		uint32_t value;
+		uint16_t rule;
+		uint8_t length_plus_one; // 0: empty
+		uint8_t zero;
+	};
+	static_assert(sizeof(Slot) == 8);
+	uint32_t slot_of(uint32_t value, uint8_t length) const
+	{
+		uint64_t h = (value | uint64_t{length} << 32) * 0x9e3779b97f4a7c15;
+		return static_cast<uint32_t>(h >> shift_);
+	}
+
+	std::vector<Slot> slots_;
+	struct Tuple {
+		uint32_t mask;
+		uint16_t best; // lowest rule of this length: a lower match elsewhere ends the search
+		uint8_t length;
+	};
+	std::vector<Tuple> tuples_; // by `best`
+	std::vector<uint8_t> deny_;
+	int shift_ = 0;
+	uint32_t mask_ = 0;
+};
+
+class Firewall {
+public:
+	explicit Firewall(std::shared_ptr<const RuleSet> rules)
+	    : matched(rules->size()), rules_(std::move(rules)) {}
+	uint16_t lookup(const Context &c) { return rules_->find(c.destination_host()); }
+	void apply(Context &c, uint16_t rule)
+	{
+		matched[rule]++;
+		if (rules_->deny(rule))
+			c.verdict = verdict_denied;
+	}
+	static bool same(const Context &a, const Context &b)
+	{
+		return a.key.destination == b.key.destination;
+	}
+	std::vector<uint64_t> matched;
+
+private:
+	std::shared_ptr<const RuleSet> rules_;
+};
+
+class Counter {
+public:
+	struct State {
+		uint64_t packets, bytes;
+	};
+	explicit Counter(uint32_t capacity) : table_(capacity) {}
+	void prefetch(const Context &c) const { table_.prefetch(c.hash); }
+	State *lookup(const Context &c)
+	{
+		bool created;
+		return table_.find_or_insert(c.key, c.hash, created);
+	}
+	void apply(Context &c, State *s)
+	{
+		if (!s) {
+			c.verdict = verdict_table_full;
+			return;
+		}
+		s->packets++;
+		s->bytes += c.mbuf->wire;
+	}
+	static bool same(const Context &a, const Context &b) { return a.key == b.key; }
+	void learn(const FlowKey &key, uint64_t hash)
+	{
+		bool created;
+		table_.find_or_insert(key, hash, created);
+	}
+	template <typename Visitor>
+	void each(Visitor visit) const
+	{
+		table_.each([&](const FlowKey &k, const State &s) { visit(k, s.packets, s.bytes); });
+	}
+
+private:
+	OpenTable<State> table_;
+};
+
+class Nat {
+public:
+	Nat(uint32_t capacity, uint32_t core) : table_(capacity), ports_(core) {}
+	void prefetch(const Context &c) const { table_.prefetch(c.hash); }
+	const NatState *lookup(const Context &c)
+	{
+		return c.layer4 == layer4_other ? nullptr : find_or_map(c.key, c.hash);
+	}
+	void apply(Context &c, const NatState *s)
+	{
+		if (c.layer4 == layer4_other)
+			return;
+		if (!s)
+			c.verdict = verdict_table_full;
+		else
+			rewrite(c, *s);
+	}
+	static bool same(const Context &a, const Context &b)
+	{
+		return a.key == b.key && a.layer4 == b.layer4;
+	}
+	void learn(const FlowKey &key, uint64_t hash) { find_or_map(key, hash); }
+	uint32_t flows() const { return table_.size(); }
+
+private:
+	const NatState *find_or_map(const FlowKey &key, uint64_t hash)
+	{
+		bool created;
+		NatState *s = table_.find_or_insert(key, hash, created);
+		if (created)
+			*s = ports_.take(key);
+		return s;
+	}
+
+	OpenTable<NatState> table_;
+	PortPool ports_;
+};
+
+} // namespace reframer::nf::modern

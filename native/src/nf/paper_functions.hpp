@@ -1,0 +1,216 @@
+// The functions that the original measured, in its manner: scalar lookups, linear lists, a cache of
+// one entry. Differences on purpose: every cache and table belongs to one core (the original shares
+// the router's and the firewall's cache between cores and keeps a pointer to a dead variable).
+#pragma once
+
+#include "nf/chained_table.hpp"
+#include "nf/flow_hash.hpp"
+#include "nf/nat.hpp"
+#include "nf/per_run.hpp"
+#include "nf/prefixes.hpp"
+#include "nf/route.hpp"
+
+#include <memory>
+#include <vector>
+
+namespace reframer::nf::paper {
+
+// Finds the flow of a packet again behind the stage: one lookup unless the key repeats.
+class Classifier {
+public:
+	Classifier(uint32_t capacity, uint64_t seed) : table_(capacity), seed_(seed) {}
+
+	uint32_t lookup(const Context &c)
+	{
+		if (last_ != table_.none && table_.key(last_) == c.key)
+			return last_;
+		uint32_t flow = table_.find_or_insert(c.key, hash_key(c.key, seed_));
+		if (flow != table_.none)
+			last_ = flow;
+		return flow;
+	}
+	void apply(Context &c, uint32_t flow)
+	{
+		if (flow == table_.none)
+			c.verdict = verdict_table_full;
+		else
+			table_.state(flow).packets++;
+	}
+	static bool same(const Context &a, const Context &b) { return a.key == b.key; }
+	void learn(const FlowKey &key) { table_.find_or_insert(key, hash_key(key, seed_)); }
+	uint32_t flows() const { return table_.size(); }
+
+private:
+	// As large as what the original keeps of a flow here: its queue, times and counters.
+	struct State {
+		uint64_t packets;
+		uint8_t rest[72];
+	};
+	ChainedTable<State> table_;
+	uint64_t seed_;
+	uint32_t last_ = ChainedTable<State>::none;
+};
+
+class Counter {
+public:
+	struct State {
+		uint64_t packets, bytes;
+	};
+	Counter(uint32_t capacity, uint64_t seed) : table_(capacity), seed_(seed) {}
+
+	uint32_t lookup(const Context &c) { return table_.find_or_insert(c.key, hash_key(c.key, seed_)); }
+	void apply(Context &c, uint32_t flow)
+	{
+		if (flow == table_.none) {
+			c.verdict = verdict_table_full;
+			return;
+		}
+		State &s = table_.state(flow);
+		s.packets++;
+		s.bytes += c.mbuf->wire;
+	}
+	static bool same(const Context &a, const Context &b) { return a.key == b.key; }
+	void learn(const FlowKey &key) { table_.find_or_insert(key, hash_key(key, seed_)); }
+	template <typename Visitor>
+	void each(Visitor visit) const
+	{
+		for (uint32_t i = 0; i < table_.size(); i++)
+			visit(table_.key(i), table_.state(i).packets, table_.state(i).bytes);
+	}
+
+private:
+	ChainedTable<State> table_;
+	uint64_t seed_;
+};
+
+// A linear list of about a hundred routes with the last destination in front.
+class Router {
+public:
+	explicit Router(const std::vector<Prefix> &routes) : routes_(routes) {}
+
+	uint16_t lookup(const Context &c)
+	{
+		uint32_t destination = c.destination_host();
+		if (destination == last_destination_ && cached_) {
+			cache_hits++;
+			return last_hop_;
+		}
+		size_t i = 0;
+		while (!routes_[i].covers(destination)) // ends: the last two cover everything
+			i++;
+		cached_ = true;
+		last_destination_ = destination;
+		last_hop_ = routes_[i].result;
+		scanned += i + 1;
+		return last_hop_;
+	}
+	void apply(Context &c, uint16_t hop) { forward(c, hop); }
+	static bool same(const Context &a, const Context &b)
+	{
+		return a.key.destination == b.key.destination;
+	}
+	uint64_t cache_hits = 0, scanned = 0;
+
+private:
+	std::vector<Prefix> routes_;
+	bool cached_ = false;
+	uint32_t last_destination_ = 0;
+	uint16_t last_hop_ = 0;
+};
+
+// 8 bytes a rule: 92 KiB for the original's list, about twice a first-level cache.
+struct RuleList {
+	struct Rule {
+		uint32_t value, mask;
+	};
+	explicit RuleList(const std::vector<Prefix> &prefixes)
+	{
+		for (const Prefix &p : prefixes) {
+			rules.push_back({p.value, p.mask});
+			deny.push_back(p.deny);
+		}
+	}
+	std::vector<Rule> rules;
+	std::vector<uint8_t> deny;
+};
+
+// A linear list of destination rules, first match wins, with the last flow in front.
+class Firewall {
+public:
+	explicit Firewall(std::shared_ptr<const RuleList> rules)
+	    : matched(rules->rules.size()), list_(std::move(rules)) {}
+
+	uint16_t lookup(const Context &c)
+	{
+		if (last_ == c.key) {
+			cache_hits++;
+			return last_rule_;
+		}
+		uint32_t destination = c.destination_host();
+		const RuleList::Rule *rule = list_->rules.data();
+		while ((destination & rule->mask) != rule->value) // ends: the last one matches everything
+			rule++;
+		last_ = c.key;
+		last_rule_ = static_cast<uint16_t>(rule - list_->rules.data());
+		scanned += last_rule_ + 1u;
+		return last_rule_;
+	}
+	void apply(Context &c, uint16_t rule)
+	{
+		matched[rule]++;
+		if (list_->deny[rule])
+			c.verdict = verdict_denied;
+	}
+	static bool same(const Context &a, const Context &b)
+	{
+		return a.key.destination == b.key.destination;
+	}
+	uint64_t cache_hits = 0, scanned = 0;
+	std::vector<uint64_t> matched; // packets by rule
+
+private:
+	std::shared_ptr<const RuleList> list_;
+	FlowKey last_{};
+	uint16_t last_rule_ = 0;
+};
+
+class Nat {
+public:
+	Nat(uint32_t capacity, uint32_t core, uint64_t seed) : table_(capacity), ports_(core), seed_(seed) {}
+
+	uint32_t lookup(const Context &c)
+	{
+		return c.layer4 == layer4_other ? 0 : find_or_map(c.key);
+	}
+	void apply(Context &c, uint32_t flow)
+	{
+		if (c.layer4 == layer4_other) // nothing to rewrite but the address, which needs the ports
+			return;
+		if (flow == table_.none)
+			c.verdict = verdict_table_full;
+		else
+			rewrite(c, table_.state(flow));
+	}
+	static bool same(const Context &a, const Context &b)
+	{
+		return a.key == b.key && a.layer4 == b.layer4;
+	}
+	void learn(const FlowKey &key) { find_or_map(key); }
+	uint32_t flows() const { return table_.size(); }
+
+private:
+	uint32_t find_or_map(const FlowKey &key)
+	{
+		uint32_t before = table_.size();
+		uint32_t flow = table_.find_or_insert(key, hash_key(key, seed_));
+		if (table_.size() != before)
+			table_.state(flow) = ports_.take(key);
+		return flow;
+	}
+
+	ChainedTable<NatState> table_;
+	PortPool ports_;
+	uint64_t seed_;
+};
+
+} // namespace reframer::nf::paper
