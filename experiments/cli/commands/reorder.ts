@@ -1,0 +1,77 @@
+// `reframer reorder IN OUT`: writes a capture as it would leave Reframer.
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+
+import { UsageError } from '../errors.js';
+import { runLab } from '../lab.js';
+import { print, printJson, ProgressLine } from '../output.js';
+import { formatCount, formatFixed, parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
+
+const policies = ['fixed', 'adaptive', 'burst'] as const;
+const keys = ['5tuple', 'symmetric', 'destination', 'inner'] as const;
+
+interface Options {
+  delay: string;
+  rate: string;
+  policy: string;
+  key: string;
+  seed?: string;
+  keepGoing?: boolean;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+interface Reordered {
+  packetsIn: number;
+  packetsOut: number;
+  slfIn: number;
+  slfOut: number;
+  holdMaxUs: number;
+  holdP50Us: number;
+  flowsReordered: number;
+}
+
+export function register(program: Command): void {
+  program
+    .command('reorder')
+    .description('the same frames in the order in which Reframer releases them, stamped with their departure')
+    .argument('<in>', 'capture to read')
+    .argument('<out>', 'pcap to write (nanosecond stamps, same link type)')
+    .option('--delay <time>', 'longest hold, such as 64us', '64us')
+    .option('--rate <rate>', 'native: the capture\'s own timing; or 40Gbps and the like', 'native')
+    .option('--policy <policy>', policies.join(', '), 'fixed')
+    .option('--key <key>', `what packets are grouped by: ${keys.join(', ')}`, '5tuple')
+    .option('--seed <number>', 'key of the group hash')
+    .option('--keep-going', 'write what was sound before a damaged place')
+    .option('--json', 'print one JSON document')
+    .option('--quiet', 'no progress')
+    .action(reorder);
+}
+
+async function reorder(input: string, output: string, options: Options): Promise<void> {
+  const spec = {
+    in: input,
+    out: output,
+    delayNs: parseDuration(options.delay, '--delay'),
+    rate: parseRate(options.rate, '--rate'),
+    policy: parseChoice(options.policy, '--policy', policies),
+    key: parseChoice(options.key, '--key', keys),
+    ...(options.seed === undefined ? {} : { seed: parseCount(options.seed, '--seed') }),
+    ...(options.keepGoing === true ? { keepGoing: true } : {}),
+  };
+  if (resolve(input) === resolve(output)) throw new UsageError('IN and OUT are the same file; write to another one');
+  const progress = new ProgressLine('reorder', options.quiet);
+  const [result] = await runLab<Reordered>('reorder', spec, { onProgress: (p) => progress.update(p) }).finally(() =>
+    progress.end(),
+  );
+  if (result === undefined) throw new Error('reframer-lab reorder ended well without a record');
+  if (options.json === true) return printJson(result);
+  print(
+    [
+      `${formatCount(result.packetsIn)} packets in, ${formatCount(result.packetsOut)} out to ${output}`,
+      `SLF (packets of a flow in a row): ${formatFixed(result.slfIn, 2)} in, ${formatFixed(result.slfOut, 2)} out, ${formatFixed(result.slfOut / result.slfIn, 2)} times as long`,
+      `hold time: median ${formatFixed(result.holdP50Us, 1)} µs, longest ${formatFixed(result.holdMaxUs, 1)} µs`,
+      `flows out of order: ${result.flowsReordered}`,
+    ].join('\n'),
+  );
+}

@@ -1,0 +1,110 @@
+// Runs one job of `reframer-lab`: the specification goes in as JSON, records come out as JSON lines.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+
+import { labProgram, locate } from '../../native/loader.js';
+import { CliError, LabError, type ErrorRecord } from './errors.js';
+import type { Progress } from './output.js';
+
+export interface LabOptions {
+  onProgress?: (progress: Progress) => void;
+  /** Records as they come; they are also returned at the end. */
+  onRecord?: (record: object) => void;
+  signal?: AbortSignal;
+}
+
+export interface LabResult<T> {
+  records: T[];
+  /** What the job reported before it ended with a failure; the records before it are sound. */
+  error?: LabError;
+}
+
+const running = new Set<ReturnType<typeof spawn>>();
+
+/** Ends every running job: for a signal handler. */
+export function stopLabs(signal: NodeJS.Signals = 'SIGTERM'): void {
+  for (const child of running) child.kill(signal);
+}
+
+// Enough to see an assertion or a loader's complaint, not a flood.
+const stderrTailBytes = 4096;
+
+/** As runLab(), but a failure of the job is returned beside the records that came before it. */
+export async function tryLab<T extends object>(job: string, spec: object, options: LabOptions = {}): Promise<LabResult<T>> {
+  const program = locate(labProgram);
+  const child = spawn(program, [job], { stdio: ['pipe', 'pipe', 'pipe'], signal: options.signal });
+  running.add(child);
+  const records: T[] = [];
+  let reported: ErrorRecord | undefined;
+  let stderrTail = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderrTail = (stderrTail + text).slice(-stderrTailBytes);
+  });
+  // A job that refuses its specification may close stdin before it has read all of it.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(JSON.stringify(spec));
+
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
+    child.on('error', (error) => reject(new CliError('lab-start', `cannot start ${program}: ${error.message}`)));
+    child.on('close', (code, signal) => resolve({ code, signal }));
+  });
+  ended.catch(() => undefined);
+  const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
+  try {
+    for await (const line of lines) {
+      if (line === '') continue;
+      const record = parseLine(line, job);
+      if ('progress' in record) options.onProgress?.(record.progress as Progress);
+      else if ('error' in record) reported = record.error as ErrorRecord;
+      else {
+        records.push(record as T);
+        options.onRecord?.(record);
+      }
+    }
+    const { code, signal } = await ended;
+    if (code === 0 && reported === undefined) return { records };
+    return { records, error: failure(job, reported, code, signal, stderrTail) };
+  } finally {
+    running.delete(child);
+  }
+}
+
+/** @throws LabError when the job fails; NativeError when there is no native build. */
+export async function runLab<T extends object>(job: string, spec: object, options: LabOptions = {}): Promise<T[]> {
+  const { records, error } = await tryLab<T>(job, spec, options);
+  if (error !== undefined) throw error;
+  return records;
+}
+
+function parseLine(line: string, job: string): object {
+  try {
+    const record: unknown = JSON.parse(line);
+    if (typeof record === 'object' && record !== null) return record;
+  } catch {
+    // said below
+  }
+  throw new CliError('lab-output', `reframer-lab ${job} wrote what is not a record: ${line.slice(0, 200)}`);
+}
+
+function failure(
+  job: string,
+  reported: ErrorRecord | undefined,
+  code: number | null,
+  signal: NodeJS.Signals | null,
+  stderrTail: string,
+): LabError {
+  if (reported !== undefined) {
+    const exitCode = code === null || code === 0 ? 1 : code;
+    return new LabError(reported.code, describe(reported), exitCode, reported.file, reported.offset);
+  }
+  const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
+  const tail = stderrTail.trim();
+  return new LabError('lab-died', `reframer-lab ${job} ended ${how}${tail === '' ? '' : `:\n${tail}`}`, 1);
+}
+
+/** The message with file and offset, unless it names them itself. */
+function describe({ message, file, offset }: ErrorRecord): string {
+  const atFile = file === undefined || message.includes(file) ? '' : `${file}: `;
+  const atByte = offset === undefined || message.includes(String(offset)) ? '' : ` (at byte ${offset})`;
+  return `${atFile}${message}${atByte}`;
+}

@@ -1,0 +1,78 @@
+// The command line. Each file in commands/ adds its command by exporting `register(program)`.
+import { readdirSync } from 'node:fs';
+import { constants } from 'node:os';
+import { Command, CommanderError } from 'commander';
+
+import { packageVersion } from '../../native/loader.js';
+import { describeError, exitCodes } from './errors.js';
+import { stopLabs } from './lab.js';
+import { printJson, talk } from './output.js';
+
+interface CommandModule {
+  register(program: Command): void;
+}
+
+/** A subcommand that several files add to, such as `bench`. */
+export function group(program: Command, name: string, description: string): Command {
+  const found = program.commands.find((command) => command.name() === name);
+  if (found !== undefined) return found;
+  return program.command(name).description(description).helpCommand(false);
+}
+
+async function loadCommands(program: Command): Promise<void> {
+  const folder = new URL('./commands/', import.meta.url);
+  const files = readdirSync(folder).filter((name) => /^[a-z-]+\.(js|ts)$/.test(name));
+  for (const file of files.sort()) {
+    const module = (await import(new URL(file, folder).href)) as CommandModule;
+    module.register(program);
+  }
+}
+
+export async function buildProgram(): Promise<Command> {
+  const program = new Command('reframer')
+    .description('Cache locality for packet processing: measure it, gain it, rerun the papers.')
+    .version(packageVersion)
+    .showHelpAfterError('(--help lists what there is)')
+    .enablePositionalOptions();
+  await loadCommands(program);
+  // What it throws instead of ending the process; commands made above inherit nothing, so each is told.
+  const tell = (command: Command): void => {
+    command.exitOverride();
+    command.showHelpAfterError(`(see \`${command.name() === 'reframer' ? '' : 'reframer '}${command.name()} --help\`)`);
+    command.commands.forEach(tell);
+  };
+  tell(program);
+  return program;
+}
+
+/** @returns the exit code */
+export async function run(args: readonly string[]): Promise<number> {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    // The reader of a pipe left (`| head`): nothing more to say to it.
+    if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+    throw error;
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      stopLabs();
+      talk(`\nstopped by ${signal}`);
+      process.exit(128 + constants.signals[signal]);
+    });
+  }
+  const program = await buildProgram();
+  try {
+    if (args.length === 0) {
+      program.outputHelp();
+      return exitCodes.ok;
+    }
+    await program.parseAsync([...args], { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : exitCodes.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    const described = describeError(error);
+    if (described === undefined) throw error;
+    talk(`reframer: ${described.record.message}`);
+    if (args.includes('--json')) printJson({ error: described.record });
+    return described.exitCode;
+  }
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env node
+// The command `reframer`. In a clone it first sees to it that everything is built (a few
+// milliseconds when it is); installed as a dependency it asks for `reframer setup` instead of
+// compiling behind the user's back. REFRAMER_NO_SETUP=1 skips the question.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { isInstalled, isSetUp, root } from '../../native/setup/steps.mjs';
+
+const args = process.argv.slice(2);
+const setup = (...options) =>
+  spawnSync(process.execPath, [join(root, 'native', 'setup.mjs'), ...options], { stdio: ['ignore', 2, 2] }).status ?? 1;
+
+const main = join(root, 'dist', 'experiments', 'cli', 'main.js');
+
+if (args[0] === 'setup' && !args.includes('--help')) {
+  process.exitCode = setup(...args.slice(1));
+} else {
+  const ready = process.env.REFRAMER_NO_SETUP === '1' || isInstalled || isSetUp() || setup() === 0;
+  if (!ready || !existsSync(main)) {
+    process.stderr.write(`reframer: set-up did not finish; run \`node ${join(root, 'native', 'setup.mjs')}\`\n`);
+    process.exitCode = 1;
+  } else {
+    const { run } = await import(pathToFileURL(main).href);
+    process.exitCode = await run(args);
+  }
+}

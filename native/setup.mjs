@@ -1,0 +1,225 @@
+// Set-up: brings a clone (or an installed package) to the point where everything runs. Idempotent,
+// interruptible at any moment, no dependency. What it found done it does not do again.
+//
+//   node native/setup.mjs [--tests] [--check] [--native-only]
+//
+// --tests        also what only the test suites need
+// --check        change nothing: print what is there and what is missing, as JSON on stdout
+// --native-only  leave npm packages and TypeScript alone
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { aptCommand, isDebian, isRoot, missing, probe, requirements } from './setup/requirements.mjs';
+import { isCurrent, writeStamp } from './setup/stamp.mjs';
+import { buildFolder, isInstalled, isSetUp, lockFile, logFile, root, state, triedFile } from './setup/steps.mjs';
+
+const options = new Set(process.argv.slice(2));
+for (const option of options) {
+  if (!['--tests', '--check', '--native-only'].includes(option)) {
+    process.stderr.write(`setup: unknown option ${option} (there are --tests, --check, --native-only)\n`);
+    process.exit(2);
+  }
+}
+const withTests = options.has('--tests');
+const withTypescript = !isInstalled && !options.has('--native-only');
+
+const say = (text) => process.stderr.write(`setup: ${text}\n`);
+
+class SetupError extends Error {
+  constructor(message, exitCode = 1) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+let log;
+let child;
+
+/** Runs a command with its output in the log; the last lines are shown when it fails. */
+function run(command, args, { cwd = root, env = {}, mayFail = false } = {}) {
+  log ??= openSync(logFile, 'w');
+  writeSync(log, `\n$ ${command} ${args.join(' ')}\n`);
+  return new Promise((resolve, reject) => {
+    child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', log, log] });
+    child.on('error', (error) => reject(new SetupError(`cannot start ${command}: ${error.message}`)));
+    child.on('close', (code, signal) => {
+      child = undefined;
+      if (code === 0 || (mayFail && signal === null)) return resolve(code === 0);
+      const tail = readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-15).join('\n');
+      reject(new SetupError(`${command} ${args[0] ?? ''} failed; the whole log is in ${logFile}, its end:\n${tail}`));
+    });
+  });
+}
+
+async function timed(what, action) {
+  const start = Date.now();
+  say(`${what} ...`);
+  const result = await action();
+  say(`${what}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
+  return result;
+}
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > 20 || (major === 20 && minor >= 19)) return;
+  throw new SetupError(`Node ${process.versions.node} is too old: 20.19 or newer is needed (nodejs.org, or your distribution's backports)`, 3);
+}
+
+async function installNodePackages() {
+  const { value, file, current } = state('packages');
+  if (current) return;
+  // No install scripts: the one dependency with native code brings it as a platform package.
+  await timed('npm packages', () => run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']));
+  writeStamp(file, value);
+}
+
+function explain(list) {
+  return list.map((r) => `  ${r.name}: ${r.brings}${r.size === undefined ? '' : ` (${r.size})`}`).join('\n');
+}
+
+async function installDebianPackages(list) {
+  const apt = aptCommand(list).split(' ');
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  const names = list.map((r) => r.debian).join(' ');
+  await timed(`Debian packages ${names}`, async () => {
+    // The lists of a fresh machine or container are often absent or old: refresh on failure only.
+    if (await run(apt[0], apt.slice(1), { env, mayFail: true })) return;
+    await run('dpkg', ['--configure', '-a'], { env, mayFail: true });
+    await run('apt-get', ['update', '-qq'], { env, mayFail: true });
+    await run(apt[0], apt.slice(1), { env, mayFail: true });
+  });
+}
+
+/** A machine without that archive, or without a network, should not pay for the attempt every time. */
+async function tryOnceADay(requirement) {
+  let tried = {};
+  try {
+    tried = JSON.parse(readFileSync(triedFile, 'utf8'));
+  } catch {
+    // never tried anything
+  }
+  if (Date.now() - (tried[requirement.debian] ?? 0) < 24 * 3600 * 1000) return;
+  await installDebianPackages([requirement]);
+  if (!probe(requirement).found) writeStamp(triedFile, JSON.stringify({ ...tried, [requirement.debian]: Date.now() }));
+}
+
+async function installSystemPackages() {
+  const needs = ['build', 'feature', ...(withTests ? ['test'] : [])];
+  let list = missing(needs);
+  if (list.length > 0 && isDebian() && isRoot()) {
+    await installDebianPackages(list.filter((r) => r.need === 'build'));
+    // One at a time: what one archive lacks must not keep the others away.
+    for (const r of missing(needs.filter((n) => n !== 'build'))) await tryOnceADay(r);
+    list = missing(needs);
+  }
+  if (list.length === 0) return;
+  const required = list.filter((r) => r.need === 'build');
+  const how = isDebian()
+    ? `install with\n  sudo ${aptCommand(required.length > 0 ? required : list)}`
+    : `install them with your package manager (the Debian names are ${list.map((r) => r.debian).join(' ')})`;
+  if (required.length > 0) throw new SetupError(`these are needed and missing:\n${explain(required)}\n${how}`, 3);
+  say(`works without, but missing:\n${explain(list)}\n${how}`);
+}
+
+/** Meson keeps its options in a folder; one that a killed set-up left half-made is made again. */
+async function configure() {
+  const wanted = withTests && missing(['test']).every((r) => r.optional);
+  const done = existsSync(join(buildFolder, 'build.ninja')) && existsSync(join(buildFolder, 'meson-private', 'coredata.dat'));
+  if (!done) {
+    rmSync(buildFolder, { recursive: true, force: true });
+    await run('meson', ['setup', buildFolder, join(root, 'native'), `-Dtests=${wanted}`]);
+    return;
+  }
+  const hasTests = /test-[a-z]+/.test(readFileSync(join(buildFolder, 'build.ninja'), 'utf8'));
+  if (wanted && !hasTests) await run('meson', ['configure', buildFolder, '-Dtests=true']);
+}
+
+async function buildNative() {
+  const { value, file, current } = state('native');
+  const testsBuilt = !withTests || isCurrent(`${file}-tests`, value);
+  if (current && testsBuilt && existsSync(join(buildFolder, 'reframer-lab'))) return;
+  await timed('native build', async () => {
+    await configure();
+    await run('ninja', ['-C', buildFolder]);
+  });
+  writeStamp(file, value);
+  if (withTests) writeStamp(`${file}-tests`, value);
+}
+
+async function buildTypescript() {
+  const { value, file, current } = state('typescript');
+  if (current && existsSync(join(root, 'dist'))) return;
+  await timed('TypeScript build', () =>
+    run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(root, 'tsconfig.json')]));
+  writeStamp(file, value);
+}
+
+function check() {
+  const rows = requirements.map((r) => {
+    const result = probe(r, true);
+    const get = isDebian() ? `${isRoot() ? '' : 'sudo '}${aptCommand([r])}` : `package like Debian's ${r.debian}`;
+    return { name: r.name, need: r.need, ...result, brings: r.brings, get };
+  });
+  process.stdout.write(`${JSON.stringify({ requirements: rows, setUp: isSetUp() })}\n`);
+}
+
+/** One set-up at a time in one folder; the lock of a dead process does not count. */
+async function locked(action) {
+  for (let waited = false; ; waited = true) {
+    try {
+      const lock = openSync(lockFile, 'wx');
+      writeSync(lock, String(process.pid));
+      closeSync(lock);
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw new SetupError(`cannot write in ${root}: ${error.message}`);
+      let owner = 0;
+      try {
+        owner = Number(readFileSync(lockFile, 'utf8'));
+        if (owner > 0) process.kill(owner, 0);
+      } catch {
+        try { unlinkSync(lockFile); } catch { /* somebody else took it away */ }
+        continue;
+      }
+      if (!waited) say(`another set-up (process ${owner}) is at work here; waiting`);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+  const unlock = () => { try { unlinkSync(lockFile); } catch { /* gone */ } };
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.on(signal, () => {
+      child?.kill(signal);
+      unlock();
+      say('stopped; run it again to go on where it stopped');
+      process.exit(signal === 'SIGINT' ? 130 : 143);
+    });
+  }
+  try {
+    await action();
+  } finally {
+    unlock();
+  }
+}
+
+async function main() {
+  checkNode();
+  if (options.has('--check')) return check();
+  await locked(async () => {
+    const start = Date.now();
+    if (withTypescript) await installNodePackages();
+    const nativeCurrent = state('native').current;
+    if (withTests || !nativeCurrent) await installSystemPackages();
+    await buildNative();
+    if (withTypescript) await buildTypescript();
+    if (Date.now() - start > 2000) say('ready');
+  });
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  say(error.message);
+  process.exitCode = error.exitCode;
+}

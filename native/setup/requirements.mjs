@@ -1,0 +1,97 @@
+// What the suite needs from the machine beside Node: the one table that set-up installs from and
+// `reframer doctor` reports from. Probes ask for the thing itself, not for its Debian package, so
+// that other distributions and hand-built installations count.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/**
+ * need: 'build' cannot build without; 'test' test suites only; 'feature' costs what `brings` names.
+ * probe: a program, a pkg-config module, or a file.
+ * size: installed, where it is worth a thought.
+ */
+export const requirements = [
+  { name: 'C++20 compiler', need: 'build', program: ['c++', 'g++', 'clang++'], debian: 'g++', brings: 'builds the native core' },
+  { name: 'Meson', need: 'build', program: ['meson'], debian: 'meson', brings: 'builds the native core' },
+  { name: 'Ninja', need: 'build', program: ['ninja'], debian: 'ninja-build', brings: 'builds the native core' },
+  { name: 'pkg-config', need: 'build', program: ['pkg-config', 'pkgconf'], debian: 'pkg-config', brings: 'finds the libraries' },
+  { name: 'libpcap', need: 'build', module: 'libpcap', debian: 'libpcap-dev', brings: 'reads captures' },
+  { name: 'zlib', need: 'build', module: 'zlib', debian: 'zlib1g-dev', brings: 'reads .gz captures' },
+  { name: 'liblzma', need: 'build', module: 'liblzma', debian: 'liblzma-dev', brings: 'reads .xz captures' },
+  { name: 'libzstd', need: 'build', module: 'libzstd', debian: 'libzstd-dev', brings: 'reads .zst captures' },
+  { name: 'JSON for C++', need: 'build', module: 'nlohmann_json', debian: 'nlohmann-json3-dev', brings: 'job specifications of reframer-lab' },
+  { name: 'doctest', need: 'test', module: 'doctest', file: '/usr/include/doctest/doctest.h', debian: 'doctest-dev', brings: 'native test programs' },
+  { name: 'tshark', need: 'test', program: ['tshark'], debian: 'tshark', brings: 'an independent check of written frames and checksums', optional: true },
+  { name: 'fonts', need: 'feature', file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debian: 'fonts-dejavu-core', brings: 'text in PNG figures' },
+  { name: 'DPDK', need: 'feature', module: 'libdpdk', debian: 'libdpdk-dev', brings: 'rte_hash and rte_acl as contenders, and DPDK ports', size: '93 MiB' },
+];
+
+function onPath(program) {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    if (folder === '') continue;
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return join(folder, program);
+    } catch {
+      // not in this folder
+    }
+  }
+  return undefined;
+}
+
+function readable(path) {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Versions of pkg-config modules, in one call when all of them are there. */
+function moduleVersion(module) {
+  const run = spawnSync('pkg-config', ['--modversion', module], { encoding: 'utf8' });
+  return run.status === 0 ? run.stdout.trim() : undefined;
+}
+
+function programVersion(path) {
+  const run = spawnSync(path, ['--version'], { encoding: 'utf8' });
+  return /\d+(\.\d+)+/.exec(`${run.stdout ?? ''}${run.stderr ?? ''}`)?.[0];
+}
+
+/** @returns {{found: boolean, version?: string, where?: string}} */
+export function probe(requirement, withVersion = false) {
+  for (const program of requirement.program ?? []) {
+    const where = onPath(program);
+    if (where === undefined) continue;
+    const version = withVersion ? programVersion(where) : undefined;
+    return { found: true, where, ...(version === undefined ? {} : { version }) };
+  }
+  if (requirement.module !== undefined) {
+    const version = moduleVersion(requirement.module);
+    if (version !== undefined) return { found: true, version };
+  }
+  if (requirement.file !== undefined && readable(requirement.file)) {
+    return { found: true, where: requirement.file };
+  }
+  return { found: false };
+}
+
+export function missing(needs) {
+  return requirements.filter((r) => needs.includes(r.need) && !probe(r).found);
+}
+
+/** Debian and its children, the systems whose package names the table holds. */
+export function isDebian() {
+  try {
+    return /^(ID|ID_LIKE)=.*\b(debian|ubuntu)\b/m.test(readFileSync('/etc/os-release', 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+export const isRoot = () => process.getuid?.() === 0;
+
+export function aptCommand(list) {
+  return `apt-get install -y --no-install-recommends ${list.map((r) => r.debian).join(' ')}`;
+}
