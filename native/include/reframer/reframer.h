@@ -10,7 +10,11 @@
  *    packets back separately and counts them);
  *  - two packets of one flow leave in the order in which they came (TCP repair, when asked for,
  *    changes this inside one released group only);
- *  - nothing is dropped: at capacity the oldest group is released early.
+ *  - nothing is dropped: at capacity the group that is due next is released early.
+ *
+ * Groups are told apart by a 32-bit hash alone. Flows that share one share a group, which keeps
+ * the order of each. For the same reason a caller who passes NIC hashes passes them with every
+ * burst of an instance, and the NIC hashes all packets of a flow alike.
  *
  * Thread safety: none; one instance per core, no locks. Different instances are independent.
  * Memory: everything is allocated in reframer_create(); no call on the packet path allocates,
@@ -99,6 +103,9 @@ struct reframer_rule {
 /** Most rules an instance takes; each distinct delay is a FIFO of its own. */
 #define REFRAMER_MAX_RULES 16
 
+/** Longest T, of a policy or of a rule: one second. */
+#define REFRAMER_MAX_DELAY_NS 1000000000ull
+
 struct reframer_params {
 	size_t size;               /**< sizeof(struct reframer_params), set by reframer_default_params() */
 	uint32_t policy;           /**< enum reframer_policy; default REFRAMER_FIXED */
@@ -114,6 +121,12 @@ struct reframer_params {
 	uint64_t hash_seed;        /**< key of the group hash; 0 draws one at create */
 	const struct reframer_rule *rules; /**< copied at create; may be NULL */
 	uint32_t nb_rules;         /**< 0..REFRAMER_MAX_RULES */
+	/**
+	 * Packets, 0..128, that may be held with their header not yet read, so that the lines are on
+	 * their way meanwhile; never more than an eighth of what is held, and none where a header
+	 * decides whether the packet waits. Such a packet does not hold up its group. Default 128.
+	 */
+	uint32_t lookahead;
 };
 
 /** Packets on their way in. Arrays belong to the caller and are not kept. */
@@ -122,15 +135,15 @@ struct reframer_burst {
 	const uint8_t *const *data;    /**< first byte of each frame; must stay readable until the packet is released; may be NULL when `hash` is given and no policy needs headers */
 	const uint32_t *captured;      /**< readable bytes at data[i]; NULL together with data */
 	const uint32_t *wire;          /**< frame length on the wire; NULL: same as captured */
-	const uint32_t *hash;          /**< the NIC's RSS hash; NULL: computed from the header */
-	uint32_t count;
+	const uint32_t *hash;          /**< the NIC's RSS hash, which then is the key; NULL: computed from the header */
+	uint32_t count;                /**< any; bursts of 32 to 64 serve the caches best */
 };
 
 /** Consecutive released packets of one group. */
 struct reframer_run {
 	uint32_t first;                /**< index into the released array */
 	uint32_t count;
-	uint32_t hash;                 /**< group hash: equal keys have equal hashes; the reverse is near-certain, not certain: a function that works per run compares the key with the run's first packet */
+	uint32_t hash;                 /**< group hash, the NIC's where one was given: equal keys have equal hashes; the reverse is near-certain, not certain: a function that works per run compares the key with the run's first packet */
 	uint32_t reason;               /**< enum reframer_reason */
 };
 
@@ -145,10 +158,10 @@ struct reframer_stats {
 	uint64_t bypassed;             /**< packets that did not wait */
 	uint64_t repaired;             /**< packets moved by TCP repair */
 	uint64_t unparsed;             /**< packets in the group of what could not be parsed */
-	uint64_t clock_backwards;      /**< times that `now` was below an earlier one (it is then taken as that) */
-	uint32_t groups_held, packets_held;
+	uint64_t clock_backwards;      /**< times that `now` was below an earlier one: it is then taken as that one, or, more than 10 ms below, as a new origin of the clock */
+	uint32_t groups_held, packets_held; /**< everything inside, due or not; groups of packets not yet read are not known */
 	uint64_t bytes_held;
-	uint32_t packets_held_max;
+	uint32_t packets_held_max;     /**< most packets that ever waited; at most max_packets */
 	uint64_t hold_max_ns;
 	uint64_t hold_histogram[REFRAMER_HISTOGRAM_BUCKETS];
 	uint64_t delay_ns;             /**< T now in force (moves under REFRAMER_ADAPTIVE) */
@@ -164,15 +177,16 @@ struct reframer_load {
 };
 
 void reframer_default_params(struct reframer_params *params);
-/** @return 0, -EINVAL (value out of range), -ENOMEM. */
+/** @return 0, -EINVAL (value out of range, or `size` of another version), -ENOMEM. */
 int reframer_create(const struct reframer_params *params, struct reframer_stage **out);
 /** Frees the instance, not the packets that it still holds: drain first. NULL is harmless. */
 void reframer_free(struct reframer_stage *r);
 
 /**
  * Takes packets in. `now_ns` is any monotonic clock in nanoseconds, read once a poll.
- * @return how many were accepted, from the front. Always all of them if every push is followed by
- * polls until one returns less than it was given room for.
+ * @return how many were accepted, from the front. Always all of them if the burst is no longer
+ * than max_packets and every push is followed by polls until one returns less than it was given
+ * room for (and thinned packets are taken). 0 if headers are needed and `data` is NULL.
  */
 uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns);
 
@@ -187,7 +201,11 @@ uint32_t reframer_poll(struct reframer_stage *r, uint64_t now_ns, void **out, ui
 /** As reframer_poll(), deadline or not. Empty when it returns 0. */
 uint32_t reframer_drain(struct reframer_stage *r, uint64_t now_ns, void **out, uint32_t nb_out,
                         struct reframer_run *runs, uint32_t *nb_runs);
-/** Makes the groups with (hash & mask) == value due at the next poll: before a RETA bucket moves. @return groups. */
+/**
+ * Makes the groups with (hash & mask) == value due at the next poll: before a RETA bucket moves.
+ * The hash is reframer_run.hash: for RSS buckets the instance must be fed NIC hashes, and mask is
+ * the size of the table less one. @return groups.
+ */
 uint32_t reframer_release_bucket(struct reframer_stage *r, uint32_t mask, uint32_t value);
 /** Packets taken out by ACK thinning since the last call; they are the caller's to free. */
 uint32_t reframer_take_thinned(struct reframer_stage *r, void **out, uint32_t nb_out);
