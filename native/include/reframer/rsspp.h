@@ -46,7 +46,7 @@ struct rsspp_problem {
 	const uint8_t *active;       /**< [nb_cores], non-zero takes buckets; NULL: all do */
 	const uint8_t *pinned;       /**< [nb_buckets], non-zero must not move now (its last migration is under way); NULL: none */
 	const uint16_t *node;        /**< [nb_cores], NUMA node of each core; NULL: one node */
-	float tolerance;             /**< how far above the lower bound a core may stay, as a share of the bound; 0 means the default 0.005: half of the 1 % that a solution is judged by */
+	float tolerance;             /**< how far above the lower bound a core may stay, as a share of the bound; 0 means the default 0.009: just inside the 1 % by which a solution is judged, since closer costs moves */
 	float node_penalty;          /**< gain, as a share of the mean, below which no bucket changes its node; 0 means the default 0.05 */
 };
 
@@ -83,9 +83,9 @@ struct rsspp_balancer_params {
 	uint32_t min_cores;          /**< autoscale keeps at least these; default 1 */
 	uint32_t autoscale;          /**< 0: all cores stay active (default); 1: as many as the target needs */
 	float target_load;           /**< autoscale aims here; default 0.8, the authors' */
-	float threshold;             /**< hysteresis: no move while worst/bound - 1 is below; default 0.02, the authors' */
-	float trend;                 /**< 0..1, weight of the last change of a bucket in its prediction; default 0.0 = last value only for noise, see rsspp/README.md */
-	float smoothing;             /**< 0..1, weight of the newest count in the moving average per bucket; default 0.5 */
+	float threshold;             /**< hysteresis: nothing moves unless the worst core gets lighter by this share of the bound, or the least loaded one heavier by twice this share of the mean; default 0.02, the authors' */
+	float trend;                 /**< 0..1, weight of a bucket's last change in its prediction; default 0: on campus traffic the next 100 ms are the last ones plus noise, and a trend added to the imbalance (reframer-lab bench-rsspp) */
+	float smoothing;             /**< 0..1, weight of the newest count in the moving average per bucket; default 1, no average: on campus traffic an average halves the moves and doubles the imbalance */
 	float tolerance;             /**< as rsspp_problem */
 	float node_penalty;          /**< as rsspp_problem */
 	uint32_t hold_epochs;        /**< epochs for which a moved bucket stays where it is; default 1 */

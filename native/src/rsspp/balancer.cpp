@@ -167,7 +167,7 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	rsspp_solution &solution = report.solution;
 	workspace.finish(solution);
 	const bool must = !workspace.orphans.empty() || report.cores_changed != 0;
-	const bool worth = solution.worst_before > solution.lower_bound * (1 + params.threshold);
+	const rsspp_solution standing = solution;
 	switch (params.method) {
 	case RSSPP_STATIC:
 		place_orphans(workspace);
@@ -176,19 +176,26 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 		solution.passes = solve_greedy(workspace);
 		break;
 	case RSSPP_LPT:
-		if (must || worth)
-			solution.passes = solve_lpt(workspace);
+		solution.passes = solve_lpt(workspace);
 		break;
 	case RSSPP_EXACT:
-		if ((must || worth) && !solve_exact(workspace, solution.passes))
+		if (!solve_exact(workspace, solution.passes))
 			return -E2BIG;
 		break;
 	default:
-		if (must || worth)
-			solution.passes = solve_ours(workspace, solution.nb_elephants);
+		solution.passes = solve_ours(workspace, solution.nb_elephants);
 		break;
 	}
 	workspace.finish(solution);
+	// Hysteresis on what is gained: at the worst core, or at the least loaded one where an elephant
+	// decides the worst.
+	const bool worth =
+	    standing.worst_before - solution.worst_after > params.threshold * solution.lower_bound ||
+	    solution.least_after - standing.least_before > 2 * params.threshold * solution.mean;
+	if (!must && !worth) {
+		workspace.rewind();
+		workspace.finish(solution);
+	}
 	workspace.store(next.data());
 	report.imbalance_after_percent =
 	    solution.least_after > 0
@@ -215,7 +222,7 @@ extern "C" void rsspp_balancer_default_params(rsspp_balancer_params *p)
 	p->min_cores = 1;
 	p->target_load = 0.8f;
 	p->threshold = 0.02f;
-	p->smoothing = 0.5f;
+	p->smoothing = 1.0f;
 	p->hold_epochs = 1;
 	p->shrink_epochs = 5;
 }

@@ -43,7 +43,7 @@ bool Workspace::load(const rsspp_problem &p)
 	}
 	mean = total / float(nb_cores);
 	lower_bound = std::max(mean, heaviest);
-	tolerance = p.tolerance > 0 ? p.tolerance : 0.005f;
+	tolerance = p.tolerance > 0 ? p.tolerance : 0.009f;
 	rewind();
 	worst_before = *std::max_element(core_load.begin(), core_load.begin() + nb_cores);
 	least_before = *std::min_element(core_load.begin(), core_load.begin() + nb_cores);

@@ -205,7 +205,7 @@ TEST_CASE("an elephant gets a core of its own, the rest is levelled over the oth
 	CHECK(s.solution.nb_elephants == 1);
 	const auto loads = c.core_loads(s.result);
 	CHECK(loads[s.result[5]] == doctest::Approx(0.9).epsilon(0.01));
-	CHECK(s.solution.least_after == doctest::Approx(63 * 0.02 / 3).epsilon(0.06));
+	CHECK(s.solution.least_after == doctest::Approx(63 * 0.02 / 3).epsilon(0.1));
 	// The published greedy leaves the small buckets with the elephant where it cannot place it.
 	REQUIRE(s.run(RSSPP_GREEDY, c) == 0);
 	CHECK(s.solution.worst_after >= 0.9f);

@@ -1,0 +1,64 @@
+// Job `bench-rsspp`: every method over the same seconds of campus traffic.
+//
+// spec   {"seed": 1, "seconds": 60, "intervalMs": 100, "profiles": ["campus","campus4"],
+//         "entries": [128,512,2048], "cores": [8,16,64], "methods": [...]}    (all optional)
+// record {"row": {"method","entries","cores","profile","solveUs","worstOverBoundPercent",
+//         "imbalancePercent","movesPerEpoch","epochs","seed"}}
+#include "lab/job.hpp"
+#include "lab/rsspp_methods.hpp"
+#include "lab/epoch_runner.hpp"
+#include "traffic/flow_population.hpp"
+
+namespace reframer::lab {
+
+void run_bench_rsspp(const Json &spec)
+{
+	const uint64_t seed = spec.value("seed", 1);
+	const uint32_t interval_ms = spec.value("intervalMs", 100u);
+	const double seconds = spec.value("seconds", 60.0);
+	if (interval_ms < 1 || interval_ms > 10'000 || !(seconds * 1e3 >= interval_ms))
+		throw JobError("bad-spec", "intervalMs is 1..10000 and seconds at least one interval", 2);
+	const auto profiles = spec.value("profiles", std::vector<std::string>{"campus", "campus4"});
+	const auto entries = spec.value("entries", std::vector<uint32_t>{128, 512, 2048});
+	const auto cores = spec.value("cores", std::vector<uint32_t>{8, 16, 64});
+	const auto methods = spec.value("methods", std::vector<std::string>{"static", "greedy", "ours", "lpt"});
+	const uint32_t nb_epochs = uint32_t(seconds * 1e3 / interval_ms);
+	const uint32_t window = std::max(1u, 1000 / interval_ms);
+
+	for (const std::string &name : profiles) {
+		const traffic::FlowPopulationProfile *profile =
+		    name == "campus" ? &traffic::campus_population
+		    : name == "campus4" ? &traffic::campus4_population : nullptr;
+		if (!profile)
+			throw JobError("bad-spec", "profiles are campus and campus4, not " + name, 2);
+		// Epochs once per table size, the same for every method and number of cores.
+		traffic::FlowPopulation population(*profile, seed);
+		std::vector<std::vector<traffic::FlowShare>> epochs;
+		for (uint32_t e = 0; e < nb_epochs; e++)
+			epochs.push_back(population.advance(interval_ms * 1e-3));
+		for (uint32_t size : entries) {
+			for (uint32_t n : cores) {
+				for (const std::string &method : methods) {
+					EpochRunner runner(method_of(method), size, n, window);
+					std::vector<uint64_t> packets(size);
+					for (const auto &epoch : epochs) {
+						std::fill(packets.begin(), packets.end(), 0);
+						for (const traffic::FlowShare &s : epoch)
+							packets[s.hash % size] += s.packets;
+						runner.epoch(packets);
+					}
+					const auto f = runner.figures();
+					emit({{"row",
+					       {{"method", method}, {"entries", size}, {"cores", n}, {"profile", name},
+					        {"solveUs", f.solve_us},
+					        {"worstOverBoundPercent", f.worst_over_bound_percent},
+					        {"imbalancePercent", f.imbalance_percent},
+					        {"worstOverMeanPercent", f.worst_over_mean_percent},
+					        {"movesPerEpoch", f.moves_per_epoch}, {"epochs", f.epochs}, {"seed", seed}}}});
+				}
+			}
+		}
+	}
+}
+
+} // namespace reframer::lab
