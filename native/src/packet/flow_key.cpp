@@ -94,7 +94,7 @@ std::string mac_of(const std::array<uint8_t, 16> &address)
 
 } // namespace
 
-FlowKey flow_key_of(const Headers &headers, const uint8_t *data)
+FlowKey five_tuple_of(const Headers &headers, const uint8_t *data)
 {
 	FlowKey key{};
 	key.version = headers.version;
@@ -115,6 +115,16 @@ FlowKey flow_key_of(const Headers &headers, const uint8_t *data)
 	std::memcpy(key.destination.data(), addresses + size, size);
 	key.protocol = headers.protocol;
 	key.shape = KeyShape::flow;
+	if (headers.flags & header_ports) {
+		key.source_port = headers.source_port;
+		key.destination_port = headers.destination_port;
+	}
+	return key;
+}
+
+FlowKey flow_key_of(const Headers &headers, const uint8_t *data)
+{
+	FlowKey key = five_tuple_of(headers, data);
 	if (headers.flags & header_fragment) {
 		key.shape = KeyShape::fragment;
 		key.id = headers.fragment_id;
@@ -125,10 +135,11 @@ FlowKey flow_key_of(const Headers &headers, const uint8_t *data)
 		key.shape = KeyShape::spi;
 		key.id = headers.spi;
 		key.protocol = headers.spi_protocol;
-	} else if (headers.flags & header_ports) {
-		key.source_port = headers.source_port;
-		key.destination_port = headers.destination_port;
+	} else {
+		return key;
 	}
+	key.source_port = 0;
+	key.destination_port = 0;
 	return key;
 }
 

@@ -34,6 +34,10 @@ static_assert(std::has_unique_object_representations_v<FlowKey>, "keys are compa
 // so that they can be told apart in counts; classify() puts them all into one group.
 FlowKey flow_key_of(const Headers &headers, const uint8_t *data);
 
+// The 5-tuple as it stands in the frame, for counting flows: the first fragment of a packet has its
+// ports, the later ones have none, ESP has addresses and protocol. Not what classify() groups by.
+FlowKey five_tuple_of(const Headers &headers, const uint8_t *data);
+
 // The key under which `kind` groups: symmetric() or the destination alone, else the key itself.
 FlowKey grouping_key(const FlowKey &key, KeyKind kind);
 
