@@ -6,7 +6,7 @@
 #include "packet/frame.hpp"
 #include "packet/hash.hpp"
 
-#include <algorithm>
+#include <bit>
 #include <cstdint>
 
 namespace reframer::packet {
@@ -60,76 +60,112 @@ inline constexpr uint16_t port_gtpu = 2152;
 inline constexpr uint16_t port_vxlan = 4789;
 inline constexpr uint16_t port_geneve = 6081;
 
-// Any frame; agrees with classify() on the frames that both know.
+// What a value of the TOS or traffic class field says: one load replaces six steps.
+struct TosTraits {
+	uint16_t of[256];
+	constexpr TosTraits() : of{}
+	{
+		for (unsigned tos = 0; tos < 256; tos++) {
+			if (tos >> 2 == 46)
+				of[tos] |= trait_dscp_ef;
+			if ((tos & 3) == 1)
+				of[tos] |= trait_ect1;
+		}
+	}
+};
+inline constexpr TosTraits tos_traits;
+
+// Traits of a TCP or UDP header. `flags` are the bytes 12 and 13 of a TCP header in memory order,
+// 0 for UDP; `length` the length of the segment with its header.
+inline uint32_t l4_traits(uint32_t ports, uint32_t flags, uint32_t length)
+{
+	const uint32_t tcp_header = (flags & 0xf0) >> 2;
+	uint32_t traits = (flags >> 8 & 0x0f) * trait_fin;
+	// 0x1ff on the wire: the eight flags and the ninth, AE, in the byte before
+	traits |= static_cast<uint32_t>(((flags & 0xff01) == 0x1000) & (length == tcp_header)) * trait_pure_ack;
+	traits |= static_cast<uint32_t>(((ports & 0xffff) == swap16(port_dns)) |
+	                                (ports >> 16 == swap16(port_dns))) * trait_dns;
+	return traits;
+}
+
+constexpr bool is_tunnel_port(uint32_t ports)
+{
+	const uint32_t port = ports >> 16;
+	return port == swap16(port_vxlan) || port == swap16(port_geneve) || port == swap16(port_gtpu);
+}
+
+// Any frame. The three agree wherever they overlap: classify_parsed() is the whole parser,
+// classify_slow() first tries the common IPv6 frame, classify() the common IPv4 frame.
+Digest classify_parsed(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind,
+                       uint64_t seed);
 Digest classify_slow(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind,
                      uint64_t seed);
+
+// Where the IP header of an Ethernet frame with up to two VLAN tags begins, and its EtherType in
+// memory order. At least 22 bytes must be there.
+struct EthernetEnd {
+	uint32_t offset;
+	uint16_t type;
+};
+inline EthernetEnd skip_ethernet(const uint8_t *data)
+{
+	constexpr uint16_t type_vlan = swap16(0x8100), type_service_vlan = swap16(0x88a8);
+	EthernetEnd end = {14, load<uint16_t>(data + 12)};
+	for (int tag = 0; tag < 2 && (end.type == type_vlan || end.type == type_service_vlan); tag++) {
+		end.type = load<uint16_t>(data + end.offset + 2);
+		end.offset += 4;
+	}
+	return end;
+}
 
 // Reads at most `captured` bytes. The common frame is decided here: Ethernet with up to two VLAN
 // tags, IPv4 without options or fragments, TCP or UDP with a whole header.
 inline Digest classify(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind,
                        uint64_t seed)
 {
-	constexpr uint16_t type_ipv4 = swap16(0x0800);
-	constexpr uint16_t type_vlan = swap16(0x8100);
-	constexpr uint16_t type_service_vlan = swap16(0x88a8);
 	constexpr uint32_t ethernet = 14, ipv4 = 20, tcp = 20, udp = 8;
-	const auto is_vlan = [](uint16_t type) { return type == type_vlan || type == type_service_vlan; };
-
 	if (link != LinkType::ethernet || captured < ethernet + ipv4 + tcp) [[unlikely]]
 		return classify_slow(data, captured, link, kind, seed);
-	uint32_t l3 = ethernet;
-	uint16_t type = load<uint16_t>(data + 12);
-	// Both tags lie inside the length that is known to be there.
-	for (int tag = 0; tag < 2 && is_vlan(type); tag++) {
-		type = load<uint16_t>(data + l3 + 2);
-		l3 += 4;
-	}
-	if (type != type_ipv4 || captured < l3 + ipv4 + tcp) [[unlikely]]
+	const auto [l3, type] = skip_ethernet(data);
+	if (type != swap16(0x0800) || captured < l3 + ipv4 + tcp) [[unlikely]]
 		return classify_slow(data, captured, link, kind, seed);
 
 	const uint8_t *ip = data + l3;
 	const uint8_t *l4 = ip + ipv4;
+	// Version 4 and five words of header; no more-fragments flag, no fragment offset.
+	const uint64_t first = load<uint64_t>(ip);
+	const bool plain = (first & 0xff3f'0000'0000'00ff) == 0x45;
 	const uint8_t protocol = ip[9];
 	const uint32_t is_tcp = protocol == 6;
 	const uint32_t is_udp = protocol == 17;
-	const uint32_t length = be16(ip + 2);
+	const uint32_t length = swap16(static_cast<uint16_t>(first >> 16));
 	const uint32_t least = is_tcp ? ipv4 + tcp : ipv4 + udp;
-	// 0x3fff: more-fragments flag and fragment offset
-	const bool plain = ip[0] == 0x45 && (load<uint16_t>(ip + 6) & swap16(0x3fff)) == 0 &&
-	                   (is_tcp | is_udp) && length >= least;
-	if (!plain) [[unlikely]]
+	if (!(plain & (is_tcp | is_udp) & (length >= least))) [[unlikely]]
 		return classify_slow(data, captured, link, kind, seed);
 
-	const uint16_t source_port = load<uint16_t>(l4);
-	const uint16_t destination_port = load<uint16_t>(l4 + 2);
-	if (kind == KeyKind::inner && is_udp &&
-	    (destination_port == swap16(port_vxlan) || destination_port == swap16(port_geneve) ||
-	     destination_port == swap16(port_gtpu)))
+	const uint32_t ports = load<uint32_t>(l4);
+	if (kind == KeyKind::inner && is_udp && is_tunnel_port(ports))
 		return classify_slow(data, captured, link, kind, seed);
 
-	const uint32_t flags = is_tcp ? load<uint16_t>(l4 + 12) : 0;
-	const uint32_t tcp_header = (flags & 0xf0) >> 2;
-	uint32_t traits = trait_ipv4 | is_tcp * trait_tcp | is_udp * trait_udp;
-	traits |= (flags >> 8 & 0x0f) * trait_fin;
-	// 0x1ff on the wire: the eight flags and the ninth, AE, in the byte before
-	traits |= ((flags & 0xff01) == 0x1000 && length == ipv4 + tcp_header) * trait_pure_ack;
-	traits |= (source_port == swap16(port_dns) || destination_port == swap16(port_dns)) * trait_dns;
-	traits |= (ip[1] >> 2 == 46) * trait_dscp_ef;
-	traits |= ((ip[1] & 3) == 1) * trait_ect1;
+	const uint32_t flags = load<uint16_t>(l4 + 12) & -is_tcp;
+	const uint32_t traits = trait_ipv4 | trait_tcp << is_udp | tos_traits.of[first >> 8 & 0xff] |
+	                        l4_traits(ports, flags, length - ipv4);
+	static_assert(trait_tcp << 1 == trait_udp);
 
-	uint64_t a = hash_endpoint(load<uint32_t>(ip + 12), source_port);
-	uint64_t b = hash_endpoint(load<uint32_t>(ip + 16), destination_port);
-	uint64_t tail = hash_tail(protocol, static_cast<uint8_t>(KeyShape::flow));
+	uint64_t addresses = load<uint64_t>(ip + 12);
+	uint64_t tail = hash_tail(ports, protocol, static_cast<uint8_t>(KeyShape::flow));
 	if (kind == KeyKind::symmetric) {
-		const uint64_t low = std::min(a, b);
-		b = std::max(a, b);
-		a = low;
+		const auto source = static_cast<uint32_t>(addresses);
+		const auto destination = static_cast<uint32_t>(addresses >> 32);
+		const bool turn = hash_endpoint(source, static_cast<uint16_t>(ports)) >
+		                  hash_endpoint(destination, static_cast<uint16_t>(ports >> 16));
+		addresses = turn ? std::rotl(addresses, 32) : addresses;
+		tail = turn ? (tail & ~uint64_t{0xffffffff}) | std::rotl(ports, 16) : tail;
 	} else if (kind == KeyKind::destination) {
-		a = 0;
-		b &= 0xffffffff;
-		tail = hash_tail(0, static_cast<uint8_t>(KeyShape::address));
+		addresses &= ~uint64_t{0xffffffff};
+		tail = hash_tail(0, 0, static_cast<uint8_t>(KeyShape::address));
 	}
-	return {hash_words(a, b | tail, seed), traits};
+	return {hash_words(addresses, tail, seed), traits};
 }
 
 } // namespace reframer::packet

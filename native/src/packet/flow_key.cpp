@@ -15,41 +15,31 @@ namespace {
 
 constexpr uint8_t protocol_fragment = 44; // the IPv6 fragment header
 
-// Fragment ids and SPIs take the place of the ports.
-uint16_t word_high(const FlowKey &key)
-{
-	return swap16(static_cast<uint16_t>(key.source_port | key.id >> 16));
-}
-
-uint16_t word_low(const FlowKey &key)
-{
-	return swap16(static_cast<uint16_t>(key.destination_port | (key.id & 0xffff)));
-}
-
 bool source_is_greater(const FlowKey &key)
 {
 	// IPv4 in the order of the words that classify() compares.
 	if (key.version == 4)
 		return hash_endpoint(load<uint32_t>(key.source.data()), swap16(key.source_port)) >
-		       hash_endpoint(load<uint32_t>(key.destination.data()),
-		                     swap16(key.destination_port));
+		       hash_endpoint(load<uint32_t>(key.destination.data()), swap16(key.destination_port));
 	const int order = std::memcmp(key.source.data(), key.destination.data(), 16);
 	return order != 0 ? order > 0 : key.source_port > key.destination_port;
 }
 
-// Two words of a key: what does not fit is folded in, each fold under its own constant.
+// Fragment ids and SPIs take the place of the ports.
+uint64_t tail_of(const FlowKey &key)
+{
+	const uint32_t ports = swap16(key.source_port) |
+	                       static_cast<uint32_t>(swap16(key.destination_port)) << 16;
+	return hash_tail(ports | swap32(key.id), key.protocol, static_cast<uint8_t>(key.shape));
+}
+
 std::pair<uint64_t, uint64_t> words_of(const FlowKey &key, uint64_t seed)
 {
-	const uint64_t tail = hash_tail(key.protocol, static_cast<uint8_t>(key.shape));
-	if (key.version == 4)
-		return {hash_endpoint(load<uint32_t>(key.source.data()), word_high(key)),
-		        hash_endpoint(load<uint32_t>(key.destination.data()), word_low(key)) | tail};
-	const uint64_t a = fold_multiply(load<uint64_t>(key.source.data()) ^ seed ^ hash_c2,
-	                                 load<uint64_t>(key.source.data() + 8) ^ std::rotl(seed, 17) ^ hash_c1);
-	const uint64_t b =
-		fold_multiply(load<uint64_t>(key.destination.data()) ^ seed ^ hash_c3,
-	                  load<uint64_t>(key.destination.data() + 8) ^ std::rotl(seed, 43) ^ hash_c0);
-	return {a ^ hash_endpoint(0, word_high(key)), b ^ (hash_endpoint(0, word_low(key)) | tail)};
+	if (key.version != 4)
+		return hash_words_v6(key.source.data(), key.destination.data(), tail_of(key), seed);
+	const uint64_t addresses = load<uint32_t>(key.source.data()) |
+	                           static_cast<uint64_t>(load<uint32_t>(key.destination.data())) << 32;
+	return {addresses, tail_of(key)};
 }
 
 const char *protocol_name(uint8_t protocol)

@@ -2,8 +2,11 @@
 // that share a hash (a CRC would not do: its collisions are the same under every key).
 #pragma once
 
+#include "packet/bytes.hpp"
+
 #include <bit>
 #include <cstdint>
+#include <utility>
 
 namespace reframer::packet {
 
@@ -28,15 +31,27 @@ inline uint32_t hash_words(uint64_t a, uint64_t b, uint64_t seed)
 	return static_cast<uint32_t>(h ^ (h >> 32));
 }
 
-// What two words of an IPv4 key hold. Ports in memory order, so that no swap is needed per packet.
-constexpr uint64_t hash_endpoint(uint32_t address, uint16_t port)
+// The second word of a key: ports in memory order, source first, so that a packet's are one load.
+constexpr uint64_t hash_tail(uint32_t ports, uint8_t protocol, uint8_t shape)
 {
-	return address | static_cast<uint64_t>(port) << 32;
+	return ports | static_cast<uint64_t>(protocol) << 32 | static_cast<uint64_t>(shape) << 40;
 }
 
-constexpr uint64_t hash_tail(uint8_t protocol, uint8_t shape)
+// The same two words of an IPv6 key: each address folded under constants of its own.
+inline std::pair<uint64_t, uint64_t> hash_words_v6(const uint8_t *source, const uint8_t *destination,
+                                                   uint64_t tail, uint64_t seed)
 {
-	return static_cast<uint64_t>(protocol) << 48 | static_cast<uint64_t>(shape) << 56;
+	const uint64_t a = fold_multiply(load<uint64_t>(source) ^ seed ^ hash_c2,
+	                                 load<uint64_t>(source + 8) ^ std::rotl(seed, 17) ^ hash_c1);
+	const uint64_t b = fold_multiply(load<uint64_t>(destination) ^ seed ^ hash_c3,
+	                                 load<uint64_t>(destination + 8) ^ std::rotl(seed, 43) ^ hash_c0);
+	return {a, b ^ tail};
+}
+
+// An order of the two ends of a flow; which one is of no account.
+constexpr uint64_t hash_endpoint(uint32_t address, uint16_t port)
+{
+	return static_cast<uint64_t>(address) << 16 | port;
 }
 
 } // namespace reframer::packet

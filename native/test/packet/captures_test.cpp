@@ -74,7 +74,7 @@ size_t check_file(const fs::path &file)
 				flows.insert(fragments.flow_of(headers, frame.data));
 			FlowKey group = grouping_key(key, kind);
 			const Digest fast = classify(frame.data, frame.captured, frame.link, kind, seed);
-			const Digest slow = classify_slow(frame.data, frame.captured, frame.link, kind, seed);
+			const Digest slow = classify_parsed(frame.data, frame.captured, frame.link, kind, seed);
 			disagreements += fast.hash != slow.hash || fast.traits != slow.traits ||
 			                 fast.hash != hash_of(group, seed);
 			if (!group.is_flow())

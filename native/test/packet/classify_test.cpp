@@ -39,8 +39,11 @@ Digest check_agreement(const uint8_t *data, uint32_t size, LinkType link, KeyKin
 	const Digest fast = classify(data, size, link, kind, seed);
 	const Digest slow = classify_slow(data, size, link, kind, seed);
 	const FlowKey key = group_of(data, size, link, kind);
+	const Digest parsed = classify_parsed(data, size, link, kind, seed);
 	CHECK(fast.hash == slow.hash);
+	CHECK(fast.hash == parsed.hash);
 	CHECK(fast.traits == slow.traits);
+	CHECK(fast.traits == parsed.traits);
 	CHECK(fast.hash == hash_of(key, seed));
 	CHECK((fast.traits == trait_unparsed) == !key.is_flow());
 	return fast;
@@ -241,13 +244,13 @@ TEST_CASE("low and high bits of the hash spread structured keys evenly")
 		constexpr size_t nb_buckets = 1024, nb_keys = 1 << 16;
 		std::vector<uint32_t> buckets(nb_buckets);
 		for (uint64_t i = 0; i < nb_keys; i++) {
-			uint64_t a = 0x0100000a, b = 0x0200000a | hash_tail(17, 2);
+			uint64_t a = 0x0200000a0100000a, b = hash_tail(0, 17, 2);
 			switch (pattern) {
-			case 0: a += i << 16; break;                     // last address bytes
-			case 1: b |= i << 32; break;                     // destination port
-			case 2: a ^= i << 32; break;                     // source port
-			case 3: a += (i & 255) << 24; b += (i >> 8) << 24; break;
-			default: a |= (i & 255) << 40; b |= (i >> 8) << 40;
+			case 0: a += i << 16; break;                          // last bytes of the source
+			case 1: b |= i << 16; break;                          // destination port
+			case 2: b |= i; break;                                // source port
+			case 3: a += (i & 255) << 24 | (i >> 8) << 56; break; // last byte of both addresses
+			default: a += i << 56; b |= i >> 8 << 8;
 			}
 			buckets[hash_words(a, b, seed) >> shift & (nb_buckets - 1)]++;
 		}
