@@ -1,0 +1,232 @@
+// Structs and functions of native/include/reframer/reframer.h.
+import { addressOf, ffi, openLibrary } from './binding.js';
+
+declare const nativeStage: unique symbol;
+/** A struct reframer_stage; only handed back to the functions below. */
+export type NativeStage = { readonly [nativeStage]: true };
+
+// Members in the order of the header; test/reframer/layout.test.ts compares with a C compiler.
+const rule = ffi.struct('reframer_rule', {
+  address: ffi.array('uint8_t', 16, 'Typed'),
+  prefix_length: 'uint8_t',
+  ip_version: 'uint8_t',
+  protocol: 'uint8_t',
+  dscp_plus_one: 'uint8_t',
+  port_low: 'uint16_t',
+  port_high: 'uint16_t',
+  delay_ns: 'uint64_t',
+});
+
+const params = ffi.struct('reframer_params', {
+  size: 'size_t',
+  policy: 'uint32_t',
+  key: 'uint32_t',
+  link_type: 'uint32_t',
+  max_packets: 'uint32_t',
+  max_bytes: 'uint64_t',
+  delay_ns: 'uint64_t',
+  max_burst: 'uint32_t',
+  bypass: 'uint32_t',
+  early: 'uint32_t',
+  options: 'uint32_t',
+  hash_seed: 'uint64_t',
+  rules: ffi.pointer(rule),
+  nb_rules: 'uint32_t',
+  lookahead: 'uint32_t',
+});
+
+const burst = ffi.struct('reframer_burst', {
+  packets: 'void *',
+  data: 'void *',
+  captured: 'void *',
+  wire: 'void *',
+  hash: 'void *',
+  count: 'uint32_t',
+});
+
+const nbReasons = 6;
+export const histogramBuckets = 512;
+
+const stats = ffi.struct('reframer_stats', {
+  packets_in: 'uint64_t',
+  packets_out: 'uint64_t',
+  packets_thinned: 'uint64_t',
+  bytes_in: 'uint64_t',
+  bytes_out: 'uint64_t',
+  runs_in: 'uint64_t',
+  runs_out: 'uint64_t',
+  released: ffi.array('uint64_t', nbReasons, 'Array'),
+  bypassed: 'uint64_t',
+  repaired: 'uint64_t',
+  unparsed: 'uint64_t',
+  clock_backwards: 'uint64_t',
+  groups_held: 'uint32_t',
+  packets_held: 'uint32_t',
+  bytes_held: 'uint64_t',
+  packets_held_max: 'uint32_t',
+  hold_max_ns: 'uint64_t',
+  hold_histogram: ffi.array('uint64_t', histogramBuckets, 'Array'),
+  delay_ns: 'uint64_t',
+});
+
+const load = ffi.struct('reframer_load', {
+  queue_length: 'uint32_t',
+  queue_capacity: 'uint32_t',
+  busy_cycles: 'uint64_t',
+  total_cycles: 'uint64_t',
+  packets: 'uint64_t',
+});
+
+const run = ffi.struct('reframer_run', {
+  first: 'uint32_t',
+  count: 'uint32_t',
+  hash: 'uint32_t',
+  reason: 'uint32_t',
+});
+
+export const structs = { rule, params, burst, run, stats, load };
+
+/** Words of a struct reframer_run where runs are read in place as 32-bit words. */
+export const runWords = 4;
+
+export interface NativeRule {
+  address: Uint8Array;
+  prefix_length: number;
+  ip_version: number;
+  protocol: number;
+  dscp_plus_one: number;
+  port_low: number;
+  port_high: number;
+  delay_ns: number;
+}
+
+export interface NativeParams {
+  size: number;
+  policy: number;
+  key: number;
+  link_type: number;
+  max_packets: number;
+  max_bytes: number;
+  delay_ns: number;
+  max_burst: number;
+  bypass: number;
+  early: number;
+  options: number;
+  hash_seed: number | bigint;
+  rules: NativeRule[] | null;
+  nb_rules: number;
+  lookahead: number;
+}
+
+export interface NativeStats {
+  packets_in: number;
+  packets_out: number;
+  packets_thinned: number;
+  bytes_in: number;
+  bytes_out: number;
+  runs_in: number;
+  runs_out: number;
+  released: number[];
+  bypassed: number;
+  repaired: number;
+  unparsed: number;
+  clock_backwards: number;
+  groups_held: number;
+  packets_held: number;
+  bytes_held: number;
+  packets_held_max: number;
+  hold_max_ns: number;
+  hold_histogram: number[];
+  delay_ns: number;
+}
+
+export interface NativeLoad {
+  queue_length: number;
+  queue_capacity: number;
+  busy_cycles: number;
+  total_cycles: number;
+  packets: number;
+}
+
+type Time = number | bigint;
+
+/** Negative results are errno values. */
+export interface ReframerFunctions {
+  defaultParams(out: object): void;
+  create(params: NativeParams, out: [NativeStage | null]): number;
+  free(stage: NativeStage): void;
+  push(stage: NativeStage, burst: Uint8Array, now: Time): number;
+  poll(stage: NativeStage, now: Time, out: BigUint64Array, nbOut: number, runs: Uint32Array, nbRuns: Uint32Array): number;
+  drain(stage: NativeStage, now: Time, out: BigUint64Array, nbOut: number, runs: Uint32Array, nbRuns: Uint32Array): number;
+  releaseBucket(stage: NativeStage, mask: number, value: number): number;
+  takeThinned(stage: NativeStage, out: BigUint64Array, nbOut: number): number;
+  nextDeadline(stage: NativeStage): Time;
+  setPolicy(stage: NativeStage, policy: number, delayNs: Time): number;
+  reportLoad(stage: NativeStage, load: NativeLoad): void;
+  getStats(stage: NativeStage, out: object): void;
+  resetStats(stage: NativeStage): void;
+  histogramLowNs(bucket: number): number;
+  histogramQuantile(stats: NativeStats, q: number): number;
+  strerror(error: number): string;
+}
+
+let functions: ReframerFunctions | undefined;
+
+/** @throws NativeError when the library is missing or does not fit */
+export function reframerFunctions(): ReframerFunctions {
+  functions ??= declare();
+  return functions;
+}
+
+function declare(): ReframerFunctions {
+  const { func } = openLibrary();
+  ffi.opaque('reframer_stage');
+  // Columns are passed as addresses of typed arrays: nothing is marshalled on the packet path.
+  const release = '(reframer_stage *r, uint64_t now, void *out, uint32_t nb_out, void *runs, void *nb_runs)';
+  return {
+    defaultParams: func('void reframer_default_params(_Out_ reframer_params *params)'),
+    create: func('int reframer_create(const reframer_params *params, _Out_ reframer_stage **out)'),
+    free: func('void reframer_free(reframer_stage *r)'),
+    push: func('uint32_t reframer_push(reframer_stage *r, const void *burst, uint64_t now)'),
+    poll: func(`uint32_t reframer_poll${release}`),
+    drain: func(`uint32_t reframer_drain${release}`),
+    releaseBucket: func('uint32_t reframer_release_bucket(reframer_stage *r, uint32_t mask, uint32_t value)'),
+    takeThinned: func('uint32_t reframer_take_thinned(reframer_stage *r, void *out, uint32_t nb_out)'),
+    nextDeadline: func('uint64_t reframer_next_deadline(const reframer_stage *r)'),
+    setPolicy: func('int reframer_set_policy(reframer_stage *r, uint32_t policy, uint64_t delay_ns)'),
+    reportLoad: func('void reframer_report_load(reframer_stage *r, const reframer_load *load)'),
+    getStats: func('void reframer_get_stats(const reframer_stage *r, _Out_ reframer_stats *out)'),
+    resetStats: func('void reframer_reset_stats(reframer_stage *r)'),
+    histogramLowNs: func('uint64_t reframer_histogram_low_ns(uint32_t bucket)'),
+    histogramQuantile: func('uint64_t reframer_histogram_quantile(const reframer_stats *stats, double q)'),
+    strerror: func('const char *reframer_strerror(int error)'),
+  };
+}
+
+export interface BurstColumns {
+  packets: BigUint64Array;
+  data: BigUint64Array;
+  captured: Uint32Array;
+  wire: Uint32Array;
+  hash: Uint32Array;
+}
+
+/** A struct reframer_burst over fixed columns; set count and whether hashes are given before a push. */
+export class NativeBurst {
+  readonly bytes = new Uint8Array(ffi.sizeof(burst));
+  private readonly view = new DataView(this.bytes.buffer);
+  private readonly hashAddress: bigint;
+
+  constructor(readonly columns: BurstColumns) {
+    for (const name of ['packets', 'data', 'captured', 'wire'] as const) {
+      this.view.setBigUint64(ffi.offsetof(burst, name), addressOf(columns[name]), true);
+    }
+    this.hashAddress = addressOf(columns.hash);
+  }
+
+  set(count: number, withHash: boolean): Uint8Array {
+    this.view.setUint32(ffi.offsetof(burst, 'count'), count, true);
+    this.view.setBigUint64(ffi.offsetof(burst, 'hash'), withHash ? this.hashAddress : 0n, true);
+    return this.bytes;
+  }
+}

@@ -1,0 +1,79 @@
+import { reframerFunctions, type NativeStats } from '../native/binding-reframer.js';
+
+/** Why a group left. */
+export type Reason = 'deadline' | 'early' | 'bypass' | 'burst' | 'capacity' | 'drain';
+
+/** In the order of the C header. */
+export const reasons: readonly Reason[] = ['deadline', 'early', 'bypass', 'burst', 'capacity', 'drain'];
+
+/** Counters since creation or `resetStats()`; times in nanoseconds. */
+export interface ReframerStats {
+  packetsIn: number;
+  packetsOut: number;
+  /** Taken out by ACK thinning. */
+  packetsThinned: number;
+  bytesIn: number;
+  bytesOut: number;
+  runsIn: number;
+  runsOut: number;
+  /** Spatial locality factor: packets a run, of what came and of what left. NaN before the first. */
+  slfIn: number;
+  slfOut: number;
+  /** Lookups that a function doing one a run is spared, compared with the order of arrival. */
+  lookupsSaved: number;
+  /** Groups, by reason. */
+  released: Record<Reason, number>;
+  /** Packets that did not wait. */
+  bypassed: number;
+  /** Packets moved by TCP repair. */
+  repaired: number;
+  /** Packets in the group of what could not be parsed. */
+  unparsed: number;
+  /** Times that `now` was below an earlier one. */
+  clockBackwards: number;
+  groupsHeld: number;
+  packetsHeld: number;
+  bytesHeld: number;
+  packetsHeldMax: number;
+  holdMaxNs: number;
+  holdP50Ns: number;
+  holdP99Ns: number;
+  /** T now in force; moves under `adaptive`. */
+  delayNs: number;
+  /** Hold times that fell in each bucket that is not empty. */
+  holdHistogram: readonly { lowNs: number; packets: number }[];
+}
+
+export function readStats(native: NativeStats): ReframerStats {
+  const functions = reframerFunctions();
+  const quantile = (q: number): number => functions.histogramQuantile(native, q);
+  const released = Object.fromEntries(reasons.map((reason, i) => [reason, native.released[i] ?? 0]));
+  return {
+    packetsIn: native.packets_in,
+    packetsOut: native.packets_out,
+    packetsThinned: native.packets_thinned,
+    bytesIn: native.bytes_in,
+    bytesOut: native.bytes_out,
+    runsIn: native.runs_in,
+    runsOut: native.runs_out,
+    slfIn: native.packets_in / native.runs_in,
+    slfOut: native.packets_out / native.runs_out,
+    lookupsSaved: native.runs_in - native.runs_out,
+    released: released as Record<Reason, number>,
+    bypassed: native.bypassed,
+    repaired: native.repaired,
+    unparsed: native.unparsed,
+    clockBackwards: native.clock_backwards,
+    groupsHeld: native.groups_held,
+    packetsHeld: native.packets_held,
+    bytesHeld: native.bytes_held,
+    packetsHeldMax: native.packets_held_max,
+    holdMaxNs: native.hold_max_ns,
+    holdP50Ns: quantile(0.5),
+    holdP99Ns: quantile(0.99),
+    delayNs: native.delay_ns,
+    holdHistogram: native.hold_histogram.flatMap((packets, i) =>
+      packets === 0 ? [] : [{ lowNs: functions.histogramLowNs(i), packets }],
+    ),
+  };
+}
