@@ -1,0 +1,65 @@
+// The bytes of a file, decompressed where it is gzip, xz or zstd. Streaming: memory does not grow
+// with the file.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace reframer::traffic {
+
+class ByteStream {
+public:
+	virtual ~ByteStream() = default;
+	// Gives at least one byte; 0 is the end. Throws CaptureError, but only when it has nothing left
+	// to give: bytes before the damage come first.
+	virtual size_t read(uint8_t *to, size_t room) = 0;
+	virtual const char *compression() const { return "none"; }
+};
+
+// The file itself; "-" is standard input.
+std::unique_ptr<ByteStream> open_file_stream(const std::string &file);
+// Bytes in memory (tests, fuzzing); they must outlive the stream.
+std::unique_ptr<ByteStream> open_memory_stream(const uint8_t *data, size_t size);
+// Looks at the first bytes of `inner` and puts the decompressor in front that they ask for.
+std::unique_ptr<ByteStream> decompress(std::unique_ptr<ByteStream> inner, const std::string &file);
+
+// A window on a stream: look at bytes ahead, then take them. Keeps the exact position.
+class InputBuffer {
+public:
+	explicit InputBuffer(std::unique_ptr<ByteStream> stream);
+
+	// Makes `wanted` bytes readable at data(), or as many as there are before the end.
+	// Returns how many can be read there now (may be more than wanted).
+	size_t need(size_t wanted)
+	{
+		if (end_ - begin_ >= wanted) [[likely]]
+			return end_ - begin_;
+		return refill(wanted);
+	}
+	const uint8_t *data() const { return buffer_.data() + begin_; }
+	uint8_t *data() { return buffer_.data() + begin_; }
+	size_t available() const { return end_ - begin_; }
+	void take(size_t count)
+	{
+		begin_ += count;
+		offset_ += count;
+	}
+	// Takes `count` bytes that need not fit the window. Returns false when the end comes first.
+	bool skip(uint64_t count);
+	uint64_t offset() const { return offset_; }
+	const char *compression() const { return stream_->compression(); }
+
+private:
+	size_t refill(size_t wanted);
+
+	std::unique_ptr<ByteStream> stream_;
+	std::vector<uint8_t> buffer_;
+	size_t begin_ = 0, end_ = 0;
+	uint64_t offset_ = 0;
+	bool at_end_ = false;
+};
+
+} // namespace reframer::traffic

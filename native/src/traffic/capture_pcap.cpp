@@ -1,0 +1,173 @@
+// Classic pcap, read by libpcap out of our own window on the (decompressed) file. libpcap takes
+// exactly the bytes that it needs, so the offset of every record is known; and since the window can
+// be looked at first, the checks that libpcap leaves out are made before it sees a record.
+#include "traffic/capture.hpp"
+
+#include <cstdio>
+#include <cstring>
+#include <pcap/pcap.h>
+#include <stdio_ext.h>
+
+namespace reframer::traffic {
+namespace {
+
+// libpcap's MAXIMUM_SNAPLEN, not in its public headers: it takes no longer record of most link types.
+constexpr uint32_t max_pcap_record = 262144;
+
+constexpr uint32_t least_snaplen = 4; // header of the BSD loopback
+
+ssize_t read_window(void *cookie, char *to, size_t size)
+{
+	auto *input = static_cast<InputBuffer *>(cookie);
+	const size_t count = std::min(size, input->available());
+	std::memcpy(to, input->data(), count);
+	input->take(count);
+	return static_cast<ssize_t>(count);
+}
+
+class PcapReader final : public CaptureReader {
+public:
+	PcapReader(InputBuffer input, const std::string &file)
+	    : CaptureReader(std::move(input), file, "pcap")
+	{
+		check_header();
+		// No buffer in between (libpcap must not read ahead of us) and no lock: one thread reads.
+		FILE *stream = fopencookie(&input_, "r", {read_window, nullptr, nullptr, nullptr});
+		if (!stream)
+			throw std::bad_alloc();
+		setvbuf(stream, nullptr, _IONBF, 0);
+		__fsetlocking(stream, FSETLOCKING_BYCALLER);
+		char error[PCAP_ERRBUF_SIZE] = "";
+		pcap_ = pcap_fopen_offline_with_tstamp_precision(stream, PCAP_TSTAMP_PRECISION_NANO, error);
+		if (!pcap_) {
+			fclose(stream);
+			damaged(0, std::string("libpcap refuses the file header: ") + error);
+		}
+	}
+	~PcapReader() override
+	{
+		if (pcap_)
+			pcap_close(pcap_);
+	}
+	PcapReader(const PcapReader &) = delete;
+	PcapReader &operator=(const PcapReader &) = delete;
+
+private:
+	uint32_t word(size_t at) const
+	{
+		uint32_t value;
+		std::memcpy(&value, input_.data() + at, 4);
+		return swapped_ ? __builtin_bswap32(value) : value;
+	}
+
+	void check_header()
+	{
+		const size_t size = input_.need(24);
+		if (size < 24)
+			damaged(size, "the file header is cut after " + std::to_string(size) +
+			                  " of its 24 bytes");
+		const uint32_t magic = word(0);
+		swapped_ = magic == 0xd4c3b2a1 || magic == 0x4d3cb2a1 || magic == 0x34cdb2a1;
+		record_header_ = word(0) == 0xa1b2cd34 ? 24 : 16;
+		const uint32_t version = word(4);
+		const uint16_t first = static_cast<uint16_t>(version), second = version >> 16;
+		major_ = swapped_ ? second : first;
+		minor_ = swapped_ ? first : second;
+		// 2.4 is the only version written since 1998; 543.0 is what DG/UX wrote.
+		if (!(major_ == 2 && minor_ <= 4) && !(major_ == 543 && minor_ == 0))
+			unsupported(4, "pcap version " + std::to_string(major_) + "." +
+			                   std::to_string(minor_) + " does not exist; versions up to 2.4 are "
+			                   "read. If only this field is damaged, repair it (editcap)");
+		snaplen_ = word(16);
+		// Below the smallest link header it is no limit that anybody meant: some tools write 1 where
+		// others write 0. libpcap would cut the records, so it is shown a 0.
+		if (snaplen_ < least_snaplen) {
+			snaplen_ = 0;
+			std::memset(input_.data() + 16, 0, 4);
+		}
+		add_interface(word(20), snaplen_, 20);
+	}
+
+	// What libpcap lets through although the file is damaged.
+	void check_record()
+	{
+		const uint64_t at = input_.offset();
+		const size_t have = input_.need(record_header_);
+		if (have < record_header_)
+			damaged(at, "the file ends inside a record header, " + std::to_string(have) + " of " +
+			                std::to_string(record_header_) + " bytes are there");
+		const uint32_t captured = captured_length();
+		const uint32_t wire = word(12);
+		// A record of nothing at time 0 is a run of zeros: space that was set aside and never written.
+		if (captured == 0 && wire == 0 && word(0) == 0 && word(4) == 0)
+			damaged(at, "zeros where a record should be, as after a crash or a full disk");
+		if (captured > max_pcap_record)
+			damaged(at, "a record claims " + std::to_string(captured) +
+			                " bytes, more than pcap allows (262144)");
+		// libpcap shortens such a record silently; no writer that keeps its own limit makes one.
+		if (snaplen_ != 0 && captured > snaplen_)
+			damaged(at, "a record holds " + std::to_string(captured) +
+			                " bytes, more than the snapshot length of the file (" +
+			                std::to_string(snaplen_) + ")");
+		const size_t whole = record_header_ + captured;
+		const size_t there = input_.need(whole);
+		if (there < whole)
+			damaged(at, "the file ends inside a record of " + std::to_string(captured) +
+			                " bytes, " + std::to_string(there - record_header_) + " are there");
+	}
+
+	// Writers before version 2.4 exchanged the two lengths; libpcap puts them right.
+	uint32_t captured_length() const
+	{
+		const uint32_t first = word(8), second = word(12);
+		if (major_ != 2 || minor_ >= 4)
+			return first;
+		return minor_ < 3 ? second : std::min(first, second);
+	}
+
+	Step next(FrameBatch &batch) override
+	{
+		if (input_.need(1) == 0)
+			return Step::end;
+		const uint64_t at = input_.offset();
+		check_record();
+		uint8_t *room = batch.room(captured_length());
+		if (!room)
+			return Step::full;
+		pcap_pkthdr *header;
+		const uint8_t *data;
+		if (pcap_next_ex(pcap_, &header, &data) != 1)
+			damaged(at, std::string("libpcap refuses a record: ") + pcap_geterr(pcap_));
+		std::memcpy(room, data, header->caplen);
+		batch.add({room, header->caplen, header->len, time_of(*header), link_of(0), 0});
+		return Step::frame;
+	}
+
+	uint64_t time_of(const pcap_pkthdr &header)
+	{
+		// The file has 32 bits without sign; libpcap reads them signed, which ends in 2038.
+		const uint64_t seconds = static_cast<uint32_t>(header.ts.tv_sec);
+		const int64_t fraction = header.ts.tv_usec; // nanoseconds, as asked for at open
+		if (fraction < 0 || fraction >= 1'000'000'000) [[unlikely]] {
+			notes_.fraction_out_of_range++;
+			if (fraction < 0)
+				return seconds * 1'000'000'000;
+		}
+		return seconds * 1'000'000'000 + static_cast<uint64_t>(fraction);
+	}
+
+	pcap_t *pcap_ = nullptr;
+	bool swapped_ = false;
+	uint32_t record_header_ = 16;
+	uint16_t major_ = 2, minor_ = 4;
+	uint32_t snaplen_ = 0;
+};
+
+} // namespace
+
+std::unique_ptr<CaptureReader> open_pcap(InputBuffer input, const std::string &file)
+{
+	return std::make_unique<PcapReader>(std::move(input), file);
+}
+
+} // namespace reframer::traffic

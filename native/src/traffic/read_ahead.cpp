@@ -1,0 +1,81 @@
+#include "traffic/read_ahead.hpp"
+
+namespace reframer::traffic {
+
+ReadAhead::ReadAhead(CaptureReader &reader, size_t nb_batches) : reader_(reader)
+{
+	for (size_t i = 0; i < nb_batches; i++) {
+		batches_.push_back(std::make_unique<FrameBatch>());
+		free_.push_back(batches_.back().get());
+	}
+	thread_ = std::thread([this] { run(); });
+}
+
+ReadAhead::~ReadAhead()
+{
+	{
+		std::lock_guard lock(mutex_);
+		stop_ = true;
+	}
+	changed_.notify_all();
+	thread_.join();
+}
+
+void ReadAhead::run()
+{
+	for (;;) {
+		FrameBatch *batch;
+		{
+			std::unique_lock lock(mutex_);
+			changed_.wait(lock, [this] { return stop_ || !free_.empty(); });
+			if (stop_)
+				return;
+			batch = free_.front();
+			free_.pop_front();
+		}
+		bool more = false;
+		std::exception_ptr failure;
+		try {
+			more = reader_.fill(*batch);
+		} catch (...) {
+			failure = std::current_exception();
+		}
+		{
+			std::lock_guard lock(mutex_);
+			if (more) {
+				full_.push_back(batch);
+			} else {
+				failure_ = failure;
+				finished_ = true;
+			}
+		}
+		changed_.notify_all();
+		if (!more)
+			return;
+	}
+}
+
+FrameBatch *ReadAhead::next()
+{
+	std::unique_lock lock(mutex_);
+	changed_.wait(lock, [this] { return finished_ || !full_.empty(); });
+	if (!full_.empty()) {
+		FrameBatch *batch = full_.front();
+		full_.pop_front();
+		return batch;
+	}
+	if (failure_)
+		std::rethrow_exception(failure_);
+	return nullptr;
+}
+
+void ReadAhead::give_back(FrameBatch *batch)
+{
+	{
+		std::lock_guard lock(mutex_);
+		free_.push_back(batch);
+	}
+	changed_.notify_all();
+}
+
+} // namespace reframer::traffic

@@ -1,0 +1,44 @@
+// Runs a reader on a thread of its own, some batches ahead of the consumer: reading and
+// decompressing overlap with the work on the frames.
+#pragma once
+
+#include "traffic/capture.hpp"
+
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+namespace reframer::traffic {
+
+class ReadAhead {
+public:
+	// `nb_batches` bounds the memory: that many of 256 KiB.
+	explicit ReadAhead(CaptureReader &reader, size_t nb_batches = 8);
+	~ReadAhead();
+	ReadAhead(const ReadAhead &) = delete;
+	ReadAhead &operator=(const ReadAhead &) = delete;
+
+	// The next batch, or null at the end. Throws what the reader threw, after the batches before
+	// it. Afterwards (null or throw) the reader is at rest and may be asked for notes.
+	FrameBatch *next();
+	// Batches may be given back in any order, or kept; while all are out, next() would wait for
+	// ever: the caller must keep at most nb_batches - 1.
+	void give_back(FrameBatch *batch);
+
+private:
+	void run();
+
+	CaptureReader &reader_;
+	std::vector<std::unique_ptr<FrameBatch>> batches_;
+	std::mutex mutex_;
+	std::condition_variable changed_;
+	std::deque<FrameBatch *> free_, full_;
+	std::exception_ptr failure_;
+	bool finished_ = false, stop_ = false;
+	std::thread thread_;
+};
+
+} // namespace reframer::traffic
