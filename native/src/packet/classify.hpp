@@ -79,12 +79,15 @@ inline constexpr TosTraits tos_traits;
 // 0 for UDP; `length` the length of the segment with its header.
 inline uint32_t l4_traits(uint32_t ports, uint32_t flags, uint32_t length)
 {
-	const uint32_t tcp_header = (flags & 0xf0) >> 2;
-	uint32_t traits = (flags >> 8 & 0x0f) * trait_fin;
+	// Numbers rather than bools: both sides of a condition are cheaper than a branch between them.
+	const uint32_t no_payload = length == (flags & 0xf0) >> 2;
 	// 0x1ff on the wire: the eight flags and the ninth, AE, in the byte before
-	traits |= static_cast<uint32_t>(((flags & 0xff01) == 0x1000) & (length == tcp_header)) * trait_pure_ack;
-	traits |= static_cast<uint32_t>(((ports & 0xffff) == swap16(port_dns)) |
-	                                (ports >> 16 == swap16(port_dns))) * trait_dns;
+	const uint32_t only_ack = (flags & 0xff01) == 0x1000;
+	const uint32_t from_dns = (ports & 0xffff) == swap16(port_dns);
+	const uint32_t to_dns = ports >> 16 == swap16(port_dns);
+	uint32_t traits = (flags >> 8 & 0x0f) * trait_fin;
+	traits |= (only_ack & no_payload) * trait_pure_ack;
+	traits |= (from_dns | to_dns) * trait_dns;
 	return traits;
 }
 
@@ -134,13 +137,13 @@ inline Digest classify(const uint8_t *data, uint32_t captured, LinkType link, Ke
 	const uint8_t *l4 = ip + ipv4;
 	// Version 4 and five words of header; no more-fragments flag, no fragment offset.
 	const uint64_t first = load<uint64_t>(ip);
-	const bool plain = (first & 0xff3f'0000'0000'00ff) == 0x45;
+	const uint32_t plain = (first & 0xff3f'0000'0000'00ff) == 0x45;
 	const uint8_t protocol = ip[9];
 	const uint32_t is_tcp = protocol == 6;
 	const uint32_t is_udp = protocol == 17;
 	const uint32_t length = swap16(static_cast<uint16_t>(first >> 16));
-	const uint32_t least = is_tcp ? ipv4 + tcp : ipv4 + udp;
-	if (!(plain & (is_tcp | is_udp) & (length >= least))) [[unlikely]]
+	const uint32_t long_enough = length >= (is_tcp ? ipv4 + tcp : ipv4 + udp);
+	if (!(plain & (is_tcp | is_udp) & long_enough)) [[unlikely]]
 		return classify_slow(data, captured, link, kind, seed);
 
 	const uint32_t ports = load<uint32_t>(l4);

@@ -1,4 +1,4 @@
-#include "cases.hpp"
+#include "packet/cases.hpp"
 
 namespace reframer::test {
 

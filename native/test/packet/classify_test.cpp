@@ -1,4 +1,4 @@
-#include "cases.hpp"
+#include "packet/cases.hpp"
 
 #include "packet/classify.hpp"
 #include "packet/flow_key.hpp"

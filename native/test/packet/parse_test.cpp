@@ -1,4 +1,4 @@
-#include "cases.hpp"
+#include "packet/cases.hpp"
 
 #include "packet/flow_key.hpp"
 #include "packet/fragment_table.hpp"
