@@ -136,6 +136,90 @@ int rsspp_balancer_restore_core(struct rsspp_balancer *balancer, uint16_t core);
 /** A table write failed: the listed moves did not happen. */
 int rsspp_balancer_reject(struct rsspp_balancer *balancer, const struct rsspp_move *moves, uint32_t nb_moves);
 
+/* ---- Hand-over: a bucket's flow state changes core without locks, loss or reordering ---- */
+
+/**
+ * State of a bucket's flows belongs to one core, its owner. A move goes like this:
+ *  1. rsspp_handover_begin() for every moved bucket: the gaining core will hold, not process.
+ *  2. The caller writes the indirection table.
+ *  3. rsspp_handover_written(): losing cores take a watermark of their RX queue.
+ *  4. A losing core that has processed all that was in its queue is told so by
+ *     rsspp_handover_poll(). It lets Reframer release the bucket's packets, processes them, and calls
+ *     rsspp_handover_release(): from then on the state is the gaining core's.
+ *  5. The gaining core gets the packets that it held, in order, then the new ones.
+ * A packet that reaches a core that neither owns nor gains its bucket is forwarded to the owner.
+ *
+ * Cores are roles, not threads: the role of a core that died is played by any one thread, which polls
+ * the dead core's queue and memory beside its own until its buckets have moved.
+ *
+ * Thread safety: begin, written and in_progress belong to one balancer thread; functions with a
+ * `core` argument to the thread that plays this core; different cores run in parallel. Neither locks
+ * nor allocates.
+ */
+struct rsspp_handover;
+
+struct rsspp_handover_params {
+	size_t size;                 /**< sizeof(struct rsspp_handover_params), set by the defaults */
+	uint32_t nb_buckets;         /**< power of two: bucket = hash & (nb_buckets - 1) */
+	uint32_t nb_cores;
+	uint32_t hold_capacity;      /**< packets that a core can hold; default 65536. Not less than the packet buffers that there are: then it never runs out */
+	uint32_t forward_capacity;   /**< packets on their way to a core, power of two; default 1024 */
+	const uint16_t *owner;       /**< first table [nb_buckets], copied; NULL: bucket i to core i mod nb_cores */
+};
+
+struct rsspp_handover_stats {
+	uint64_t admitted, held, forwarded, refused; /**< packets; refused were left with the caller */
+	uint64_t moves;              /**< buckets that this core gave up */
+	uint32_t held_now, held_max;
+};
+
+void rsspp_handover_default_params(struct rsspp_handover_params *params);
+/** @return 0, -EINVAL, -ENOMEM. */
+int rsspp_handover_create(const struct rsspp_handover_params *params, struct rsspp_handover **out);
+/** Frees the object, not the packets that cores still hold. */
+void rsspp_handover_free(struct rsspp_handover *handover);
+
+/** Balancer: starts a move. @return 0, -EBUSY (this bucket is moving), -EAGAIN (the core's mailbox is full), -EINVAL. */
+int rsspp_handover_begin(struct rsspp_handover *handover, uint32_t bucket, uint16_t to);
+/** Balancer: the table with all moves begun so far is in force. */
+void rsspp_handover_written(struct rsspp_handover *handover);
+/** Balancer: moves begun and not finished. */
+uint32_t rsspp_handover_in_progress(const struct rsspp_handover *handover);
+/** Current owner of a bucket. Any thread. */
+uint16_t rsspp_handover_owner(const struct rsspp_handover *handover, uint32_t bucket);
+/** Packets of every bucket that arrived at any core, monotonic: input of rsspp_balancer_step(). Any thread. */
+void rsspp_handover_counters(const struct rsspp_handover *handover, uint64_t *packets);
+
+/**
+ * Core: passes a received burst through. `out` gets what this core may process now, in order; the rest
+ * is held or forwarded. Call it with nb = 0 after an empty poll too: it gives out what was held.
+ * @param hashes the RSS hash of each packet; out_hashes the same for `out`; room >= nb.
+ * @param nb_out packets written to `out`.
+ * @return packets taken from the front; fewer than nb only when hold_capacity or `out` is full: the
+ *         others stay with the caller, who offers them again before he polls.
+ */
+uint32_t rsspp_handover_admit(struct rsspp_handover *handover, uint16_t core, void *const *packets,
+                              const uint32_t *hashes, uint32_t nb, void **out, uint32_t *out_hashes,
+                              uint32_t room, uint32_t *nb_out);
+/**
+ * Core: after a poll, which buckets it must give up now.
+ * @param received packets of its RX queue that this core has had admitted since it started, all of them
+ *        processed, held or in Reframer.
+ * @param queue_length packets waiting in its RX queue, read after the last receive call, refused ones
+ *        included. From a port that cannot tell: RSSPP_QUEUE_EMPTY if that call found nothing and
+ *        nothing is left over, else RSSPP_QUEUE_UNKNOWN; two empty ones prove that it is drained.
+ * @param buckets room for nb_buckets. @return their number; follow with rsspp_handover_release().
+ */
+uint32_t rsspp_handover_poll(struct rsspp_handover *handover, uint16_t core, uint64_t received,
+                             int64_t queue_length, uint16_t *buckets);
+#define RSSPP_QUEUE_UNKNOWN (-1)
+#define RSSPP_QUEUE_EMPTY (-2)
+/** Core: Reframer has released these buckets' packets and they are processed. */
+void rsspp_handover_release(struct rsspp_handover *handover, uint16_t core);
+/** By the thread that plays the core, or when that has stopped. */
+void rsspp_handover_get_stats(const struct rsspp_handover *handover, uint16_t core,
+                              struct rsspp_handover_stats *out);
+
 #ifdef __cplusplus
 }
 #endif
