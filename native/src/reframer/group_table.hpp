@@ -1,0 +1,110 @@
+// Which groups hold packets now: hash -> first slot. Set-associative, one line a bucket, sized for
+// what may be held and not for the flows that exist, so it stays in the caches at any number of
+// flows. There is no key to compare: flows that share a hash share a group (see reframer.h).
+#pragma once
+
+#include "reframer/slots.hpp"
+
+#include <bit>
+#include <cstdint>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace reframer::stage {
+
+inline constexpr uint32_t bucket_ways = 8;
+
+struct alignas(64) Bucket {
+	uint32_t hash[bucket_ways]; // an empty way holds a hash that belongs to another bucket
+	uint32_t head[bucket_ways];
+};
+static_assert(sizeof(Bucket) == 64, "a lookup touches one line");
+
+class GroupTable {
+public:
+	// Mean load at most half: with Poisson(4) arrivals 2 % of full buckets release a group early
+	// when max_packets groups of one packet are held, and none at the loads that are usual.
+	static uint32_t nb_buckets_for(uint32_t max_packets)
+	{
+		return std::bit_ceil(max_packets / (bucket_ways / 2)) < 2
+		           ? 2
+		           : std::bit_ceil(max_packets / (bucket_ways / 2));
+	}
+
+	void init(Bucket *storage, uint32_t nb_buckets, uint64_t seed)
+	{
+		buckets_ = storage;
+		shift_ = 64 - static_cast<uint32_t>(std::countr_zero(nb_buckets));
+		key_ = static_cast<uint32_t>(seed);
+		// Odd, so that no bit of the hash is lost.
+		factor_ = (seed >> 32 | seed << 32) * 0x9e3779b97f4a7c15 | 1;
+		vacant_ = 0;
+		vacant_home_ = bucket_of(0);
+		vacant_other_ = 1;
+		while (bucket_of(vacant_other_) == vacant_home_)
+			vacant_other_++;
+		for (uint32_t b = 0; b < nb_buckets; b++)
+			for (uint32_t way = 0; way < bucket_ways; way++) {
+				buckets_[b].hash[way] = vacant_in(b);
+				buckets_[b].head[way] = none;
+			}
+	}
+
+	// Buckets are keyed, because who sends the packets may know how the NIC hashes (its key is often the
+	// published one): the low bits of a NIC hash can be chosen, those of this product cannot.
+	uint64_t spread(uint32_t hash) const
+	{
+		const uint64_t x = static_cast<uint64_t>(hash ^ key_) * factor_;
+		return (x ^ x >> 32) * factor_;
+	}
+	uint32_t bucket_of(uint32_t hash) const { return static_cast<uint32_t>(spread(hash) >> shift_); }
+
+	Bucket &bucket(uint32_t index) { return buckets_[index]; }
+	void prefetch(uint32_t index) const { __builtin_prefetch(&buckets_[index], 1); }
+
+	// One bit a way.
+	static uint32_t match(const Bucket &bucket, uint32_t hash)
+	{
+#if defined(__AVX2__)
+		const __m256i ways = _mm256_load_si256(reinterpret_cast<const __m256i *>(bucket.hash));
+		const __m256i same = _mm256_cmpeq_epi32(ways, _mm256_set1_epi32(static_cast<int>(hash)));
+		return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(same)));
+#else
+		uint32_t bits = 0;
+		for (uint32_t way = 0; way < bucket_ways; way++)
+			bits |= static_cast<uint32_t>(bucket.hash[way] == hash) << way;
+		return bits;
+#endif
+	}
+	uint32_t vacancies(uint32_t index) const
+	{
+		return match(buckets_[index], vacant_in(index));
+	}
+
+	static uint32_t place_of(uint32_t index, uint32_t way) { return index * bucket_ways + way; }
+	void set(uint32_t index, uint32_t way, uint32_t hash, uint32_t head)
+	{
+		buckets_[index].hash[way] = hash;
+		buckets_[index].head[way] = head;
+	}
+	void clear(uint32_t place)
+	{
+		const uint32_t index = place / bucket_ways;
+		buckets_[index].hash[place % bucket_ways] = vacant_in(index);
+	}
+
+private:
+	uint32_t vacant_in(uint32_t index) const
+	{
+		return index == vacant_home_ ? vacant_other_ : vacant_;
+	}
+
+	Bucket *buckets_ = nullptr;
+	uint32_t shift_ = 63;
+	uint32_t key_ = 0;
+	uint64_t factor_ = 1;
+	uint32_t vacant_ = 0, vacant_home_ = 0, vacant_other_ = 0;
+};
+
+} // namespace reframer::stage

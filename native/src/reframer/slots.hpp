@@ -1,0 +1,49 @@
+// Where held packets are: one cache line a packet, in one array. A group is a chain of slots, and
+// its first slot also says what is known of the group, so that a group costs no memory of its own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace reframer::stage {
+
+inline constexpr uint32_t none = UINT32_MAX;
+
+struct alignas(64) Slot {
+	void *packet;
+	const uint8_t *data;  // kept for policies that read headers again at release
+	uint64_t arrival;     // of the push, in the stage's clock
+	uint32_t next;        // packet of the same group that came next; valid up to Slot::tail
+	uint32_t wire;
+	// The first packet of a group only:
+	uint64_t deadline;
+	uint32_t hash;
+	uint32_t tail;        // last packet of the group
+	uint32_t count;
+	uint32_t place;       // waiting: see place_of(); ready: the reason
+	uint32_t link;        // waiting: where in its queue; ready: next ready group
+	uint32_t captured;    // any packet
+};
+static_assert(sizeof(Slot) == 64 && offsetof(Slot, deadline) == 32,
+              "a packet that joins a group touches half a line, one that starts a group one line");
+
+// Slots not in use, last in first out: the lines in play are as few as the packets that are held.
+class FreeSlots {
+public:
+	void init(uint32_t *storage, uint32_t nb_slots)
+	{
+		stack_ = storage;
+		top_ = nb_slots;
+		for (uint32_t i = 0; i < nb_slots; i++)
+			stack_[i] = nb_slots - 1 - i;
+	}
+	uint32_t available() const { return top_; }
+	uint32_t take() { return stack_[--top_]; }
+	void give(uint32_t id) { stack_[top_++] = id; }
+
+private:
+	uint32_t *stack_ = nullptr;
+	uint32_t top_ = 0;
+};
+
+} // namespace reframer::stage
