@@ -36,5 +36,6 @@ void run_generate(const Json &spec);
 void run_bench_reframer(const Json &spec);
 void run_trial(const Json &spec);
 void run_bench_rsspp(const Json &spec);
+void run_rss(const Json &spec);
 
 } // namespace reframer::lab

@@ -25,6 +25,7 @@ struct Entry {
 constexpr Entry jobs[] = {
     {"trial", run_trial},
     {"bench-rsspp", run_bench_rsspp},
+    {"rss", run_rss},
 };
 
 int report(const char *code, const char *message, int exit_code)

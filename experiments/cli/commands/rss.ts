@@ -1,0 +1,86 @@
+// `reframer rss FILE`: how unbalanced is RSS on this capture, and what would rewriting its table bring?
+import type { Command } from 'commander';
+
+import { runLab } from '../lab.js';
+import { print, printJson, ProgressLine, renderTable, talk } from '../output.js';
+import { formatCount, formatFixed, parseCount, parseDuration } from '../units.js';
+
+interface Options {
+  cores: string;
+  reta: string;
+  interval: string;
+  keepGoing?: boolean;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+interface MethodFigures {
+  imbalancePercent: number;
+  worstOverMeanPercent: number;
+  movesPerEpoch: number;
+  worstOverBoundPercent: number;
+  solveUs: number;
+  imbalanceByEpoch: number[];
+}
+
+interface RssResult {
+  file: string;
+  packets: number;
+  cores: number;
+  reta: number;
+  epochs: number;
+  epoch: string;
+  methods: Record<string, MethodFigures>;
+  warnings: { code: string; message: string; offset: number }[];
+}
+
+const labels: Readonly<Record<string, string>> = {
+  static: 'RSS, table never rewritten',
+  greedy: "RSS++, the authors' greedy",
+  ours: 'ours',
+};
+
+export function register(program: Command): void {
+  program
+    .command('rss')
+    .description('balance of a capture over cores: plain RSS, the greedy of RSS++, ours')
+    .argument('<file>', 'capture')
+    .option('--cores <number>', 'receive cores', '8')
+    .option('--reta <number>', 'entries of the indirection table', '128')
+    .option('--interval <duration>', 'epoch: how often the table may be rewritten', '100ms')
+    .option('--keep-going', 'use what was sound before a damaged place')
+    .option('--json', 'print one JSON document')
+    .option('--quiet', 'no progress')
+    .action(rss);
+}
+
+async function rss(file: string, options: Options): Promise<void> {
+  const spec = {
+    file,
+    cores: parseCount(options.cores, '--cores', 1),
+    reta: parseCount(options.reta, '--reta', 2),
+    intervalMs: Math.max(1, Math.round(parseDuration(options.interval, '--interval') / 1e6)),
+    keepGoing: options.keepGoing === true,
+  };
+  const progress = new ProgressLine(file, options.quiet);
+  const [result] = await runLab<RssResult>('rss', spec, { onProgress: (p) => progress.update(p) }).finally(() => progress.end());
+  if (result === undefined) return;
+  result.warnings.forEach((warning) => talk(`reframer: ${warning.message}`));
+  if (options.json === true) return printJson(result);
+  print(
+    `${result.file}: ${formatCount(result.packets)} packets on ${result.cores} cores, ` +
+      `table of ${result.reta}, ${formatCount(result.epochs)} epochs of ${result.epoch}`,
+  );
+  const columns = ['method', '(max-min)/min', 'worst core over mean', 'moves an epoch'].map((title, i) => ({
+    title,
+    align: i === 0 ? ('left' as const) : ('right' as const),
+  }));
+  const rows = Object.entries(result.methods).map(([name, f]) => [
+    labels[name] ?? name,
+    `${formatFixed(f.imbalancePercent, 0)} %`,
+    `${formatFixed(f.worstOverMeanPercent, 0)} %`,
+    formatFixed(f.movesPerEpoch, 1),
+  ]);
+  print(renderTable(columns, rows));
+  print('medians over epochs; packets count as load; moves take effect in the epoch after');
+}
