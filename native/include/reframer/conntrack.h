@@ -1,0 +1,217 @@
+/**
+ * Connection tracking: a table from flow keys to inline state, made for bursts of packets.
+ *
+ * The table is a *burst table*: one cache line of tags and deadlines decides whether a key is
+ * there, one more line holds key and state. A burst call hashes all keys, prefetches all first
+ * lines, matches tags, prefetches the second lines, then verifies and inserts what is missing.
+ * With digests (see conntrack_digest_burst()) the same steps stretch over several bursts, so that
+ * 128 and more cache lines are in flight.
+ *
+ * Keys: 16 bytes (IPv4) or 40 bytes (IPv6, or both); any bytes will do, conntrack_key_ipv4() and
+ * conntrack_key_ipv6() fill in the usual 5-tuple. All bytes count, padding too.
+ *
+ * Time: `now_ns` is any monotonic clock in nanoseconds; the table counts it in ticks. An entry
+ * whose timeout has passed is never found again, whether or not it was swept out by then. Time
+ * that goes backwards is taken as standing still.
+ *
+ * Memory: allocation happens in conntrack_create() and, for a table that may grow, when growth
+ * starts: one mmap() on the inserting thread, or ahead of need in conntrack_prepare(). Growth
+ * moves a few buckets per insert; no insert waits for a whole table.
+ *
+ * Ownership: keys and result arrays belong to the caller. State pointers that a call hands out
+ * point into the table and are valid until the next call on this table that may insert, remove,
+ * expire or move entries.
+ *
+ * Thread safety: a table belongs to one thread at a time; different tables are independent.
+ *
+ * Errors: functions that can fail return a negative errno value.
+ */
+#ifndef REFRAMER_CONNTRACK_H
+#define REFRAMER_CONNTRACK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct conntrack_table;
+struct conntrack_group;
+
+#define CONNTRACK_KEY_IPV4 16
+#define CONNTRACK_KEY_IPV6 40
+/** Timeout classes an entry can be in; class 0 is that of new entries. */
+#define CONNTRACK_NB_CLASSES 16
+/** As `now_ns`: the call neither expires nor refreshes anything. */
+#define CONNTRACK_NO_TIME UINT64_MAX
+
+enum conntrack_flag {
+	/** Never grow beyond `initial_flows`; a table that is full evicts or refuses. */
+	CONNTRACK_FIXED_SIZE = 1u << 0,
+	/**
+	 * Callers hand in the NIC's RSS hash of each key, always the same one for the same key. It
+	 * places entries (so a bucket can be prefetched before the packet is parsed) and, by its low
+	 * bits, chooses the group. Tags stay keyed by a secret seed: colliding NIC hashes cost at most
+	 * a second place to look at.
+	 */
+	CONNTRACK_NIC_HASH = 1u << 1,
+	/** No early eviction: where there is no room the insert is refused. */
+	CONNTRACK_NO_EVICTION = 1u << 3,
+};
+
+/** Why an entry left; argument of the removal callback. */
+enum conntrack_reason {
+	CONNTRACK_REMOVED = 0,  /**< conntrack_remove() */
+	CONNTRACK_EXPIRED = 1,  /**< its timeout passed */
+	CONNTRACK_EVICTED = 2,  /**< unprotected, and its place was needed */
+};
+
+typedef void (*conntrack_removed_fn)(void *context, const void *key, void *state, int reason);
+typedef void (*conntrack_visit_fn)(void *context, const void *key, void *state, int timeout_class);
+
+struct conntrack_params {
+	size_t size;             /**< sizeof(struct conntrack_params), set by conntrack_default_params() */
+	uint32_t key_size;       /**< CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
+	uint32_t state_size;     /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
+	uint64_t initial_flows;  /**< room at create, 64..2^26; default 65536 */
+	uint32_t load_percent;   /**< entries a slot at which `initial_flows` are met, 25..97; default 80: 45 bytes a flow with 8 bytes of state, and one key in 32 away from home */
+	uint64_t max_flows;      /**< most entries, initial_flows..2^26; default 2^24 */
+	uint32_t nb_groups;      /**< power of two, 1..4096, default 1; above 1 needs CONNTRACK_NIC_HASH: as many as the RETA has entries makes each entry's flows one movable group */
+	uint32_t flags;          /**< bits of enum conntrack_flag; default 0 */
+	uint64_t tick_ns;        /**< resolution of timeouts, 1000..10^10 ns; default 10 ms: a packet refreshes its entry at most once a tick */
+	uint64_t timeout_ns[CONNTRACK_NB_CLASSES]; /**< per class, 0 = never; rounded up to ticks; default: the 5 s of the paper's expiry experiments for all */
+	uint16_t protected_classes; /**< bit c: entries of class c are never evicted early; default 0 */
+	uint64_t seed;           /**< key of the hash; 0 (default) draws one */
+	conntrack_removed_fn on_removed; /**< called for every entry that leaves, before its memory is reused; may be NULL; must not call into the table */
+	void *context;           /**< of on_removed */
+};
+
+struct conntrack_stats {
+	uint64_t flows;          /**< entries now, dead ones that nobody has noticed yet included */
+	uint64_t slots;          /**< entries that would fit now */
+	uint64_t bytes;          /**< memory of the table */
+	uint64_t inserted, removed, expired, evicted;
+	uint64_t refused;        /**< inserts without room */
+	uint64_t not_owned;      /**< keys of groups that are detached */
+	uint64_t away;           /**< entries that do not live in their home bucket */
+	uint64_t spilled;        /**< of these: entries at their second home */
+	uint64_t moved;          /**< entries that growth moved so far */
+	uint32_t growing;        /**< groups that are growing now */
+};
+
+/** Bits of the per-key result flags. */
+enum conntrack_result {
+	CONNTRACK_NEW = 1u << 0,   /**< inserted by this call */
+};
+
+void conntrack_default_params(struct conntrack_params *params);
+/** @return 0, -EINVAL (value out of range or flags that exclude each other), -ENOMEM. */
+int conntrack_create(const struct conntrack_params *params, struct conntrack_table **out);
+/** Frees the table without calling on_removed. NULL is harmless. */
+void conntrack_free(struct conntrack_table *t);
+
+/** Writes the 16-byte key of an IPv4 5-tuple; addresses and ports in network order. */
+void conntrack_key_ipv4(void *key, const uint8_t source[4], const uint8_t destination[4],
+                        uint16_t source_port, uint16_t destination_port, uint8_t protocol);
+/** Writes the 40-byte key of an IPv6 5-tuple. IPv4 goes in as ::ffff:a.b.c.d. */
+void conntrack_key_ipv6(void *key, const uint8_t source[16], const uint8_t destination[16],
+                        uint16_t source_port, uint16_t destination_port, uint8_t protocol);
+/**
+ * Makes a key the same for both directions: puts the smaller (address, port) first.
+ * @return 1 if it swapped, 0 if not, -EINVAL for a key size that is neither 16 nor 40.
+ */
+int conntrack_key_symmetric(void *key, uint32_t key_size);
+
+/**
+ * Computes what the table wants to know of each key, and prefetches the keys' first lines.
+ * A digest stays valid for the life of the table (growth included) and may be handed to any call
+ * that takes digests; computing it some bursts ahead is what hides memory latency.
+ * @param nic_hashes needed with CONNTRACK_NIC_HASH, else NULL.
+ */
+void conntrack_digest_burst(struct conntrack_table *t, const void *keys, const uint32_t *nic_hashes,
+                            uint32_t count, uint64_t *digests);
+/** Prefetches the lines of NIC hashes alone, before any packet was parsed. CONNTRACK_NIC_HASH only. */
+void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_hashes, uint32_t count);
+/** Second step of look-ahead: matches tags and prefetches the lines of keys and state. */
+void conntrack_prefetch_burst(struct conntrack_table *t, const uint64_t *digests, uint32_t count);
+
+/**
+ * Looks `count` keys up and refreshes those that it finds.
+ * @param keys `count` keys, one behind the other.
+ * @param digests of these keys; NULL: computed here (finds nothing with CONNTRACK_NIC_HASH, whose
+ *   places come from elsewhere).
+ * @param states out: pointer to each key's state, NULL where it is not there.
+ * @return keys found.
+ */
+uint32_t conntrack_find_burst(struct conntrack_table *t, const void *keys, const uint64_t *digests,
+                              uint32_t count, uint64_t now_ns, void **states);
+/**
+ * As conntrack_find_burst(), and inserts what is missing; in order, so a key may repeat.
+ * @param results out: bits of enum conntrack_result for each key; may be NULL.
+ * @return keys that have an entry now; for the others states[i] is NULL (no room, or not owned).
+ */
+uint32_t conntrack_find_or_insert_burst(struct conntrack_table *t, const void *keys,
+                                        const uint64_t *digests, uint32_t count, uint64_t now_ns,
+                                        void **states, uint8_t *results);
+/** @return keys removed; on_removed is called for each. */
+uint32_t conntrack_remove_burst(struct conntrack_table *t, const void *keys,
+                                const uint64_t *digests, uint32_t count, uint64_t now_ns);
+
+/** One key; `digest` may be NULL unless CONNTRACK_NIC_HASH. @return the state or NULL. */
+void *conntrack_find(struct conntrack_table *t, const void *key, const uint64_t *digest,
+                     uint64_t now_ns);
+/** @param is_new out: 1 if inserted; may be NULL. @return the state, NULL if there is no room. */
+void *conntrack_find_or_insert(struct conntrack_table *t, const void *key, const uint64_t *digest,
+                               uint64_t now_ns, int *is_new);
+/** @return 0, -ENOENT. */
+int conntrack_remove(struct conntrack_table *t, const void *key, const uint64_t *digest,
+                     uint64_t now_ns);
+
+/**
+ * Puts the entry whose state this is into a timeout class, as from a packet at `now_ns`.
+ * `state` comes from the last call on this table.
+ * @return 0, -EINVAL for a class out of range.
+ */
+int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout_class,
+                        uint64_t now_ns);
+
+/**
+ * Sweeps out dead entries: looks at `nb_buckets` buckets (16 entries each) from where it stopped
+ * last time. Also moves entries of growing groups. Call it once a poll; see
+ * conntrack_sweep_budget(). @return entries expired.
+ */
+uint32_t conntrack_expire(struct conntrack_table *t, uint64_t now_ns, uint32_t nb_buckets);
+/** Buckets a call so that calls every `interval_ns` look at each bucket once a `period_ns`. */
+uint32_t conntrack_sweep_budget(const struct conntrack_table *t, uint64_t interval_ns,
+                                uint64_t period_ns);
+
+/** Calls `visit` for each live entry; it must not call into the table. @return entries visited. */
+uint64_t conntrack_iterate(struct conntrack_table *t, uint64_t now_ns, conntrack_visit_fn visit,
+                           void *context);
+/** Maps and touches the memory of the next growth step now. @return 0, -ENOMEM, -ENOTSUP (fixed size). */
+int conntrack_prepare(struct conntrack_table *t);
+void conntrack_get_stats(const struct conntrack_table *t, struct conntrack_stats *out);
+
+/**
+ * Migration: takes a group (all flows whose NIC hash ends in `group`) out of a table, in constant
+ * time and without touching a flow. Until a group is attached in its place, its keys are found
+ * nowhere and counted in not_owned. Hand the pointer to the other thread with release/acquire.
+ * @return the group, NULL if it is detached already or out of range.
+ */
+struct conntrack_group *conntrack_detach_group(struct conntrack_table *t, uint32_t group,
+                                               uint64_t now_ns);
+/**
+ * Puts a detached group into a table that was created with equal parameters and an equal,
+ * non-zero seed. Timeouts go on counting.
+ * @return 0, -EEXIST (the place is taken), -EINVAL (other parameters or another group number).
+ */
+int conntrack_attach_group(struct conntrack_table *t, struct conntrack_group *group,
+                           uint64_t now_ns);
+/** Frees a group that is not to be attached anywhere. NULL is harmless. */
+void conntrack_free_group(struct conntrack_group *group);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

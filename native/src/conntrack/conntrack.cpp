@@ -1,0 +1,397 @@
+// The C interface: parameters, life cycle, and the calls that are not on a packet's way.
+#include "conntrack/table.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <chrono>
+#include <new>
+#include <random>
+
+using namespace reframer::conntrack;
+
+namespace {
+
+constexpr uint64_t most_flows = uint64_t{1} << 26;
+
+bool valid(const conntrack_params &p)
+{
+	uint32_t known = CONNTRACK_FIXED_SIZE | CONNTRACK_NIC_HASH | CONNTRACK_NO_EVICTION;
+	if (p.size != sizeof(p) || p.flags & ~known)
+		return false;
+	if (p.key_size != CONNTRACK_KEY_IPV4 && p.key_size != CONNTRACK_KEY_IPV6)
+		return false;
+	if (p.state_size < 8 || p.state_size > 64 || p.state_size % 8)
+		return false;
+	if (p.initial_flows < 64 || p.initial_flows > most_flows || p.max_flows > most_flows ||
+	    p.max_flows < p.initial_flows)
+		return false;
+	if (p.load_percent < 25 || p.load_percent > 97)
+		return false;
+	if (p.nb_groups < 1 || p.nb_groups > 4096 || !std::has_single_bit(p.nb_groups))
+		return false;
+	if (p.nb_groups > 1 && !(p.flags & CONNTRACK_NIC_HASH))
+		return false;
+	if (p.tick_ns < 1000 || p.tick_ns > 10'000'000'000u)
+		return false;
+	return std::all_of(p.timeout_ns, p.timeout_ns + CONNTRACK_NB_CLASSES, [&](uint64_t timeout) {
+		return timeout / p.tick_ns < max_timeout_ticks;
+	});
+}
+
+uint64_t random_seed()
+{
+	try {
+		std::random_device device;
+		uint64_t seed = (uint64_t{device()} << 32) ^ device();
+		return seed ? seed : 1;
+	} catch (const std::exception &) {
+		// No source of randomness: addresses and time are what is left.
+		return static_cast<uint64_t>(
+		           std::chrono::steady_clock::now().time_since_epoch().count()) ^
+		    reinterpret_cast<uintptr_t>(&valid);
+	}
+}
+
+void set_timeouts(conntrack_table &t, const conntrack_params &p)
+{
+	for (unsigned c = 0; c < CONNTRACK_NB_CLASSES; c++) {
+		// One more tick: an entry lives at least as long as asked, whenever in a tick it came.
+		uint64_t ticks = (p.timeout_ns[c] + p.tick_ns - 1) / p.tick_ns + 1;
+		t.timeout[c] = p.timeout_ns[c] ? static_cast<uint32_t>(ticks) : 0;
+		t.arm[c] = static_cast<uint16_t>(p.timeout_ns[c] && ticks < horizon ? ticks : horizon);
+	}
+}
+
+// Places come from NIC hashes then, so there is nothing to compute digests from.
+bool lacks_digests(const conntrack_table &t, const uint64_t *digests)
+{
+	return !digests && t.flags & CONNTRACK_NIC_HASH;
+}
+
+template <typename Visit> void each_entry(conntrack_table &t, Group &g, Visit visit)
+{
+	for (Generation *gen : {&g.now, &g.next}) {
+		uint32_t bucket = gen == &g.now ? g.frontier : 0;
+		for (; bucket < gen->nb_all(); bucket++)
+			for (uint32_t used = ~empty_slots(gen->headers[bucket]) & 0xffff; used; used &= used - 1) {
+				auto slot = static_cast<uint32_t>(std::countr_zero(used));
+				visit(gen->headers[bucket], slot, entry_at(t, *gen, bucket, slot));
+			}
+	}
+}
+
+} // namespace
+
+extern "C" {
+
+void conntrack_default_params(struct conntrack_params *params)
+{
+	*params = {};
+	params->size = sizeof(*params);
+	params->key_size = CONNTRACK_KEY_IPV4;
+	params->state_size = 8;
+	params->initial_flows = 65536;
+	params->load_percent = 80;
+	params->max_flows = uint64_t{1} << 24;
+	params->nb_groups = 1;
+	params->tick_ns = 10'000'000;
+	std::fill_n(params->timeout_ns, CONNTRACK_NB_CLASSES, 5'000'000'000u);
+}
+
+int conntrack_create(const struct conntrack_params *params, struct conntrack_table **out)
+{
+	if (!params || !out || !valid(*params))
+		return -EINVAL;
+	const conntrack_params &p = *params;
+	auto fail = [&](conntrack_table *t, int error) {
+		conntrack_free(t);
+		return error;
+	};
+	auto *t = new (std::nothrow) conntrack_table;
+	if (!t)
+		return -ENOMEM;
+	t->key_size = p.key_size;
+	t->state_size = p.state_size;
+	t->stride = entry_stride(p.key_size, p.state_size);
+	t->flags = p.flags;
+	t->tick_ns = p.tick_ns;
+	t->max_flows = p.flags & CONNTRACK_FIXED_SIZE ? p.initial_flows : p.max_flows;
+	t->protected_classes = p.protected_classes;
+	t->on_removed = p.on_removed;
+	t->context = p.context;
+	t->seed = p.seed ? p.seed : random_seed();
+	t->hash_key = expand_seed(t->seed);
+	t->group_bits = static_cast<uint32_t>(std::countr_zero(p.nb_groups));
+	t->check_sweeps_at = sweep_grace;
+	set_timeouts(*t, p);
+	t->operations = find_operations(t->key_size, t->stride);
+	try {
+		t->group_storage.assign(p.nb_groups, nullptr);
+		t->growing.reserve(p.nb_groups);
+	} catch (const std::bad_alloc &) {
+		return fail(t, -ENOMEM);
+	}
+	t->groups = t->group_storage.data();
+	// Groups are not equally large: a tenth more each, beyond what the load leaves free.
+	uint64_t each = p.initial_flows / p.nb_groups;
+	if (p.nb_groups > 1)
+		each += each / 10 + slots_per_bucket;
+	for (uint32_t i = 0; i < p.nb_groups; i++) {
+		auto *g = t->groups[i] = new (std::nothrow) conntrack_group;
+		if (!g || !size_group(*t, *g, each, p.load_percent))
+			return fail(t, -ENOMEM);
+		g->index = i;
+		g->seed = t->seed;
+		g->key_size = t->key_size;
+		g->state_size = t->state_size;
+		g->nb_groups = p.nb_groups;
+		g->tick_ns = t->tick_ns;
+	}
+	*out = t;
+	return 0;
+}
+
+void conntrack_free(struct conntrack_table *t)
+{
+	if (!t)
+		return;
+	for (conntrack_group *g : t->group_storage)
+		delete g;
+	delete t;
+}
+
+void conntrack_digest_burst(struct conntrack_table *t, const void *keys, const uint32_t *nic_hashes,
+                            uint32_t count, uint64_t *digests)
+{
+	t->operations->digest(*t, static_cast<const uint8_t *>(keys), nic_hashes, count, digests);
+}
+
+void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_hashes, uint32_t count)
+{
+	if (!(t->flags & CONNTRACK_NIC_HASH))
+		return;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t position = nic_position(t->hash_key, nic_hashes[i], t->group_bits);
+		if (Group *g = t->groups[group_of(*t, position)])
+			_mm_prefetch(&locate(*t, *g, position).header(), _MM_HINT_T0);
+	}
+}
+
+void conntrack_prefetch_burst(struct conntrack_table *t, const uint64_t *digests, uint32_t count)
+{
+	t->operations->prefetch(*t, digests, count);
+}
+
+uint32_t conntrack_find_burst(struct conntrack_table *t, const void *keys, const uint64_t *digests,
+                              uint32_t count, uint64_t now_ns, void **states)
+{
+	if (lacks_digests(*t, digests)) {
+		std::fill_n(states, count, nullptr);
+		return 0;
+	}
+	bool timed = advance(*t, now_ns);
+	return t->operations->find(*t, static_cast<const uint8_t *>(keys), digests, count, timed, states);
+}
+
+uint32_t conntrack_find_or_insert_burst(struct conntrack_table *t, const void *keys,
+                                        const uint64_t *digests, uint32_t count, uint64_t now_ns,
+                                        void **states, uint8_t *results)
+{
+	if (lacks_digests(*t, digests)) {
+		std::fill_n(states, count, nullptr);
+		return 0;
+	}
+	bool timed = advance(*t, now_ns);
+	if (!t->growing.empty())
+		settle_debts(*t);
+	if (t->room < count)
+		ensure_room(*t, count);
+	t->room -= count;
+	return t->operations->find_or_insert(*t, static_cast<const uint8_t *>(keys), digests, count,
+	                                     timed, states, results);
+}
+
+uint32_t conntrack_remove_burst(struct conntrack_table *t, const void *keys,
+                                const uint64_t *digests, uint32_t count, uint64_t now_ns)
+{
+	if (lacks_digests(*t, digests))
+		return 0;
+	bool timed = advance(*t, now_ns);
+	return t->operations->remove(*t, static_cast<const uint8_t *>(keys), digests, count, timed);
+}
+
+void *conntrack_find(struct conntrack_table *t, const void *key, const uint64_t *digest,
+                     uint64_t now_ns)
+{
+	void *state = nullptr;
+	conntrack_find_burst(t, key, digest, 1, now_ns, &state);
+	return state;
+}
+
+void *conntrack_find_or_insert(struct conntrack_table *t, const void *key, const uint64_t *digest,
+                               uint64_t now_ns, int *is_new)
+{
+	void *state = nullptr;
+	uint8_t result = 0;
+	conntrack_find_or_insert_burst(t, key, digest, 1, now_ns, &state, &result);
+	if (is_new)
+		*is_new = result & CONNTRACK_NEW;
+	return state;
+}
+
+int conntrack_remove(struct conntrack_table *t, const void *key, const uint64_t *digest,
+                     uint64_t now_ns)
+{
+	return conntrack_remove_burst(t, key, digest, 1, now_ns) ? 0 : -ENOENT;
+}
+
+int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout_class,
+                        uint64_t now_ns)
+{
+	if (timeout_class >= CONNTRACK_NB_CLASSES)
+		return -EINVAL;
+	// The call must not move or sweep anything: the caller holds other states.
+	uint64_t tick = now_ns == CONNTRACK_NO_TIME ? t->tick : std::max(now_ns / t->tick_ns, t->tick);
+	auto *entry = static_cast<uint8_t *>(state) - sizeof(EntryMeta) - t->key_size;
+	EntryMeta &meta = meta_of(*t, entry);
+	Group &g = *t->groups[group_of(*t, meta.position)];
+	Generation &gen = g.now.holds(entry, t->stride) ? g.now : g.next;
+	auto place = static_cast<size_t>(entry - gen.entries) / t->stride;
+	Header &h = gen.headers[place / slots_per_bucket];
+	auto bit = static_cast<uint16_t>(1u << place % slots_per_bucket);
+	meta.idle = 0;
+	meta.timeout_class = timeout_class & 15;
+	h.deadline[place % slots_per_bucket] = static_cast<uint16_t>(tick + t->arm[timeout_class]);
+	h.shielded = static_cast<uint16_t>(t->protected_classes >> timeout_class & 1 ? h.shielded | bit
+	                                                                            : h.shielded & ~bit);
+	return 0;
+}
+
+uint32_t conntrack_expire(struct conntrack_table *t, uint64_t now_ns, uint32_t nb_buckets)
+{
+	if (!advance(*t, now_ns))
+		return 0;
+	settle_debts(*t);
+	if (!t->growing.empty())
+		move_buckets(*t, *t->growing.back(), nb_buckets / slots_per_bucket);
+	uint32_t expired = 0;
+	for (size_t tried = 0; nb_buckets && tried <= t->group_storage.size(); tried++) {
+		Group *g = t->groups[t->sweep_group];
+		if (g) {
+			uint32_t left = g->now.nb_all() + g->next.nb_all() - g->sweep_next;
+			uint32_t nb = std::min(nb_buckets, left);
+			expired += sweep(*t, *g, nb);
+			nb_buckets -= nb;
+			if (g->sweep_next != 0)
+				break;
+		}
+		t->sweep_group = (t->sweep_group + 1) % static_cast<uint32_t>(t->group_storage.size());
+	}
+	return expired;
+}
+
+uint32_t conntrack_sweep_budget(const struct conntrack_table *t, uint64_t interval_ns,
+                                uint64_t period_ns)
+{
+	uint64_t buckets = 0;
+	for (const conntrack_group *g : t->group_storage)
+		if (g)
+			buckets += g->now.nb_all() + g->next.nb_all();
+	if (period_ns == 0 || interval_ns >= period_ns)
+		return static_cast<uint32_t>(buckets);
+	return static_cast<uint32_t>(double(buckets) * double(interval_ns) / double(period_ns)) + 1;
+}
+
+uint64_t conntrack_iterate(struct conntrack_table *t, uint64_t now_ns, conntrack_visit_fn visit,
+                           void *context)
+{
+	bool timed = advance(*t, now_ns);
+	uint64_t visited = 0;
+	for (conntrack_group *g : t->group_storage)
+		if (g)
+			each_entry(*t, *g, [&](Header &h, uint32_t slot, uint8_t *entry) {
+				if (timed && is_due(h.deadline[slot], t->tick) && slot_is_dead(*t, h, slot, entry))
+					return;
+				visit(context, entry, state_of(*t, entry), meta_of(*t, entry).timeout_class);
+				visited++;
+			});
+	return visited;
+}
+
+int conntrack_prepare(struct conntrack_table *t)
+{
+	if (t->flags & CONNTRACK_FIXED_SIZE)
+		return -ENOTSUP;
+	for (conntrack_group *g : t->group_storage)
+		if (g)
+			if (int error = start_growth(*t, *g, true))
+				return error;
+	return 0;
+}
+
+void conntrack_get_stats(const struct conntrack_table *t, struct conntrack_stats *out)
+{
+	*out = {};
+	out->flows = t->flows;
+	out->bytes = sizeof(*t);
+	for (const conntrack_group *g : t->group_storage) {
+		if (!g)
+			continue;
+		out->slots += uint64_t{g->now.nb_buckets - g->frontier} * slots_per_bucket;
+		out->slots += uint64_t{g->next.nb_buckets} * slots_per_bucket * g->frontier /
+		    std::max(g->now.nb_buckets, 1u);
+		out->bytes += sizeof(*g) + g->now.bytes();
+		// Of what growth has mapped the kernel gives pages as the frontier reaches them.
+		double reached = g->next_touched ? 1 : double(g->frontier) / std::max(g->now.nb_buckets, 1u);
+		out->bytes += static_cast<uint64_t>(double(g->next.bytes()) * reached);
+		out->away += g->away + g->spilled;
+		out->spilled += g->spilled;
+		out->growing += g->growing();
+	}
+	out->inserted = t->inserted;
+	out->removed = t->removed;
+	out->expired = t->expired;
+	out->evicted = t->evicted;
+	out->refused = t->refused;
+	out->not_owned = t->not_owned;
+	out->moved = t->moved;
+}
+
+struct conntrack_group *conntrack_detach_group(struct conntrack_table *t, uint32_t group,
+                                               uint64_t now_ns)
+{
+	advance(*t, now_ns);
+	if (group >= t->group_storage.size() || !t->groups[group])
+		return nullptr;
+	Group *g = t->groups[group];
+	t->groups[group] = nullptr;
+	std::erase(t->growing, g);
+	g->tick = t->tick;
+	t->flows -= g->flows;
+	return g;
+}
+
+int conntrack_attach_group(struct conntrack_table *t, struct conntrack_group *g, uint64_t now_ns)
+{
+	if (!g || g->seed != t->seed || g->key_size != t->key_size || g->state_size != t->state_size ||
+	    g->nb_groups != t->group_storage.size() || g->tick_ns != t->tick_ns)
+		return -EINVAL;
+	if (t->groups[g->index])
+		return -EEXIST;
+	advance(*t, now_ns);
+	// The other table may have seen a later time.
+	advance(*t, g->tick * t->tick_ns);
+	t->groups[g->index] = g;
+	t->flows += g->flows;
+	t->room = 0;
+	if (g->growing())
+		t->growing.push_back(g);
+	if (t->tick - g->tick > sweep_limit)
+		sweep_leap(*t, *g, g->tick);
+	return 0;
+}
+
+void conntrack_free_group(struct conntrack_group *group) { delete group; }
+
+} // extern "C"

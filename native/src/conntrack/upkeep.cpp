@@ -1,0 +1,235 @@
+// Time and room: what expires, what makes place for what.
+#include "conntrack/table.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace reframer::conntrack {
+
+namespace {
+
+// Walks an entry's armed deadlines up to `tick`. @return true if it is dead by then.
+bool is_dead(const Table &t, EntryMeta &meta, uint64_t &deadline, uint64_t tick)
+{
+	uint64_t timeout = t.timeout[meta.timeout_class];
+	if (timeout == 0) {
+		deadline = tick + horizon;
+		return false;
+	}
+	uint64_t idle = meta.idle;
+	auto armed = [&] { return timeout - idle < horizon ? timeout - idle : uint64_t{horizon}; };
+	while (deadline <= tick) {
+		idle += armed();
+		if (idle >= timeout)
+			return true;
+		deadline += armed();
+	}
+	meta.idle = static_cast<uint32_t>(idle) & ((1u << 27) - 1);
+	return false;
+}
+
+uint32_t sweep_bucket(Table &t, Group &g, Generation &gen, uint32_t bucket)
+{
+	Header &h = gen.headers[bucket];
+	uint32_t due = due_slots(h, t.tick) & ~empty_slots(h);
+	uint32_t expired = 0;
+	for (; due; due &= due - 1) {
+		auto slot = static_cast<uint32_t>(std::countr_zero(due));
+		if (!slot_is_dead(t, h, slot, entry_at(t, gen, bucket, slot)))
+			continue;
+		vacate(t, g, gen, bucket, slot, CONNTRACK_EXPIRED);
+		expired++;
+	}
+	return expired;
+}
+
+// A slot at home or up to max_distance further on: empty, or else of a dead entry.
+Slot free_slot(Table &t, Group &g, uint32_t position, bool timed, bool only_dead)
+{
+	Place home = locate(t, g, position);
+	for (uint32_t bucket = home.bucket; bucket <= home.bucket + max_distance; bucket++) {
+		Header &h = home.generation->headers[bucket];
+		uint32_t empty = empty_slots(h);
+		if (empty && !only_dead)
+			return {home.generation, bucket, static_cast<uint32_t>(std::countr_zero(empty))};
+		uint32_t due = timed ? due_slots(h, t.tick) & ~empty : 0;
+		for (; due; due &= due - 1) {
+			auto slot = static_cast<uint32_t>(std::countr_zero(due));
+			if (!slot_is_dead(t, h, slot, entry_at(t, *home.generation, bucket, slot)))
+				continue;
+			vacate(t, g, *home.generation, bucket, slot, CONNTRACK_EXPIRED);
+			return {home.generation, bucket, slot};
+		}
+	}
+	return {};
+}
+
+// Takes the place of the unprotected entry near home whose deadline comes first.
+Slot evict(Table &t, Group &g, uint32_t position, void *const *pinned, uint32_t nb_pinned)
+{
+	Place home = locate(t, g, position);
+	Slot victim;
+	int first = INT32_MAX;
+	for (uint32_t bucket = home.bucket; bucket <= home.bucket + max_distance; bucket++) {
+		Header &h = home.generation->headers[bucket];
+		uint32_t candidates = ~(h.shielded | empty_slots(h)) & 0xffff;
+		for (; candidates; candidates &= candidates - 1) {
+			auto slot = static_cast<uint32_t>(std::countr_zero(candidates));
+			int left = static_cast<int16_t>(h.deadline[slot] - static_cast<uint16_t>(t.tick));
+			if (left >= first)
+				continue;
+			const void *state = state_of(t, entry_at(t, *home.generation, bucket, slot));
+			bool in_use = false;
+			for (uint32_t i = 0; i < nb_pinned; i++)
+				in_use |= pinned[i] == state;
+			if (in_use)
+				continue;
+			first = left;
+			victim = {home.generation, bucket, slot};
+		}
+	}
+	if (victim)
+		vacate(t, g, *victim.generation, victim.bucket, victim.slot, CONNTRACK_EVICTED);
+	return victim;
+}
+
+} // namespace
+
+void note_residence(const Table &t, Group &g, uint64_t digest, const Slot &at, uint8_t *entry)
+{
+	Place home = locate(t, g, digest_position(digest));
+	Header &h = home.header();
+	if (at.spill) {
+		meta_of(t, entry).spilled = 1;
+		if (h.nb_spilled != unknown_spilled)
+			h.nb_spilled++;
+		h.last_spill = std::max(h.last_spill, static_cast<uint8_t>(at.spill));
+		g.spilled++;
+	} else if (home.bucket != at.bucket) {
+		h.nb_away++;
+		g.away++;
+	} else {
+		return;
+	}
+	h.filter |= filter_bit(digest_tag(digest));
+}
+
+bool slot_is_dead(const Table &t, Header &h, uint32_t slot, uint8_t *entry)
+{
+	auto late = static_cast<uint16_t>(static_cast<uint16_t>(t.tick) - h.deadline[slot]);
+	uint64_t deadline = t.tick - late;
+	if (is_dead(t, meta_of(t, entry), deadline, t.tick))
+		return true;
+	h.deadline[slot] = static_cast<uint16_t>(deadline);
+	return false;
+}
+
+bool advance(Table &t, uint64_t now_ns)
+{
+	if (now_ns == CONNTRACK_NO_TIME)
+		return false;
+	uint64_t tick = now_ns / t.tick_ns;
+	if (tick <= t.tick)
+		return true;
+	uint64_t from = t.tick;
+	t.tick = tick;
+	if (tick - from > sweep_limit) {
+		for (uint32_t i = 0; i < t.group_storage.size(); i++)
+			if (Group *g = t.groups[i])
+				sweep_leap(t, *g, from);
+		t.check_sweeps_at = tick + sweep_grace;
+	} else if (tick >= t.check_sweeps_at) {
+		for (uint32_t i = 0; i < t.group_storage.size(); i++) {
+			Group *g = t.groups[i];
+			while (g && tick - g->swept_at > sweep_limit)
+				sweep(t, *g, UINT32_MAX);
+		}
+		t.check_sweeps_at = tick + sweep_grace;
+	}
+	return true;
+}
+
+void vacate(Table &t, Group &g, Generation &gen, uint32_t bucket, uint32_t slot, int reason)
+{
+	uint8_t *entry = entry_at(t, gen, bucket, slot);
+	if (t.on_removed)
+		t.on_removed(t.context, entry, state_of(t, entry), reason);
+	Header &h = gen.headers[bucket];
+	Place home = locate(t, g, meta_of(t, entry).position);
+	Header &home_header = home.header();
+	if (meta_of(t, entry).spilled) {
+		if (home_header.nb_spilled != unknown_spilled)
+			home_header.nb_spilled--;
+		g.spilled--;
+	} else if (home.bucket != bucket) {
+		home_header.nb_away--;
+		g.away--;
+	}
+	if (home_header.nb_away == 0 && home_header.nb_spilled == 0)
+		home_header.filter = 0;
+	if (home_header.nb_spilled == 0)
+		home_header.last_spill = 0;
+	h.tag[slot] = 0;
+	h.shielded &= static_cast<uint16_t>(~(1u << slot));
+	g.flows--;
+	t.flows--;
+	(reason == CONNTRACK_EXPIRED ? t.expired : reason == CONNTRACK_EVICTED ? t.evicted : t.removed)++;
+}
+
+uint32_t sweep(Table &t, Group &g, uint32_t nb_buckets)
+{
+	uint32_t expired = 0;
+	uint32_t nb_now = g.now.nb_all(), nb = nb_now + g.next.nb_all();
+	if (g.sweep_next < g.frontier)
+		g.sweep_next = g.frontier;
+	for (; nb_buckets && g.sweep_next < nb; nb_buckets--, g.sweep_next++)
+		expired += g.sweep_next < nb_now ? sweep_bucket(t, g, g.now, g.sweep_next)
+		                                 : sweep_bucket(t, g, g.next, g.sweep_next - nb_now);
+	if (g.sweep_next >= nb) {
+		g.sweep_next = 0;
+		g.swept_at = t.tick;
+	}
+	return expired;
+}
+
+void sweep_leap(Table &t, Group &g, uint64_t from)
+{
+	for (Generation *gen : {&g.now, &g.next}) {
+		uint32_t bucket = gen == &g.now ? g.frontier : 0;
+		for (; g.flows && bucket < gen->nb_all(); bucket++) {
+			Header &h = gen->headers[bucket];
+			for (uint32_t used = ~empty_slots(h) & 0xffff; used; used &= used - 1) {
+				auto slot = static_cast<uint32_t>(std::countr_zero(used));
+				// Sweeps keep every deadline within 2^15 ticks of the latest tick.
+				uint64_t deadline = from + static_cast<uint64_t>(static_cast<int64_t>(
+				    static_cast<int16_t>(h.deadline[slot] - static_cast<uint16_t>(from))));
+				EntryMeta &meta = meta_of(t, entry_at(t, *gen, bucket, slot));
+				if (deadline <= t.tick && is_dead(t, meta, deadline, t.tick))
+					vacate(t, g, *gen, bucket, slot, CONNTRACK_EXPIRED);
+				else
+					h.deadline[slot] = static_cast<uint16_t>(deadline);
+			}
+		}
+	}
+	g.sweep_next = 0;
+	g.swept_at = t.tick;
+}
+
+Slot make_room(Table &t, Group &g, uint64_t digest, bool timed, void *const *pinned,
+               uint32_t nb_pinned)
+{
+	bool only_dead = t.flows >= t.max_flows;
+	Slot slot = free_slot(t, g, digest_position(digest), timed, only_dead);
+	uint32_t spill = 0;
+	while (!slot && spill < nb_spill_homes)
+		slot = free_slot(t, g, spill_position(digest, ++spill), timed, only_dead);
+	slot.spill = spill;
+	if (!slot && !(t.flags & CONNTRACK_NO_EVICTION))
+		slot = evict(t, g, digest_position(digest), pinned, nb_pinned);
+	if (!slot)
+		t.refused++;
+	return slot;
+}
+
+} // namespace reframer::conntrack
