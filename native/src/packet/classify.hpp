@@ -29,12 +29,13 @@ enum class KeyShape : uint8_t {
 };
 
 // Bits of Digest::traits. They describe the packet that gave the key: the inner one for
-// KeyKind::inner. FIN to PSH keep the order of the TCP header, so that one shift moves them.
+// KeyKind::inner. FIN to PSH keep the order of the TCP header, so that one shift moves them; the
+// bits of TCP and UDP are bits of their protocol numbers, 6 and 17, for the same reason.
 enum Trait : uint32_t {
 	trait_unparsed = 1u << 0,  // no flow could be read: goes into the one group of such frames
-	trait_ipv4 = 1u << 1,
+	trait_tcp = 1u << 1,
 	trait_ipv6 = 1u << 2,
-	trait_tcp = 1u << 3,
+	trait_ipv4 = 1u << 3,
 	trait_udp = 1u << 4,
 	trait_fragment = 1u << 5,  // any IP fragment: keyed by (source, destination, id)
 	trait_fin = 1u << 6,
@@ -75,20 +76,22 @@ struct TosTraits {
 };
 inline constexpr TosTraits tos_traits;
 
-// Traits of a TCP or UDP header. `flags` are the bytes 12 and 13 of a TCP header in memory order,
-// 0 for UDP; `length` the length of the segment with its header.
-inline uint32_t l4_traits(uint32_t ports, uint32_t flags, uint32_t length)
+// Traits of a TCP or UDP header at `l4`, of which 14 bytes may be read; `length` is that of the
+// segment with its header. Numbers rather than bools: both sides of a condition are cheaper than a
+// branch between them.
+inline uint32_t l4_traits(const uint8_t *l4, uint8_t protocol, uint32_t length)
 {
-	// Numbers rather than bools: both sides of a condition are cheaper than a branch between them.
-	const uint32_t no_payload = length == (flags & 0xf0) >> 2;
-	// 0x1ff on the wire: the eight flags and the ninth, AE, in the byte before
-	const uint32_t only_ack = (flags & 0xff01) == 0x1000;
+	constexpr uint8_t tcp_or_udp = trait_tcp | trait_udp;
+	static_assert((6 & tcp_or_udp) == trait_tcp && (17 & tcp_or_udp) == trait_udp);
+	const uint32_t ports = load<uint32_t>(l4);
 	const uint32_t from_dns = (ports & 0xffff) == swap16(port_dns);
 	const uint32_t to_dns = ports >> 16 == swap16(port_dns);
-	uint32_t traits = (flags >> 8 & 0x0f) * trait_fin;
-	traits |= (only_ack & no_payload) * trait_pure_ack;
-	traits |= (from_dns | to_dns) * trait_dns;
-	return traits;
+	// Header length in words, three reserved bits, the flags AE, CWR, ECE, URG, ACK, PSH, RST, SYN, FIN.
+	const uint32_t flags = be16(l4 + 12) & -(protocol >> 1 & 1u);
+	// The header is all of the segment and ACK the only flag, in one comparison.
+	const uint32_t pure_ack = (flags & 0xf1ff) == (length << 10 | 0x10);
+	return (protocol & tcp_or_udp) | (flags & 0x0f) * trait_fin | pure_ack * trait_pure_ack |
+	       (from_dns | to_dns) * trait_dns;
 }
 
 constexpr bool is_tunnel_port(uint32_t ports)
@@ -141,7 +144,7 @@ inline Digest classify(const uint8_t *data, uint32_t captured, LinkType link, Ke
 	const uint8_t protocol = ip[9];
 	const uint32_t is_tcp = protocol == 6;
 	const uint32_t is_udp = protocol == 17;
-	const uint32_t length = swap16(static_cast<uint16_t>(first >> 16));
+	const uint32_t length = be16(ip + 2);
 	const uint32_t long_enough = length >= (is_tcp ? ipv4 + tcp : ipv4 + udp);
 	if (!(plain & (is_tcp | is_udp) & long_enough)) [[unlikely]]
 		return classify_slow(data, captured, link, kind, seed);
@@ -150,10 +153,8 @@ inline Digest classify(const uint8_t *data, uint32_t captured, LinkType link, Ke
 	if (kind == KeyKind::inner && is_udp && is_tunnel_port(ports))
 		return classify_slow(data, captured, link, kind, seed);
 
-	const uint32_t flags = load<uint16_t>(l4 + 12) & -is_tcp;
-	const uint32_t traits = trait_ipv4 | trait_tcp << is_udp | tos_traits.of[first >> 8 & 0xff] |
-	                        l4_traits(ports, flags, length - ipv4);
-	static_assert(trait_tcp << 1 == trait_udp);
+	const uint32_t traits = trait_ipv4 | tos_traits.of[first >> 8 & 0xff] |
+	                        l4_traits(l4, protocol, length - ipv4);
 
 	uint64_t addresses = load<uint64_t>(ip + 12);
 	uint64_t tail = hash_tail(ports, protocol, static_cast<uint8_t>(KeyShape::flow));
