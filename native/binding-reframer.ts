@@ -5,6 +5,8 @@ declare const nativeStage: unique symbol;
 /** A struct reframer_stage; only handed back to the functions below. */
 export type NativeStage = { readonly [nativeStage]: true };
 
+ffi.opaque('reframer_stage');
+
 // Members in the order of the header; test/reframer/layout.test.ts compares with a C compiler.
 const rule = ffi.struct('reframer_rule', {
   address: ffi.array('uint8_t', 16, 'Typed'),
@@ -180,7 +182,6 @@ export function reframerFunctions(): ReframerFunctions {
 
 function declare(): ReframerFunctions {
   const { func } = openLibrary();
-  ffi.opaque('reframer_stage');
   // Columns are passed as addresses of typed arrays: nothing is marshalled on the packet path.
   const release = '(reframer_stage *r, uint64_t now, void *out, uint32_t nb_out, void *runs, void *nb_runs)';
   return {

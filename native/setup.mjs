@@ -131,7 +131,7 @@ async function configure() {
     await run('meson', ['setup', buildFolder, join(root, 'native'), `-Dtests=${wanted}`]);
     return;
   }
-  const hasTests = /test-[a-z]+/.test(readFileSync(join(buildFolder, 'build.ninja'), 'utf8'));
+  const hasTests = /^build test\//m.test(readFileSync(join(buildFolder, 'build.ninja'), 'utf8'));
   if (wanted && !hasTests) await run('meson', ['configure', buildFolder, '-Dtests=true']);
 }
 

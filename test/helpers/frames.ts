@@ -1,0 +1,116 @@
+// Frames and captures from hand-set bytes: what tests feed is visible here and owes nothing to the
+// code under test.
+
+export interface FrameOptions {
+  source?: number;
+  destination?: number;
+  sourcePort?: number;
+  destinationPort?: number;
+  protocol?: 6 | 17;
+  /** TCP flags byte. */
+  flags?: number;
+  sequence?: number;
+  trafficClass?: number;
+  version?: 4 | 6;
+  vlan?: number;
+  payload?: number;
+  ethertype?: number;
+}
+
+export const flags = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;
+
+/** Addresses are small numbers: n stands for 10.0.x.y or 2001:db8::x:y. */
+export function frame(options: FrameOptions = {}): Uint8Array {
+  const { version = 4, protocol = 17, payload = 18 } = options;
+  const transport = protocol === 6 ? 20 : 8;
+  const ipLength = version === 4 ? 20 : 40;
+  const link = options.vlan === undefined ? 14 : 18;
+  const bytes = Buffer.alloc(link + ipLength + transport + payload);
+  bytes.set([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
+  let at = 12;
+  if (options.vlan !== undefined) {
+    bytes.writeUInt16BE(0x8100, 12);
+    bytes.writeUInt16BE(options.vlan, 14);
+    at = 16;
+  }
+  bytes.writeUInt16BE(options.ethertype ?? (version === 4 ? 0x0800 : 0x86dd), at);
+  at += 2;
+  const source = options.source ?? 1;
+  const destination = options.destination ?? 2;
+  if (version === 4) {
+    bytes[at] = 0x45;
+    bytes[at + 1] = options.trafficClass ?? 0;
+    bytes.writeUInt16BE(ipLength + transport + payload, at + 2);
+    bytes[at + 8] = 64;
+    bytes[at + 9] = protocol;
+    bytes.writeUInt32BE(0x0a000000 + source, at + 12);
+    bytes.writeUInt32BE(0x0a000000 + destination, at + 16);
+    bytes.writeUInt16BE(checksum(bytes.subarray(at, at + 20)), at + 10);
+  } else {
+    bytes.writeUInt32BE(((6 << 28) | ((options.trafficClass ?? 0) << 20)) >>> 0, at);
+    bytes.writeUInt16BE(transport + payload, at + 4);
+    bytes[at + 6] = protocol;
+    bytes[at + 7] = 64;
+    for (const [offset, value] of [[8, source], [24, destination]] as const) {
+      bytes.writeUInt32BE(0x20010db8, at + offset);
+      bytes.writeUInt32BE(value, at + offset + 12);
+    }
+  }
+  at += ipLength;
+  bytes.writeUInt16BE(options.sourcePort ?? 1000, at);
+  bytes.writeUInt16BE(options.destinationPort ?? 2000, at + 2);
+  if (protocol === 6) {
+    bytes.writeUInt32BE(options.sequence ?? 1, at + 4);
+    bytes[at + 12] = 5 << 4;
+    bytes[at + 13] = options.flags ?? flags.ack;
+  } else {
+    bytes.writeUInt16BE(8 + payload, at + 4);
+  }
+  return bytes;
+}
+
+function checksum(bytes: Buffer): number {
+  let sum = 0;
+  for (let i = 0; i < bytes.length; i += 2) sum += bytes.readUInt16BE(i);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
+
+export interface CapturedFrame {
+  bytes: Uint8Array;
+  timeNs: bigint;
+}
+
+/** A little-endian nanosecond pcap of Ethernet frames. */
+export function pcap(frames: readonly CapturedFrame[]): Buffer {
+  const header = Buffer.alloc(24);
+  header.writeUInt32LE(0xa1b23c4d, 0);
+  header.writeUInt16LE(2, 4);
+  header.writeUInt16LE(4, 6);
+  header.writeUInt32LE(262144, 16);
+  header.writeUInt32LE(1, 20);
+  const records = frames.flatMap(({ bytes, timeNs }) => {
+    const record = Buffer.alloc(16);
+    record.writeUInt32LE(Number(timeNs / 1_000_000_000n), 0);
+    record.writeUInt32LE(Number(timeNs % 1_000_000_000n), 4);
+    record.writeUInt32LE(bytes.length, 8);
+    record.writeUInt32LE(bytes.length, 12);
+    return [record, bytes];
+  });
+  return Buffer.concat([header, ...records]);
+}
+
+/** Reads what `pcap` writes, and microsecond files; enough for outputs of ours. */
+export function readPcap(file: Buffer): { linkType: number; snaplen: number; frames: (CapturedFrame & { wire: number })[] } {
+  const magic = file.readUInt32LE(0);
+  const unit = { 0xa1b23c4d: 1n, 0xa1b2c3d4: 1000n }[magic];
+  if (unit === undefined) throw new Error(`not a little-endian pcap: ${magic.toString(16)}`);
+  const frames: (CapturedFrame & { wire: number })[] = [];
+  for (let at = 24; at < file.length; ) {
+    const captured = file.readUInt32LE(at + 8);
+    const timeNs = BigInt(file.readUInt32LE(at)) * 1_000_000_000n + BigInt(file.readUInt32LE(at + 4)) * unit;
+    frames.push({ timeNs, wire: file.readUInt32LE(at + 12), bytes: file.subarray(at + 16, at + 16 + captured) });
+    at += 16 + captured;
+  }
+  return { linkType: file.readUInt32LE(20), snaplen: file.readUInt32LE(16), frames };
+}

@@ -1,0 +1,31 @@
+// Every native test program, as one test each.
+import { readdirSync, existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+import { packageRoot } from '../native/loader.js';
+import { runProgram } from './helpers/cli.js';
+
+const folder = join(packageRoot, 'native', 'build', 'test');
+
+const programs = existsSync(folder)
+  ? readdirSync(folder, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .flatMap((room) => readdirSync(join(folder, room.name), { withFileTypes: true }).map((entry) => ({ entry, path: join(folder, room.name, entry.name) })))
+      .filter(({ entry }) => entry.isFile() && entry.name.startsWith('test-'))
+      .map(({ path }) => path)
+  : [];
+
+describe.skipIf(programs.length === 0)('native test programs', () => {
+  test.concurrent.each(programs.map((path) => [basename(path), path] as const))('%s', { timeout: 240_000 }, async (_, path) => {
+    const { code, stdout, stderr } = await runProgram(path, [], { cwd: packageRoot });
+    const closing = /^(\d+) passed, (\d+) failed$/m.exec(stdout);
+    expect(`${stdout}${stderr}`.slice(-4000)).toMatch(/\d+ passed, 0 failed/);
+    expect(Number(closing?.[1])).toBeGreaterThan(0);
+    expect(code).toBe(0);
+  });
+});
+
+test.skipIf(programs.length > 0)('native test programs were not built (doctest-dev is missing): nothing of the core was tested', (context) => {
+  context.skip();
+});

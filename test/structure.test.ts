@@ -1,0 +1,72 @@
+// Dependencies point one way: results < experiments < rooms < native/binding.ts < C headers, and
+// in native lab < engine, nf < traffic, reframer, rsspp, conntrack < packet.
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+import { packageRoot } from '../native/loader.js';
+
+function sources(folder: string, extension: RegExp): string[] {
+  const path = join(packageRoot, folder);
+  try {
+    statSync(path);
+  } catch {
+    return [];
+  }
+  return readdirSync(path, { recursive: true, encoding: 'utf8' })
+    .filter((name) => extension.test(name) && !/(^|\/)(build[^/]*|node_modules)\//.test(name))
+    .map((name) => join(folder, name));
+}
+
+const read = (file: string): string => readFileSync(join(packageRoot, file), 'utf8');
+
+describe('TypeScript', () => {
+  const rooms = ['reframer', 'rsspp', 'conntrack'];
+  const files = [...rooms, 'native', 'experiments', 'results'].flatMap((folder) => sources(folder, /\.ts$/));
+  const imports = files.flatMap((file) =>
+    [...read(file).matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => ({ file, target: match[1] ?? '' })),
+  );
+
+  test('there are imports to check', () => expect(imports.length).toBeGreaterThan(20));
+
+  test('only native/binding.ts imports koffi', () => {
+    expect(imports.filter(({ target }) => /^koffi(\/|$)/.test(target)).map(({ file }) => file)).toEqual(['native/binding.ts']);
+  });
+
+  test('nothing imports against the direction', () => {
+    const layer = (path: string): number => {
+      const top = path.split('/')[0] ?? '';
+      if (top === 'native') return 0;
+      if (rooms.includes(top)) return 1;
+      return top === 'experiments' ? 2 : 3;
+    };
+    const against = imports
+      .filter(({ target }) => target.startsWith('.'))
+      .map(({ file, target }) => ({ file, to: relative('.', normalize(join(dirname(file), target))) }))
+      // The schema of results is data that the harness writes by.
+      .filter(({ file, to }) => layer(to) > layer(file) && !to.startsWith('results/'));
+    expect(against).toEqual([]);
+  });
+});
+
+describe('native', () => {
+  const layers: Readonly<Record<string, number>> = { packet: 0, reframer: 1, rsspp: 1, conntrack: 1, traffic: 1, nf: 2, engine: 2, lab: 3 };
+  const files = sources('native/src', /\.(c|cpp|h|hpp)$/);
+  const includes = files.flatMap((file) =>
+    [...read(file).matchAll(/^\s*#\s*include\s*["<]([^">]+)[">]/gm)].map((match) => ({ file, target: match[1] ?? '' })),
+  );
+  const room = (file: string): string => file.split('/')[2] ?? '';
+
+  test('there are includes to check', () => expect(includes.length).toBeGreaterThan(50));
+
+  test('rooms include only what lies below them', () => {
+    const against = includes.filter(({ file, target }) => {
+      // The public headers, reframer/*.h, are everyone's.
+      const to = target.endsWith('.h') ? '' : (target.split('/')[0] ?? '');
+      const [from, below] = [layers[room(file)], layers[to]];
+      if (from === undefined || below === undefined || room(file) === to) return false;
+      return below >= from && !(from === below && from === 2);
+    });
+    expect(against).toEqual([]);
+  });
+});
