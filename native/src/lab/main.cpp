@@ -23,6 +23,7 @@ struct Entry {
 };
 
 constexpr Entry jobs[] = {
+    {"analyze", run_analyze},
     {"trial", run_trial},
     {"bench-rsspp", run_bench_rsspp},
     {"rss", run_rss},
