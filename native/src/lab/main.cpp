@@ -27,6 +27,7 @@ constexpr Entry jobs[] = {
     {"trial", run_trial},
     {"bench-rsspp", run_bench_rsspp},
     {"rss", run_rss},
+    {"rsspp-trial", run_rsspp_trial_job},
 };
 
 int report(const char *code, const char *message, int exit_code)

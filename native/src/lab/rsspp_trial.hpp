@@ -1,0 +1,44 @@
+// Trial of a balancing method on a virtual multi-queue port; see rsspp_trial.cpp for the fields.
+#pragma once
+
+#include "reframer/rsspp.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace reframer::lab {
+
+struct RssppTrial {
+	std::string profile = "campus4";
+	std::string method = "ours";
+	uint64_t seed = 1;
+	uint32_t cores = 4;
+	uint32_t entries = 512;
+	uint32_t ring_depth = 4096;
+	double load = 0.8;          // mean load of a core at the mean rate; gives the service time
+	double service_ns = 0;      // instead of load
+	bool exponential = false;   // drawn service times; fixed otherwise
+	double seconds = 10;
+	double warmup_seconds = 2;
+	uint32_t interval_ms = 100;
+	bool autoscale = false;
+	double target_load = 0.8;
+	double moves_per_second = 0; // besides the method's: random moves, to load the hand-over
+	double ramp_low = 1;
+	double ramp_period_seconds = 0;
+};
+
+struct RssppTrialResult {
+	uint64_t offered, processed, dropped, in_flight, reordered, moves, epochs, reversals;
+	int64_t lost; // offered - served - dropped - in flight, over the whole run: 0
+	double seconds, service_ns, offered_pps, goodput_pps, mean_load;
+	double latency_p50_us, latency_p95_us, latency_p99_us, latency_p999_us, latency_mean_us;
+	double hold_max_us, imbalance_percent, solve_us, mean_cores;
+	uint64_t held, forwarded, held_max;
+	std::vector<double> cores_by_second, drops_by_second, imbalance_by_second;
+};
+
+RssppTrialResult run_rsspp_trial(const RssppTrial &trial);
+
+} // namespace reframer::lab

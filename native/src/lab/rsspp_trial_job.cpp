@@ -1,0 +1,61 @@
+// Job `rsspp-trial`: one balancing method on a virtual multi-queue port.
+//
+// spec   {"profile": "campus"|"campus4", "method": "static"|"greedy"|"ours"|"lpt"|"sprayer",
+//         "seed", "cores", "entries", "ringDepth", "load" (mean core load) or "serviceNs",
+//         "service": "fixed"|"exponential", "seconds", "warmupSeconds", "intervalMs", "autoscale",
+//         "targetLoad", "movesPerSecond" (random ones, to load the hand-over), "rampLow",
+//         "rampPeriodSeconds"}
+// record the figures of RssppTrialResult; times in microseconds of virtual time, rates in packets a
+//        second. `lost` and, but for the sprayer, `reordered` must be 0.
+#include "lab/job.hpp"
+#include "lab/rsspp_trial.hpp"
+#include "lab/spec_reader.hpp"
+
+#include <bit>
+
+namespace reframer::lab {
+
+void run_rsspp_trial_job(const Json &spec)
+{
+	SpecReader in(spec, "");
+	RssppTrial t;
+	t.profile = in.text("profile", t.profile);
+	if (t.profile != "campus" && t.profile != "campus4")
+		in.fail("profile", "is campus or campus4");
+	t.method = in.text("method", t.method);
+	t.seed = in.integer("seed", t.seed, 0, UINT32_MAX);
+	t.cores = uint32_t(in.integer("cores", t.cores, 1, 64));
+	t.entries = uint32_t(in.integer("entries", t.entries, 2, RSSPP_MAX_BUCKETS));
+	if (!std::has_single_bit(t.entries))
+		in.fail("entries", "must be a power of two");
+	t.ring_depth = uint32_t(in.integer("ringDepth", t.ring_depth, 32, 65536));
+	t.load = in.real("load", t.load, 0.01, 10);
+	t.service_ns = in.real("serviceNs", 0, 0, 1e6);
+	t.exponential = in.choice<bool>("service", false, {{"fixed", false}, {"exponential", true}});
+	t.seconds = in.real("seconds", t.seconds, 0.1, 3600);
+	t.warmup_seconds = in.real("warmupSeconds", t.warmup_seconds, 0, 3600);
+	t.interval_ms = uint32_t(in.integer("intervalMs", t.interval_ms, 1, 10'000));
+	t.autoscale = in.boolean("autoscale", false);
+	t.target_load = in.real("targetLoad", t.target_load, 0.11, 1);
+	t.moves_per_second = in.real("movesPerSecond", 0, 0, 1e5);
+	t.ramp_low = in.real("rampLow", 1, 0, 1);
+	t.ramp_period_seconds = in.real("rampPeriodSeconds", 0, 0, 3600);
+	in.finish();
+
+	const RssppTrialResult r = run_rsspp_trial(t);
+	emit({{"method", t.method}, {"profile", t.profile}, {"cores", t.cores}, {"entries", t.entries},
+	      {"seed", t.seed}, {"seconds", r.seconds}, {"serviceNs", r.service_ns},
+	      {"offered", r.offered}, {"processed", r.processed}, {"dropped", r.dropped},
+	      {"inFlight", r.in_flight}, {"lost", r.lost}, {"reordered", r.reordered},
+	      {"offeredPps", r.offered_pps}, {"goodputPps", r.goodput_pps}, {"meanLoad", r.mean_load},
+	      {"latencyP50Us", r.latency_p50_us}, {"latencyP95Us", r.latency_p95_us},
+	      {"latencyP99Us", r.latency_p99_us}, {"latencyP999Us", r.latency_p999_us},
+	      {"latencyMeanUs", r.latency_mean_us}, {"imbalancePercent", r.imbalance_percent},
+	      {"moves", r.moves}, {"epochs", r.epochs}, {"held", r.held}, {"heldMax", r.held_max},
+	      {"holdMaxUs", r.hold_max_us}, {"forwarded", r.forwarded}, {"solveUs", r.solve_us},
+	      {"meanCores", r.mean_cores}, {"reversals", r.reversals},
+	      {"coresBySecond", r.cores_by_second}, {"dropsBySecond", r.drops_by_second},
+	      {"imbalanceBySecond", r.imbalance_by_second}});
+}
+
+} // namespace reframer::lab
