@@ -22,6 +22,12 @@ export function renderTable(columns: readonly Column[], rows: readonly (readonly
   return [line(columns.map((column) => column.title)), ...rows.map(line)].join('\n');
 }
 
+/** Breaks a sentence into lines of two blanks and at most 96 characters of text. */
+export function wrap(text: string): string {
+  const lines = text.match(/.{1,96}(?=\s|$)|\S+/g) ?? [];
+  return lines.map((line) => `  ${line.trim()}`).join('\n');
+}
+
 export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
 }

@@ -35,7 +35,12 @@ async function analyze(files: string[], options: Options): Promise<void> {
       onProgress: (p) => progress.update(p),
     }).finally(() => progress.end());
     analyses.push(...records);
-    if (options.json !== true) records.forEach((record) => print(`${renderAnalysis(record)}\n`));
+    for (const record of records) {
+      if (options.json !== true) print(`${renderAnalysis(record)}\n`);
+      if (record.damage === null) continue;
+      talk(`reframer: ${record.damage.message} (what comes before was analyzed)`);
+      worst = Math.max(worst, 1);
+    }
     if (error === undefined) continue;
     talk(`reframer: ${error.message}`);
     const described = describeError(error);
