@@ -13,7 +13,7 @@ using namespace reframer;
 namespace {
 
 // The order of the links in packet_fuzz.cpp.
-constexpr int links[] = {1, 0, 9, 50, 51, 101, 104, 108, 113, 228, 229, 276};
+constexpr int links[] = {1, 0, 9, 50, 51, 101, 104, 108, 113, 228, 229, 276, 10};
 
 } // namespace
 

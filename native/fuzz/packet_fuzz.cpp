@@ -20,6 +20,7 @@ constexpr LinkType links[] = {
 	LinkType::ethernet, LinkType::null_loopback, LinkType::ppp,       LinkType::ppp_hdlc,
 	LinkType::pppoe,    LinkType::raw_ip,        LinkType::chdlc,     LinkType::loop,
 	LinkType::linux_sll, LinkType::ipv4,         LinkType::ipv6,      LinkType::linux_sll2,
+	LinkType::fddi,
 };
 
 void expect(bool right, const char *what)
@@ -40,7 +41,8 @@ void check_headers(const Headers &h, uint32_t size)
 	expect(h.tunnel_depth <= max_tunnel_depth, "tunnel depth");
 	expect(!(h.flags & header_ports) || h.l4 + 4 <= size, "ports inside the frame");
 	expect(!(h.flags & header_payload) || h.payload >= h.l4, "payload behind L4");
-	expect(!(h.flags & header_fragment) == (h.fragment_offset == 0 && !h.more_fragments), "fragment");
+	expect(!(h.flags & header_fragment) == (h.fragment_offset == 0 && !h.more_fragments),
+		   "fragment");
 }
 
 } // namespace

@@ -31,7 +31,8 @@ int main(int argc, char **argv)
 			return 1;
 		}
 		const std::vector<char> bytes((std::istreambuf_iterator<char>(stream)), {});
-		std::fprintf(stderr, "%s\n", file.filename().c_str()); // the last line names a crash's input
+		// After a crash the last line names its input.
+		std::fprintf(stderr, "%s\n", file.filename().c_str());
 		LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size());
 	}
 	std::printf("%zu passed, 0 failed\n", files.size());

@@ -61,7 +61,8 @@ bool classify_plain_ipv6(const uint8_t *data, uint32_t captured, KeyKind kind, u
 	    (kind == KeyKind::inner && is_udp && is_tunnel_port(ports)))
 		return false;
 
-	digest.traits = trait_ipv6 | tos_traits.of[be16(ip) >> 4 & 0xff] | l4_traits(l4, protocol, length);
+	digest.traits =
+		trait_ipv6 | tos_traits.of[be16(ip) >> 4 & 0xff] | l4_traits(l4, protocol, length);
 	const uint8_t *source = ip + 8, *destination = ip + 24;
 	uint64_t tail = hash_tail(ports, protocol, static_cast<uint8_t>(KeyShape::flow));
 	if (kind == KeyKind::symmetric) {

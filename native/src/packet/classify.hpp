@@ -86,7 +86,7 @@ inline uint32_t l4_traits(const uint8_t *l4, uint8_t protocol, uint32_t length)
 	const uint32_t ports = load<uint32_t>(l4);
 	const uint32_t from_dns = (ports & 0xffff) == swap16(port_dns);
 	const uint32_t to_dns = ports >> 16 == swap16(port_dns);
-	// Header length in words, three reserved bits, the flags AE, CWR, ECE, URG, ACK, PSH, RST, SYN, FIN.
+	// Four bits of header length in words, three reserved, nine flags from AE to FIN.
 	const uint32_t flags = be16(l4 + 12) & -(protocol >> 1 & 1u);
 	// The header is all of the segment and ACK the only flag, in one comparison.
 	const uint32_t pure_ack = (flags & 0xf1ff) == (length << 10 | 0x10);

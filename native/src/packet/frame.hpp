@@ -10,6 +10,7 @@ enum class LinkType : uint16_t {
 	null_loopback = 0,
 	ethernet = 1,
 	ppp = 9,
+	fddi = 10,
 	ppp_hdlc = 50,
 	pppoe = 51,
 	raw_ip = 101,

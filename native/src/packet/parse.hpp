@@ -9,7 +9,7 @@ namespace reframer::packet {
 
 enum class Depth : uint8_t {
 	outer,     // the first IP header; tunnels are payload
-	innermost, // the last IP header that can be read, through VXLAN, Geneve, GRE, GTP-U and IP in IP
+	innermost, // the last IP header that can be read: inside VXLAN, Geneve, GRE, GTP-U, IP in IP
 };
 
 // IP headers that are followed into tunnels; a real packet has at most three or four.
@@ -19,14 +19,14 @@ enum class Tunnel : uint8_t { none, ip, gre, vxlan, geneve, gtpu };
 
 // Bits of Headers::flags.
 enum HeaderFlag : uint16_t {
-	header_fragment = 1u << 0,       // IP fragment, first or later; an atomic one is none (RFC 6946)
+	header_fragment = 1u << 0,       // first or later fragment; an atomic one is none (RFC 6946)
 	header_ports = 1u << 1,          // source_port and destination_port were read
 	header_tcp_flags = 1u << 2,      // tcp_flags were read
 	header_payload = 1u << 3,        // payload and payload_length are known
 	header_spi = 1u << 4,            // spi was read
 	header_truncated = 1u << 5,      // a header goes past the captured bytes
 	header_malformed = 1u << 6,      // a header contradicts itself or the one around it
-	header_length_unstated = 1u << 7,// IP length 0 (segmentation offload, BIG TCP): to the frame's end
+	header_length_unstated = 1u << 7,// IP length 0 (offload, BIG TCP): to the frame's end
 	header_inner_unread = 1u << 8,   // a tunnel whose inner packet could not be read
 };
 
@@ -48,7 +48,7 @@ struct Headers {
 	uint8_t nb_vlan;         // may exceed 2; the first two are kept
 	uint8_t nb_mpls;
 	uint8_t version;         // 4, 6; 0: no IP header could be read
-	uint8_t protocol;        // of l4; where the chain is cut, the first header that could not be read
+	uint8_t protocol;        // of l4; where the chain is cut, the first header not read
 	uint8_t dscp, ecn, ttl;
 	uint8_t spi_protocol;    // 50 or 51, when header_spi
 	uint8_t tunnel_depth;    // IP headers around this one

@@ -46,6 +46,11 @@ Headers Parser::run(LinkType link)
 	case LinkType::null_loopback:
 	case LinkType::loop: loopback(0); break;
 	case LinkType::ppp: ppp(0); break;
+	case LinkType::fddi:
+		// Frame control, two addresses; 0x50 marks frames that carry LLC, the others run the ring.
+		if (has(0, 13) && (data[0] & 0xf0) == 0x50)
+			llc(13);
+		break;
 	case LinkType::ppp_hdlc:
 		// RFC 1547: an address of 0xff is PPP, 0x0f and 0x8f are Cisco's framing.
 		if (has(0, 1) && (data[0] == 0x0f || data[0] == 0x8f))
@@ -81,7 +86,8 @@ void Parser::ethernet(uint32_t at)
 
 void Parser::ether_type(uint32_t type, uint32_t at)
 {
-	for (int tag = 0; type == type_vlan || type == type_service_vlan || type == type_old_qinq; tag++) {
+	for (int tag = 0; type == type_vlan || type == type_service_vlan || type == type_old_qinq;
+		 tag++) {
 		if (tag == max_stack) {
 			h.flags |= header_malformed;
 			return;

@@ -61,7 +61,8 @@ uint32_t Toeplitz::operator()(const FlowKey &key) const
 	const size_t size = key.version == 4 ? 4 : 16;
 	std::memcpy(input, key.source.data(), size);
 	std::memcpy(input + size, key.destination.data(), size);
-	const bool with_ports = key.shape == KeyShape::flow && (key.protocol == 6 || key.protocol == 17);
+	const bool with_ports =
+		key.shape == KeyShape::flow && (key.protocol == 6 || key.protocol == 17);
 	if (!with_ports)
 		return (*this)(std::span(input, 2 * size));
 	put_be16(input + 2 * size, key.source_port);

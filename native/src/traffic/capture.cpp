@@ -50,6 +50,7 @@ bool link_type_parsed(packet::LinkType link)
 	case LinkType::null_loopback:
 	case LinkType::ethernet:
 	case LinkType::ppp:
+	case LinkType::fddi:
 	case LinkType::ppp_hdlc:
 	case LinkType::pppoe:
 	case LinkType::raw_ip:

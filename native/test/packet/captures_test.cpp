@@ -66,7 +66,8 @@ size_t check_file(const fs::path &file)
 	std::unordered_set<FlowKey> collided;
 	uint64_t disagreements = 0;
 	for_each_frame(file, [&](const Frame &frame) {
-		for (const KeyKind kind : {KeyKind::five_tuple, KeyKind::symmetric, KeyKind::destination, KeyKind::inner}) {
+		for (const KeyKind kind :
+			 {KeyKind::five_tuple, KeyKind::symmetric, KeyKind::destination, KeyKind::inner}) {
 			const Depth depth = kind == KeyKind::inner ? Depth::innermost : Depth::outer;
 			const Headers headers = parse(frame, depth);
 			const FlowKey key = flow_key_of(headers, frame.data);

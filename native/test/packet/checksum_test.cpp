@@ -65,11 +65,16 @@ TEST_CASE("segments with their pseudo-header verify, over IPv4 and IPv6")
 		for (const Segment &s : {tcp({.payload = payload}), udp({.payload = payload})}) {
 			const Bytes v4 = ipv4({.options = Bytes(8, 1)}, s), v6 = ipv6({}, s);
 			CHECK(checksum_ipv4(v4.data()) == 0);
-			CHECK(same(checksum_l4(v4.data(), s.protocol, v4.data() + 28, static_cast<uint32_t>(v4.size() - 28)), 0));
-			CHECK(same(checksum_l4(v6.data(), s.protocol, v6.data() + 40, static_cast<uint32_t>(v6.size() - 40)), 0));
+			CHECK(same(checksum_l4(v4.data(), s.protocol, v4.data() + 28,
+								   static_cast<uint32_t>(v4.size() - 28)),
+					   0));
+			CHECK(same(checksum_l4(v6.data(), s.protocol, v6.data() + 40,
+								   static_cast<uint32_t>(v6.size() - 40)),
+					   0));
 			Bytes pseudo = join({Bytes(v4.begin() + 12, v4.begin() + 20), {0, s.protocol},
 			                     be16_bytes(static_cast<uint32_t>(s.bytes.size())), s.bytes});
-			CHECK(checksum_l4(v4.data(), s.protocol, s.bytes.data(), static_cast<uint32_t>(s.bytes.size())) == plain(pseudo));
+			CHECK(checksum_l4(v4.data(), s.protocol, s.bytes.data(),
+							  static_cast<uint32_t>(s.bytes.size())) == plain(pseudo));
 		}
 	}
 }
@@ -83,7 +88,8 @@ TEST_CASE("an updated checksum equals a recomputed one")
 			bytes = Bytes(20, round % 20 ? 0xff : 0);
 		put_be16(&bytes[10], 0);
 		const uint16_t before = checksum(bytes.data(), 20);
-		const uint32_t value = round % 3 ? static_cast<uint32_t>(random()) : round % 2 ? 0 : 0xffffffff;
+		const uint32_t extreme = round % 2 ? 0 : 0xffffffff;
+		const uint32_t value = round % 3 ? static_cast<uint32_t>(random()) : extreme;
 		const uint16_t old16 = be16(&bytes[4]);
 		put_be16(&bytes[4], static_cast<uint16_t>(value));
 		const uint16_t middle = checksum(bytes.data(), 20);

@@ -18,7 +18,8 @@ using namespace reframer::test;
 
 namespace {
 
-constexpr KeyKind kinds[] = {KeyKind::five_tuple, KeyKind::symmetric, KeyKind::destination, KeyKind::inner};
+constexpr KeyKind kinds[] = {KeyKind::five_tuple, KeyKind::symmetric, KeyKind::destination,
+							 KeyKind::inner};
 constexpr uint64_t any_seed = 0x1234567890abcdef;
 
 Digest classify_of(const Bytes &frame, KeyKind kind = KeyKind::five_tuple,
@@ -34,7 +35,8 @@ FlowKey group_of(const uint8_t *data, uint32_t size, LinkType link, KeyKind kind
 }
 
 // The inline path, the slow path and the key's own hash must say the same; returns the digest.
-Digest check_agreement(const uint8_t *data, uint32_t size, LinkType link, KeyKind kind, uint64_t seed)
+Digest check_agreement(const uint8_t *data, uint32_t size, LinkType link, KeyKind kind,
+					   uint64_t seed)
 {
 	const Digest fast = classify(data, size, link, kind, seed);
 	const Digest slow = classify_slow(data, size, link, kind, seed);
@@ -63,7 +65,8 @@ Bytes random_frame(std::mt19937_64 &random)
 		case 1: return esp(pick(2));
 		case 2: return sctp(port(), port());
 		case 3:
-		case 4: return udp({.source = port(), .destination = port(), .payload = Bytes(pick(40), 0)});
+		case 4:
+			return udp({.source = port(), .destination = port(), .payload = Bytes(pick(40), 0)});
 		default:
 			return tcp({.source = port(), .destination = port(),
 			            .flags = static_cast<uint16_t>(pick(2) ? 0x10 : pick(0x200)),
@@ -72,21 +75,30 @@ Bytes random_frame(std::mt19937_64 &random)
 	};
 	const auto packet = [&](const Segment &content) -> std::pair<uint16_t, Bytes> {
 		if (pick(3) == 0)
-			return {type_ipv6, ipv6({.source = address6(), .destination = address6(),
-			                         .traffic_class = static_cast<uint8_t>(pick(2) ? 46 << 2 : pick(256))},
-			                        pick(4) == 0 ? fragment6(pick(2), 8 * static_cast<uint16_t>(pick(2)), pick(2), content) : content)};
-		return {type_ipv4, ipv4({.source = address4(), .destination = address4(),
-		                         .tos = static_cast<uint8_t>(pick(2) ? 46 << 2 : pick(256)), .id = pick(2),
-		                         .fragment_offset = static_cast<uint16_t>(pick(8) == 0 ? 8 : 0),
-		                         .more_fragments = pick(8) == 0, .options = Bytes(4 * (pick(8) == 0), 1)},
-		                        content)};
+			return {type_ipv6,
+					ipv6({.source = address6(),
+						  .destination = address6(),
+						  .traffic_class = static_cast<uint8_t>(pick(2) ? 46 << 2 : pick(256))},
+						 pick(4) == 0 ? fragment6(pick(2), 8 * static_cast<uint16_t>(pick(2)),
+												  pick(2), content)
+									  : content)};
+		return {type_ipv4, ipv4({.source = address4(),
+								 .destination = address4(),
+								 .tos = static_cast<uint8_t>(pick(2) ? 46 << 2 : pick(256)),
+								 .id = pick(2),
+								 .fragment_offset = static_cast<uint16_t>(pick(8) == 0 ? 8 : 0),
+								 .more_fragments = pick(8) == 0,
+								 .options = Bytes(4 * (pick(8) == 0), 1)},
+								content)};
 	};
 	auto [type, bytes] = packet(l4());
 	for (uint32_t n = pick(4) == 0 ? 1 + pick(2) : 0; n > 0; n--) {
 		switch (pick(4)) {
 		case 0: std::tie(type, bytes) = packet(vxlan(pick(2), ethernet(type, bytes))); break;
 		case 1: std::tie(type, bytes) = packet(gre({.type = type}, bytes)); break;
-		case 2: std::tie(type, bytes) = packet(gtpu(pick(2), bytes, static_cast<uint8_t>(pick(2)))); break;
+		case 2:
+			std::tie(type, bytes) = packet(gtpu(pick(2), bytes, static_cast<uint8_t>(pick(2))));
+			break;
 		default: std::tie(type, bytes) = packet(ip_in_ip(bytes));
 		}
 	}
@@ -104,7 +116,8 @@ TEST_CASE("fast path, slow path and FlowKey agree on every kind of frame")
 	for (const Case &c : all_cases())
 		for (const KeyKind kind : kinds) {
 			CAPTURE(c.name);
-			check_agreement(c.frame.data(), static_cast<uint32_t>(c.frame.size()), c.link, kind, any_seed);
+			check_agreement(c.frame.data(), static_cast<uint32_t>(c.frame.size()), c.link, kind,
+							any_seed);
 		}
 }
 
@@ -137,7 +150,8 @@ TEST_CASE("equal hashes mean equal keys on random frames, whole, cut and damaged
 			if (random() % 4 == 0 && !frame.empty())
 				frame[random() % frame.size()] = static_cast<uint8_t>(random());
 			const auto size = static_cast<uint32_t>(frame.size());
-			const Digest digest = check_agreement(frame.data(), size, LinkType::ethernet, kind, seed);
+			const Digest digest =
+				check_agreement(frame.data(), size, LinkType::ethernet, kind, seed);
 			FlowKey key = group_of(frame.data(), size, LinkType::ethernet, kind);
 			if (!key.is_flow())
 				key = FlowKey{}; // one group of all that is not IP
@@ -160,8 +174,10 @@ TEST_CASE("both directions share the symmetric hash and only that")
 	CHECK(classify_of(one, KeyKind::symmetric).hash == classify_of(two, KeyKind::symmetric).hash);
 	CHECK(classify_of(one).hash != classify_of(two).hash);
 	CHECK(classify_of(one, KeyKind::symmetric).hash != classify_of(other, KeyKind::symmetric).hash);
-	CHECK(classify_of(one, KeyKind::destination).hash != classify_of(two, KeyKind::destination).hash);
-	CHECK(classify_of(two, KeyKind::destination).hash == classify_of(other, KeyKind::destination).hash);
+	CHECK(classify_of(one, KeyKind::destination).hash !=
+		  classify_of(two, KeyKind::destination).hash);
+	CHECK(classify_of(two, KeyKind::destination).hash ==
+		  classify_of(other, KeyKind::destination).hash);
 
 	const Ip6 there6 = {.source = "2001:db8::1", .destination = "2001:db8::2"};
 	const Ip6 back6 = {.source = "2001:db8::2", .destination = "2001:db8::1"};
@@ -185,8 +201,9 @@ TEST_CASE("IP options, tags and padding do not split a flow")
 TEST_CASE("all fragments of a packet share a group, and no two packets do")
 {
 	const auto fragment = [](uint32_t id, uint16_t offset, bool more, uint8_t protocol = 17) {
-		return classify_of(ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = offset, .more_fragments = more},
-		                                            segment(protocol, Bytes(24, 5)))));
+		return classify_of(
+			ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = offset, .more_fragments = more},
+									 segment(protocol, Bytes(24, 5)))));
 	};
 	CHECK(fragment(1, 0, true).hash == fragment(1, 24, true).hash);
 	CHECK(fragment(1, 0, true).hash == fragment(1, 48, false).hash);
@@ -197,7 +214,9 @@ TEST_CASE("all fragments of a packet share a group, and no two packets do")
 
 TEST_CASE("traits of the common frames")
 {
-	const auto traits = [](const Ip &ip, const Segment &s) { return classify_of(ethernet(type_ipv4, ipv4(ip, s))).traits; };
+	const auto traits = [](const Ip &ip, const Segment &s) {
+		return classify_of(ethernet(type_ipv4, ipv4(ip, s))).traits;
+	};
 	const uint32_t base = trait_ipv4 | trait_tcp;
 	CHECK(traits({}, tcp({.flags = 0x10})) == (base | trait_pure_ack));
 	CHECK(traits({}, tcp({.flags = 0x10, .options = Bytes(12, 1)})) == (base | trait_pure_ack));
@@ -210,7 +229,8 @@ TEST_CASE("traits of the common frames")
 	CHECK(traits({}, tcp({.flags = 0x14})) == (base | trait_rst));
 	CHECK(traits({}, tcp({.source = 53, .flags = 0})) == (base | trait_dns));
 	CHECK(traits({.tos = 46 << 2}, udp()) == (trait_ipv4 | trait_udp | trait_dscp_ef));
-	CHECK(traits({.tos = 1}, udp({.destination = 53})) == (trait_ipv4 | trait_udp | trait_dns | trait_ect1));
+	CHECK(traits({.tos = 1}, udp({.destination = 53})) ==
+		  (trait_ipv4 | trait_udp | trait_dns | trait_ect1));
 	CHECK(traits({.tos = 3}, udp()) == (trait_ipv4 | trait_udp));
 	CHECK(traits({}, icmp(8, Bytes(20, 0))) == trait_ipv4);
 	CHECK(classify_of(ethernet(type_ipv6, ipv6({.traffic_class = 46 << 2 | 1}, tcp()))).traits ==
@@ -231,7 +251,8 @@ TEST_CASE("the hash depends on the seed, and flows that collide under one do not
 		if (is_new)
 			continue;
 		collisions++;
-		persistent += hash_words(key.first, key.second, 2) == hash_words(it->second.first, it->second.second, 2);
+		persistent += hash_words(key.first, key.second, 2) ==
+					  hash_words(it->second.first, it->second.second, 2);
 	}
 	CHECK(collisions < 40);
 	CHECK(persistent == 0);
@@ -239,7 +260,8 @@ TEST_CASE("the hash depends on the seed, and flows that collide under one do not
 
 TEST_CASE("low and high bits of the hash spread structured keys evenly")
 {
-	// Counters in one address byte, one port, both: the patterns that weak mixes map to few buckets.
+	// Counters in one address byte, one port, both: the patterns that weak mixes map to few
+	// buckets.
 	const auto chi_square = [](int pattern, int shift, uint64_t seed) {
 		constexpr size_t nb_buckets = 1024, nb_keys = 1 << 16;
 		std::vector<uint32_t> buckets(nb_buckets);

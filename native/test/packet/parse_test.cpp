@@ -28,7 +28,8 @@ TEST_CASE("every kind of frame gives the key that it should")
 		const Headers outer = parse_of(c.frame, Depth::outer, c.link);
 		CHECK(to_string(flow_key_of(outer, c.frame.data())) == c.outer);
 		const Headers inner = parse_of(c.frame, Depth::innermost, c.link);
-		CHECK(to_string(flow_key_of(inner, c.frame.data())) == (c.inner.empty() ? c.outer : c.inner));
+		CHECK(to_string(flow_key_of(inner, c.frame.data())) ==
+			  (c.inner.empty() ? c.outer : c.inner));
 	}
 }
 
@@ -89,7 +90,8 @@ TEST_CASE("lengths that lie are said to be malformed")
 	CHECK((flags(ethernet(type_ipv4, ipv4({.length = 9000}, tcp()))) & header_malformed) != 0);
 	CHECK((flags(ethernet(type_ipv4, ipv4({.length = 12}, tcp()))) & header_malformed) != 0);
 	CHECK((flags(ethernet(type_ipv4, ipv4({.length = 22}, tcp()))) & header_malformed) != 0);
-	CHECK((flags(ethernet(type_ipv4, ipv4({}, tcp({.header_words = 15})))) & header_malformed) != 0);
+	CHECK((flags(ethernet(type_ipv4, ipv4({}, tcp({.header_words = 15})))) & header_malformed) !=
+		  0);
 	CHECK((flags(ethernet(type_ipv6, ipv6({.length = 9000}, tcp()))) & header_malformed) != 0);
 	CHECK((flags(ethernet(type_ipv4, ipv4({}, tcp()))) & header_malformed) == 0);
 }
@@ -125,7 +127,8 @@ TEST_CASE("tunnels are counted and named")
 
 TEST_CASE("a cut inner header leaves the outer key")
 {
-	const Bytes frame = ethernet(type_ipv4, ipv4({}, vxlan(1, ethernet(type_ipv4, ipv4({}, tcp())))));
+	const Bytes frame =
+		ethernet(type_ipv4, ipv4({}, vxlan(1, ethernet(type_ipv4, ipv4({}, tcp())))));
 	for (uint32_t size = 14 + 20 + 8; size < 14 + 20 + 8 + 8 + 14 + 20; size++) {
 		const Headers h = parse(frame.data(), size, static_cast<uint32_t>(frame.size()),
 		                        LinkType::ethernet, Depth::innermost);
@@ -139,14 +142,16 @@ TEST_CASE("a key is the same for both directions after symmetric(), and text is 
 {
 	const auto key = [](const Bytes &frame) { return flow_key_of(parse_of(frame), frame.data()); };
 	const FlowKey there = key(ethernet(type_ipv4, ipv4({}, tcp({.source = 9, .destination = 80}))));
-	const FlowKey back = key(ethernet(
-		type_ipv4, ipv4({.source = "10.0.0.2", .destination = "10.0.0.1"}, tcp({.source = 80, .destination = 9}))));
+	const FlowKey back =
+		key(ethernet(type_ipv4, ipv4({.source = "10.0.0.2", .destination = "10.0.0.1"},
+									 tcp({.source = 80, .destination = 9}))));
 	CHECK(there != back);
 	CHECK(reversed(there) == back);
 	CHECK(symmetric(there) == symmetric(back));
 	CHECK(symmetric(symmetric(there)) == symmetric(there));
 	const FlowKey esp1 = key(ethernet(type_ipv4, ipv4({}, esp(1))));
-	const FlowKey esp2 = key(ethernet(type_ipv4, ipv4({.source = "10.0.0.2", .destination = "10.0.0.1"}, esp(2))));
+	const FlowKey esp2 =
+		key(ethernet(type_ipv4, ipv4({.source = "10.0.0.2", .destination = "10.0.0.1"}, esp(2))));
 	CHECK(symmetric(esp1) == symmetric(esp2));
 	CHECK(to_string(grouping_key(there, KeyKind::destination)) == "to 10.0.0.2");
 }
@@ -154,13 +159,16 @@ TEST_CASE("a key is the same for both directions after symmetric(), and text is 
 TEST_CASE("later fragments are counted with the ports of the first")
 {
 	const auto fragment = [](uint32_t id, uint16_t offset, const Segment &s) {
-		return ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = offset, .more_fragments = true}, s));
+		return ethernet(type_ipv4,
+						ipv4({.id = id, .fragment_offset = offset, .more_fragments = true}, s));
 	};
 	const Bytes first = fragment(1, 0, udp({.payload = Bytes(16, 0)}));
 	const Bytes later = fragment(1, 24, segment(17, Bytes(8, 0)));
 	const Bytes orphan = fragment(2, 24, segment(17, Bytes(8, 0)));
 	FragmentTable table(64);
-	const auto flow = [&](const Bytes &frame) { return to_string(table.flow_of(parse_of(frame), frame.data())); };
+	const auto flow = [&](const Bytes &frame) {
+		return to_string(table.flow_of(parse_of(frame), frame.data()));
+	};
 	CHECK(flow(later) == "udp 10.0.0.1 > 10.0.0.2");
 	CHECK(flow(first) == "udp 10.0.0.1:1000 > 10.0.0.2:2000");
 	CHECK(flow(later) == "udp 10.0.0.1:1000 > 10.0.0.2:2000");

@@ -80,7 +80,8 @@ inline Bytes ppp(uint16_t protocol, const Bytes &payload)
 
 inline Bytes pppoe(const Bytes &payload)
 {
-	return join({{0x11, 0}, be16_bytes(9), be16_bytes(static_cast<uint32_t>(payload.size())), payload});
+	return join(
+		{{0x11, 0}, be16_bytes(9), be16_bytes(static_cast<uint32_t>(payload.size())), payload});
 }
 
 inline Bytes llc_snap(uint16_t type, const Bytes &payload)
@@ -199,8 +200,12 @@ inline Segment esp(uint32_t spi, const Bytes &payload = Bytes(24, 7))
 
 inline Segment ah(uint32_t spi, const Segment &next)
 {
-	return {51, join({{next.protocol, 4}, be16_bytes(0), be32_bytes(spi), be32_bytes(1), Bytes(12, 3),
-	                  next.bytes})};
+	return {51, join({{next.protocol, 4},
+					  be16_bytes(0),
+					  be32_bytes(spi),
+					  be32_bytes(1),
+					  Bytes(12, 3),
+					  next.bytes})};
 }
 
 inline Segment sctp(uint16_t source, uint16_t destination)
@@ -250,13 +255,18 @@ inline Segment gtpu(uint32_t teid, const Bytes &payload, uint8_t extensions = 0,
 	if (extensions != 0) {
 		optional = {0, 1, 0, 0x85};
 		for (uint8_t i = 0; i < extensions; i++)
-			optional = join({optional, {1, 0, 9, static_cast<uint8_t>(i + 1 < extensions ? 0x85 : 0)}});
+			optional =
+				join({optional, {1, 0, 9, static_cast<uint8_t>(i + 1 < extensions ? 0x85 : 0)}});
 	}
 	const uint8_t flags = static_cast<uint8_t>(0x30 | (extensions != 0 ? 4 : 0));
-	return udp({.source = 2152, .destination = 2152,
-	            .payload = join({{flags, message},
-	                             be16_bytes(static_cast<uint32_t>(optional.size() + payload.size())),
-	                             be32_bytes(teid), optional, payload})});
+	return udp(
+		{.source = 2152,
+		 .destination = 2152,
+		 .payload = join({{flags, message},
+						  be16_bytes(static_cast<uint32_t>(optional.size() + payload.size())),
+						  be32_bytes(teid),
+						  optional,
+						  payload})});
 }
 
 } // namespace reframer::test
