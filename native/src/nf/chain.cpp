@@ -149,6 +149,7 @@ public:
 	void learn(const uint8_t *, uint32_t) override {}
 	void add_idle_flows(uint32_t) override {}
 	Counters counters() const override { return {}; }
+	bool has_tables() const override { return false; }
 	uint64_t counted_packets() const override { return 0; }
 	uint64_t table_digest() const override { return 0; }
 };

@@ -34,6 +34,7 @@ public:
 
 	virtual Counters counters() const = 0;
 	uint64_t verdicts(uint8_t verdict) const { return verdicts_[verdict]; }
+	virtual bool has_tables() const { return true; }
 	// Packets that the flow counter has in its table.
 	virtual uint64_t counted_packets() const = 0;
 	// Checksum of the flow counter's table, independent of its order.

@@ -15,10 +15,11 @@ struct NatState {
 };
 
 // Ports 1024 to 65535 (the original's range) of as many addresses as the table's flows need, in
-// the order in which flows come, from the network for benchmarks (198.18.0.0/15, RFC 2544).
+// the order in which flows come, from the network for benchmarks (198.18.0.0/15, RFC 2544): 64
+// addresses a core, for more than 4 M flows.
 class PortPool {
 public:
-	explicit PortPool(uint32_t core) : first_address_(0xc6120000u + core * 8) {}
+	explicit PortPool(uint32_t core) : first_address_(0xc6120000u + core * 64) {}
 
 	NatState take(const FlowKey &key)
 	{

@@ -1,0 +1,73 @@
+// What a NIC does by itself: it writes received frames and descriptors, it reads sent frames. Here
+// another core does so, outside of everything timed, so that the core under test finds neither in
+// its private caches.
+#pragma once
+
+#include "nf/mbuf.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <thread>
+
+namespace reframer::engine {
+
+// What the NIC tells of a received frame. 32 bytes, as common NICs' receive descriptors have.
+struct Descriptor {
+	nf::Mbuf *buffer;
+	uint32_t captured, wire, rss, zero;
+	uint64_t reserved;
+};
+static_assert(sizeof(Descriptor) == 32);
+
+class Dma {
+public:
+	enum class Into : uint8_t {
+		llc,  // left in the caches of the writing core: read over the shared last-level cache, as
+		      // with a NIC that writes into it (DDIO)
+		dram, // written back and dropped from all caches, as with a NIC that cannot
+	};
+
+	// `core` is the writing core; -1 does the work on the calling thread (then only dram is honest).
+	Dma(Into into, int core);
+	~Dma();
+	Dma(const Dma &) = delete;
+	Dma &operator=(const Dma &) = delete;
+
+	void receive(Descriptor *slot, nf::Mbuf *buffer, const uint8_t *frame, uint32_t captured,
+	             uint32_t wire, uint32_t rss);
+	// `number` tells packets apart in the answer.
+	void transmit(const nf::Mbuf *buffer, uint64_t number);
+	// Returns when all that was asked for is done.
+	void settle();
+
+	// Sum over sent frames of a checksum of number, length and first 128 bytes (a chain changes
+	// headers only); settle() first.
+	uint64_t answer() const { return answer_; }
+
+private:
+	struct alignas(64) Command {
+		Descriptor *slot; // null: transmit
+		nf::Mbuf *buffer;
+		const uint8_t *frame;
+		uint64_t number;
+		uint32_t captured, wire, rss;
+	};
+	// Small: the ring itself passes through the caches of the core under test.
+	static constexpr size_t ring_size = 256;
+
+	void put(const Command &command);
+	void work();
+	void execute(const Command &command);
+
+	Into into_;
+	uint64_t answer_ = 0;
+	std::array<Command, ring_size> ring_;
+	uint64_t asked_local_ = 0;
+	alignas(64) std::atomic<uint64_t> asked_{0};
+	alignas(64) std::atomic<uint64_t> done_{0};
+	alignas(64) std::atomic<bool> stop_{false};
+	std::thread thread_;
+};
+
+} // namespace reframer::engine

@@ -1,0 +1,71 @@
+// Finds polls during which the core was away (preempted, an interrupt, the hypervisor).
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+
+namespace reframer::engine {
+
+class PollMarker {
+public:
+	// A poll is marked when it costs more than `factor` times the running median of its kind, and
+	// `slack_ns` more. A packet of the paper chain that misses every cache of one entry costs about
+	// three times the mean, and a small poll may hold nothing else: these bounds lie above that.
+	static constexpr double factor = 5.0;
+	static constexpr double slack_ns = 25000.0;
+
+	// Time to charge for a poll that took `received` packets and put `processed` through the chain.
+	// A marked poll is charged the median of its kind: with nothing, its packets' work were free.
+	double charge(uint32_t received, uint32_t processed, double ns, bool &marked)
+	{
+		uint32_t packets = std::max(processed ? processed : received, 1u);
+		auto size = std::min<size_t>(static_cast<size_t>(std::bit_width(packets)), nb_sizes - 1);
+		auto &kinds = kinds_[processed ? 1 : 0];
+		Kind &k = kinds[size];
+		marked = false;
+		if (double each = expected_of(kinds, size); each > 0) {
+			double expected = each * packets;
+			if (ns > factor * expected && ns > expected + slack_ns) {
+				marked = true;
+				return expected;
+			}
+		}
+		k.last[k.seen++ % window] = ns / packets;
+		auto sorted = k.last;
+		auto n = static_cast<std::ptrdiff_t>(std::min<uint64_t>(k.seen, window));
+		std::nth_element(sorted.begin(), sorted.begin() + n / 2, sorted.begin() + n);
+		k.median = sorted[static_cast<size_t>(n / 2)];
+		return ns;
+	}
+
+private:
+	static constexpr size_t window = 31;
+	static constexpr size_t enough = 9; // before that nothing is marked
+	static constexpr size_t nb_sizes = 16;
+	struct Kind {
+		std::array<double, window> last{}; // ns a packet
+		uint64_t seen = 0;
+		double median = 0;
+	};
+	using Kinds = std::array<Kind, nb_sizes>;
+
+	// Median a packet for polls of this size; while there are too few, of the next smaller size that
+	// has enough (small polls cost more a packet), then of a larger one; 0 when nothing is known.
+	static double expected_of(const Kinds &kinds, size_t size)
+	{
+		for (size_t i = size + 1; i-- > 0;)
+			if (kinds[i].seen >= enough)
+				return kinds[i].median;
+		for (size_t i = size + 1; i < nb_sizes; i++)
+			if (kinds[i].seen >= enough)
+				return kinds[i].median;
+		return 0;
+	}
+
+	// Polls that only fill the stage, polls that drive the chain; by power of two of packets.
+	std::array<Kinds, 2> kinds_{};
+};
+
+} // namespace reframer::engine

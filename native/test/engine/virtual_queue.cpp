@@ -1,0 +1,246 @@
+#include "engine/histogram.hpp"
+#include "engine/marks.hpp"
+#include "engine/virtual_queue.hpp"
+#include "nf/prefixes.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <deque>
+#include <vector>
+
+using namespace reframer;
+using namespace reframer::engine;
+
+namespace {
+
+uint64_t seed()
+{
+	const char *given = std::getenv("REFRAMER_SEED");
+	uint64_t s = given ? std::strtoull(given, nullptr, 0) : 1;
+	MESSAGE("REFRAMER_SEED=" << s);
+	return s;
+}
+
+const std::vector<uint8_t> frame(64, 0x5a);
+
+// Poisson arrivals, `rate` a nanosecond.
+std::vector<Arrival> poisson(uint64_t s, double rate, size_t n)
+{
+	nf::Random random(s);
+	std::vector<Arrival> arrivals;
+	double t = 0;
+	for (size_t i = 0; i < n; i++) {
+		t += -std::log(1.0 - random.unit()) / rate;
+		arrivals.push_back({static_cast<uint64_t>(t), frame.data(), 64, 1000, 0, random.below(100)});
+	}
+	return arrivals;
+}
+
+QueueResult simulate(const QueueConfig &given, const std::vector<Arrival> &arrivals)
+{
+	QueueConfig config = given;
+	config.window_end_ns = static_cast<double>(arrivals.back().time_ns + 1);
+	auto chain = nf::ChainFactory({.kind = nf::ChainKind::forward}).make(nf::Form::packet, 0);
+	Dma dma(Dma::Into::dram, -1);
+	VirtualQueue queue(config, nullptr, *chain, dma);
+	queue.run(arrivals, config.window_end_ns);
+	queue.drain();
+	return queue.result();
+}
+
+} // namespace
+
+TEST_CASE("a queue with fixed service time has the latency of M/D/1")
+{
+	// Mean time in an M/D/1 queue: s + rho s / (2 (1 - rho)) (Pollaczek-Khinchine).
+	uint64_t s = seed();
+	constexpr double service = 1000;
+	for (double rho : {0.2, 0.5, 0.8, 0.9}) {
+		QueueConfig config;
+		config.ring_depth = 16384; // as good as infinite
+		config.burst = 1;          // M/D/1 serves one customer at a time
+		config.service_ns = service;
+		auto arrivals = poisson(s, rho / service, 1000000);
+		QueueResult r = simulate(config, arrivals);
+		double expected = service + rho * service / (2 * (1 - rho));
+		CAPTURE(rho);
+		CHECK(r.latency.mean() == doctest::Approx(expected).epsilon(0.03));
+		CHECK(r.busy_ns / static_cast<double>(arrivals.back().time_ns) ==
+		      doctest::Approx(rho).epsilon(0.01));
+		CHECK(r.ring_dropped == 0);
+	}
+}
+
+TEST_CASE("an overloaded queue sends what its service time allows and drops the rest")
+{
+	QueueConfig config;
+	config.service_ns = 1000;
+	auto arrivals = poisson(seed(), 2.5e-3, 500000);
+	for (uint32_t burst : {1u, 32u}) {
+		config.burst = burst;
+		QueueResult r = simulate(config, arrivals);
+		double seconds = static_cast<double>(arrivals.back().time_ns) * 1e-9;
+		CHECK(static_cast<double>(r.departed_packets) / seconds == doctest::Approx(1e6).epsilon(0.01));
+		CHECK(static_cast<double>(r.window_ring_dropped) / static_cast<double>(r.offered_packets) ==
+		      doctest::Approx(0.6).epsilon(0.01));
+		// Full ring in front of each packet, plus the burst that it leaves with.
+		CHECK(r.latency.quantile(0.5) ==
+		      doctest::Approx(256e3 + (burst - 1) * 500.0).epsilon(0.05));
+		CHECK(r.arrived == r.departed + r.ring_dropped);
+		CHECK(r.held == 0);
+	}
+}
+
+TEST_CASE("departures, drops and latencies are those of a plain event simulation")
+{
+	uint64_t s = seed();
+	for (uint32_t burst : {1u, 7u, 32u}) {
+		QueueConfig config;
+		config.ring_depth = 64;
+		config.burst = burst;
+		config.service_ns = 700;
+		auto arrivals = poisson(s + burst, 1.45e-3, 50000);
+		QueueResult r = simulate(config, arrivals);
+
+		// One event at a time: the ring loses `taken` packets when a poll starts.
+		std::deque<uint64_t> ring;
+		double clock = 0, latency = 0;
+		size_t next = 0, departed = 0, dropped = 0;
+		while (next < arrivals.size() || !ring.empty()) {
+			if (ring.empty())
+				clock = std::max(clock, static_cast<double>(arrivals[next].time_ns));
+			while (next < arrivals.size() && static_cast<double>(arrivals[next].time_ns) <= clock) {
+				if (ring.size() < config.ring_depth)
+					ring.push_back(arrivals[next].time_ns);
+				else
+					dropped++;
+				next++;
+			}
+			size_t taken = std::min<size_t>(ring.size(), burst);
+			clock += static_cast<double>(taken) * config.service_ns;
+			for (size_t i = 0; i < taken; i++) {
+				if (clock < static_cast<double>(arrivals.back().time_ns + 1)) {
+					latency += std::floor(clock - static_cast<double>(ring.front()));
+					departed++;
+				}
+				ring.pop_front();
+			}
+		}
+		CHECK(r.ring_dropped == dropped);
+		CHECK(r.departed_packets == departed);
+		CHECK(r.latency.mean() * static_cast<double>(r.latency.count()) ==
+		      doctest::Approx(latency).epsilon(1e-9));
+	}
+}
+
+TEST_CASE("what a queue does is independent of how its arrivals are cut into pieces")
+{
+	uint64_t s = seed();
+	auto arrivals = poisson(s, 1.2e-3, 20000);
+	QueueConfig config;
+	config.service_ns = 900;
+	QueueResult whole = simulate(config, arrivals);
+
+	config.window_end_ns = static_cast<double>(arrivals.back().time_ns + 1);
+	auto chain = nf::ChainFactory({.kind = nf::ChainKind::forward}).make(nf::Form::packet, 0);
+	Dma dma(Dma::Into::dram, -1);
+	VirtualQueue queue(config, nullptr, *chain, dma);
+	nf::Random random(s);
+	size_t at = 0;
+	for (double until = 0; until < config.window_end_ns;) {
+		until = std::min(config.window_end_ns, until + random.below(200000));
+		size_t end = at;
+		while (end < arrivals.size() && static_cast<double>(arrivals[end].time_ns) <= until)
+			end++;
+		queue.run({arrivals.data() + at, end - at}, until);
+		at = end;
+	}
+	queue.drain();
+	const QueueResult &pieces = queue.result();
+	CHECK(pieces.departed == whole.departed);
+	CHECK(pieces.ring_dropped == whole.ring_dropped);
+	CHECK(pieces.latency.mean() == whole.latency.mean());
+	CHECK(pieces.reordered == 0);
+}
+
+TEST_CASE("the measured clock runs: time is charged, frames arrive whole, answers are repeatable")
+{
+	nf::Random random(seed());
+	std::vector<std::vector<uint8_t>> frames;
+	std::vector<Arrival> arrivals;
+	for (uint32_t i = 0; i < 5000; i++) {
+		std::vector<uint8_t> f(60 + random.below(1400));
+		for (uint8_t &b : f)
+			b = static_cast<uint8_t>(random.next());
+		frames.push_back(std::move(f));
+		auto size = static_cast<uint32_t>(frames.back().size());
+		arrivals.push_back({i * 2000ull, frames.back().data(), size, size, i, i % 7});
+	}
+	uint64_t answers[2];
+	for (uint64_t &answer : answers) {
+		QueueConfig config;
+		config.window_end_ns = 1e9;
+		config.tsc_hz = 2.5e9;
+		auto chain = nf::ChainFactory({.kind = nf::ChainKind::forward}).make(nf::Form::packet, 0);
+		Dma dma(Dma::Into::dram, -1);
+		VirtualQueue queue(config, nullptr, *chain, dma);
+		CHECK(queue.empty_poll_ns() > 0);
+		size_t departed = 0;
+		queue.on_departure = [&](const nf::Mbuf &m, double) {
+			const auto &f = frames[m.rss];
+			CHECK(m.captured == f.size());
+			CHECK(std::equal(f.begin(), f.end(), m.data()));
+			departed++;
+		};
+		queue.run(arrivals, 1e9);
+		queue.drain();
+		const QueueResult &r = queue.result();
+		CHECK(departed + r.ring_dropped == arrivals.size());
+		CHECK(r.busy_ns > 0);
+		CHECK(r.empty_polls > 0);
+		CHECK(r.reordered == 0);
+		answer = r.ring_dropped ? 0 : dma.answer();
+	}
+	CHECK(answers[0] == answers[1]);
+}
+
+TEST_CASE("histogram quantiles are within one part in 64")
+{
+	nf::Random random(seed());
+	Histogram h;
+	std::vector<uint64_t> values;
+	for (int i = 0; i < 100000; i++) {
+		uint64_t v = random.next() >> random.below(63);
+		values.push_back(v);
+		h.add(v);
+	}
+	std::sort(values.begin(), values.end());
+	for (double q : {0.01, 0.5, 0.9, 0.99, 0.999}) {
+		double exact = static_cast<double>(values[static_cast<size_t>(q * 100000) - 1]);
+		CHECK(h.quantile(q) == doctest::Approx(exact).epsilon(1.0 / 64));
+	}
+	CHECK(h.quantile(1.0) <= static_cast<double>(h.max()));
+	CHECK(h.max() == values.back());
+}
+
+TEST_CASE("a poll during which the core was away is marked, ordinary variation is not")
+{
+	nf::Random random(seed());
+	PollMarker marker;
+	bool marked = false;
+	for (int i = 0; i < 10000; i++) {
+		uint32_t n = 1 + random.below(32);
+		double ns = 0;
+		for (uint32_t k = 0; k < n; k++)
+			ns += random.below(3) == 0 ? 200 : 3000; // hits and misses of a last-flow cache
+		CHECK(marker.charge(n, n, ns, marked) == ns);
+		CHECK(!marked);
+	}
+	double charged = marker.charge(32, 32, 2e6, marked);
+	CHECK(marked);
+	CHECK(charged > 32 * 200);
+	CHECK(charged < 32 * 3000);
+}
