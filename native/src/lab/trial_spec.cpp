@@ -3,6 +3,8 @@
 #include "lab/spec_reader.hpp"
 #include "reframer/reframer.h"
 
+#include <bit>
+
 namespace reframer::lab {
 
 namespace {
@@ -63,6 +65,11 @@ SourceSpec parse_source(const Json *json)
 
 } // namespace
 
+uint32_t table_capacity(uint32_t queues)
+{
+	return std::bit_floor((1u << 21) / queues);
+}
+
 TrialSpec parse_trial_spec(const Json &spec)
 {
 	SpecReader in(spec, "");
@@ -74,7 +81,6 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.form = in.choice("form", nf::Form::packet, forms);
 	t.rules = static_cast<uint32_t>(in.integer("rules", 11745, 0, 65534));
 	t.deny_share = in.real("denyShare", 0.0, 0.0, 1.0);
-	t.table_flows = static_cast<uint32_t>(in.integer("tableFlows", 65536, 0, 200000));
 	t.policy = in.choice("policy", Policy::off, policies);
 	t.delay_ns = in.integer("delayNs", 64000, 0, 1000000000);
 	t.key = in.choice("key", uint32_t{REFRAMER_KEY_5TUPLE}, keys);
@@ -84,7 +90,9 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.max_held = static_cast<uint32_t>(in.integer("maxHeld", 4096, 32, 1u << 16));
 	t.source = parse_source(in.take("source"));
 	t.offered_bps = in.real("offeredBps", 70e9, 1e6, 1e12);
-	t.queues = static_cast<uint32_t>(in.integer("queues", 8, 1, 512));
+	t.queues = static_cast<uint32_t>(in.integer("queues", 8, 1, 128));
+	t.table_flows = static_cast<uint32_t>(
+	    in.integer("tableFlows", (1u << 19) / t.queues, 0, table_capacity(t.queues) * 3 / 4));
 	t.ring_depth = static_cast<uint32_t>(in.integer("ringDepth", 256, 32, 32768));
 	t.burst = static_cast<uint32_t>(in.integer("burst", 32, 1, 256));
 	t.dma = in.choice("dma", Dma::llc, dmas);

@@ -48,6 +48,8 @@ struct TrialSpec {
 
 // Throws JobError("bad-spec").
 TrialSpec parse_trial_spec(const Json &spec);
+// Flows that the tables of a queue have room for: the original's 2 M over all cores.
+uint32_t table_capacity(uint32_t queues);
 // The specification as understood, every default filled in.
 Json describe(const TrialSpec &spec);
 

@@ -1,0 +1,39 @@
+// A trial from specification to record.
+#pragma once
+
+#include "engine/virtual_queue.hpp"
+#include "lab/trial_spec.hpp"
+
+#include <vector>
+
+namespace reframer::lab {
+
+struct TrialOutcome {
+	double tsc_hz = 0, tsc_overhead_ns = 0, wall_seconds = 0;
+	bool dma_on_core = false, huge_pages = false;
+	uint64_t flows = 0, answer = 0;
+	bool forms_checked = false, forms_agree = false;
+	bool tables_sound = true;
+
+	struct Queue {
+		engine::QueueResult result;
+		double empty_poll_ns;
+		nf::Counters counters;
+		uint64_t verdicts[nf::nb_verdicts];
+		bool has_stage;
+		reframer_stats stage;
+	};
+	std::vector<Queue> queues;
+
+	bool conserved() const;
+	bool ordered() const;
+	bool passed() const { return conserved() && ordered() && tables_sound && (!forms_checked || forms_agree); }
+};
+
+TrialOutcome run_trial_spec(const TrialSpec &spec);
+// Takes a drained queue's results.
+void collect(TrialOutcome &outcome, engine::VirtualQueue &queue, const nf::Chain &chain,
+             const reframer_stage *stage);
+Json report(const TrialSpec &spec, const TrialOutcome &outcome);
+
+} // namespace reframer::lab

@@ -1,0 +1,266 @@
+#include "lab/trial.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+
+namespace reframer::lab {
+
+namespace {
+
+const char *const reasons[REFRAMER_NB_REASONS] = {"deadline", "early",    "bypass",
+                                                  "burst",    "capacity", "drain"};
+
+// Of marked polls that a trial may have: one in ten thousand. A few are always let pass: they are
+// charged their median, and a trial of a thousand polls would else be void at the first of them.
+constexpr double marked_share_max = 1e-4;
+constexpr double marked_always = 3;
+
+double ratio(double a, double b)
+{
+	return b > 0 ? a / b : 0;
+}
+
+double per(uint64_t a, uint64_t b)
+{
+	return ratio(static_cast<double>(a), static_cast<double>(b));
+}
+
+engine::QueueResult sum_of(const TrialOutcome &outcome)
+{
+	engine::QueueResult s;
+	for (const auto &q : outcome.queues) {
+		const engine::QueueResult &r = q.result;
+		s.arrived += r.arrived;
+		s.departed += r.departed;
+		s.nf_dropped += r.nf_dropped;
+		s.ring_dropped += r.ring_dropped;
+		s.held += r.held;
+		s.reordered += r.reordered;
+		s.polls += r.polls;
+		s.marked += r.marked;
+		s.marked_ns += r.marked_ns;
+		s.empty_polls += r.empty_polls;
+		s.offered_packets += r.offered_packets;
+		s.offered_bits += r.offered_bits;
+		s.window_ring_dropped += r.window_ring_dropped;
+		s.departed_packets += r.departed_packets;
+		s.departed_bits += r.departed_bits;
+		s.window_nf_dropped += r.window_nf_dropped;
+		s.busy_polls += r.busy_polls;
+		s.polled += r.polled;
+		s.processed += r.processed;
+		s.busy_ns += r.busy_ns;
+		s.stage_ns += r.stage_ns;
+		s.chain_ns += r.chain_ns;
+		s.packets_in += r.packets_in;
+		s.runs_in += r.runs_in;
+		s.packets_out += r.packets_out;
+		s.runs_out += r.runs_out;
+		s.latency.merge(r.latency);
+	}
+	return s;
+}
+
+Json hold_of(const TrialOutcome &outcome)
+{
+	if (outcome.queues.empty() || !outcome.queues[0].has_stage)
+		return nullptr;
+	reframer_stats sum{};
+	for (const auto &q : outcome.queues) {
+		for (size_t i = 0; i < REFRAMER_HISTOGRAM_BUCKETS; i++)
+			sum.hold_histogram[i] += q.stage.hold_histogram[i];
+		sum.packets_out += q.stage.packets_out;
+		sum.hold_max_ns = std::max(sum.hold_max_ns, q.stage.hold_max_ns);
+	}
+	return {{"p50", reframer_histogram_quantile(&sum, 0.5)},
+	        {"p99", reframer_histogram_quantile(&sum, 0.99)},
+	        {"max", sum.hold_max_ns}};
+}
+
+Json stage_of(const TrialOutcome &outcome)
+{
+	if (outcome.queues.empty() || !outcome.queues[0].has_stage)
+		return nullptr;
+	uint64_t runs_in = 0, runs_out = 0, held_max = 0, delay = 0;
+	Json released = Json::object();
+	for (const char *reason : reasons)
+		released[reason] = uint64_t{0};
+	for (const auto &q : outcome.queues) {
+		runs_in += q.stage.runs_in;
+		runs_out += q.stage.runs_out;
+		held_max = std::max<uint64_t>(held_max, q.stage.packets_held_max);
+		delay += q.stage.delay_ns;
+		for (size_t i = 0; i < REFRAMER_NB_REASONS; i++)
+			released[reasons[i]] = released[reasons[i]].get<uint64_t>() + q.stage.released[i];
+	}
+	return {{"runsIn", runs_in},
+	        {"runsOut", runs_out},
+	        {"heldMax", held_max},
+	        {"delayNs", delay / outcome.queues.size()},
+	        {"reasons", released}};
+}
+
+Json counters_of(const TrialOutcome &outcome)
+{
+	Json sum = Json::object();
+	for (const auto &q : outcome.queues)
+		for (const auto &[name, value] : q.counters)
+			sum[name] = sum.value(name, uint64_t{0}) + value;
+	return sum;
+}
+
+Json verdicts_of(const TrialOutcome &outcome)
+{
+	Json names = Json::object();
+	for (uint8_t v = nf::verdict_pass + 1; v < nf::nb_verdicts; v++) {
+		uint64_t sum = 0;
+		for (const auto &q : outcome.queues)
+			sum += q.verdicts[v];
+		names[nf::verdict_name(v)] = sum;
+	}
+	return names;
+}
+
+Json void_reason(const engine::QueueResult &sum)
+{
+	double allowed = std::max(marked_always, marked_share_max * static_cast<double>(sum.polls));
+	if (static_cast<double>(sum.marked) > allowed)
+		return std::to_string(sum.marked) + " of " + std::to_string(sum.polls) +
+		       " polls were interrupted; the machine was not quiet";
+	if (sum.departed_packets == 0)
+		return "no packet departed in the measured window";
+	return nullptr;
+}
+
+} // namespace
+
+bool TrialOutcome::conserved() const
+{
+	return std::all_of(queues.begin(), queues.end(), [](const Queue &q) {
+		const engine::QueueResult &r = q.result;
+		return r.held == 0 && r.arrived == r.departed + r.nf_dropped + r.ring_dropped;
+	});
+}
+
+bool TrialOutcome::ordered() const
+{
+	return std::all_of(queues.begin(), queues.end(),
+	                   [](const Queue &q) { return q.result.reordered == 0; });
+}
+
+void collect(TrialOutcome &outcome, engine::VirtualQueue &queue, const nf::Chain &chain,
+             const reframer_stage *stage)
+{
+	TrialOutcome::Queue q{};
+	q.result = queue.result();
+	q.empty_poll_ns = queue.empty_poll_ns();
+	q.counters = chain.counters();
+	uint64_t processed = 0;
+	for (uint8_t v = 0; v < nf::nb_verdicts; v++)
+		processed += q.verdicts[v] = chain.verdicts(v);
+	// The counter sees what could be parsed and had room in the tables.
+	uint64_t countable = processed - chain.verdicts(nf::verdict_not_ipv4) -
+	                     chain.verdicts(nf::verdict_malformed);
+	uint64_t counted = chain.counted_packets();
+	if (chain.has_tables() && (counted > countable ||
+	                           counted + chain.verdicts(nf::verdict_table_full) < countable))
+		outcome.tables_sound = false;
+	q.has_stage = stage != nullptr;
+	if (stage)
+		reframer_get_stats(stage, &q.stage);
+	outcome.queues.push_back(std::move(q));
+}
+
+Json report(const TrialSpec &spec, const TrialOutcome &outcome)
+{
+	engine::QueueResult s = sum_of(outcome);
+	double seconds = static_cast<double>(spec.duration_ns) * 1e-9;
+	double queue_ns = static_cast<double>(spec.duration_ns) * spec.queues;
+	double cycles = outcome.tsc_hz * 1e-9;
+	double processed = static_cast<double>(s.processed);
+	Json why = void_reason(s);
+
+	Json queues = Json::array();
+	for (const auto &q : outcome.queues) {
+		const engine::QueueResult &r = q.result;
+		queues.push_back(
+		    {{"offeredPps", static_cast<double>(r.offered_packets) / seconds},
+		     {"throughputBps", static_cast<double>(r.departed_bits) / seconds},
+		     {"throughputPps", static_cast<double>(r.departed_packets) / seconds},
+		     {"slfIn", per(r.packets_in, r.runs_in)},
+		     {"slfOut", per(r.packets_out, r.runs_out)},
+		     {"nsPerPacket", ratio(r.busy_ns, static_cast<double>(r.processed))},
+		     {"p50Ns", r.latency.quantile(0.5)},
+		     {"p99Ns", r.latency.quantile(0.99)},
+		     {"ringDropShare", per(r.window_ring_dropped, r.offered_packets)},
+		     {"busyShare", r.busy_ns / static_cast<double>(spec.duration_ns)}});
+	}
+	char answer[17];
+	std::snprintf(answer, sizeof(answer), "%016llx", static_cast<unsigned long long>(outcome.answer));
+	double empty_poll = 0;
+	for (const auto &q : outcome.queues)
+		empty_poll += q.empty_poll_ns / static_cast<double>(outcome.queues.size());
+
+	return {
+	    {"job", "trial"},
+	    {"spec", describe(spec)},
+	    {"seed", spec.seed},
+	    {"tscHz", outcome.tsc_hz},
+	    {"tscOverheadNs", outcome.tsc_overhead_ns},
+	    {"wallSeconds", outcome.wall_seconds},
+	    {"offeredBps", static_cast<double>(s.offered_bits) / seconds},
+	    {"offeredPps", static_cast<double>(s.offered_packets) / seconds},
+	    {"throughputBps", static_cast<double>(s.departed_bits) / seconds},
+	    {"throughputPps", static_cast<double>(s.departed_packets) / seconds},
+	    {"slfIn", per(s.packets_in, s.runs_in)},
+	    {"slfOut", per(s.packets_out, s.runs_out)},
+	    {"flows", outcome.flows},
+	    {"nsPerPacket", ratio(s.busy_ns, processed)},
+	    {"cyclesPerPacket", ratio(s.busy_ns, processed) * cycles},
+	    {"stageNsPerPacket", ratio(s.stage_ns, processed)},
+	    {"chainNsPerPacket", ratio(s.chain_ns, processed)},
+	    {"busyShare", s.busy_ns / queue_ns},
+	    {"packetsPerPoll", per(s.polled, s.busy_polls)},
+	    {"latencyNs",
+	     {{"mean", s.latency.mean()},
+	      {"p50", s.latency.quantile(0.5)},
+	      {"p95", s.latency.quantile(0.95)},
+	      {"p99", s.latency.quantile(0.99)},
+	      {"p999", s.latency.quantile(0.999)},
+	      {"max", s.latency.max()}}},
+	    {"holdNs", hold_of(outcome)},
+	    {"drops",
+	     {{"ring", s.window_ring_dropped},
+	      {"ringShare", per(s.window_ring_dropped, s.offered_packets)},
+	      {"nf", s.window_nf_dropped},
+	      {"nfReasons", verdicts_of(outcome)}}},
+	    {"polls",
+	     {{"busy", s.busy_polls},
+	      {"empty", s.empty_polls},
+	      {"marked", s.marked},
+	      {"markedShare", per(s.marked, s.polls)},
+	      {"markedNs", s.marked_ns},
+	      {"emptyPollNs", empty_poll}}},
+	    {"void", !why.is_null()},
+	    {"voidReason", why},
+	    {"checks",
+	     {{"in", s.arrived},
+	      {"out", s.departed},
+	      {"nfDropped", s.nf_dropped},
+	      {"ringDropped", s.ring_dropped},
+	      {"held", s.held},
+	      {"conserved", outcome.conserved()},
+	      {"ordered", outcome.ordered()},
+	      {"tablesSound", outcome.tables_sound},
+	      {"formsAgree", outcome.forms_checked ? Json(outcome.forms_agree) : Json(nullptr)},
+	      {"passed", outcome.passed()}}},
+	    {"answer", answer},
+	    {"chainStats", counters_of(outcome)},
+	    {"reframer", stage_of(outcome)},
+	    {"machine",
+	     {{"dmaFiller", outcome.dma_on_core ? "core" : "self"}, {"hugepages", outcome.huge_pages}}},
+	    {"queueResults", queues}};
+}
+
+} // namespace reframer::lab
