@@ -22,10 +22,12 @@ void Stage::join_or_start(uint32_t id, uint32_t hash, uint32_t bucket)
 			make_ready(head, REFRAMER_BY_BURST);
 	} else {
 		start_group(id, hash, bucket, 0);
+		if (max_burst_ == 1) [[unlikely]]
+			make_ready(id, REFRAMER_BY_BURST);
 	}
 }
 
-uint32_t Stage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo)
+void Stage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo)
 {
 	uint32_t vacant = table_.vacancies(bucket);
 	if (!vacant) [[unlikely]] {
@@ -48,7 +50,6 @@ uint32_t Stage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_
 	table_.set(bucket, way, hash, id);
 	fifos_[fifo].append(slots_, id);
 	groups_++;
-	return id;
 }
 
 // A packet that waits for nobody and for whom nobody waits: a ready group of its own.
@@ -111,7 +112,8 @@ void Stage::admit(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t traits)
 		if (deadline < group.deadline)
 			hurry(head, fifo, deadline);
 	} else {
-		head = start_group(id, hash, bucket, fifo);
+		start_group(id, hash, bucket, fifo);
+		head = id;
 	}
 	if (pass || last)
 		make_ready(head, reason);

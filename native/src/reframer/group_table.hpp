@@ -3,6 +3,7 @@
 // flows. There is no key to compare: flows that share a hash share a group (see reframer.h).
 #pragma once
 
+#include "packet/hash.hpp"
 #include "reframer/slots.hpp"
 
 #include <bit>
@@ -36,9 +37,9 @@ public:
 	{
 		buckets_ = storage;
 		shift_ = 64 - static_cast<uint32_t>(std::countr_zero(nb_buckets));
-		key_ = static_cast<uint32_t>(seed);
-		// Odd, so that no bit of the hash is lost.
-		factor_ = (seed >> 32 | seed << 32) * 0x9e3779b97f4a7c15 | 1;
+		// Mixed, as a user's seed may be a small number; odd, so that no bit of the hash is lost.
+		key_ = static_cast<uint32_t>(packet::fold_multiply(seed ^ packet::hash_c2, packet::hash_c3));
+		factor_ = packet::fold_multiply(seed ^ packet::hash_c0, packet::hash_c1) | 1;
 		vacant_ = 0;
 		vacant_home_ = bucket_of(0);
 		vacant_other_ = 1;

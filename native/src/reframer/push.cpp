@@ -38,11 +38,11 @@ uint64_t Stage::advance_clock(uint64_t caller_now)
 
 uint32_t Stage::push(const reframer_burst &burst, uint64_t caller_now)
 {
+	advance_clock(caller_now);
 	if (!burst.hash || !plain_ || keeps_data_) {
 		if (!burst.data || !burst.captured)
 			return 0;
 	}
-	advance_clock(caller_now);
 	if (policy_ == REFRAMER_BURST && groups_ > 0)
 		make_all_ready(REFRAMER_BY_DEADLINE);
 	idle_ = false;

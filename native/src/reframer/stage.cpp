@@ -65,8 +65,7 @@ int Stage::init(const reframer_params &params)
 	early_traits_ = traits_of_early(params.early);
 	lookahead_param_ = params.lookahead;
 	keeps_data_ = options_ != 0;
-	plain_ = bypass_traits_ == 0 && !bypass_new_ && early_traits_ == 0 && params.nb_rules == 0 &&
-	         max_burst_ > 1;
+	plain_ = bypass_traits_ == 0 && !bypass_new_ && early_traits_ == 0 && params.nb_rules == 0;
 
 	// Each distinct delay of a rule has a queue; the policy's T, which may move, has the first.
 	uint64_t delays[nb_fifos_max] = {};

@@ -68,7 +68,7 @@ private:
 	// admit.cpp
 	void join_or_start(uint32_t id, uint32_t hash, uint32_t bucket);
 	void admit(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t traits);
-	uint32_t start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo);
+	void start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo);
 	void single(uint32_t id, uint32_t hash, reframer_reason reason);
 	void hurry(uint32_t id, uint32_t fifo, uint64_t deadline);
 
