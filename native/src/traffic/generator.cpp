@@ -1,5 +1,7 @@
 #include "traffic/generator.hpp"
 
+#include "traffic/campus.hpp"
+
 #include <algorithm>
 #include <string>
 
@@ -28,7 +30,9 @@ Generator::Generator(const GeneratorParams &params)
 	check(params_.snaplen >= 64, "snaplen must be at least 64: headers are always whole");
 	check(params_.rate_bps <= 10000 * ns_per_second, "rate must be at most 10 Tbps");
 	if (params_.profile == Profile::campus) {
-		throw GeneratorError("profile campus is not supported yet");
+		campus_ = std::make_unique<Campus>(params_.campus, params_.rate_bps, params_.seed, salt_,
+		                                   params_.queues, params_.queue);
+		return;
 	}
 	check(params_.flows >= 1 && params_.flows <= 1u << 30, "flows must be from 1 to 2^30");
 	check(params_.frame_length >= 60 && params_.frame_length <= max_frame_length,
@@ -77,7 +81,11 @@ size_t Generator::read_meta(PacketMeta *out, size_t room)
 	case Profile::campus:
 		break;
 	}
-	return 0;
+	if (params_.packets != 0)
+		room = static_cast<size_t>(std::min<uint64_t>(room, params_.packets - produced_));
+	const size_t n = campus_->read(out, room);
+	produced_ += n;
+	return n;
 }
 
 // `packets` counts those of the full traffic: with a queue filter fewer come out. A UDP flow's

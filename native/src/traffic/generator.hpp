@@ -13,6 +13,7 @@
 #include "traffic/generator_random.hpp"
 #include "traffic/source.hpp"
 
+#include <memory>
 #include <stdexcept>
 #include <vector>
 
@@ -43,6 +44,8 @@ class GeneratorError : public std::invalid_argument {
 public:
 	using std::invalid_argument::invalid_argument;
 };
+
+class Campus;
 
 class Generator final : public Source {
 public:
@@ -80,6 +83,7 @@ private:
 	uint64_t time_ns_ = 0, step_ns_, step_rest_, rest_ = 0;
 	uint32_t client_ = 0, turn_ = 0, round_ = 0;
 	uint64_t replay_ = 0;
+	std::unique_ptr<Campus> campus_;
 	std::vector<uint8_t> buffer_;
 	std::vector<PacketMeta> meta_;
 };
