@@ -33,6 +33,7 @@ using Job = void (*)(const Json &spec);
 void run_analyze(const Json &spec);
 void run_reorder(const Json &spec);
 void run_generate(const Json &spec);
+void run_calibrate(const Json &spec);
 void run_bench_reframer(const Json &spec);
 void run_trial(const Json &spec);
 void run_bench_rsspp(const Json &spec);

@@ -26,6 +26,8 @@ constexpr Entry jobs[] = {
     {"analyze", run_analyze},
     {"trial", run_trial},
     {"bench-rsspp", run_bench_rsspp},
+    {"generate", run_generate},
+    {"calibrate", run_calibrate},
     {"rss", run_rss},
     {"rsspp-trial", run_rsspp_trial_job},
 };

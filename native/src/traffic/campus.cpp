@@ -13,6 +13,7 @@ constexpr uint64_t near_slots = 1u << epoch_bits, far_slots = 1u << far_bits;
 constexpr uint64_t longest_gap_ns = uint64_t{1} << 36; // stays inside the far slots
 constexpr uint64_t start_ns = uint64_t{1} << slot_bits; // the first slot is already being played
 constexpr uint32_t small_size = 12; // packets: up to here requests and answers, above it bulk
+constexpr uint32_t least_pauses = 655; // of 65536: trains of a hundred packets are the longest
 constexpr uint64_t ln2_q32 = 0xb17217f8;
 
 uint64_t ln_ratio_q24(uint64_t high, uint64_t low)
@@ -48,9 +49,16 @@ uint64_t mean_gap(const SizeBand &band)
 	                             ln_ratio_q24(band.gap_high_ns, band.gap_low_ns));
 }
 
+SizeBand slowed(SizeBand band, uint32_t fastest_pps)
+{
+	band.gap_low_ns = std::max<uint64_t>(band.gap_low_ns, 1000000000 / fastest_pps);
+	band.gap_high_ns = std::max(band.gap_high_ns, band.gap_low_ns + band.gap_low_ns / 8);
+	return band;
+}
+
 uint64_t mean_reverse_q8(uint64_t size_q8)
 {
-	return size_q8 <= 31 << 8 ? size_q8 : (31 << 8) + (size_q8 - (31 << 8)) * 3 / 8;
+	return size_q8 <= 31 << 8 ? size_q8 : (31 << 8) + (size_q8 - (31 << 8)) / 3;
 }
 
 uint32_t quantile(const std::array<uint32_t, 1025> &table, uint32_t u)
@@ -93,7 +101,7 @@ void Campus::build_tables()
 		const uint64_t weight = std::max<uint64_t>(params_.gap_weight[band], 1);
 		const uint64_t u = std::min<uint64_t>((place << 32) / weight, 0xffffffff);
 		short_gap_[i] = static_cast<uint32_t>(
-		    log_uniform(gap_bound_ns[band], gap_bound_ns[band + 1], static_cast<uint32_t>(u)));
+		    log_uniform(gap_bands[band].low_ns, gap_bands[band].high_ns, static_cast<uint32_t>(u)));
 		sum += short_gap_[i];
 	}
 	short_mean_ns_ = (sum - (short_gap_[0] + short_gap_[1024]) / 2) >> 10;
@@ -113,7 +121,8 @@ void Campus::start_stationary()
 	uint64_t total = 0;
 	for (const SizeBand &band : campus_size_bands()) {
 		// share / 10^9 * (size - 1) * gap / time between arrivals, in 1/256 connection.
-		const uint128_t life = uint128_t{mean_size_q8(band) - 256} * mean_gap(band) * band.share /
+		const uint128_t life = uint128_t{mean_size_q8(band) - 256} * mean_gap(slowed(band, params_.fastest_pps)) *
+		                       band.share /
 		                       1000000000;
 		total += static_cast<uint64_t>((life << 16) / arrival_mean_q16_);
 		until.push_back(total);
@@ -128,25 +137,31 @@ void Campus::start_stationary()
 
 void Campus::set_pace(Flow &flow, uint64_t mean_gap_ns) const
 {
-	const uint64_t short_part = short_share_ * short_mean_ns_;
-	const uint64_t pauses = 65536 - short_share_;
-	const uint64_t fastest = (short_part + pauses * params_.pause_floor_ns) >> 16;
-	uint64_t pause = params_.pause_floor_ns;
+	// Pauses as the mean gap asks; where they would be shorter than the floor, longer trains; where
+	// trains without a pause are still too slow, shorter gaps.
+	const uint64_t floor = params_.pause_floor_ns;
+	uint64_t pauses = 65536 - short_share_;
+	uint64_t pause = floor;
 	flow.scale = 1024;
-	if (mean_gap_ns < fastest) {
-		flow.scale = static_cast<uint16_t>(mean_gap_ns * 1024 / fastest);
-		pause = pause * mean_gap_ns / fastest;
+	if (mean_gap_ns << 16 >= short_share_ * short_mean_ns_ + pauses * floor) {
+		pause = ((mean_gap_ns << 16) - short_share_ * short_mean_ns_) / pauses;
 	} else {
-		pause = ((mean_gap_ns << 16) - short_part) / pauses;
+		const uint64_t least = short_mean_ns_ + (floor - short_mean_ns_) * least_pauses / 65536;
+		pauses = least_pauses;
+		if (mean_gap_ns > least)
+			pauses = ((mean_gap_ns - short_mean_ns_) << 16) / (floor - short_mean_ns_);
+		else
+			flow.scale = static_cast<uint16_t>(mean_gap_ns * 1024 / least);
 	}
+	flow.pauses = static_cast<uint16_t>(pauses);
 	flow.pause_ns16 = static_cast<uint32_t>(std::min<uint64_t>(pause >> 4, 0xffffffff));
 }
 
 // From a random moment to the next packet: inside a pause or a short gap as often as they take time.
 uint64_t Campus::residual_gap(const Flow &flow, Random &random) const
 {
-	const uint64_t short_part = (short_share_ * short_mean_ns_ >> 10) * flow.scale;
-	const uint64_t pause_part = (65536 - short_share_) * (uint64_t{flow.pause_ns16} << 4);
+	const uint64_t short_part = ((65536u - flow.pauses) * short_mean_ns_ >> 10) * flow.scale;
+	const uint64_t pause_part = flow.pauses * (uint64_t{flow.pause_ns16} << 4);
 	const uint32_t u = random.next32();
 	const uint64_t rest = random.next32();
 	if (uint128_t{u} * (short_part + pause_part) < uint128_t{short_part} << 32)
@@ -165,10 +180,11 @@ void Campus::add_connection(uint64_t now, const SizeBand *alive)
 		for (band = campus_size_bands().data(); place >= band->share; band++)
 			place -= band->share;
 	}
+	const SizeBand paced = slowed(*band, params_.fastest_pps);
 	const auto draw = alive ? linear : log_uniform;
 	const uint32_t size = static_cast<uint32_t>(std::min<uint64_t>(
 	    draw(band->size_low, band->size_high, random.next32()), band->size_high - 1));
-	const uint64_t gap = draw(band->gap_low_ns, band->gap_high_ns, random.next32());
+	const uint64_t gap = draw(paced.gap_low_ns, paced.gap_high_ns, random.next32());
 	const uint32_t sizes[2] = {size, campus_reverse_size(size)};
 	// Three of four campus transfers are downloads: the larger flow is the server's.
 	const uint32_t larger = random.below(4) != 0;
@@ -321,7 +337,7 @@ void Campus::next_slot()
 uint64_t Campus::next_gap(const Flow &flow, uint64_t random) const
 {
 	const uint32_t u = static_cast<uint32_t>(random >> 32);
-	if (pauses_next(random))
+	if (pauses_next(flow, random))
 		return std::min(longest_gap_ns, (uint64_t{flow.pause_ns16} * quantile(pause_, u)) >> 20);
 	return (uint64_t{quantile(short_gap_, u)} * flow.scale) >> 10;
 }
@@ -344,14 +360,14 @@ void Campus::emit(Flow &flow, uint64_t random, PacketMeta &out) const
 	else if (flow.role & role_single)
 		length = flow.flow & 1 ? between(90, 400) : between(70, 130);
 	else if (flow.role & role_small)
-		length = choice < 26214 && tcp ? 0 : choice < 45875 ? between(90, 700) : flow.full;
+		length = choice < 22000 && tcp ? 0 : choice < 32000 ? between(90, 700) : flow.full;
 	else if (flow.role & role_acks)
 		length = choice < 60293 ? (tcp ? 0 : between(75, 95)) : between(90, 700);
 	else
-		length = choice < 63570 ? flow.full : between(100, flow.full);
+		length = choice < 64900 ? flow.full : between(100, flow.full);
 
 	const uint32_t payload = length > headers ? length - headers : 0;
-	if (payload != 0 && tcp && (pauses_next(random) || flow.remaining == 1))
+	if (payload != 0 && tcp && (pauses_next(flow, random) || flow.remaining == 1))
 		flags |= tcp_psh;
 	out = {flow.time_ns - start_ns, flow.flow, flow.hash, flow.seq, flow.ack,
 	       static_cast<uint16_t>(std::max(headers + payload, 64u)), static_cast<uint16_t>(payload),
@@ -359,7 +375,7 @@ void Campus::emit(Flow &flow, uint64_t random, PacketMeta &out) const
 	if (tcp) {
 		flow.seq += payload + (flags & (tcp_syn | tcp_fin) ? 1 : 0);
 		if (flow.role & role_acks)
-			flow.ack += 8 * uint32_t{flow.full} / 3; // eight data packets to three of these
+			flow.ack += 3 * uint32_t{flow.full};
 	} else {
 		flow.seq++;
 	}

@@ -2,7 +2,7 @@
 //
 // Connections arrive as a Poisson process; each has two flows, one a direction. A flow has a size
 // (packets) and a mean gap, both drawn from the table of size bands; its packets come in trains:
-// a gap is short (gap_bound_ns, weights of CampusParams) or a pause, exponentially distributed with
+// a gap is short (gap_bands, weights of CampusParams) or a pause, exponentially distributed with
 // the mean that gives the flow its mean gap. The start is stationary: the connections that are
 // alive at time 0 are drawn by their length, and are in the middle of their lives (no SYN is seen).
 // More load is more connections; no flow gets faster (NSDI'22 superposes segments of one trace).
@@ -13,10 +13,11 @@
 //    the last 0.1 % of the flows carry (exponent 0.97). Its mean is 50 packets a flow; a window of
 //    seconds, which cuts flows off, sees about 40, as in the Reframer runs;
 //  - rates: 46 % of the packets belong to flow-seconds above 3,070 packets, evenly over the log of
-//    the rate up to 90,000 packets/s (same data), so flows above 4,854 packets have log-uniform
-//    rates of 500..90,000 packets/s, at least size/55 s; small ones live 5 ms..15 s (log-uniform),
-//    which gives twice as many active as new flows a second;
-//  - gaps: fitted to SLF(T) of the Reframer runs (job `calibrate` repeats the comparison);
+//    the rate (same data), so flows above 4,854 packets have log-uniform rates from 500 packets/s
+//    (at least size/55 s) up to CampusParams::fastest_pps; small ones live 5 ms..15 s (log-uniform),
+//    which gives about twice as many active as new flows a second;
+//  - gaps: fitted to SLF(T) of the Reframer runs at 70 Gbps over 8 queues (NSDI'22 data, in-chain at
+//    overload); job `calibrate` repeats the comparison;
 //  - frame lengths: the shape of the Campus trace, moved to the mean of 1087 bytes at 70 Gbps.
 #pragma once
 
@@ -37,11 +38,10 @@ struct SizeBand {
 	uint64_t gap_low_ns, gap_high_ns; // mean gap, log-uniform
 };
 std::span<const SizeBand> campus_size_bands();
-// Packets of the smaller direction: equal for short connections, 3/8 of what exceeds 31 packets
-// (acknowledgements of two or three segments each).
+// Packets of the smaller direction: equal for short connections, a third of what exceeds 31 packets
+// (acknowledgements of three segments each).
 uint32_t campus_reverse_size(uint32_t size);
 
-inline constexpr uint64_t campus_segment_bps = 2333000000; // 70 Gbps / 30
 inline constexpr uint32_t campus_mean_frame = 1087;        // bytes, at 70 Gbps
 
 class Campus {
@@ -66,6 +66,7 @@ private:
 		uint32_t seq, ack;
 		uint32_t remaining;    // packets, the next one included
 		uint32_t pause_ns16;   // mean pause in 16 ns: up to 68 s
+		uint16_t pauses;       // gaps that are pauses, of 65536
 		uint16_t scale;        // of short gaps, of 1024
 		uint16_t full;         // frame length of a full segment
 		uint8_t kind, role;
@@ -97,7 +98,10 @@ private:
 	void add_flow(Flow flow);
 	uint64_t next_gap(const Flow &flow, uint64_t random) const;
 	void emit(Flow &flow, uint64_t random, PacketMeta &out) const;
-	bool pauses_next(uint64_t random) const { return (random & 0xffff) >= short_share_; }
+	static bool pauses_next(const Flow &flow, uint64_t random)
+	{
+		return (random & 0xffff) < flow.pauses;
+	}
 	void next_slot();
 	void schedule(uint32_t index, uint64_t time_ns);
 	void push(uint32_t &list, uint32_t index);

@@ -88,10 +88,4 @@ private:
 	std::vector<PacketMeta> meta_;
 };
 
-// Queue of a hash where an RSS table of 128 entries is filled round robin.
-inline uint32_t rss_queue(uint32_t hash, uint32_t queues)
-{
-	return (hash & 127) % queues;
-}
-
 } // namespace reframer::traffic

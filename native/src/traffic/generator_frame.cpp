@@ -1,9 +1,11 @@
 #include "traffic/generator_packet.hpp"
+#include "packet/toeplitz.hpp"
 #include "traffic/generator_random.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
 
 namespace reframer::traffic {
 
@@ -137,16 +139,14 @@ FlowTuple flow_tuple(uint32_t salt, uint32_t flow, uint8_t kind)
 
 uint32_t flow_hash(const FlowTuple &tuple)
 {
-	uint64_t h = mix64(uint64_t{tuple.source_port} << 32 | uint64_t{tuple.destination_port} << 16 |
-	                   tuple.protocol);
+	static const packet::Toeplitz toeplitz(packet::toeplitz_key_microsoft);
 	const size_t size = tuple.ip_version == 6 ? 16 : 4;
-	for (size_t i = 0; i < size; i += 4) {
-		uint32_t a, b;
-		std::memcpy(&a, tuple.source + i, 4);
-		std::memcpy(&b, tuple.destination + i, 4);
-		h = mix64(h ^ (uint64_t{a} << 32 | b));
-	}
-	return static_cast<uint32_t>(h);
+	uint8_t input[36];
+	std::memcpy(input, tuple.source, size);
+	std::memcpy(input + size, tuple.destination, size);
+	put16(input + 2 * size, tuple.source_port);
+	put16(input + 2 * size + 2, tuple.destination_port);
+	return toeplitz(std::span<const uint8_t>(input, 2 * size + 4));
 }
 
 size_t header_length(uint8_t kind)

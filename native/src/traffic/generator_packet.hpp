@@ -54,6 +54,12 @@ FlowTuple flow_tuple(uint32_t salt, uint32_t flow, uint8_t kind);
 uint32_t flow_hash(const FlowTuple &tuple);
 size_t header_length(uint8_t kind);
 
+// Queue of a hash where an RSS table of 128 entries is filled round robin.
+inline uint32_t rss_queue(uint32_t hash, uint32_t queues)
+{
+	return (hash & 127) % queues;
+}
+
 // Writes the first min(room, meta.length) bytes of the frame and returns how many. Checksums are
 // those of the whole frame however little of it is written.
 size_t write_frame(uint32_t salt, const PacketMeta &meta, uint8_t *out, size_t room);

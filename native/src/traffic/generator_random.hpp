@@ -59,11 +59,11 @@ inline uint64_t exp2_q24(int64_t x)
 	const int64_t whole = x >> 24;
 	if (whole >= 62)
 		return uint64_t{1} << 62;
-	uint64_t m = uint64_t{1} << 32;
+	uint64_t m = uint64_t{1} << 30; // 1.0; below 2, so that a product stays below 2^64
 	for (int k = 0; k < 24; k++)
 		if (x & (int64_t{1} << (23 - k)))
 			m = (m * root[k]) >> 32;
-	return whole >= 32 ? m << (whole - 32) : m >> (32 - whole);
+	return whole >= 30 ? m << (whole - 30) : m >> (30 - whole);
 }
 
 // -ln(u / 2^32) in units of 2^-24, for a draw u: exponentially distributed with mean 2^24.
