@@ -5,6 +5,7 @@
 // Result, one record: {job, file, profile, packets, flows, bytes, durationSeconds, slf, seed,
 // queues: {"8": slf}}: `flows` counts directional 5-tuples, `slf` is that of the whole stream in one
 // queue, `queues` that after RSS over eight.
+#include "lab/capture_input.hpp"
 #include "lab/generate_spec.hpp"
 #include "lab/job.hpp"
 #include "traffic/capture_writer.hpp"
@@ -41,17 +42,8 @@ private:
 	std::vector<uint8_t> bytes_;
 };
 
-} // namespace
-
-void run_generate(const Json &spec)
+void generate(const std::string &file, const traffic::GeneratorParams &params)
 {
-	SpecReader reader(spec, "");
-	const std::string file = reader.text("out", "");
-	if (file.empty())
-		reader.fail("out", "must name the capture to write");
-	const traffic::GeneratorParams params = read_generator_params(reader);
-	reader.finish();
-
 	Counted source(params);
 	traffic::CaptureWriter writer(file);
 	const traffic::CaptureInterface interface{};
@@ -93,6 +85,23 @@ void run_generate(const Json &spec)
 	      {"slf", one_queue.slf(0)},
 	      {"queues", {{std::to_string(rss_queues), rss.slf(0)}}},
 	      {"seed", params.seed}});
+}
+
+} // namespace
+
+void run_generate(const Json &spec)
+{
+	SpecReader reader(spec, "");
+	const std::string file = reader.text("out", "");
+	if (file.empty())
+		reader.fail("out", "must name the capture to write");
+	const traffic::GeneratorParams params = read_generator_params(reader);
+	reader.finish();
+	try {
+		generate(file, params);
+	} catch (const traffic::CaptureError &e) {
+		throw job_error(e);
+	}
 }
 
 } // namespace reframer::lab

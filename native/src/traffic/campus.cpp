@@ -358,7 +358,7 @@ void Campus::emit(Flow &flow, uint64_t random, PacketMeta &out) const
 	else if (tcp && flow.remaining == 1)
 		flags = tcp_fin | tcp_ack;
 	else if (flow.role & role_single)
-		length = flow.flow & 1 ? between(90, 400) : between(70, 130);
+		length = flow.flow & 1 ? between(90, 400) : between(76, 130);
 	else if (flow.role & role_small)
 		length = choice < 22000 && tcp ? 0 : choice < 32000 ? between(90, 700) : flow.full;
 	else if (flow.role & role_acks)

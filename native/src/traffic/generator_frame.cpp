@@ -12,8 +12,8 @@ namespace reframer::traffic {
 namespace {
 
 // The same payload in every frame, with sums of its 16-bit words, so a checksum over any length
-// costs nothing. It starts like a QUIC packet with a short header and like an empty DNS query:
-// decoders have nothing to complain about.
+// costs nothing. It starts like a QUIC packet with a short header and like an empty DNS query, and
+// goes on with letters: decoders have nothing to complain about.
 struct Pattern {
 	alignas(64) std::array<uint8_t, max_frame_length + 2> bytes{};
 	std::array<uint32_t, max_frame_length / 2 + 1> sum{};
@@ -24,7 +24,7 @@ struct Pattern {
 		uint32_t x = 0x2545f491;
 		for (size_t i = 12; i < bytes.size(); i++) {
 			x = x * 1664525 + 1013904223;
-			bytes[i] = static_cast<uint8_t>(x >> 24);
+			bytes[i] = static_cast<uint8_t>('a' + (x >> 24) % 26);
 		}
 		for (size_t i = 0; i + 1 < sum.size(); i++)
 			sum[i + 1] = sum[i] + (uint32_t{bytes[2 * i]} << 8 | bytes[2 * i + 1]);
