@@ -10,7 +10,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-import { aptCommand, isDebian, isRoot, missing, probe, requirements } from './setup/requirements.mjs';
+import { aptCommand, canInstall, isDebian, isRoot, missing, probe, requirements } from './setup/requirements.mjs';
 import { isCurrent, writeStamp } from './setup/stamp.mjs';
 import { buildFolder, isInstalled, isSetUp, lockFile, logFile, root, state, triedFile } from './setup/steps.mjs';
 
@@ -107,7 +107,7 @@ async function tryOnceADay(requirement) {
 async function installSystemPackages() {
   const needs = ['build', 'feature', ...(withTests ? ['test'] : [])];
   let list = missing(needs);
-  if (list.length > 0 && isDebian() && isRoot()) {
+  if (list.length > 0 && canInstall()) {
     await installDebianPackages(list.filter((r) => r.need === 'build'));
     // One at a time: what one archive lacks must not keep the others away.
     for (const r of missing(needs.filter((n) => n !== 'build'))) await tryOnceADay(r);
@@ -116,7 +116,7 @@ async function installSystemPackages() {
   if (list.length === 0) return;
   const required = list.filter((r) => r.need === 'build');
   const how = isDebian()
-    ? `install with\n  sudo ${aptCommand(required.length > 0 ? required : list)}`
+    ? `install with\n  ${isRoot() ? '' : 'sudo '}${aptCommand(required.length > 0 ? required : list)}`
     : `install them with your package manager (the Debian names are ${list.map((r) => r.debian).join(' ')})`;
   if (required.length > 0) throw new SetupError(`these are needed and missing:\n${explain(required)}\n${how}`, 3);
   say(`works without, but missing:\n${explain(list)}\n${how}`);

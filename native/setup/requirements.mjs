@@ -48,7 +48,7 @@ function readable(path) {
   }
 }
 
-/** Versions of pkg-config modules, in one call when all of them are there. */
+/** undefined: pkg-config does not know it. */
 function moduleVersion(module) {
   const run = spawnSync('pkg-config', ['--modversion', module], { encoding: 'utf8' });
   return run.status === 0 ? run.stdout.trim() : undefined;
@@ -91,6 +91,9 @@ export function isDebian() {
 }
 
 export const isRoot = () => process.getuid?.() === 0;
+
+/** Whether missing packages can be installed without asking anybody. */
+export const canInstall = () => isDebian() && isRoot() && onPath('apt-get') !== undefined;
 
 export function aptCommand(list) {
   return `apt-get install -y --no-install-recommends ${list.map((r) => r.debian).join(' ')}`;
