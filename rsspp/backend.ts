@@ -1,0 +1,72 @@
+import { Balancer, type BalancerOptions, type Epoch, type Report } from './balancer.js';
+import { RssppError } from './errors.js';
+
+/** A device with an indirection table. Whatever it is, the balancer sees this much of it. */
+export interface Backend {
+  /** For messages: `virtual`, `tap`, ... */
+  readonly name: string;
+  /** Entries of its table. @throws RssppError `backend` where there is no table */
+  tableSize(): number | Promise<number>;
+  /** The table as the device has it. */
+  readTable(): number[] | Promise<number[]>;
+  /** Writes the entries that changed; a device that can only write all of it finds the rest in `table`. */
+  writeTable(table: readonly number[], changed: readonly number[]): void | Promise<void>;
+  /** Monotonic counters, and loads since the last sample. */
+  sample(): Epoch | Promise<Epoch>;
+}
+
+/** A balancer at work on a backend: remembers the first table, verifies what it wrote. */
+export class Balancing {
+  private constructor(
+    readonly backend: Backend,
+    readonly balancer: Balancer,
+    private readonly firstTable: readonly number[],
+    private readonly dryRun: boolean,
+  ) {}
+
+  static async start(backend: Backend, options: Omit<BalancerOptions, 'buckets'> & { dryRun?: boolean }): Promise<Balancing> {
+    const { dryRun, ...rest } = options;
+    const balancer = new Balancer({ ...rest, buckets: await backend.tableSize() });
+    const table = await backend.readTable();
+    balancer.setTable(table);
+    balancer.step(await backend.sample());
+    return new Balancing(backend, balancer, table, dryRun === true);
+  }
+
+  /**
+   * Ends an epoch: sample, decide, write, read back. Moves that the device did not take are taken
+   * back in the balancer too, so that the next epoch starts from what is.
+   * @throws RssppError `backend` when entries were not written
+   */
+  async epoch(): Promise<Report> {
+    const report = this.balancer.step(await this.backend.sample());
+    if (report.changes.length === 0) return report;
+    if (this.dryRun) {
+      this.balancer.reject(report.changes);
+      return report;
+    }
+    let why = 'the device kept its old entries';
+    try {
+      await this.backend.writeTable(this.balancer.table(), report.changes.map(({ bucket }) => bucket));
+    } catch (error) {
+      why = error instanceof Error ? error.message : String(error);
+    }
+    const actual = await this.backend.readTable();
+    const refused = report.changes.filter(({ bucket, to }) => actual[bucket] !== to);
+    if (refused.length === 0) return report;
+    this.balancer.reject(refused);
+    throw new RssppError('backend', `${this.backend.name}: ${refused.length} of ${report.changes.length} table entries were not written: ${why}`);
+  }
+
+  /** Puts the first table back and frees the balancer. */
+  async stop(): Promise<void> {
+    try {
+      if (this.dryRun) return;
+      const now = await this.backend.readTable();
+      const changed = this.firstTable.flatMap((owner, bucket) => (now[bucket] === owner ? [] : [bucket]));
+      if (changed.length > 0) await this.backend.writeTable(this.firstTable, changed);
+    } finally {
+      this.balancer.close();
+    }
+  }
+}

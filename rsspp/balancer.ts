@@ -1,0 +1,216 @@
+import {
+  moveWords,
+  rssppFunctions,
+  type NativeBalancer,
+  type NativeBalancerParams,
+  type NativeReport,
+  type RssppFunctions,
+} from '../native/binding-rsspp.js';
+import { RssppError } from './errors.js';
+import { maxBuckets, maxCores, methods, readSolution, type Method, type Solution } from './solver.js';
+
+export interface BalancerOptions {
+  /** Cores that may be used. */
+  cores: number;
+  /** Entries of the indirection table; default 512. */
+  buckets?: number;
+  /** Default `ours`. */
+  method?: Method;
+  /** Use as many cores as `targetLoad` asks for instead of all; default false. */
+  autoscale?: boolean;
+  /** Load of a core that autoscale aims at; default 0.8. */
+  targetLoad?: number;
+  /** Cores that autoscale keeps at least; default 1. */
+  minCores?: number;
+  /** Gain below which nothing moves, as a share of the bound; default 0.02. */
+  threshold?: number;
+  /** Weight of the newest count in a bucket's average, above 0 up to 1; default 1, no average. */
+  smoothing?: number;
+  /** Weight of a bucket's last change in its prediction, 0..1; default 0. */
+  trend?: number;
+  /** Epochs for which a moved bucket stays; default 1. */
+  holdEpochs?: number;
+  /** Epochs in a row that must agree before a core is given back; default 5. */
+  shrinkEpochs?: number;
+  /** NUMA node of each core; default: one node. */
+  nodes?: ArrayLike<number>;
+}
+
+export interface Move {
+  bucket: number;
+  from: number;
+  to: number;
+}
+
+export interface Epoch {
+  /** Packets of each bucket since the beginning: monotonic counters, never reset. */
+  packets: ArrayLike<number | bigint>;
+  /** Load of each core in this epoch, useful time over all time, 0..1. */
+  coreLoads: ArrayLike<number>;
+  /** Occupancy of each core's RX queue, 0..1; ranks cores that run at full load. */
+  queueFill?: ArrayLike<number>;
+}
+
+export interface Report extends Omit<Solution, 'owners'> {
+  epoch: number;
+  /** What should move; the table of the balancer already has it. */
+  changes: Move[];
+  /** (max - min) / min of the packets of active cores, in the epoch that ended; at most 2000. */
+  imbalanceBeforePercent: number;
+  /** The same, predicted. */
+  imbalanceAfterPercent: number;
+  activeCores: number;
+  coresChanged: number;
+  solveNs: number;
+}
+
+function whole(name: string, value: number, low: number, high: number): number {
+  if (Number.isInteger(value) && value >= low && value <= high) return value;
+  throw new RssppError('bad-option', `${name} is ${value}; it is a whole number from ${low} to ${high}`, name);
+}
+
+function real(name: string, value: number | undefined, fallback: number, low: number, high: number): number {
+  if (value === undefined) return fallback;
+  if (value >= low && value <= high) return value;
+  throw new RssppError('bad-option', `${name} is ${value}; it is from ${low} to ${high}`, name);
+}
+
+function nativeParams(options: BalancerOptions, defaults: NativeBalancerParams): NativeBalancerParams {
+  const cores = whole('cores', options.cores, 1, maxCores);
+  const method = methods.indexOf(options.method ?? 'ours');
+  if (method < 0) throw new RssppError('bad-option', `there is no method '${options.method}'; there are ${methods.join(', ')}`, 'method');
+  if (options.nodes !== undefined && options.nodes.length !== cores) {
+    throw new RssppError('bad-option', `nodes has ${options.nodes.length} entries for ${cores} cores`, 'nodes');
+  }
+  return {
+    ...defaults,
+    nb_cores: cores,
+    nb_buckets: whole('buckets', options.buckets ?? defaults.nb_buckets, 2, maxBuckets),
+    method,
+    autoscale: options.autoscale === true ? 1 : 0,
+    min_cores: whole('minCores', options.minCores ?? defaults.min_cores, 1, cores),
+    target_load: real('targetLoad', options.targetLoad, defaults.target_load, 0.11, 1),
+    threshold: real('threshold', options.threshold, defaults.threshold, 0, 10),
+    smoothing: real('smoothing', options.smoothing, defaults.smoothing, 0.001, 1),
+    trend: real('trend', options.trend, defaults.trend, 0, 1),
+    hold_epochs: whole('holdEpochs', options.holdEpochs ?? defaults.hold_epochs, 0, 255),
+    shrink_epochs: whole('shrinkEpochs', options.shrinkEpochs ?? defaults.shrink_epochs, 1, 1_000_000),
+    node: options.nodes === undefined ? null : Uint16Array.from(options.nodes),
+  };
+}
+
+function sized(name: string, length: number, expected: number): void {
+  if (length !== expected) throw new RssppError('bad-problem', `${name} has ${length} entries instead of ${expected}`);
+}
+
+/** Decides once an epoch which buckets change owner. Bound to no device: `Balancing` does that. */
+export class Balancer {
+  readonly buckets: number;
+  readonly cores: number;
+  private readonly functions: RssppFunctions;
+  private readonly counters: BigUint64Array;
+  private readonly loads: Float32Array;
+  private readonly fill: Float32Array;
+  private readonly moves: Uint16Array;
+  private native: NativeBalancer | undefined;
+  private owners: Uint16Array;
+
+  /** @throws RssppError `bad-option`; NativeError without a native library */
+  constructor(options: BalancerOptions) {
+    this.functions = rssppFunctions();
+    const defaults = {} as NativeBalancerParams;
+    this.functions.defaultParams(defaults);
+    const params = nativeParams(options, defaults);
+    const out: [NativeBalancer | null] = [null];
+    const result = this.functions.balancerCreate(params, out);
+    if (result !== 0 || out[0] === null) throw new RssppError('out-of-memory', 'the balancer could not be allocated');
+    this.native = out[0];
+    this.cores = params.nb_cores;
+    this.buckets = params.nb_buckets;
+    this.counters = new BigUint64Array(this.buckets);
+    this.loads = new Float32Array(this.cores);
+    this.fill = new Float32Array(this.cores);
+    this.moves = new Uint16Array(this.buckets * moveWords);
+    this.owners = Uint16Array.from({ length: this.buckets }, (_, b) => b % this.cores);
+  }
+
+  /** The table as decided: owner of each bucket. */
+  table(): number[] {
+    return [...this.owners];
+  }
+
+  /** Takes over the table that a device has. @throws RssppError `bad-problem` */
+  setTable(owners: ArrayLike<number>): void {
+    const table = Uint16Array.from(owners);
+    if (table.length !== this.buckets || this.functions.setTable(this.open(), table) !== 0) {
+      throw new RssppError('bad-problem', `a table has ${this.buckets} entries, each from 0 to ${this.cores - 1}`);
+    }
+    this.owners = table;
+  }
+
+  /** Ends an epoch. The first call takes the counters as a base and changes nothing. */
+  step(epoch: Epoch): Report {
+    const native = this.open();
+    sized('packets', epoch.packets.length, this.buckets);
+    sized('coreLoads', epoch.coreLoads.length, this.cores);
+    if (epoch.queueFill !== undefined) sized('queueFill', epoch.queueFill.length, this.cores);
+    for (let b = 0; b < this.buckets; b++) this.counters[b] = BigInt(epoch.packets[b] ?? 0);
+    for (let c = 0; c < this.cores; c++) {
+      this.loads[c] = epoch.coreLoads[c] ?? 0;
+      this.fill[c] = epoch.queueFill?.[c] ?? 0;
+    }
+    const out = {} as NativeReport;
+    const columns = { packets: this.counters, core_load: this.loads, queue_fill: epoch.queueFill === undefined ? null : this.fill };
+    const count = this.functions.step(native, columns, this.moves, out);
+    if (count < 0) throw new RssppError('too-large', 'the method gave up on this epoch; use `ours` or `lpt`');
+    const changes: Move[] = [];
+    for (let i = 0; i < count; i++) {
+      const [bucket = 0, from = 0, to = 0] = this.moves.subarray(i * moveWords);
+      changes.push({ bucket, from, to });
+      this.owners[bucket] = to;
+    }
+    return {
+      epoch: Number(out.epoch),
+      changes,
+      ...readSolution(out.solution),
+      imbalanceBeforePercent: out.imbalance_before_percent,
+      imbalanceAfterPercent: out.imbalance_after_percent,
+      activeCores: out.nb_active,
+      coresChanged: out.cores_changed,
+      solveNs: Number(out.solve_ns),
+    };
+  }
+
+  /** The device refused these moves: their buckets are where they were. */
+  reject(changes: readonly Move[]): void {
+    const words = Uint16Array.from(changes.flatMap(({ bucket, from, to }) => [bucket, from, to, 0]));
+    if (this.functions.reject(this.open(), words, changes.length) !== 0) {
+      throw new RssppError('bad-problem', 'a move names a bucket or core that there is not');
+    }
+    for (const { bucket, from } of changes) this.owners[bucket] = from;
+  }
+
+  /** A core that died: its buckets leave at the next step. @throws RssppError `bad-option` for the last one */
+  removeCore(core: number): void {
+    if (this.functions.removeCore(this.open(), core) !== 0) {
+      throw new RssppError('bad-option', `core ${core} cannot be removed: unknown, removed already, or the last one`, 'core');
+    }
+  }
+
+  restoreCore(core: number): void {
+    if (this.functions.restoreCore(this.open(), core) !== 0) {
+      throw new RssppError('bad-option', `core ${core} was not removed`, 'core');
+    }
+  }
+
+  /** Frees the native instance; harmless twice. */
+  close(): void {
+    if (this.native !== undefined) this.functions.balancerFree(this.native);
+    this.native = undefined;
+  }
+
+  private open(): NativeBalancer {
+    if (this.native === undefined) throw new RssppError('closed', 'this balancer was closed');
+    return this.native;
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * What can go wrong in the balancer's TypeScript API; `code` is stable.
+ *
+ * - `bad-option`: an option is out of range; `option` names it
+ * - `bad-problem`: the columns of a problem do not fit each other, or a load is negative or no number
+ * - `too-large`: the exact method gave up: its search grows exponentially
+ * - `out-of-memory`: the native instance could not be allocated
+ * - `backend`: the device refused or lost a table write
+ * - `closed`: the instance was closed
+ */
+export class RssppError extends Error {
+  constructor(
+    readonly code: 'bad-option' | 'bad-problem' | 'too-large' | 'out-of-memory' | 'backend' | 'closed',
+    message: string,
+    readonly option?: string,
+  ) {
+    super(message);
+    this.name = 'RssppError';
+  }
+}
+
+export { NativeError } from '../native/loader.js';

@@ -1,0 +1,16 @@
+/**
+ * RSS++: share the load of receive cores by rewriting an indirection table.
+ *
+ * ```ts
+ * const { owners, moves } = solve({ loads, owners: table, cores: 8 });
+ *
+ * const balancing = await Balancing.start(backend, { cores: 8 });
+ * setInterval(() => balancing.epoch(), 100);
+ * ```
+ *
+ * @module
+ */
+export { Balancing, type Backend } from './backend.js';
+export { Balancer, type BalancerOptions, type Epoch, type Move, type Report } from './balancer.js';
+export { NativeError, RssppError } from './errors.js';
+export { maxBuckets, maxCores, methods, solve, type Method, type Problem, type Solution } from './solver.js';

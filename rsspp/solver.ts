@@ -1,0 +1,141 @@
+import { rssppFunctions, type NativeSolution, type NativeSolver } from '../native/binding-rsspp.js';
+import { RssppError } from './errors.js';
+
+/**
+ * - `static`: moves nothing; plain RSS
+ * - `greedy`: the published RSS++ greedy, its defects mended
+ * - `ours`: level over cores, best-fit moves and exchanges, unneeded moves taken back
+ * - `lpt`: longest processing time first, from scratch; most buckets move
+ * - `exact`: smallest worst core there is; small problems only
+ */
+export type Method = 'static' | 'greedy' | 'ours' | 'lpt' | 'exact';
+
+/** In the order of enum rsspp_method. */
+export const methods: readonly Method[] = ['static', 'greedy', 'ours', 'lpt', 'exact'];
+
+export const maxBuckets = 4096;
+export const maxCores = 256;
+
+/** One assignment problem. A core's capacity is the unit of load. */
+export interface Problem {
+  /** Load of each bucket, >= 0. */
+  readonly loads: ArrayLike<number>;
+  /** Core that owns each bucket now. */
+  readonly owners: ArrayLike<number>;
+  /** Number of cores; ids are 0..cores-1. */
+  readonly cores: number;
+  /** Cores that may own buckets; default: all. Buckets of the others always move. */
+  readonly active?: ArrayLike<boolean>;
+  /** Buckets that must not move now; default: none. */
+  readonly pinned?: ArrayLike<boolean>;
+  /** NUMA node of each core; default: one node. */
+  readonly nodes?: ArrayLike<number>;
+  /** How far above the lower bound a core may stay, as a share of it; default 0.009. */
+  readonly tolerance?: number;
+  /** Gain, as a share of the mean, below which no bucket changes its node; default 0.05. */
+  readonly nodePenalty?: number;
+}
+
+export interface Solution {
+  owners: number[];
+  /** max(mean, heaviest bucket): no assignment has a lighter worst core. */
+  lowerBound: number;
+  mean: number;
+  worstBefore: number;
+  leastBefore: number;
+  worstAfter: number;
+  leastAfter: number;
+  moves: number;
+  /** Buckets heavier than a fair share. */
+  elephants: number;
+}
+
+/** The figures of a native solution, without the owners. */
+export function readSolution(native: NativeSolution): Omit<Solution, 'owners'> {
+  return {
+    lowerBound: native.lower_bound,
+    mean: native.mean,
+    worstBefore: native.worst_before,
+    leastBefore: native.least_before,
+    worstAfter: native.worst_after,
+    leastAfter: native.least_after,
+    moves: native.nb_moves,
+    elephants: native.nb_elephants,
+  };
+}
+
+// One solver of the largest size serves all calls: they are synchronous, and not on a packet path.
+let solver: NativeSolver | undefined;
+
+function theSolver(): NativeSolver {
+  if (solver === undefined) {
+    const out: [NativeSolver | null] = [null];
+    if (rssppFunctions().solverCreate(maxBuckets, maxCores, out) !== 0 || out[0] === null) {
+      throw new RssppError('out-of-memory', 'the solver could not be allocated');
+    }
+    solver = out[0];
+  }
+  return solver;
+}
+
+const flags = (values: ArrayLike<boolean> | undefined): Uint8Array | null =>
+  values === undefined ? null : Uint8Array.from(values, (value) => (value ? 1 : 0));
+
+function wrong(what: string): never {
+  throw new RssppError('bad-problem', what);
+}
+
+function check({ loads, owners, cores, active, pinned, nodes }: Problem): void {
+  const buckets = loads.length;
+  if (buckets < 1 || buckets > maxBuckets) wrong(`there are ${buckets} buckets; 1 to ${maxBuckets} are taken`);
+  if (!Number.isInteger(cores) || cores < 1 || cores > maxCores) wrong(`there are ${cores} cores; 1 to ${maxCores} are taken`);
+  if (owners.length !== buckets) wrong(`loads has ${buckets} entries, owners ${owners.length}`);
+  for (const [name, length, expected] of [
+    ['active', active?.length, cores],
+    ['pinned', pinned?.length, buckets],
+    ['nodes', nodes?.length, cores],
+  ] as const) {
+    if (length !== undefined && length !== expected) wrong(`${name} has ${length} entries instead of ${expected}`);
+  }
+  for (let b = 0; b < buckets; b++) {
+    const owner = owners[b] ?? -1;
+    if (!Number.isInteger(owner) || owner < 0 || owner >= cores) wrong(`bucket ${b} is owned by core ${owner}; ids are 0 to ${cores - 1}`);
+    const load = loads[b] ?? Number.NaN;
+    if (!(load >= 0) || !Number.isFinite(load)) wrong(`bucket ${b} has load ${load}; loads are finite and not negative`);
+  }
+}
+
+/**
+ * Assigns buckets to cores.
+ * @throws RssppError `bad-problem`, `too-large`; NativeError without a native library
+ */
+export function solve(problem: Problem, method: Method = 'ours'): Solution {
+  check(problem);
+  const { loads, owners, cores } = problem;
+  const index = methods.indexOf(method);
+  if (index < 0) wrong(`there is no method '${method}'; there are ${methods.join(', ')}`);
+  const newOwner = new Uint16Array(loads.length);
+  const out = {} as NativeSolution;
+  const result = rssppFunctions().solve(
+    theSolver(),
+    index,
+    {
+      nb_buckets: loads.length,
+      nb_cores: cores,
+      bucket_load: Float32Array.from(loads),
+      owner: Uint16Array.from(owners),
+      active: flags(problem.active),
+      pinned: flags(problem.pinned),
+      node: problem.nodes === undefined ? null : Uint16Array.from(problem.nodes),
+      tolerance: problem.tolerance ?? 0,
+      node_penalty: problem.nodePenalty ?? 0,
+    },
+    newOwner,
+    out,
+  );
+  if (result !== 0) {
+    if (method !== 'exact') wrong('no core is active');
+    throw new RssppError('too-large', `${loads.length} buckets on ${cores} cores are too many for an exact search; use 'ours' or 'lpt'`);
+  }
+  return { owners: [...newOwner], ...readSolution(out) };
+}
