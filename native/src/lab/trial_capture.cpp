@@ -80,7 +80,7 @@ private:
 		auto [entry, added] = flows_.try_emplace(key, static_cast<uint32_t>(flows_.size()));
 		uint32_t captured = f.captured, wire = std::max(f.wire, f.captured);
 		if (f.link != packet::LinkType::ethernet) {
-			l3_ = headers_.version ? std::min(headers_.l3, captured) : 0;
+			l3_ = cut_of(f);
 			captured = captured - l3_ + ethernet_header;
 			wire = wire - l3_ + ethernet_header;
 		}
@@ -98,6 +98,12 @@ private:
 		ready_ = true;
 	}
 
+	// Bytes of a foreign link that make place for our Ethernet header; headers_ are the frame's.
+	uint32_t cut_of(const packet::Frame &f) const
+	{
+		return headers_.version ? std::min(headers_.l3, f.captured) : 0;
+	}
+
 	// One pass for the capture's own mean rate.
 	void measure()
 	{
@@ -111,6 +117,10 @@ private:
 				any = true;
 				last = std::max(last, frames_[i].time_ns);
 				bits += uint64_t{std::max(frames_[i].wire, frames_[i].captured)} * 8;
+				if (frames_[i].link != packet::LinkType::ethernet) {
+					headers_ = packet::parse(frames_[i]);
+					bits = bits + ethernet_header * 8 - uint64_t{cut_of(frames_[i])} * 8;
+				}
 			}
 		}
 		if (!any || last <= first_ns_)

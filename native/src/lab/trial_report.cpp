@@ -259,7 +259,9 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	    {"chainStats", counters_of(outcome)},
 	    {"reframer", stage_of(outcome)},
 	    {"machine",
-	     {{"dmaFiller", outcome.dma_on_core ? "core" : "self"}, {"hugepages", outcome.huge_pages}}},
+	     {{"dmaFiller", outcome.dma_on_core ? "core" : "self"},
+      {"hugepages", outcome.huge_pages},
+      {"nice", outcome.nice}}},
 	    {"queueResults", queues}};
 }
 

@@ -106,7 +106,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 		if (!cpus->is_array() || cpus->empty() || cpus->size() > 2)
 			in.fail("cpus", "must be a list of one or two core numbers");
 		for (const Json &cpu : *cpus) {
-			if (!cpu.is_number_unsigned() || cpu.get<uint64_t>() > 4095)
+			if (!cpu.is_number_integer() || cpu < 0 || cpu > 1023)
 				in.fail("cpus", "must be a list of one or two core numbers");
 			t.cpus.push_back(cpu.get<int>());
 		}

@@ -1,0 +1,229 @@
+// The job `trial` from specification to record, on fixed service times so that results repeat.
+#include "lab/trial.hpp"
+#include "traffic/capture_writer.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <unistd.h>
+
+namespace reframer::lab {
+// The program's own lives in main.cpp; nothing here emits.
+void emit(const Json &) {}
+} // namespace reframer::lab
+
+using namespace reframer;
+using namespace reframer::lab;
+
+namespace {
+
+struct Folder {
+	Folder()
+	{
+		char name[] = "/tmp/reframer-trial-XXXXXX";
+		path = mkdtemp(name);
+	}
+	~Folder() { std::filesystem::remove_all(path); }
+	std::string path;
+};
+
+// Small and on one core, so that it runs anywhere; 2 us a packet overloads 4 queues at 20 Gbps.
+Json base()
+{
+	return {{"source", {{"profile", "clients"}, {"flows", 500}, {"interleave", 3}}},
+	        {"offeredBps", 20e9},
+	        {"queues", 4},
+	        {"ringDepth", 64},
+	        {"rules", 300},
+	        {"tableFlows", 1000},
+	        {"durationNs", 1000000},
+	        {"warmupNs", 200000},
+	        {"learnNs", 200000},
+	        {"dma", "dram"},
+	        {"cpus", {0}},
+	        {"serviceNs", 2000}};
+}
+
+Json run(const Json &changes)
+{
+	Json spec = base();
+	spec.update(changes);
+	TrialSpec parsed = parse_trial_spec(spec);
+	TrialOutcome outcome = run_trial_spec(parsed);
+	return report(parsed, outcome);
+}
+
+std::string error_of(const Json &spec)
+{
+	try {
+		parse_trial_spec(spec);
+	} catch (const JobError &e) {
+		CHECK(e.exit_code == (e.code == "not-supported" ? 3 : 2));
+		return e.what();
+	}
+	return "";
+}
+
+bool core_zero_allowed()
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	sched_getaffinity(0, sizeof(set), &set);
+	return CPU_ISSET(0, &set);
+}
+
+} // namespace
+
+TEST_CASE("a specification is read strictly")
+{
+	CHECK(error_of(Json::object()) == "");
+	CHECK(error_of({{"queus", 4}}) == "queus is not known here");
+	CHECK(error_of({{"queues", "4"}}) == "queues must be a number");
+	CHECK(error_of({{"queues", 4.5}}) == "queues must be a whole number");
+	CHECK(error_of({{"queues", 0}}) == "queues is 0, must be from 1.0 to 128.0");
+	CHECK(error_of({{"chain", "papyrus"}}) ==
+	      "chain is 'papyrus', must be one of: paper, modern, forward");
+	CHECK(error_of({{"engine", "threads"}}) != "");
+	CHECK(error_of({{"key", "destination"}, {"nicHash", true}}) != "");
+	CHECK(error_of({{"source", {{"file", "a"}, {"profile", "campus"}}}}) != "");
+	CHECK(error_of({{"source", {{"file", "a"}, {"speed", 1}}}}) == "source.speed is not known here");
+	CHECK(error_of({{"dump", Json::object()}}) == "dump.file is missing");
+	CHECK(error_of(Json::array()) == "specification must be an object");
+	Json twice = describe(parse_trial_spec(describe(parse_trial_spec(base()))));
+	CHECK(twice == describe(parse_trial_spec(base())));
+	CHECK_THROWS_AS(run({{"source", {{"profile", "uniform"}, {"speed", 1}}}}), JobError);
+}
+
+TEST_CASE("a trial repeats, whatever chain and form: same frames, drops, latencies")
+{
+	if (!core_zero_allowed())
+		return;
+	for (const char *policy : {"off", "burst", "fixed", "adaptive"}) {
+		Json reference = run({{"policy", policy}, {"delayNs", 30000}});
+		CAPTURE(policy);
+		CHECK(reference["checks"]["passed"] == true);
+		CHECK(reference["checks"]["held"] == 0);
+		CHECK(reference["void"] == false);
+		// 4 queues x 0.5 Mpps; 2.5 Mpps offered.
+		CHECK(reference["throughputPps"].get<double>() == doctest::Approx(2e6).epsilon(0.05));
+		CHECK(reference["offeredBps"].get<double>() == doctest::Approx(20e9).epsilon(0.05));
+		CHECK(reference["drops"]["ring"].get<uint64_t>() > 0);
+		for (const char *chain : {"paper", "modern"}) {
+			for (const char *form : {"packet", "run"}) {
+				Json r = run({{"policy", policy}, {"delayNs", 30000}, {"chain", chain}, {"form", form}});
+				CAPTURE(chain);
+				CAPTURE(form);
+				CHECK(r["answer"] == reference["answer"]);
+				CHECK(r["checks"] == reference["checks"]);
+				CHECK(r["latencyNs"] == reference["latencyNs"]);
+				CHECK(r["slfOut"] == reference["slfOut"]);
+			}
+		}
+	}
+}
+
+TEST_CASE("the stage lengthens runs and delays by no more than T and a poll")
+{
+	if (!core_zero_allowed())
+		return;
+	Json light = {{"serviceNs", 100}, {"source", {{"profile", "clients"}, {"flows", 50}}}};
+	Json off = run(light);
+	CHECK(off["slfOut"] == off["slfIn"]);
+	CHECK(off["holdNs"].is_null());
+	light["policy"] = "fixed";
+	light["delayNs"] = 50000;
+	Json held = run(light);
+	CHECK(held["slfOut"].get<double>() > 1.5 * off["slfOut"].get<double>());
+	CHECK(held["latencyNs"]["max"].get<double>() < 50000 + 2 * 32 * 100 + 4096 * 100);
+	CHECK(held["latencyNs"]["p50"].get<double>() > off["latencyNs"]["p50"].get<double>());
+	CHECK(held["holdNs"]["max"].get<double>() >= 50000 * 0.9);
+	CHECK(held["drops"]["ring"] == 0);
+}
+
+TEST_CASE("rules that deny are dropped by the chain and booked as such")
+{
+	if (!core_zero_allowed())
+		return;
+	Json r = run({{"rules", 65000}, {"denyShare", 1.0}, {"serviceNs", 10}});
+	CHECK(r["checks"]["passed"] == true);
+	CHECK(r["drops"]["nfReasons"]["denied"] == r["checks"]["nfDropped"]);
+}
+
+TEST_CASE("departed frames carry right checksums in tshark's eyes")
+{
+	if (!core_zero_allowed())
+		return;
+	if (std::system("tshark --version >/dev/null 2>&1") != 0) {
+		MESSAGE("skipped: tshark is not installed");
+		return;
+	}
+	Folder folder;
+	for (const char *profile : {"clients", "uniform", "campus"}) {
+		std::string file = folder.path + "/" + profile + ".pcap";
+		Json source = {{"profile", profile}};
+		Json r = run({{"source", source},
+		              {"policy", "fixed"},
+		              {"serviceNs", 50},
+		              {"dump", {{"file", file}, {"packets", 300}}}});
+		CHECK(r["checks"]["passed"] == true);
+		auto count = [&](const std::string &filter) {
+			std::string command = "tshark -r " + file +
+			                      " -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE"
+			                      " -o udp.check_checksum:TRUE -Y '" +
+			                      filter + "' 2>/dev/null | wc -l";
+			FILE *pipe = popen(command.c_str(), "r");
+			REQUIRE(pipe);
+			int n = -1;
+			CHECK(std::fscanf(pipe, "%d", &n) == 1);
+			pclose(pipe);
+			return n;
+		};
+		CAPTURE(profile);
+		int frames = count("frame");
+		CHECK(frames > 100);
+		CHECK(count("ip.checksum.status == \"Good\"") == frames);
+		CHECK(count("tcp.checksum.status == \"Good\" || udp.checksum.status == \"Good\"") == frames);
+		CHECK(count("ip.src == 198.18.0.0/15") == frames);
+	}
+}
+
+TEST_CASE("a capture is repeated at the asked rate, from any link")
+{
+	if (!core_zero_allowed())
+		return;
+	Folder folder;
+	std::string file = folder.path + "/in.pcap";
+	// Dump Ethernet frames of the generator, then the same without their link header.
+	run({{"policy", "off"}, {"serviceNs", 10}, {"dump", {{"file", file}, {"packets", 200}}}});
+	std::string raw = folder.path + "/raw.pcap";
+	{
+		traffic::CaptureWriter writer(raw);
+		std::vector<uint8_t> ip = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0,    0, 10, 0,
+		                           0,    1, 10, 0, 0, 2, 0, 1, 0,  2, 0, 8, 0,  0};
+		traffic::CaptureInterface interface;
+		interface.link_field = 101;
+		for (uint64_t i = 0; i < 10; i++) {
+			packet::Frame f = {ip.data(), 28, 28, i * 1000000, packet::LinkType::raw_ip, 0};
+			writer.write(f, f.time_ns, interface);
+		}
+		writer.finish();
+	}
+	for (const std::string &name : {file, raw}) {
+		for (const char *timing : {"rate", "scaled"}) {
+			Json r = run({{"source", {{"file", name}, {"timing", timing}}},
+			              {"offeredBps", name == raw ? 5e8 : 20e9},
+			              {"serviceNs", 50}});
+			CAPTURE(name);
+			CAPTURE(timing);
+			CHECK(r["checks"]["passed"] == true);
+			CHECK(r["checks"]["nfDropped"] == 0);
+			CHECK(r["flows"].get<uint64_t>() >= 1);
+			CHECK(r["offeredBps"].get<double>() ==
+			      doctest::Approx(name == raw ? 5e8 : 20e9).epsilon(0.12));
+		}
+	}
+	CHECK_THROWS(run({{"source", {{"file", folder.path + "/none.pcap"}}}}));
+}
