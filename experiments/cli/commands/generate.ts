@@ -3,14 +3,14 @@ import type { Command } from 'commander';
 
 import { UsageError } from '../errors.js';
 import { runLab } from '../lab.js';
-import { print, printJson, ProgressLine } from '../output.js';
+import { print, printJson, ProgressLine, talk } from '../output.js';
 import { formatCount, formatFixed, parseChoice, parseCount, parseRate } from '../units.js';
 
 const profiles = ['campus', 'clients', 'uniform'] as const;
 
 interface Options {
   profile: string;
-  packets: string;
+  packets?: string;
   flows?: string;
   packetsPerFlow?: string;
   interleave?: string;
@@ -35,12 +35,12 @@ export function register(program: Command): void {
     .description('synthetic traffic with a seed, as a capture')
     .argument('<out>', 'pcap to write (nanosecond stamps)')
     .option('--profile <profile>', `${profiles.join(', ')}: as the paper's trace, its motivation generator, or random flows`, 'campus')
-    .option('--packets <number>', 'packets to write', '1M')
-    .option('--flows <number>', 'flows (clients, uniform; campus has its own arrivals)')
-    .option('--packets-per-flow <number>', 'clients: packets that a flow has')
-    .option('--interleave <number>', 'clients: packets of a flow in a row, 1 to 32 as published')
-    .option('--frame-length <bytes>', 'clients, uniform: length without FCS')
-    .option('--rate <rate>', 'offered load, such as 40Gbps; campus: more rate is more concurrent flows')
+    .option('--packets <number>', 'packets to write; default 1M, clients: every flow once')
+    .option('--flows <number>', 'clients, uniform: flows, default 10k (in campus they come and go as published)')
+    .option('--packets-per-flow <number>', 'clients: packets that a flow has, default 400')
+    .option('--interleave <number>', 'clients: packets of a flow in a row, 1 (default) to 32 as published')
+    .option('--frame-length <bytes>', 'clients, uniform: length without FCS, default 1000')
+    .option('--rate <rate>', 'offered load, such as 40Gbps; default 10Gbps, campus 70Gbps, where more is more flows')
     .option('--snaplen <bytes>', 'write only the first bytes of each frame')
     .option('--seed <number>', 'the same seed gives the same file', '1')
     .option('--json', 'print one JSON document')
@@ -53,12 +53,17 @@ async function generate(out: string, options: Options): Promise<void> {
     text === undefined ? undefined : parseCount(text, option, low);
   const rate = options.rate === undefined ? undefined : parseRate(options.rate, '--rate');
   if (rate === 'native') throw new UsageError("--rate: 'native' is for captures; give a number with Mbps or Gbps, such as 40Gbps");
+  const profile = parseChoice(options.profile, '--profile', profiles);
+  const flows = count(options.flows, '--flows');
+  if (profile === 'campus' && flows !== undefined) {
+    talk('reframer: note: the flows of profile campus come and go as published; --flows changes nothing there (--rate does)');
+  }
   // What was not given is absent from the JSON: the job's own defaults hold.
   const spec = {
     out,
-    profile: parseChoice(options.profile, '--profile', profiles),
-    packets: parseCount(options.packets, '--packets', 1),
-    flows: count(options.flows, '--flows'),
+    profile,
+    packets: count(options.packets, '--packets'),
+    flows: profile === 'campus' ? undefined : flows,
     packetsPerFlow: count(options.packetsPerFlow, '--packets-per-flow'),
     interleave: count(options.interleave, '--interleave'),
     frameLength: count(options.frameLength, '--frame-length'),
