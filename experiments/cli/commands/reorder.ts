@@ -2,9 +2,9 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 
-import { UsageError } from '../errors.js';
+import { exitCodes, UsageError } from '../errors.js';
 import { runLab } from '../lab.js';
-import { print, printJson, ProgressLine } from '../output.js';
+import { print, printJson, ProgressLine, talk } from '../output.js';
 import { formatCount, formatFixed, parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
 
 const policies = ['fixed', 'adaptive', 'burst'] as const;
@@ -29,6 +29,8 @@ interface Reordered {
   holdMaxUs: number;
   holdP50Us: number;
   flowsReordered: number;
+  warnings: readonly string[];
+  damage: { message: string } | null;
 }
 
 export function register(program: Command): void {
@@ -65,6 +67,10 @@ async function reorder(input: string, output: string, options: Options): Promise
     progress.end(),
   );
   if (result === undefined) throw new Error('reframer-lab reorder ended well without a record');
+  if (result.damage !== null) {
+    talk(`reframer: ${result.damage.message} (what comes before was written)`);
+    process.exitCode = exitCodes.failed;
+  }
   if (options.json === true) return printJson(result);
   print(
     [
@@ -72,6 +78,7 @@ async function reorder(input: string, output: string, options: Options): Promise
       `SLF (packets of a flow in a row): ${formatFixed(result.slfIn, 2)} in, ${formatFixed(result.slfOut, 2)} out, ${formatFixed(result.slfOut / result.slfIn, 2)} times as long`,
       `hold time: median ${formatFixed(result.holdP50Us, 1)} µs, longest ${formatFixed(result.holdMaxUs, 1)} µs`,
       `flows out of order: ${result.flowsReordered}`,
+      ...result.warnings.filter((text) => !text.includes(result.damage?.message ?? '\n')).map((text) => `note: ${text}`),
     ].join('\n'),
   );
 }
