@@ -7,9 +7,10 @@
 // --check        change nothing: print what is there and what is missing, as JSON on stdout
 // --native-only  leave npm packages and TypeScript alone
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import { existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { acquire, nameChild, release } from './setup/lock.mjs';
 import { aptCommand, canInstall, isDebian, isRoot, missing, probe, requirements } from './setup/requirements.mjs';
 import { isCurrent, writeStamp } from './setup/stamp.mjs';
 import { buildFolder, isInstalled, isSetUp, lockFile, logFile, root, state, triedFile } from './setup/steps.mjs';
@@ -42,6 +43,7 @@ function run(command, args, { cwd = root, env = {}, mayFail = false } = {}) {
   writeSync(log, `\n$ ${command} ${args.join(' ')}\n`);
   return new Promise((resolve, reject) => {
     child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', log, log] });
+    if (child.pid !== undefined) nameChild(lockFile, child.pid);
     child.on('error', (error) => reject(new SetupError(`cannot start ${command}: ${error.message}`)));
     child.on('close', (code, signal) => {
       child = undefined;
@@ -164,33 +166,16 @@ function check() {
   process.stdout.write(`${JSON.stringify({ requirements: rows, setUp: isSetUp() })}\n`);
 }
 
-/** One set-up at a time in one folder; the lock of a dead process does not count. */
 async function locked(action) {
-  for (let waited = false; ; waited = true) {
-    try {
-      const lock = openSync(lockFile, 'wx');
-      writeSync(lock, String(process.pid));
-      closeSync(lock);
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw new SetupError(`cannot write in ${root}: ${error.message}`);
-      let owner = 0;
-      try {
-        owner = Number(readFileSync(lockFile, 'utf8'));
-        if (owner > 0) process.kill(owner, 0);
-      } catch {
-        try { unlinkSync(lockFile); } catch { /* somebody else took it away */ }
-        continue;
-      }
-      if (!waited) say(`another set-up (process ${owner}) is at work here; waiting`);
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
+  try {
+    await acquire(lockFile, say);
+  } catch (error) {
+    throw new SetupError(`cannot write in ${root}: ${error.message}`);
   }
-  const unlock = () => { try { unlinkSync(lockFile); } catch { /* gone */ } };
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {
       child?.kill(signal);
-      unlock();
+      release(lockFile);
       say('stopped; run it again to go on where it stopped');
       process.exit(signal === 'SIGINT' ? 130 : 143);
     });
@@ -198,13 +183,15 @@ async function locked(action) {
   try {
     await action();
   } finally {
-    unlock();
+    release(lockFile);
   }
 }
 
 async function main() {
   checkNode();
   if (options.has('--check')) return check();
+  // Done, and perhaps in a folder that this user may only read.
+  if (!withTests && withTypescript === !isInstalled && isSetUp()) return;
   await locked(async () => {
     const start = Date.now();
     if (withTypescript) await installNodePackages();

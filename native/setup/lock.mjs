@@ -1,0 +1,58 @@
+// One set-up at a time in one folder. The lock names the process that works and the command that
+// it runs now: killed outright it cannot tidy up, and its npm or ninja may still be writing.
+import { closeSync, openSync, readFileSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+
+const pollMs = 200;
+
+function runs(pid, what) {
+  try {
+    return what.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** The process that must be waited for, if there is one. */
+function holder(file) {
+  const [owner = '', child = ''] = readFileSync(file, 'utf8').split(' ');
+  if (runs(owner, /setup\.mjs/)) return owner;
+  if (runs(child, /npm|meson|ninja|apt-get|tsc/)) return child;
+  return undefined;
+}
+
+/** Waits for its turn; `say` is told once when there is something to wait for. */
+export async function acquire(file, say) {
+  for (let waited = false; ; ) {
+    try {
+      const lock = openSync(file, 'wx');
+      writeSync(lock, String(process.pid));
+      closeSync(lock);
+      return;
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error;
+    }
+    let other;
+    try {
+      other = holder(file);
+      if (other === undefined) unlinkSync(file);
+    } catch {
+      continue; // it was given back meanwhile
+    }
+    if (other === undefined) continue;
+    if (!waited) say(`another set-up (process ${other}) is at work here; waiting`);
+    waited = true;
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}
+
+export function nameChild(file, pid) {
+  writeFileSync(file, `${process.pid} ${pid}`);
+}
+
+export function release(file) {
+  try {
+    unlinkSync(file);
+  } catch {
+    // somebody took it for dead; nothing is lost
+  }
+}
