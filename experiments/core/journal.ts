@@ -1,0 +1,154 @@
+// The journal of a run: append-only JSON lines. A line is written in one call, so that a killed run
+// loses at most the line it was writing; on opening, such a torn end is cut off.
+import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+
+import { HarnessError } from './errors.js';
+import { validateRecord } from './schema.js';
+import type { JsonObject, Params, RunOptions } from './types.js';
+
+export const schemaVersion = 1;
+
+export interface RunRecord {
+  type: 'run';
+  v: number;
+  experiment: string;
+  profile: RunOptions['profile'];
+  seed: number;
+  traces: { name: string; sha256: string }[];
+  argv: string[];
+  started: string;
+}
+export interface ContextRecord {
+  type: 'context';
+  session: number;
+  context: JsonObject;
+}
+export interface PointRecord {
+  type: 'point';
+  id: string;
+  part: string;
+  setting: string;
+  params: Params;
+  control: boolean;
+  spec: JsonObject;
+}
+/** Announces what a block is about to measure: a block counts when all of it is there. */
+export interface BlockRecord {
+  type: 'block';
+  setting: string;
+  block: number;
+  attempt: number;
+  seed: number;
+  order: string[];
+}
+export interface SampleRecord {
+  type: 'sample';
+  point: string;
+  phase: 'warmup' | 'measure' | 'probe';
+  session: number;
+  block: number;
+  attempt: number;
+  slot: number;
+  seed: number;
+  /** Start after the beginning of the session, and the process's life, ms. */
+  atMs: number;
+  wallMs: number;
+  /** The trial said that its figures must not be used. */
+  void: boolean;
+  record: JsonObject;
+}
+export interface FailureRecord {
+  type: 'failure';
+  point: string;
+  block: number;
+  attempt: number;
+  slot: number;
+  code: string;
+  message: string;
+}
+export interface DoneRecord {
+  type: 'done';
+  point: string;
+  reason: 'precise' | 'blocks' | 'budget' | 'once' | 'found' | 'failed';
+  warmups: number;
+  samples: number;
+}
+export interface NoiseRecord {
+  type: 'noise';
+  session: number;
+  when: 'before' | 'after';
+  measures: JsonObject;
+}
+export interface WarningRecord {
+  type: 'warning';
+  name: string;
+  seen: string;
+  remedy: string;
+}
+export interface EndRecord {
+  type: 'end';
+  session: number;
+  reason: 'complete' | 'partial';
+  wallMs: number;
+  trialMs: number;
+}
+export type JournalRecord =
+  | RunRecord
+  | ContextRecord
+  | PointRecord
+  | BlockRecord
+  | SampleRecord
+  | FailureRecord
+  | DoneRecord
+  | NoiseRecord
+  | WarningRecord
+  | EndRecord;
+
+export interface ReadJournal {
+  records: JournalRecord[];
+  /** Bytes of whole lines; what lies behind is a torn line. */
+  soundBytes: number;
+  torn: boolean;
+}
+
+/** Reads a journal whose last line may be torn. Damage anywhere else is an error with its line. */
+export function readJournal(file: string): ReadJournal {
+  const bytes = readFileSync(file);
+  const end = bytes.lastIndexOf(0x0a) + 1;
+  const lines = bytes.subarray(0, end).toString('utf8').split('\n');
+  lines.pop();
+  const records = lines.map((line, i) => {
+    try {
+      return validateRecord(JSON.parse(line));
+    } catch (error) {
+      throw new HarnessError('journal-damaged', `${file}: line ${i + 1}: ${(error as Error).message}; --fresh starts a new run`);
+    }
+  });
+  return { records, soundBytes: end, torn: end < bytes.length };
+}
+
+export class Journal {
+  private constructor(
+    private readonly fd: number,
+    readonly records: JournalRecord[],
+    /** A torn last line was cut off on opening. */
+    readonly repaired: boolean,
+  ) {}
+
+  static open(file: string): Journal {
+    const found = existsSync(file) ? readJournal(file) : { records: [], soundBytes: 0, torn: false };
+    const fd = openSync(file, 'a');
+    if (found.torn) ftruncateSync(fd, found.soundBytes);
+    return new Journal(fd, found.records, found.torn);
+  }
+
+  append(record: JournalRecord): void {
+    validateRecord(record);
+    writeSync(this.fd, `${JSON.stringify(record)}\n`);
+    this.records.push(record);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}

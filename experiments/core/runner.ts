@@ -1,0 +1,75 @@
+// One trial is one process of `reframer-lab`: pinned, specification in, records out.
+import { appendFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { $, type ProcessPromise } from 'zx';
+
+import { HarnessError } from './errors.js';
+import type { JsonObject } from './types.js';
+
+export interface TrialResult {
+  records: JsonObject[];
+  wallMs: number;
+  error?: { code: string; message: string; exitCode: number };
+}
+
+export type RunTrial = (job: string, spec: JsonObject, timeoutSeconds: number) => Promise<TrialResult>;
+
+export interface RunnerOptions {
+  program: string;
+  /** Processors of the trial: "0,1"; undefined leaves it to the system. */
+  cpus: string | undefined;
+  /** Everything the children say on stderr. */
+  logFile: string;
+}
+
+const live = new Set<ProcessPromise>();
+
+/** For the harness's end, however it comes: no trial outlives it. */
+export function killTrials(): void {
+  for (const child of live) {
+    if (child.pid === undefined) continue;
+    try {
+      process.kill(child.pid, 'SIGKILL');
+    } catch {
+      // It has just ended by itself.
+    }
+  }
+}
+
+function parseLines(stdout: string, job: string): { records: JsonObject[]; reported: JsonObject | undefined } {
+  const records: JsonObject[] = [];
+  let reported: JsonObject | undefined;
+  for (const line of stdout.split('\n')) {
+    if (line.trim() === '') continue;
+    let record: JsonObject;
+    try {
+      record = JSON.parse(line) as JsonObject;
+    } catch {
+      throw new HarnessError('lab-output', `reframer-lab ${job} wrote what is not a record: ${line.slice(0, 200)}`);
+    }
+    if ('progress' in record) continue;
+    if ('error' in record) reported = record.error as JsonObject;
+    else records.push(record);
+  }
+  return { records, reported };
+}
+
+export function makeRunner({ program, cpus, logFile }: RunnerOptions): RunTrial {
+  process.once('exit', killTrials);
+  return async (job, spec, timeoutSeconds) => {
+    const started = performance.now();
+    const command = cpus === undefined ? [program, job] : ['taskset', '-c', cpus, program, job];
+    // `exec`: the process that we know is the trial itself, not a shell around it.
+    const child = $({ quiet: true, nothrow: true, input: JSON.stringify(spec), timeout: timeoutSeconds * 1000, timeoutSignal: 'SIGKILL' })`exec ${command}`;
+    live.add(child);
+    const output = await child.finally(() => live.delete(child));
+    const wallMs = performance.now() - started;
+    if (output.stderr !== '') appendFileSync(logFile, `# ${job}\n${output.stderr}`);
+    const { records, reported } = parseLines(output.stdout, job);
+    if (output.exitCode === 0 && reported === undefined) return { records, wallMs };
+    const code = typeof reported?.code === 'string' ? reported.code : 'lab-died';
+    const how = output.signal === null ? `exit code ${output.exitCode}` : `${output.signal} (timeout is ${timeoutSeconds} s)`;
+    const message = typeof reported?.message === 'string' ? reported.message : `reframer-lab ${job} ended with ${how}; see ${basename(logFile)}`;
+    return { records, wallMs, error: { code, message, exitCode: output.exitCode ?? 1 } };
+  };
+}

@@ -1,0 +1,107 @@
+// Medians, intervals and verdicts. Everything random is seeded: a report can be made again.
+import { median, medianAbsoluteDeviation, permutationTest, quantileSorted } from 'simple-statistics';
+
+import { seededRandom } from './random.js';
+import type { Direction } from './types.js';
+
+export interface Interval {
+  value: number;
+  low: number;
+  high: number;
+}
+
+export type Verdict = 'faster' | 'slower' | 'no change' | 'inconclusive';
+
+export interface Ratio extends Interval {
+  pairs: number;
+  verdict: Verdict;
+}
+
+// 2,000 resamples put the interval's ends within a few percent of its width.
+const resamples = 2000;
+
+// Below six pairs a median cannot exclude 1 at 95 %: all on one side happens by chance too often
+// (2 / 2^5 = 6 %).
+export const fewestPairs = 6;
+
+/** Differences smaller than this are of no use to anyone, however certain. */
+export const equivalenceMargin = 0.01;
+
+function medianOfSorted(sorted: Float64Array): number {
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? (sorted[middle] as number) : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+function resampledMedians(values: readonly number[], random: () => number): Float64Array {
+  const medians = new Float64Array(resamples);
+  const draw = new Float64Array(values.length);
+  for (let i = 0; i < resamples; i++) {
+    for (let j = 0; j < draw.length; j++) draw[j] = values[Math.floor(random() * values.length)] as number;
+    medians[i] = medianOfSorted(draw.sort());
+  }
+  return medians;
+}
+
+const ends = (values: Float64Array): { low: number; high: number } => {
+  const sorted = Array.from(values.sort());
+  return { low: quantileSorted(sorted, 0.025), high: quantileSorted(sorted, 0.975) };
+};
+
+/** Median with its 95 % interval (percentile bootstrap). */
+export function medianInterval(values: readonly number[], seed: number): Interval {
+  if (values.length === 0) return { value: Number.NaN, low: Number.NaN, high: Number.NaN };
+  const value = median([...values]);
+  const first = values[0] as number;
+  if (values.length === 1 || values.every((v) => v === first)) return { value, low: value, high: value };
+  return { value, ...ends(resampledMedians(values, seededRandom(seed))) };
+}
+
+export function verdictOf(ratio: Interval, pairs: number, direction: Direction, margin = equivalenceMargin): Verdict {
+  if (Number.isNaN(ratio.value) || pairs < fewestPairs) return 'inconclusive';
+  if (ratio.low >= 1 - margin && ratio.high <= 1 + margin) return 'no change';
+  if (ratio.low > 1) return direction === 'lower' ? 'slower' : 'faster';
+  if (ratio.high < 1) return direction === 'lower' ? 'faster' : 'slower';
+  return 'inconclusive';
+}
+
+/** Median of the pairs' ratios, taken on logarithms so that 2x and 1/2x weigh the same. */
+export function pairedRatio(pairs: readonly (readonly [number, number])[], direction: Direction, seed: number): Ratio {
+  const logs = pairs.filter(([a, b]) => a > 0 && b > 0).map(([a, b]) => Math.log(a / b));
+  const log = medianInterval(logs, seed);
+  const ratio = { value: Math.exp(log.value), low: Math.exp(log.low), high: Math.exp(log.high) };
+  return { ...ratio, pairs: logs.length, verdict: verdictOf(ratio, logs.length, direction) };
+}
+
+/** Ratio of two medians whose samples have no partners, as between two runs. */
+export function unpairedRatio(ours: readonly number[], theirs: readonly number[], seed: number): Interval {
+  const value = median([...ours]) / median([...theirs]);
+  const random = seededRandom(seed);
+  const a = resampledMedians(ours, random);
+  const b = resampledMedians(theirs, random);
+  return { value, ...ends(a.map((v, i) => v / (b[i] as number))) };
+}
+
+/** Probability of so large a difference of means were both the same; seeded. */
+export function permutationP(a: readonly number[], b: readonly number[], seed: number): number {
+  if (a.length < 3 || b.length < 3) return Number.NaN;
+  return permutationTest([...a], [...b], 'two_side', 2000, seededRandom(seed));
+}
+
+// Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993): modified Z above 3.5.
+const outlierBound = 3.5;
+
+/** Indices of outliers. They are told, never removed. */
+export function outliers(values: readonly number[]): number[] {
+  if (values.length < 4) return [];
+  const centre = median([...values]);
+  const mad = medianAbsoluteDeviation([...values]);
+  // With more than half the values equal the deviation is 0 and says nothing.
+  if (mad === 0) return [];
+  return values.flatMap((value, i) => (Math.abs((0.6745 * (value - centre)) / mad) > outlierBound ? [i] : []));
+}
+
+/** Half the interval's width over the median: what the stopping rule looks at. */
+export function relativeHalfWidth({ value, low, high }: Interval): number {
+  if (low === high) return 0;
+  return value === 0 ? Number.POSITIVE_INFINITY : (high - low) / 2 / Math.abs(value);
+}

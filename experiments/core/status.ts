@@ -1,0 +1,62 @@
+// What is going on: one line that rewrites itself on a terminal, plain lines elsewhere.
+import { writeSync } from 'node:fs';
+
+export interface Progress {
+  pointsDone: number;
+  points: number;
+  block: number;
+  blocks: number;
+  label: string;
+  /** Headline of the point measured last: "31.2 ± 0.4 Gbps". */
+  estimate: string;
+  secondsLeft: number;
+}
+
+export interface Status {
+  update: (progress: Progress) => void;
+  say: (text: string) => void;
+  end: () => void;
+}
+
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+export function statusText(p: Progress): string {
+  const estimate = p.estimate === '' ? '' : ` | ${p.estimate}`;
+  return `point ${p.pointsDone}/${p.points} | block ${p.block}/${p.blocks} | ${p.label}${estimate} | about ${duration(p.secondsLeft)} left`;
+}
+
+// A log file wants a sign of life, not a line a trial.
+const plainEveryMs = 10_000;
+
+export function makeStatus({ tty, quiet }: { tty: boolean; quiet: boolean }): Status {
+  if (quiet) return { update: () => undefined, say: () => undefined, end: () => undefined };
+  let shown = false;
+  let last = Number.NEGATIVE_INFINITY;
+  const clear = (): void => {
+    if (shown) writeSync(2, '\r\x1b[2K');
+    shown = false;
+  };
+  return {
+    update(progress) {
+      const now = performance.now();
+      const text = statusText(progress);
+      if (tty) {
+        writeSync(2, `\r\x1b[2K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
+        shown = true;
+      } else if (now - last >= plainEveryMs) {
+        writeSync(2, `${text}\n`);
+        last = now;
+      }
+    },
+    say(text) {
+      clear();
+      writeSync(2, `${text}\n`);
+    },
+    end: clear,
+  };
+}

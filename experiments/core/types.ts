@@ -1,0 +1,196 @@
+// What an experiment file states. Machinery reads these; it adds nothing to them.
+
+export type ParamValue = string | number | boolean;
+export type Params = Readonly<Record<string, ParamValue>>;
+
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type JsonObject = { readonly [key: string]: JsonValue };
+
+export type Direction = 'higher' | 'lower' | 'neutral';
+
+export interface Metric {
+  key: string;
+  label: string;
+  unit: string;
+  /** Which way is better; `neutral` metrics get no verdict. */
+  direction: Direction;
+  /** Where the trial's record holds it: "latencyNs.p50". */
+  path: string;
+  /** Factor from the record's unit to `unit`, default 1. */
+  scale?: number;
+  digits?: number;
+  /** A worsening of this metric makes `compare` exit with 4. */
+  gate?: boolean;
+}
+
+interface AxisCommon {
+  /** The axis is left out of a point where this does not hold. */
+  when?: (params: Params) => boolean;
+}
+export interface ListAxis extends AxisCommon {
+  kind: 'list';
+  name: string;
+  values: readonly ParamValue[];
+}
+export interface RangeAxis extends AxisCommon {
+  kind: 'range';
+  name: string;
+  from: number;
+  to: number;
+  step: number;
+}
+export interface LogRangeAxis extends AxisCommon {
+  kind: 'logRange';
+  name: string;
+  from: number;
+  to: number;
+  factor: number;
+}
+/** Parameters that move together: one row, one value for each name. */
+export interface ZipAxis extends AxisCommon {
+  kind: 'zip';
+  names: readonly string[];
+  rows: readonly (readonly ParamValue[])[];
+}
+/** The highest value that still satisfies a bound, by bisection: zero-loss rate and the like. */
+export interface SearchAxis extends AxisCommon {
+  kind: 'search';
+  name: string;
+  from: number;
+  to: number;
+  /** Bisection ends when the bracket is this narrow, in the axis' unit. */
+  resolution: number;
+  metric: string;
+  atMost: number;
+}
+export type Axis = ListAxis | RangeAxis | LogRangeAxis | ZipAxis | SearchAxis;
+
+export interface Part {
+  name: string;
+  title: string;
+  question: string;
+  /** The job of `reframer-lab` that measures a point. */
+  job: string;
+  axes: readonly Axis[];
+  where?: (params: Params) => boolean;
+  /** The axis whose values are measured against each other, block by block, and its reference value. */
+  contenders?: { axis: string; baseline: ParamValue };
+  /** The job's answer does not depend on the machine's speed: one sample is enough, in file order. */
+  deterministic?: boolean;
+  /** The job's specification; the runner adds the seed where `seeded` is not false. */
+  spec: (params: Params) => JsonObject;
+  seeded?: boolean;
+  /** The metric that the stopping rule watches. */
+  headline: string;
+  /** Metrics of this part, as its tables show them. */
+  metrics: readonly string[];
+  /** Longest time that one trial may take, seconds. */
+  timeoutSeconds?: number;
+}
+
+/** The stopping rule, fixed before the run. A block measures every contender twice (ABBA). */
+export interface Profile {
+  name: 'quick' | 'full';
+  blocks: { min: number; max: number };
+  /** Enough: half-width of the headline's interval over its median. */
+  precision: number;
+  /** Seconds of trials after which no block beyond the minimum starts. */
+  budgetSeconds: number;
+  /** Trials before the first block of a point: until two in a row differ by less than `drift`. */
+  warmup: { max: number; drift: number };
+}
+
+export interface RunOptions {
+  profile: Profile['name'];
+  seed: number;
+  /** Captures given by the user: the name that reports use, and the file. */
+  traces: readonly Trace[];
+}
+
+export interface Trace {
+  name: string;
+  file: string;
+  sha256: string;
+}
+
+export interface Claim {
+  id: string;
+  text: string;
+  /** Where the published value stands. */
+  source: string;
+  unit: string;
+  published: number;
+  /** Deviation from the published value that still counts as reproduced, as a share of it. */
+  tolerance: number;
+  /** `at-least`: anything above is reproduced as well. */
+  kind: 'near' | 'at-least';
+  /** Which point tells; `versus` makes it the change against another point, in percent. */
+  measured?: { part: string; metric: string; at: Params; versus?: Params };
+  /** Why it cannot be tested here, when there is nothing to measure. */
+  untestable?: string;
+}
+
+export interface PublishedRow {
+  params: Params;
+  metric: string;
+  value: number;
+}
+
+export interface FigureCommon {
+  id: string;
+  title: string;
+  part: string;
+  /** Only points with these parameters. */
+  where?: Params;
+}
+export interface LineFigure extends FigureCommon {
+  kind: 'line';
+  x: { param: string; label: string; scale?: 'linear' | 'log' | 'symlog' };
+  metric: string;
+  /** Parameter whose values are the lines. */
+  series?: string;
+  /** Parameter whose values are small multiples. */
+  facet?: string;
+  /** Label of a contender drawn as a level line, because it has no place on the x axis. */
+  levels?: readonly string[];
+}
+export interface BarFigure extends FigureCommon {
+  kind: 'bar';
+  category: { param: string; label: string };
+  metric: string;
+  facet?: string;
+}
+export interface BoxFigure extends FigureCommon {
+  kind: 'box' | 'cdf';
+  series: string;
+  metric: string;
+  facet?: string;
+}
+export interface HeatFigure extends FigureCommon {
+  kind: 'heat';
+  x: { param: string; label: string };
+  y: { param: string; label: string };
+  metric: string;
+  facet?: string;
+}
+export type Figure = LineFigure | BarFigure | BoxFigure | HeatFigure;
+
+export interface Plan {
+  profile: Profile;
+  parts: readonly Part[];
+}
+
+export interface Experiment {
+  name: string;
+  title: string;
+  question: string;
+  metrics: readonly Metric[];
+  claims: readonly Claim[];
+  figures: readonly Figure[];
+  published: () => readonly PublishedRow[];
+  plan: (options: RunOptions) => Plan;
+  /** How a value of a parameter reads in tables and figures. */
+  setup: string;
+  limitations: readonly string[];
+  references: readonly string[];
+}
