@@ -1,0 +1,125 @@
+// Folders of runs: where they are, which one to go on with, and who is writing to it.
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+
+import { packageRoot } from '../../native/loader.js';
+import { machineFingerprint } from './context.js';
+import { HarnessError } from './errors.js';
+import { readHistory, type History } from './history.js';
+import { readJournal } from './journal.js';
+import type { JsonObject, RunOptions } from './types.js';
+
+export const journalName = 'journal.jsonl';
+
+/** In a clone the clone's own results/; in a consumer's project theirs. */
+export function resultsFolder(): string {
+  const home = packageRoot.split(/[\\/]/).includes('node_modules') ? process.cwd() : packageRoot;
+  return join(home, 'results');
+}
+
+export interface Run {
+  folder: string;
+  history: History;
+}
+
+export function openRun(folder: string): Run {
+  const file = join(folder, journalName);
+  if (!existsSync(file)) throw new HarnessError('no-run', `${folder}: no ${journalName} there; \`reframer list\` shows the runs`, 2);
+  return { folder, history: readHistory(readJournal(file).records) };
+}
+
+export function runFolders(root = resultsFolder()): string[] {
+  return ['runs', 'reference'].flatMap((kind) => {
+    const folder = join(root, kind);
+    if (!existsSync(folder)) return [];
+    return readdirSync(folder)
+      .map((name) => join(folder, name))
+      .filter((path) => statSync(path).isDirectory() && existsSync(join(path, journalName)))
+      .sort();
+  });
+}
+
+/** A run by its path, its name, or `latest` and `latest:NAME`. */
+export function findRun(name: string): Run {
+  if (existsSync(join(name, journalName))) return openRun(resolve(name));
+  const folders = runFolders();
+  if (name === 'latest' || name.startsWith('latest:')) {
+    const prefix = name === 'latest' ? '' : `${name.slice('latest:'.length)}-`;
+    const newest = folders
+      .filter((f) => basename(f).startsWith(prefix) && !f.includes(`${join('results', 'reference')}`))
+      .sort((a, b) => statSync(join(a, journalName)).mtimeMs - statSync(join(b, journalName)).mtimeMs)
+      .at(-1);
+    if (newest !== undefined) return openRun(newest);
+  }
+  const found = folders.filter((f) => basename(f) === name);
+  const [only] = found;
+  if (found.length === 1 && only !== undefined) return openRun(only);
+  if (found.length > 1) throw new HarnessError('no-run', `'${name}' names ${found.length} runs; give the path of one`, 2);
+  throw new HarnessError('no-run', `no run is called '${name}'; \`reframer list\` shows the runs`, 2);
+}
+
+export interface ResumeKey {
+  experiment: string;
+  profile: RunOptions['profile'];
+  seed: number;
+  binary: string;
+  context: JsonObject;
+}
+
+/** Whether points of this run may be taken over: same program, seed, profile and machine. */
+function fits(history: History, key: ResumeKey): boolean {
+  const { run, context } = history;
+  const build = context.build as JsonObject | undefined;
+  return (
+    run.experiment === key.experiment &&
+    run.profile === key.profile &&
+    run.seed === key.seed &&
+    build?.binarySha256 === key.binary &&
+    machineFingerprint(context) === machineFingerprint(key.context)
+  );
+}
+
+/** The newest run that this one can go on with. */
+export function resumable(key: ResumeKey, root = resultsFolder()): string | undefined {
+  const folders = runFolders(root)
+    .filter((folder) => basename(folder).startsWith(`${key.experiment}-`) && basename(join(folder, '..')) === 'runs')
+    .sort()
+    .reverse();
+  return folders.find((folder) => {
+    try {
+      return fits(openRun(folder).history, key);
+    } catch {
+      // A damaged or older journal is no reason not to start anew.
+      return false;
+    }
+  });
+}
+
+export function newRunFolder(experiment: string, now: Date, root = resultsFolder()): string {
+  const stamp = now.toISOString().slice(0, 19).replaceAll(':', '').replace('T', '-');
+  const base = join(root, 'runs', `${experiment}-${stamp}`);
+  let folder = base;
+  for (let i = 2; existsSync(folder); i++) folder = `${base}-${i}`;
+  return folder;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** One writer a run. A lock whose process is gone is taken over. @returns the release */
+export function lockRun(folder: string): () => void {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'lock');
+  const owner = existsSync(file) ? Number(readFileSync(file, 'utf8')) : Number.NaN;
+  if (Number.isInteger(owner) && owner !== process.pid && isAlive(owner)) {
+    throw new HarnessError('run-in-use', `${folder} is being written by process ${owner}; wait for it, or use --fresh`);
+  }
+  writeFileSync(file, String(process.pid));
+  return () => rmSync(file, { force: true });
+}

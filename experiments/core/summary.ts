@@ -1,0 +1,177 @@
+// The outcome of a run, from its journal alone.
+import { judgeClaim, type ClaimResult } from './claims.js';
+import { numberAt, type History } from './history.js';
+import type { PointRecord, SampleRecord, WarningRecord } from './journal.js';
+import { runWarnings } from './noise.js';
+import { seedFrom } from './random.js';
+import { medianInterval, outliers, pairedRatio, permutationP, type Interval, type Ratio, fewestPairs } from './statistics.js';
+import type { Experiment, JsonObject, Metric, Params, Part, Plan, RunOptions, Trace } from './types.js';
+
+export interface PointSummary {
+  id: string;
+  part: string;
+  setting: string;
+  params: Params;
+  control: boolean;
+  samples: number;
+  warmups: number;
+  stopped: string;
+  metrics: Record<string, Interval>;
+  /** Against the baseline of the same setting, pair by pair. */
+  ratios: Record<string, Ratio>;
+  /** Unpaired second opinion: probability of such a difference of means by chance. */
+  permutationP: Record<string, number | null>;
+  outliers: Record<string, number>;
+  values: Record<string, number[]>;
+}
+
+export interface ControlResult {
+  setting: string;
+  params: Params;
+  metric: string;
+  ratio: Ratio;
+  verdict: 'no change' | 'changed' | 'inconclusive';
+}
+
+export interface Summary {
+  v: 1;
+  experiment: string;
+  title: string;
+  profile: RunOptions['profile'];
+  seed: number;
+  started: string;
+  complete: boolean;
+  pointsPlanned: number;
+  points: PointSummary[];
+  claims: ClaimResult[];
+  warnings: WarningRecord[];
+  control: ControlResult[];
+  noise: JsonObject;
+  context: JsonObject;
+  samples: number;
+  setAside: number;
+  overheadShare: number | null;
+}
+
+export function metricOf(experiment: Experiment, key: string): Metric {
+  const metric = experiment.metrics.find((m) => m.key === key);
+  if (metric === undefined) throw new Error(`experiment ${experiment.name} has no metric ${key}`);
+  return metric;
+}
+
+export function planOf(experiment: Experiment, history: History): Plan {
+  const traces: Trace[] = history.run.traces.map((t) => ({ ...t, file: t.name }));
+  return experiment.plan({ profile: history.run.profile, seed: history.run.seed, traces });
+}
+
+const valueOf = (metric: Metric, sample: SampleRecord): number | undefined => {
+  const value = numberAt(sample.record, metric.path);
+  return value === undefined ? undefined : value * (metric.scale ?? 1);
+};
+
+/** Pairs a half block each: forward half with forward half, so that neither stands first more often. */
+function pairsOf(history: History, point: string, baseline: string, metric: Metric): [number, number][] {
+  const pairs: [number, number][] = [];
+  for (const { record, slots } of history.blocks) {
+    const half = record.order.length / 2;
+    for (const start of [0, half]) {
+      const find = (id: string): number | undefined => {
+        const slot = record.order.findIndex((other, i) => other === id && i >= start && i < start + half);
+        const sample = slot < 0 ? undefined : slots[slot];
+        return sample === undefined ? undefined : valueOf(metric, sample);
+      };
+      const ours = find(point);
+      const theirs = find(baseline);
+      if (ours !== undefined && theirs !== undefined) pairs.push([ours, theirs]);
+    }
+  }
+  return pairs;
+}
+
+function summarizePoint(history: History, point: PointRecord, metrics: readonly Metric[], baseline: PointRecord | undefined): PointSummary {
+  const samples = history.samples.get(point.id) ?? [];
+  const done = history.done.get(point.id);
+  const summary: PointSummary = {
+    id: point.id, part: point.part, setting: point.setting, params: point.params, control: point.control, samples: samples.length,
+    warmups: history.warmups.get(point.id)?.length ?? 0, stopped: done?.reason ?? 'unfinished', metrics: {}, ratios: {}, permutationP: {}, outliers: {}, values: {},
+  };
+  for (const metric of metrics) {
+    const values = samples.flatMap((s) => valueOf(metric, s) ?? []);
+    if (values.length === 0) continue;
+    const { key } = metric;
+    summary.values[key] = values;
+    summary.metrics[key] = medianInterval(values, seedFrom('median', point.id, key));
+    summary.outliers[key] = outliers(values).length;
+    if (baseline === undefined || baseline.id === point.id || metric.direction === 'neutral') continue;
+    summary.ratios[key] = pairedRatio(pairsOf(history, point.id, baseline.id, metric), metric.direction, seedFrom('ratio', point.id, key));
+    const theirs = (history.samples.get(baseline.id) ?? []).flatMap((s) => valueOf(metric, s) ?? []);
+    const p = permutationP(values, theirs, seedFrom('permutation', point.id, key));
+    summary.permutationP[key] = Number.isFinite(p) ? p : null;
+  }
+  return summary;
+}
+
+const baselineOf = (history: History, part: Part, setting: string): PointRecord | undefined => {
+  const { contenders } = part;
+  if (contenders === undefined) return undefined;
+  return [...history.points.values()].find((p) => p.setting === setting && !p.control && p.params[contenders.axis] === contenders.baseline);
+};
+
+function controls(points: readonly PointSummary[], parts: readonly Part[]): ControlResult[] {
+  return points.filter((p) => p.control).flatMap((point) => {
+    const metric = parts.find((p) => p.name === point.part)?.headline ?? '';
+    const ratio = point.ratios[metric];
+    if (ratio === undefined) return [];
+    const differs = ratio.verdict === 'faster' || ratio.verdict === 'slower';
+    // Same against same: nothing to find unless the interval leaves 1 out.
+    const verdict = differs ? 'changed' : ratio.pairs < fewestPairs ? 'inconclusive' : 'no change';
+    return [{ setting: point.setting, params: point.params, metric, ratio, verdict } satisfies ControlResult];
+  });
+}
+
+function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>, plan: Plan): WarningRecord[] {
+  const found: WarningRecord[] = [];
+  const add = (name: string, seen: string, remedy: string): number => found.push({ type: 'warning', name, seen, remedy });
+  for (const { ratio, metric, verdict } of summary.control) {
+    if (verdict === 'changed') add('control', `the baseline against itself came out as ${((ratio.value - 1) * 100).toFixed(1)} % on ${metric}`, 'take differences of that size for noise; quieten the machine and run with --fresh');
+  }
+  const few = summary.points.filter((p) => Object.values(p.ratios).some((r) => r.pairs < 10) && !p.control).length;
+  if (few > 0) add('few-pairs', `${few} points rest on fewer than 10 pairs`, 'run with --full');
+  const odd = summary.points.reduce((sum, p) => sum + Math.max(0, ...Object.values(p.outliers)), 0);
+  if (odd > 0) add('outliers', `${odd} samples lie far from their median; they are counted like the others`, 'look at the box figure; stop other programs');
+  const unsettled = summary.points.filter((p) => p.stopped !== 'once' && p.stopped !== 'found' && p.warmups >= plan.profile.warmup.max && plan.profile.warmup.max > 2).length;
+  if (unsettled > 0) add('warm-up', `${unsettled} points still drifted after ${plan.profile.warmup.max} warm-up trials`, 'let the machine settle, then run with --fresh');
+  const wide = summary.points.filter((p) => p.stopped === 'budget' || p.stopped === 'blocks').length;
+  if (wide > 0) add('wide-intervals', `${wide} points ended on the budget before their interval was as narrow as asked`, 'run with --full for a larger budget');
+  return found;
+}
+
+export function summarize(experiment: Experiment, history: History): Summary {
+  const plan = planOf(experiment, history);
+  const points: PointSummary[] = [];
+  for (const point of history.points.values()) {
+    const part = plan.parts.find((p) => p.name === point.part);
+    if (part === undefined || !history.samples.has(point.id)) continue;
+    const metrics = part.metrics.map((key) => metricOf(experiment, key));
+    points.push(summarizePoint(history, point, metrics, baselineOf(history, part, point.setting)));
+  }
+  const planned = [...history.points.keys()].filter((id) => !history.probes.has(id));
+  const control = controls(points, plan.parts);
+  const base = { points, control, profile: history.run.profile };
+  const wall = history.ends.reduce((sum, e) => sum + e.wallMs, 0);
+  const trial = history.ends.reduce((sum, e) => sum + e.trialMs, 0);
+  const lastNoise = Object.assign({}, ...history.noise.map((n) => n.measures)) as JsonObject;
+  return {
+    v: 1, experiment: experiment.name, title: experiment.title, profile: history.run.profile, seed: history.run.seed, started: history.run.started,
+    complete: planned.length > 0 && planned.every((id) => history.done.has(id)), pointsPlanned: planned.length, points,
+    claims: experiment.claims.map((claim) => judgeClaim(claim, points, experiment)),
+    warnings: uniqueWarnings([...history.warnings, ...runWarnings(history), ...resultWarnings(base, plan)]),
+    control, noise: lastNoise, context: history.context, samples: history.measured, setAside: history.setAside,
+    overheadShare: wall > 0 ? (wall - trial) / wall : null,
+  };
+}
+
+/** The last word of each name and sight. */
+function uniqueWarnings(warnings: readonly WarningRecord[]): WarningRecord[] {
+  return [...new Map(warnings.map((w) => [`${w.name}:${w.seen}`, w])).values()];
+}
