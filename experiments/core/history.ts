@@ -110,6 +110,7 @@ export function readHistory(records: readonly JournalRecord[]): History {
         history.ends.push(record);
         break;
       case 'run':
+        history.run = record;
         break;
     }
   }

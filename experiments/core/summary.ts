@@ -2,6 +2,7 @@
 import { judgeClaim, type ClaimResult } from './claims.js';
 import { numberAt, type History } from './history.js';
 import type { PointRecord, SampleRecord, WarningRecord } from './journal.js';
+import { shortHash } from './hash.js';
 import { runWarnings } from './noise.js';
 import { seedFrom } from './random.js';
 import { medianInterval, outliers, pairedRatio, permutationP, type Interval, type Ratio, fewestPairs } from './statistics.js';
@@ -64,8 +65,8 @@ export function planOf(experiment: Experiment, history: History): Plan {
   return experiment.plan({ profile: history.run.profile, seed: history.run.seed, traces });
 }
 
-const valueOf = (metric: Metric, sample: SampleRecord): number | undefined => {
-  const value = numberAt(sample.record, metric.path);
+const valueOf = (metric: Metric, sample: SampleRecord, prefix = ''): number | undefined => {
+  const value = numberAt(sample.record, prefix + metric.path);
   return value === undefined ? undefined : value * (metric.scale ?? 1);
 };
 
@@ -111,6 +112,22 @@ function summarizePoint(history: History, point: PointRecord, metrics: readonly 
   return summary;
 }
 
+/** Points that lie inside the records of another one. */
+function unfoldPoint(history: History, point: PointSummary, part: Part, metrics: readonly Metric[]): PointSummary[] {
+  const samples = history.samples.get(point.id) ?? [];
+  return (part.unfold ?? []).flatMap(({ params, path }) => {
+    const all = { ...point.params, ...params };
+    const inner: PointSummary = { ...point, id: shortHash({ outer: point.id, params }), params: all, metrics: {}, ratios: {}, permutationP: {}, outliers: {}, values: {} };
+    for (const metric of metrics) {
+      const values = samples.flatMap((s) => valueOf(metric, s, path === '' ? '' : `${path}.`) ?? []);
+      if (values.length === 0) continue;
+      inner.values[metric.key] = values;
+      inner.metrics[metric.key] = medianInterval(values, seedFrom('median', inner.id, metric.key));
+    }
+    return Object.keys(inner.metrics).length > 0 ? [inner] : [];
+  });
+}
+
 const baselineOf = (history: History, part: Part, setting: string): PointRecord | undefined => {
   const { contenders } = part;
   if (contenders === undefined) return undefined;
@@ -153,7 +170,8 @@ export function summarize(experiment: Experiment, history: History): Summary {
     const part = plan.parts.find((p) => p.name === point.part);
     if (part === undefined || !history.samples.has(point.id)) continue;
     const metrics = part.metrics.map((key) => metricOf(experiment, key));
-    points.push(summarizePoint(history, point, metrics, baselineOf(history, part, point.setting)));
+    const summary = summarizePoint(history, point, metrics, baselineOf(history, part, point.setting));
+    points.push(summary, ...unfoldPoint(history, summary, part, metrics));
   }
   const planned = [...history.points.keys()].filter((id) => !history.probes.has(id));
   const control = controls(points, plan.parts);

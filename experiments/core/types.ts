@@ -84,6 +84,8 @@ export interface Part {
   headline: string;
   /** Metrics of this part, as its tables show them. */
   metrics: readonly string[];
+  /** One record that tells about several points: their parameters, and where in the record they are. */
+  unfold?: readonly { params: Params; path: string }[];
   /** Longest time that one trial may take, seconds. */
   timeoutSeconds?: number;
 }
@@ -131,6 +133,7 @@ export interface Claim {
 }
 
 export interface PublishedRow {
+  part: string;
   params: Params;
   metric: string;
   value: number;

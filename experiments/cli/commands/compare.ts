@@ -1,0 +1,62 @@
+// `reframer compare RUN_A RUN_B`: what changed from the first run to the second, with an exit code.
+import type { Command } from 'commander';
+
+import { describeParams } from '../../core/points.js';
+import { findExperiment } from '../../core/registry.js';
+import { findRun } from '../../core/runs.js';
+import { metricOf } from '../../core/summary.js';
+import { compareRuns } from '../../report/compare.js';
+import { number, ratioText } from '../../report/text.js';
+import { exitCodes, UsageError } from '../errors.js';
+import { print, printJson, renderTable, talk } from '../output.js';
+
+interface Options {
+  threshold: string;
+  allowUnlike?: boolean;
+  all?: boolean;
+  json?: boolean;
+}
+
+export function register(program: Command): void {
+  program
+    .command('compare')
+    .description('compare two runs point by point; exit code 4 when the second is worse')
+    .argument('<before>', 'run: folder, name, or `latest`')
+    .argument('<after>', 'run: folder, name, or `latest`')
+    .option('--threshold <share>', 'smallest change that counts', '5%')
+    .option('--allow-unlike', 'compare runs of unlike machines, engines, profiles or parameters')
+    .option('--all', 'every metric; otherwise those that decide')
+    .option('--json', 'print JSON')
+    .action(compare);
+}
+
+function parseShare(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text.trim());
+  const value = match === null ? Number.NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1);
+  if (!(value >= 0 && value < 1)) throw new UsageError(`--threshold: '${text}' is not a share; write 5% or 0.05`);
+  return value;
+}
+
+function compare(before: string, after: string, options: Options): void {
+  const [a, b] = [findRun(before), findRun(after)];
+  const experiment = findExperiment(a.history.run.experiment);
+  const comparison = compareRuns(a, b, experiment, { threshold: parseShare(options.threshold), allowUnlike: options.allowUnlike === true });
+  process.exitCode = comparison.regressions > 0 ? exitCodes.regression : exitCodes.ok;
+  if (options.json === true) return printJson(comparison);
+  const shown = comparison.points.filter((p) => options.all === true || p.gate || !comparison.points.some((q) => q.gate));
+  const rows = shown.map((p) => {
+    const metric = metricOf(experiment, p.metric);
+    const digits = metric.digits ?? 2;
+    return [p.part, describeParams(p.params), metric.label, number(p.before, digits), number(p.after, digits), ratioText({ ...p.ratio, pairs: 0, verdict: 'inconclusive' }), p.change];
+  });
+  print(
+    renderTable(
+      [{ title: 'part', align: 'left' }, { title: 'point', align: 'left' }, { title: 'metric', align: 'left' }, { title: 'before' }, { title: 'after' }, { title: 'change (95 % interval)' }, { title: 'verdict', align: 'left' }],
+      rows,
+    ),
+  );
+  const count = (change: string): number => shown.filter((p) => p.change === change).length;
+  print(`\n${shown.length} compared: ${count('no change')} no change, ${count('better')} better, ${count('worse')} worse, ${count('inconclusive')} inconclusive; changes below ${(comparison.margin * 100).toFixed(1)} % do not count`);
+  if (comparison.onlyBefore + comparison.onlyAfter > 0) talk(`points in one run only: ${comparison.onlyBefore} before, ${comparison.onlyAfter} after`);
+  for (const note of comparison.notes) talk(`note: ${note}`);
+}

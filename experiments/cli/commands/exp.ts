@@ -1,0 +1,135 @@
+// `reframer exp NAME`: measures an experiment, goes on where it was interrupted, writes its report.
+import { join, relative } from 'node:path';
+import type { Command } from 'commander';
+
+import { execute } from '../../core/execute.js';
+import { prepare, type Prepared, type Request } from '../../core/prepare.js';
+import { describeParams } from '../../core/points.js';
+import { blockOrder } from '../../core/order.js';
+import { findExperiment } from '../../core/registry.js';
+import { openRun } from '../../core/runs.js';
+import { duration, makeStatus } from '../../core/status.js';
+import type { Summary } from '../../core/summary.js';
+import { claimsFinding, controlFinding } from '../../report/findings.js';
+import { writeReport, type Written } from '../../report/write.js';
+import { exitCodes, UsageError } from '../errors.js';
+import { print, printJson, renderTable, talk } from '../output.js';
+import { parseCount } from '../units.js';
+
+interface Options {
+  full?: boolean;
+  quick?: boolean;
+  trace: string[];
+  seed: string;
+  out?: string;
+  only: string[];
+  dryRun?: boolean;
+  resume?: boolean;
+  fresh?: boolean;
+  ci?: boolean;
+  json?: boolean;
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, value];
+
+export function register(program: Command): void {
+  program
+    .command('exp')
+    .description('run an experiment: a quick run unless --full; goes on with an interrupted one')
+    .argument('<name>', 'experiment; `reframer list` shows them')
+    .option('--quick', 'few points and samples, about a minute (default)')
+    .option('--full', 'every point, until the intervals are narrow')
+    .option('--trace <file>', 'a capture to measure as well; may be repeated', collect, [])
+    .option('--only <figure>', 'measure what this figure needs; may be repeated', collect, [])
+    .option('--seed <number>', 'seed of order and traffic', '1')
+    .option('--out <folder>', 'folder of the run (default: results/runs/<name>-<time>)')
+    .option('--resume', 'go on with the newest run; fail when there is none')
+    .option('--fresh', 'measure everything anew, in a new run')
+    .option('--dry-run', 'show points, order and an estimate; measure nothing')
+    .option('--ci', 'plain lines, and failure when the control or a trial fails')
+    .option('--json', 'print the summary as JSON')
+    .action(run);
+}
+
+function requestOf(options: Options): Request {
+  if (options.full === true && options.quick === true) throw new UsageError('--full and --quick exclude each other');
+  if (options.resume === true && options.fresh === true) throw new UsageError('--resume and --fresh exclude each other');
+  return {
+    profile: options.full === true ? 'full' : 'quick',
+    seed: parseCount(options.seed, '--seed'),
+    traceFiles: options.trace,
+    only: options.only,
+    out: options.out,
+    mode: options.resume === true ? 'resume' : options.fresh === true ? 'fresh' : 'auto',
+    argv: process.argv.slice(2),
+  };
+}
+
+// Seconds of a trial on the machine this was written on; the status line corrects it at once.
+const guessedTrialSeconds = { quick: 0.5, full: 1.5 } as const;
+
+function dryRun(prepared: Prepared, json: boolean): void {
+  const { settings, plan, identity, options } = prepared;
+  const { blocks, budgetSeconds, warmup } = plan.profile;
+  const order = settings.map((s) => ({
+    setting: s.key, params: s.params,
+    points: s.points.map((p) => ({ id: p.id, params: p.params, control: p.control })),
+    firstBlock: s.search !== undefined || s.part.deterministic === true ? s.points.map((p) => p.id) : blockOrder(s.points, identity.seed, s.key, 0).map((p) => p.id),
+  }));
+  const points = settings.flatMap((s) => s.points).length;
+  const least = points * (blocks.min * 2 + warmup.max);
+  const seconds = { least: least * guessedTrialSeconds[options.profile], budget: budgetSeconds };
+  if (json) return printJson({ experiment: prepared.experiment.name, profile: plan.profile, points, settings: order, trialsAtLeast: least, estimateSeconds: seconds });
+  for (const setting of settings) {
+    print(`${setting.part.name}${Object.keys(setting.params).length > 0 ? ` (${describeParams(setting.params)})` : ''}: ${setting.part.question}`);
+    for (const point of setting.points) print(`  ${point.id}  ${describeParams(point.params)}${point.control ? ' (again: control)' : ''}`);
+    const names = new Map(setting.points.map((p) => [p.id, `${p.params[setting.part.contenders?.axis ?? ''] ?? p.id}${p.control ? ' (again)' : ''}`]));
+    const first = order.find((o) => o.setting === setting.key)?.firstBlock ?? [];
+    print(`  first block: ${first.map((id) => names.get(id)).join(' ')}`);
+  }
+  print(`${points} points, at least ${least} trials, about ${duration(Math.max(seconds.least, Math.min(seconds.budget, seconds.least * 3)))}; folder ${prepared.folder}`);
+}
+
+function printSummary(summary: Summary, { model, notes }: Written, folder: string): void {
+  for (const { table } of model.parts) {
+    print(`\n${table.title}${summary.profile === 'quick' ? '  [QUICK RUN]' : ''}`);
+    print(renderTable(table.columns.map((title, i) => ({ title, align: table.numeric[i] === true ? 'right' : 'left' })), table.rows));
+  }
+  print(`\n${claimsFinding(summary)} ${controlFinding(summary)}`);
+  for (const { name, seen, remedy } of summary.warnings) talk(`warning: ${name}: ${seen} -> ${remedy}`);
+  for (const note of notes) talk(`warning: ${note}`);
+  const shown = relative(process.cwd(), folder) || '.';
+  talk(`journal: ${join(shown, 'journal.jsonl')}\nreport:  ${join(shown, 'report.html')}, report.pdf, report.md`);
+}
+
+const quote = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
+/** The same command again resumes; --fresh would throw the work away. */
+function resumeCommand(prepared: Prepared): string {
+  const words = process.argv.slice(2).filter((word) => word !== '--fresh' && word !== '--resume');
+  const out = words.some((word) => word.startsWith('--out')) ? [] : ['--out', relative(process.cwd(), prepared.folder)];
+  return ['npx', 'reframer', ...words, ...out].map(quote).join(' ');
+}
+
+async function run(name: string, options: Options): Promise<void> {
+  const experiment = findExperiment(name);
+  const prepared = await prepare(experiment, requestOf(options), new Date());
+  if (options.dryRun === true) return dryRun(prepared, options.json === true);
+  const status = makeStatus({ tty: process.stderr.isTTY === true && options.ci !== true, quiet: false });
+  const interrupted = (): void => {
+    status.end();
+    talk(`what was measured is kept in ${prepared.folder}\nresume with: ${resumeCommand(prepared)}`);
+  };
+  process.once('exit', interrupted);
+  status.say(`${experiment.name}: ${options.full === true ? 'full' : 'quick'} run, ${prepared.settings.flatMap((s) => s.points).length} points, seed ${prepared.options.seed}, in ${prepared.folder}`);
+  const outcome = await execute(prepared, { status, argv: prepared.context.argv as string[], now: new Date() });
+  process.removeListener('exit', interrupted);
+  const written = await writeReport(openRun(prepared.folder), experiment);
+  const { summary } = written;
+  if (options.json === true) printJson({ folder: prepared.folder, reused: outcome.reused, measured: outcome.measured, summary: { ...summary, points: summary.points.map(({ values: _values, ...point }) => point) } });
+  else printSummary(summary, written, prepared.folder);
+  const failed = summary.points.some((p) => p.stopped === 'failed') || summary.warnings.some((w) => w.name === 'failed-trials');
+  const control = options.ci === true && summary.control.some((c) => c.verdict === 'changed');
+  if (control) talk('reframer: the control failed: the same against itself came out different, so no other difference counts');
+  process.exitCode = failed || control ? exitCodes.failed : exitCodes.ok;
+}

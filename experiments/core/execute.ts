@@ -1,0 +1,95 @@
+// Measures what a prepared run lacks. Ends well however it ends: the journal is always good.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { readHistory } from './history.js';
+import { Journal, schemaVersion, type JournalRecord } from './journal.js';
+import { machineWarnings, measureNoise, readTicks, runNoise } from './noise.js';
+import type { Prepared } from './prepare.js';
+import { makeRunner, type RunTrial } from './runner.js';
+import { journalName, lockRun } from './runs.js';
+import { Scheduler } from './scheduler.js';
+import { duration, type Status } from './status.js';
+
+export interface Outcome {
+  complete: boolean;
+  reused: number;
+  measured: number;
+  wallMs: number;
+  trialMs: number;
+}
+
+export interface ExecuteOptions {
+  status: Status;
+  argv: readonly string[];
+  now: Date;
+  /** Tests put a trial of their own here. */
+  runTrial?: RunTrial;
+  stop?: () => boolean;
+}
+
+function openJournal(prepared: Prepared, { argv, now }: ExecuteOptions): Journal {
+  const journal = Journal.open(join(prepared.folder, journalName));
+  const { experiment, options } = prepared;
+  const traces = options.traces.map(({ name, sha256 }) => ({ name, sha256 }));
+  const first = journal.records[0];
+  if (first === undefined) {
+    journal.append({ type: 'run', v: schemaVersion, experiment: experiment.name, profile: options.profile, seed: options.seed, traces, argv: [...argv], started: now.toISOString() });
+  } else {
+    // A capture added by a later session: the last run record lists them all.
+    const known = readHistory(journal.records).run;
+    const added = traces.filter((t) => !known.traces.some((k) => k.name === t.name && k.sha256 === t.sha256));
+    if (added.length > 0) journal.append({ ...known, traces: [...known.traces, ...added] });
+  }
+  return journal;
+}
+
+export async function execute(prepared: Prepared, options: ExecuteOptions): Promise<Outcome> {
+  const { folder, settings, experiment, plan, identity, context } = prepared;
+  const { status } = options;
+  mkdirSync(folder, { recursive: true });
+  const release = lockRun(folder);
+  const started = performance.now();
+  const journal = openJournal(prepared, options);
+  // Records of one session are written as they come; a killed run has no end record, and needs none.
+  const append = (record: JournalRecord): void => journal.append(record);
+  process.once('exit', release);
+  try {
+    const history = readHistory(journal.records);
+    const planned = settings.flatMap((s) => s.points);
+    const reused = planned.filter((p) => history.done.has(p.id)).length;
+    if (journal.repaired) status.say('the journal ended in the middle of a line; that sample is measured again');
+    if (prepared.resumed || reused > 0) {
+      const kept = history.measured - history.setAside;
+      status.say(`resuming ${folder}: ${reused} of ${planned.length} points are finished and reused, ${kept} samples kept`);
+    }
+    if (reused === planned.length) {
+      status.say('nothing left to measure; --fresh measures anew');
+      return { complete: true, reused, measured: 0, wallMs: 0, trialMs: 0 };
+    }
+    const session = history.sessions + 1;
+    const ticks = readTicks();
+    append({ type: 'context', session, context });
+    const noise = measureNoise();
+    append({ type: 'noise', session, when: 'before', measures: noise });
+    const known = new Set(history.warnings.map((w) => w.name));
+    for (const warning of machineWarnings(context, noise)) if (!known.has(warning.name)) append(warning);
+    const runTrial = options.runTrial ?? makeRunner({ program: prepared.program, cpus: prepared.cpus, logFile: join(folder, 'trials.log') });
+    const measuringFrom = performance.now();
+    const stop = options.stop === undefined ? {} : { stop: options.stop };
+    const scheduler = new Scheduler({ settings, metrics: experiment.metrics, profile: plan.profile, identity, journal, session, runTrial, status, ...stop });
+    const complete = await scheduler.run();
+    status.end();
+    const wallMs = performance.now() - measuringFrom;
+    const trialMs = scheduler.trialMilliseconds;
+    append({ type: 'noise', session, when: 'after', measures: runNoise(ticks, trialMs) });
+    append({ type: 'end', session, reason: complete ? 'complete' : 'partial', wallMs, trialMs });
+    status.say(`${complete ? 'measured' : 'stopped after'} ${planned.length - reused} points in ${duration((performance.now() - started) / 1000)}`);
+    return { complete, reused, measured: planned.length - reused, wallMs, trialMs };
+  } finally {
+    status.end();
+    journal.close();
+    release();
+    process.removeListener('exit', release);
+  }
+}

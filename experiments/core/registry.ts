@@ -1,0 +1,12 @@
+// The experiments that there are. A new one: its definition file, and a line here.
+import { reframer } from '../reframer/definition.js';
+import { HarnessError } from './errors.js';
+import type { Experiment } from './types.js';
+
+export const experiments: readonly Experiment[] = [reframer];
+
+export function findExperiment(name: string): Experiment {
+  const found = experiments.find((e) => e.name === name);
+  if (found === undefined) throw new HarnessError('no-experiment', `no experiment is called '${name}'; there are: ${experiments.map((e) => e.name).join(', ')}`, 2);
+  return found;
+}

@@ -1,0 +1,60 @@
+// What every figure has: size, fonts, title with the mark of a quick run, facets.
+import type { JsonObject, JsonValue } from '../core/types.js';
+import type { Summary } from '../core/summary.js';
+import type { Row } from './data.js';
+
+export const fontFamily = 'DejaVu Sans, Verdana, Helvetica, sans-serif';
+
+export const quickMark = 'QUICK RUN: few samples, short trials; use --full for figures to quote';
+
+export interface FigureSpec {
+  id: string;
+  title: string;
+  kind: string;
+  spec: JsonObject;
+  series: string[];
+}
+
+const size = { width: 420, height: 250 };
+// Two columns fit a page; more would shrink the letters.
+const facetSize = { width: 300, height: 210 };
+
+export interface Assembly {
+  title: string;
+  summary: Summary;
+  rows: readonly Row[] | readonly JsonObject[];
+  published?: readonly JsonObject[];
+  layers: readonly JsonValue[];
+  facets: readonly string[];
+  facetLabel: string;
+}
+
+export function assemble({ title, summary, rows, published, layers, facets, facetLabel }: Assembly): JsonObject {
+  const quick = summary.profile === 'quick';
+  const head = {
+    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    title: { text: title, subtitle: quick ? [quickMark] : [], subtitleColor: '#b00020', anchor: 'start', fontSize: 13, subtitleFontSize: 11 },
+    background: '#ffffff',
+    datasets: { rows: rows as unknown as JsonValue, published: published ?? [] },
+    data: { name: 'rows' },
+    config: {
+      font: fontFamily,
+      axis: { labelFontSize: 11, titleFontSize: 11, gridColor: '#e5e5e5', domainColor: '#888888' },
+      legend: { labelFontSize: 11, titleFontSize: 11 },
+      header: { labelFontSize: 11, titleFontSize: 11 },
+      view: { stroke: null },
+    },
+  };
+  if (facets.length <= 1) return { ...head, ...size, layer: layers };
+  return {
+    ...head,
+    facet: { field: 'facet', type: 'nominal', title: facetLabel, sort: [...facets] },
+    columns: 2,
+    spec: { ...facetSize, layer: layers },
+    resolve: { scale: { y: 'independent' } },
+  };
+}
+
+export function uniqueInOrder(values: readonly string[]): string[] {
+  return [...new Set(values)];
+}

@@ -1,0 +1,33 @@
+// What the paper says, and what of it this experiment can test.
+import type { Claim } from '../core/types.js';
+
+const inChain = 'NSDI’22 result files, in-chain sweep at 70.2 Gbps offered';
+const fixedRate = 'NSDI’22 result files, in-chain at 29.7 Gbps offered';
+
+const at = (contender: string): { chain: string; contender: string } => ({ chain: 'paper', contender });
+
+// The paper's trace cannot be had; the generator is fitted to its published SLF within 10 %.
+const slfTolerance = 0.1;
+
+const slf = (contender: string, published: number): Claim => ({
+  id: `slf-${contender}`, text: `SLF at the chain with ${contender === 'off' ? 'no Reframer' : `T = ${contender}`}`, source: inChain, unit: '', published,
+  tolerance: slfTolerance, kind: 'near', measured: { part: 'overload', metric: 'slfOut', at: at(contender) },
+});
+
+export const claims: readonly Claim[] = [
+  { id: 'gain-64', text: 'Throughput gained in the chain with T = 64 µs, at overload', source: inChain, unit: '%', published: 60, tolerance: 0.1, kind: 'at-least', measured: { part: 'overload', metric: 'throughputGbps', at: at('64us'), versus: at('off') } },
+  { id: 'gain-16', text: 'Throughput gained in the chain with T = 16 µs, at overload', source: inChain, unit: '%', published: 25, tolerance: 0.1, kind: 'at-least', measured: { part: 'overload', metric: 'throughputGbps', at: at('16us'), versus: at('off') } },
+  // Another processor at another clock: only the order of the cost is the same.
+  { id: 'cycles-off', text: 'Cycles per packet of the chain without Reframer', source: inChain, unit: 'cycles', published: 6480, tolerance: 0.5, kind: 'near', measured: { part: 'overload', metric: 'cyclesPerPacket', at: at('off') } },
+  { id: 'cycles-64', text: 'Change of cycles per packet with T = 64 µs', source: inChain, unit: '%', published: -36, tolerance: 0.25, kind: 'near', measured: { part: 'overload', metric: 'cyclesPerPacket', at: at('64us'), versus: at('off') } },
+  slf('off', 1.22),
+  slf('16us', 2.16),
+  slf('64us', 3.18),
+  slf('256us', 3.89),
+  { id: 'p50-64', text: 'Change of median latency with T = 64 µs, at overload', source: inChain, unit: '%', published: -20, tolerance: 0.5, kind: 'near', measured: { part: 'overload', metric: 'p50Us', at: at('64us'), versus: at('off') } },
+  { id: 'mean-16-fixed', text: 'Change of mean latency with T = 16 µs, at the rate the chain just carries', source: fixedRate, unit: '%', published: -54, tolerance: 0.5, kind: 'near', measured: { part: 'fixed-rate', metric: 'meanUs', at: at('16us'), versus: at('off') } },
+  { id: 'mean-64-fixed', text: 'Change of mean latency with T = 64 µs, at the rate the chain just carries', source: fixedRate, unit: '%', published: -46, tolerance: 0.5, kind: 'near', measured: { part: 'fixed-rate', metric: 'meanUs', at: at('64us'), versus: at('off') } },
+  { id: 'external', text: 'Throughput gained by Reframer on a server of its own before the chain', source: 'NSDI’22, abstract', unit: '%', published: 84, tolerance: 0.1, kind: 'near', untestable: 'needs a second server and its six to eight cores' },
+  { id: 'web', text: 'Flow completion time of a web server', source: 'NSDI’22, abstract', unit: '%', published: -11, tolerance: 0.3, kind: 'near', untestable: 'needs TCP endpoints; the paper’s delay value and set-up are not published' },
+  { id: 'llc', text: 'Misses of the last-level cache per packet with T = 64 µs', source: inChain, unit: '', published: 1.53, tolerance: 0.3, kind: 'near', untestable: 'needs hardware counters' },
+];

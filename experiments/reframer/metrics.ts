@@ -1,0 +1,24 @@
+// Metrics of the Reframer experiment; native/src/lab/trial.cpp and analyze.cpp say what they mean.
+import type { Metric } from '../core/types.js';
+
+const us = (key: string, label: string, path: string): Metric => ({ key, label, unit: 'µs', direction: 'lower', path, scale: 1e-3, digits: 1 });
+
+export const metrics: readonly Metric[] = [
+  { key: 'throughputGbps', label: 'throughput', unit: 'Gbps', direction: 'higher', path: 'throughputBps', scale: 1e-9, digits: 2, gate: true },
+  { key: 'slfOut', label: 'SLF at the chain', unit: '', direction: 'higher', path: 'slfOut', digits: 2 },
+  { key: 'slfIn', label: 'SLF at the ring', unit: '', direction: 'neutral', path: 'slfIn', digits: 2 },
+  { key: 'nsPerPacket', label: 'time per packet', unit: 'ns', direction: 'lower', path: 'nsPerPacket', digits: 0, gate: true },
+  { key: 'cyclesPerPacket', label: 'cycles per packet', unit: '', direction: 'lower', path: 'cyclesPerPacket', digits: 0 },
+  { key: 'stageNs', label: 'poll and Reframer per packet', unit: 'ns', direction: 'lower', path: 'stageNsPerPacket', digits: 0 },
+  us('meanUs', 'mean latency', 'latencyNs.mean'),
+  us('p50Us', 'median latency', 'latencyNs.p50'),
+  us('p95Us', '95th percentile latency', 'latencyNs.p95'),
+  us('p99Us', '99th percentile latency', 'latencyNs.p99'),
+  { key: 'dropPercent', label: 'dropped at the ring', unit: '%', direction: 'lower', path: 'drops.ringShare', scale: 100, digits: 1 },
+  { key: 'zeroLossGbps', label: 'highest rate without loss', unit: 'Gbps', direction: 'higher', path: 'offeredGbps', digits: 1, gate: true },
+  { key: 'ringDropShare', label: 'share dropped at the ring', unit: '', direction: 'lower', path: 'drops.ringShare', digits: 5 },
+  { key: 'packets', label: 'packets', unit: '', direction: 'neutral', path: 'packets', digits: 0 },
+  { key: 'flows', label: 'flows', unit: '', direction: 'neutral', path: 'flows', digits: 0 },
+  { key: 'slf', label: 'SLF', unit: '', direction: 'neutral', path: 'slf', digits: 2 },
+  { key: 'slfGain', label: 'SLF against the capture’s own', unit: 'x', direction: 'neutral', path: 'ratio', digits: 2 },
+];

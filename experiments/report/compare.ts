@@ -1,0 +1,94 @@
+// Two runs, point by point.
+import type { Run } from '../core/runs.js';
+import { machineFingerprint } from '../core/context.js';
+import { HarnessError } from '../core/errors.js';
+import { seedFrom } from '../core/random.js';
+import { unpairedRatio, type Interval } from '../core/statistics.js';
+import { metricOf, summarize, type PointSummary } from '../core/summary.js';
+import type { Experiment, Metric, Params } from '../core/types.js';
+import { canonicalJson } from '../core/hash.js';
+
+export type Change = 'better' | 'worse' | 'no change' | 'inconclusive';
+
+export interface ComparedPoint {
+  part: string;
+  params: Params;
+  metric: string;
+  before: number;
+  after: number;
+  /** After over before. */
+  ratio: Interval;
+  change: Change;
+  gate: boolean;
+}
+
+export interface Comparison {
+  experiment: string;
+  threshold: number;
+  /** Threshold, or the noise that the runs' own controls showed where that is larger. */
+  margin: number;
+  points: ComparedPoint[];
+  onlyBefore: number;
+  onlyAfter: number;
+  regressions: number;
+  notes: string[];
+}
+
+function changeOf(ratio: Interval, metric: Metric, margin: number): Change {
+  const certain = ratio.low > 1 || ratio.high < 1;
+  if (Math.abs(ratio.value - 1) <= margin) return 'no change';
+  if (!certain) return 'inconclusive';
+  const grew = ratio.value > 1;
+  return grew === (metric.direction === 'higher') ? 'better' : 'worse';
+}
+
+const keyOf = (p: PointSummary): string => canonicalJson([p.part, p.params]);
+
+function checkAlike(before: Run, after: Run, allow: boolean): string[] {
+  const problems: string[] = [];
+  const [a, b] = [before.history, after.history];
+  if (a.run.experiment !== b.run.experiment) throw new HarnessError('unlike-runs', `one run is of ${a.run.experiment}, the other of ${b.run.experiment}: nothing to compare`, 2);
+  if (machineFingerprint(a.context) !== machineFingerprint(b.context)) problems.push('the machines differ');
+  if (a.context.engine !== b.context.engine) problems.push(`the engines differ (${String(a.context.engine)}, ${String(b.context.engine)})`);
+  if (a.run.profile !== b.run.profile) problems.push(`the profiles differ (${a.run.profile}, ${b.run.profile})`);
+  if (a.run.seed !== b.run.seed) problems.push(`the seeds differ (${a.run.seed}, ${b.run.seed}): other traffic`);
+  // Same parameters, other specification: durations, queues and the like.
+  const specs = new Map([...a.points.values()].map((p) => [canonicalJson([p.part, p.params, p.control]), canonicalJson(p.spec)]));
+  const other = [...b.points.values()].filter((p) => {
+    const theirs = specs.get(canonicalJson([p.part, p.params, p.control]));
+    return theirs !== undefined && theirs !== canonicalJson(p.spec);
+  });
+  if (other.length > 0) problems.push(`${other.length} points have other specifications under the same parameters`);
+  if (problems.length > 0 && !allow) throw new HarnessError('unlike-runs', `${problems.join('; ')}; --allow-unlike compares them all the same`, 2);
+  return problems;
+}
+
+export function compareRuns(before: Run, after: Run, experiment: Experiment, options: { threshold: number; allowUnlike: boolean }): Comparison {
+  const notes = checkAlike(before, after, options.allowUnlike);
+  const [a, b] = [summarize(experiment, before.history), summarize(experiment, after.history)];
+  const control = [...a.control, ...b.control].map((c) => Math.abs(c.ratio.value - 1));
+  const margin = Math.max(options.threshold, ...control);
+  if (margin > options.threshold) notes.push(`the runs' own controls differ by up to ${(margin * 100).toFixed(1)} %: smaller changes are not told apart`);
+  const theirs = new Map(a.points.filter((p) => !p.control).map((p) => [keyOf(p), p]));
+  const ours = b.points.filter((p) => !p.control);
+  const points = ours.flatMap((after_) => {
+    const before_ = theirs.get(keyOf(after_));
+    if (before_ === undefined) return [];
+    return Object.keys(after_.metrics).flatMap((key) => {
+      const metric = metricOf(experiment, key);
+      const [x, y] = [before_.values[key], after_.values[key]];
+      if (metric.direction === 'neutral' || x === undefined || y === undefined) return [];
+      const [m0, m1] = [before_.metrics[key]?.value ?? 0, after_.metrics[key]?.value ?? 0];
+      // Nothing to divide by: equal zeros are equal, anything else has no ratio.
+      const ratio = m0 === 0 || m1 === 0 ? (m0 === m1 ? { value: 1, low: 1, high: 1 } : { value: Number.NaN, low: Number.NaN, high: Number.NaN }) : unpairedRatio(y, x, seedFrom('compare', after_.id, key));
+      const change = Number.isNaN(ratio.value) ? 'inconclusive' : changeOf(ratio, metric, margin);
+      return [{ part: after_.part, params: after_.params, metric: key, before: m0, after: m1, ratio, change, gate: metric.gate === true } satisfies ComparedPoint];
+    });
+  });
+  const matched = ours.filter((p) => theirs.has(keyOf(p))).length;
+  if (matched === 0) throw new HarnessError('unlike-runs', 'the runs have no point in common', 2);
+  return {
+    experiment: experiment.name, threshold: options.threshold, margin, points, onlyBefore: theirs.size - matched, onlyAfter: ours.length - matched,
+    regressions: points.filter((p) => p.gate && p.change === 'worse').length, notes,
+  };
+}

@@ -1,0 +1,63 @@
+// What a figure or part shows, in words, with numbers from the data.
+import type { PointSummary, Summary } from '../core/summary.js';
+import { metricOf } from '../core/summary.js';
+import type { Experiment, Figure, Metric, Params, Part } from '../core/types.js';
+import { pointsFor } from '../figures/data.js';
+import { percentChange, withUnit } from './text.js';
+
+const better = (metric: Metric, a: number, b: number): boolean => (metric.direction === 'lower' ? a < b : a > b);
+
+function bestOf(points: readonly PointSummary[], metric: Metric): PointSummary | undefined {
+  return points.reduce<PointSummary | undefined>((best, point) => {
+    const value = point.metrics[metric.key]?.value ?? Number.NaN;
+    return best === undefined || better(metric, value, best.metrics[metric.key]?.value ?? Number.NaN) ? point : best;
+  }, undefined);
+}
+
+function nameOf(params: Params, skip: readonly string[]): string {
+  const { contender } = params;
+  if (typeof contender === 'string') return contender === 'off' ? 'no Reframer' : /^\d/.test(contender) ? `T = ${contender.replace('us', ' µs')}` : contender;
+  return Object.entries(params).filter(([name]) => !skip.includes(name)).map(([name, value]) => `${name} ${value}`).join(', ');
+}
+
+/** One sentence a facet: the baseline, the best, how much apart, and whether that is certain. */
+export function finding(experiment: Experiment, summary: Summary, figure: Figure): string {
+  const metric = metricOf(experiment, figure.metric);
+  const points = pointsFor(summary, figure, metric.key);
+  const facetParam = 'facet' in figure ? figure.facet : undefined;
+  const facets = [...new Set(points.map((p) => (facetParam === undefined ? '' : String(p.params[facetParam]))))];
+  const sentences = facets.map((facet) => {
+    const inside = points.filter((p) => facetParam === undefined || String(p.params[facetParam]) === facet);
+    const where = facet === '' ? '' : `${facetParam} ${facet}: `;
+    const baseline = inside.find((p) => p.ratios[metric.key] === undefined);
+    const best = bestOf(inside, metric);
+    if (best === undefined) return '';
+    const value = withUnit(best.metrics[metric.key]?.value ?? Number.NaN, metric);
+    const skip = [facetParam ?? ''];
+    const ratio = best.ratios[metric.key];
+    if (baseline === undefined || ratio === undefined) {
+      return `${where}best is ${value}, with ${nameOf(best.params, skip)}.`;
+    }
+    const from = withUnit(baseline.metrics[metric.key]?.value ?? Number.NaN, metric);
+    const sure = ratio.verdict === 'faster' ? '' : ratio.verdict === 'slower' ? ', which is worse' : `, ${ratio.verdict}`;
+    return `${where}${metric.label} goes from ${from} with ${nameOf(baseline.params, skip)} to ${value} with ${nameOf(best.params, skip)}: ${percentChange(ratio.value)} (95 % interval ${percentChange(ratio.low)} to ${percentChange(ratio.high)})${sure}.`;
+  });
+  return sentences.filter((s) => s !== '').join(' ');
+}
+
+export function partFinding(experiment: Experiment, summary: Summary, part: Part): string {
+  const figure = experiment.figures.find((f) => f.part === part.name && f.metric === part.headline) ?? experiment.figures.find((f) => f.part === part.name);
+  return figure === undefined ? '' : finding(experiment, summary, figure);
+}
+
+export function claimsFinding(summary: Summary): string {
+  const count = (verdict: string): number => summary.claims.filter((c) => c.verdict === verdict).length;
+  return `Of ${summary.claims.length} published values, ${count('reproduced')} are reproduced, ${count('not reproduced')} are not, and ${count('not testable here')} cannot be tested here.`;
+}
+
+export function controlFinding(summary: Summary): string {
+  if (summary.control.length === 0) return 'The run has no same-against-same control.';
+  const changed = summary.control.filter((c) => c.verdict === 'changed').length;
+  const worst = Math.max(...summary.control.map((c) => Math.abs(c.ratio.value - 1)));
+  return `The baseline measured against itself differs by at most ${(worst * 100).toFixed(1)} % in ${summary.control.length} controls, of which ${changed} would have been called a change.`;
+}

@@ -1,0 +1,40 @@
+// The report for a pull request.
+import { quickMark } from '../figures/common.js';
+import { claimsFinding, controlFinding, partFinding } from './findings.js';
+import { methodText, type ReportModel } from './model.js';
+import type { Table } from './tables.js';
+
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+
+export function markdownTable({ columns, numeric, rows }: Table): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
+  return [line(columns), `|${numeric.map((n) => (n ? ' ---: ' : ' --- ')).join('|')}|`, ...rows.map(line)].join('\n');
+}
+
+export function markdownReport(model: ReportModel): string {
+  const { experiment, summary, figures, parts } = model;
+  const sections = parts.map(({ part, table }) => {
+    const images = figures.filter((f) => f.part === part.name).map((f) => `![${f.title}](figures/${f.id}.svg)\n\n*${f.caption}*`);
+    return [`## ${part.title}`, part.question, partFinding(experiment, summary, part), markdownTable(table), ...images].filter((s) => s !== '').join('\n\n');
+  });
+  return `${[
+    `# ${experiment.title}`,
+    ...(summary.profile === 'quick' ? [`> **${quickMark}**`] : []),
+    ...(summary.complete ? [] : [`> **Unfinished run**: ${summary.points.length} of ${summary.pointsPlanned} points have samples.`]),
+    experiment.question,
+    `${claimsFinding(summary)} ${controlFinding(summary)}`,
+    ...sections,
+    '## Claims',
+    markdownTable(model.claims),
+    '## Method',
+    experiment.setup,
+    methodText(model),
+    '## Limitations',
+    experiment.limitations.map((l) => `- ${l}`).join('\n'),
+    ...(summary.warnings.length > 0 ? ['## Warnings', summary.warnings.map((w) => `- **${w.name}**: ${w.seen} → ${w.remedy}`).join('\n')] : []),
+    '## Context',
+    markdownTable(model.context),
+    '## References',
+    experiment.references.map((r) => `- ${r}`).join('\n'),
+  ].join('\n\n')}\n`;
+}

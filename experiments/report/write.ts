@@ -1,0 +1,65 @@
+// Writes everything that follows from a journal into the folder of its run.
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { summarize, type Summary } from '../core/summary.js';
+import type { Experiment } from '../core/types.js';
+import type { Run } from '../core/runs.js';
+import { fontFiles, toPng, toSvg } from '../figures/render.js';
+import { htmlReport } from './html.js';
+import { markdownReport } from './markdown.js';
+import { reportModel, type ReportModel } from './model.js';
+import { pdfReport } from './pdf.js';
+import { pointsCsv, tableCsv } from './tables.js';
+
+export interface Written {
+  summary: Summary;
+  model: ReportModel;
+  files: string[];
+  /** What could not be made as it should, each with the next step. */
+  notes: string[];
+}
+
+/** The summary without what the journal holds anyway. */
+function trimmed(summary: Summary): object {
+  return { ...summary, points: summary.points.map(({ values: _values, ...point }) => point) };
+}
+
+export async function writeReport(run: Run, experiment: Experiment): Promise<Written> {
+  const { folder, history } = run;
+  const summary = summarize(experiment, history);
+  const model = reportModel(experiment, summary, history);
+  const files: string[] = [];
+  const notes: string[] = [];
+  const write = (name: string, content: string | Buffer): void => {
+    writeFileSync(join(folder, name), content);
+    files.push(name);
+  };
+  const figureFolder = join(folder, 'figures');
+  mkdirSync(figureFolder, { recursive: true });
+  // A figure that the run no longer has must not lie beside those that it has.
+  const current = new Set(model.figures.flatMap((f) => ['vl.json', 'svg', 'png'].map((ext) => `${f.id}.${ext}`)));
+  for (const name of readdirSync(figureFolder)) if (!current.has(name)) rmSync(join(figureFolder, name));
+  if (fontFiles().length === 0) notes.push('fonts: DejaVu Sans is not installed, PNG figures use another font or none -> apt-get install fonts-dejavu-core');
+  const svgs = new Map<string, string>();
+  for (const figure of model.figures) {
+    const svg = await toSvg(figure.spec);
+    svgs.set(figure.id, svg);
+    write(`figures/${figure.id}.vl.json`, `${JSON.stringify(figure.spec, null, 1)}\n`);
+    write(`figures/${figure.id}.svg`, svg);
+    write(`figures/${figure.id}.png`, toPng(svg));
+  }
+  write('context.json', `${JSON.stringify(summary.context, null, 2)}\n`);
+  write('summary.json', `${JSON.stringify(trimmed(summary), null, 1)}\n`);
+  write('points.csv', pointsCsv(summary));
+  write('claims.csv', tableCsv(model.claims));
+  for (const { part, table } of model.parts) write(`${part.name}.csv`, tableCsv(table));
+  write('report.md', markdownReport(model));
+  write('report.html', htmlReport(model));
+  try {
+    write('report.pdf', pdfReport(model, svgs));
+  } catch (error) {
+    notes.push(`pdf: ${(error as Error).message} -> the other forms of the report are complete`);
+  }
+  return { summary, model, files, notes };
+}
