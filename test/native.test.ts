@@ -26,6 +26,4 @@ describe.skipIf(programs.length === 0)('native test programs', () => {
   });
 });
 
-test.skipIf(programs.length > 0)('native test programs were not built (doctest-dev is missing): nothing of the core was tested', (context) => {
-  context.skip();
-});
+if (programs.length === 0) test.skip('native test programs were not built (doctest-dev is missing): nothing of the core was tested');

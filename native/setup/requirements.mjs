@@ -7,7 +7,7 @@ import { delimiter, join } from 'node:path';
 
 /**
  * need: 'build' cannot build without; 'test' test suites only; 'feature' costs what `brings` names.
- * probe: a program, a pkg-config module, or a file.
+ * program, module (of pkg-config), header or file: what it is known by.
  * size: installed, where it is worth a thought.
  */
 export const requirements = [
@@ -20,11 +20,16 @@ export const requirements = [
   { name: 'liblzma', need: 'build', module: 'liblzma', debian: 'liblzma-dev', brings: 'reads .xz captures' },
   { name: 'libzstd', need: 'build', module: 'libzstd', debian: 'libzstd-dev', brings: 'reads .zst captures' },
   { name: 'JSON for C++', need: 'build', module: 'nlohmann_json', debian: 'nlohmann-json3-dev', brings: 'job specifications of reframer-lab' },
-  { name: 'doctest', need: 'test', module: 'doctest', file: '/usr/include/doctest/doctest.h', debian: 'doctest-dev', brings: 'native test programs' },
+  { name: 'robin map', need: 'build', header: 'tsl/robin_map.h', debian: 'robin-map-dev', brings: 'the RobinMap flow table' },
+  { name: 'hopscotch map', need: 'build', header: 'tsl/hopscotch_map.h', debian: 'libtsl-hopscotch-map-dev', brings: 'the HopScotch flow table' },
+  { name: 'doctest', need: 'test', header: 'doctest/doctest.h', debian: 'doctest-dev', brings: 'native test programs' },
   { name: 'tshark', need: 'test', program: ['tshark'], debian: 'tshark', brings: 'an independent check of written frames and checksums', optional: true },
   { name: 'fonts', need: 'feature', file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debian: 'fonts-dejavu-core', brings: 'text in PNG figures' },
   { name: 'DPDK', need: 'feature', module: 'libdpdk', debian: 'libdpdk-dev', brings: 'rte_hash and rte_acl as contenders, and DPDK ports', size: '93 MiB' },
 ];
+
+// Where compilers look unasked.
+const includeFolders = ['/usr/include', '/usr/local/include'];
 
 function onPath(program) {
   for (const folder of (process.env.PATH ?? '').split(delimiter)) {
@@ -71,9 +76,9 @@ export function probe(requirement, withVersion = false) {
     const version = moduleVersion(requirement.module);
     if (version !== undefined) return { found: true, version };
   }
-  if (requirement.file !== undefined && readable(requirement.file)) {
-    return { found: true, where: requirement.file };
-  }
+  const headers = requirement.header === undefined ? [] : includeFolders.map((folder) => join(folder, requirement.header));
+  const where = [requirement.file, ...headers].find((path) => path !== undefined && readable(path));
+  if (where !== undefined) return { found: true, where };
   return { found: false };
 }
 
