@@ -110,12 +110,12 @@ FlowTuple flow_tuple(uint32_t salt, uint32_t flow, uint8_t kind)
 	const uint32_t connection = paired ? flow >> 1 : flow;
 	const uint64_t random = mix64(uint64_t{salt} << 32 | connection);
 	// Clients: 2^18 hosts where connections come and go (a campus, several times superposed), 2^24
-	// where every flow is a client. Number and port together are a bijection of the connection up
-	// to 64512 rounds over all hosts.
+	// where every flow is a client. Host and port together are a bijection of the connection up to
+	// 28232 rounds over all hosts. The ports are Linux's ephemeral range.
 	const unsigned host_bits = paired ? 18 : 24;
 	const uint32_t host = scramble(connection & ((1u << host_bits) - 1), salt, host_bits);
 	const uint32_t port =
-	    1024 + static_cast<uint32_t>((mix64(host) + (connection >> host_bits)) % 64512);
+	    32768 + static_cast<uint32_t>((mix64(host) + (connection >> host_bits)) % 28232);
 	// 2^16 servers. Where connections come and go, popularity falls off as a power: the cube of a
 	// uniform draw gives the most popular 1 % of the servers a fifth of the connections.
 	uint64_t u = random >> 32;
