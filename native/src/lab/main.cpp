@@ -25,6 +25,7 @@ struct Entry {
 constexpr Entry jobs[] = {
     {"analyze", run_analyze},
     {"trial", run_trial},
+    {"bench-reframer", run_bench_reframer},
     {"bench-rsspp", run_bench_rsspp},
     {"generate", run_generate},
     {"calibrate", run_calibrate},

@@ -6,38 +6,72 @@
 
 namespace reframer::stage {
 
-// The common case: no policy looks at the packet.
-void Stage::join_or_start(uint32_t id, uint32_t hash, uint32_t bucket)
+// The common case: no policy looks at the packet. What changes with every packet is kept in
+// registers, and written back before anything else may look at it.
+void Stage::place_plain(const Arrival *arrivals, uint32_t count)
 {
-	stats_.runs_in += hash != last_hash_in_ || !any_in_;
-	last_hash_in_ = hash;
-	any_in_ = true;
-	const uint32_t way = GroupTable::match(table_.bucket(bucket), hash);
-	if (way) {
-		const uint32_t head = table_.bucket(bucket).head[std::countr_zero(way)];
-		Slot &group = slots_[head];
-		slots_[group.tail].next = id;
-		group.tail = id;
-		if (++group.count >= max_burst_) [[unlikely]]
+	Slot *const slots = slots_;
+	Fifo &fifo = fifos_[0];
+	fifo.make_room(slots, count);
+	const uint64_t delay = fifo.delay;
+	uint64_t last_hash = last_hash_in_;
+	uint32_t runs = 0, started = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const auto [id, hash, index, traits] = arrivals[i];
+		runs += hash != last_hash;
+		last_hash = hash;
+		Slot &slot = slots[id];
+		Bucket &bucket = table_.bucket(index);
+		const uint32_t same = GroupTable::match(bucket, hash);
+		uint32_t head = id;
+		if (same) {
+			head = bucket.head[std::countr_zero(same)];
+			Slot &group = slots[head];
+			slots[group.tail].next = id;
+			group.tail = id;
+			group.count++;
+		} else {
+			uint32_t vacant = table_.vacancies(index);
+			if (!vacant) [[unlikely]] {
+				make_way(index);
+				vacant = table_.vacancies(index);
+			}
+			const auto way = static_cast<uint32_t>(std::countr_zero(vacant));
+			slot.deadline = slot.arrival + delay;
+			slot.hash = hash;
+			slot.tail = id;
+			slot.count = 1;
+			slot.place = GroupTable::place_of(index, way);
+			slot.link = fifo.tail;
+			fifo.put(fifo.tail++, id);
+			bucket.hash[way] = hash;
+			bucket.head[way] = id;
+			started++;
+		}
+		if (slots[head].count >= max_burst_) [[unlikely]]
 			make_ready(head, REFRAMER_BY_BURST);
-	} else {
-		start_group(id, hash, bucket, 0);
-		if (max_burst_ == 1) [[unlikely]]
-			make_ready(id, REFRAMER_BY_BURST);
 	}
+	groups_ += started;
+	last_hash_in_ = last_hash;
+	stats_.runs_in += runs;
+}
+
+// The bucket is full: the group of it that is due first leaves.
+void Stage::make_way(uint32_t index)
+{
+	const Bucket &full = table_.bucket(index);
+	uint32_t first = full.head[0];
+	for (uint32_t way = 1; way < bucket_ways; way++)
+		if (slots_[full.head[way]].deadline < slots_[first].deadline)
+			first = full.head[way];
+	make_ready(first, REFRAMER_BY_CAPACITY);
 }
 
 void Stage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo)
 {
 	uint32_t vacant = table_.vacancies(bucket);
 	if (!vacant) [[unlikely]] {
-		// The one of the bucket that is due first makes room.
-		const Bucket &full = table_.bucket(bucket);
-		uint32_t first = full.head[0];
-		for (uint32_t way = 1; way < bucket_ways; way++)
-			if (slots_[full.head[way]].deadline < slots_[first].deadline)
-				first = full.head[way];
-		make_ready(first, REFRAMER_BY_CAPACITY);
+		make_way(bucket);
 		vacant = table_.vacancies(bucket);
 	}
 	const auto way = static_cast<uint32_t>(std::countr_zero(vacant));
@@ -75,12 +109,12 @@ void Stage::hurry(uint32_t id, uint32_t fifo, uint64_t deadline)
 	fifos_[fifo].append(slots_, id);
 }
 
-void Stage::admit(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t traits)
+void Stage::place_by_policy(const Arrival &arrival)
 {
+	const auto [id, hash, bucket, traits] = arrival;
 	Slot &slot = slots_[id];
-	stats_.runs_in += hash != last_hash_in_ || !any_in_;
+	stats_.runs_in += hash != last_hash_in_;
 	last_hash_in_ = hash;
-	any_in_ = true;
 
 	Verdict verdict = rules_.empty() ? Verdict{Verdict::no_rule}
 	                                 : rules_.match(slot.data, slot.captured, slot.wire, link_, key_);

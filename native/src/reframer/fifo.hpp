@@ -26,13 +26,19 @@ public:
 	bool empty() const { return head == tail; }
 	uint32_t at(uint32_t position) const { return ring_[position & mask_]; }
 
+	// Room for `count` more groups; the ring is large enough once gaps are closed.
+	void make_room(Slot *slots, uint32_t count)
+	{
+		if (tail - head + count > mask_) [[unlikely]]
+			close_gaps(slots);
+	}
 	void append(Slot *slots, uint32_t id)
 	{
-		if (tail - head > mask_) [[unlikely]]
-			close_gaps(slots);
-		ring_[tail & mask_] = id;
+		make_room(slots, 1);
+		put(tail, id);
 		slots[id].link = tail++;
 	}
+	void put(uint32_t position, uint32_t id) { ring_[position & mask_] = id; }
 
 	// A group leaves from the middle; what is left is a gap that pop() and head_id() pass over.
 	void remove(uint32_t position) { ring_[position & mask_] = none; }

@@ -89,6 +89,7 @@ public:
 		buckets_[index].hash[way] = hash;
 		buckets_[index].head[way] = head;
 	}
+	void prefetch_place(uint32_t place) const { prefetch(place / bucket_ways); }
 	void clear(uint32_t place)
 	{
 		const uint32_t index = place / bucket_ways;

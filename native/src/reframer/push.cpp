@@ -47,7 +47,7 @@ uint32_t Stage::push(const reframer_burst &burst, uint64_t caller_now)
 		make_all_ready(REFRAMER_BY_DEADLINE);
 	idle_ = false;
 
-	const uint32_t total = std::min(burst.count, free_.available());
+	const uint32_t total = std::min(burst.count, free_.top);
 	const bool unread = !burst.hash || !plain_;
 	for (uint32_t first = 0; first < total; first += chunk) {
 		const uint32_t count = std::min(chunk, total - first);
@@ -70,49 +70,62 @@ void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t co
 	void *const *packets = burst.packets + first;
 	const uint32_t *hash = burst.hash + first;
 	const uint32_t *lengths = burst.wire ? burst.wire : burst.captured;
-	uint32_t buckets[chunk];
+	Arrival arrivals[chunk];
+	const uint32_t *free = free_.stack + free_.top;
 	for (uint32_t i = 0; i < count; i++) {
-		buckets[i] = table_.bucket_of(hash[i]);
-		table_.prefetch(buckets[i]);
+		const uint32_t id = *--free;
+		arrivals[i] = {id, hash[i], table_.bucket_of(hash[i]), 0};
+		table_.prefetch(arrivals[i].bucket);
+		__builtin_prefetch(&slots_[id], 1);
 	}
+	free_.top -= count;
 	uint64_t bytes = 0;
-	waiting_ += count;
+	const uint64_t now = now_;
 	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t id = free_.take();
-		Slot &slot = slots_[id];
+		Slot &slot = slots_[arrivals[i].id];
 		slot.packet = packets[i];
-		slot.arrival = now_;
+		slot.arrival = now;
 		slot.wire = lengths ? lengths[first + i] : 0;
 		bytes += slot.wire;
-		if (keeps_data_) [[unlikely]] {
-			slot.data = burst.data[first + i];
-			slot.captured = burst.captured[first + i];
-		}
-		waiting_bytes_ += slot.wire;
-		join_or_start(id, hash[i], buckets[i]);
 	}
-	stats_.bytes_in += bytes;
+	if (keeps_data_)
+		for (uint32_t i = 0; i < count; i++) {
+			slots_[arrivals[i].id].data = burst.data[first + i];
+			slots_[arrivals[i].id].captured = burst.captured[first + i];
+		}
+	waiting_ += count;
+	waiting_bytes_ += bytes;
 	held_bytes_ += bytes;
+	stats_.bytes_in += bytes;
+	place_plain(arrivals, count);
 }
 
 void Stage::push_unread(const reframer_burst &burst, uint32_t first, uint32_t count)
 {
 	const uint32_t *lengths = burst.wire ? burst.wire : burst.captured;
 	uint64_t bytes = 0;
+	const uint64_t now = now_;
+	const uint32_t *free = free_.stack + free_.top;
+	uint32_t tail = unread_tail_;
 	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t id = free_.take();
+		prefetch_header(burst.data[first + i]);
+		__builtin_prefetch(&slots_[free[-1 - static_cast<ptrdiff_t>(i)]], 1);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		const uint32_t id = *--free;
 		Slot &slot = slots_[id];
 		slot.packet = burst.packets[first + i];
 		slot.data = burst.data[first + i];
-		prefetch_header(slot.data);
-		slot.arrival = now_;
+		slot.arrival = now;
 		slot.wire = lengths[first + i];
 		slot.captured = burst.captured[first + i];
 		slot.hash = burst.hash ? burst.hash[first + i] : 0;
 		slot.count = burst.hash != nullptr;
 		bytes += slot.wire;
-		unread_[unread_tail_++ % std::size(unread_)] = id;
+		unread_[tail++ % std::size(unread_)] = id;
 	}
+	unread_tail_ = tail;
+	free_.top -= count;
 	waiting_ += count;
 	waiting_bytes_ += bytes;
 	stats_.bytes_in += bytes;
@@ -126,30 +139,26 @@ void Stage::push_unread(const reframer_burst &burst, uint32_t first, uint32_t co
 
 void Stage::read_headers(uint32_t count)
 {
-	struct {
-		uint32_t id, hash, traits, bucket;
-	} read[chunk];
+	Arrival arrivals[chunk];
 	while (count > 0) {
 		const uint32_t n = std::min(count, chunk);
+		uint32_t unparsed = 0;
 		for (uint32_t i = 0; i < n; i++) {
 			const uint32_t id = unread_[unread_head_++ % std::size(unread_)];
 			const Slot &slot = slots_[id];
 			const packet::Digest digest =
 			    packet::classify(slot.data, slot.captured, link_, key_, seed_);
 			const uint32_t hash = slot.count ? slot.hash : digest.hash;
-			read[i] = {id, hash, digest.traits, table_.bucket_of(hash)};
-			table_.prefetch(read[i].bucket);
+			arrivals[i] = {id, hash, table_.bucket_of(hash), digest.traits};
+			table_.prefetch(arrivals[i].bucket);
+			unparsed += digest.traits & packet::trait_unparsed;
 		}
+		stats_.unparsed += unparsed;
 		if (plain_)
-			for (uint32_t i = 0; i < n; i++) {
-				stats_.unparsed += read[i].traits & packet::trait_unparsed;
-				join_or_start(read[i].id, read[i].hash, read[i].bucket);
-			}
+			place_plain(arrivals, n);
 		else
-			for (uint32_t i = 0; i < n; i++) {
-				stats_.unparsed += read[i].traits & packet::trait_unparsed;
-				admit(read[i].id, read[i].hash, read[i].bucket, read[i].traits);
-			}
+			for (uint32_t i = 0; i < n; i++)
+				place_by_policy(arrivals[i]);
 		count -= n;
 	}
 }

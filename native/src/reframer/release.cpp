@@ -102,50 +102,34 @@ void Stage::make_all_ready(reframer_reason reason)
 		make_ready(fifo->head_id(), reason);
 }
 
-inline void Stage::flush_hold()
+// Packets that came in one burst and leave in one have equal hold times, and stand in a row.
+void Stage::count_hold(uint64_t hold, uint64_t count)
 {
-	stats_.hold_histogram[histogram_bucket(hold_last_)] += hold_count_;
-	stats_.hold_max_ns = std::max(stats_.hold_max_ns, hold_count_ ? hold_last_ : 0);
-	hold_count_ = 0;
-}
-
-inline void Stage::count_hold(uint64_t hold)
-{
-	if (hold != hold_last_) {
-		flush_hold();
-		hold_last_ = hold;
-	}
-	hold_count_++;
-}
-
-// @return the slot after the last one given out.
-inline uint32_t Stage::emit_packets(uint32_t id, uint32_t count, Output &out)
-{
-	uint64_t bytes = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		const Slot &slot = slots_[id];
-		out.packets[out.nb_packets++] = slot.packet;
-		bytes += slot.wire;
-		count_hold(now_ - slot.arrival);
-		free_.give(id);
-		id = slot.next;
-	}
-	stats_.packets_out += count;
-	stats_.bytes_out += bytes;
-	held_bytes_ -= bytes;
-	return id;
+	stats_.hold_histogram[histogram_bucket(hold)] += count;
+	if (count)
+		stats_.hold_max_ns = std::max(stats_.hold_max_ns, hold);
 }
 
 void Stage::emit_ready(Output &out)
 {
 	while (ready_head_ != none && out.nb_packets < out.room && out.nb_runs < out.run_room) {
-		const Slot group = slots_[ready_head_];
+		const uint32_t head = ready_head_;
+		const Slot group = slots_[head];
 		const uint32_t n = std::min(group.count, out.room - out.nb_packets);
 		out.runs[out.nb_runs++] = {out.nb_packets, n, group.hash, group.place};
-		stats_.runs_out += group.hash != last_hash_out_ || !any_out_;
+		stats_.runs_out += group.hash != last_hash_out_;
 		last_hash_out_ = group.hash;
-		any_out_ = true;
-		const uint32_t rest = emit_packets(ready_head_, n, out);
+		uint32_t id = head;
+		for (uint32_t i = 0; i < n; i++) {
+			const Slot &slot = slots_[id];
+			out.packets[out.nb_packets++] = slot.packet;
+			stats_.bytes_out += slot.wire;
+			held_bytes_ -= slot.wire;
+			count_hold(now_ - slot.arrival, 1);
+			free_.give(id);
+			id = slot.next;
+		}
+		stats_.packets_out += n;
 		ready_packets_ -= n;
 		if (n == group.count) {
 			ready_head_ = group.link;
@@ -153,15 +137,15 @@ void Stage::emit_ready(Output &out)
 			continue;
 		}
 		// Cut where the array ends: the rest is a group in the same place.
-		Slot &next = slots_[rest];
+		Slot &next = slots_[id];
 		next.hash = group.hash;
 		next.tail = group.tail;
 		next.count = group.count - n;
 		next.place = group.place;
 		next.link = group.link;
-		if (ready_tail_ == ready_head_)
-			ready_tail_ = rest;
-		ready_head_ = rest;
+		if (ready_tail_ == head)
+			ready_tail_ = id;
+		ready_head_ = id;
 	}
 }
 
@@ -171,36 +155,77 @@ void Stage::emit_due(Output &out, uint64_t limit, reframer_reason reason)
 		Fifo *fifo = first_due(limit);
 		if (!fifo)
 			return;
-		for (; fifo->head != fifo->tail; fifo->head++) {
-			const uint32_t id = fifo->at(fifo->head);
-			if (id == none)
-				continue;
-			Slot &group = slots_[id];
-			if (group.deadline > limit)
-				break;
-			if (options_ || group.count > out.room - out.nb_packets ||
-			    out.nb_runs == out.run_room) [[unlikely]] {
-				if (out.nb_packets == out.room || out.nb_runs == out.run_room)
-					return;
-				make_ready(id, reason);
-				emit_ready(out);
-				continue;
+		if (!options_)
+			emit_groups(out, *fifo, limit, reason);
+		// Revised groups, and one that does not fit, go the long way.
+		const uint32_t id = fifo->head_id();
+		if (id == none || slots_[id].deadline > limit)
+			continue;
+		if (out.nb_packets == out.room || out.nb_runs == out.run_room)
+			return;
+		make_ready(id, reason);
+		emit_ready(out);
+	}
+}
+
+// Groups of one queue, as long as they are due and fit. As in place_plain(), in registers.
+void Stage::emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason reason)
+{
+	Slot *const slots = slots_;
+	void **packets = out.packets + out.nb_packets;
+	void **const packets_end = out.packets + out.room;
+	reframer_run *run = out.runs + out.nb_runs;
+	reframer_run *const runs_end = out.runs + out.run_room;
+	uint32_t *free = free_.stack + free_.top;
+	const uint64_t now = now_;
+	uint64_t last_hash = last_hash_out_, bytes = 0, hold_last = 0, hold_count = 0;
+	uint32_t head = fifo.head, runs = 0;
+	const uint32_t tail = fifo.tail;
+	for (; head != tail && run != runs_end; head++) {
+		uint32_t id = fifo.at(head);
+		if (id == none)
+			continue;
+		const Slot &group = slots[id];
+		const uint32_t count = group.count;
+		if (group.deadline > limit || count > static_cast<size_t>(packets_end - packets))
+			break;
+		prefetch_slot(slots, fifo.at(head + release_lookahead));
+		const uint32_t hash = group.hash;
+		table_.clear(place_of(group));
+		*run++ = {static_cast<uint32_t>(packets - out.packets), count, hash, reason};
+		runs += hash != last_hash;
+		last_hash = hash;
+		for (uint32_t left = count; left > 0; left--) {
+			const Slot &slot = slots[id];
+			*packets++ = slot.packet;
+			*free++ = id;
+			bytes += slot.wire;
+			const uint64_t hold = now - slot.arrival;
+			if (hold != hold_last) {
+				count_hold(hold_last, hold_count);
+				hold_last = hold;
+				hold_count = 0;
 			}
-			prefetch_slot(slots_, fifo->at(fifo->head + release_lookahead));
-			const uint32_t count = group.count, hash = group.hash;
-			table_.clear(place_of(group));
-			groups_--;
-			out.runs[out.nb_runs++] = {out.nb_packets, count, hash, reason};
-			stats_.runs_out += hash != last_hash_out_ || !any_out_;
-			last_hash_out_ = hash;
-			any_out_ = true;
-			stats_.released[reason]++;
-			const uint64_t bytes_before = stats_.bytes_out;
-			emit_packets(id, count, out);
-			waiting_ -= count;
-			waiting_bytes_ -= stats_.bytes_out - bytes_before;
+			hold_count++;
+			id = slot.next;
 		}
 	}
+	count_hold(hold_last, hold_count);
+	fifo.head = head;
+	const auto nb_packets = static_cast<uint32_t>(packets - out.packets) - out.nb_packets;
+	const auto nb_groups = static_cast<uint32_t>(run - out.runs) - out.nb_runs;
+	out.nb_packets += nb_packets;
+	out.nb_runs += nb_groups;
+	free_.top += nb_packets;
+	groups_ -= nb_groups;
+	waiting_ -= nb_packets;
+	waiting_bytes_ -= bytes;
+	held_bytes_ -= bytes;
+	last_hash_out_ = last_hash;
+	stats_.runs_out += runs;
+	stats_.released[reason] += nb_groups;
+	stats_.packets_out += nb_packets;
+	stats_.bytes_out += bytes;
 }
 
 } // namespace reframer::stage

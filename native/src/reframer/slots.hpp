@@ -28,22 +28,20 @@ static_assert(sizeof(Slot) == 64 && offsetof(Slot, deadline) == 32,
               "a packet that joins a group touches half a line, one that starts a group one line");
 
 // Slots not in use, last in first out: the lines in play are as few as the packets that are held.
-class FreeSlots {
-public:
+// Loops over a burst keep `top` in a register.
+struct FreeSlots {
 	void init(uint32_t *storage, uint32_t nb_slots)
 	{
-		stack_ = storage;
-		top_ = nb_slots;
+		stack = storage;
+		top = nb_slots;
 		for (uint32_t i = 0; i < nb_slots; i++)
-			stack_[i] = nb_slots - 1 - i;
+			stack[i] = nb_slots - 1 - i;
 	}
-	uint32_t available() const { return top_; }
-	uint32_t take() { return stack_[--top_]; }
-	void give(uint32_t id) { stack_[top_++] = id; }
+	uint32_t take() { return stack[--top]; }
+	void give(uint32_t id) { stack[top++] = id; }
 
-private:
-	uint32_t *stack_ = nullptr;
-	uint32_t top_ = 0;
+	uint32_t *stack = nullptr;
+	uint32_t top = 0; // how many
 };
 
 } // namespace reframer::stage

@@ -1,8 +1,6 @@
 // What happens outside the packet path: creation, control, statistics.
 #include "reframer/stage.hpp"
 
-#include "reframer/histogram.hpp"
-
 #include <algorithm>
 #include <cerrno>
 #include <ctime>
@@ -188,10 +186,6 @@ uint64_t Stage::next_deadline() const
 void Stage::get_stats(reframer_stats &out) const
 {
 	out = stats_;
-	if (hold_count_) {
-		out.hold_histogram[histogram_bucket(hold_last_)] += hold_count_;
-		out.hold_max_ns = std::max(out.hold_max_ns, hold_last_);
-	}
 	out.groups_held = groups_ + ready_groups_;
 	out.packets_held = waiting_ + ready_packets_;
 	out.bytes_held = held_bytes_;
@@ -201,7 +195,6 @@ void Stage::get_stats(reframer_stats &out) const
 void Stage::reset_stats()
 {
 	stats_ = {};
-	hold_count_ = 0;
 	stats_.packets_held_max = waiting_;
 	adaptive_.rebase();
 }

@@ -66,8 +66,12 @@ private:
 	void relieve();
 
 	// admit.cpp
-	void join_or_start(uint32_t id, uint32_t hash, uint32_t bucket);
-	void admit(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t traits);
+	struct Arrival {
+		uint32_t id, hash, bucket, traits;
+	};
+	void place_plain(const Arrival *arrivals, uint32_t count);
+	void place_by_policy(const Arrival &arrival);
+	void make_way(uint32_t bucket);
 	void start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo);
 	void single(uint32_t id, uint32_t hash, reframer_reason reason);
 	void hurry(uint32_t id, uint32_t fifo, uint64_t deadline);
@@ -79,9 +83,8 @@ private:
 	void make_all_ready(reframer_reason reason);
 	void emit_ready(Output &out);
 	void emit_due(Output &out, uint64_t limit, reframer_reason reason);
-	uint32_t emit_packets(uint32_t id, uint32_t count, Output &out);
-	void count_hold(uint64_t hold);
-	void flush_hold();
+	void emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason reason);
+	void count_hold(uint64_t hold, uint64_t count);
 	void set_delay(uint64_t delay_ns);
 
 	// revise.cpp
@@ -102,8 +105,7 @@ private:
 	uint32_t waiting_ = 0;         // packets in groups or unread
 	uint64_t waiting_bytes_ = 0;
 	uint64_t held_bytes_ = 0;      // waiting or ready
-	uint32_t last_hash_in_ = 0, last_hash_out_ = 0;
-	bool any_in_ = false, any_out_ = false;
+	uint64_t last_hash_in_ = UINT64_MAX, last_hash_out_ = UINT64_MAX; // no hash: nothing yet
 	bool plain_ = true;            // no policy looks at traits
 	bool keeps_data_ = false;      // headers are read again at release
 
@@ -139,7 +141,6 @@ private:
 	} revision_ = {};
 	Adaptive adaptive_;
 
-	uint64_t hold_last_ = 0, hold_count_ = 0; // equal hold times come in a row
 	reframer_stats stats_ = {};
 	Arena arena_;
 };

@@ -1,0 +1,69 @@
+// Received frames for the stage bench: buffers of real size, filled outside of everything timed, so
+// that no header line is in the private caches of the core under test.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace reframer::lab {
+
+enum class HeaderPlace : uint8_t { llc, dram };
+enum class BenchTraffic : uint8_t { uniform, trains };
+
+// What a poll of a NIC gives: one entry a packet, in order of arrival.
+struct Received {
+	std::vector<void *> packets;
+	std::vector<const uint8_t *> data;
+	std::vector<uint32_t> captured, hash;
+};
+
+class BenchPool {
+public:
+	// `filler_core` writes the frames (place llc) and must not be the core under test.
+	BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, uint64_t seed, int filler_core);
+	~BenchPool();
+	BenchPool(const BenchPool &) = delete;
+	BenchPool &operator=(const BenchPool &) = delete;
+
+	// The next packets, in the next buffers of the pool; valid until the pool has come round.
+	const Received &fill(uint32_t count);
+
+	static constexpr uint32_t nb_buffers = 1u << 16;
+	// A default DPDK buffer in a mempool: 64 header, 128 mbuf, 128 headroom, 2048 data. 37 lines:
+	// odd, so that frames spread over all sets of a cache.
+	static constexpr size_t stride = 2368, data_offset = 320;
+	static constexpr uint32_t frame_bytes = 64;
+
+private:
+	void write(uint32_t count);
+	void work();
+	uint64_t next_flow();
+
+	HeaderPlace place_;
+	BenchTraffic traffic_;
+	uint64_t flows_;
+	std::mt19937_64 random_;
+	struct Train {
+		uint64_t flow;
+		uint32_t left;
+	};
+	std::vector<Train> trains_;
+	uint8_t *base_ = nullptr;
+	uint32_t next_buffer_ = 0;
+	std::vector<uint8_t *> order_; // buffers, in the order of their use
+	std::vector<uint64_t> flow_;     // of each packet of the fill
+	std::vector<uint8_t> eviction_;
+	Received received_;
+	uint32_t asked_count_ = 0;
+	std::atomic<uint64_t> asked_{0}, done_{0};
+	std::atomic<bool> stop_{false};
+	std::thread filler_;
+};
+
+void pin_to_core(int core);
+
+} // namespace reframer::lab
