@@ -14,7 +14,7 @@ JobError job_error(const CaptureError &e)
 	return error;
 }
 
-CaptureInput::CaptureInput(const std::string &file, bool keep_going, size_t nb_batches)
+CaptureInput::CaptureInput(const std::string &file, bool keep_going, size_t max_batches)
     : keep_going_(keep_going)
 {
 	try {
@@ -22,7 +22,7 @@ CaptureInput::CaptureInput(const std::string &file, bool keep_going, size_t nb_b
 	} catch (const CaptureError &e) {
 		throw job_error(e);
 	}
-	ahead_ = std::make_unique<traffic::ReadAhead>(*reader_, nb_batches);
+	ahead_ = std::make_unique<traffic::ReadAhead>(*reader_, max_batches);
 }
 
 traffic::FrameBatch *CaptureInput::next()

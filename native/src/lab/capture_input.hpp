@@ -20,7 +20,7 @@ class CaptureInput {
 public:
 	// With `keep_going` damage ends the input instead of failing the job. A file whose very start
 	// cannot be read fails in either case.
-	CaptureInput(const std::string &file, bool keep_going, size_t nb_batches = 8);
+	CaptureInput(const std::string &file, bool keep_going, size_t max_batches = 12);
 
 	// The next batch, or null at the end. To be given back.
 	traffic::FrameBatch *next();

@@ -24,6 +24,7 @@ struct Entry {
 
 constexpr Entry jobs[] = {
     {"analyze", run_analyze},
+    {"reorder", run_reorder},
     {"trial", run_trial},
     {"bench-reframer", run_bench_reframer},
     {"bench-rsspp", run_bench_rsspp},

@@ -34,13 +34,6 @@ packet::LinkType parser_link(uint16_t link)
 	return static_cast<packet::LinkType>(link);
 }
 
-constexpr uint32_t fcs_present = 0x04000000; // pcap-linktype(7)
-
-uint8_t fcs_bytes_of(uint32_t link_field)
-{
-	return link_field & fcs_present ? static_cast<uint8_t>((link_field >> 28) * 2) : 0;
-}
-
 } // namespace
 
 bool link_type_parsed(packet::LinkType link)

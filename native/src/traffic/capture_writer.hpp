@@ -4,24 +4,19 @@
 #include "packet/frame.hpp"
 #include "traffic/capture_error.hpp"
 #include "traffic/frame_batch.hpp"
+#include "traffic/output_file.hpp"
 
 #include <string>
 #include <vector>
 
 namespace reframer::traffic {
 
-// Frames go to a file beside the target, which takes the target's name in finish(): an interrupted
-// run leaves no file that looks complete. A target that exists and is no regular file (a pipe, a
-// device) is written directly.
 // pcap holds one link type, 262144 bytes a frame and times up to 2106. The first frame that does
 // not fit turns the file into pcapng: what is written by then is copied over once.
 class CaptureWriter {
 public:
-	// `inputs` are files that must not be overwritten while they are read.
+	// See OutputFile for what happens to the name, and for `inputs`.
 	explicit CaptureWriter(const std::string &file, const std::vector<std::string> &inputs = {});
-	~CaptureWriter(); // removes what finish() has not completed
-	CaptureWriter(const CaptureWriter &) = delete;
-	CaptureWriter &operator=(const CaptureWriter &) = delete;
 
 	// The frame's bytes and original length as they are; `time_ns` instead of the frame's own time.
 	void write(const packet::Frame &frame, uint64_t time_ns, const CaptureInterface &interface)
@@ -39,7 +34,7 @@ public:
 	void finish(uint32_t link_field_if_empty = 1);
 
 	const char *format() const { return pcapng_ ? "pcapng" : "pcap"; }
-	uint64_t bytes() const { return flushed_ + used_; }
+	uint64_t bytes() const { return output_.appended() + used_; }
 
 	static constexpr uint32_t max_pcap_frame = 262144;
 	static constexpr uint64_t end_of_pcap_time = (1ull << 32) * 1'000'000'000;
@@ -48,26 +43,20 @@ private:
 	void put_record(const packet::Frame &frame, uint64_t time_ns);
 	void write_slow(const packet::Frame &frame, uint64_t time_ns, const CaptureInterface &interface);
 	void put_pcap_header(uint32_t link_field);
+	void put_section_header();
 	uint32_t pcapng_interface(const CaptureInterface &interface);
 	void put_packet_block(const packet::Frame &frame, uint64_t time_ns, uint32_t interface);
 	void turn_into_pcapng();
-	void open_part();
 	void reserve(size_t size);
 	void put(const void *data, size_t size);
 	template <typename... Words> void put_words(Words... words);
 	void flush();
-	[[noreturn]] void fail(const std::string &what, int error) const;
 
-	std::string file_;   // as named by the caller, for messages
-	std::string target_; // with symbolic links resolved
-	std::string part_;   // what is written until finish(); empty when the target is written directly
-	int fd_ = -1;
+	OutputFile output_;
 	std::vector<uint8_t> buffer_;
 	size_t used_ = 0;
-	uint64_t flushed_ = 0;
 	uint32_t link_field_ = no_link;
 	bool pcapng_ = false;
-	bool finished_ = false;
 	std::vector<CaptureInterface> interfaces_; // of the pcapng file
 
 	// No link type has all bits set.

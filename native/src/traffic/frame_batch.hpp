@@ -19,6 +19,12 @@ struct CaptureInterface {
 	bool operator==(const CaptureInterface &) const = default;
 };
 
+inline uint8_t fcs_bytes_of(uint32_t link_field)
+{
+	constexpr uint32_t fcs_length_present = 0x04000000;
+	return link_field & fcs_length_present ? static_cast<uint8_t>((link_field >> 28) * 2) : uint8_t{0};
+}
+
 using CaptureInterfaces = std::vector<CaptureInterface>;
 
 class FrameBatch {

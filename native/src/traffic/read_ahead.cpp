@@ -2,12 +2,9 @@
 
 namespace reframer::traffic {
 
-ReadAhead::ReadAhead(CaptureReader &reader, size_t nb_batches) : reader_(reader)
+ReadAhead::ReadAhead(CaptureReader &reader, size_t max_batches, size_t depth)
+    : reader_(reader), max_batches_(max_batches), depth_(depth)
 {
-	for (size_t i = 0; i < nb_batches; i++) {
-		batches_.push_back(std::make_unique<FrameBatch>());
-		free_.push_back(batches_.back().get());
-	}
 	thread_ = std::thread([this] { run(); });
 }
 
@@ -27,11 +24,19 @@ void ReadAhead::run()
 		FrameBatch *batch;
 		{
 			std::unique_lock lock(mutex_);
-			changed_.wait(lock, [this] { return stop_ || !free_.empty(); });
+			changed_.wait(lock, [this] {
+				return stop_ || (full_.size() < depth_ &&
+				                 (!free_.empty() || batches_.size() < max_batches_));
+			});
 			if (stop_)
 				return;
-			batch = free_.front();
-			free_.pop_front();
+			if (free_.empty()) {
+				batches_.push_back(std::make_unique<FrameBatch>());
+				free_.push_back(batches_.back().get());
+			}
+			// The one given back last is the one still in a cache.
+			batch = free_.back();
+			free_.pop_back();
 		}
 		bool more = false;
 		std::exception_ptr failure;
@@ -62,6 +67,8 @@ FrameBatch *ReadAhead::next()
 	if (!full_.empty()) {
 		FrameBatch *batch = full_.front();
 		full_.pop_front();
+		lock.unlock();
+		changed_.notify_all();
 		return batch;
 	}
 	if (failure_)

@@ -15,8 +15,9 @@ namespace reframer::traffic {
 
 class ReadAhead {
 public:
-	// `nb_batches` bounds the memory: that many of 256 KiB.
-	explicit ReadAhead(CaptureReader &reader, size_t nb_batches = 8);
+	// At most `max_batches`, of 256 KiB unless a frame is longer, exist at a time; at most `depth`
+	// of them wait to be taken.
+	explicit ReadAhead(CaptureReader &reader, size_t max_batches = 12, size_t depth = 8);
 	~ReadAhead();
 	ReadAhead(const ReadAhead &) = delete;
 	ReadAhead &operator=(const ReadAhead &) = delete;
@@ -24,14 +25,15 @@ public:
 	// The next batch, or null at the end. Throws what the reader threw, after the batches before
 	// it. Afterwards (null or throw) the reader is at rest and may be asked for notes.
 	FrameBatch *next();
-	// Batches may be given back in any order, or kept; while all are out, next() would wait for
-	// ever: the caller must keep at most nb_batches - 1.
+	// Batches may be given back in any order, or kept for long; while all are kept, next() would
+	// wait for ever: keep at most max_batches - 1.
 	void give_back(FrameBatch *batch);
 
 private:
 	void run();
 
 	CaptureReader &reader_;
+	const size_t max_batches_, depth_;
 	std::vector<std::unique_ptr<FrameBatch>> batches_;
 	std::mutex mutex_;
 	std::condition_variable changed_;
