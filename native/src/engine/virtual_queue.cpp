@@ -189,8 +189,12 @@ uint32_t VirtualQueue::stage_burst(uint32_t n, uint64_t now, bool draining, uint
 	}
 	uint32_t out = 0, got = 0;
 	nb_runs = 0;
+	// A stage that is nearly full must give out all that is due, or it would refuse the next burst.
+	auto most = static_cast<uint32_t>(out_.size());
+	if (config_.release_max && in_stage_ + 2 * config_.burst < config_.max_held)
+		most = std::min(most, config_.release_max);
 	do {
-		uint32_t room = std::min<uint32_t>(release_room, static_cast<uint32_t>(out_.size()) - out);
+		uint32_t room = std::min<uint32_t>(release_room, most - out);
 		uint32_t runs = room;
 		auto to = reinterpret_cast<void **>(out_.data() + out);
 		got = draining ? reframer_drain(stage_, now, to, room, runs_.data() + nb_runs, &runs)
@@ -201,7 +205,7 @@ uint32_t VirtualQueue::stage_burst(uint32_t n, uint64_t now, bool draining, uint
 		out += got;
 		if (got < room)
 			break;
-	} while (out < out_.size());
+	} while (out < most);
 	return out;
 }
 
@@ -243,6 +247,7 @@ void VirtualQueue::poll(bool draining)
 	double chain_ns = static_cast<double>(t2 - t1) * ns_per_tick_;
 	double cost = stage_ns + chain_ns;
 	result_.polls++;
+	result_.total_ns += cost;
 	if (config_.service_ns > 0) {
 		cost = config_.service_ns * out;
 		stage_ns = 0;

@@ -32,6 +32,7 @@ struct QueueConfig {
 	uint32_t ring_depth = 256;
 	uint32_t burst = 32;
 	uint32_t max_held = 4096;       // of the stage: sizes the pool
+	uint32_t release_max = 0;       // packets that a poll takes out of the stage; 0: all that are due
 	bool report_load = false;       // tell the stage about the load after each poll (adaptive)
 	bool nic_hash = true;           // the stage is given the RSS hash
 	double service_ns = 0;          // fixed cost of a packet instead of the measured one; 0: measured
@@ -48,6 +49,7 @@ struct QueueResult {
 	uint64_t reordered = 0;         // packets that left behind a later one of their flow
 	uint64_t polls = 0, marked = 0;
 	double marked_ns = 0;           // taken by marked polls
+	double total_ns = 0;            // taken by all polls, as read from the TSC
 
 	// The window.
 	uint64_t offered_packets = 0, offered_bits = 0, window_ring_dropped = 0;

@@ -26,6 +26,8 @@
 //               entries of the RSS table, filled round robin)
 //   ringDepth   descriptors of a queue, default 256 (published: 256 and 4096)
 //   burst       most packets of a poll, default 32
+//   releaseMax  most packets that a poll takes out of the stage before it looks at the ring again;
+//               0 (default): all that are due
 //   dma         "llc" (default): another core writes the frames; "dram": they are flushed to memory
 //   durationNs  measured time on the virtual clock, default 20 ms
 //   warmupNs    virtual time before it, loop running, not measured, default 5 ms
@@ -51,7 +53,8 @@
 //   holdNs                       {p50, p99, max} in the stage, null when policy is off
 //   drops                        {ring, ringShare, nf, nfReasons: {NAME: N}}
 //   polls                        {busy, empty, marked, markedShare, markedNs, emptyPollNs}
-//   void, voidReason             true when the figures must not be used, and why (else null)
+//   void, voidReason             true when the figures must not be used, and why (else null): more
+//                                than 1 % of the polls marked, or 10 % of the time taken by them
 //   checks                       {in, out, nfDropped, ringDropped, held, conserved, ordered,
 //                                 formsAgree (null for chain "forward"), passed}
 //   answer                       hex checksum of all departed frames with their arrival numbers
@@ -232,6 +235,7 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 	queue.ring_depth = spec.ring_depth;
 	queue.burst = spec.burst;
 	queue.max_held = spec.max_held;
+	queue.release_max = spec.release_max;
 	queue.report_load = spec.policy == Policy::adaptive;
 	queue.nic_hash = spec.nic_hash;
 	queue.service_ns = static_cast<double>(spec.service_ns);

@@ -95,6 +95,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 	    in.integer("tableFlows", (1u << 19) / t.queues, 0, table_capacity(t.queues) * 3 / 4));
 	t.ring_depth = static_cast<uint32_t>(in.integer("ringDepth", 256, 32, 32768));
 	t.burst = static_cast<uint32_t>(in.integer("burst", 32, 1, 256));
+	t.release_max = static_cast<uint32_t>(in.integer("releaseMax", 0, 0, 1u << 16));
 	t.dma = in.choice("dma", Dma::llc, dmas);
 	t.duration_ns = in.integer("durationNs", 20000000, 1000, 60000000000);
 	t.warmup_ns = in.integer("warmupNs", 5000000, 0, 60000000000);
@@ -148,6 +149,7 @@ Json describe(const TrialSpec &t)
 	            {"queues", t.queues},
 	            {"ringDepth", t.ring_depth},
 	            {"burst", t.burst},
+	            {"releaseMax", t.release_max},
 	            {"dma", word(t.dma, dmas)},
 	            {"durationNs", t.duration_ns},
 	            {"warmupNs", t.warmup_ns},

@@ -36,6 +36,7 @@ struct TrialSpec {
 	uint32_t queues;
 	uint32_t ring_depth;
 	uint32_t burst;
+	uint32_t release_max;
 	Dma dma;
 	uint64_t duration_ns, warmup_ns, learn_ns;
 	uint64_t service_ns;    // 0: time is taken from the TSC
