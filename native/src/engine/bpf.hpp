@@ -1,0 +1,115 @@
+// eBPF by its system call: maps, an assembler, the loader. No compiler and no library at run time.
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace reframer::engine {
+
+class FileDescriptor {
+public:
+	FileDescriptor() = default;
+	explicit FileDescriptor(int fd) : fd(fd) {}
+	FileDescriptor(FileDescriptor &&other) noexcept : fd(std::exchange(other.fd, -1)) {}
+	FileDescriptor &operator=(FileDescriptor &&other) noexcept
+	{
+		std::swap(fd, other.fd);
+		return *this;
+	}
+	~FileDescriptor();
+	int get() const { return fd; }
+
+private:
+	int fd = -1;
+};
+
+// An array map of 64-bit words that lies in this process' memory too.
+class BpfWords {
+public:
+	// @throws DeviceError
+	explicit BpfWords(uint32_t nb_words);
+	~BpfWords();
+	BpfWords(const BpfWords &) = delete;
+	BpfWords &operator=(const BpfWords &) = delete;
+
+	int fd() const { return map.get(); }
+	uint64_t load(uint32_t i) const { return __atomic_load_n(words + i, __ATOMIC_RELAXED); }
+	void store(uint32_t i, uint64_t value) { __atomic_store_n(words + i, value, __ATOMIC_RELEASE); }
+
+private:
+	FileDescriptor map;
+	uint64_t *words;
+	size_t bytes;
+};
+
+// A map of one value, filled once; programs address it directly.
+// @throws DeviceError
+FileDescriptor bpf_constant(const void *value, uint32_t size);
+
+// Waits until no program is running that could have read an older value of `map`: an update of a map
+// of maps ends with synchronize_rcu() for exactly this purpose (kernel/bpf/syscall.c,
+// maybe_wait_bpf_programs). A packet between the choice of its queue and that queue is in such a
+// section too, so afterwards every packet steered by an older table is in its queue.
+class BpfGrace {
+public:
+	explicit BpfGrace(int map_fd); // @throws DeviceError
+	int wait();                    // 0 or negative errno
+
+private:
+	int inner;
+	FileDescriptor outer;
+};
+
+// Writes programs instruction by instruction; jumps go forward to labels.
+class BpfAssembler {
+public:
+	struct Label {
+		std::vector<size_t> jumps;
+	};
+
+	void move(uint8_t to, uint8_t from) { emit(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0); }
+	void move_value(uint8_t to, int32_t value) { emit(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value); }
+	void alu(uint8_t op, uint8_t to, uint8_t from) { emit(BPF_ALU64 | op | BPF_X, to, from, 0, 0); }
+	void alu_value(uint8_t op, uint8_t to, int32_t value) { emit(BPF_ALU64 | op | BPF_K, to, 0, 0, value); }
+	void to_host_order(uint8_t reg, int32_t bits) { emit(BPF_ALU | BPF_END | BPF_TO_BE, reg, 0, 0, bits); }
+	void load(uint8_t size, uint8_t to, uint8_t base, int16_t offset)
+	{
+		emit(BPF_LDX | BPF_MEM | size, to, base, offset, 0);
+	}
+	void store(uint8_t size, uint8_t base, int16_t offset, uint8_t from)
+	{
+		emit(BPF_STX | BPF_MEM | size, base, from, offset, 0);
+	}
+	void atomic_add(uint8_t base, int16_t offset, uint8_t from)
+	{
+		emit(BPF_STX | BPF_ATOMIC | BPF_DW, base, from, offset, BPF_ADD);
+	}
+	void map(uint8_t to, int fd) { wide(to, BPF_PSEUDO_MAP_FD, fd, 0); }
+	// Address of the map's value plus `offset`.
+	void map_value(uint8_t to, int fd, int32_t offset) { wide(to, BPF_PSEUDO_MAP_VALUE, fd, offset); }
+	void call(int32_t helper) { emit(BPF_JMP | BPF_CALL, 0, 0, 0, helper); }
+	void jump(Label &to) { branch(BPF_JA, 0, 0, to); }
+	void jump_if(uint8_t op, uint8_t reg, int32_t value, Label &to) { branch(op, reg, value, to); }
+	void place(Label &label);
+	void exit() { emit(BPF_JMP | BPF_EXIT, 0, 0, 0, 0); }
+
+	// @throws DeviceError; with the verifier's last words when it refuses
+	FileDescriptor load_program(bpf_prog_type type) const;
+
+private:
+	void emit(int code, uint8_t to, uint8_t from, int16_t offset, int32_t value);
+	void wide(uint8_t to, uint8_t kind, int32_t low, int32_t high);
+	void branch(uint8_t op, uint8_t reg, int32_t value, Label &to);
+
+	std::vector<bpf_insn> code;
+};
+
+// @throws DeviceError for errno after `what` failed
+[[noreturn]] void throw_errno(const char *code, const std::string &what);
+
+} // namespace reframer::engine
