@@ -99,10 +99,14 @@ describe('reorder', () => {
     expect(stamps.at(-1)).toBeLessThan(72_000n);
   });
 
-  test('a zero delay groups inside a burst only; other keys group otherwise', async () => {
+  test('one RX burst is grouped by itself; other keys group otherwise', async () => {
     const out = folder.file('burst.pcap');
     const burst = await reframerJson<Reordered>(['reorder', small, out, '--policy', 'burst']);
-    expect(burst).toMatchObject({ packetsOut: 7, flowsReordered: 0, holdMaxUs: 0 });
+    expect(burst).toMatchObject({ packetsOut: 7, flowsReordered: 0 });
+    expect(burst.slfOut).toBeCloseTo(7 / 3, 9);
+    expect(burst.holdMaxUs).toBeLessThanOrEqual(64);
+    const far = await reframerJson<Reordered>(['reorder', small, out, '--policy', 'burst', '--delay', '1ns']);
+    expect(far.slfOut).toBeCloseTo(7 / 6, 9);
     // All flows go to one destination: one group.
     const destination = await reframerJson<Reordered>(['reorder', small, out, '--key', 'destination']);
     expect(readPcap(readFileSync(out)).frames.map((f) => f.bytes.length)).toEqual(ababaac.map((f) => f.bytes.length));
