@@ -91,14 +91,15 @@ function nics(): string[] {
 
 /** The build as Meson recorded it, so that nothing is guessed from today's compiler. */
 function build(): JsonObject {
-  const info = readText(join(packageRoot, 'native', 'build', 'meson-info', 'intro-compilers.json'));
-  const options = readText(join(packageRoot, 'native', 'build', 'meson-info', 'intro-buildoptions.json'));
-  if (info === undefined) return {};
-  const compilers = JSON.parse(info) as { host?: { cpp?: { id?: string; version?: string } } };
-  const wanted = ['buildtype', 'optimization', 'cpp_args', 'b_lto', 'b_ndebug', 'cpp_std'];
-  const flags = (JSON.parse(options ?? '[]') as { name: string; value: JsonValue }[]).filter((o) => wanted.includes(o.name));
-  const { id = 'unknown', version = 'unknown' } = compilers.host?.cpp ?? {};
-  return { compiler: `${id} ${version}`, options: Object.fromEntries(flags.map((o) => [o.name, o.value])) };
+  const folder = join(packageRoot, 'native', 'build');
+  const log = readText(join(folder, 'meson-logs', 'meson-log.txt')) ?? '';
+  const targets = readText(join(folder, 'meson-info', 'intro-targets.json'));
+  const compiler = /^C\+\+ compiler for the host machine: .*?\((.+)\)$/m.exec(log)?.[1]?.replaceAll('"', '');
+  if (targets === undefined || compiler === undefined) return { compiler: 'unknown', flags: [] };
+  const lab = (JSON.parse(targets) as { name: string; target_sources: { language?: string; parameters?: string[] }[] }[]).find((t) => t.name === 'reframer-lab');
+  const parameters = lab?.target_sources.find((s) => s.language === 'cpp')?.parameters ?? [];
+  // Code generation only: include paths are of this machine.
+  return { compiler, flags: parameters.filter((word) => /^-(O|m|f|std|g|D)/.test(word) && !word.includes('/')) };
 }
 
 function git(): JsonObject {

@@ -2,7 +2,7 @@
 import type { Summary } from '../core/summary.js';
 import type { BarFigure, JsonObject } from '../core/types.js';
 import { assemble, uniqueInOrder, type FigureSpec } from './common.js';
-import { axisTitle, makeRow, publishedFor, text, type FigureInput } from './data.js';
+import { axisTitle, makeRow, publishedRows, publishedSeries, text, type FigureInput } from './data.js';
 import { makePalette, publishedColour } from './palette.js';
 
 export function barFigure(figure: BarFigure, input: FigureInput, summary: Summary): FigureSpec {
@@ -12,7 +12,7 @@ export function barFigure(figure: BarFigure, input: FigureInput, summary: Summar
     const name = text(point.params[category.param]);
     return makeRow(point, metric, { series: name, facet: facetParam === undefined ? '' : text(point.params[facetParam]), x: name });
   });
-  const published = publishedFor(input, category.param, facetParam, category.param);
+  const published = publishedRows(input, facetParam, category.param);
   const series = uniqueInOrder(rows.map((r) => r.series));
   const facets = uniqueInOrder(rows.map((r) => r.facet));
   const palette = makePalette(input.series.length > 0 ? [...input.series, ...series] : series)(series);
@@ -25,14 +25,15 @@ export function barFigure(figure: BarFigure, input: FigureInput, summary: Summar
     { field: 'high', title: '95 % to' },
     { field: 'samples', title: 'samples' },
   ];
+  const ours = [{ filter: `datum.series !== '${publishedSeries}'` }];
   const layers: JsonObject[] = [
-    { mark: { type: 'bar', opacity: 0.85 }, encoding: { x, y, color: { field: 'series', type: 'nominal', legend: null, scale: { domain: palette.domain, range: palette.colours } }, tooltip } },
-    { mark: { type: 'rule', strokeWidth: 1.5 }, encoding: { x, y: { field: 'low', type: 'quantitative', title: axisTitle(metric) }, y2: { field: 'high' } } },
+    { transform: ours, mark: { type: 'bar', opacity: 0.85 }, encoding: { x, y, color: { field: 'series', type: 'nominal', legend: null, scale: { domain: palette.domain, range: palette.colours } }, tooltip } },
+    { transform: ours, mark: { type: 'rule', strokeWidth: 1.5 }, encoding: { x, y: { field: 'low', type: 'quantitative', title: axisTitle(metric) }, y2: { field: 'high' } } },
   ];
   if (published.length > 0) {
-    layers.push({ data: { name: 'published' }, mark: { type: 'tick', thickness: 3, color: publishedColour }, encoding: { x, y, tooltip: [{ field: 'x', title: category.label }, { field: 'value', title: 'published' }] } });
+    layers.push({ transform: [{ filter: `datum.series === '${publishedSeries}'` }], mark: { type: 'tick', thickness: 3, color: publishedColour }, encoding: { x, y, tooltip: [{ field: 'x', title: category.label }, { field: 'value', title: 'published' }] } });
   }
   const note = published.length > 0 ? `${figure.title} (black mark: published)` : figure.title;
-  const spec = assemble({ title: note, summary, rows, published: published as unknown as JsonObject[], layers, facets, facetLabel: facetParam ?? '' });
-  return { id: figure.id, title: figure.title, kind: 'bar', spec, series };
+  const spec = assemble({ title: note, summary, rows: [...rows, ...published], layers, facets, facetLabel: facetParam ?? '' });
+  return { id: figure.id, title: figure.title, kind: 'bar', spec, series: published.length > 0 ? [...series, publishedSeries] : series };
 }

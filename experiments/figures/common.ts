@@ -23,24 +23,23 @@ export interface Assembly {
   title: string;
   summary: Summary;
   rows: readonly Row[] | readonly JsonObject[];
-  published?: readonly JsonObject[];
   layers: readonly JsonValue[];
   facets: readonly string[];
   facetLabel: string;
 }
 
-export function assemble({ title, summary, rows, published, layers, facets, facetLabel }: Assembly): JsonObject {
+export function assemble({ title, summary, rows, layers, facets, facetLabel }: Assembly): JsonObject {
   const quick = summary.profile === 'quick';
   const head = {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     title: { text: title, subtitle: quick ? [quickMark] : [], subtitleColor: '#b00020', anchor: 'start', fontSize: 13, subtitleFontSize: 11 },
     background: '#ffffff',
-    datasets: { rows: rows as unknown as JsonValue, published: published ?? [] },
+    datasets: { rows: rows as unknown as JsonValue },
     data: { name: 'rows' },
     config: {
       font: fontFamily,
       axis: { labelFontSize: 11, titleFontSize: 11, gridColor: '#e5e5e5', domainColor: '#888888' },
-      legend: { labelFontSize: 11, titleFontSize: 11 },
+      legend: { labelFontSize: 11, titleFontSize: 11, symbolOpacity: 1 },
       header: { labelFontSize: 11, titleFontSize: 11 },
       view: { stroke: null },
     },
@@ -48,7 +47,7 @@ export function assemble({ title, summary, rows, published, layers, facets, face
   if (facets.length <= 1) return { ...head, ...size, layer: layers };
   return {
     ...head,
-    facet: { field: 'facet', type: 'nominal', title: facetLabel, sort: [...facets] },
+    facet: { field: 'facet', type: 'nominal', title: null, sort: [...facets], header: { labelExpr: `'${facetLabel} ' + datum.label` } },
     columns: 2,
     spec: { ...facetSize, layer: layers },
     resolve: { scale: { y: 'independent' } },

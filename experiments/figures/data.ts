@@ -2,6 +2,9 @@
 import type { PointSummary, Summary } from '../core/summary.js';
 import type { Experiment, FigureCommon, Metric, Params, ParamValue } from '../core/types.js';
 
+/** The series of the paper's values: it can be switched off like the others. */
+export const publishedSeries = 'published';
+
 export interface Row {
   series: string;
   facet: string;
@@ -43,25 +46,18 @@ export function axisTitle(metric: Metric): string {
   return metric.unit === '' ? metric.label : `${metric.label} (${metric.unit})`;
 }
 
-export interface PublishedMark {
-  series: string;
-  facet: string;
-  x: ParamValue;
-  value: number;
-}
 
 /** The paper's values that belong to these points: same metric, and every parameter they name agrees. */
-export function publishedFor(input: FigureInput, seriesParam: string | undefined, facetParam: string | undefined, xParam: string): PublishedMark[] {
-  const marks = new Map<string, PublishedMark>();
-  for (const row of input.experiment.published()) {
-    if (row.metric !== input.metric.key || row.part !== input.points[0]?.part) continue;
-    for (const point of input.points) {
-      if (!fits(point.params, row.params)) continue;
+export function publishedRows({ experiment, metric, points }: FigureInput, facetParam: string | undefined, xParam: string): Row[] {
+  const rows = new Map<string, Row>();
+  for (const { part, params, metric: key, value } of experiment.published()) {
+    if (key !== metric.key) continue;
+    for (const point of points) {
       const x = point.params[xParam];
-      if (x === undefined) continue;
-      const mark: PublishedMark = { series: seriesParam === undefined ? '' : text(point.params[seriesParam]), facet: facetParam === undefined ? '' : text(point.params[facetParam]), x, value: row.value };
-      marks.set(JSON.stringify([mark.facet, mark.series, mark.x]), mark);
+      if (point.part !== part || x === undefined || !fits(point.params, params)) continue;
+      const facet = facetParam === undefined ? '' : text(point.params[facetParam]);
+      rows.set(JSON.stringify([facet, x]), { series: publishedSeries, facet, x, value, low: value, high: value, samples: 0 });
     }
   }
-  return [...marks.values()];
+  return [...rows.values()];
 }

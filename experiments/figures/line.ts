@@ -3,7 +3,7 @@
 import type { Summary } from '../core/summary.js';
 import type { JsonObject, JsonValue, LineFigure } from '../core/types.js';
 import { assemble, uniqueInOrder, type FigureSpec } from './common.js';
-import { axisTitle, makeRow, publishedFor, text, type FigureInput, type Row } from './data.js';
+import { axisTitle, makeRow, publishedRows, publishedSeries, text, type FigureInput, type Row } from './data.js';
 import { makePalette, publishedColour } from './palette.js';
 
 export function lineFigure(figure: LineFigure, input: FigureInput, summary: Summary): FigureSpec {
@@ -18,9 +18,7 @@ export function lineFigure(figure: LineFigure, input: FigureInput, summary: Summ
     })
     .sort((a, b) => (a.series === b.series ? Number(a.x) - Number(b.x) : a.series < b.series ? -1 : 1));
   const lineRows = rows.filter((row) => !isLevel(row));
-  const published = publishedFor(input, undefined, facetParam, figure.x.param).filter(
-    (mark) => lineRows.some((row) => row.x === mark.x && row.facet === mark.facet),
-  );
+  const published = publishedRows(input, facetParam, figure.x.param);
   const series = uniqueInOrder(rows.map((r) => r.series));
   const facets = uniqueInOrder(rows.map((r) => r.facet));
   const palette = makePalette(input.series.length > 0 ? [...input.series, ...series] : series)(series);
@@ -37,7 +35,7 @@ export function lineFigure(figure: LineFigure, input: FigureInput, summary: Summ
     { field: 'samples', title: 'samples' },
   ];
   const levelTest = `indexof(${JSON.stringify(levels)}, datum.series) >= 0`;
-  const onLine: JsonValue = [{ filter: `!(${levelTest})` }];
+  const onLine: JsonValue = [{ filter: `!(${levelTest}) && datum.series !== '${publishedSeries}'` }];
   const layers: JsonObject[] = [
     { transform: onLine, mark: { type: 'area', opacity: 0.2, line: false }, encoding: { x, y: { field: 'low', type: 'quantitative', title: axisTitle(metric), scale: { zero: true } }, y2: { field: 'high' }, color: colour } },
     { transform: onLine, mark: { type: 'line', strokeWidth: 2 }, encoding: { x, y, color: colour } },
@@ -48,12 +46,12 @@ export function lineFigure(figure: LineFigure, input: FigureInput, summary: Summ
   }
   if (published.length > 0) {
     layers.push({
-      data: { name: 'published' },
+      transform: [{ filter: `datum.series === '${publishedSeries}'` }],
       mark: { type: 'point', shape: 'diamond', size: 75, filled: false, stroke: publishedColour, strokeWidth: 1.5 },
       encoding: { x, y, tooltip: [{ field: 'x', title: figure.x.label }, { field: 'value', title: 'published' }] },
     });
   }
   const note = published.length > 0 ? `${figure.title} (hollow diamonds: published)` : figure.title;
-  const spec = assemble({ title: note, summary, rows, published: published as unknown as JsonObject[], layers, facets, facetLabel: facetParam ?? '' });
-  return { id: figure.id, title: figure.title, kind: 'line', spec, series };
+  const spec = assemble({ title: note, summary, rows: [...rows, ...published], layers, facets, facetLabel: facetParam ?? '' });
+  return { id: figure.id, title: figure.title, kind: 'line', spec, series: published.length > 0 ? [...series, publishedSeries] : series };
 }

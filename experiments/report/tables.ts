@@ -39,7 +39,7 @@ export function partTable(experiment: Experiment, summary: Summary, part: Part):
       ...names.map((name) => `${point.params[name] ?? ''}${point.control && name === part.contenders?.axis ? ' (again)' : ''}`),
       interval === undefined ? '-' : number(interval.value, digits),
       interval === undefined || interval.low === interval.high ? '-' : bounds(interval, digits),
-      ...(paired ? [isBaseline ? 'baseline' : ratio === undefined ? '-' : ratioText(ratio), ratio?.verdict ?? '', typeof p === 'number' ? p.toFixed(3) : ''] : []),
+      ...(paired ? [isBaseline ? 'baseline' : ratio === undefined ? '-' : ratioText(ratio), ratio?.verdict ?? '', typeof p === 'number' ? (p < 0.001 ? '<0.001' : p.toFixed(3)) : ''] : []),
       ...others.map((m) => number(point.metrics[m.key]?.value ?? Number.NaN, m.digits ?? 2)),
       String(point.samples),
     ];
