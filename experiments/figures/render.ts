@@ -18,10 +18,20 @@ export function toVega(spec: JsonObject): Spec {
   return compile(spec as unknown as TopLevelSpec, { logger: quiet as never }).spec;
 }
 
+/** Vega numbers gradients and clips through the life of the process; here each figure begins at 0. */
+function localIds(svg: string): string {
+  const names = new Map<string, string>();
+  return svg.replace(/\b(gradient_|clip)\d+\b/g, (name, kind: string) => {
+    const local = names.get(name) ?? `${kind}${names.size}`;
+    names.set(name, local);
+    return local;
+  });
+}
+
 export async function toSvg(spec: JsonObject): Promise<string> {
   const view = new View(parse(toVega(spec)), { renderer: 'none' });
   try {
-    return `${await view.toSVG()}\n`;
+    return `${localIds(await view.toSVG())}\n`;
   } finally {
     view.finalize();
   }

@@ -1,0 +1,147 @@
+// The commands as a user types them, over a fake lab: interrupt, resume, one figure, compare.
+import { appendFileSync, cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { packageRoot } from '../../native/loader.js';
+import { openRun } from '../../experiments/core/runs.js';
+import { reframer, temporaryFolder, type Outcome } from '../helpers/cli.js';
+
+const folder = temporaryFolder();
+afterAll(() => folder.remove());
+
+const lab = join(packageRoot, 'test', 'experiments', 'fake-lab.mjs');
+const exp = (args: readonly string[], env: NodeJS.ProcessEnv = {}, started?: (kill: (signal: NodeJS.Signals) => void) => void): Promise<Outcome> =>
+  reframer(['exp', 'reframer', ...args], { env: { REFRAMER_LAB: lab, ...env }, ...(started === undefined ? {} : { started }) });
+
+const whole = folder.file('whole');
+// The bar figure of one part: the fewest trials that a real plan has.
+const small = ['--only', 'modern-throughput'];
+let first: Outcome;
+beforeAll(async () => {
+  first = await exp([...small, '--out', whole]);
+}, 120_000);
+
+describe('exp', () => {
+  test('measures, prints a table with verdicts, writes the report', () => {
+    expect(first.stderr).toContain('report:');
+    expect(first.code).toBe(0);
+    expect(first.stdout).toMatch(/QUICK RUN/);
+    expect(first.stdout).toMatch(/faster/);
+    expect(first.stdout).toMatch(/off \(again\)/);
+    for (const file of ['journal.jsonl', 'summary.json', 'report.html', 'report.pdf', 'report.md', 'figures/modern-throughput.svg']) expect(existsSync(join(whole, file)), file).toBe(true);
+  });
+
+  test('again: everything is reused', async () => {
+    const log = folder.file('again.log');
+    const { code, stdout, stderr } = await exp([...small, '--out', whole, '--json'], { FAKE_LAB_LOG: log });
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/5 of 5 points are finished and reused/);
+    expect(JSON.parse(stdout)).toMatchObject({ reused: 5, measured: 0, summary: { experiment: 'reframer', complete: true } });
+    expect(existsSync(log)).toBe(false);
+  });
+
+  test.each(['SIGINT', 'SIGKILL'] as const)('%s in the middle, then the same command: the rest is measured', async (signal) => {
+    const path = folder.file(`stop-${signal}`);
+    const { stderr, code } = await exp([...small, '--out', path], { FAKE_LAB_WAIT_MS: '60' }, (kill) => {
+      const poll = setInterval(() => {
+        if (!existsSync(join(path, 'journal.jsonl')) || readFileSync(join(path, 'journal.jsonl'), 'utf8').split('\n').length < 25) return;
+        clearInterval(poll);
+        kill(signal);
+      }, 20);
+    });
+    expect(code).not.toBe(0);
+    if (signal === 'SIGINT') expect(stderr).toMatch(/resume with: npx reframer exp reframer/);
+    const kept = openRun(path).history.measured;
+    expect(kept).toBeGreaterThan(0);
+    const again = await exp([...small, '--out', path, '--json']);
+    expect(again.code).toBe(0);
+    expect(JSON.parse(again.stdout)).toMatchObject({ summary: { complete: true } });
+    expect(openRun(path).history.measured).toBeGreaterThan(kept);
+  });
+
+  test('a dry run shows points, order and estimate, and measures nothing', async () => {
+    const log = folder.file('dry.log');
+    const { code, stdout } = await exp(['--dry-run', '--json', '--out', folder.file('dry')], { FAKE_LAB_LOG: log });
+    expect(code).toBe(0);
+    const plan = JSON.parse(stdout) as { points: number; settings: { points: unknown[]; firstBlock: string[] }[] };
+    expect(plan.settings.reduce((sum, s) => sum + s.points.length, 0)).toBe(plan.points);
+    for (const { firstBlock } of plan.settings) expect(firstBlock).toEqual([...firstBlock].reverse());
+    expect(existsSync(log) || existsSync(folder.file('dry'))).toBe(false);
+  });
+
+  test('a capture is analysed and sent through the chains; the journal names it, not its path', async () => {
+    const trace = folder.file('mine.pcap');
+    writeFileSync(trace, 'not looked at by the fake lab');
+    const path = folder.file('trace');
+    const { code, stdout } = await exp(['--trace', trace, '--only', 'capture-locality', '--only', 'capture-throughput', '--out', path]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('mine.pcap');
+    expect(existsSync(join(path, 'figures', 'capture-locality.svg'))).toBe(true);
+    expect(existsSync(join(path, 'figures', 'capture-gain.png'))).toBe(true);
+    expect(readFileSync(join(path, 'journal.jsonl'), 'utf8')).not.toContain(folder.path);
+  });
+
+  test('a point that fails gives exit code 1 and its name', async () => {
+    const { code, stderr } = await exp([...small, '--out', folder.file('failing')], { FAKE_LAB_FAIL: 'burst' });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/packets were lost/);
+  });
+
+  test.each<[string, string[], RegExp]>([
+    ['an unknown experiment', ['exp', 'refarmer'], /there are: reframer/],
+    ['an unknown figure', ['exp', 'reframer', '--only', 'nothing'], /--only nothing: there are throughput/],
+    ['a figure that needs more', ['exp', 'reframer', '--only', 'zero-loss'], /needs --full/],
+    ['both profiles', ['exp', 'reframer', '--quick', '--full'], /--quick/],
+    ['resume and fresh', ['exp', 'reframer', '--resume', '--fresh'], /--fresh/],
+    ['a capture that is not there', ['exp', 'reframer', '--trace', '/nowhere.pcap'], /no such file/],
+    ['a seed that is none', ['exp', 'reframer', '--seed', 'x'], /--seed/],
+    ['a run that is not there', ['report', 'nothing'], /no run is called/],
+    ['a threshold that is none', ['compare', whole, whole, '--threshold', 'much'], /--threshold/],
+  ])('%s: exit code 2', async (_, args, message) => {
+    const { code, stdout, stderr } = await reframer(args, { env: { REFRAMER_LAB: lab } });
+    expect(stderr).toMatch(message);
+    expect(stdout).toBe('');
+    expect(code).toBe(2);
+  });
+});
+
+describe('without the native part', () => {
+  const without = { env: { REFRAMER_LAB: '/nowhere/reframer-lab', REFRAMER_LIBRARY: '/nowhere/libreframer.so' } };
+
+  test('exp says what is missing, exit code 3', async () => {
+    const { code, stderr } = await reframer(['exp', 'reframer', '--out', folder.file('none')], without);
+    expect(stderr).toContain('/nowhere/reframer-lab');
+    expect(code).toBe(3);
+  });
+  test('list, report and compare work', async () => {
+    const list = await reframer(['list', '--json'], without);
+    expect(JSON.parse(list.stdout)).toMatchObject({ experiments: [{ name: 'reframer' }] });
+    const report = await reframer(['report', whole, '--json'], without);
+    expect(report.code).toBe(0);
+    expect(JSON.parse(report.stdout)).toMatchObject({ complete: true, notes: [] });
+    const same = await reframer(['compare', whole, whole], without);
+    expect(same.stdout).toMatch(/no change/);
+    expect(same.code).toBe(0);
+  });
+});
+
+describe('compare', () => {
+  test('exit code 4 when the second run is worse', async () => {
+    const slow = folder.file('slow');
+    await exp([...small, '--out', slow], { FAKE_LAB_SHIFT: '0.8' });
+    const worse = await reframer(['compare', whole, slow, '--json']);
+    expect(worse.code).toBe(4);
+    expect((JSON.parse(worse.stdout) as { regressions: number }).regressions).toBeGreaterThan(0);
+    expect((await reframer(['compare', slow, whole])).code).toBe(0);
+    expect((await reframer(['compare', whole, slow, '--threshold', '50%'])).code).toBe(0);
+  });
+  test('a damaged journal is one clear error', async () => {
+    const damaged = folder.file('damaged');
+    cpSync(whole, damaged, { recursive: true });
+    appendFileSync(join(damaged, 'journal.jsonl'), 'rubbish\n');
+    const { code, stderr } = await reframer(['compare', damaged, whole]);
+    expect(stderr).toMatch(/journal\.jsonl: line \d+/);
+    expect(code).toBe(1);
+  });
+});

@@ -1,0 +1,191 @@
+// Order of execution, and what is left after a kill at any byte.
+import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+
+import { readHistory } from '../../experiments/core/history.js';
+import { Journal, readJournal, type SampleRecord } from '../../experiments/core/journal.js';
+import { openRun } from '../../experiments/core/runs.js';
+import { validateRecord } from '../../experiments/core/schema.js';
+import { summarize } from '../../experiments/core/summary.js';
+import { temporaryFolder } from '../helpers/cli.js';
+import { fakeTrials, runTiny, sweep, tiny } from './helpers.js';
+
+const folder = temporaryFolder();
+afterAll(() => folder.remove());
+
+const journalOf = (path: string): string => join(path, 'journal.jsonl');
+const samplesIn = (path: string): SampleRecord[] => readJournal(journalOf(path)).records.filter((r) => r.type === 'sample');
+
+describe('order of execution', () => {
+  test('warm-up first, then blocks there and back, settings taking turns', async () => {
+    const path = folder.file('order');
+    const { runTrial, log } = fakeTrials();
+    const outcome = await runTiny(path, { runTrial });
+    expect(outcome).toMatchObject({ complete: true, reused: 0, measured: 8 });
+    const samples = samplesIn(path);
+    expect(samples.length).toBe(log.length);
+    const measured = samples.filter((s) => s.phase === 'measure');
+    const { points } = openRun(path).history;
+    for (const block of openRun(path).history.blocks) {
+      const own = measured.filter((s) => points.get(s.point)?.setting === block.record.setting && s.block === block.record.block);
+      expect(own.map((s) => s.point)).toEqual(block.record.order);
+      expect(block.record.order).toEqual([...block.record.order].reverse());
+      expect(new Set(own.map((s) => s.seed))).toEqual(new Set([block.record.seed]));
+    }
+    const settings = openRun(path).history.blocks.map((b) => b.record.setting);
+    expect(settings.slice(0, 4)).toEqual([settings[0], settings[1], settings[0], settings[1]]);
+    // A point is warm before its first block.
+    for (const id of points.keys()) {
+      const own = samples.filter((s) => s.point === id).map((s) => s.phase);
+      expect(own.lastIndexOf('warmup')).toBeLessThan(own.indexOf('measure'));
+      expect(own.filter((p) => p === 'warmup').length).toBe(2);
+    }
+  });
+
+  test('the rule stops at the minimum when the interval is narrow, at the maximum otherwise', async () => {
+    const path = folder.file('rule');
+    await runTiny(path, { experiment: tiny([sweep()], { name: 'quick', blocks: { min: 2, max: 5 }, precision: 1e-9, budgetSeconds: 60, warmup: { max: 1, drift: 1 } }) });
+    expect([...openRun(path).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(Array.from({ length: 8 }, () => ['blocks', 10]));
+    const narrow = folder.file('narrow');
+    await runTiny(narrow, { experiment: tiny([sweep()], { name: 'quick', blocks: { min: 2, max: 5 }, precision: 0.5, budgetSeconds: 60, warmup: { max: 1, drift: 1 } }) });
+    expect([...openRun(narrow).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(Array.from({ length: 8 }, () => ['precise', 4]));
+  });
+
+  test('a void trial is measured again and not counted', async () => {
+    const path = folder.file('void');
+    const { runTrial } = fakeTrials();
+    let count = 0;
+    await runTiny(path, {
+      runTrial: async (...args) => {
+        const result = await runTrial(...args);
+        return ++count % 5 === 0 ? { ...result, records: result.records.map((r) => ({ ...r, void: true })) } : result;
+      },
+    });
+    const { history } = openRun(path);
+    expect(history.voids).toBeGreaterThan(5);
+    for (const samples of history.samples.values()) expect(samples.every((s) => !s.void)).toBe(true);
+    expect([...history.samples.values()].every((s) => s.length >= 6)).toBe(true);
+  });
+
+  test('a point that fails twice is given up, the others are measured', async () => {
+    const path = folder.file('failing');
+    const { runTrial } = fakeTrials();
+    await runTiny(path, {
+      runTrial: (job, spec, timeout) => (spec.policy === 'burst' ? Promise.resolve({ records: [], wallMs: 1, error: { code: 'check-failed', message: 'no', exitCode: 1 } }) : runTrial(job, spec, timeout)),
+    });
+    const { history } = openRun(path);
+    expect([...history.done.values()].filter((d) => d.reason === 'failed').length).toBe(2);
+    expect([...history.samples.keys()].length).toBe(6);
+    expect(summarize(tiny(), history).warnings.map((w) => w.name)).toContain('failed-trials');
+  });
+
+  test('what is not supported ends the run with its code', async () => {
+    const runTrial = () => Promise.resolve({ records: [], wallMs: 1, error: { code: 'not-supported', message: 'no engine', exitCode: 3 } });
+    await expect(runTiny(folder.file('unsupported'), { runTrial })).rejects.toMatchObject({ code: 'not-supported', exitCode: 3 });
+  });
+});
+
+describe('resuming', () => {
+  const whole = folder.file('whole');
+
+  test('a finished run measures nothing again', async () => {
+    await runTiny(whole);
+    const { runTrial, log } = fakeTrials();
+    expect(await runTiny(whole, { runTrial })).toMatchObject({ complete: true, reused: 8, measured: 0 });
+    expect(log).toEqual([]);
+  });
+
+  test('one more value measures that value, beside its baseline', async () => {
+    const path = folder.file('grown');
+    mkdirSync(path);
+    copyFileSync(journalOf(whole), journalOf(path));
+    const { runTrial, log } = fakeTrials();
+    expect(await runTiny(path, { experiment: tiny([sweep(['off', 'burst', 'fixed', 'adaptive'])]), runTrial })).toMatchObject({ complete: true, reused: 8, measured: 2 });
+    expect(new Set(log.map((t) => t.spec.policy))).toEqual(new Set(['off', 'adaptive']));
+    const added = summarize(tiny([sweep(['off', 'burst', 'fixed', 'adaptive'])]), openRun(path).history).points.filter((p) => p.params.contender === 'adaptive');
+    expect(added.map((p) => p.ratios.throughputGbps?.verdict)).toEqual(['faster', 'faster']);
+  });
+
+  test('stopped after any number of trials, the rest is measured and the outcome is whole', async () => {
+    for (const stopAfter of [0, 1, 5, 13, 30, 47]) {
+      const path = folder.file(`stopped-${stopAfter}`);
+      const first = fakeTrials(1);
+      const outcome = await runTiny(path, { runTrial: first.runTrial, stop: () => first.log.length >= stopAfter });
+      expect(outcome.complete).toBe(false);
+      const kept = openRun(path).history;
+      const second = fakeTrials(2);
+      expect((await runTiny(path, { runTrial: second.runTrial })).complete).toBe(true);
+      const { history } = openRun(path);
+      expect(history.done.size).toBe(8);
+      // Whole blocks of the first session still count.
+      for (const [id, samples] of kept.samples) expect(history.samples.get(id)?.slice(0, samples.length)).toEqual(samples);
+      expect(history.setAside).toBe(kept.setAside);
+      for (const samples of history.samples.values()) expect(samples.length).toBeGreaterThanOrEqual(6);
+    }
+  });
+
+  test('cut at every byte of the last lines, the journal opens and the run goes on', async () => {
+    const bytes = readFileSync(journalOf(whole));
+    // The last two lines and a bit: sample, done, noise and end records are all met further up.
+    const ends = [...bytes.entries()].filter(([, b]) => b === 10).map(([i]) => i + 1);
+    const from = ends.at(-4) ?? 0;
+    const cut = folder.file('cut');
+    mkdirSync(cut);
+    for (let length = from; length <= bytes.length; length++) {
+      writeFileSync(journalOf(cut), bytes.subarray(0, length));
+      const journal = Journal.open(journalOf(cut));
+      expect(journal.repaired).toBe(!ends.includes(length));
+      expect(journal.records.length).toBe(ends.filter((e) => e <= length).length);
+      journal.append({ type: 'warning', name: 'x', seen: 'y', remedy: 'z' });
+      journal.close();
+      expect(readJournal(journalOf(cut)).torn).toBe(false);
+    }
+  });
+
+  test('killed between and inside lines all along, it always ends complete', async () => {
+    const bytes = readFileSync(journalOf(whole));
+    // The first line is the run itself; a run cut inside it has nothing to resume.
+    const start = bytes.indexOf(10) + 1;
+    for (let i = 0; i < 25; i++) {
+      const path = folder.file(`killed-${i}`);
+      mkdirSync(path);
+      copyFileSync(journalOf(whole), journalOf(path));
+      truncateSync(journalOf(path), start + Math.floor(((bytes.length - start) * (i + 0.37)) / 25));
+      const before = readHistory(readJournal(journalOf(path)).records);
+      const { runTrial, log } = fakeTrials(3);
+      expect((await runTiny(path, { runTrial })).complete).toBe(true);
+      const { history } = openRun(path);
+      expect(history.done.size).toBe(8);
+      expect(log.length).toBeLessThan(100);
+      for (const [id, done] of before.done) expect(history.done.get(id)).toEqual(done);
+    }
+  });
+
+  test('damage in the middle is an error that names the line', () => {
+    const path = folder.file('damaged.jsonl');
+    const lines = readFileSync(journalOf(whole), 'utf8').split('\n');
+    writeFileSync(path, [...lines.slice(0, 3), '{"type":"sample"', ...lines.slice(3)].join('\n'));
+    expect(() => readJournal(path)).toThrow(/line 4/);
+  });
+});
+
+describe('schema', () => {
+  const sample = samplesOf();
+  function samplesOf(): Record<string, unknown> {
+    return { type: 'sample', point: '0123456789abcdef', phase: 'measure', session: 1, block: 0, attempt: 0, slot: 0, seed: 1, atMs: 0, wallMs: 1, void: false, record: {} };
+  }
+  test('a sound record passes', () => expect(() => validateRecord(sample)).not.toThrow());
+  test.each([
+    ['an unknown type', { ...sample, type: 'result' }],
+    ['an unknown member', { ...sample, extra: 1 }],
+    ['a missing member', Object.fromEntries(Object.entries(sample).filter(([k]) => k !== 'slot'))],
+    ['a wrong type', { ...sample, seed: '1' }],
+    ['a fraction', { ...sample, block: 0.5 }],
+    ['a negative number', { ...sample, wallMs: -1 }],
+    ['a wrong word', { ...sample, phase: 'cool-down' }],
+    ['a wrong pattern', { ...sample, point: 'XYZ' }],
+    ['no object', 7],
+    ['another version', { type: 'run', v: 2, experiment: 'x', profile: 'quick', seed: 1, traces: [], argv: [], started: '' }],
+  ])('%s is refused', (_, record) => expect(() => validateRecord(record)).toThrow());
+});

@@ -1,0 +1,144 @@
+// Reports from a fixed journal: what they say, and that they say it again.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { openRun, type Run } from '../../experiments/core/runs.js';
+import { check, resultsSchema } from '../../experiments/core/schema.js';
+import { compareRuns } from '../../experiments/report/compare.js';
+import { writeReport, type Written } from '../../experiments/report/write.js';
+import { literal } from '../../experiments/report/typst.js';
+import { temporaryFolder } from '../helpers/cli.js';
+import { fakeTrials, runTiny, sweep, tiny } from './helpers.js';
+
+const folder = temporaryFolder();
+afterAll(() => folder.remove());
+const path = folder.file('run');
+const read = (name: string): string => readFileSync(join(path, name), 'utf8');
+
+let run: Run;
+let written: Written;
+beforeAll(async () => {
+  await runTiny(path);
+  run = openRun(path);
+  written = await writeReport(run, tiny());
+});
+
+describe('files', () => {
+  test('all there', () => {
+    expect(written.notes).toEqual([]);
+    expect([...written.files].sort()).toEqual(
+      ['claims.csv', 'context.json', 'points.csv', 'report.html', 'report.md', 'report.pdf', 'summary.json', 'sweep.csv', ...['bars', 'boxes', 'map', 'spread'].flatMap((f) => ['vl.json', 'svg', 'png'].map((e) => `figures/${f}.${e}`))].sort(),
+    );
+  });
+
+  test('the same journal gives the same bytes', async () => {
+    const before = new Map(written.files.map((f) => [f, readFileSync(join(path, f))]));
+    const again = await writeReport(openRun(path), tiny());
+    for (const file of again.files) expect(readFileSync(join(path, file)).equals(before.get(file) ?? Buffer.alloc(0)), file).toBe(true);
+  });
+
+  test('figures that the run no longer has are removed', async () => {
+    const experiment = tiny();
+    await writeReport(run, { ...experiment, figures: experiment.figures.slice(0, 1) });
+    expect(readdirSync(join(path, 'figures')).sort()).toEqual(['bars.png', 'bars.svg', 'bars.vl.json']);
+    await writeReport(run, experiment);
+  });
+});
+
+describe('content', () => {
+  test('the summary fits the schema', () => {
+    expect(check(resultsSchema().summary, JSON.parse(read('summary.json')))).toEqual([]);
+  });
+
+  test('claims: reproduced, not reproduced, not testable here', () => {
+    expect(written.summary.claims.map((c) => c.verdict)).toEqual(['reproduced', 'not reproduced', 'not testable here']);
+    expect(written.summary.claims[0]?.ours?.value).toBeCloseTo(100, -1);
+  });
+
+  test('same against same: no change', () => {
+    expect(written.summary.control.map((c) => c.verdict)).toEqual(['no change', 'no change']);
+  });
+
+  test('Markdown: numbers of the data, verdicts, mark of a quick run', () => {
+    const text = read('report.md');
+    const fixed = written.summary.points.find((p) => p.params.contender === 'fixed' && p.params.chain === 'paper');
+    expect(text).toContain((fixed?.metrics.throughputGbps?.value ?? 0).toFixed(2));
+    for (const word of ['QUICK RUN', 'faster', 'not testable here', 'no web server here', 'off (again)', '## Limitations', '## Context', '## Method']) expect(text).toContain(word);
+  });
+
+  test('nothing names this machine', () => {
+    const journal = read('journal.jsonl');
+    for (const file of ['report.md', 'summary.json', 'context.json', 'report.html']) expect(read(file)).not.toContain(folder.path);
+    expect(journal).not.toContain(folder.path);
+  });
+
+  test('HTML: one file, no address to load from', () => {
+    const html = read('report.html');
+    expect(html).toContain('QUICK RUN');
+    expect(html.replace(/<script[\s\S]*?<\/script>/g, '')).not.toMatch(/(src|href)="(?!data:)/);
+    expect(html).not.toMatch(/@import|<link[^>]+stylesheet/);
+  });
+
+  test('PDF: pages and text', (context) => {
+    expect(readFileSync(join(path, 'report.pdf')).subarray(0, 5).toString()).toBe('%PDF-');
+    const info = spawnSync('pdfinfo', [join(path, 'report.pdf')], { encoding: 'utf8' });
+    if (info.error !== undefined) return context.skip('pdfinfo is not installed (poppler-utils)');
+    expect(Number(/^Pages:\s*(\d+)/m.exec(info.stdout)?.[1])).toBeGreaterThanOrEqual(2);
+    const text = spawnSync('pdftotext', [join(path, 'report.pdf'), '-'], { encoding: 'utf8' }).stdout.replace(/\s+/g, ' ');
+    for (const words of ['A tiny experiment', 'QUICK RUN', 'Abstract', 'Set-up', 'Method', 'Which is faster?', 'Claims', 'not testable here', 'Limitations', 'References', 'Figure 1', 'Table 1']) expect(text).toContain(words);
+  });
+
+  test('text cannot become markup', () => {
+    expect(literal('a "b" \\ #c\n$d$')).toBe('"a \\"b\\" \\\\ #c $d$"');
+  });
+});
+
+describe('comparison', () => {
+  const other = async (name: string, shift: number, seed = 9): Promise<Run> => {
+    await runTiny(folder.file(name), { runTrial: fakeTrials(seed, shift).runTrial });
+    return openRun(folder.file(name));
+  };
+  const options = { threshold: 0.05, allowUnlike: false };
+
+  test('two runs of the same are no change', async () => {
+    const { points, regressions } = compareRuns(run, await other('same', 1), tiny(), options);
+    expect(points.length).toBeGreaterThan(10);
+    expect(new Set(points.map((p) => p.change))).toEqual(new Set(['no change']));
+    expect(regressions).toBe(0);
+  });
+  test('a fifth less is a regression, a fifth more is none', async () => {
+    const slower = await other('slower', 0.8);
+    const worse = compareRuns(run, slower, tiny(), options);
+    expect(worse.regressions).toBe(worse.points.filter((p) => p.gate).length);
+    const better = compareRuns(slower, run, tiny(), options);
+    expect(better.regressions).toBe(0);
+    expect(better.points.every((p) => p.change === 'better')).toBe(true);
+    expect(compareRuns(run, slower, tiny(), { ...options, threshold: 0.3 }).regressions).toBe(0);
+  });
+  test('unlike runs are refused unless asked for', async () => {
+    const unlike = await other('unlike', 1);
+    unlike.history.context = { ...unlike.history.context, machine: { cpu: 'another' } };
+    expect(() => compareRuns(run, unlike, tiny(), options)).toThrow(/machines differ/);
+    expect(compareRuns(run, unlike, tiny(), { ...options, allowUnlike: true }).notes).toContain('the machines differ');
+    const seed = folder.file('seed');
+    await runTiny(seed, { seed: 2 });
+    expect(() => compareRuns(run, openRun(seed), tiny(), options)).toThrow(/seeds differ/);
+    const spec = folder.file('spec');
+    const part = sweep();
+    const longer = tiny([{ ...part, spec: (p) => ({ ...part.spec(p), durationNs: 1 }) }]);
+    await runTiny(spec, { experiment: longer });
+    expect(() => compareRuns(run, openRun(spec), tiny(), options)).toThrow(/other specifications/);
+  });
+});
+
+test('an unfinished run says so', async () => {
+  const half = folder.file('half');
+  const { runTrial, log } = fakeTrials();
+  await runTiny(half, { runTrial, stop: () => log.length > 40 });
+  const { summary } = await writeReport(openRun(half), tiny());
+  expect(summary.complete).toBe(false);
+  expect(readFileSync(join(half, 'report.md'), 'utf8')).toContain('Unfinished run');
+  expect(existsSync(join(half, 'report.pdf'))).toBe(true);
+});

@@ -1,0 +1,77 @@
+import { describe, expect, test } from 'vitest';
+
+import { seededRandom } from '../../experiments/core/random.js';
+import { medianInterval, outliers, pairedRatio, permutationP, unpairedRatio } from '../../experiments/core/statistics.js';
+
+const normal = (random: () => number): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+
+/** Pairs with a common part, as a block's traffic gives them, and 2 % of noise of their own. */
+function pairs(count: number, effect: number, seed: number): [number, number][] {
+  const random = seededRandom(seed);
+  return Array.from({ length: count }, () => {
+    const level = 100 * (1 + 0.2 * random());
+    return [level * effect * Math.exp(0.02 * normal(random)), level * Math.exp(0.02 * normal(random))];
+  });
+}
+
+describe('verdicts', () => {
+  test('the same against the same is called different about as often as 5 %', () => {
+    const verdicts = Array.from({ length: 1000 }, (_, i) => pairedRatio(pairs(20, 1, i + 1), 'higher', i).verdict);
+    const wrong = verdicts.filter((v) => v === 'faster' || v === 'slower').length;
+    expect(wrong).toBeLessThanOrEqual(75);
+    expect(wrong).toBeGreaterThanOrEqual(15);
+  });
+  test('an injected 3 % is found', () => {
+    const verdicts = Array.from({ length: 200 }, (_, i) => pairedRatio(pairs(20, 1.03, i + 1), 'higher', i).verdict);
+    expect(verdicts.filter((v) => v === 'faster').length).toBeGreaterThan(180);
+    expect(verdicts).not.toContain('slower');
+  });
+  test('the direction turns the word', () => {
+    expect(pairedRatio(pairs(20, 1.2, 1), 'lower', 1).verdict).toBe('slower');
+    expect(pairedRatio(pairs(20, 0.8, 1), 'lower', 1).verdict).toBe('faster');
+  });
+  test('few pairs decide nothing; equal ones are no change', () => {
+    expect(pairedRatio(pairs(5, 2, 1), 'higher', 1).verdict).toBe('inconclusive');
+    expect(pairedRatio([], 'higher', 1).verdict).toBe('inconclusive');
+    expect(pairedRatio(Array.from({ length: 8 }, () => [7, 7] as const), 'higher', 1).verdict).toBe('no change');
+  });
+});
+
+describe('intervals', () => {
+  test('the interval of a median covers the truth', () => {
+    const covered = Array.from({ length: 500 }, (_, i) => {
+      const random = seededRandom(i + 1);
+      const { low, high } = medianInterval(Array.from({ length: 15 }, () => 10 + normal(random)), i);
+      return low <= 10 && 10 <= high;
+    }).filter(Boolean).length;
+    expect(covered).toBeGreaterThan(455);
+  });
+  test('known values', () => {
+    expect(medianInterval([1, 2, 3], 1).value).toBe(2);
+    expect(medianInterval([5], 1)).toEqual({ value: 5, low: 5, high: 5 });
+    expect(medianInterval([], 1).value).toBeNaN();
+    expect(medianInterval([4, 4, 4], 1)).toEqual({ value: 4, low: 4, high: 4 });
+  });
+  test('the same seed gives the same interval', () => {
+    const values = [3, 1, 4, 1, 5, 9, 2, 6];
+    expect(medianInterval(values, 42)).toEqual(medianInterval(values, 42));
+    expect(medianInterval(values, 42).low).toBeLessThan(medianInterval(values, 42).high);
+  });
+  test('two runs', () => {
+    const ratio = unpairedRatio([11, 11.1, 10.9, 11], [10, 10.1, 9.9, 10], 1);
+    expect(ratio.value).toBeCloseTo(1.1);
+    expect(ratio.low).toBeGreaterThan(1.05);
+  });
+});
+
+test('outliers are told apart, and equal values have none', () => {
+  expect(outliers([10, 10.1, 9.9, 10.05, 9.95, 30])).toEqual([5]);
+  expect(outliers([5, 5, 5, 5, 9])).toEqual([]);
+  expect(outliers([1, 100])).toEqual([]);
+});
+
+test('permutation test', () => {
+  expect(permutationP([1, 2, 3, 2, 1, 2, 3], [11, 12, 13, 12, 11, 12, 13], 1)).toBeLessThan(0.01);
+  expect(permutationP([1, 2, 3, 4], [1, 2, 3, 4], 1)).toBeGreaterThan(0.9);
+  expect(permutationP([1], [2], 1)).toBeNaN();
+});
