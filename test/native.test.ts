@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../native/loader.js';
-import { runProgram } from './helpers/cli.js';
+import { runProgram, skipSuite } from './helpers/cli.js';
 
 const folder = join(packageRoot, 'native', 'build', 'test');
 
@@ -26,4 +26,4 @@ describe.skipIf(programs.length === 0)('native test programs', () => {
   });
 });
 
-if (programs.length === 0) test.skip('native test programs were not built (doctest-dev is missing): nothing of the core was tested');
+if (programs.length === 0) skipSuite('native test programs were not built (doctest-dev is missing): nothing of the core was tested');

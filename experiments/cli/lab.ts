@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 
 import { labProgram, locate } from '../../native/loader.js';
 import { CliError, LabError, type ErrorRecord } from './errors.js';
-import type { Progress } from './output.js';
+import { ProgressLine, type Progress } from './output.js';
 
 export interface LabOptions {
   onProgress?: (progress: Progress) => void;
@@ -74,6 +74,36 @@ export async function runLab<T extends object>(job: string, spec: object, option
   const { records, error } = await tryLab<T>(job, spec, options);
   if (error !== undefined) throw error;
   return records;
+}
+
+export interface Talk {
+  /** What the progress line begins with. */
+  label: string;
+  quiet?: boolean | undefined;
+}
+
+/** As runLab(), with progress shown on stderr. */
+export async function runLabTalking<T extends object>(job: string, spec: object, talk: Talk): Promise<T[]> {
+  const { records, error } = await tryLabTalking<T>(job, spec, talk);
+  if (error !== undefined) throw error;
+  return records;
+}
+
+/** As tryLab(), with progress shown on stderr. */
+export async function tryLabTalking<T extends object>(job: string, spec: object, { label, quiet }: Talk): Promise<LabResult<T>> {
+  const progress = new ProgressLine(label, quiet);
+  try {
+    return await tryLab<T>(job, spec, { onProgress: (p) => progress.update(p) });
+  } finally {
+    progress.end();
+  }
+}
+
+/** For jobs that give one record. */
+export async function runLabOnce<T extends object>(job: string, spec: object, talk: Talk): Promise<T> {
+  const [record] = await runLabTalking<T>(job, spec, talk);
+  if (record === undefined) throw new CliError('lab-output', `reframer-lab ${job} ended well without a record`);
+  return record;
 }
 
 function parseLine(line: string, job: string): object {

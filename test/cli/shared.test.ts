@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
-import { reframer, reframerJson, sharedFolder, temporaryFolder } from '../helpers/cli.js';
+import { reframer, reframerJson, sharedFolder, skipSuite, temporaryFolder } from '../helpers/cli.js';
 import { readPcap } from '../helpers/frames.js';
 
 const folder = temporaryFolder();
@@ -32,7 +32,7 @@ function statistics(): Map<string, Record<string, string>> {
   }));
 }
 
-if (sharedFolder === undefined) test.skip('captures beside the clone (../shared/traces) are not there: real traffic was not tested');
+if (sharedFolder === undefined) skipSuite('captures beside the clone (../shared/traces) are not there: real traffic was not tested');
 
 describe.skipIf(sharedFolder === undefined)('real captures', () => {
   const expected = sharedFolder === undefined ? new Map<string, Record<string, string>>() : statistics();

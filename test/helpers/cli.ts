@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { test } from 'vitest';
 
 import { packageRoot } from '../../native/loader.js';
 
@@ -54,3 +55,9 @@ export function temporaryFolder(): { path: string; file: (name: string) => strin
 
 /** Captures that are too large, or not ours, to be in the repository lie beside the clone. */
 export const sharedFolder: string | undefined = [join(packageRoot, '..', 'shared')].find((path) => existsSync(join(path, 'traces')));
+
+/** A suite that cannot run here says so where everybody reads it, and counts as skipped. */
+export function skipSuite(reason: string): void {
+  test.skip(reason);
+  process.stderr.write(`skipped: ${reason}\n`);
+}

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 
 import { describeError, type ErrorRecord } from '../errors.js';
-import { tryLab } from '../lab.js';
-import { print, printJson, ProgressLine, talk } from '../output.js';
+import { tryLabTalking } from '../lab.js';
+import { print, printJson, talk } from '../output.js';
 import { renderAnalysis, type Analysis } from '../render-analysis.js';
 
 interface Options {
@@ -29,11 +29,8 @@ async function analyze(files: string[], options: Options): Promise<void> {
   let worst = 0;
   // A process a file: what one damaged file does is kept from the others.
   for (const file of files) {
-    const progress = new ProgressLine(file, options.quiet);
     const spec = { files: [file], ...(options.keepGoing === true ? { keepGoing: true } : {}) };
-    const { records, error } = await tryLab<Analysis>('analyze', spec, {
-      onProgress: (p) => progress.update(p),
-    }).finally(() => progress.end());
+    const { records, error } = await tryLabTalking<Analysis>('analyze', spec, { label: file, quiet: options.quiet });
     analyses.push(...records);
     for (const record of records) {
       if (options.json !== true) print(`${renderAnalysis(record)}\n`);

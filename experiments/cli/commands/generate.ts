@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 
 import { UsageError } from '../errors.js';
-import { runLab } from '../lab.js';
-import { print, printJson, ProgressLine, talk } from '../output.js';
+import { runLabOnce } from '../lab.js';
+import { print, printJson, talk } from '../output.js';
 import { formatCount, formatFixed, parseChoice, parseCount, parseRate } from '../units.js';
 
 const profiles = ['campus', 'clients', 'uniform'] as const;
@@ -71,11 +71,7 @@ async function generate(out: string, options: Options): Promise<void> {
     snaplen: count(options.snaplen, '--snaplen'),
     seed: parseCount(options.seed, '--seed'),
   };
-  const progress = new ProgressLine('generate', options.quiet);
-  const [result] = await runLab<Generated>('generate', spec, { onProgress: (p) => progress.update(p) }).finally(() =>
-    progress.end(),
-  );
-  if (result === undefined) throw new Error('reframer-lab generate ended well without a record');
+  const result = await runLabOnce<Generated>('generate', spec, { label: 'generate', quiet: options.quiet });
   if (options.json === true) return printJson(result);
   const facts = [
     result.flows === undefined ? undefined : `${formatCount(result.flows)} flows`,

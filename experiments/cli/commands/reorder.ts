@@ -3,8 +3,8 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 
 import { exitCodes, UsageError } from '../errors.js';
-import { runLab } from '../lab.js';
-import { print, printJson, ProgressLine, talk } from '../output.js';
+import { runLabOnce } from '../lab.js';
+import { print, printJson, talk } from '../output.js';
 import { formatCount, formatFixed, parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
 
 const policies = ['fixed', 'adaptive', 'burst'] as const;
@@ -62,11 +62,7 @@ async function reorder(input: string, output: string, options: Options): Promise
     ...(options.keepGoing === true ? { keepGoing: true } : {}),
   };
   if (resolve(input) === resolve(output)) throw new UsageError('IN and OUT are the same file; write to another one');
-  const progress = new ProgressLine('reorder', options.quiet);
-  const [result] = await runLab<Reordered>('reorder', spec, { onProgress: (p) => progress.update(p) }).finally(() =>
-    progress.end(),
-  );
-  if (result === undefined) throw new Error('reframer-lab reorder ended well without a record');
+  const result = await runLabOnce<Reordered>('reorder', spec, { label: 'reorder', quiet: options.quiet });
   if (result.damage !== null) {
     talk(`reframer: ${result.damage.message} (what comes before was written)`);
     process.exitCode = exitCodes.failed;

@@ -1,8 +1,8 @@
 // `reframer rss FILE`: how unbalanced is RSS on this capture, and what would rewriting its table bring?
 import type { Command } from 'commander';
 
-import { runLab } from '../lab.js';
-import { print, printJson, ProgressLine, renderTable, talk } from '../output.js';
+import { runLabOnce } from '../lab.js';
+import { print, printJson, renderTable, talk } from '../output.js';
 import { formatCount, formatFixed, parseCount, parseDuration } from '../units.js';
 
 interface Options {
@@ -62,9 +62,7 @@ async function rss(file: string, options: Options): Promise<void> {
     intervalMs: Math.max(1, Math.round(parseDuration(options.interval, '--interval') / 1e6)),
     keepGoing: options.keepGoing === true,
   };
-  const progress = new ProgressLine(file, options.quiet);
-  const [result] = await runLab<RssResult>('rss', spec, { onProgress: (p) => progress.update(p) }).finally(() => progress.end());
-  if (result === undefined) return;
+  const result = await runLabOnce<RssResult>('rss', spec, { label: file, quiet: options.quiet });
   result.warnings.forEach((warning) => talk(`reframer: ${warning.message}`));
   if (options.json === true) return printJson(result);
   print(
