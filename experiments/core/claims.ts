@@ -20,6 +20,7 @@ function pointAt(points: readonly PointSummary[], part: string, at: Params): Poi
   return points.find((p) => p.part === part && !p.control && matches(p.params, at));
 }
 
+const asTimesLess = ({ value, low, high }: Interval): Interval => ({ value: 1 / value, low: 1 / high, high: 1 / low });
 const asChange = ({ value, low, high }: Interval): Interval => ({ value: (value - 1) * 100, low: (low - 1) * 100, high: (high - 1) * 100 });
 
 export function judgeClaim(claim: Claim, points: readonly PointSummary[], experiment: Experiment): ClaimResult {
@@ -32,11 +33,11 @@ export function judgeClaim(claim: Claim, points: readonly PointSummary[], experi
     const metric = experiment.metrics.find((m) => m.key === measured.metric)?.label ?? measured.metric;
     return { ...base, ours: null, verdict: 'not testable here', reason: `this run did not measure ${metric} in part ${measured.part}; --full does` };
   }
-  const ours = measured.versus === undefined ? interval : asChange(interval);
+  const ours = measured.versus === undefined ? interval : measured.as === 'times-less' ? asTimesLess(interval) : asChange(interval);
   const slack = Math.abs(claim.published) * claim.tolerance;
   const [low, high] = [claim.published - slack, claim.published + slack];
-  const fits = ours.high >= low && (claim.kind === 'at-least' || ours.low <= high);
-  const bounds = claim.kind === 'at-least' ? `at least ${format(low)}` : `${format(low)} to ${format(high)}`;
+  const fits = (claim.kind === 'at-most' || ours.high >= low) && (claim.kind === 'at-least' || ours.low <= high);
+  const bounds = { 'at-least': `at least ${format(low)}`, 'at-most': `at most ${format(high)}`, near: `${format(low)} to ${format(high)}` }[claim.kind];
   return { ...base, ours, verdict: fits ? 'reproduced' : 'not reproduced', reason: `counts as reproduced: ${bounds} ${claim.unit}` };
 }
 

@@ -8,7 +8,8 @@ import { HarnessError } from './errors.js';
 export interface PublishedTable {
   source: string;
   columns: string[];
-  rows: Record<string, number>[];
+  /** Numbers where a cell is one, else its text; an empty cell was not published and is left out. */
+  rows: Record<string, string | number>[];
 }
 
 export function readPublished(name: string): PublishedTable {
@@ -19,6 +20,8 @@ export function readPublished(name: string): PublishedTable {
   const [head, ...body] = lines.filter((line) => !line.startsWith('#'));
   if (source === undefined || head === undefined) throw new HarnessError('bad-table', `${file}: needs a line '# Source:' and a head`);
   const columns = head.split(',');
-  const rows = body.map((line) => Object.fromEntries(line.split(',').map((cell, i) => [columns[i] ?? `column${i}`, Number(cell)])));
+  const rows = body.map((line) =>
+    Object.fromEntries(line.split(',').flatMap((cell, i) => (cell === '' ? [] : [[columns[i] ?? `column${i}`, Number.isNaN(Number(cell)) ? cell : Number(cell)] as const]))),
+  );
   return { source, columns, rows };
 }

@@ -219,11 +219,12 @@ export class Scheduler {
   private judge(setting: Setting): void {
     const pending = this.pending(setting);
     const { blocks, precision, budgetSeconds } = this.task.profile;
+    const blocksHad = (): number => Math.min(...pending.map((point) => this.blocksOf.get(point.id) ?? 0));
     if (setting.part.deterministic === true) {
-      for (const point of pending) this.done(point, 'once');
+      if (pending.length > 0 && blocksHad() >= (setting.part.seeds ?? 1)) for (const point of pending) this.done(point, 'once');
       return;
     }
-    const had = Math.min(...pending.map((point) => this.blocksOf.get(point.id) ?? 0));
+    const had = blocksHad();
     if (pending.length === 0 || had < blocks.min) return;
     const precise = pending.every((point) => relativeHalfWidth(this.interval(point)) <= precision);
     const reason = precise ? 'precise' : had >= blocks.max ? 'blocks' : this.spentMs / 1000 >= budgetSeconds ? 'budget' : undefined;

@@ -70,12 +70,16 @@ const valueOf = (metric: Metric, sample: SampleRecord, prefix = ''): number | un
   return value === undefined ? undefined : value * (metric.scale ?? 1);
 };
 
-/** Pairs a half block each: forward half with forward half, so that neither stands first more often. */
+/**
+ * Pairs a half block each: forward half with forward half, so that neither stands first more often.
+ * A block of a deterministic part has each contender once and is one half.
+ */
 function pairsOf(history: History, point: string, baseline: string, metric: Metric): [number, number][] {
   const pairs: [number, number][] = [];
   for (const { record, slots } of history.blocks) {
-    const half = record.order.length / 2;
-    for (const start of [0, half]) {
+    const once = new Set(record.order).size === record.order.length;
+    const half = once ? record.order.length : record.order.length / 2;
+    for (const start of once ? [0] : [0, half]) {
       const find = (id: string): number | undefined => {
         const slot = record.order.findIndex((other, i) => other === id && i >= start && i < start + half);
         const sample = slot < 0 ? undefined : slots[slot];

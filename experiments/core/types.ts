@@ -75,8 +75,10 @@ export interface Part {
   where?: (params: Params) => boolean;
   /** The axis whose values are measured against each other, block by block, and its reference value. */
   contenders?: { axis: string; baseline: ParamValue };
-  /** The job's answer does not depend on the machine's speed: one sample is enough, in file order. */
+  /** The job's answer does not depend on the machine's speed: one sample a seed is enough, in file order. */
   deterministic?: boolean;
+  /** Samples of a deterministic part, each with a seed of its own; default 1. */
+  seeds?: number;
   /** The job's specification; the runner adds the seed where `seeded` is not false. */
   spec: (params: Params) => JsonObject;
   seeded?: boolean;
@@ -125,9 +127,12 @@ export interface Claim {
   /** Deviation from the published value that still counts as reproduced, as a share of it. */
   tolerance: number;
   /** `at-least`: anything above is reproduced as well. */
-  kind: 'near' | 'at-least';
-  /** Which point tells; `versus` makes it the change against another point, in percent. */
-  measured?: { part: string; metric: string; at: Params; versus?: Params };
+  kind: 'near' | 'at-least' | 'at-most';
+  /**
+   * Which point tells; `versus` makes it the change against the part's baseline, in percent, or with
+   * `as` how many times less this point has.
+   */
+  measured?: { part: string; metric: string; at: Params; versus?: Params; as?: 'times-less' };
   /** Why it cannot be tested here, when there is nothing to measure. */
   untestable?: string;
 }

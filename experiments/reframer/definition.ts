@@ -107,9 +107,9 @@ function published(): PublishedRow[] {
   return tables.flatMap(([file, part]) =>
     readPublished(file).rows.flatMap((row) =>
       Object.entries(row)
-        .filter(([name]) => name !== 'delayUs')
+        .filter((entry): entry is [string, number] => entry[0] !== 'delayUs' && typeof entry[1] === 'number')
         .map(([metric, value]) => {
-          const us = row.delayUs ?? 0;
+          const us = Number(row.delayUs ?? 0);
           const params: Record<string, ParamValue> = { chain: 'paper', contender: us === 0 ? 'off' : `${us}us` };
           return { part, params, metric, value };
         }),
