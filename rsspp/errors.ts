@@ -5,12 +5,13 @@
  * - `bad-problem`: the columns of a problem do not fit each other, or a load is negative or no number
  * - `too-large`: the exact method gave up: its search grows exponentially
  * - `out-of-memory`: the native instance could not be allocated
- * - `backend`: the device refused or lost a table write
+ * - `backend`: the device refused or lost a table write, or its process ended
+ * - `not-supported`: this machine, device or user has no such table
  * - `closed`: the instance was closed
  */
 export class RssppError extends Error {
   constructor(
-    readonly code: 'bad-option' | 'bad-problem' | 'too-large' | 'out-of-memory' | 'backend' | 'closed',
+    readonly code: 'bad-option' | 'bad-problem' | 'too-large' | 'out-of-memory' | 'backend' | 'not-supported' | 'closed',
     message: string,
     readonly option?: string,
   ) {

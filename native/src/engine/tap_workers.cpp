@@ -20,6 +20,9 @@ constexpr uint32_t room = 4 * burst;  // held packets come out beside new ones
 constexpr size_t longest_frame = 2048;
 // What an idle worker sleeps at most: while buckets move it must prove that its queue is empty.
 constexpr int idle_ms = 50, moving_ms = 1;
+// How long a write waits for a bucket's last move: a worker may have to wait for a CPU itself.
+constexpr int busy_tries = 500;
+constexpr useconds_t busy_pause_us = 1000;
 
 // A packet is its flow and place, in the pointer's own bits: nothing to allocate, nothing to free.
 constexpr int sequence_bits = 40;
@@ -183,12 +186,18 @@ int TapWorkers::write_table(std::span<const uint16_t> table, std::span<const uin
 		return port.write_table(table, changed);
 	if (table.size() != table_size())
 		return -EINVAL;
+	for (uint16_t bucket : changed)
+		if (bucket >= table.size() || table[bucket] >= nb_queues())
+			return -EINVAL;
 	std::vector<uint16_t> begun;
 	int busy = 0;
 	moving.store(true, std::memory_order_relaxed);
 	for (uint16_t bucket : changed) {
-		const int result = bucket < table.size() ? rsspp_handover_begin(handover, bucket, table[bucket])
-		                                         : -EINVAL;
+		int result = rsspp_handover_begin(handover, bucket, table[bucket]);
+		for (int i = 0; i < busy_tries && result == -EBUSY; i++) {
+			usleep(busy_pause_us);
+			result = rsspp_handover_begin(handover, bucket, table[bucket]);
+		}
 		if (result == 0)
 			begun.push_back(bucket);
 		else if (result != -EINVAL || rsspp_handover_owner(handover, bucket) != table[bucket])

@@ -45,8 +45,8 @@ public:
 	uint32_t nb_queues() const override { return port.nb_queues(); }
 	uint32_t table_size() const override { return port.table_size(); }
 	int read_table(std::span<uint16_t> table) override { return port.read_table(table); }
-	// Begins the hand-overs, writes, waits until the old table steers nothing any more. A bucket
-	// whose last move is under way keeps its entry.
+	// Begins the hand-overs, writes, waits until the old table steers nothing any more. Waits for
+	// buckets whose last move is under way; one that takes half a second keeps its entry: -EBUSY.
 	int write_table(std::span<const uint16_t> table, std::span<const uint16_t> changed) override;
 	// Load: share of the time for which a worker's thread ran.
 	int sample(std::span<uint64_t> packets, std::span<float> loads) override;

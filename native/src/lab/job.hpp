@@ -39,5 +39,6 @@ void run_trial(const Json &spec);
 void run_bench_rsspp(const Json &spec);
 void run_rss(const Json &spec);
 void run_rsspp_trial_job(const Json &spec);
+void run_balance_tap(const Json &spec);
 
 } // namespace reframer::lab

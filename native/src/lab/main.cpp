@@ -1,4 +1,5 @@
-// reframer-lab JOB [SPEC.json]: runs one job; the specification comes from the file or from stdin.
+// reframer-lab JOB [SPEC.json | -]: runs one job; the specification comes from the file or from stdin;
+// with `-` it is stdin's first line, and the job reads the others.
 // stdout carries JSON lines and nothing else; exit codes are those of the whole suite
 // (0 ok, 1 failed, 2 usage, 3 not supported here).
 #include "lab/job.hpp"
@@ -7,6 +8,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <string>
 
 namespace reframer::lab {
 
@@ -32,6 +34,7 @@ constexpr Entry jobs[] = {
     {"calibrate", run_calibrate},
     {"rss", run_rss},
     {"rsspp-trial", run_rsspp_trial_job},
+    {"balance-tap", run_balance_tap},
 };
 
 int report(const char *code, const char *message, int exit_code)
@@ -43,12 +46,17 @@ int report(const char *code, const char *message, int exit_code)
 int run(int argc, char **argv)
 {
 	if (argc < 2)
-		return report("usage", "usage: reframer-lab JOB [SPEC.json]", 2);
+		return report("usage", "usage: reframer-lab JOB [SPEC.json | -]", 2);
 	for (const Entry &job : jobs) {
 		if (std::strcmp(job.name, argv[1]) != 0)
 			continue;
 		Json spec;
-		if (argc > 2) {
+		if (argc > 2 && std::strcmp(argv[2], "-") == 0) {
+			std::setvbuf(stdin, nullptr, _IONBF, 0); // takes no byte of the lines after it
+			std::string line;
+			std::getline(std::cin, line);
+			spec = Json::parse(line);
+		} else if (argc > 2) {
 			std::ifstream file(argv[2]);
 			if (!file)
 				return report("bad-spec", "cannot open the specification file", 2);

@@ -1,0 +1,214 @@
+// `reframer balance`: the balancer at work on a device, to look at.
+import type { Command } from 'commander';
+
+import { Balancing, Device, RssppError, methods, type DeviceSpec, type Method, type Report } from '../../../rsspp/index.js';
+import { BalanceView, type BalanceEpoch } from '../balance-view.js';
+import { CliError, exitCodes, UsageError } from '../errors.js';
+import { print, printJson, talk } from '../output.js';
+import { formatCount, formatFixed, parseChoice, parseCount, parseDuration } from '../units.js';
+
+interface Options {
+  backend: string;
+  interval: string;
+  duration?: string;
+  target?: string;
+  method: string;
+  dryRun?: boolean;
+  cores: string;
+  reta: string;
+  rate: string;
+  flows: string;
+  skew: string;
+  work: string;
+  seed: string;
+  json?: boolean;
+}
+
+// Writes that fail one after the other before the command gives up.
+const patience = 5;
+
+export function register(program: Command): void {
+  program
+    .command('balance')
+    .description('balance the cores behind a device by its indirection table, live; the first table is put back at the end')
+    .requiredOption('--backend <kind>', 'tap: a multi-queue TAP with traffic of its own, in its own network namespace')
+    .option('--interval <duration>', 'epoch: how often the table may be rewritten', '100ms')
+    .option('--duration <duration>', 'end after this time; otherwise at Ctrl-C')
+    .option('--target <load>', 'use only as many cores as this load needs; otherwise all')
+    .option('--method <name>', methods.join(', '), 'ours')
+    .option('--dry-run', 'say what would move, write nothing')
+    .option('--cores <number>', 'tap: queues, one thread each', '4')
+    .option('--reta <number>', 'tap: entries of the table, 64 to 4096', '128')
+    .option('--rate <number>', 'tap: packets a second', '20k')
+    .option('--flows <number>', 'tap: flows of the traffic', '1000')
+    .option('--skew <exponent>', 'tap: Zipf exponent of the shares of the flows; 0 makes them alike', '0.9')
+    .option('--work <rounds>', 'tap: rounds of arithmetic a packet, about a nanosecond each', '10k')
+    .option('--seed <number>', 'tap: of the traffic', '1')
+    .option('--json', 'print one JSON line an epoch and a summary')
+    .action(balance);
+}
+
+function number(text: string, option: string, low: number, high: number): number {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= low && value <= high)) throw new UsageError(`${option}: '${text}' is not a number from ${low} to ${high}`);
+  return value;
+}
+
+function deviceSpec(options: Options): DeviceSpec {
+  parseChoice(options.backend, '--backend', ['tap'] as const);
+  return {
+    kind: 'tap',
+    cores: parseCount(options.cores, '--cores', 1),
+    entries: parseCount(options.reta, '--reta', 64),
+    packetsPerSecond: parseCount(options.rate, '--rate', 1),
+    flows: parseCount(options.flows, '--flows', 1),
+    skew: number(options.skew, '--skew', 0, 4),
+    workRounds: parseCount(options.work, '--work'),
+    seed: parseCount(options.seed, '--seed'),
+  };
+}
+
+/** RssppError as what the command line ends with. */
+function cliError(error: unknown): unknown {
+  if (!(error instanceof RssppError)) return error;
+  const codes = { 'not-supported': exitCodes.notSupported, 'bad-option': exitCodes.usage };
+  return new CliError(error.code, error.message, error.code in codes ? codes[error.code as keyof typeof codes] : exitCodes.failed);
+}
+
+/** Takes the signals from the command line's own handler: the table has to be put back first. */
+function untilStopped(durationMs: number): { stopped: () => boolean; sleep: (ms: number) => Promise<void>; signal: () => number; release: () => void } {
+  const end = durationMs > 0 ? Date.now() + durationMs : Infinity;
+  let signal = 0;
+  let wake: () => void = () => undefined;
+  const handlers = ([['SIGINT', 2], ['SIGTERM', 15]] as const).map(([name, value]) => {
+    process.removeAllListeners(name);
+    const handler = (): void => {
+      // The second one leaves at once; the device's process still puts the table back.
+      if (signal !== 0) process.exit(128 + value);
+      signal = value;
+      wake();
+    };
+    process.on(name, handler);
+    return () => process.off(name, handler);
+  });
+  return {
+    stopped: () => signal !== 0 || Date.now() >= end,
+    sleep: (ms) =>
+      new Promise((resolve) => {
+        const timer = setTimeout(resolve, Math.max(0, Math.min(ms, end - Date.now())));
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        if (signal !== 0) wake();
+      }),
+    signal: () => signal,
+    release: () => handlers.forEach((off) => off()),
+  };
+}
+
+class Totals {
+  epochs = 0;
+  moves = 0;
+  failedWrites = 0;
+  readonly imbalances: number[] = [];
+
+  add(report: Report): void {
+    this.epochs++;
+    this.moves += report.changes.length;
+    this.imbalances.push(report.imbalanceBeforePercent);
+  }
+
+  /** Of the second half: what the balancer settled at. */
+  settled(): number {
+    const half = this.imbalances.slice(Math.floor(this.imbalances.length / 2)).sort((a, b) => a - b);
+    return half[Math.floor(half.length / 2)] ?? 0;
+  }
+}
+
+async function balance(options: Options): Promise<void> {
+  const intervalMs = Math.max(1, parseDuration(options.interval, '--interval') / 1e6);
+  const durationMs = options.duration === undefined ? 0 : parseDuration(options.duration, '--duration') / 1e6;
+  const method: Method = parseChoice(options.method, '--method', methods);
+  const target = options.target === undefined ? undefined : number(options.target, '--target', 0.11, 1);
+  const spec = deviceSpec(options);
+  const run = untilStopped(durationMs);
+  try {
+    const device = await Device.open(spec);
+    const totals = new Totals();
+    let deviceSummary;
+    try {
+      const balancing = await Balancing.start(device, {
+        cores: device.queues,
+        method,
+        dryRun: options.dryRun === true,
+        ...(target === undefined ? {} : { autoscale: true, targetLoad: target }),
+      });
+      await epochs(balancing, device, totals, { intervalMs, json: options.json === true, run });
+      // What this cannot put back the device's process tries again, and counts in its summary.
+      await balancing.stop().catch(() => undefined);
+    } finally {
+      deviceSummary = await device.close();
+    }
+    const { refused = 0, ...counted } = deviceSummary;
+    const summary = {
+      backend: device.name, cores: device.queues, entries: device.entries, method, dryRun: options.dryRun === true,
+      epochs: totals.epochs, moves: totals.moves, failedWrites: totals.failedWrites,
+      imbalanceFirstPercent: totals.imbalances[0] ?? 0, imbalanceSettledPercent: totals.settled(),
+      firstTableRestored: refused === 0, device: counted,
+    };
+    if (options.json === true) printJson({ summary });
+    else {
+      print(
+        `${device.name}: ${formatCount(summary.epochs)} epochs, ${formatCount(summary.moves)} moves${summary.dryRun ? ' proposed, none made' : ''}; ` +
+          `imbalance (max-min)/min ${formatFixed(summary.imbalanceFirstPercent, 0)} % at first, ${formatFixed(summary.imbalanceSettledPercent, 0)} % in the second half`,
+      );
+      print(Object.entries(counted).map(([name, value]) => `${name} ${formatCount(value)}`).join(', '));
+      print(refused === 0 ? 'the first table is in force again' : `${refused} entries of the first table could not be put back`);
+    }
+    if (refused > 0) process.exitCode = exitCodes.failed;
+    else if (run.signal() !== 0) process.exitCode = 128 + run.signal();
+  } catch (error) {
+    throw cliError(error);
+  } finally {
+    run.release();
+  }
+}
+
+interface EpochOptions {
+  intervalMs: number;
+  json: boolean;
+  run: ReturnType<typeof untilStopped>;
+}
+
+async function epochs(balancing: Balancing, device: Device, totals: Totals, { intervalMs, json, run }: EpochOptions): Promise<void> {
+  const view = json ? undefined : new BalanceView(device.name);
+  let failuresInARow = 0;
+  for (let next = Date.now() + intervalMs; !run.stopped(); next = Math.max(next + intervalMs, Date.now())) {
+    await run.sleep(next - Date.now());
+    if (run.stopped()) break;
+    const table = balancing.balancer.table();
+    let report: Report;
+    try {
+      report = await balancing.epoch();
+      failuresInARow = 0;
+    } catch (error) {
+      // Entries that the device kept are where they were, and may be asked for again.
+      if (!(error instanceof RssppError) || error.code !== 'backend' || ++failuresInARow === patience) throw error;
+      totals.failedWrites++;
+      talk(`reframer: ${error.message}`);
+      continue;
+    }
+    totals.add(report);
+    const epoch: BalanceEpoch = { ...report, loads: [...device.loads], buckets: perCore(table, device.queues), details: device.details };
+    if (json) printJson(epoch);
+    else view?.update(epoch);
+  }
+  view?.end();
+}
+
+function perCore(table: readonly number[], cores: number): number[] {
+  const counts = new Array<number>(cores).fill(0);
+  for (const owner of table) counts[owner] = (counts[owner] ?? 0) + 1;
+  return counts;
+}

@@ -1,0 +1,134 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Writable } from 'node:stream';
+
+import { labProgram, locate, type NativeFile } from '../native/loader.js';
+import type { Backend } from './backend.js';
+import type { Epoch } from './balancer.js';
+import { RssppError } from './errors.js';
+
+/** Cores on a multi-queue TAP in a network namespace of its own, with traffic of its own. */
+export interface TapSpec {
+  kind: 'tap';
+  cores?: number;
+  entries?: number;
+  flows?: number;
+  /** Zipf exponent of the flows' shares. */
+  skew?: number;
+  packetsPerSecond?: number;
+  /** Rounds of arithmetic a packet, about a nanosecond each. */
+  workRounds?: number;
+  ringDepth?: number;
+  seed?: number;
+}
+
+export type DeviceSpec = TapSpec;
+
+/** What the device counted; `refused` table entries could not be put back. */
+export type DeviceSummary = Readonly<Record<string, number>>;
+
+interface Reply {
+  ready?: { name: string; entries: number; queues: number };
+  error?: { code: string; message: string } | string;
+  failed?: string;
+  table?: number[];
+  refused?: number[];
+  packets?: number[];
+  loads?: number[];
+  details?: Record<string, number>;
+  summary?: Record<string, number>;
+}
+
+const jobs: Readonly<Record<DeviceSpec['kind'], { program: NativeFile; job: string }>> = {
+  tap: { program: labProgram, job: 'balance-tap' },
+};
+
+/**
+ * A device that a native process of its own works on. However this process ends, that one puts the
+ * first table back.
+ */
+export class Device implements Backend {
+  /** As of the last sample: counters of this kind of device. */
+  details: Readonly<Record<string, number>> = {};
+  /** As of the last sample: load of each core. */
+  loads: readonly number[] = [];
+  private ended = false;
+
+  private constructor(
+    readonly name: string,
+    readonly entries: number,
+    readonly queues: number,
+    private readonly commands: Writable,
+    private readonly replies: AsyncIterator<string>,
+  ) {}
+
+  /** @throws RssppError `not-supported`, `bad-option`, `backend` */
+  static async open({ kind, ...spec }: DeviceSpec): Promise<Device> {
+    const { program, job } = jobs[kind];
+    const child = spawn(locate(program), [job, '-'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
+    const replies = lines[Symbol.asyncIterator]();
+    const failed = new Promise<never>((_, reject) => {
+      child.once('error', (error) => reject(new RssppError('backend', `the device's process does not start: ${error.message}`)));
+    });
+    failed.catch(() => undefined);
+    // A process that ended is noticed by the reply that does not come.
+    child.stdin.on('error', () => undefined);
+    child.stdin.write(`${JSON.stringify(spec)}\n`);
+    const first = await Promise.race([nextReply(replies), failed]);
+    if (first.ready === undefined) throw openingError(first);
+    return new Device(first.ready.name, first.ready.entries, first.ready.queues, child.stdin, replies);
+  }
+
+  tableSize(): number {
+    return this.entries;
+  }
+
+  async readTable(): Promise<number[]> {
+    const { table } = await this.ask({ do: 'table' });
+    if (table === undefined) throw new RssppError('backend', `${this.name}: no table came`);
+    return table;
+  }
+
+  async writeTable(table: readonly number[], changed: readonly number[]): Promise<void> {
+    const reply = await this.ask({ do: 'write', entries: changed.map((bucket) => [bucket, table[bucket]]) });
+    if (typeof reply.error === 'string') throw new RssppError('backend', `${this.name}: ${reply.error}`);
+  }
+
+  async sample(): Promise<Epoch> {
+    const { packets, loads, details } = await this.ask({ do: 'sample' });
+    if (packets === undefined || loads === undefined) throw new RssppError('backend', `${this.name}: no counters came`);
+    this.details = details ?? {};
+    this.loads = loads;
+    return { packets, coreLoads: loads };
+  }
+
+  /** Puts the first table back and ends the device's process. */
+  async close(): Promise<DeviceSummary> {
+    const { summary } = await this.ask({ do: 'stop' });
+    this.ended = true;
+    this.commands.end();
+    if (summary === undefined) throw new RssppError('backend', `${this.name}: ended without a summary`);
+    return summary;
+  }
+
+  private async ask(command: object): Promise<Reply> {
+    if (this.ended) throw new RssppError('closed', `${this.name}: this device was closed`);
+    this.commands.write(`${JSON.stringify(command)}\n`);
+    const reply = await nextReply(this.replies);
+    if (reply.failed !== undefined) throw new RssppError('backend', `${this.name}: ${reply.failed}`);
+    return reply;
+  }
+}
+
+async function nextReply(replies: AsyncIterator<string>): Promise<Reply> {
+  const line = await replies.next();
+  if (line.done === true) throw new RssppError('backend', "the device's process ended");
+  return JSON.parse(line.value) as Reply;
+}
+
+function openingError({ error }: Reply): RssppError {
+  if (error === undefined || typeof error === 'string') return new RssppError('backend', error ?? 'the device did not get ready');
+  if (error.code === 'not-supported') return new RssppError('not-supported', error.message);
+  return new RssppError(error.code === 'bad-spec' ? 'bad-option' : 'backend', error.message);
+}

@@ -1,0 +1,135 @@
+// `reframer balance` and the devices behind it, for real: packets, kernel, table.
+import { expect, test } from 'vitest';
+
+import { Balancing, Device, RssppError } from '../../rsspp/index.js';
+import { reframer, type Outcome } from '../helpers/cli.js';
+
+interface EpochLine {
+  epoch: number;
+  changes: unknown[];
+  loads: number[];
+  buckets: number[];
+  imbalanceBeforePercent: number;
+}
+
+interface Summary {
+  summary: {
+    cores: number;
+    entries: number;
+    epochs: number;
+    moves: number;
+    dryRun: boolean;
+    firstTableRestored: boolean;
+    device: Record<string, number>;
+  };
+}
+
+/** undefined where this machine cannot make the device, which is said. */
+async function openTap(spec: object): Promise<Device | undefined> {
+  try {
+    return await Device.open({ kind: 'tap', ...spec });
+  } catch (error) {
+    if (!(error instanceof RssppError) || error.code !== 'not-supported') throw error;
+    console.warn(`skipped: ${error.message}`);
+    return undefined;
+  }
+}
+
+const tapWorks = await (async () => {
+  const device = await openTap({ packetsPerSecond: 100 });
+  await device?.close();
+  return device !== undefined;
+})();
+
+function parse({ stdout }: Outcome): { epochs: EpochLine[]; summary: Summary['summary'] } {
+  const lines = stdout.trim().split('\n').map((line) => JSON.parse(line) as EpochLine & Summary);
+  const last = lines.pop();
+  if (last === undefined) throw new Error('no output');
+  return { epochs: lines, summary: last.summary };
+}
+
+const quiet = ['--rate', '5k', '--work', '0'];
+
+test.skipIf(!tapWorks)('a TAP is balanced, every packet is accounted for, the first table comes back', { timeout: 60_000 }, async () => {
+  const outcome = await reframer(['balance', '--backend', 'tap', '--cores', '3', '--reta', '256', '--skew', '1.2', '--duration', '2s', '--json', ...quiet]);
+  expect(outcome.code).toBe(0);
+  const { epochs, summary } = parse(outcome);
+  expect(summary).toMatchObject({ cores: 3, entries: 256, firstTableRestored: true, dryRun: false, epochs: epochs.length });
+  expect(summary.moves).toBe(epochs.reduce((sum, epoch) => sum + epoch.changes.length, 0));
+  expect(summary.moves).toBeGreaterThan(0);
+  for (const { loads, buckets } of epochs) {
+    expect(loads).toHaveLength(3);
+    expect(buckets.reduce((a, b) => a + b, 0)).toBe(256);
+  }
+  const { sent = 0, received = 0, processed, dropped = 0, missing, reordered, foreign } = summary.device;
+  expect(sent).toBeGreaterThan(0);
+  expect(received + dropped).toBe(sent);
+  expect(processed).toBe(received);
+  expect([reordered, foreign]).toEqual([0, 0]);
+  expect(missing).toBeLessThanOrEqual(dropped);
+});
+
+test.skipIf(!tapWorks)('a dry run proposes and moves nothing', { timeout: 60_000 }, async () => {
+  const outcome = await reframer(['balance', '--backend', 'tap', '--skew', '1.2', '--duration', '1s', '--dry-run', '--json', ...quiet]);
+  expect(outcome.code).toBe(0);
+  const { epochs, summary } = parse(outcome);
+  expect(summary.dryRun).toBe(true);
+  expect(summary.moves).toBeGreaterThan(0);
+  for (const { buckets } of epochs) expect(buckets).toEqual([32, 32, 32, 32]);
+  expect(summary.device['held']).toBe(0);
+});
+
+test.skipIf(!tapWorks).each([['SIGINT', 130], ['SIGTERM', 143]] as const)('%s ends it with a summary and the first table', { timeout: 60_000 }, async (signal, code) => {
+  const outcome = await reframer(['balance', '--backend', 'tap', '--json', ...quiet], {
+    started: (kill) => setTimeout(() => kill(signal), 2000),
+  });
+  expect(outcome.code).toBe(code);
+  expect(parse(outcome).summary.firstTableRestored).toBe(true);
+});
+
+test.skipIf(!tapWorks)('people get lines, not JSON', { timeout: 60_000 }, async () => {
+  const { code, stdout } = await reframer(['balance', '--backend', 'tap', '--duration', '1500ms', '--target', '0.8', ...quiet]);
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^epoch \d+: loads .*imbalance .*moves/m);
+  expect(stdout).toContain('the first table is in force again');
+});
+
+test('options that cannot be meant', async () => {
+  for (const [args, words] of [
+    [['--backend', 'abacus'], /--backend/],
+    [['--backend', 'tap', '--target', '3'], /--target/],
+    [['--backend', 'tap', '--skew', 'much'], /--skew/],
+    [['--backend', 'tap', '--method', 'worst'], /--method/],
+    [[], /--backend/],
+  ] as const) {
+    const { code, stderr } = await reframer(['balance', ...args]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(words);
+  }
+});
+
+test.skipIf(!tapWorks)('a table that no NIC has is refused by name', async () => {
+  await expect(Device.open({ kind: 'tap', entries: 100 })).rejects.toMatchObject({ code: 'bad-option' });
+  const { code, stderr } = await reframer(['balance', '--backend', 'tap', '--reta', '100']);
+  expect(code).toBe(2);
+  expect(stderr).toContain('64, 128');
+});
+
+test.skipIf(!tapWorks)('the API balances a device, and a closed one says so', { timeout: 60_000 }, async () => {
+  const device = await openTap({ cores: 2, packetsPerSecond: 4000, workRounds: 0, skew: 1.2 });
+  if (device === undefined) return;
+  const first = await device.readTable();
+  const balancing = await Balancing.start(device, { cores: device.queues });
+  let moves = 0;
+  for (let i = 0; i < 10; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    moves += (await balancing.epoch()).changes.length;
+  }
+  expect(moves).toBeGreaterThan(0);
+  expect(await device.readTable()).toEqual(balancing.balancer.table());
+  await expect(device.writeTable([9], [0])).rejects.toMatchObject({ code: 'backend' });
+  await balancing.stop();
+  expect(await device.readTable()).toEqual(first);
+  expect(await device.close()).toMatchObject({ refused: 0, reordered: 0 });
+  await expect(device.readTable()).rejects.toMatchObject({ code: 'closed' });
+});
