@@ -69,7 +69,7 @@ export interface FailureRecord {
 export interface DoneRecord {
   type: 'done';
   point: string;
-  reason: 'precise' | 'blocks' | 'budget' | 'once' | 'found' | 'failed';
+  reason: 'precise' | 'blocks' | 'budget' | 'limit' | 'once' | 'found' | 'failed';
   warmups: number;
   samples: number;
 }

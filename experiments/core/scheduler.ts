@@ -83,6 +83,10 @@ export class Scheduler {
         if (setting.search !== undefined) await this.search(setting);
         else {
           const contenders = this.contenders(setting);
+          if (this.overLimit(contenders)) {
+            for (const point of this.pending(setting)) this.done(point, 'limit');
+            continue;
+          }
           if (setting.part.deterministic !== true) await this.warmUp(setting, contenders, warm);
           if (this.task.stop?.() === true) return false;
           await this.block(setting, contenders);
@@ -183,7 +187,8 @@ export class Scheduler {
         };
         this.task.journal.append(sample);
         if (!sample.void) return sample;
-        if (++voided > voidRetries) return undefined;
+        // On a machine so busy, measuring again would only take longer.
+        if (++voided > voidRetries || this.spentMs / 1000 >= this.task.profile.budgetSeconds) return undefined;
         continue;
       }
       const { code, message, exitCode } = result.error ?? { code: 'no-record', message: 'the trial ended without a record', exitCode: 1 };
@@ -229,6 +234,11 @@ export class Scheduler {
     const precise = pending.every((point) => relativeHalfWidth(this.interval(point)) <= precision);
     const reason = precise ? 'precise' : had >= blocks.max ? 'blocks' : this.spentMs / 1000 >= budgetSeconds ? 'budget' : undefined;
     if (reason !== undefined) for (const point of pending) this.done(point, reason);
+  }
+
+  /** Whatever the limit, a point gets one block: without it there is nothing to show. */
+  private overLimit(contenders: readonly Point[]): boolean {
+    return this.spentMs / 1000 >= this.task.profile.limitSeconds && contenders.every((point) => (this.blocksOf.get(point.id) ?? 0) > 0);
   }
 
   private interval(point: Point): ReturnType<typeof medianInterval> {
@@ -292,8 +302,8 @@ export class Scheduler {
         most += Math.max(0, profile.blocks.max - had) * 2;
       }
     }
-    const untilBudget = Math.max(0, profile.budgetSeconds - this.spentMs / 1000);
-    return Math.max(least * perTrial, Math.min(most * perTrial, untilBudget));
+    const until = (seconds: number): number => Math.max(0, seconds - this.spentMs / 1000);
+    return Math.max(Math.min(least * perTrial, until(profile.limitSeconds)), Math.min(most * perTrial, until(profile.budgetSeconds)));
   }
 }
 

@@ -150,7 +150,7 @@ function controls(points: readonly PointSummary[], parts: readonly Part[]): Cont
   });
 }
 
-function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>, plan: Plan): WarningRecord[] {
+function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>, plan: Plan, unmeasured: number): WarningRecord[] {
   const found: WarningRecord[] = [];
   const add = (name: string, seen: string, remedy: string): number => found.push({ type: 'warning', name, seen, remedy });
   for (const { ratio, metric, verdict } of summary.control) {
@@ -162,6 +162,9 @@ function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>
   if (odd > 0) add('outliers', `${odd} samples lie far from their median; they are counted like the others`, 'look at the box figure; stop other programs');
   const unsettled = summary.points.filter((p) => p.stopped !== 'once' && p.stopped !== 'found' && p.warmups >= plan.profile.warmup.max && plan.profile.warmup.max > 2).length;
   if (unsettled > 0) add('warm-up', `${unsettled} points still drifted after ${plan.profile.warmup.max} warm-up trials`, 'let the machine settle, then run with --fresh');
+  if (unmeasured > 0) add('no-samples', `${unmeasured} points have no sample that may be used: every trial was void or failed`, 'keep other programs off the processors, then run with --fresh');
+  const cut = summary.points.filter((p) => p.stopped === 'limit').length;
+  if (cut > 0) add('time-limit', `${cut} points had fewer than ${plan.profile.blocks.min} blocks when the time limit of ${plan.profile.limitSeconds} s was reached`, 'run when the machine is quieter, or with --full');
   const wide = summary.points.filter((p) => p.stopped === 'budget' || p.stopped === 'blocks').length;
   if (wide > 0) add('wide-intervals', `${wide} points ended on the budget before their interval was as narrow as asked`, 'run with --full for a larger budget');
   return found;
@@ -178,6 +181,7 @@ export function summarize(experiment: Experiment, history: History): Summary {
     points.push(summary, ...unfoldPoint(history, summary, part, metrics));
   }
   const planned = [...history.points.keys()].filter((id) => !history.probes.has(id));
+  const unmeasured = planned.filter((id) => history.done.has(id) && !history.samples.has(id)).length;
   const control = controls(points, plan.parts);
   const base = { points, control, profile: history.run.profile };
   const wall = history.ends.reduce((sum, e) => sum + e.wallMs, 0);
@@ -187,7 +191,7 @@ export function summarize(experiment: Experiment, history: History): Summary {
     v: 1, experiment: experiment.name, title: experiment.title, profile: history.run.profile, seed: history.run.seed, started: history.run.started,
     complete: planned.length > 0 && planned.every((id) => history.done.has(id)), pointsPlanned: planned.length, points,
     claims: experiment.claims.map((claim) => judgeClaim(claim, points, experiment)),
-    warnings: uniqueWarnings([...history.warnings, ...runWarnings(history), ...resultWarnings(base, plan)]),
+    warnings: uniqueWarnings([...history.warnings, ...runWarnings(history), ...resultWarnings(base, plan, unmeasured)]),
     control, noise: lastNoise, context: history.context, samples: history.measured, setAside: history.setAside,
     overheadShare: wall > 0 ? (wall - trial) / wall : null,
   };

@@ -36,12 +36,12 @@ export function reportModel(experiment: Experiment, summary: Summary, history: H
 }
 
 export function methodText({ plan, summary }: ReportModel): string {
-  const { blocks, precision, budgetSeconds, warmup } = plan.profile;
+  const { blocks, precision, budgetSeconds, limitSeconds, warmup } = plan.profile;
   return [
     'Every trial is a process of its own, pinned to its processors.',
     'Contenders are measured interleaved: a block runs each of them once in a shuffled order and once more in the reverse of it, on the same traffic; the next block brings other traffic.',
     `Before its first block a point is warmed up until two trials in a row differ by less than ${warmup.drift * 100} %, at most ${warmup.max} times.`,
-    `Stopping rule, fixed before the run: at least ${blocks.min} blocks, then until the 95 % interval of the median is within ±${precision * 100} %, at most ${blocks.max} blocks or ${budgetSeconds} s of trials.`,
+    `Stopping rule, fixed before the run: at least ${blocks.min} blocks, then until the 95 % interval of the median is within ±${precision * 100} %, at most ${blocks.max} blocks or ${budgetSeconds} s of trials; after ${limitSeconds} s no block starts at all.`,
     'Values are medians with percentile-bootstrap 95 % intervals; ratios are medians of the pairs of a block with their own interval. Outliers are counted like every other sample.',
     `Seed ${summary.seed}; ${summary.samples} samples, ${summary.setAside} of them set aside with interrupted blocks.`,
   ].join(' ');

@@ -9,7 +9,7 @@ import type { Experiment, JsonObject, Part, Profile, RunOptions } from '../../ex
 import { metrics } from '../../experiments/reframer/metrics.js';
 import { answer } from './fake-answers.mjs';
 
-export const quick: Profile = { name: 'quick', blocks: { min: 3, max: 4 }, precision: 0.02, budgetSeconds: 60, warmup: { max: 2, drift: 0.1 } };
+export const quick: Profile = { name: 'quick', blocks: { min: 3, max: 4 }, precision: 0.02, budgetSeconds: 60, limitSeconds: 120, warmup: { max: 2, drift: 0.1 } };
 
 export function sweep(contenders: readonly string[] = ['off', 'burst', 'fixed']): Part {
   return {

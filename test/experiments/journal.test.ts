@@ -45,11 +45,21 @@ describe('order of execution', () => {
 
   test('the rule stops at the minimum when the interval is narrow, at the maximum otherwise', async () => {
     const path = folder.file('rule');
-    await runTiny(path, { experiment: tiny([sweep()], { name: 'quick', blocks: { min: 2, max: 5 }, precision: 1e-9, budgetSeconds: 60, warmup: { max: 1, drift: 1 } }) });
+    await runTiny(path, { experiment: tiny([sweep()], { name: 'quick', blocks: { min: 2, max: 5 }, precision: 1e-9, budgetSeconds: 60, limitSeconds: 120, warmup: { max: 1, drift: 1 } }) });
     expect([...openRun(path).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(Array.from({ length: 8 }, () => ['blocks', 10]));
     const narrow = folder.file('narrow');
-    await runTiny(narrow, { experiment: tiny([sweep()], { name: 'quick', blocks: { min: 2, max: 5 }, precision: 0.5, budgetSeconds: 60, warmup: { max: 1, drift: 1 } }) });
+    await runTiny(narrow, { experiment: tiny([sweep()], { name: 'quick', blocks: { min: 2, max: 5 }, precision: 0.5, budgetSeconds: 60, limitSeconds: 120, warmup: { max: 1, drift: 1 } }) });
     expect([...openRun(narrow).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(Array.from({ length: 8 }, () => ['precise', 4]));
+  });
+
+  test('the limit ends a run before the minimum, and the report says so', async () => {
+    const path = folder.file('limit');
+    const experiment = tiny([sweep()], { name: 'quick', blocks: { min: 3, max: 5 }, precision: 0.5, budgetSeconds: 60, limitSeconds: 0.1, warmup: { max: 1, drift: 1 } });
+    expect(await runTiny(path, { experiment })).toMatchObject({ complete: true });
+    const summary = summarize(experiment, openRun(path).history);
+    expect(new Set(summary.points.map((p) => p.stopped))).toEqual(new Set(['limit']));
+    expect(summary.warnings.map((w) => w.name)).toContain('time-limit');
+    expect(new Set(summary.points.flatMap((p) => Object.values(p.ratios).map((r) => r.verdict)))).toEqual(new Set(['inconclusive']));
   });
 
   test('a void trial is measured again and not counted', async () => {
