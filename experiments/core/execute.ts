@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { readHistory } from './history.js';
 import { Journal, schemaVersion, type JournalRecord } from './journal.js';
-import { machineWarnings, measureNoise, readTicks, runNoise } from './noise.js';
+import { machineWarnings, measureNoise, readUsage, runNoise } from './noise.js';
 import type { Prepared } from './prepare.js';
 import { makeRunner, type RunTrial } from './runner.js';
 import { journalName, lockRun } from './runs.js';
@@ -68,7 +68,7 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
       return { complete: true, reused, measured: 0, wallMs: 0, trialMs: 0 };
     }
     const session = history.sessions + 1;
-    const ticks = readTicks();
+    const usage = readUsage();
     append({ type: 'context', session, context });
     const noise = measureNoise();
     append({ type: 'noise', session, when: 'before', measures: noise });
@@ -82,7 +82,7 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
     status.end();
     const wallMs = performance.now() - measuringFrom;
     const trialMs = scheduler.trialMilliseconds;
-    append({ type: 'noise', session, when: 'after', measures: runNoise(ticks, trialMs) });
+    append({ type: 'noise', session, when: 'after', measures: runNoise(usage) });
     append({ type: 'end', session, reason: complete ? 'complete' : 'partial', wallMs, trialMs });
     status.say(`${complete ? 'measured' : 'stopped after'} ${planned.length - reused} points in ${duration((performance.now() - started) / 1000)}`);
     return { complete, reused, measured: planned.length - reused, wallMs, trialMs };

@@ -20,6 +20,13 @@ export function readTicks(): Ticks {
   return { total: busy + idle + iowait + steal, busy, steal };
 }
 
+/** Ticks that we and our ended children have used. */
+export function ownTicks(): number {
+  // proc(5): utime, stime, cutime and cstime are fields 14 to 17; the name before them may hold blanks.
+  const fields = (readText('/proc/self/stat') ?? '').replace(/^.*\) /, '').split(' ');
+  return fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+}
+
 let sink = 0;
 
 /** Fixed work of about half a millisecond; what varies is the machine. */
@@ -49,15 +56,20 @@ export function measureNoise(): JsonObject {
   };
 }
 
-/** Share of processor time that a hypervisor took, and that others than the trials used, in the run. */
-export function runNoise(start: Ticks, trialMs: number): JsonObject {
-  const end = readTicks();
-  const total = Math.max(1, end.total - start.total);
-  // A tick is 10 ms on every Linux port that matters here; a trial keeps up to two processors busy.
-  const ownTicks = (trialMs * 2) / 10;
+export interface Usage {
+  machine: Ticks;
+  own: number;
+}
+
+export const readUsage = (): Usage => ({ machine: readTicks(), own: ownTicks() });
+
+/** Share of processor time that a hypervisor took, and that others than we used, in the run. */
+export function runNoise(start: Usage): JsonObject {
+  const end = readUsage();
+  const total = Math.max(1, end.machine.total - start.machine.total);
   return {
-    stealShare: (end.steal - start.steal) / total,
-    otherLoadShare: Math.max(0, end.busy - start.busy - ownTicks) / total,
+    stealShare: (end.machine.steal - start.machine.steal) / total,
+    otherLoadShare: Math.max(0, end.machine.busy - start.machine.busy - (end.own - start.own)) / total,
   };
 }
 

@@ -83,7 +83,7 @@ export class Scheduler {
         if (setting.search !== undefined) await this.search(setting);
         else {
           const contenders = this.contenders(setting);
-          if (this.overLimit(contenders)) {
+          if (setting.part.deterministic !== true && this.overLimit(contenders)) {
             for (const point of this.pending(setting)) this.done(point, 'limit');
             continue;
           }
@@ -238,7 +238,7 @@ export class Scheduler {
 
   /** Whatever the limit, a point gets one block: without it there is nothing to show. */
   private overLimit(contenders: readonly Point[]): boolean {
-    return this.spentMs / 1000 >= this.task.profile.limitSeconds && contenders.every((point) => (this.blocksOf.get(point.id) ?? 0) > 0);
+    return this.spentMs / 1000 >= (this.task.profile.limitSeconds ?? Number.POSITIVE_INFINITY) && contenders.every((point) => (this.blocksOf.get(point.id) ?? 0) > 0);
   }
 
   private interval(point: Point): ReturnType<typeof medianInterval> {
@@ -303,7 +303,7 @@ export class Scheduler {
       }
     }
     const until = (seconds: number): number => Math.max(0, seconds - this.spentMs / 1000);
-    return Math.max(Math.min(least * perTrial, until(profile.limitSeconds)), Math.min(most * perTrial, until(profile.budgetSeconds)));
+    return Math.max(Math.min(least * perTrial, until(profile.limitSeconds ?? Number.POSITIVE_INFINITY)), Math.min(most * perTrial, until(profile.budgetSeconds)));
   }
 }
 

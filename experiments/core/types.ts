@@ -100,8 +100,8 @@ export interface Profile {
   precision: number;
   /** Seconds of trials after which no block beyond the minimum starts. */
   budgetSeconds: number;
-  /** Seconds of trials after which no block starts at all, whatever it leaves undecided. */
-  limitSeconds: number;
+  /** Seconds of trials after which no second block starts, whatever it leaves undecided; default none. */
+  limitSeconds?: number;
   /** Trials before the first block of a point: until two in a row differ by less than `drift`. */
   warmup: { max: number; drift: number };
 }

@@ -41,7 +41,7 @@ export function methodText({ plan, summary }: ReportModel): string {
     'Every trial is a process of its own, pinned to its processors.',
     'Contenders are measured interleaved: a block runs each of them once in a shuffled order and once more in the reverse of it, on the same traffic; the next block brings other traffic.',
     `Before its first block a point is warmed up until two trials in a row differ by less than ${warmup.drift * 100} %, at most ${warmup.max} times.`,
-    `Stopping rule, fixed before the run: at least ${blocks.min} blocks, then until the 95 % interval of the median is within ±${precision * 100} %, at most ${blocks.max} blocks or ${budgetSeconds} s of trials; after ${limitSeconds} s no block starts at all.`,
+    `Stopping rule, fixed before the run: at least ${blocks.min} blocks, then until the 95 % interval of the median is within ±${precision * 100} %, at most ${blocks.max} blocks or ${budgetSeconds} s of trials${limitSeconds === undefined ? '' : `; after ${limitSeconds} s no second block starts`}.`,
     'Values are medians with percentile-bootstrap 95 % intervals; ratios are medians of the pairs of a block with their own interval. Outliers are counted like every other sample.',
     `Seed ${summary.seed}; ${summary.samples} samples, ${summary.setAside} of them set aside with interrupted blocks.`,
   ].join(' ');
