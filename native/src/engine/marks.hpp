@@ -11,10 +11,14 @@ namespace reframer::engine {
 class PollMarker {
 public:
 	// A poll is marked when it costs more than `factor` times the running median of its kind, and
-	// `slack_ns` more. A packet of the paper chain that misses every cache of one entry costs about
-	// three times the mean, and a small poll may hold nothing else: these bounds lie above that.
+	// more than the program can have taken: `worst_factor` times what its packets cost when each of
+	// them misses every cache of one entry (traffic may do that at once after a long quiet), plus
+	// `slack_ns`.
 	static constexpr double factor = 5.0;
+	static constexpr double worst_factor = 2.0;
 	static constexpr double slack_ns = 25000.0;
+
+	explicit PollMarker(double worst_packet_ns = 0) : worst_packet_ns_(worst_packet_ns) {}
 
 	// Time to charge for a poll that took `received` packets and put `processed` through the chain.
 	// A marked poll is charged the median of its kind: with nothing, its packets' work were free.
@@ -27,7 +31,7 @@ public:
 		marked = false;
 		if (double each = expected_of(kinds, size); each > 0) {
 			double expected = each * packets;
-			if (ns > factor * expected && ns > expected + slack_ns) {
+			if (ns > factor * expected && ns > worst_factor * worst_packet_ns_ * packets + slack_ns) {
 				marked = true;
 				return expected;
 			}
@@ -66,6 +70,7 @@ private:
 
 	// Polls that only fill the stage, polls that drive the chain; by power of two of packets.
 	std::array<Kinds, 2> kinds_{};
+	double worst_packet_ns_;
 };
 
 } // namespace reframer::engine

@@ -21,7 +21,8 @@ constexpr uint32_t release_room = 256;
 VirtualQueue::VirtualQueue(const QueueConfig &config, reframer_stage *stage, nf::Chain &chain,
                            Dma &dma)
     : config_(config), stage_(stage), chain_(chain), dma_(dma), clock_(config.start_ns),
-      ns_per_tick_(1e9 / config.tsc_hz), ring_(config.ring_depth), posted_(config.ring_depth), tx_ring_(tx_ring_size)
+      ns_per_tick_(1e9 / config.tsc_hz), ring_(config.ring_depth), posted_(config.ring_depth), tx_ring_(tx_ring_size),
+      marker_(config.worst_packet_ns)
 {
 	uint32_t held = stage ? config.max_held : 0;
 	// All that may be held or come out of one poll, twice: once in use, once sent and not yet free.
@@ -189,10 +190,13 @@ uint32_t VirtualQueue::stage_burst(uint32_t n, uint64_t now, bool draining, uint
 	}
 	uint32_t out = 0, got = 0;
 	nb_runs = 0;
-	// A stage that is nearly full must give out all that is due, or it would refuse the next burst.
 	auto most = static_cast<uint32_t>(out_.size());
-	if (config_.release_max && in_stage_ + 2 * config_.burst < config_.max_held)
-		most = std::min(most, config_.release_max);
+	if (config_.release_max) {
+		// At least so many that the stage has room for the next burst, which it would else refuse.
+		uint64_t after = in_stage_ + n + config_.burst;
+		uint64_t excess = after > config_.max_held ? after - config_.max_held : 0;
+		most = static_cast<uint32_t>(std::min<uint64_t>(most, std::max<uint64_t>(config_.release_max, excess)));
+	}
 	do {
 		uint32_t room = std::min<uint32_t>(release_room, most - out);
 		uint32_t runs = room;

@@ -36,6 +36,7 @@ struct QueueConfig {
 	bool report_load = false;       // tell the stage about the load after each poll (adaptive)
 	bool nic_hash = true;           // the stage is given the RSS hash
 	double service_ns = 0;          // fixed cost of a packet instead of the measured one; 0: measured
+	double worst_packet_ns = 0;     // a packet that misses every cache of one entry; for PollMarker
 	bool keep_marked = false;       // leave marked polls in the clock
 	double start_ns = 0;            // of the clock
 	double window_start_ns = 0, window_end_ns = 0; // what is measured

@@ -22,6 +22,8 @@
 //               the trial ends; "rate" sends its frames at a constant bit rate of offeredBps,
 //               "scaled" stretches the capture's own gaps to that mean
 //   offeredBps  bits of frames a second over all queues, default 70e9
+//   offeredPps  captures with timing "rate" only, instead of offeredBps: packets a second, evenly
+//               spaced (8.1e6 is the packet rate of the published overload point)
 //   queues      RX queues, one core each; run one after the other, default 8, at most 128 (the
 //               entries of the RSS table, filled round robin)
 //   ringDepth   descriptors of a queue, default 256 (published: 256 and 4096)
@@ -47,6 +49,8 @@
 //   flows                        distinct flows that arrived
 //   nsPerPacket, cyclesPerPacket busy time a processed packet (TSC cycles); empty polls excluded
 //   stageNsPerPacket, chainNsPerPacket   its split: poll + Reframer, chain + transmit
+//   missNsPerPacket              cost of a packet of a new flow that no cache knows, in the chain
+//                                alone, measured before the trial
 //   busyShare                    busy time / virtual time
 //   packetsPerPoll               mean packets that a busy poll took from the ring
 //   latencyNs                    {mean, p50, p95, p99, p999, max}: departure - arrival
@@ -68,11 +72,13 @@
 
 #include "engine/tsc.hpp"
 #include "lab/trial_source.hpp"
+#include "nf/prefixes.hpp"
 #include "traffic/capture_writer.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cstring>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -197,6 +203,39 @@ bool forms_agree(const nf::Config &config, std::span<const engine::Arrival> arri
 	return true;
 }
 
+// Cost of a packet whose flow, destination and rule no cache knows: the median over bursts of new
+// flows, in small tables.
+double worst_packet_ns(const nf::Config &config, nf::Form form, double tsc_hz)
+{
+	constexpr uint32_t burst = 32, bursts = 33;
+	nf::Config small = config;
+	small.table_capacity = std::bit_ceil(burst * bursts);
+	auto chain = nf::ChainFactory(small).make(form, 0);
+	nf::Region<uint8_t> memory(burst * nf::Mbuf::stride);
+	nf::Random random(config.seed);
+	std::vector<nf::Mbuf *> packets(burst), dropped(burst);
+	std::vector<double> cost;
+	for (uint32_t b = 0; b < bursts; b++) {
+		for (uint32_t i = 0; i < burst; i++) {
+			packets[i] = reinterpret_cast<nf::Mbuf *>(memory.data() + i * nf::Mbuf::stride);
+			packets[i]->captured = packets[i]->wire = 60;
+			uint8_t frame[60] = {};
+			frame[12] = 0x08; // IPv4, UDP, random addresses and ports
+			frame[14] = 0x45;
+			frame[22] = 64;
+			frame[23] = 17;
+			uint64_t words[2] = {random.next(), random.next()};
+			std::memcpy(frame + 26, words, 12);
+			std::memcpy(packets[i]->data(), frame, sizeof(frame));
+		}
+		uint64_t start = engine::tsc_start();
+		chain->process(packets.data(), burst, nullptr, 0, dropped.data());
+		cost.push_back(static_cast<double>(engine::tsc_stop() - start) / tsc_hz * 1e9 / burst);
+	}
+	std::nth_element(cost.begin(), cost.begin() + bursts / 2, cost.end());
+	return cost[bursts / 2];
+}
+
 void dump_departures(engine::VirtualQueue &queue, traffic::CaptureWriter &writer, uint64_t packets)
 {
 	queue.on_departure = [&writer, left = packets](const nf::Mbuf &m, double time_ns) mutable {
@@ -240,6 +279,7 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 	queue.nic_hash = spec.nic_hash;
 	queue.service_ns = static_cast<double>(spec.service_ns);
 	queue.keep_marked = spec.raw;
+	queue.worst_packet_ns = out.worst_packet_ns = worst_packet_ns(config, spec.form, out.tsc_hz);
 	queue.start_ns = static_cast<double>(spec.learn_ns);
 	queue.window_start_ns = static_cast<double>(window_start);
 	queue.window_end_ns = static_cast<double>(end);

@@ -10,6 +10,7 @@ namespace reframer::lab {
 
 struct TrialOutcome {
 	double tsc_hz = 0, tsc_overhead_ns = 0, wall_seconds = 0;
+	double worst_packet_ns = 0;
 	bool dma_on_core = false, huge_pages = false;
 	int nice = 0;
 	uint64_t flows = 0, answer = 0;

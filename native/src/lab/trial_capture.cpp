@@ -20,6 +20,7 @@ class CaptureSource final : public TrialSource {
 public:
 	explicit CaptureSource(const TrialSpec &spec)
 	    : TrialSource(spec.queues), file_(spec.source.file), ns_per_bit_(1e9 / spec.offered_bps),
+	      ns_per_packet_(spec.offered_pps > 0 ? 1e9 / spec.offered_pps : 0),
 	      toeplitz_(packet::toeplitz_key_microsoft)
 	{
 		if (spec.source.scaled)
@@ -93,7 +94,7 @@ private:
 			packet_.time_ns = static_cast<uint64_t>(time_);
 		} else {
 			packet_.time_ns = static_cast<uint64_t>(time_);
-			time_ += static_cast<double>(wire) * 8 * ns_per_bit_;
+			time_ += ns_per_packet_ > 0 ? ns_per_packet_ : static_cast<double>(wire) * 8 * ns_per_bit_;
 		}
 		ready_ = true;
 	}
@@ -130,7 +131,7 @@ private:
 	}
 
 	std::string file_;
-	double ns_per_bit_;
+	double ns_per_bit_, ns_per_packet_;
 	packet::Toeplitz toeplitz_;
 	std::unique_ptr<traffic::CaptureReader> reader_;
 	std::unordered_map<packet::FlowKey, uint32_t> flows_;

@@ -228,6 +228,7 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	    {"cyclesPerPacket", ratio(s.busy_ns, processed) * cycles},
 	    {"stageNsPerPacket", ratio(s.stage_ns, processed)},
 	    {"chainNsPerPacket", ratio(s.chain_ns, processed)},
+	    {"missNsPerPacket", outcome.worst_packet_ns},
 	    {"busyShare", s.busy_ns / queue_ns},
 	    {"packetsPerPoll", per(s.polled, s.busy_polls)},
 	    {"latencyNs",

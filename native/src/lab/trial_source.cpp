@@ -117,8 +117,9 @@ void TrialSource::learn(uint64_t until_ns, const Visit &visit)
 size_t arena_estimate(const TrialSpec &spec)
 {
 	double seconds = static_cast<double>(spec.warmup_ns + spec.duration_ns) * 1e-9;
-	// Rounded up to lines; a short trial may see a burst above the mean.
-	return static_cast<size_t>(spec.offered_bps / 8 * seconds * 1.2) + (16u << 20);
+	// Frames of a capture may be as long as a buffer; a short trial may see a burst above the mean.
+	double bytes = spec.offered_pps > 0 ? spec.offered_pps * nf::Mbuf::data_room : spec.offered_bps / 8;
+	return static_cast<size_t>(bytes * seconds * 1.2) + (16u << 20);
 }
 
 std::unique_ptr<TrialSource> open_trial_source(const TrialSpec &spec)

@@ -90,6 +90,9 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.max_held = static_cast<uint32_t>(in.integer("maxHeld", 4096, 32, 1u << 16));
 	t.source = parse_source(in.take("source"));
 	t.offered_bps = in.real("offeredBps", 70e9, 1e6, 1e12);
+	t.offered_pps = in.real("offeredPps", 0, 0, 1e9);
+	if (t.offered_pps > 0 && (in.has("offeredBps") || t.source.file.empty() || t.source.scaled))
+		in.fail("offeredPps", "goes with a capture sent at a constant rate, and without offeredBps");
 	t.queues = static_cast<uint32_t>(in.integer("queues", 8, 1, 128));
 	t.table_flows = static_cast<uint32_t>(
 	    in.integer("tableFlows", (1u << 19) / t.queues, 0, table_capacity(t.queues) * 3 / 4));
@@ -145,7 +148,6 @@ Json describe(const TrialSpec &t)
 	            {"nicHash", t.nic_hash},
 	            {"maxHeld", t.max_held},
 	            {"source", source},
-	            {"offeredBps", t.offered_bps},
 	            {"queues", t.queues},
 	            {"ringDepth", t.ring_depth},
 	            {"burst", t.burst},
@@ -158,6 +160,10 @@ Json describe(const TrialSpec &t)
 	            {"seed", t.seed},
 	            {"raw", t.raw},
 	            {"cpus", t.cpus}};
+	if (t.offered_pps > 0)
+		out["offeredPps"] = t.offered_pps;
+	else
+		out["offeredBps"] = t.offered_bps;
 	if (!t.dump_file.empty())
 		out["dump"] = {{"file", t.dump_file}, {"packets", t.dump_packets}};
 	return out;

@@ -33,6 +33,7 @@ struct TrialSpec {
 	uint32_t max_held;
 	SourceSpec source;
 	double offered_bps;
+	double offered_pps;     // 0: offered_bps counts
 	uint32_t queues;
 	uint32_t ring_depth;
 	uint32_t burst;

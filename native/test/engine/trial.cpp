@@ -90,6 +90,7 @@ TEST_CASE("a specification is read strictly")
 	CHECK(error_of({{"key", "destination"}, {"nicHash", true}}) != "");
 	CHECK(error_of({{"source", {{"file", "a"}, {"profile", "campus"}}}}) != "");
 	CHECK(error_of({{"source", {{"file", "a"}, {"speed", 1}}}}) == "source.speed is not known here");
+	CHECK(error_of({{"offeredPps", 1e6}}) != "");
 	CHECK(error_of({{"dump", Json::object()}}) == "dump.file is missing");
 	CHECK(error_of(Json::array()) == "specification must be an object");
 	Json twice = describe(parse_trial_spec(describe(parse_trial_spec(base()))));
@@ -225,5 +226,12 @@ TEST_CASE("a capture is repeated at the asked rate, from any link")
 			      doctest::Approx(name == raw ? 5e8 : 20e9).epsilon(0.12));
 		}
 	}
+	Json spec = base();
+	spec.erase("offeredBps");
+	spec["source"] = {{"file", file}};
+	spec["offeredPps"] = 1e6;
+	TrialSpec parsed = parse_trial_spec(spec);
+	Json r = report(parsed, run_trial_spec(parsed));
+	CHECK(r["offeredPps"].get<double>() == doctest::Approx(1e6).epsilon(0.01));
 	CHECK_THROWS(run({{"source", {{"file", folder.path + "/none.pcap"}}}}));
 }
