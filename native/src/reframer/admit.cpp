@@ -14,43 +14,45 @@ void Stage::place_plain(const Arrival *arrivals, uint32_t count)
 	Fifo &fifo = fifos_[0];
 	fifo.make_room(slots, count);
 	const uint64_t delay = fifo.delay;
+	const uint32_t max_burst = max_burst_;
 	uint64_t last_hash = last_hash_in_;
-	uint32_t runs = 0, started = 0;
+	uint32_t runs = 0, started = 0, tail = fifo.tail;
 	for (uint32_t i = 0; i < count; i++) {
-		const auto [id, hash, index, traits] = arrivals[i];
+		const uint32_t id = arrivals[i].id, hash = arrivals[i].hash, index = arrivals[i].bucket;
 		runs += hash != last_hash;
 		last_hash = hash;
-		Slot &slot = slots[id];
 		Bucket &bucket = table_.bucket(index);
-		const uint32_t same = GroupTable::match(bucket, hash);
-		uint32_t head = id;
+		auto [same, vacant] = GroupTable::look(bucket, hash);
 		if (same) {
-			head = bucket.head[std::countr_zero(same)];
+			const uint32_t head = bucket.head[std::countr_zero(same)];
 			Slot &group = slots[head];
 			slots[group.tail].next = id;
 			group.tail = id;
-			group.count++;
-		} else {
-			uint32_t vacant = table_.vacancies(index);
-			if (!vacant) [[unlikely]] {
-				make_way(index);
-				vacant = table_.vacancies(index);
-			}
-			const auto way = static_cast<uint32_t>(std::countr_zero(vacant));
-			slot.deadline = slot.arrival + delay;
-			slot.hash = hash;
-			slot.tail = id;
-			slot.count = 1;
-			slot.place = GroupTable::place_of(index, way);
-			slot.link = fifo.tail;
-			fifo.put(fifo.tail++, id);
-			bucket.hash[way] = hash;
-			bucket.head[way] = id;
-			started++;
+			if (++group.count >= max_burst) [[unlikely]]
+				make_ready(head, REFRAMER_BY_BURST);
+			continue;
 		}
-		if (slots[head].count >= max_burst_) [[unlikely]]
-			make_ready(head, REFRAMER_BY_BURST);
+		if (!vacant) [[unlikely]] {
+			fifo.tail = tail;
+			make_way(index);
+			vacant = GroupTable::look(bucket, hash).vacant;
+		}
+		const auto way = static_cast<uint32_t>(std::countr_zero(vacant));
+		Slot &slot = slots[id];
+		slot.deadline = slot.arrival + delay;
+		slot.hash = hash;
+		slot.tail = id;
+		slot.count = 1;
+		slot.place = GroupTable::place_of(index, way);
+		slot.link = tail;
+		fifo.put(tail++, id);
+		bucket.hash[way] = hash;
+		bucket.head[way] = id;
+		started++;
+		if (max_burst == 1) [[unlikely]]
+			make_ready(id, REFRAMER_BY_BURST);
 	}
+	fifo.tail = tail;
 	groups_ += started;
 	last_hash_in_ = last_hash;
 	stats_.runs_in += runs;
@@ -69,10 +71,11 @@ void Stage::make_way(uint32_t index)
 
 void Stage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo)
 {
-	uint32_t vacant = table_.vacancies(bucket);
+	Bucket &in = table_.bucket(bucket);
+	uint32_t vacant = GroupTable::look(in, hash).vacant;
 	if (!vacant) [[unlikely]] {
 		make_way(bucket);
-		vacant = table_.vacancies(bucket);
+		vacant = GroupTable::look(in, hash).vacant;
 	}
 	const auto way = static_cast<uint32_t>(std::countr_zero(vacant));
 	Slot &slot = slots_[id];
@@ -81,7 +84,8 @@ void Stage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fi
 	slot.tail = id;
 	slot.count = 1;
 	slot.place = GroupTable::place_of(bucket, way) | fifo << 24;
-	table_.set(bucket, way, hash, id);
+	in.hash[way] = hash;
+	in.head[way] = id;
 	fifos_[fifo].append(slots_, id);
 	groups_++;
 }
@@ -128,7 +132,7 @@ void Stage::place_by_policy(const Arrival &arrival)
 	stats_.bypassed += pass;
 	const reframer_reason reason = pass ? REFRAMER_BY_BYPASS : REFRAMER_BY_EARLY;
 
-	const uint32_t way = GroupTable::match(table_.bucket(bucket), hash);
+	const uint32_t way = GroupTable::look(table_.bucket(bucket), hash).same;
 	if (!way && (pass || last)) {
 		single(id, hash, reason);
 		return;

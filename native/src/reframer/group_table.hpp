@@ -17,8 +17,8 @@ namespace reframer::stage {
 inline constexpr uint32_t bucket_ways = 8;
 
 struct alignas(64) Bucket {
-	uint32_t hash[bucket_ways]; // an empty way holds a hash that belongs to another bucket
-	uint32_t head[bucket_ways];
+	uint32_t hash[bucket_ways];
+	uint32_t head[bucket_ways]; // first slot, or `none`: the way is empty and its hash is stale
 };
 static_assert(sizeof(Bucket) == 64, "a lookup touches one line");
 
@@ -36,20 +36,13 @@ public:
 	void init(Bucket *storage, uint32_t nb_buckets, uint64_t seed)
 	{
 		buckets_ = storage;
+		words_ = reinterpret_cast<uint32_t *>(storage);
 		shift_ = 64 - static_cast<uint32_t>(std::countr_zero(nb_buckets));
 		// Mixed, as a user's seed may be a small number; odd, so that no bit of the hash is lost.
 		key_ = static_cast<uint32_t>(packet::fold_multiply(seed ^ packet::hash_c2, packet::hash_c3));
 		factor_ = packet::fold_multiply(seed ^ packet::hash_c0, packet::hash_c1) | 1;
-		vacant_ = 0;
-		vacant_home_ = bucket_of(0);
-		vacant_other_ = 1;
-		while (bucket_of(vacant_other_) == vacant_home_)
-			vacant_other_++;
 		for (uint32_t b = 0; b < nb_buckets; b++)
-			for (uint32_t way = 0; way < bucket_ways; way++) {
-				buckets_[b].hash[way] = vacant_in(b);
-				buckets_[b].head[way] = none;
-			}
+			buckets_[b] = {{}, {none, none, none, none, none, none, none, none}};
 	}
 
 	// Buckets are keyed, because who sends the packets may know how the NIC hashes (its key is often the
@@ -65,48 +58,48 @@ public:
 	void prefetch(uint32_t index) const { __builtin_prefetch(&buckets_[index], 1); }
 
 	// One bit a way.
-	static uint32_t match(const Bucket &bucket, uint32_t hash)
+	struct Ways {
+		uint32_t same;   // hold a group of this hash: at most one
+		uint32_t vacant;
+	};
+	static Ways look(const Bucket &bucket, uint32_t hash)
+	{
+		const uint32_t vacant = equal(bucket.head, none);
+		return {equal(bucket.hash, hash) & ~vacant, vacant};
+	}
+
+	// Where a way's head is in the table, counted in words.
+	static uint32_t place_of(uint32_t index, uint32_t way)
+	{
+		return index * words + bucket_ways + way;
+	}
+	void prefetch_place(uint32_t place) const { __builtin_prefetch(word(place), 1); }
+	void clear(uint32_t place) { *word(place) = none; }
+
+private:
+	static constexpr uint32_t words = sizeof(Bucket) / sizeof(uint32_t);
+
+	uint32_t *word(uint32_t place) const { return words_ + place; }
+
+	static uint32_t equal(const uint32_t *values, uint32_t value)
 	{
 #if defined(__AVX2__)
-		const __m256i ways = _mm256_load_si256(reinterpret_cast<const __m256i *>(bucket.hash));
-		const __m256i same = _mm256_cmpeq_epi32(ways, _mm256_set1_epi32(static_cast<int>(hash)));
+		const __m256i ways = _mm256_load_si256(reinterpret_cast<const __m256i *>(values));
+		const __m256i same = _mm256_cmpeq_epi32(ways, _mm256_set1_epi32(static_cast<int>(value)));
 		return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(same)));
 #else
 		uint32_t bits = 0;
 		for (uint32_t way = 0; way < bucket_ways; way++)
-			bits |= static_cast<uint32_t>(bucket.hash[way] == hash) << way;
+			bits |= static_cast<uint32_t>(values[way] == value) << way;
 		return bits;
 #endif
 	}
-	uint32_t vacancies(uint32_t index) const
-	{
-		return match(buckets_[index], vacant_in(index));
-	}
-
-	static uint32_t place_of(uint32_t index, uint32_t way) { return index * bucket_ways + way; }
-	void set(uint32_t index, uint32_t way, uint32_t hash, uint32_t head)
-	{
-		buckets_[index].hash[way] = hash;
-		buckets_[index].head[way] = head;
-	}
-	void prefetch_place(uint32_t place) const { prefetch(place / bucket_ways); }
-	void clear(uint32_t place)
-	{
-		const uint32_t index = place / bucket_ways;
-		buckets_[index].hash[place % bucket_ways] = vacant_in(index);
-	}
-
-private:
-	uint32_t vacant_in(uint32_t index) const
-	{
-		return index == vacant_home_ ? vacant_other_ : vacant_;
-	}
 
 	Bucket *buckets_ = nullptr;
+	uint32_t *words_ = nullptr; // the same memory
 	uint32_t shift_ = 63;
 	uint32_t key_ = 0;
 	uint64_t factor_ = 1;
-	uint32_t vacant_ = 0, vacant_home_ = 0, vacant_other_ = 0;
 };
 
 } // namespace reframer::stage

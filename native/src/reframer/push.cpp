@@ -71,22 +71,25 @@ void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t co
 	const uint32_t *hash = burst.hash + first;
 	const uint32_t *lengths = burst.wire ? burst.wire : burst.captured;
 	Arrival arrivals[chunk];
+	uint32_t buckets[chunk];
+	for (uint32_t i = 0; i < count; i++) // vectorised by the compiler
+		buckets[i] = table_.bucket_of(hash[i]);
 	const uint32_t *free = free_.stack + free_.top;
-	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t id = *--free;
-		arrivals[i] = {id, hash[i], table_.bucket_of(hash[i]), 0};
-		table_.prefetch(arrivals[i].bucket);
-		__builtin_prefetch(&slots_[id], 1);
-	}
 	free_.top -= count;
-	uint64_t bytes = 0;
 	const uint64_t now = now_;
 	for (uint32_t i = 0; i < count; i++) {
-		Slot &slot = slots_[arrivals[i].id];
+		table_.prefetch(buckets[i]);
+		const uint32_t id = *--free;
+		arrivals[i] = {id, hash[i], buckets[i], 0};
+		Slot &slot = slots_[id];
 		slot.packet = packets[i];
 		slot.arrival = now;
-		slot.wire = lengths ? lengths[first + i] : 0;
-		bytes += slot.wire;
+	}
+	uint64_t bytes = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const uint32_t wire = lengths ? lengths[first + i] : 0;
+		slots_[arrivals[i].id].wire = wire;
+		bytes += wire;
 	}
 	if (keeps_data_)
 		for (uint32_t i = 0; i < count; i++) {
@@ -100,74 +103,115 @@ void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t co
 	place_plain(arrivals, count);
 }
 
-void Stage::push_unread(const reframer_burst &burst, uint32_t first, uint32_t count)
+template <packet::KeyKind kind, bool plain> inline Stage::Arrival Stage::read_header()
+{
+	const uint32_t id = unread_[unread_head_++ % std::size(unread_)];
+	const Slot &slot = slots_[id];
+	const packet::Digest digest = packet::classify(slot.data, slot.captured, link_, kind, seed_);
+	const uint32_t hash = !plain && slot.count ? slot.hash : digest.hash;
+	const uint32_t bucket = table_.bucket_of(hash);
+	table_.prefetch(bucket);
+	// Without a policy only one trait is of interest, and the others need not be found out.
+	const uint32_t traits = plain ? digest.traits & packet::trait_unparsed : digest.traits;
+	return {id, hash, bucket, traits};
+}
+
+template <bool plain> void Stage::place(const Arrival *arrivals, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		stats_.unparsed += arrivals[i].traits & packet::trait_unparsed;
+	if constexpr (plain)
+		place_plain(arrivals, count);
+	else
+		for (uint32_t i = 0; i < count; i++)
+			place_by_policy(arrivals[i]);
+}
+static_assert(packet::trait_unparsed == 1, "added up as a number");
+
+template <packet::KeyKind kind, bool plain>
+void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t count)
 {
 	const uint32_t *lengths = burst.wire ? burst.wire : burst.captured;
+	const uint32_t unread = unread_tail_ - unread_head_ + count;
+	const uint32_t allowed = std::min(lookahead_, (waiting_ + count) / 8);
+	const uint32_t to_read = unread > allowed ? unread - allowed : 0;
+	// An older header is read for every line that is asked for: a burst of requests alone would
+	// wait for the core's few outstanding misses, and nothing be done meanwhile.
+	const uint32_t read_meanwhile = std::min(to_read, unread - count);
+	Arrival arrivals[chunk];
 	uint64_t bytes = 0;
+	uint32_t nb_read = 0;
 	const uint64_t now = now_;
-	const uint32_t *free = free_.stack + free_.top;
-	uint32_t tail = unread_tail_;
 	for (uint32_t i = 0; i < count; i++) {
 		prefetch_header(burst.data[first + i]);
-		__builtin_prefetch(&slots_[free[-1 - static_cast<ptrdiff_t>(i)]], 1);
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t id = *--free;
+		const uint32_t id = free_.take();
 		Slot &slot = slots_[id];
 		slot.packet = burst.packets[first + i];
 		slot.data = burst.data[first + i];
 		slot.arrival = now;
 		slot.wire = lengths[first + i];
 		slot.captured = burst.captured[first + i];
-		slot.hash = burst.hash ? burst.hash[first + i] : 0;
-		slot.count = burst.hash != nullptr;
+		if constexpr (!plain) {
+			slot.hash = burst.hash ? burst.hash[first + i] : 0;
+			slot.count = burst.hash != nullptr;
+		}
 		bytes += slot.wire;
-		unread_[tail++ % std::size(unread_)] = id;
+		unread_[unread_tail_++ % std::size(unread_)] = id;
+		if (i < read_meanwhile)
+			arrivals[nb_read++] = read_header<kind, plain>();
 	}
-	unread_tail_ = tail;
-	free_.top -= count;
 	waiting_ += count;
 	waiting_bytes_ += bytes;
-	stats_.bytes_in += bytes;
 	held_bytes_ += bytes;
-
-	const uint32_t unread = unread_tail_ - unread_head_;
-	const uint32_t allowed = std::min(lookahead_, waiting_ / 8);
-	if (unread > allowed)
-		read_headers(unread - allowed);
+	stats_.bytes_in += bytes;
+	place<plain>(arrivals, nb_read);
+	read_headers<kind, plain>(to_read - nb_read);
 }
 
-void Stage::read_headers(uint32_t count)
+template <packet::KeyKind kind, bool plain> void Stage::read_headers(uint32_t count)
 {
 	Arrival arrivals[chunk];
 	while (count > 0) {
 		const uint32_t n = std::min(count, chunk);
-		uint32_t unparsed = 0;
-		for (uint32_t i = 0; i < n; i++) {
-			const uint32_t id = unread_[unread_head_++ % std::size(unread_)];
-			const Slot &slot = slots_[id];
-			const packet::Digest digest =
-			    packet::classify(slot.data, slot.captured, link_, key_, seed_);
-			const uint32_t hash = slot.count ? slot.hash : digest.hash;
-			arrivals[i] = {id, hash, table_.bucket_of(hash), digest.traits};
-			table_.prefetch(arrivals[i].bucket);
-			unparsed += digest.traits & packet::trait_unparsed;
-		}
-		stats_.unparsed += unparsed;
-		if (plain_)
-			place_plain(arrivals, n);
-		else
-			for (uint32_t i = 0; i < n; i++)
-				place_by_policy(arrivals[i]);
+		for (uint32_t i = 0; i < n; i++)
+			arrivals[i] = read_header<kind, plain>();
+		place<plain>(arrivals, n);
 		count -= n;
 	}
 }
-static_assert(packet::trait_unparsed == 1, "added up as a number");
+
+// The kind of key and the presence of policies are constants in the loops over a burst.
+template <typename Work> inline void Stage::specialised(Work work)
+{
+	using packet::KeyKind;
+	switch (key_) {
+	case KeyKind::five_tuple:
+		return plain_ ? work.template operator()<KeyKind::five_tuple, true>()
+		              : work.template operator()<KeyKind::five_tuple, false>();
+	case KeyKind::symmetric:
+		return plain_ ? work.template operator()<KeyKind::symmetric, true>()
+		              : work.template operator()<KeyKind::symmetric, false>();
+	case KeyKind::destination:
+		return plain_ ? work.template operator()<KeyKind::destination, true>()
+		              : work.template operator()<KeyKind::destination, false>();
+	case KeyKind::inner:
+		return plain_ ? work.template operator()<KeyKind::inner, true>()
+		              : work.template operator()<KeyKind::inner, false>();
+	}
+}
+
+void Stage::push_unread(const reframer_burst &burst, uint32_t first, uint32_t count)
+{
+	specialised([&]<packet::KeyKind kind, bool plain>() { take_burst<kind, plain>(burst, first, count); });
+}
 
 void Stage::read_all_headers()
 {
-	if (unread_head_ != unread_tail_)
-		read_headers(unread_tail_ - unread_head_);
+	if (unread_head_ == unread_tail_)
+		return;
+	specialised([&]<packet::KeyKind kind, bool plain>() {
+		read_headers<kind, plain>(unread_tail_ - unread_head_);
+	});
 }
 
 // Full: what is due next leaves early, and nothing is ever refused or dropped for it.

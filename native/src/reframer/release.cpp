@@ -168,63 +168,95 @@ void Stage::emit_due(Output &out, uint64_t limit, reframer_reason reason)
 	}
 }
 
-// Groups of one queue, as long as they are due and fit. As in place_plain(), in registers.
+// Groups of one queue, as long as they are due and fit, some at a time in three short loops: each
+// keeps what it needs in registers, and fetches lines for the next one.
 void Stage::emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason reason)
 {
-	Slot *const slots = slots_;
-	void **packets = out.packets + out.nb_packets;
-	void **const packets_end = out.packets + out.room;
+	uint32_t ids[chunk];
+	uint32_t room = out.room - out.nb_packets;
+	bool more = true;
+	while (more) {
+		const uint32_t most = std::min(chunk, out.run_room - out.nb_runs);
+		uint32_t n = 0, head = fifo.head;
+		const uint32_t tail = fifo.tail;
+		for (; n < most && head != tail; head++) {
+			const uint32_t id = fifo.at(head);
+			if (id == none)
+				continue;
+			const Slot &group = slots_[id];
+			if (group.deadline > limit || group.count > room)
+				break;
+			prefetch_slot(slots_, fifo.at(head + release_lookahead));
+			table_.prefetch_place(place_of(group));
+			room -= group.count;
+			ids[n++] = id;
+		}
+		fifo.head = head;
+		more = n == chunk;
+		const uint32_t nb_before = out.nb_packets;
+		leave_table(ids, n, reason, out);
+		hand_out(ids, n, out, nb_before);
+	}
+}
+
+void Stage::leave_table(const uint32_t *ids, uint32_t count, reframer_reason reason, Output &out)
+{
 	reframer_run *run = out.runs + out.nb_runs;
-	reframer_run *const runs_end = out.runs + out.run_room;
+	uint64_t last_hash = last_hash_out_;
+	uint32_t first = out.nb_packets, runs = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const Slot &group = slots_[ids[i]];
+		table_.clear(place_of(group));
+		run[i] = {first, group.count, group.hash, reason};
+		first += group.count;
+		runs += group.hash != last_hash;
+		last_hash = group.hash;
+	}
+	const uint32_t nb_packets = first - out.nb_packets;
+	out.nb_packets = first;
+	out.nb_runs += count;
+	groups_ -= count;
+	waiting_ -= nb_packets;
+	last_hash_out_ = last_hash;
+	stats_.runs_out += runs;
+	stats_.released[reason] += count;
+	stats_.packets_out += nb_packets;
+}
+
+void Stage::hand_out(const uint32_t *ids, uint32_t count, Output &out, uint32_t at)
+{
+	const Slot *const slots = slots_;
+	void **packets = out.packets + at;
 	uint32_t *free = free_.stack + free_.top;
 	const uint64_t now = now_;
-	uint64_t last_hash = last_hash_out_, bytes = 0, hold_last = 0, hold_count = 0;
-	uint32_t head = fifo.head, runs = 0;
-	const uint32_t tail = fifo.tail;
-	for (; head != tail && run != runs_end; head++) {
-		uint32_t id = fifo.at(head);
-		if (id == none)
-			continue;
-		const Slot &group = slots[id];
-		const uint32_t count = group.count;
-		if (group.deadline > limit || count > static_cast<size_t>(packets_end - packets))
-			break;
-		prefetch_slot(slots, fifo.at(head + release_lookahead));
-		const uint32_t hash = group.hash;
-		table_.clear(place_of(group));
-		*run++ = {static_cast<uint32_t>(packets - out.packets), count, hash, reason};
-		runs += hash != last_hash;
-		last_hash = hash;
-		for (uint32_t left = count; left > 0; left--) {
-			const Slot &slot = slots[id];
-			*packets++ = slot.packet;
-			*free++ = id;
-			bytes += slot.wire;
-			const uint64_t hold = now - slot.arrival;
-			if (hold != hold_last) {
-				count_hold(hold_last, hold_count);
-				hold_last = hold;
-				hold_count = 0;
-			}
-			hold_count++;
-			id = slot.next;
+	uint64_t bytes = 0, hold_last = 0, hold_count = 0;
+	const auto give = [&](uint32_t id, const Slot &slot) {
+		*packets++ = slot.packet;
+		*free++ = id;
+		bytes += slot.wire;
+		const uint64_t hold = now - slot.arrival;
+		if (hold != hold_last) {
+			count_hold(hold_last, hold_count);
+			hold_last = hold;
+			hold_count = 0;
+		}
+		hold_count++;
+	};
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t id = ids[i];
+		const Slot *slot = &slots[id];
+		const uint32_t last = slot->tail;
+		give(id, *slot);
+		while (id != last) {
+			id = slot->next;
+			slot = &slots[id];
+			give(id, *slot);
 		}
 	}
 	count_hold(hold_last, hold_count);
-	fifo.head = head;
-	const auto nb_packets = static_cast<uint32_t>(packets - out.packets) - out.nb_packets;
-	const auto nb_groups = static_cast<uint32_t>(run - out.runs) - out.nb_runs;
-	out.nb_packets += nb_packets;
-	out.nb_runs += nb_groups;
-	free_.top += nb_packets;
-	groups_ -= nb_groups;
-	waiting_ -= nb_packets;
+	free_.top = static_cast<uint32_t>(free - free_.stack);
 	waiting_bytes_ -= bytes;
 	held_bytes_ -= bytes;
-	last_hash_out_ = last_hash;
-	stats_.runs_out += runs;
-	stats_.released[reason] += nb_groups;
-	stats_.packets_out += nb_packets;
 	stats_.bytes_out += bytes;
 }
 

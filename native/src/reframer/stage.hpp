@@ -57,18 +57,24 @@ public:
 	void reset_stats();
 
 private:
+	struct Arrival {
+		uint32_t id, hash, bucket, traits;
+	};
+
 	// push.cpp
 	uint64_t advance_clock(uint64_t caller_now);
 	void push_hashed(const reframer_burst &burst, uint32_t first, uint32_t count);
 	void push_unread(const reframer_burst &burst, uint32_t first, uint32_t count);
-	void read_headers(uint32_t count);
 	void read_all_headers();
 	void relieve();
+	template <packet::KeyKind kind, bool plain> Arrival read_header();
+	template <packet::KeyKind kind, bool plain> void read_headers(uint32_t count);
+	template <packet::KeyKind kind, bool plain>
+	void take_burst(const reframer_burst &burst, uint32_t first, uint32_t count);
+	template <bool plain> void place(const Arrival *arrivals, uint32_t count);
+	template <typename Work> void specialised(Work work);
 
 	// admit.cpp
-	struct Arrival {
-		uint32_t id, hash, bucket, traits;
-	};
 	void place_plain(const Arrival *arrivals, uint32_t count);
 	void place_by_policy(const Arrival &arrival);
 	void make_way(uint32_t bucket);
@@ -84,6 +90,8 @@ private:
 	void emit_ready(Output &out);
 	void emit_due(Output &out, uint64_t limit, reframer_reason reason);
 	void emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason reason);
+	void leave_table(const uint32_t *ids, uint32_t count, reframer_reason reason, Output &out);
+	void hand_out(const uint32_t *ids, uint32_t count, Output &out, uint32_t at);
 	void count_hold(uint64_t hold, uint64_t count);
 	void set_delay(uint64_t delay_ns);
 
