@@ -137,7 +137,7 @@ private:
 		uint32_t fraction, seconds;
 		std::memcpy(&fraction, record, 4);
 		std::memcpy(&seconds, record + 4, 4);
-		return seconds * 1'000'000'000ull + (fraction * 1'000'000'000ull >> 32);
+		return seconds * 1'000'000'000ull + ((fraction * 1'000'000'000ull + (1ull << 31)) >> 32);
 	}
 
 	size_t ethernet_ = SIZE_MAX, ip_ = SIZE_MAX;
