@@ -19,22 +19,27 @@ export function group(program: Command, name: string, description: string): Comm
   return program.command(name).description(description).helpCommand(false);
 }
 
-async function loadCommands(program: Command): Promise<void> {
+/**
+ * Loads the file of the command that was asked for, NAME.js, or its parts, NAME-*.js; without one,
+ * all of them, as --help wants. Figures and reports alone take longer to load than `analyze` to run.
+ */
+async function loadCommands(program: Command, name: string | undefined): Promise<void> {
   const folder = new URL('./commands/', import.meta.url);
-  const files = readdirSync(folder).filter((name) => /^[a-z-]+\.(js|ts)$/.test(name));
-  for (const file of files.sort()) {
+  const files = readdirSync(folder).filter((file) => /^[a-z-]+\.(js|ts)$/.test(file));
+  const asked = files.filter((file) => name !== undefined && (file.startsWith(`${name}.`) || file.startsWith(`${name}-`)));
+  for (const file of (asked.length > 0 ? asked : files).sort()) {
     const module = (await import(new URL(file, folder).href)) as CommandModule;
     module.register(program);
   }
 }
 
-export async function buildProgram(): Promise<Command> {
+export async function buildProgram(name?: string): Promise<Command> {
   const program = new Command('reframer')
     .description('Cache locality for packet processing: measure it, gain it, rerun the papers.')
     .version(packageVersion)
     .showHelpAfterError('(--help lists what there is)')
     .enablePositionalOptions();
-  await loadCommands(program);
+  await loadCommands(program, name);
   // What it throws instead of ending the process; commands made above inherit nothing, so each is told.
   const tell = (command: Command): void => {
     command.exitOverride();
@@ -59,7 +64,7 @@ export async function run(args: readonly string[]): Promise<number> {
       process.exit(128 + constants.signals[signal]);
     });
   }
-  const program = await buildProgram();
+  const program = await buildProgram(args[0]);
   try {
     if (args.length === 0) {
       program.outputHelp();
