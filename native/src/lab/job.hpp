@@ -38,6 +38,7 @@ void run_bench_reframer(const Json &spec);
 void run_trial(const Json &spec);
 void run_bench_rsspp(const Json &spec);
 void run_rss(const Json &spec);
+void run_soak(const Json &spec);
 void run_rsspp_trial_job(const Json &spec);
 void run_balance_tap(const Json &spec);
 

@@ -33,6 +33,7 @@ constexpr Entry jobs[] = {
     {"generate", run_generate},
     {"calibrate", run_calibrate},
     {"rss", run_rss},
+    {"soak", run_soak},
     {"rsspp-trial", run_rsspp_trial_job},
     {"balance-tap", run_balance_tap},
 };
