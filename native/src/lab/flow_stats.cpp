@@ -10,7 +10,7 @@ using packet::FlowKeyHash;
 using packet::Frame;
 using packet::Headers;
 
-FlowStats::FlowStats(size_t max_flows) : max_flows_(max_flows), fragmented_(nb_fragmented), sizes_(max_size + 1)
+FlowStats::FlowStats(size_t max_flows) : max_flows_(max_flows), sizes_(max_size + 1)
 {
 	opened_.fill(FlowTable::none);
 	for (size_t rate = 0; rate < nb_rates; rate++)
@@ -38,7 +38,7 @@ void FlowStats::add_burst(const Frame *frames, size_t count, uint32_t fcs_bytes)
 	}
 	for (size_t i = 0; i < count; i++) {
 		const Headers headers = packet::parse(frames[i]);
-		keys[i] = flow_of(headers, frames[i].data);
+		keys[i] = fragments_.flow_of(headers, frames[i].data);
 		items[i].hash = FlowKeyHash{}(keys[i]);
 		items[i].is_flow = keys[i].is_flow();
 		flows_.prefetch(items[i].hash);
@@ -70,20 +70,6 @@ void FlowStats::add_burst(const Frame *frames, size_t count, uint32_t fcs_bytes)
 			count_unparsed_cells(items[i].entry);
 		packets_++;
 	}
-}
-
-FlowKey FlowStats::flow_of(const Headers &headers, const uint8_t *data)
-{
-	const FlowKey key = packet::five_tuple_of(headers, data);
-	if (!(headers.flags & packet::header_fragment)) [[likely]]
-		return key;
-	const FlowKey fragment = packet::flow_key_of(headers, data);
-	Fragmented &known = fragmented_[FlowKeyHash{}(fragment) % nb_fragmented];
-	if (headers.flags & packet::header_ports) {
-		known = {fragment, key};
-		return key;
-	}
-	return known.fragment == fragment ? known.flow : key;
 }
 
 uint32_t FlowStats::add_flow(uint64_t hash, const FlowKey &key)

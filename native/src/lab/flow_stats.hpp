@@ -4,6 +4,7 @@
 #include "lab/flow_table.hpp"
 #include "lab/pace.hpp"
 #include "packet/flow_key.hpp"
+#include "packet/fragment_table.hpp"
 #include "packet/parse.hpp"
 
 #include <array>
@@ -65,7 +66,6 @@ private:
 		bool is_flow;
 	};
 
-	packet::FlowKey flow_of(const packet::Headers &headers, const uint8_t *data);
 	void add_burst(const packet::Frame *frames, size_t count, uint32_t fcs_bytes);
 	uint32_t add_flow(uint64_t hash, const packet::FlowKey &key);
 	void count_frame(const packet::Frame &frame, const packet::FlowKey &key);
@@ -80,13 +80,7 @@ private:
 
 	size_t max_flows_;
 	FlowTable flows_;
-	// Flows of fragmented packets, by fragment id: later fragments have no ports of their own. 4096
-	// is some seconds of fragments in any capture seen; who falls out counts without ports.
-	struct Fragmented {
-		packet::FlowKey fragment, flow;
-	};
-	std::vector<Fragmented> fragmented_;
-	static constexpr size_t nb_fragmented = 4096;
+	packet::FragmentTable fragments_;
 	DistinctCounter distinct_, distinct_bidirectional_;
 	uint64_t bidirectional_ = 0;
 	uint64_t forgotten_ = 0;
