@@ -8,9 +8,6 @@ import { ProgressLine, type Progress } from './output.js';
 
 export interface LabOptions {
   onProgress?: (progress: Progress) => void;
-  /** Records as they come; they are also returned at the end. */
-  onRecord?: (record: object) => void;
-  signal?: AbortSignal;
 }
 
 export interface LabResult<T> {
@@ -29,10 +26,13 @@ export function stopLabs(signal: NodeJS.Signals = 'SIGTERM'): void {
 // Enough to see an assertion or a loader's complaint, not a flood.
 const stderrTailBytes = 4096;
 
-/** As runLab(), but a failure of the job is returned beside the records that came before it. */
+/**
+ * Runs a job; its failure is returned beside the records that came before it.
+ * @throws NativeError when there is no native build
+ */
 export async function tryLab<T extends object>(job: string, spec: object, options: LabOptions = {}): Promise<LabResult<T>> {
   const program = locate(labProgram);
-  const child = spawn(program, [job], { stdio: ['pipe', 'pipe', 'pipe'], signal: options.signal });
+  const child = spawn(program, [job], { stdio: ['pipe', 'pipe', 'pipe'] });
   running.add(child);
   const records: T[] = [];
   let reported: ErrorRecord | undefined;
@@ -56,10 +56,7 @@ export async function tryLab<T extends object>(job: string, spec: object, option
       const record = parseLine(line, job);
       if ('progress' in record) options.onProgress?.(record.progress as Progress);
       else if ('error' in record) reported = record.error as ErrorRecord;
-      else {
-        records.push(record as T);
-        options.onRecord?.(record);
-      }
+      else records.push(record as T);
     }
     const { code, signal } = await ended;
     if (code === 0 && reported === undefined) return { records };
@@ -69,20 +66,13 @@ export async function tryLab<T extends object>(job: string, spec: object, option
   }
 }
 
-/** @throws LabError when the job fails; NativeError when there is no native build. */
-export async function runLab<T extends object>(job: string, spec: object, options: LabOptions = {}): Promise<T[]> {
-  const { records, error } = await tryLab<T>(job, spec, options);
-  if (error !== undefined) throw error;
-  return records;
-}
-
 export interface Talk {
   /** What the progress line begins with. */
   label: string;
   quiet?: boolean | undefined;
 }
 
-/** As runLab(), with progress shown on stderr. */
+/** As tryLabTalking(), for who needs all of it. @throws LabError when the job fails */
 export async function runLabTalking<T extends object>(job: string, spec: object, talk: Talk): Promise<T[]> {
   const { records, error } = await tryLabTalking<T>(job, spec, talk);
   if (error !== undefined) throw error;

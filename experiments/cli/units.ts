@@ -58,13 +58,6 @@ export function formatFixed(value: number | null | undefined, digits: number): s
   return value === null || value === undefined || !Number.isFinite(value) ? '-' : value.toFixed(digits);
 }
 
-export function formatDuration(ns: number): string {
-  if (ns < 1e3) return `${ns.toFixed(0)} ns`;
-  if (ns < 1e6) return `${trim(ns / 1e3)} µs`;
-  if (ns < 1e9) return `${trim(ns / 1e6)} ms`;
-  return `${trim(ns / 1e9)} s`;
-}
-
 export function formatRate(bps: number): string {
   if (bps < 1e6) return `${trim(bps / 1e3)} kbps`;
   if (bps < 1e9) return `${trim(bps / 1e6)} Mbps`;
