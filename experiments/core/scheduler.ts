@@ -8,7 +8,7 @@ import { describeParams, makePoint, portableSpec, type Identity, type Point, typ
 import { seedFrom } from './random.js';
 import type { RunTrial, TrialResult } from './runner.js';
 import { bisect } from './search.js';
-import { medianInterval, relativeHalfWidth } from './statistics.js';
+import { medianInterval, relativeHalfWidth, type Interval } from './statistics.js';
 import type { Status } from './status.js';
 import type { JsonObject, Metric, Profile } from './types.js';
 
@@ -40,6 +40,7 @@ interface Slot {
 export class Scheduler {
   private readonly history: History;
   private readonly values = new Map<string, number[]>();
+  private readonly intervals = new Map<string, { interval: Interval; samples: number }>();
   private readonly blocksOf = new Map<string, number>();
   private readonly nextBlock = new Map<string, { block: number; attempt: number }>();
   private readonly started = performance.now();
@@ -158,7 +159,7 @@ export class Scheduler {
       if (this.task.stop?.() === true) return;
       const sample = await this.measure(setting, point, { phase: 'measure', block, attempt, slot, seed });
       const value = sample === undefined ? undefined : this.headline(setting, sample.record);
-      if (value !== undefined) this.values.set(point.id, [...(this.values.get(point.id) ?? []), value]);
+      if (value !== undefined) this.remember(point, value);
       this.show(setting, point, block);
     }
     for (const point of contenders) this.blocksOf.set(point.id, (this.blocksOf.get(point.id) ?? 0) + 1);
@@ -241,8 +242,20 @@ export class Scheduler {
     return this.spentMs / 1000 >= (this.task.profile.limitSeconds ?? Number.POSITIVE_INFINITY) && contenders.every((point) => (this.blocksOf.get(point.id) ?? 0) > 0);
   }
 
-  private interval(point: Point): ReturnType<typeof medianInterval> {
-    return medianInterval(this.values.get(point.id) ?? [], seedFrom('stop', point.id));
+  private remember(point: Point, value: number): void {
+    const values = this.values.get(point.id);
+    if (values === undefined) this.values.set(point.id, [value]);
+    else values.push(value);
+  }
+
+  /** Kept until the number of samples has grown by a tenth: the status line asks after every trial. */
+  private interval(point: Point, exact = true): Interval {
+    const values = this.values.get(point.id) ?? [];
+    const kept = this.intervals.get(point.id);
+    if (kept !== undefined && (kept.samples === values.length || (!exact && values.length < kept.samples * 1.1))) return kept.interval;
+    const interval = medianInterval(values, seedFrom('stop', point.id));
+    this.intervals.set(point.id, { interval, samples: values.length });
+    return interval;
   }
 
   private async search(setting: Setting): Promise<void> {
@@ -278,7 +291,7 @@ export class Scheduler {
     const points = settings.reduce((sum, s) => sum + s.points.length, 0);
     const undone = settings.reduce((sum, s) => sum + this.pending(s).length, 0);
     const metric = this.metric(setting.part.headline);
-    const interval = this.interval(point);
+    const interval = this.interval(point, false);
     const scale = metric.scale ?? 1;
     const digits = metric.digits ?? 2;
     const half = ((interval.high - interval.low) / 2) * scale;

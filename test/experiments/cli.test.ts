@@ -1,11 +1,14 @@
 // The commands as a user types them, over a fake lab: interrupt, resume, one figure, compare.
 import { appendFileSync, cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { packageRoot } from '../../native/loader.js';
 import { openRun } from '../../experiments/core/runs.js';
 import { reframer, temporaryFolder, type Outcome } from '../helpers/cli.js';
+
+// Hundreds of short processes: seconds on an idle machine, minutes on a busy one.
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
@@ -20,7 +23,7 @@ const small = ['--only', 'modern-throughput'];
 let first: Outcome;
 beforeAll(async () => {
   first = await exp([...small, '--out', whole]);
-}, 120_000);
+});
 
 describe('exp', () => {
   test('measures, prints a table with verdicts, writes the report', () => {
