@@ -1,4 +1,5 @@
 // The capture writer: what is written is read back, by us and by another program.
+#include "../support/folder.hpp"
 #include "capture_bytes.hpp"
 
 #include "traffic/capture_writer.hpp"
@@ -7,7 +8,6 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -19,20 +19,10 @@ using traffic::CaptureWriter;
 
 namespace {
 
-struct Folder {
-	std::filesystem::path path;
-	Folder()
-	{
-		char name[] = "/tmp/reframer-test-XXXXXX";
-		path = mkdtemp(name);
-	}
-	~Folder() { std::filesystem::remove_all(path); }
-	std::string file(const char *name) const { return path / name; }
-	size_t nb_files() const
-	{
-		return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(path), {}));
-	}
-};
+size_t nb_files(const Folder &folder)
+{
+	return static_cast<size_t>(std::distance(std::filesystem::directory_iterator(folder.path), {}));
+}
 
 packet::Frame frame_of(const Bytes &data, uint32_t wire)
 {
@@ -81,7 +71,7 @@ TEST_CASE("pcap: frames, lengths, link type and nanoseconds come back")
 		CHECK(std::string(writer.format()) == "pcap");
 		CHECK(writer.bytes() == std::filesystem::file_size(file));
 	}
-	CHECK(folder.nb_files() == 1);
+	CHECK(nb_files(folder) == 1);
 	const ReadResult r = read_file(file);
 	REQUIRE(r.code == "");
 	REQUIRE(r.packets.size() == count);
@@ -118,7 +108,7 @@ TEST_CASE("pcapng where pcap cannot hold the frames, whenever that shows")
 		write(small, 8, 1, 0);
 		writer.finish();
 		CHECK(std::string(writer.format()) == "pcapng");
-		CHECK(folder.nb_files() == 1);
+		CHECK(nb_files(folder) == 1);
 		const ReadResult r = read_file(file);
 		REQUIRE(r.code == "");
 		CHECK(r.format == "pcapng");
@@ -149,7 +139,7 @@ TEST_CASE("nothing unfinished looks finished, nothing that is read is overwritte
 		CaptureWriter writer(file);
 		writer.write(frame_of(data, 60), 1, {});
 	}
-	CHECK(folder.nb_files() == 0);
+	CHECK(nb_files(folder) == 0);
 
 	std::ofstream(file) << "old";
 	{

@@ -2,6 +2,7 @@
 #include "lab/flow_stats.hpp"
 #include "lab/order_check.hpp"
 #include "lab/reorder_run.hpp"
+#include "support/folder.hpp"
 #include "support/packet_builder.hpp"
 #include "support/seed.hpp"
 #include "traffic/capture_writer.hpp"
@@ -9,8 +10,6 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <random>
 #include <set>
@@ -24,17 +23,6 @@ using namespace reframer;
 using namespace reframer::lab;
 
 namespace {
-
-struct Folder {
-	std::filesystem::path path;
-	Folder()
-	{
-		char name[] = "/tmp/reframer-test-XXXXXX";
-		path = mkdtemp(name);
-	}
-	~Folder() { std::filesystem::remove_all(path); }
-	std::string file(const char *name) const { return path / name; }
-};
 
 struct Packet {
 	test::Bytes data;
@@ -142,7 +130,7 @@ FlowStats stats_of(const std::vector<Packet> &packets, size_t max_flows = max_fl
 
 TEST_CASE("the gain that analyze computes is the one that the engine gives, at every rate and T")
 {
-	const Folder folder;
+	const test::Folder folder;
 	const uint64_t seed = test::seed_for("gain", 20221);
 	const auto packets = mixed_traffic(seed, 30'000, 400);
 	write_capture(folder.file("in.pcap"), packets);
@@ -164,7 +152,7 @@ TEST_CASE("the gain that analyze computes is the one that the engine gives, at e
 
 TEST_CASE("reorder: the same frames, each flow in order, nobody held beyond T, stamps that rise")
 {
-	const Folder folder;
+	const test::Folder folder;
 	const uint64_t seed = test::seed_for("reorder", 20222);
 	auto packets = mixed_traffic(seed, 20'000, 300);
 	packets[500].time_ns -= 1'000'000; // a clock that steps back
@@ -211,7 +199,7 @@ TEST_CASE("reorder: the same frames, each flow in order, nobody held beyond T, s
 
 TEST_CASE("reorder: a clock that stands still is bounded by what may be held")
 {
-	const Folder folder;
+	const test::Folder folder;
 	auto packets = mixed_traffic(7, 30'000, 5'000);
 	for (Packet &p : packets)
 		p.time_ns = 1000;
@@ -226,7 +214,7 @@ TEST_CASE("reorder: a clock that stands still is bounded by what may be held")
 
 TEST_CASE("reorder: every key keeps the order of its flows")
 {
-	const Folder folder;
+	const test::Folder folder;
 	write_capture(folder.file("in.pcap"), mixed_traffic(8, 5'000, 100));
 	for (const auto key : {packet::KeyKind::five_tuple, packet::KeyKind::symmetric,
 	                       packet::KeyKind::destination, packet::KeyKind::inner}) {
