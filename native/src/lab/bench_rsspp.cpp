@@ -1,9 +1,12 @@
 // Job `bench-rsspp`: every method over the same seconds of campus traffic.
 //
 // spec   {"seed": 1, "seconds": 60, "intervalMs": 100, "profiles": ["campus","campus4"],
-//         "entries": [128,512,2048], "cores": [8,16,64], "methods": [...]}    (all optional)
+//         "entries": [128,512,2048], "cores": [8,16,64], "methods": [...], "grouped": false}
+//        (all optional)
 // record {"row": {"method","entries","cores","profile","solveUs","worstOverBoundPercent",
-//         "imbalancePercent","movesPerEpoch","epochs","seed"}}
+//         "imbalancePercent","floorPercent","movesPerEpoch","epochs","seed"}}; floorPercent is the
+//        least imbalance that the heaviest bucket allows. With "grouped" one record with all rows:
+//         {PROFILE: {ENTRIES: {CORES: {METHOD: row}}}}
 #include "lab/job.hpp"
 #include "lab/rsspp_methods.hpp"
 #include "lab/epoch_runner.hpp"
@@ -22,6 +25,8 @@ void run_bench_rsspp(const Json &spec)
 	const auto entries = spec.value("entries", std::vector<uint32_t>{128, 512, 2048});
 	const auto cores = spec.value("cores", std::vector<uint32_t>{8, 16, 64});
 	const auto methods = spec.value("methods", std::vector<std::string>{"static", "greedy", "ours", "lpt"});
+	const bool grouped = spec.value("grouped", false);
+	Json groups = Json::object();
 	const uint32_t nb_epochs = uint32_t(seconds * 1e3 / interval_ms);
 	const uint32_t window = std::max(1u, 1000 / interval_ms);
 
@@ -48,17 +53,22 @@ void run_bench_rsspp(const Json &spec)
 						runner.epoch(packets);
 					}
 					const auto f = runner.figures();
-					emit({{"row",
-					       {{"method", method}, {"entries", size}, {"cores", n}, {"profile", name},
-					        {"solveUs", f.solve_us},
-					        {"worstOverBoundPercent", f.worst_over_bound_percent},
-					        {"imbalancePercent", f.imbalance_percent},
-					        {"worstOverMeanPercent", f.worst_over_mean_percent},
-					        {"movesPerEpoch", f.moves_per_epoch}, {"epochs", f.epochs}, {"seed", seed}}}});
+					const Json row = {{"method", method}, {"entries", size}, {"cores", n}, {"profile", name},
+					                  {"solveUs", f.solve_us},
+					                  {"worstOverBoundPercent", f.worst_over_bound_percent},
+					                  {"imbalancePercent", f.imbalance_percent}, {"floorPercent", f.floor_percent},
+					                  {"worstOverMeanPercent", f.worst_over_mean_percent},
+					                  {"movesPerEpoch", f.moves_per_epoch}, {"epochs", f.epochs}, {"seed", seed}};
+					if (grouped)
+						groups[name][std::to_string(size)][std::to_string(n)][method] = row;
+					else
+						emit({{"row", row}});
 				}
 			}
 		}
 	}
+	if (grouped)
+		emit(groups);
 }
 
 } // namespace reframer::lab

@@ -26,7 +26,8 @@ double median(std::vector<double> v)
 
 EpochRunner::EpochRunner(rsspp_method method, uint32_t nb_buckets, uint32_t nb_cores, uint32_t window)
     : nb_buckets(nb_buckets), nb_cores(nb_cores), window(window), counters(nb_buckets), load(nb_cores),
-      moves(nb_buckets), window_packets(nb_cores)
+      moves(nb_buckets), window_packets(nb_cores),
+      window_buckets(nb_buckets)
 {
 	rsspp_balancer_params params;
 	rsspp_balancer_default_params(&params);
@@ -50,6 +51,7 @@ void EpochRunner::epoch(const std::vector<uint64_t> &packets)
 	for (uint32_t b = 0; b < nb_buckets; b++) {
 		counters[b] += packets[b];
 		of_core[table[b]] += packets[b];
+		window_buckets[b] += packets[b];
 		total += packets[b];
 	}
 	if (total == 0)
@@ -66,7 +68,12 @@ void EpochRunner::epoch(const std::vector<uint64_t> &packets)
 		imbalance.push_back(*least == 0 ? imbalance_cap
 		                                : std::min(imbalance_cap, 100.0 * double(*most - *least) / double(*least)));
 		over_mean.push_back(100.0 * (double(*most) * nb_cores / double(sum) - 1));
+		// One core has the heaviest bucket alone, the others share the rest evenly.
+		const uint64_t heaviest = *std::max_element(window_buckets.begin(), window_buckets.end());
+		const double others = double(sum - heaviest) / std::max(1u, nb_cores - 1);
+		floor.push_back(others > 0 ? std::clamp(100.0 * (double(heaviest) / others - 1), 0.0, imbalance_cap) : 0);
 		std::fill(window_packets.begin(), window_packets.end(), 0);
+		std::fill(window_buckets.begin(), window_buckets.end(), 0);
 		in_window = 0;
 	}
 	const rsspp_epoch input = {counters.data(), load.data(), nullptr};
@@ -84,6 +91,7 @@ EpochRunner::Figures EpochRunner::figures() const
 	Figures f = {};
 	f.epochs = solve_us.size();
 	f.imbalance_percent = median(imbalance);
+	f.floor_percent = nb_cores > 1 ? median(floor) : 0;
 	f.worst_over_mean_percent = median(over_mean);
 	f.worst_over_bound_percent = median(over_bound);
 	f.moves_per_epoch = f.epochs ? double(nb_moves) / double(f.epochs) : 0;

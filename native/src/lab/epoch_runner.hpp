@@ -21,6 +21,7 @@ public:
 
 	struct Figures {
 		double imbalance_percent;        // median over windows of (max - min) / min, capped at 2000
+		double floor_percent;            // median over windows: what the heaviest bucket alone makes of it
 		double worst_over_mean_percent;  // median over windows
 		double worst_over_bound_percent; // median over epochs, as solved: predicted worst / lower bound - 1
 		double moves_per_epoch;          // mean
@@ -39,9 +40,9 @@ private:
 	std::vector<uint64_t> counters;
 	std::vector<float> load;
 	std::vector<rsspp_move> moves;
-	std::vector<uint64_t> window_packets;
+	std::vector<uint64_t> window_packets, window_buckets;
 	uint32_t in_window = 0;
-	std::vector<double> imbalance, over_mean, over_bound, solve_us;
+	std::vector<double> imbalance, floor, over_mean, over_bound, solve_us;
 	uint64_t nb_moves = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "lab/rss_port.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -43,7 +44,7 @@ void ArrivalStream::refill()
 			if (uint32_t(r) > limit)
 				continue;
 			const uint64_t offset = (r >> 32) * slice_ns >> 32;
-			scratch.push_back({slice_start + offset, flow.hash, 0, 0});
+			scratch.push_back({slice_start + offset, flow.hash, 0, 0, 0, 0});
 			bin[offset / bin_ns + 1]++;
 		}
 	}
@@ -55,6 +56,94 @@ void ArrivalStream::refill()
 	for (size_t i = 1; i < slice.size(); i++)
 		slice[i].time_ns = std::max(slice[i].time_ns, slice[i - 1].time_ns);
 	slice_start += slice_ns;
+}
+
+RssPort::RssPort(ArrivalStream stream, std::vector<uint16_t> table_, uint32_t nb_queues, uint32_t depth, Dispatch dispatch,
+                 double dispatch_ns)
+    : table(std::move(table_)), rules(uint32_t(table.size() / 2)), dispatch(dispatch),
+      class_bits(dispatch == Dispatch::table ? order_bits : flow_order_bits), stream(std::move(stream)),
+      nb_entries(uint32_t(table.size() / 2)), depth(depth), dispatch_ns(dispatch_ns),
+      flow_queue(dispatch >= Dispatch::software_flow ? size_t(1) << flow_order_bits : 0, uint16_t(nb_queues)),
+      recent(nb_queues), rings(nb_queues, Ring(depth)), accepted((size_t(1) << class_bits) + table.size()),
+      dropped(nb_queues), arrived(table.size())
+{
+}
+
+uint64_t RssPort::next_arrival()
+{
+	const uint64_t at = stream.peek().time_ns;
+	return dispatch >= Dispatch::software_packet ? uint64_t(std::max(free_ns, double(at)) + dispatch_ns) + 1 : at;
+}
+
+// A burst of packets waits in the one receive ring while the dispatcher works them off at its own
+// pace; beyond the ring's depth they drop.
+void RssPort::run_software(uint64_t now_ns)
+{
+	for (;;) {
+		Arrival a = stream.peek();
+		if (a.time_ns > now_ns)
+			return;
+		slot_of(a);
+		const double start = std::max(free_ns, double(a.time_ns));
+		if (start - double(a.time_ns) >= dispatch_ns * depth) {
+			stream.drop_front();
+			offered++;
+			arrived[a.slot]++;
+			dropped[0]++;
+			continue;
+		}
+		if (start + dispatch_ns > double(now_ns))
+			return;
+		stream.drop_front();
+		free_ns = start + dispatch_ns;
+		receive(a, choose(a));
+	}
+}
+
+uint16_t RssPort::choose(const Arrival &a)
+{
+	// Loads of the last 100 ms decide, halved rather than forgotten.
+	constexpr uint64_t window_ns = 100'000'000;
+	if (a.time_ns - recent_since_ns >= window_ns) {
+		for (uint64_t &r : recent)
+			r /= 2;
+		recent_since_ns = a.time_ns;
+	}
+	uint16_t queue;
+	if (dispatch == Dispatch::software_packet) {
+		queue = uint16_t(turn++ % rings.size());
+	} else {
+		uint16_t &known = flow_queue[a.order];
+		if (known == rings.size())
+			known = dispatch == Dispatch::software_flow
+			            ? uint16_t(turn++ % rings.size())
+			            : uint16_t(std::min_element(recent.begin(), recent.end()) - recent.begin());
+		queue = known;
+	}
+	recent[queue]++;
+	return queue;
+}
+
+void RssPort::write(const std::vector<std::pair<uint32_t, uint16_t>> &entries, uint64_t now_ns, uint64_t took_ns, bool pause)
+{
+	writes.clear();
+	next_write = 0;
+	write_end_ns = now_ns + took_ns;
+	if (pause)
+		blocked_until_ns = write_end_ns;
+	for (size_t i = 0; i < entries.size(); i++) {
+		const auto &[entry, queue] = entries[i];
+		if (pause || took_ns == 0)
+			table[entry] = queue;
+		else
+			writes.push_back({now_ns + took_ns * (i + 1) / entries.size(), entry, queue});
+	}
+}
+
+void RssPort::write_until(uint64_t now_ns)
+{
+	for (; next_write < writes.size() && writes[next_write].at_ns <= now_ns; next_write++)
+		table[writes[next_write].entry] = writes[next_write].queue;
 }
 
 } // namespace reframer::lab

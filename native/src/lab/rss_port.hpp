@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 namespace reframer::lab {
@@ -14,12 +15,15 @@ struct Arrival {
 	uint64_t time_ns;
 	uint32_t hash;
 	uint32_t sequence; // within the packets of one order class, among those that a ring took
+	uint32_t order;    // order class
+	uint32_t slot;     // entry of the table that decided, or rule
 	uint64_t polled_ns;// when a core took it from its ring
 };
 
 // Packets whose hashes agree in this many low bits must leave in order. It contains the bucket, so
-// two flows of one class go the same way, and a table of all classes stays small.
-inline constexpr uint32_t order_bits = 20;
+// two flows of one class go the same way, and a table of all classes stays small. Where flows of a
+// bucket part, more bits keep two flows of one class rare.
+inline constexpr uint32_t order_bits = 20, flow_order_bits = 24;
 
 class Ring {
 public:
@@ -65,45 +69,128 @@ private:
 	size_t at = 0;
 };
 
+enum class Dispatch {
+	table,           // RSS: the indirection table
+	spray,           // per packet by hardware, as Sprayer does
+	software_packet, // a core of its own deals packets out in turn
+	software_flow,   // ... new flows in turn
+	software_load,   // ... new flows to the core that got the fewest packets lately
+};
+
+// One flow that an exact-match rule sends to a slot of its own, beyond the table's entries.
+class FlowRules {
+public:
+	FlowRules(uint32_t entries) : hint(1u << 16), flow(2 * entries) {}
+	uint32_t slot(uint32_t hash) const
+	{
+		const uint16_t at = hint[hash & 0xffff];
+		return at != 0 && flow[at] == hash ? at : 0;
+	}
+	// False when another rule has these hint bits.
+	bool add(uint32_t hash, uint32_t at)
+	{
+		if (hint[hash & 0xffff] != 0)
+			return false;
+		hint[hash & 0xffff] = uint16_t(at);
+		flow[at] = hash;
+		return true;
+	}
+	void remove(uint32_t hash) { hint[hash & 0xffff] = 0; }
+
+private:
+	std::vector<uint16_t> hint; // by low bits of the hash; 0: none
+	std::vector<uint32_t> flow; // by slot
+};
+
 class RssPort {
 public:
-	RssPort(ArrivalStream stream, std::vector<uint16_t> table, uint32_t nb_queues, uint32_t depth)
-	    : table(std::move(table)), stream(std::move(stream)), rings(nb_queues, Ring(depth)),
-	      accepted(size_t(1) << order_bits), dropped(nb_queues)
-	{
-	}
+	// `table`: twice as many slots as entries; the upper half is for rules.
+	RssPort(ArrivalStream stream, std::vector<uint16_t> table, uint32_t nb_queues, uint32_t depth, Dispatch dispatch,
+	        double dispatch_ns);
 
 	// Everything that arrives until `now_ns` is in its ring or dropped.
 	void run_until(uint64_t now_ns)
 	{
+		if (dispatch >= Dispatch::software_packet)
+			return run_software(now_ns);
 		for (;;) {
 			Arrival a = stream.peek();
 			if (a.time_ns > now_ns)
 				return;
 			stream.drop_front();
-			offered++;
-			const uint16_t queue = spray ? uint16_t(offered % rings.size()) : table[a.hash & (table.size() - 1)];
-			if (rings[queue].full()) {
-				dropped[queue]++;
-				continue;
-			}
-			a.sequence = ++accepted[a.hash & ((1u << order_bits) - 1)];
-			rings[queue].push(a);
+			if (next_write < writes.size())
+				write_until(a.time_ns);
+			receive(a, dispatch == Dispatch::spray ? uint16_t(offered % rings.size()) : table[slot_of(a)]);
 		}
 	}
-	uint64_t next_arrival() { return stream.peek().time_ns; }
+	uint64_t next_arrival();
+
+	// Entries change one by one until `end_ns`, or, with `pause`, all at once while nothing is received.
+	void write(const std::vector<std::pair<uint32_t, uint16_t>> &entries, uint64_t now_ns, uint64_t took_ns, bool pause);
+	bool writing(uint64_t now_ns) const { return now_ns < write_end_ns; }
 
 	std::vector<uint16_t> table;
-	bool spray = false; // per packet, as Sprayer does; no table
-	uint64_t offered = 0;
+	FlowRules rules;
+	const Dispatch dispatch;
+	const uint32_t class_bits;
+	uint64_t offered = 0, lost_to_writes = 0;
 
 private:
+	uint32_t slot_of(Arrival &a) const
+	{
+		a.slot = rules.slot(a.hash);
+		a.order = (1u << class_bits) + a.slot;
+		if (a.slot == 0) {
+			a.slot = a.hash & (nb_entries - 1);
+			a.order = a.hash & ((1u << class_bits) - 1);
+		}
+		return a.slot;
+	}
+	void receive(Arrival &a, uint16_t queue)
+	{
+		offered++;
+		if (dispatch == Dispatch::spray)
+			slot_of(a);
+		arrived[a.slot]++;
+		if (a.time_ns < blocked_until_ns) {
+			dropped[queue]++;
+			lost_to_writes++;
+			return;
+		}
+		if (rings[queue].full()) {
+			dropped[queue]++;
+			return;
+		}
+		a.sequence = ++accepted[a.order];
+		rings[queue].push(a);
+	}
+	void run_software(uint64_t now_ns);
+	uint16_t choose(const Arrival &a);
+	void write_until(uint64_t now_ns);
+
 	ArrivalStream stream;
+	const uint32_t nb_entries, depth;
+
+	struct Write {
+		uint64_t at_ns;
+		uint32_t entry;
+		uint16_t queue;
+	};
+	std::vector<Write> writes;
+	size_t next_write = 0;
+	uint64_t write_end_ns = 0, blocked_until_ns = 0;
+
+	// The dispatching core: when it is free, what it knows of flows and of the queues' recent load.
+	double dispatch_ns, free_ns = 0;
+	std::vector<uint16_t> flow_queue; // by flow class; nb_queues: none yet
+	std::vector<uint64_t> recent;
+	uint64_t recent_since_ns = 0, turn = 0;
 
 public:
 	std::vector<Ring> rings;
 	std::vector<uint32_t> accepted; // by order class
 	std::vector<uint64_t> dropped;  // by queue
+	std::vector<uint64_t> arrived;  // by slot
 };
 
 } // namespace reframer::lab

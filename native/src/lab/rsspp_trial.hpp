@@ -17,26 +17,35 @@ struct RssppTrial {
 	uint32_t entries = 512;
 	uint32_t ring_depth = 4096;
 	double load = 0.8;          // mean load of a core at the mean rate; gives the service time
+	bool exact_load = false;    // load at the rate that really comes while measuring, not the profile's
 	double service_ns = 0;      // instead of load
 	bool exponential = false;   // drawn service times; fixed otherwise
 	double seconds = 10;
 	double warmup_seconds = 2;
 	uint32_t interval_ms = 100;
 	bool autoscale = false;
+	bool paper_scaling = false; // add and give back cores by the rule of the RSS++ authors
 	double target_load = 0.8;
 	double moves_per_second = 0; // besides the method's: random moves, to load the hand-over
+	// Of the dispatching core, for methods with one. 400 cycles at 3.7 GHz: what the published
+	// throughput of software dispatch (20 Gbps of 1 KB frames at 1 GHz) leaves for a packet.
+	double dispatch_ns = 108;
+	double write_us = 0;        // until the table is written
+	bool write_pauses = false;  // nothing is received meanwhile; otherwise entries change one by one
+	double path_us = 0;         // added to every latency: wire and tester
 	double ramp_low = 1;
 	double ramp_period_seconds = 0;
 };
 
 struct RssppTrialResult {
 	uint64_t offered, processed, dropped, in_flight, reordered, moves, epochs, reversals;
+	uint64_t lost_to_writes; // of the dropped
 	int64_t lost; // offered - served - dropped - in flight, over the whole run: 0
 	double seconds, service_ns, offered_pps, goodput_pps, mean_load;
 	double latency_p50_us, latency_p95_us, latency_p99_us, latency_p999_us, latency_mean_us;
-	double hold_max_us, imbalance_percent, solve_us, mean_cores;
+	double hold_max_us, imbalance_percent, floor_percent, solve_us, mean_cores;
 	uint64_t held, forwarded, held_max;
-	std::vector<double> cores_by_second, drops_by_second, imbalance_by_second;
+	std::vector<double> cores_by_second, drops_by_second, imbalance_by_second, floor_by_second;
 };
 
 RssppTrialResult run_rsspp_trial(const RssppTrial &trial);
