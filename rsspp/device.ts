@@ -22,7 +22,15 @@ export interface TapSpec {
   seed?: number;
 }
 
-export type DeviceSpec = TapSpec;
+/** The indirection table of an interface of Linux; packets are counted by XDP, loads are those of CPUs. */
+export interface EthtoolSpec {
+  kind: 'ethtool';
+  interface: string;
+  /** CPU that serves each queue; default: queue i is CPU i's. */
+  cpus?: number[];
+}
+
+export type DeviceSpec = TapSpec | EthtoolSpec;
 
 /** What the device counted; `refused` table entries could not be put back. */
 export type DeviceSummary = Readonly<Record<string, number>>;
@@ -41,6 +49,7 @@ interface Reply {
 
 const jobs: Readonly<Record<DeviceSpec['kind'], { program: NativeFile; job: string }>> = {
   tap: { program: labProgram, job: 'balance-tap' },
+  ethtool: { program: labProgram, job: 'balance-ethtool' },
 };
 
 /**

@@ -1,8 +1,10 @@
 // `reframer balance` and the devices behind it, for real: packets, kernel, table.
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
 import { Balancing, Device, RssppError } from '../../rsspp/index.js';
-import { reframer, type Outcome } from '../helpers/cli.js';
+import { packageRoot } from '../../native/loader.js';
+import { reframer, runProgram, type Outcome } from '../helpers/cli.js';
 
 interface EpochLine {
   epoch: number;
@@ -100,6 +102,8 @@ test('options that cannot be meant', async () => {
     [['--backend', 'tap', '--target', '3'], /--target/],
     [['--backend', 'tap', '--skew', 'much'], /--skew/],
     [['--backend', 'tap', '--method', 'worst'], /--method/],
+    [['--backend', 'ethtool'], /--interface/],
+    [['--backend', 'ethtool', '--interface', 'absent0'], /absent0/],
     [[], /--backend/],
   ] as const) {
     const { code, stderr } = await reframer(['balance', ...args]);
@@ -132,4 +136,13 @@ test.skipIf(!tapWorks)('the API balances a device, and a closed one says so', { 
   expect(await device.readTable()).toEqual(first);
   expect(await device.close()).toMatchObject({ refused: 0, reordered: 0 });
   await expect(device.readTable()).rejects.toMatchObject({ code: 'closed' });
+});
+
+test.skipIf(!tapWorks)('an interface without a table: exit code 3 and what is missing', { timeout: 30_000 }, async () => {
+  // In a namespace of its own: no interface of this machine is touched.
+  const command = join(packageRoot, 'experiments/cli/reframer.mjs');
+  const { code, stdout, stderr } = await runProgram('unshare', ['--net', process.execPath, command, 'balance', '--backend', 'ethtool', '--interface', 'lo', '--json']);
+  expect(stderr).toMatch(/lo: no indirection table/);
+  expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'not-supported' } });
+  expect(code).toBe(3);
 });

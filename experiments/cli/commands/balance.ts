@@ -14,6 +14,8 @@ interface Options {
   target?: string;
   method: string;
   dryRun?: boolean;
+  interface?: string;
+  cpus?: string;
   cores: string;
   reta: string;
   rate: string;
@@ -31,12 +33,14 @@ export function register(program: Command): void {
   program
     .command('balance')
     .description('balance the cores behind a device by its indirection table, live; the first table is put back at the end')
-    .requiredOption('--backend <kind>', 'tap: a multi-queue TAP with traffic of its own, in its own network namespace')
+    .requiredOption('--backend <kind>', 'tap: a multi-queue TAP with traffic of its own, in its own network namespace; ethtool: an interface of Linux')
     .option('--interval <duration>', 'epoch: how often the table may be rewritten', '100ms')
     .option('--duration <duration>', 'end after this time; otherwise at Ctrl-C')
     .option('--target <load>', 'use only as many cores as this load needs; otherwise all')
     .option('--method <name>', methods.join(', '), 'ours')
     .option('--dry-run', 'say what would move, write nothing')
+    .option('--interface <name>', 'ethtool: the interface')
+    .option('--cpus <list>', 'ethtool: CPU that serves each queue, such as 0,1,2,3; otherwise queue i is CPU i\'s')
     .option('--cores <number>', 'tap: queues, one thread each', '4')
     .option('--reta <number>', 'tap: entries of the table, 64 to 4096', '128')
     .option('--rate <number>', 'tap: packets a second', '20k')
@@ -55,7 +59,11 @@ function number(text: string, option: string, low: number, high: number): number
 }
 
 function deviceSpec(options: Options): DeviceSpec {
-  parseChoice(options.backend, '--backend', ['tap'] as const);
+  if (parseChoice(options.backend, '--backend', ['tap', 'ethtool'] as const) === 'ethtool') {
+    if (options.interface === undefined) throw new UsageError('--backend ethtool needs --interface: whose table?');
+    const cpus = options.cpus?.split(',').map((cpu) => parseCount(cpu, '--cpus'));
+    return { kind: 'ethtool', interface: options.interface, ...(cpus === undefined ? {} : { cpus }) };
+  }
   return {
     kind: 'tap',
     cores: parseCount(options.cores, '--cores', 1),

@@ -89,6 +89,16 @@ FileDescriptor bpf_constant(const void *value, uint32_t size)
 	return map;
 }
 
+int bpf_xdp_link(int program, unsigned interface_index, uint32_t flags)
+{
+	bpf_attr attr = {};
+	attr.link_create.prog_fd = uint32_t(program);
+	attr.link_create.target_ifindex = interface_index;
+	attr.link_create.attach_type = BPF_XDP;
+	attr.link_create.flags = flags;
+	return int(bpf(BPF_LINK_CREATE, attr));
+}
+
 BpfGrace::BpfGrace(int map_fd)
     : inner(map_fd), outer(create_map(BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t), 1, 0, map_fd)) {}
 

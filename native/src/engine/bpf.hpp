@@ -51,6 +51,10 @@ private:
 // @throws DeviceError
 FileDescriptor bpf_constant(const void *value, uint32_t size);
 
+// Attaches an XDP program; closing the descriptor, or the process' end, takes it off again.
+// @return the link's descriptor, or -1 with errno
+int bpf_xdp_link(int program, unsigned interface_index, uint32_t flags);
+
 // Waits until no program is running that could have read an older value of `map`: an update of a map
 // of maps ends with synchronize_rcu() for exactly this purpose (kernel/bpf/syscall.c,
 // maybe_wait_bpf_programs). A packet between the choice of its queue and that queue is in such a

@@ -41,5 +41,6 @@ void run_rss(const Json &spec);
 void run_soak(const Json &spec);
 void run_rsspp_trial_job(const Json &spec);
 void run_balance_tap(const Json &spec);
+void run_balance_ethtool(const Json &spec);
 
 } // namespace reframer::lab

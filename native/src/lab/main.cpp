@@ -36,6 +36,7 @@ constexpr Entry jobs[] = {
     {"soak", run_soak},
     {"rsspp-trial", run_rsspp_trial_job},
     {"balance-tap", run_balance_tap},
+    {"balance-ethtool", run_balance_ethtool},
 };
 
 int report(const char *code, const char *message, int exit_code)

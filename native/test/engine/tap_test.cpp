@@ -3,13 +3,13 @@
 #include "engine/tap_port.hpp"
 #include "engine/tap_workers.hpp"
 #include "engine/udp_sender.hpp"
+#include "support/own_network.hpp"
 #include "support/seed.hpp"
 
 #include <doctest/doctest.h>
 
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <numeric>
@@ -17,23 +17,9 @@
 #include <thread>
 
 using namespace reframer::engine;
+using reframer::test::in_own_network;
 
 namespace {
-
-// Runs on a thread with its own namespace, which ends with it.
-void in_own_network(const char *what, const std::function<void()> &body)
-{
-	std::thread([&] {
-		try {
-			enter_own_network();
-			body();
-		} catch (const DeviceError &e) {
-			if (!e.unsupported)
-				FAIL(e.what());
-			std::fprintf(stderr, "skipped: %s: %s\n", what, e.what());
-		}
-	}).join();
-}
 
 bool wait_for(const std::function<bool()> &condition)
 {
@@ -165,14 +151,15 @@ TEST_CASE("flows keep their order while their buckets move, and nothing is lost"
 	const uint64_t seed = reframer::test::seed_for("tap hand-over", 20191209);
 	in_own_network("tap", [&] {
 		SenderParams traffic;
-		traffic.nb_packets = 200'000;
 		traffic.nb_flows = 500;
 		traffic.seed = seed;
 		Run run(4, 256, traffic);
 		std::mt19937_64 rng(seed);
 		uint64_t moves = 0, writes = 0;
+		constexpr uint64_t packets_between = 1000; // so that each table is used
 		std::vector<uint16_t> table(256);
-		while (!run.sender->done()) {
+		for (; writes < 40; writes++) {
+			const uint64_t before = run.workers->received();
 			REQUIRE(run.workers->read_table(table) == 0);
 			std::vector<uint16_t> changed;
 			for (int i = 0; i < 64; i++) {
@@ -187,16 +174,17 @@ TEST_CASE("flows keep their order while their buckets move, and nothing is lost"
 			CHECK((outcome.error == 0 || outcome.error == -EBUSY));
 			CHECK((outcome.error != 0 || outcome.refused.empty()));
 			moves += changed.size() - outcome.refused.size();
-			writes++;
-			std::this_thread::sleep_for(std::chrono::milliseconds(2));
+			REQUIRE(wait_for([&] { return run.workers->received() >= before + packets_between; }));
 		}
+		run.sender->stop();
 		run.finish();
+		const uint64_t sent = run.sender->sent();
 		CHECK(moves > 100);
-		CHECK(writes > 5);
-		CHECK(run.totals.processed == traffic.nb_packets);
+		CHECK(sent >= 40 * packets_between);
+		CHECK(run.totals.processed == sent);
 		CHECK(run.totals.missing == 0);
 		CHECK(run.totals.reordered == 0);
-		CHECK(run.counted == traffic.nb_packets);
+		CHECK(run.counted == sent);
 		CHECK(run.port->dropped() == 0);
 		MESSAGE(moves, " moves in ", writes, " writes; held ", run.totals.held, ", forwarded ", run.totals.forwarded);
 	});
