@@ -1,4 +1,5 @@
 // `reframer balance` and the devices behind it, for real: packets, kernel, table.
+import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
@@ -81,10 +82,25 @@ test.skipIf(!tapWorks)('a dry run proposes and moves nothing', { timeout: 60_000
   expect(summary.device['held']).toBe(0);
 });
 
-test.skipIf(!tapWorks).each([['SIGINT', 130], ['SIGTERM', 143]] as const)('%s ends it with a summary and the first table', { timeout: 60_000 }, async (signal, code) => {
-  const outcome = await reframer(['balance', '--backend', 'tap', '--json', ...quiet], {
-    started: (kill) => setTimeout(() => kill(signal), 2000),
+/** As reframer(), with a signal once the first epoch has been told. */
+async function signalled(args: readonly string[], signal: NodeJS.Signals): Promise<Outcome> {
+  const child = spawn(process.execPath, [join(packageRoot, 'experiments/cli/reframer.mjs'), ...args], {
+    env: { ...process.env, REFRAMER_NO_SETUP: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    if (stdout === '') child.kill(signal);
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text; });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, stdout, stderr };
+}
+
+test.skipIf(!tapWorks).each([['SIGINT', 130], ['SIGTERM', 143]] as const)('%s ends it with a summary and the first table', { timeout: 60_000 }, async (signal, code) => {
+  const outcome = await signalled(['balance', '--backend', 'tap', '--json', ...quiet], signal);
   expect(outcome.code).toBe(code);
   expect(parse(outcome).summary.firstTableRestored).toBe(true);
 });

@@ -1,0 +1,179 @@
+// An indirection table in software, for ports without one.
+#include "packet/flow_key.hpp"
+#include "packet/parse.hpp"
+#include "packet/toeplitz.hpp"
+#include "reframer/dpdk.h"
+
+#include <rte_errno.h>
+#include <rte_mbuf.h>
+#include <rte_pause.h>
+#include <rte_ring.h>
+
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+namespace {
+
+constexpr uint32_t burst = 32;
+constexpr uint32_t max_workers = 64;
+
+std::atomic<uint32_t> instances{0}; // rings have names, which must differ within a process
+
+} // namespace
+
+struct rsspp_dpdk_dispatch {
+	explicit rsspp_dpdk_dispatch(const rsspp_dpdk_dispatch_params &params)
+	    : mask(params.nb_entries - 1), nb_workers(params.nb_workers), table(params.nb_entries),
+	      counters(params.nb_entries), dropped(params.nb_workers)
+	{
+		for (uint32_t i = 0; i < params.nb_entries; i++)
+			table[i].store(uint16_t(i % nb_workers), std::memory_order_relaxed);
+	}
+	~rsspp_dpdk_dispatch()
+	{
+		for (rte_ring *ring : rings) {
+			for (void *packet; rte_ring_sc_dequeue(ring, &packet) == 0;)
+				rte_pktmbuf_free(static_cast<rte_mbuf *>(packet));
+			rte_ring_free(ring);
+		}
+	}
+
+	uint32_t hash_of(rte_mbuf *packet) const
+	{
+		if (packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH)
+			return packet->hash.rss;
+		const uint8_t *data = rte_pktmbuf_mtod(packet, const uint8_t *);
+		const reframer::packet::Frame frame = {data, packet->data_len, packet->pkt_len, 0,
+		                                       reframer::packet::LinkType::ethernet, 0};
+		packet->hash.rss = toeplitz(reframer::packet::five_tuple_of(reframer::packet::parse(frame), data));
+		packet->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
+		return packet->hash.rss;
+	}
+
+	const uint32_t mask, nb_workers;
+	const reframer::packet::Toeplitz toeplitz{reframer::packet::toeplitz_key_microsoft};
+	std::vector<std::atomic<uint16_t>> table;
+	std::vector<rte_ring *> rings;
+	// Odd while a burst is under way. Sequentially consistent with the table: either the burst sees
+	// the new entries, or the writer sees the burst.
+	alignas(64) std::atomic<uint64_t> bursts{0};
+	std::vector<std::atomic<uint64_t>> counters; // one writer: the dispatching core
+	std::vector<std::atomic<uint64_t>> dropped;
+	rte_mbuf *staged[max_workers][burst];
+	uint32_t nb_staged[max_workers] = {};
+};
+
+extern "C" void rsspp_dpdk_dispatch_default_params(rsspp_dpdk_dispatch_params *params)
+{
+	*params = {sizeof(*params), 512, 1, 4096, -1};
+}
+
+extern "C" int rsspp_dpdk_dispatch_create(const rsspp_dpdk_dispatch_params *params,
+                                          rsspp_dpdk_dispatch **out)
+try {
+	if (params == nullptr || out == nullptr || params->size != sizeof(*params) ||
+	    params->nb_entries < 64 || params->nb_entries > 4096 || !std::has_single_bit(params->nb_entries) ||
+	    params->nb_workers < 1 || params->nb_workers > max_workers || params->ring_size < burst ||
+	    !std::has_single_bit(params->ring_size))
+		return -EINVAL;
+	auto dispatch = std::make_unique<rsspp_dpdk_dispatch>(*params);
+	const uint32_t instance = instances.fetch_add(1, std::memory_order_relaxed);
+	for (uint32_t w = 0; w < params->nb_workers; w++) {
+		char name[RTE_RING_NAMESIZE];
+		std::snprintf(name, sizeof(name), "rsspp_%u_%u", instance, w);
+		rte_ring *ring = rte_ring_create(name, params->ring_size, params->socket,
+		                                 RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
+		if (ring == nullptr)
+			return rte_errno != 0 ? -rte_errno : -ENOMEM;
+		dispatch->rings.push_back(ring);
+	}
+	*out = dispatch.release();
+	return 0;
+} catch (const std::bad_alloc &) {
+	return -ENOMEM;
+}
+
+extern "C" void rsspp_dpdk_dispatch_free(rsspp_dpdk_dispatch *dispatch)
+{
+	delete dispatch;
+}
+
+extern "C" uint32_t rsspp_dpdk_dispatch_burst(rsspp_dpdk_dispatch *d, rte_mbuf **packets, uint32_t nb)
+{
+	uint32_t nb_reached = 0;
+	for (uint32_t at = 0; at < nb; at += burst) {
+		const uint32_t end = at + burst < nb ? at + burst : nb;
+		d->bursts.fetch_add(1, std::memory_order_seq_cst);
+		for (uint32_t i = at; i < end; i++) {
+			const uint32_t bucket = d->hash_of(packets[i]) & d->mask;
+			std::atomic<uint64_t> &counter = d->counters[bucket];
+			counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+			const uint32_t worker = d->table[bucket].load(std::memory_order_seq_cst);
+			d->staged[worker][d->nb_staged[worker]++] = packets[i];
+		}
+		for (uint32_t w = 0; w < d->nb_workers; w++) {
+			const uint32_t count = d->nb_staged[w];
+			if (count == 0)
+				continue;
+			const uint32_t n = rte_ring_sp_enqueue_burst(
+			    d->rings[w], reinterpret_cast<void **>(d->staged[w]), count, nullptr);
+			nb_reached += n;
+			if (n < count) {
+				rte_pktmbuf_free_bulk(d->staged[w] + n, count - n);
+				d->dropped[w].store(d->dropped[w].load(std::memory_order_relaxed) + count - n,
+				                    std::memory_order_relaxed);
+			}
+			d->nb_staged[w] = 0;
+		}
+		d->bursts.fetch_add(1, std::memory_order_release);
+	}
+	return nb_reached;
+}
+
+extern "C" uint32_t rsspp_dpdk_dispatch_receive(rsspp_dpdk_dispatch *d, uint32_t worker,
+                                                rte_mbuf **packets, uint32_t room)
+{
+	return rte_ring_sc_dequeue_burst(d->rings[worker], reinterpret_cast<void **>(packets), room, nullptr);
+}
+
+extern "C" uint32_t rsspp_dpdk_dispatch_waiting(const rsspp_dpdk_dispatch *d, uint32_t worker)
+{
+	return rte_ring_count(d->rings[worker]);
+}
+
+extern "C" int rsspp_dpdk_dispatch_read(const rsspp_dpdk_dispatch *d, uint16_t *workers)
+{
+	for (uint32_t i = 0; i <= d->mask; i++)
+		workers[i] = d->table[i].load(std::memory_order_relaxed);
+	return 0;
+}
+
+extern "C" int rsspp_dpdk_dispatch_write(rsspp_dpdk_dispatch *d, const uint16_t *workers)
+{
+	for (uint32_t i = 0; i <= d->mask; i++)
+		if (workers[i] >= d->nb_workers)
+			return -EINVAL;
+	for (uint32_t i = 0; i <= d->mask; i++)
+		if (d->table[i].load(std::memory_order_relaxed) != workers[i])
+			d->table[i].store(workers[i], std::memory_order_seq_cst);
+	const uint64_t seen = d->bursts.load(std::memory_order_seq_cst);
+	if (seen & 1)
+		while (d->bursts.load(std::memory_order_acquire) == seen)
+			rte_pause();
+	return 0;
+}
+
+extern "C" void rsspp_dpdk_dispatch_counters(const rsspp_dpdk_dispatch *d, uint64_t *packets)
+{
+	for (uint32_t i = 0; i <= d->mask; i++)
+		packets[i] = d->counters[i].load(std::memory_order_relaxed);
+}
+
+extern "C" uint64_t rsspp_dpdk_dispatch_dropped(const rsspp_dpdk_dispatch *d, uint32_t worker)
+{
+	return d->dropped[worker].load(std::memory_order_relaxed);
+}
