@@ -178,7 +178,8 @@ export function summarize(experiment: Experiment, history: History): Summary {
     if (part === undefined || !history.samples.has(point.id)) continue;
     const metrics = part.metrics.map((key) => metricOf(experiment, key));
     const summary = summarizePoint(history, point, metrics, baselineOf(history, part, point.setting));
-    points.push(summary, ...unfoldPoint(history, summary, part, metrics));
+    // A record that tells about several points is no point of its own.
+    points.push(...(part.unfold === undefined ? [summary] : unfoldPoint(history, summary, part, metrics)));
   }
   const planned = [...history.points.keys()].filter((id) => !history.probes.has(id));
   const unmeasured = planned.filter((id) => history.done.has(id) && !history.samples.has(id)).length;

@@ -47,7 +47,8 @@ export function assemble({ title, summary, rows, layers, facets, facetLabel }: A
   if (facets.length <= 1) return { ...head, ...size, layer: layers };
   return {
     ...head,
-    facet: { field: 'facet', type: 'nominal', title: null, sort: [...facets], header: { labelExpr: `'${facetLabel} ' + datum.label` } },
+    // The parentheses keep what Vega-Lite puts in for the label apart from the text before it.
+    facet: { field: 'facet', type: 'nominal', title: null, sort: [...facets], header: { labelExpr: `'${facetLabel} ' + (datum.label)` } },
     columns: 2,
     spec: { ...facetSize, layer: layers },
     resolve: { scale: { y: 'independent' } },

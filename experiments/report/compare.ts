@@ -66,7 +66,7 @@ function checkAlike(before: Run, after: Run, allow: boolean): string[] {
 export function compareRuns(before: Run, after: Run, experiment: Experiment, options: { threshold: number; allowUnlike: boolean }): Comparison {
   const notes = checkAlike(before, after, options.allowUnlike);
   const [a, b] = [summarize(experiment, before.history), summarize(experiment, after.history)];
-  const control = [...a.control, ...b.control].map((c) => Math.abs(c.ratio.value - 1));
+  const control = [...a.control, ...b.control].filter((c) => c.verdict !== 'inconclusive').map((c) => Math.abs(c.ratio.value - 1));
   const margin = Math.max(options.threshold, ...control);
   if (margin > options.threshold) notes.push(`the runs' own controls differ by up to ${(margin * 100).toFixed(1)} %: smaller changes are not told apart`);
   const theirs = new Map(a.points.filter((p) => !p.control).map((p) => [keyOf(p), p]));

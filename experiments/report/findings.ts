@@ -39,6 +39,7 @@ export function finding(experiment: Experiment, summary: Summary, figure: Figure
       return `${where}best is ${value}, with ${nameOf(best.params, skip)}.`;
     }
     const from = withUnit(baseline.metrics[metric.key]?.value ?? Number.NaN, metric);
+    if (!Number.isFinite(ratio.value)) return `${where}${metric.label} is ${from} with ${nameOf(baseline.params, skip)} and ${value} with ${nameOf(best.params, skip)}, in trials that have no partner in a block.`;
     const sure = ratio.verdict === 'faster' ? '' : ratio.verdict === 'slower' ? ', which is worse' : `, ${ratio.verdict}`;
     return `${where}${metric.label} goes from ${from} with ${nameOf(baseline.params, skip)} to ${value} with ${nameOf(best.params, skip)}: ${percentChange(ratio.value)} (95 % interval ${percentChange(ratio.low)} to ${percentChange(ratio.high)})${sure}.`;
   });
@@ -57,7 +58,9 @@ export function claimsFinding(summary: Summary): string {
 
 export function controlFinding(summary: Summary): string {
   if (summary.control.length === 0) return 'The run has no same-against-same control.';
-  const changed = summary.control.filter((c) => c.verdict === 'changed').length;
-  const worst = Math.max(...summary.control.map((c) => Math.abs(c.ratio.value - 1)));
-  return `The baseline measured against itself differs by at most ${(worst * 100).toFixed(1)} % in ${summary.control.length} controls, of which ${changed} would have been called a change.`;
+  const decided = summary.control.filter((c) => c.verdict !== 'inconclusive');
+  if (decided.length === 0) return 'The same-against-same controls have too few pairs to say anything.';
+  const changed = decided.filter((c) => c.verdict === 'changed').length;
+  const worst = Math.max(...decided.map((c) => Math.abs(c.ratio.value - 1)));
+  return `The baseline measured against itself differs by at most ${(worst * 100).toFixed(1)} % in ${decided.length} controls, of which ${changed} would have been called a change.`;
 }

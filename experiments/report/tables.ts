@@ -28,7 +28,7 @@ export function partTable(experiment: Experiment, summary: Summary, part: Part):
   const others = part.metrics.filter((key) => key !== headline.key).map((key) => metricOf(experiment, key)).filter((m) => points.some((p) => p.metrics[m.key] !== undefined));
   const paired = part.contenders !== undefined && points.some((p) => Object.keys(p.ratios).length > 0);
   const unit = (label: string, u: string): string => (u === '' ? label : `${label}, ${u}`);
-  const columns = [...names, unit(headline.label, headline.unit), '95 % interval', ...(paired ? ['against baseline', 'verdict', 'p'] : []), ...others.map((m) => unit(m.label, m.unit)), 'n'];
+  const columns = [...names, unit(headline.label, headline.unit), '95 % interval', ...(paired ? ['against baseline', 'factor', 'verdict', 'p'] : []), ...others.map((m) => unit(m.label, m.unit)), 'n'];
   const rows = points.map((point) => {
     const interval = point.metrics[headline.key];
     const ratio = point.ratios[headline.key];
@@ -39,7 +39,7 @@ export function partTable(experiment: Experiment, summary: Summary, part: Part):
       ...names.map((name) => `${point.params[name] ?? ''}${point.control && name === part.contenders?.axis ? ' (again)' : ''}`),
       interval === undefined ? '-' : number(interval.value, digits),
       interval === undefined || interval.low === interval.high ? '-' : bounds(interval, digits),
-      ...(paired ? [isBaseline ? 'baseline' : ratio === undefined ? '-' : ratioText(ratio), ratio?.verdict ?? '', typeof p === 'number' ? (p < 0.001 ? '<0.001' : p.toFixed(3)) : ''] : []),
+      ...(paired ? [isBaseline ? 'baseline' : ratio === undefined ? '-' : ratioText(ratio), ratio === undefined || !Number.isFinite(ratio.value) ? '' : `${number(ratio.value, 2)}x`, ratio?.verdict ?? '', typeof p === 'number' ? (p < 0.001 ? '<0.001' : p.toFixed(3)) : ''] : []),
       ...others.map((m) => number(point.metrics[m.key]?.value ?? Number.NaN, m.digits ?? 2)),
       String(point.samples),
     ];

@@ -10,7 +10,7 @@ export const literal = (text: string): string => `"${text.replaceAll('\\', '\\\\
 const say = (text: string): string => `#${literal(text)}`;
 
 // Columns that a page of two columns has room for; the CSV files hold the rest.
-const mostColumns = 11;
+const mostColumns = 12;
 
 function typstTable({ columns, numeric, rows }: Table, caption: string, wide: boolean, label: string): string {
   const shown = columns.slice(0, mostColumns);
