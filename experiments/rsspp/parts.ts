@@ -1,0 +1,152 @@
+// What is measured. Every part but the solver's runs in virtual time: its answer depends on the seed
+// and on nothing of the machine, so one trial a seed is enough.
+import type { JsonObject, Params, Part } from '../core/types.js';
+
+export interface Scale {
+  quick: boolean;
+  /** Seeds of a point. */
+  seeds: number;
+  /** Virtual seconds measured, and before that. */
+  seconds: number;
+  warmupSeconds: number;
+}
+
+/** contender, method, epoch in milliseconds. */
+type Row = readonly [string, string, number];
+const rss: Row = ['static RSS', 'static', 100];
+const greedy: Row = ['RSS++ greedy', 'greedy', 100];
+const ours: Row = ['ours', 'ours', 100];
+const oursFast: Row = ['ours, 10 ms', 'ours', 10];
+// Metron was run with an epoch of 500 ms.
+const classes: Row = ['traffic classes', 'classes', 500];
+const comparators: readonly Row[] = [
+  rss, greedy, ours, ['single flows', 'flows', 100], classes, ['sprayer', 'sprayer', 100], ['software round robin', 'sw-rr', 100],
+  ['software, flows in turn', 'sw-flow', 100], ['software, least load', 'sw-load', 100],
+];
+
+const contenders = (rows: readonly Row[]): Part['axes'][number] => ({ kind: 'zip', names: ['contender', 'method', 'epochMs'], rows });
+const versusRss = { axis: 'contender', baseline: 'static RSS' } as const;
+const profiles = { kind: 'list', name: 'trace', values: ['campus', 'campus4'] } as const;
+
+// The lower quartile of the published latencies at 105 % speed, the same with and without RSS++: wire,
+// tester and driver, which have no part in the virtual port.
+const pathUs = 58;
+
+function trial(params: Params, scale: Scale, more: JsonObject): JsonObject {
+  return {
+    profile: params.trace ?? 'campus4', method: params.method ?? 'ours', intervalMs: params.epochMs ?? 100, seconds: scale.seconds,
+    warmupSeconds: scale.warmupSeconds, ...more,
+  };
+}
+
+export function latency(scale: Scale): Part {
+  const loads = scale.quick ? [0.74, 0.82, 0.9] : [0.7, 0.74, 0.78, 0.82, 0.86, 0.9, 0.94];
+  return {
+    name: 'latency', title: 'Latency by load', question: 'What does a packet wait on 4 cores with rings of 4096, by mean load of a core?', job: 'rsspp-trial',
+    axes: [{ kind: 'list', name: 'load', values: loads }, contenders([rss, greedy, ours, oursFast])], contenders: versusRss, deterministic: true, seeds: scale.seeds,
+    spec: (p) => trial(p, scale, { cores: 4, load: Number(p.load), exactLoad: true, pathUs }), headline: 'p95Us', metrics: ['p50Us', 'p95Us', 'p99Us', 'dropKpps'],
+  };
+}
+
+/** Published speed in percent, and the share of what the cores can serve: offered rate over the 22.1 Gbps of saturation. */
+export const dropLoads = [[120, 0.837], [130, 0.912], [140, 0.982]] as const;
+
+export function drops(scale: Scale): Part {
+  return {
+    name: 'drops', title: 'Drops near saturation', question: 'How many packets do 4 cores drop at 120, 130 and 140 % of the trace’s speed?', job: 'rsspp-trial',
+    axes: [{ kind: 'zip', names: ['speedPercent', 'load'], rows: dropLoads }, contenders([rss, greedy, ours, oursFast])], contenders: versusRss, deterministic: true, seeds: scale.seeds,
+    spec: (p) => trial(p, scale, { cores: 4, load: Number(p.load), exactLoad: true }), headline: 'dropKpps', metrics: ['dropKpps', 'dropKppsAtLeastOne', 'p95Us'],
+  };
+}
+
+export function imbalanceByMethod(scale: Scale): Part {
+  return {
+    name: 'imbalance-methods', title: 'Imbalance by method at 8 cores', question: 'How unevenly do packets spread over 8 cores in a second?', job: 'rsspp-trial',
+    axes: [profiles, contenders(comparators)], contenders: versusRss, deterministic: true, seeds: scale.quick ? 1 : scale.seeds,
+    spec: (p) => trial(p, scale, { cores: 8, load: 0.5, exactLoad: true }), headline: 'imbalancePercent',
+    metrics: ['imbalancePercent', 'floorPercent', 'p95Us', 'movesPerEpoch', 'dropKpps', 'reordered'],
+  };
+}
+
+const benchMethods = [['static RSS', 'static'], ['RSS++ greedy', 'greedy'], ['ours', 'ours'], ['from scratch (LPT)', 'lpt']] as const;
+
+function grouped(traces: readonly string[], entries: readonly number[], cores: readonly number[], rows: readonly (readonly [string, string])[]): NonNullable<Part['unfold']> {
+  return traces.flatMap((trace) => entries.flatMap((size) => cores.flatMap((n) => rows.map(([contender, method]) => ({
+    params: { trace, entries: size, cores: n, contender }, path: `${trace}.${size}.${n}.${method}`,
+  })))));
+}
+
+export function imbalanceByCores(scale: Scale): Part {
+  const cores = Array.from({ length: 15 }, (_, i) => i + 2);
+  const traces = ['campus', 'campus4'];
+  const rows = benchMethods.filter(([, method]) => method !== 'lpt');
+  return {
+    name: 'imbalance-cores', title: 'Imbalance by cores', question: 'How unevenly do packets spread over 2 to 16 cores in a second?', job: 'bench-rsspp', axes: [], deterministic: true,
+    seeds: scale.quick ? 2 : scale.seeds, spec: () => ({ profiles: traces, entries: [512], cores, methods: rows.map(([, method]) => method), seconds: scale.quick ? 20 : 60, grouped: true }),
+    headline: 'imbalancePercent', metrics: ['imbalancePercent', 'floorPercent', 'movesPerEpoch'], unfold: grouped(traces, [512], cores, rows), timeoutSeconds: 900,
+  };
+}
+
+export function solver(scale: Scale): Part {
+  const entries = scale.quick ? [128, 512, 2048] : [64, 128, 256, 512, 1024, 2048, 4096];
+  const cores = scale.quick ? [8, 16, 64] : [2, 4, 8, 16, 32, 64];
+  const rows = benchMethods.filter(([, method]) => method !== 'static');
+  return {
+    name: 'solver', title: 'The solver', question: 'How long does an epoch’s solution take, how far from the bound is it, how much does it move?', job: 'bench-rsspp', axes: [],
+    spec: () => ({ profiles: ['campus4'], entries, cores, methods: rows.map(([, method]) => method), seconds: scale.quick ? 10 : 60, grouped: true }),
+    headline: 'solveUs', metrics: ['solveUs', 'overBoundPercent', 'movesPerEpoch', 'imbalancePercent'], unfold: grouped(['campus4'], entries, cores, rows), timeoutSeconds: 900,
+  };
+}
+
+// Published: up to 17 Gbps come within a minute; 4.7 Gbps is what one core carries of the same work
+// in the experiment on throughput by cores. The clock of the published ramp is not known.
+const rampPeakGbps = 17;
+const coreGbps = 4.7;
+const campus4Pps = 1.87e6;
+
+export function autoscale(scale: Scale): Part {
+  const period = scale.quick ? 20 : 60;
+  return {
+    name: 'autoscale', title: 'Cores in use under a ramp', question: 'How many of 15 cores does a rise and fall of the rate take?', job: 'rsspp-trial',
+    axes: [{ kind: 'zip', names: ['contender', 'method', 'scaling', 'epochMs'], rows: [['fixed RSS', 'static', 'ours', 100], ['ours', 'ours', 'ours', 100], ['greedy, published rule', 'greedy', 'paper', 100], ['traffic classes', 'classes', 'ours', 500]] }],
+    contenders: { axis: 'contender', baseline: 'fixed RSS' }, deterministic: true, seeds: scale.quick ? 1 : 5,
+    spec: (p) => trial(p, { ...scale, seconds: period, warmupSeconds: 0 }, { cores: 15, autoscale: p.method !== 'static', scaling: String(p.scaling), serviceNs: (rampPeakGbps / coreGbps / campus4Pps) * 1e9, rampLow: 0.1, rampPeriodSeconds: period }),
+    headline: 'meanCores', metrics: ['meanCores', 'reversals', 'goodputPercent', 'p95Us', 'moves'], timeoutSeconds: 900,
+  };
+}
+
+export function migration(scale: Scale): Part {
+  return {
+    name: 'migration', title: 'Hand-over under random moves', question: 'Does anything get lost, overtaken or held long when 100 buckets a second change core?', job: 'rsspp-trial',
+    axes: [{ kind: 'list', name: 'load', values: scale.quick ? [0.5] : [0.3, 0.5, 0.7] }], deterministic: true, seeds: scale.quick ? 1 : scale.seeds,
+    spec: (p) => trial({ method: 'static' }, { ...scale, seconds: 6, warmupSeconds: 1 }, { cores: 8, load: Number(p.load), movesPerSecond: 100 }),
+    headline: 'holdMaxUs', metrics: ['packets', 'moves', 'lost', 'reordered', 'held', 'holdMaxUs'],
+  };
+}
+
+export function tableWrites(scale: Scale): Part {
+  return {
+    name: 'table-writes', title: 'What a slow table write does', question: 'What do packets suffer while the table is written?', job: 'rsspp-trial',
+    axes: [{ kind: 'zip', names: ['contender', 'write', 'writeUs'], rows: [['at once', 'gradual', 0], ['entry by entry, 100 µs', 'gradual', 100], ['entry by entry, 5 ms', 'gradual', 5000], ['receive stops, 100 µs', 'pause', 100], ['receive stops, 5 ms', 'pause', 5000]] }],
+    contenders: { axis: 'contender', baseline: 'at once' }, deterministic: true, seeds: scale.quick ? 1 : scale.seeds,
+    spec: (p) => trial(p, scale, { cores: 8, load: 0.6, exactLoad: true, write: String(p.write), writeUs: Number(p.writeUs) }),
+    headline: 'p99Us', metrics: ['p50Us', 'p99Us', 'writeLosses', 'lost', 'reordered', 'holdMaxUs'],
+  };
+}
+
+/** Workloads by what the paper's one core carries of them; the offered rate is the replay's. */
+export const chains = [['fw', 'firewall_100G_replay', 'rsspp-throughput-by-cores.csv'], ['fw+nat', 'fw+nat', 'rsspp-chain-by-cores.csv'], ['fw+nat+dpi', 'fw+nat+dpi', 'rsspp-chain-by-cores.csv']] as const;
+const offeredGbps = 99.5;
+// The campus trace at 15.2 Gbps, sped up to the replay's rate: an epoch is so much longer in its time.
+const speedUp = offeredGbps / 15.2;
+
+export function throughput(scale: Scale, oneCoreGbps: (chain: string) => number): Part {
+  const cores = scale.quick ? [4, 8, 12] : Array.from({ length: 16 }, (_, i) => i + 1);
+  return {
+    name: 'throughput', title: 'Throughput by cores', question: 'How much of 99.5 Gbps do the cores carry, given the published cost of each chain on one core?', job: 'rsspp-trial',
+    axes: [{ kind: 'list', name: 'chain', values: scale.quick ? ['fw+nat'] : chains.map(([chain]) => chain) }, { kind: 'list', name: 'cores', values: cores }, contenders(scale.quick ? [rss, ours] : [rss, greedy, ours])],
+    contenders: versusRss, deterministic: true, seeds: scale.quick ? 1 : 3,
+    spec: (p) => trial({ ...p, epochMs: Math.round(Number(p.epochMs) * speedUp) }, { ...scale, warmupSeconds: 4, seconds: scale.quick ? 4 : 20 }, { cores: Number(p.cores), load: offeredGbps / (Number(p.cores) * oneCoreGbps(String(p.chain))), exactLoad: true }),
+    headline: 'carriedGbps', metrics: ['carriedGbps', 'dropKpps', 'imbalancePercent'],
+  };
+}
