@@ -125,7 +125,9 @@ inline EthernetEnd skip_ethernet(const uint8_t *data)
 }
 
 // Reads at most `captured` bytes. The common frame is decided here: Ethernet with up to two VLAN
-// tags, IPv4 without options or fragments, TCP or UDP with a whole header.
+// tags, IPv4 without options or fragments, TCP or UDP with a whole header. Who wants no traits but
+// trait_unparsed is spared a fifth of the work.
+template <bool want_traits = true>
 inline Digest classify(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind,
                        uint64_t seed)
 {
@@ -153,8 +155,10 @@ inline Digest classify(const uint8_t *data, uint32_t captured, LinkType link, Ke
 	if (kind == KeyKind::inner && is_udp && is_tunnel_port(ports))
 		return classify_slow(data, captured, link, kind, seed);
 
-	const uint32_t traits = trait_ipv4 | tos_traits.of[first >> 8 & 0xff] |
-	                        l4_traits(l4, protocol, length - ipv4);
+	uint32_t traits = 0;
+	if constexpr (want_traits)
+		traits = trait_ipv4 | tos_traits.of[first >> 8 & 0xff] |
+		         l4_traits(l4, protocol, length - ipv4);
 
 	uint64_t addresses = load<uint64_t>(ip + 12);
 	uint64_t tail = hash_tail(ports, protocol, static_cast<uint8_t>(KeyShape::flow));

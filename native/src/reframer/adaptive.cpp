@@ -84,19 +84,32 @@ bool Adaptive::fresh(uint32_t level) const
 	return measured_[level] && epoch_ - measured_[level] < fresh_epochs;
 }
 
-// Costs fall with T, then may rise again (caches): from above, go down while half the T costs
-// about the same. Known neighbours decide; unknown ones are tried, shorter delays first.
+// Costs fall with T, then may rise again (caches). What is known decides first, then half and
+// double T are tried.
 uint32_t Adaptive::choose(double margin)
 {
 	const double here = cost_[level_];
-	if (level_ > 0 && (!fresh(level_ - 1) || cost_[level_ - 1] <= here * (1 + margin)))
+	const auto better = [&](uint32_t level) {
+		return level < nb_levels && fresh(level) && cost_[level] < here * (1 - margin);
+	};
+	if (level_ == 0) {
+		// The first small steps may show nothing: look from the top, or, if the top is too
+		// much of a good thing, from two steps below it.
+		if (better(looked_from_))
+			return looked_from_;
+		if (fresh(looked_from_))
+			return better(1) ? 1 : 0;
+		looked_from_ = looked_from_ == nb_levels - 1 ? nb_levels - 3 : nb_levels - 1;
+		return looked_from_;
+	}
+	if (fresh(0) && here >= cost_[0] * (1 - margin))
+		return 0; // nothing is gained
+	if (better(level_ + 1))
+		return level_ + 1;
+	if (!fresh(level_ - 1) || cost_[level_ - 1] <= here * (1 + margin))
 		return level_ - 1;
-	// From nothing the first small steps may show nothing: look from the top.
-	const uint32_t up = level_ == 0 && !fresh(nb_levels - 1) ? nb_levels - 1 : level_ + 1;
-	if (up < nb_levels && (!fresh(up) || cost_[up] < here * (1 - margin)))
-		return up;
-	if (level_ == 0 && cost_[nb_levels - 1] < here * (1 - margin) && fresh(nb_levels - 1))
-		return nb_levels - 1;
+	if (level_ + 1 < nb_levels && !fresh(level_ + 1))
+		return level_ + 1;
 	return level_;
 }
 

@@ -33,6 +33,7 @@ private:
 	uint64_t delay_of(uint32_t level, uint64_t budget_ns) const;
 
 	uint32_t level_ = 0;
+	uint32_t looked_from_ = nb_levels - 3;
 	bool settling_ = true;   // groups of the T before are still leaving
 	uint64_t next_look_ = 0;
 	uint64_t begun_ = 0;

@@ -55,7 +55,7 @@ public:
 	uint32_t bucket_of(uint32_t hash) const { return static_cast<uint32_t>(spread(hash) >> shift_); }
 
 	Bucket &bucket(uint32_t index) { return buckets_[index]; }
-	void prefetch(uint32_t index) const { __builtin_prefetch(&buckets_[index], 1); }
+	[[gnu::always_inline]] void prefetch(uint32_t index) const { __builtin_prefetch(&buckets_[index], 1); }
 
 	// One bit a way.
 	struct Ways {
@@ -73,7 +73,7 @@ public:
 	{
 		return index * words + bucket_ways + way;
 	}
-	void prefetch_place(uint32_t place) const { __builtin_prefetch(word(place), 1); }
+	[[gnu::always_inline]] void prefetch_place(uint32_t place) const { __builtin_prefetch(word(place), 1); }
 	void clear(uint32_t place) { *word(place) = none; }
 
 private:

@@ -4,7 +4,6 @@
 #include "reframer/stage.hpp"
 
 #include <algorithm>
-#include <iterator>
 
 namespace reframer::stage {
 
@@ -13,7 +12,7 @@ namespace {
 // Ethernet, two VLAN tags, IPv4 and TCP; IPv6 and ports without tags.
 constexpr uint32_t header_bytes = 62;
 
-inline void prefetch_header(const uint8_t *data)
+[[gnu::always_inline]] inline void prefetch_header(const uint8_t *data)
 {
 	__builtin_prefetch(data);
 	// Buffers are line-aligned in a mempool, records of a capture file are not.
@@ -103,18 +102,27 @@ void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t co
 	place_plain(arrivals, count);
 }
 
-template <packet::KeyKind kind, bool plain> inline Stage::Arrival Stage::read_header()
-{
-	const uint32_t id = unread_[unread_head_++ % std::size(unread_)];
-	const Slot &slot = slots_[id];
-	const packet::Digest digest = packet::classify(slot.data, slot.captured, link_, kind, seed_);
-	const uint32_t hash = !plain && slot.count ? slot.hash : digest.hash;
-	const uint32_t bucket = table_.bucket_of(hash);
-	table_.prefetch(bucket);
-	// Without a policy only one trait is of interest, and the others need not be found out.
-	const uint32_t traits = plain ? digest.traits & packet::trait_unparsed : digest.traits;
-	return {id, hash, bucket, traits};
-}
+// What reading a header needs, as values: kept in registers over a burst.
+template <packet::KeyKind kind, bool plain> struct Stage::Reader {
+	const Slot *slots;
+	const uint32_t *unread;
+	GroupTable table;
+	packet::LinkType link;
+	uint64_t seed;
+
+	Arrival operator()(uint32_t position) const
+	{
+		const uint32_t id = unread[position % nb_unread];
+		const Slot &slot = slots[id];
+		// Without a policy only one trait is of interest.
+		const packet::Digest digest =
+		    packet::classify<!plain>(slot.data, slot.captured, link, kind, seed);
+		const uint32_t hash = !plain && slot.count ? slot.hash : digest.hash;
+		const uint32_t bucket = table.bucket_of(hash);
+		table.prefetch(bucket);
+		return {id, hash, bucket, plain ? digest.traits & packet::trait_unparsed : digest.traits};
+	}
+};
 
 template <bool plain> void Stage::place(const Arrival *arrivals, uint32_t count)
 {
@@ -137,44 +145,61 @@ void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t cou
 	const uint32_t to_read = unread > allowed ? unread - allowed : 0;
 	// An older header is read for every line that is asked for: a burst of requests alone would
 	// wait for the core's few outstanding misses, and nothing be done meanwhile.
-	const uint32_t read_meanwhile = std::min(to_read, unread - count);
+	const uint32_t read_meanwhile = std::min({to_read, unread - count, count});
 	Arrival arrivals[chunk];
 	uint64_t bytes = 0;
-	uint32_t nb_read = 0;
 	const uint64_t now = now_;
-	for (uint32_t i = 0; i < count; i++) {
-		prefetch_header(burst.data[first + i]);
-		const uint32_t id = free_.take();
-		Slot &slot = slots_[id];
-		slot.packet = burst.packets[first + i];
-		slot.data = burst.data[first + i];
+	void *const *const packets = burst.packets + first;
+	const uint8_t *const *const data = burst.data + first;
+	const uint32_t *const captured = burst.captured + first;
+	const uint32_t *const wire = lengths + first;
+	Slot *const slots = slots_;
+	const uint32_t *const free = free_.stack + free_.top - 1;
+	const uint32_t head = unread_head_, tail = unread_tail_;
+	const Reader<kind, plain> read = {slots, unread_, table_, link_, seed_};
+	const auto take = [&](uint32_t i) {
+		prefetch_header(data[i]);
+		const uint32_t id = *(free - i);
+		Slot &slot = slots[id];
+		slot.packet = packets[i];
+		slot.data = data[i];
 		slot.arrival = now;
-		slot.wire = lengths[first + i];
-		slot.captured = burst.captured[first + i];
+		slot.wire = wire[i];
+		slot.captured = captured[i];
 		if constexpr (!plain) {
 			slot.hash = burst.hash ? burst.hash[first + i] : 0;
 			slot.count = burst.hash != nullptr;
 		}
 		bytes += slot.wire;
-		unread_[unread_tail_++ % std::size(unread_)] = id;
-		if (i < read_meanwhile)
-			arrivals[nb_read++] = read_header<kind, plain>();
+		unread_[(tail + i) % nb_unread] = id;
+	};
+	uint32_t i = 0;
+	for (; i < read_meanwhile; i++) {
+		take(i);
+		arrivals[i] = read(head + i);
 	}
+	for (; i < count; i++)
+		take(i);
+	free_.top -= count;
+	unread_tail_ += count;
+	unread_head_ += read_meanwhile;
 	waiting_ += count;
 	waiting_bytes_ += bytes;
 	held_bytes_ += bytes;
 	stats_.bytes_in += bytes;
-	place<plain>(arrivals, nb_read);
-	read_headers<kind, plain>(to_read - nb_read);
+	place<plain>(arrivals, read_meanwhile);
+	read_headers<kind, plain>(to_read - read_meanwhile);
 }
 
 template <packet::KeyKind kind, bool plain> void Stage::read_headers(uint32_t count)
 {
 	Arrival arrivals[chunk];
+	const Reader<kind, plain> read = {slots_, unread_, table_, link_, seed_};
 	while (count > 0) {
 		const uint32_t n = std::min(count, chunk);
 		for (uint32_t i = 0; i < n; i++)
-			arrivals[i] = read_header<kind, plain>();
+			arrivals[i] = read(unread_head_ + i);
+		unread_head_ += n;
 		place<plain>(arrivals, n);
 		count -= n;
 	}

@@ -12,7 +12,7 @@ namespace {
 constexpr uint32_t release_lookahead = 8;
 
 // Any index will do, also that of a gap: a prefetch does not fault. (Hence no pointer arithmetic.)
-inline void prefetch_slot(const Slot *slots, uint32_t id)
+[[gnu::always_inline]] inline void prefetch_slot(const Slot *slots, uint32_t id)
 {
 	const auto address = reinterpret_cast<uintptr_t>(slots) + uintptr_t{id} * sizeof(Slot);
 	__builtin_prefetch(reinterpret_cast<const void *>(address));
@@ -25,7 +25,7 @@ void Stage::poll(uint64_t caller_now, Output &out)
 	if (unread_head_ != unread_tail_) {
 		// Nothing came since an earlier poll: no reason to wait for more lines. And who is due
 		// must be read, to leave with its group.
-		const uint64_t oldest = slots_[unread_[unread_head_ % std::size(unread_)]].arrival;
+		const uint64_t oldest = slots_[unread_[unread_head_ % nb_unread]].arrival;
 		if ((idle_ && now > last_poll_) || now - oldest >= fifos_[0].delay)
 			read_all_headers();
 	}

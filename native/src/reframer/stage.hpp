@@ -67,7 +67,7 @@ private:
 	void push_unread(const reframer_burst &burst, uint32_t first, uint32_t count);
 	void read_all_headers();
 	void relieve();
-	template <packet::KeyKind kind, bool plain> Arrival read_header();
+	template <packet::KeyKind kind, bool plain> struct Reader;
 	template <packet::KeyKind kind, bool plain> void read_headers(uint32_t count);
 	template <packet::KeyKind kind, bool plain>
 	void take_burst(const reframer_burst &burst, uint32_t first, uint32_t count);
@@ -117,9 +117,10 @@ private:
 	bool plain_ = true;            // no policy looks at traits
 	bool keeps_data_ = false;      // headers are read again at release
 
-	uint32_t unread_[256] = {};    // ring of slots whose header lines are under way
+	static constexpr uint32_t nb_unread = 256;
+	uint32_t unread_[nb_unread] = {}; // ring of slots whose header lines are under way
 	uint32_t unread_head_ = 0, unread_tail_ = 0;
-	static_assert(sizeof unread_ / sizeof unread_[0] >= max_lookahead + chunk);
+	static_assert(nb_unread >= max_lookahead + chunk);
 	bool idle_ = false;            // polled since the last push
 	uint64_t last_poll_ = 0;
 
