@@ -36,9 +36,11 @@ export function judgeClaim(claim: Claim, points: readonly PointSummary[], experi
   const ours = measured.versus === undefined ? interval : measured.as === 'times-less' ? asTimesLess(interval) : asChange(interval);
   const slack = Math.abs(claim.published) * claim.tolerance;
   const [low, high] = [claim.published - slack, claim.published + slack];
-  const fits = (claim.kind === 'at-most' || ours.high >= low) && (claim.kind === 'at-least' || ours.low <= high);
+  const [most, least] = claim.strict === true ? [ours.value, ours.value] : [ours.high, ours.low];
+  const fits = (claim.kind === 'at-most' || most >= low) && (claim.kind === 'at-least' || least <= high);
   const bounds = { 'at-least': `at least ${format(low)}`, 'at-most': `at most ${format(high)}`, near: `${format(low)} to ${format(high)}` }[claim.kind];
-  return { ...base, ours, verdict: fits ? 'reproduced' : 'not reproduced', reason: `counts as reproduced: ${bounds} ${claim.unit}` };
+  const median = claim.strict === true ? ', by the median itself' : '';
+  return { ...base, ours, verdict: fits ? 'reproduced' : 'not reproduced', reason: `counts as reproduced: ${bounds} ${claim.unit}${median}` };
 }
 
 const format = (value: number): string => String(Number(value.toPrecision(4)));

@@ -130,6 +130,8 @@ export interface Claim {
   tolerance: number;
   /** `at-least`: anything above is reproduced as well. */
   kind: 'near' | 'at-least' | 'at-most';
+  /** The median itself must reach it; otherwise an interval that touches the bounds is enough. */
+  strict?: boolean;
   /**
    * Which point tells; `versus` makes it the change against the part's baseline, in percent, or with
    * `as` how many times less this point has.

@@ -40,7 +40,7 @@ function trial(params: Params, scale: Scale, more: JsonObject): JsonObject {
 }
 
 export function latency(scale: Scale): Part {
-  const loads = scale.quick ? [0.74, 0.82, 0.9] : [0.7, 0.74, 0.78, 0.82, 0.86, 0.9, 0.94];
+  const loads = scale.quick ? [0.82, 0.9] : [0.7, 0.74, 0.78, 0.82, 0.86, 0.9, 0.94];
   return {
     name: 'latency', title: 'Latency by load', question: 'What does a packet wait on 4 cores with rings of 4096, by mean load of a core?', job: 'rsspp-trial',
     axes: [{ kind: 'list', name: 'load', values: loads }, contenders([rss, greedy, ours, oursFast])], contenders: versusRss, deterministic: true, seeds: scale.seeds,
@@ -54,7 +54,7 @@ export const dropLoads = [[120, 0.837], [130, 0.912], [140, 0.982]] as const;
 export function drops(scale: Scale): Part {
   return {
     name: 'drops', title: 'Drops near saturation', question: 'How many packets do 4 cores drop at 120, 130 and 140 % of the trace’s speed?', job: 'rsspp-trial',
-    axes: [{ kind: 'zip', names: ['speedPercent', 'load'], rows: dropLoads }, contenders([rss, greedy, ours, oursFast])], contenders: versusRss, deterministic: true, seeds: scale.seeds,
+    axes: [{ kind: 'zip', names: ['speedPercent', 'load'], rows: dropLoads }, contenders(scale.quick ? [rss, ours, oursFast] : [rss, greedy, ours, oursFast])], contenders: versusRss, deterministic: true, seeds: scale.quick ? 2 : scale.seeds,
     spec: (p) => trial(p, scale, { cores: 4, load: Number(p.load), exactLoad: true }), headline: 'dropKpps', metrics: ['dropKpps', 'dropKppsAtLeastOne', 'p95Us'],
   };
 }
@@ -63,7 +63,7 @@ export function imbalanceByMethod(scale: Scale): Part {
   return {
     name: 'imbalance-methods', title: 'Imbalance by method at 8 cores', question: 'How unevenly do packets spread over 8 cores in a second?', job: 'rsspp-trial',
     axes: [profiles, contenders(comparators)], contenders: versusRss, deterministic: true, seeds: scale.quick ? 1 : scale.seeds,
-    spec: (p) => trial(p, scale, { cores: 8, load: 0.5, exactLoad: true }), headline: 'imbalancePercent',
+    spec: (p) => trial(p, { ...scale, seconds: scale.quick ? 2 : scale.seconds }, { cores: 8, load: 0.5, exactLoad: true }), headline: 'imbalancePercent',
     metrics: ['imbalancePercent', 'floorPercent', 'p95Us', 'movesPerEpoch', 'dropKpps', 'reordered'],
   };
 }
@@ -105,7 +105,7 @@ const coreGbps = 4.7;
 const campus4Pps = 1.87e6;
 
 export function autoscale(scale: Scale): Part {
-  const period = scale.quick ? 20 : 60;
+  const period = scale.quick ? 15 : 60;
   return {
     name: 'autoscale', title: 'Cores in use under a ramp', question: 'How many of 15 cores does a rise and fall of the rate take?', job: 'rsspp-trial',
     axes: [{ kind: 'zip', names: ['contender', 'method', 'scaling', 'epochMs'], rows: [['fixed RSS', 'static', 'ours', 100], ['ours', 'ours', 'ours', 100], ['greedy, published rule', 'greedy', 'paper', 100], ['traffic classes', 'classes', 'ours', 500]] }],
