@@ -135,6 +135,13 @@ struct RuleList {
 };
 
 // A linear list of destination rules, first match wins, with the last flow in front.
+//
+// Most of the paper chain's cost, and of what locality saves: a walk over all 11,746 rules takes
+// about 8,000 TSC cycles at 2.6 GHz (0.7 a rule; the rules lie in the second-level cache), the rest
+// of the chain about 400. At a run length of 1.2 that makes about 7,000 cycles a packet, where
+// 6,500 were published. The published sweep splits otherwise: fitted to a + b / SLF it has about
+// 2,700 a packet and 4,600 a run, because the original's elements cost more per packet and its rules
+// less. So a longer run pays more here than it did there: compare shapes, not gains.
 class Firewall {
 public:
 	explicit Firewall(std::shared_ptr<const RuleList> rules)
