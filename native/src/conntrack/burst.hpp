@@ -9,13 +9,15 @@
 
 namespace reframer::conntrack {
 
-// Keys that go through the steps together. Arrays for them live on the stack; more keys in one
-// call are taken in overlapping pieces of this size.
+// Keys that go through a step together; more keys in one call are taken in overlapping pieces.
 constexpr uint32_t piece = 32;
-// Pieces between the first touch of a bucket and its use, and between entry prefetch and use, when
-// a call has enough keys: 4 * 32 = 128 first lines and 64 second lines in flight. Measured: 64
-// leaves a third of the memory's rate unused, 256 overflows the queues and gains nothing.
+// Pieces between the first touch of a bucket and the match of its tags, and between an entry's
+// prefetch and its use, when a call has enough keys: 128 first lines and 64 second lines in flight.
 constexpr uint32_t pieces_ahead = 4, entry_pieces_ahead = 2;
+
+// Tables up to this size are searched key by key: 1 MiB is a core's second-level cache on today's
+// servers, whose latency the processor hides by itself.
+constexpr size_t direct_bytes = size_t{1} << 20;
 
 template <unsigned KeySize, unsigned Stride> struct Burst {
 	static uint8_t *entry_at(const Generation &gen, uint32_t bucket, uint32_t slot)
@@ -41,17 +43,67 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 		return _mm_testz_si128(differ, differ);
 	}
 
+	// Where digests lead. Simple: one group that is not growing, the state of most tables most of
+	// the time; its fields then stay in registers. Growth that starts during a call moves nothing
+	// before the next one, so a view holds for a call.
+	template <bool Simple> struct View {
+		Table &t;
+		Header *headers = nullptr;
+		uint8_t *entries = nullptr;
+		uint64_t nb_buckets = 0;
+
+		explicit View(Table &table) : t(table)
+		{
+			if constexpr (Simple) {
+				const Generation &gen = table.groups[0]->now;
+				headers = gen.headers;
+				entries = gen.entries;
+				nb_buckets = gen.nb_buckets;
+			}
+		}
+		// The home's header, NULL in a detached group; `bucket` is its first entry.
+		Header *home(uint64_t digest, uint8_t *&bucket) const
+		{
+			if constexpr (Simple) {
+				uint64_t b = digest_position(digest) * nb_buckets >> 32;
+				bucket = entries + b * (slots_per_bucket * Stride);
+				return headers + b;
+			} else {
+				Group *g = t.groups[group_of(t, digest_position(digest))];
+				if (!g)
+					return nullptr;
+				Place p = locate(t, *g, digest_position(digest));
+				bucket = entry_at(*p.generation, p.bucket, 0);
+				return &p.header();
+			}
+		}
+	};
+	static bool is_simple(const Table &t)
+	{
+		return t.group_bits == 0 && t.groups[0] && !t.groups[0]->growing();
+	}
+
 	static void digest(Table &t, const uint8_t *keys, const uint32_t *nic, uint32_t n, uint64_t *out)
 	{
+		hash_keys<KeySize>(t.hash_key, keys, n, out);
+		if (t.flags & CONNTRACK_NIC_HASH)
+			for (uint32_t i = 0; i < n; i++)
+				out[i] = (out[i] & ~uint64_t{0xffffffff}) |
+				    nic_position(t.hash_key, nic[i], t.group_bits);
+		if (is_simple(t))
+			touch(View<true>(t), out, n);
+		else
+			touch(View<false>(t), out, n);
+	}
+
+	template <typename V> static void touch(const V &view, const uint64_t *digests, uint32_t n)
+	{
+		// gcc takes a function that only prefetches for one without effect and drops its calls.
+		asm volatile("");
 		for (uint32_t i = 0; i < n; i++) {
-			uint64_t d = hash_key<KeySize>(t.hash_key, keys + size_t{i} * KeySize);
-			if (t.flags & CONNTRACK_NIC_HASH)
-				d = (d & ~uint64_t{0xffffffff}) | nic_position(t.hash_key, nic[i], t.group_bits);
-			out[i] = d;
-			if (Group *g = t.groups[group_of(t, digest_position(d))]) {
-				Place p = locate(t, *g, digest_position(d));
-				_mm_prefetch(&p.generation->headers[p.bucket], _MM_HINT_T0);
-			}
+			uint8_t *bucket;
+			// Prefetching NULL does nothing.
+			_mm_prefetch(view.home(digests[i], bucket), _MM_HINT_T0);
 		}
 	}
 
@@ -64,23 +116,90 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 			_mm_prefetch(entry + Stride - 1, _MM_HINT_T0);
 	}
 
+	// What step 2 found out about a key, for step 3.
+	struct Candidate {
+		uintptr_t header_slot; // header's address, slot in its low bits
+		uint8_t *entry;        // of the first slot with the tag, or NULL
+
+		static constexpr uintptr_t more = 32; // other slots have the tag too
+		Header *header() const { return reinterpret_cast<Header *>(header_slot & ~uintptr_t{63}); }
+		uint32_t slot() const { return header_slot & 15; }
+	};
+
+	// Step 2. @return false for a key that is not at home but may be elsewhere: prefetch_away().
+	template <bool Insert, typename V>
+	[[gnu::always_inline]] static bool match(const V &view, uint64_t digest, Candidate &out)
+	{
+		uint8_t *bucket = nullptr;
+		Header *h = view.home(digest, bucket);
+		if (!h) [[unlikely]] {
+			out = {0, nullptr};
+			return true;
+		}
+		uint8_t tag = digest_tag(digest);
+		if (uint32_t m = match_tag(*h, tag)) [[likely]] {
+			auto slot = static_cast<uint32_t>(std::countr_zero(m));
+			uint8_t *entry = bucket + size_t{slot} * Stride;
+			uint32_t rest = m & (m - 1);
+			prefetch_entry(entry);
+			out = {reinterpret_cast<uintptr_t>(h) | slot | (rest ? Candidate::more : 0), entry};
+			// One hit in 40 has a stranger's tag before its own: fetch both.
+			if (rest) [[unlikely]]
+				prefetch_entry(bucket + size_t(std::countr_zero(rest)) * Stride);
+			return true;
+		}
+		out = {reinterpret_cast<uintptr_t>(h), nullptr};
+		if (h->filter & filter_bit(tag)) {
+			_mm_prefetch(h + 1, _MM_HINT_T0);
+			return false;
+		}
+		if constexpr (Insert)
+			if (uint32_t empty = empty_slots(*h))
+				prefetch_entry(bucket + size_t(std::countr_zero(empty)) * Stride);
+		return true;
+	}
+
+	// Between steps 2 and 3, for the one key in thirty that does not live at home: an entry that
+	// step 3 would meet cold costs as much as twenty that it finds.
+	[[gnu::noinline]] static void prefetch_away(Table &t, uint64_t digest)
+	{
+		asm volatile(""); // as in touch()
+		Group *g = t.groups[group_of(t, digest_position(digest))];
+		Place home = locate(t, *g, digest_position(digest));
+		for (uint32_t b = home.bucket + 1; b <= home.bucket + max_distance; b++) {
+			uint32_t m = match_tag(home.generation->headers[b], digest_tag(digest));
+			if (!m)
+				continue;
+			prefetch_entry(entry_at(*home.generation, b, static_cast<uint32_t>(std::countr_zero(m))));
+			break;
+		}
+		if (home.header().nb_spilled) {
+			Place spill = locate(t, *g, spill_position(digest, 1));
+			_mm_prefetch(&spill.header(), _MM_HINT_T0);
+		}
+	}
+
 	static void prefetch(Table &t, const uint64_t *digests, uint32_t n)
 	{
-		for (uint32_t i = 0; i < n; i++) {
-			Group *g = t.groups[group_of(t, digest_position(digests[i]))];
-			if (!g)
-				continue;
-			Place p = locate(t, *g, digest_position(digests[i]));
-			Header &h = p.header();
-			uint8_t tag = digest_tag(digests[i]);
-			uint32_t match = match_tag(h, tag);
-			if (!match)
-				match = h.filter & filter_bit(tag) ? 0 : empty_slots(h);
-			if (match) [[likely]]
-				prefetch_entry(entry_at(*p.generation, p.bucket,
-				                        static_cast<uint32_t>(std::countr_zero(match))));
-			else
-				_mm_prefetch(&h + 1, _MM_HINT_T0);
+		if (is_simple(t))
+			prefetch_entries(View<true>(t), digests, n);
+		else
+			prefetch_entries(View<false>(t), digests, n);
+	}
+	template <typename V>
+	static void prefetch_entries(const V &view, const uint64_t *digests, uint32_t n)
+	{
+		asm volatile(""); // as in touch()
+		uint64_t away[piece];
+		for (uint32_t p = 0; p < n; p += piece) {
+			uint32_t nb_away = 0;
+			for (uint32_t i = p; i < std::min(p + piece, n); i++) {
+				Candidate unused;
+				if (!match<true>(view, digests[i], unused))
+					away[nb_away++] = digests[i];
+			}
+			for (uint32_t i = 0; i < nb_away; i++)
+				prefetch_away(view.t, away[i]);
 		}
 	}
 
@@ -184,145 +303,155 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 		return entry;
 	}
 
-	// What step 2 found out about a key, for step 3.
-	struct Candidate {
-		Header *header;
-		uint8_t *entry; // of the first slot with the tag, or NULL
-		uint32_t slot;
-	};
-
-	template <bool Insert>
-	static void match(Table &t, const uint64_t *digests, uint32_t n, Candidate *out)
-	{
-		for (uint32_t i = 0; i < n; i++) {
-			Group *g = t.groups[group_of(t, digest_position(digests[i]))];
-			if (!g) [[unlikely]] {
-				out[i] = {nullptr, nullptr, 0};
-				continue;
-			}
-			Place p = locate(t, *g, digest_position(digests[i]));
-			Header &h = p.header();
-			uint8_t tag = digest_tag(digests[i]);
-			uint32_t m = match_tag(h, tag);
-			auto slot = static_cast<uint32_t>(std::countr_zero(m | 1u << 16));
-			uint8_t *entry = entry_at(*p.generation, p.bucket, slot % slots_per_bucket);
-			out[i] = {&h, m ? entry : nullptr, slot % slots_per_bucket};
-			if (m) {
-				prefetch_entry(entry);
-			} else if (h.filter & filter_bit(tag)) {
-				_mm_prefetch(&h + 1, _MM_HINT_T0);
-			} else if constexpr (Insert) {
-				if (uint32_t empty = empty_slots(h))
-					prefetch_entry(entry_at(*p.generation, p.bucket,
-					                        static_cast<uint32_t>(std::countr_zero(empty))));
-			}
-		}
-	}
-
+	// Step 3 for key `i` of the call. @return whether it has an entry.
 	template <bool Insert, bool Timed>
-	static uint32_t finish(Table &t, const uint8_t *keys, const uint64_t *digests,
-	                       const Candidate *candidates, uint32_t first, uint32_t n, void **states,
-	                       uint8_t *results)
+	[[gnu::always_inline]] static bool finish(Table &t, const uint8_t *key, uint64_t digest,
+	                                          const Candidate c, uint32_t i, void **states,
+	                                          uint8_t *results)
 	{
-		uint32_t found = 0;
-		for (uint32_t i = first; i < first + n; i++) {
-			const Candidate &c = candidates[i - first];
-			const uint8_t *key = keys + size_t{i} * KeySize;
+		Header *h = c.header();
+		// The tag again: an earlier key of this burst may have changed the slot.
+		if (c.entry && same_key(c.entry, key) &&
+		    (!Insert || h->tag[c.slot()] == digest_tag(digest)) &&
+		    (!Timed || !is_due(h->deadline[c.slot()], t.tick))) [[likely]] {
+			if constexpr (Timed)
+				refresh(t, *h, c.slot(), c.entry);
+			states[i] = state_of(c.entry);
 			if (Insert && results)
 				results[i] = 0;
-			// The tag again: an earlier key of this burst may have changed the slot.
-			if (c.entry && same_key(c.entry, key) &&
-			    (!Insert || c.header->tag[c.slot] == digest_tag(digests[i])) &&
-			    (!Timed || !is_due(c.header->deadline[c.slot], t.tick))) [[likely]] {
-				if constexpr (Timed)
-					refresh(t, *c.header, c.slot, c.entry);
-				states[i] = state_of(c.entry);
-				found++;
-				continue;
-			}
-			states[i] = nullptr;
-			if (!Insert && !c.entry && c.header &&
-			    !(c.header->filter & filter_bit(digest_tag(digests[i]))))
-				continue;
-			if (!c.header) [[unlikely]] {
-				t.not_owned++;
-				continue;
-			}
-			Group &g = *t.groups[group_of(t, digest_position(digests[i]))];
-			uint8_t *entry = find_live(t, g, digests[i], key, Timed);
-			if (Insert && !entry) {
-				entry = insert(t, g, digests[i], key, Timed, states, i);
-				if (results && entry)
-					results[i] = CONNTRACK_NEW;
-			}
-			if (entry) {
-				states[i] = state_of(entry);
-				found++;
-			}
+			return true;
 		}
-		return found;
+		states[i] = nullptr;
+		if (!Insert && h && !(c.header_slot & Candidate::more) &&
+		    !(h->filter & filter_bit(digest_tag(digest))) && (!Timed || !c.entry))
+			return false;
+		if (Insert && results)
+			results[i] = 0;
+		if (!h) [[unlikely]] {
+			t.not_owned++;
+			return false;
+		}
+		return resolve<Insert, Timed>(t, key, digest, i, states, results);
+	}
+
+	// A key that its first look did not settle.
+	template <bool Insert, bool Timed>
+	[[gnu::noinline]] static bool resolve(Table &t, const uint8_t *key, uint64_t digest, uint32_t i,
+	                                      void **states, uint8_t *results)
+	{
+		Group &g = *t.groups[group_of(t, digest_position(digest))];
+		uint8_t *entry = find_live(t, g, digest, key, Timed);
+		if (Insert && !entry) {
+			entry = insert(t, g, digest, key, Timed, states, i);
+			if (results && entry)
+				results[i] = CONNTRACK_NEW;
+		}
+		if (entry)
+			states[i] = state_of(entry);
+		return entry != nullptr;
 	}
 
 	// Runs the three steps, pieces of a long call overlapping.
-	template <bool Insert, bool Timed>
+	template <bool Insert, bool Timed, typename V>
 	static uint32_t run(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
 	                    void **states, uint8_t *results)
 	{
 		// Digests live from their first step to the end of their last.
 		constexpr uint32_t ring = pieces_ahead + entry_pieces_ahead + 1;
+		constexpr uint32_t candidate_ring = entry_pieces_ahead + 1;
 		uint64_t own[ring][piece];
-		Candidate candidates[entry_pieces_ahead + 1][piece];
+		Candidate candidates[candidate_ring][piece];
+		const V view(t);
 		uint32_t nb_pieces = (n + piece - 1) / piece, found = 0;
+		uint64_t away[piece];
+		uint32_t nb_away = 0;
 		auto size_of = [&](uint32_t p) { return std::min(piece, n - p * piece); };
 		auto digests_of = [&](uint32_t p) {
 			return digests ? digests + size_t{p} * piece : own[p % ring];
 		};
 		auto step_one = [&](uint32_t p) {
-			if (!digests)
-				digest(t, keys + size_t{p} * piece * KeySize, nullptr, size_of(p),
-				       own[p % ring]);
-			else
-				touch(t, digests_of(p), size_of(p));
+			if (digests)
+				return; // conntrack_digest_burst() has touched them
+			hash_keys<KeySize>(t.hash_key, keys + size_t{p} * piece * KeySize, size_of(p),
+			                   own[p % ring]);
+			touch(view, digests_of(p), size_of(p));
 		};
 		for (uint32_t p = 0; p < std::min(pieces_ahead, nb_pieces); p++)
 			step_one(p);
 		for (uint32_t p = 0; p < nb_pieces + entry_pieces_ahead; p++) {
 			if (p + pieces_ahead < nb_pieces)
 				step_one(p + pieces_ahead);
-			if (p < nb_pieces)
-				match<Insert>(t, digests_of(p), size_of(p),
-				              candidates[p % (entry_pieces_ahead + 1)]);
+			// Those of the piece before: their next buckets have come by now.
+			for (uint32_t i = 0; i < nb_away; i++)
+				prefetch_away(t, away[i]);
+			nb_away = 0;
+			if (p < nb_pieces) {
+				const uint64_t *d = digests_of(p);
+				Candidate *c = candidates[p % candidate_ring];
+				for (uint32_t i = 0, count = size_of(p); i < count; i++)
+					if (!match<Insert>(view, d[i], c[i])) [[unlikely]]
+						away[nb_away++] = d[i];
+			}
 			if (p < entry_pieces_ahead)
 				continue;
-			uint32_t done = p - entry_pieces_ahead;
-			found += finish<Insert, Timed>(t, keys, digests_of(done) - size_t{done} * piece,
-			                               candidates[done % (entry_pieces_ahead + 1)],
-			                               done * piece, size_of(done), states, results);
+			uint32_t done = p - entry_pieces_ahead, first = done * piece;
+			const uint64_t *d = digests_of(done);
+			const Candidate *c = candidates[done % candidate_ring];
+			for (uint32_t i = 0, count = size_of(done); i < count; i++)
+				found += finish<Insert, Timed>(t, keys + size_t{first + i} * KeySize, d[i], c[i],
+				                               first + i, states, results);
 		}
 		return found;
 	}
 
-	static void touch(Table &t, const uint64_t *digests, uint32_t n)
+	// The three steps key by key, for tables that lie in the core's own caches.
+	template <bool Insert, bool Timed>
+	static uint32_t run_direct(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                           void **states, uint8_t *results)
 	{
-		for (uint32_t i = 0; i < n; i++)
-			if (Group *g = t.groups[group_of(t, digest_position(digests[i]))]) {
-				Place p = locate(t, *g, digest_position(digests[i]));
-				_mm_prefetch(&p.generation->headers[p.bucket], _MM_HINT_T0);
+		uint64_t own[piece];
+		const View<true> view(t);
+		uint32_t found = 0;
+		for (uint32_t first = 0; first < n; first += piece) {
+			uint32_t count = std::min(piece, n - first);
+			if (!digests)
+				hash_keys<KeySize>(t.hash_key, keys + size_t{first} * KeySize, count, own);
+			const uint64_t *d = digests ? digests + first : own;
+			for (uint32_t i = 0; i < count; i++) {
+				Candidate c;
+				match<Insert>(view, d[i], c);
+				found += finish<Insert, Timed>(t, keys + size_t{first + i} * KeySize, d[i], c,
+				                               first + i, states, results);
 			}
+		}
+		return found;
+	}
+
+	template <bool Insert>
+	static uint32_t dispatch(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                         bool timed, void **states, uint8_t *results)
+	{
+		constexpr size_t bucket_bytes = sizeof(Header) + slots_per_bucket * Stride;
+		if (is_simple(t) && t.groups[0]->now.nb_buckets * bucket_bytes <= direct_bytes)
+			return timed ? run_direct<Insert, true>(t, keys, digests, n, states, results)
+			             : run_direct<Insert, false>(t, keys, digests, n, states, results);
+		if (is_simple(t))
+			return timed ? run<Insert, true, View<true>>(t, keys, digests, n, states, results)
+			             : run<Insert, false, View<true>>(t, keys, digests, n, states, results);
+		return timed ? run<Insert, true, View<false>>(t, keys, digests, n, states, results)
+		             : run<Insert, false, View<false>>(t, keys, digests, n, states, results);
 	}
 
 	static uint32_t find(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
 	                     bool timed, void **states)
 	{
-		return timed ? run<false, true>(t, keys, digests, n, states, nullptr)
-		             : run<false, false>(t, keys, digests, n, states, nullptr);
+		return dispatch<false>(t, keys, digests, n, timed, states, nullptr);
 	}
 
 	static uint32_t find_or_insert(Table &t, const uint8_t *keys, const uint64_t *digests,
 	                               uint32_t n, bool timed, void **states, uint8_t *results)
 	{
-		return timed ? run<true, true>(t, keys, digests, n, states, results)
-		             : run<true, false>(t, keys, digests, n, states, results);
+		return dispatch<true>(t, keys, digests, n, timed, states, results);
 	}
 
 	static uint32_t remove(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,

@@ -1,6 +1,7 @@
 // Keyed hash of a flow key. Secret round keys: who does not know them cannot build collisions.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <immintrin.h>
@@ -54,6 +55,31 @@ template <unsigned KeySize> inline uint64_t hash_key(const HashKey &k, const uin
 	x = _mm_aesenc_si128(x, round[3]);
 	return static_cast<uint64_t>(_mm_cvtsi128_si64(x));
 }
+
+// Hashes of `n` keys; four 16-byte keys at a time where the machine can.
+template <unsigned KeySize>
+inline void hash_keys(const HashKey &k, const uint8_t *keys, uint32_t n, uint64_t *out)
+{
+	uint32_t i = 0;
+#if defined(__VAES__) && defined(__AVX512F__)
+	// (The maskz forms: gcc 12 warns of its own header in the plain ones.)
+	if constexpr (KeySize == 16) {
+		__m512i round[4];
+		for (unsigned r = 0; r < 4; r++)
+			round[r] = _mm512_maskz_broadcast_i32x4(0xffff, reinterpret_cast<const __m128i *>(k.round)[r]);
+		const __m512i low_halves = _mm512_set_epi64(0, 0, 0, 0, 6, 4, 2, 0);
+		for (; i + 4 <= n; i += 4) {
+			__m512i x = _mm512_xor_si512(_mm512_loadu_si512(keys + size_t{i} * 16), round[0]);
+			x = _mm512_aesenc_epi128(x, round[1]);
+			x = _mm512_aesenc_epi128(x, round[2]);
+			x = _mm512_aesenc_epi128(x, round[3]);
+			_mm512_mask_storeu_epi64(out + i, 0x0f, _mm512_maskz_permutexvar_epi64(0xff, low_halves, x));
+		}
+	}
+#endif
+	for (; i < n; i++)
+		out[i] = hash_key<KeySize>(k, keys + size_t{i} * KeySize);
+}
 #else
 // Without AES instructions: folded 128-bit products of secret-masked words, chained.
 template <unsigned KeySize> inline uint64_t hash_key(const HashKey &k, const uint8_t *key)
@@ -65,6 +91,13 @@ template <unsigned KeySize> inline uint64_t hash_key(const HashKey &k, const uin
 		h = fold_multiply(word ^ k.round[(i / 8) % 4][0], h ^ k.round[(i / 8) % 4][1]);
 	}
 	return fold_multiply(h ^ k.round[4][1], k.round[3][0] | 1);
+}
+
+template <unsigned KeySize>
+inline void hash_keys(const HashKey &k, const uint8_t *keys, uint32_t n, uint64_t *out)
+{
+	for (uint32_t i = 0; i < n; i++)
+		out[i] = hash_key<KeySize>(k, keys + size_t{i} * KeySize);
 }
 #endif
 
