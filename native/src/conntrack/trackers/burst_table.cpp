@@ -1,0 +1,126 @@
+// The burst table behind the trackers' interface, through its C interface as anyone would use it.
+#include "conntrack/trackers/tracker.hpp"
+#include "reframer/conntrack.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+
+namespace reframer::conntrack {
+
+namespace {
+
+class BurstTable final : public Tracker {
+public:
+	// `bursts_ahead` 0: bursts on their own.
+	BurstTable(const TrackerOptions &options, uint32_t depth)
+	    : key_size_(options.key_size), depth_(depth)
+	{
+		conntrack_params params;
+		conntrack_default_params(&params);
+		params.key_size = options.key_size;
+		params.initial_flows = std::max<uint64_t>(options.flows, 64);
+		params.max_flows = std::max(params.max_flows, params.initial_flows);
+		params.seed = options.seed;
+		if (int error = conntrack_create(&params, &table_)) {
+			if (error == -ENOMEM)
+				throw std::bad_alloc();
+			throw std::invalid_argument("burst table: parameters out of range");
+		}
+	}
+	~BurstTable() override { conntrack_free(table_); }
+
+	uint32_t depth() const override { return depth_; }
+
+	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) override
+	{
+		uint32_t total = 0;
+		each_burst(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests) {
+			void *states[tracker_burst];
+			total += conntrack_find_burst(table_, keys + size_t{first} * key_size_, digests, count,
+			                              clock_, states);
+			for (uint32_t i = 0; i < count; i++) {
+				found[first + i] = states[i] != nullptr;
+				if (states[i])
+					values[first + i] = *static_cast<const uint64_t *>(states[i]);
+			}
+		});
+		return total;
+	}
+
+	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t stamp, uint8_t *results) override
+	{
+		uint32_t inserted = 0;
+		each_burst(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests) {
+			void *states[tracker_burst];
+			conntrack_find_or_insert_burst(table_, keys + size_t{first} * key_size_, digests, count,
+			                               clock_, states, results + first);
+			for (uint32_t i = 0; i < count; i++) {
+				if (!states[i]) {
+					results[first + i] = refused;
+					continue;
+				}
+				inserted += results[first + i];
+				*static_cast<uint64_t *>(states[i]) = stamp;
+			}
+		});
+		return inserted;
+	}
+
+	uint32_t remove(const uint8_t *keys, uint32_t n) override
+	{
+		return conntrack_remove_burst(table_, keys, nullptr, n, clock_);
+	}
+
+	uint64_t flows() const override { return stats().flows; }
+	size_t bytes() const override { return stats().bytes; }
+
+private:
+	conntrack_stats stats() const
+	{
+		conntrack_stats s;
+		conntrack_get_stats(table_, &s);
+		return s;
+	}
+
+	// Calls `step` burst by burst; with look-ahead, digests run `depth_` keys ahead of it and
+	// entries are prefetched half as far ahead.
+	template <typename Step> void each_burst(const uint8_t *keys, uint32_t n, Step step)
+	{
+		uint32_t ahead = depth_ / tracker_burst;
+		if (ahead <= 1) {
+			for (uint32_t first = 0; first < n; first += tracker_burst)
+				step(first, std::min(tracker_burst, n - first), nullptr);
+			return;
+		}
+		uint32_t nb = (n + tracker_burst - 1) / tracker_burst;
+		uint64_t digests[ring][tracker_burst];
+		auto size_of = [&](uint32_t b) { return std::min(tracker_burst, n - b * tracker_burst); };
+		for (uint32_t b = 0; b < nb + ahead; b++) {
+			if (b < nb)
+				conntrack_digest_burst(table_, keys + size_t{b} * tracker_burst * key_size_,
+				                       nullptr, size_of(b), digests[b % ring]);
+			if (b >= ahead / 2 && b - ahead / 2 < nb)
+				conntrack_prefetch_burst(table_, digests[(b - ahead / 2) % ring],
+				                         size_of(b - ahead / 2));
+			if (b >= ahead)
+				step((b - ahead) * tracker_burst, size_of(b - ahead), digests[(b - ahead) % ring]);
+		}
+	}
+
+	static constexpr uint32_t ring = 32;
+	conntrack_table *table_ = nullptr;
+	uint32_t key_size_, depth_;
+	uint64_t clock_ = 1'000'000'000;
+};
+
+} // namespace
+
+std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options, uint32_t depth)
+{
+	return std::make_unique<BurstTable>(options, depth);
+}
+
+} // namespace reframer::conntrack

@@ -1,0 +1,45 @@
+// Keys of a fixed size as values, and the unseeded CRC hash that the paper's tables use.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <nmmintrin.h>
+
+namespace reframer::conntrack {
+
+template <unsigned Size> struct FlowKey {
+	uint64_t word[Size / 8];
+
+	static FlowKey load(const uint8_t *bytes)
+	{
+		FlowKey key;
+		std::memcpy(key.word, bytes, Size);
+		return key;
+	}
+	bool operator==(const FlowKey &other) const
+	{
+		uint64_t differ = 0;
+		for (unsigned i = 0; i < Size / 8; i++)
+			differ |= word[i] ^ other.word[i];
+		return differ == 0;
+	}
+};
+
+template <unsigned Size> inline uint32_t crc_hash(const FlowKey<Size> &key, uint32_t seed = 0)
+{
+	uint64_t crc = seed;
+	for (uint64_t word : key.word)
+		crc = _mm_crc32_u64(crc, word);
+	return static_cast<uint32_t>(crc);
+}
+
+// Chained the other way round: independent enough of crc_hash() to be a second hash (Cuckoo++).
+template <unsigned Size> inline uint32_t crc_hash_reverse(const FlowKey<Size> &key, uint32_t seed)
+{
+	uint64_t crc = seed;
+	for (unsigned i = Size / 8; i-- > 0;)
+		crc = _mm_crc32_u64(crc, key.word[i]);
+	return static_cast<uint32_t>(crc);
+}
+
+} // namespace reframer::conntrack
