@@ -37,6 +37,8 @@ void run_calibrate(const Json &spec);
 void run_bench_reframer(const Json &spec);
 void run_trial(const Json &spec);
 void run_bench_rsspp(const Json &spec);
+void run_bench_conntrack(const Json &spec);
+void run_flows(const Json &spec);
 void run_rss(const Json &spec);
 void run_soak(const Json &spec);
 void run_rsspp_trial_job(const Json &spec);

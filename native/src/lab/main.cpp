@@ -32,6 +32,8 @@ constexpr Entry jobs[] = {
     {"bench-rsspp", run_bench_rsspp},
     {"generate", run_generate},
     {"calibrate", run_calibrate},
+    {"bench-conntrack", run_bench_conntrack},
+    {"flows", run_flows},
     {"rss", run_rss},
     {"soak", run_soak},
     {"rsspp-trial", run_rsspp_trial_job},

@@ -1,0 +1,39 @@
+// `reframer bench conntrack`: flow trackers side by side, beside the rate of random cache lines over the same memory.
+import type { Command } from 'commander';
+
+import { registerBench } from '../bench.js';
+import { formatCount, formatFixed } from '../units.js';
+
+interface Row {
+  contender: string;
+  workload: string;
+  flows: number;
+  threads: number;
+  batch: number;
+  depth: number;
+  mops: number;
+  mopsLow: number;
+  mopsHigh: number;
+  boundMops: number;
+  bytesPerFlow: number;
+}
+
+export function register(program: Command): void {
+  registerBench<Row>(program, {
+    name: 'conntrack',
+    description: 'lookups a second of the burst table, rte_hash and Cuckoo++: hits, misses and a trace-like mix',
+    quick: { says: '10 k and 1 M flows only, fewer rounds: wider intervals', spec: { quick: true } },
+    columns: [
+      ['flows', (row) => formatCount(row.flows)],
+      ['workload', (row) => row.workload],
+      ['threads', (row) => String(row.threads)],
+      ['contender', (row) => row.contender],
+      ['prefetches ahead', (row) => String(row.depth)],
+      ['M/s', (row) => formatFixed(row.mops, 1)],
+      ['95 % interval', (row) => `${formatFixed(row.mopsLow, 1)} to ${formatFixed(row.mopsHigh, 1)}`],
+      ['bound', (row) => formatFixed(row.boundMops, 0)],
+      ['bytes/flow', (row) => formatFixed(row.bytesPerFlow, 1)],
+    ],
+    caption: 'bound: random cache lines over the memory of the first contender, 128 under way, same run, M/s',
+  });
+}

@@ -1,0 +1,339 @@
+// Job `bench-conntrack`: flow trackers side by side, and the rate at which this machine gives out
+// random cache lines of the same footprint.
+//
+// spec   {"quick": false, "contenders": [...], "workloads": ["hits","misses","trace"],
+//         "flows": [10000,100000,1000000,4000000,16000000], "threads": [1], "seed": 1}
+//        (all optional; with several threads each has a tracker of its own and its share of flows)
+// record {"row": {"contender","workload","flows","threads","batch","depth","mops","mopsLow",
+//         "mopsHigh","boundMops","bytesPerFlow"}}
+//        mops: millions of packets a second, median of the rounds; low and high enclose the middle
+//        95 % of medians resampled from them. depth: keys whose memory is under way together.
+//
+// Contenders take turns inside each round, in an order drawn for each pair of rounds and reversed
+// in the second. Every answer is checked; a wrong one ends the job.
+#include "conntrack/memory.hpp"
+#include "conntrack/trackers/tracker.hpp"
+#include "lab/conntrack_workload.hpp"
+#include "lab/job.hpp"
+
+#include <algorithm>
+#include <barrier>
+#include <chrono>
+#include <numeric>
+#include <thread>
+
+#include <pthread.h>
+
+namespace reframer::lab {
+
+namespace {
+
+using conntrack::make_tracker;
+using conntrack::Tracker;
+using conntrack::tracker_burst;
+
+constexpr uint32_t key_size = 16;
+// Packets handed over in one call: several bursts, so that a tracker that looks ahead can.
+constexpr uint32_t call = 128 * tracker_burst;
+
+struct Plan {
+	uint32_t packets;  // a thread and round
+	uint32_t rounds;
+	uint64_t seed;
+	uint32_t threads;
+};
+
+struct Contender {
+	std::string name;
+	std::vector<std::unique_ptr<Tracker>> shards; // one a thread
+	std::vector<double> samples;                  // Mops
+};
+
+[[noreturn]] void wrong(const std::string &name, const std::string &what)
+{
+	throw JobError("wrong-answer", name + ": " + what);
+}
+
+// Runs `work(thread)` on that many pinned threads at once. @return seconds of the slowest.
+template <typename Work> double timed(uint32_t threads, Work work)
+{
+	using Clock = std::chrono::steady_clock;
+	if (threads == 1) {
+		auto start = Clock::now();
+		work(0);
+		return std::chrono::duration<double>(Clock::now() - start).count();
+	}
+	std::barrier start(threads);
+	std::vector<double> seconds(threads);
+	std::vector<std::exception_ptr> errors(threads);
+	std::vector<std::thread> pool;
+	for (uint32_t i = 0; i < threads; i++)
+		pool.emplace_back([&, i] {
+			cpu_set_t one;
+			CPU_ZERO(&one);
+			CPU_SET(i, &one);
+			pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+			start.arrive_and_wait();
+			auto begin = Clock::now();
+			try {
+				work(i);
+			} catch (...) {
+				errors[i] = std::current_exception();
+			}
+			seconds[i] = std::chrono::duration<double>(Clock::now() - begin).count();
+		});
+	for (std::thread &t : pool)
+		t.join();
+	for (auto &e : errors)
+		if (e)
+			std::rethrow_exception(e);
+	return *std::max_element(seconds.begin(), seconds.end());
+}
+
+// Random lines of `bytes` of memory, 128 under way.
+class Bound {
+public:
+	Bound(size_t bytes, uint64_t seed) : lines_(std::max<size_t>(bytes / 64, 1)), seed_(seed)
+	{
+		if (!pages_.map(lines_ * 64))
+			throw std::bad_alloc();
+		pages_.touch();
+	}
+	double mops(const Plan &plan)
+	{
+		constexpr uint32_t ahead = 128;
+		std::vector<std::vector<uint32_t>> order(plan.threads);
+		for (uint32_t t = 0; t < plan.threads; t++) {
+			std::mt19937_64 random(seed_++);
+			order[t].resize(plan.packets + ahead);
+			for (uint32_t &line : order[t])
+				line = static_cast<uint32_t>(random() % lines_);
+		}
+		double seconds = timed(plan.threads, [&](uint32_t t) {
+			const uint8_t *data = pages_.data();
+			uint64_t sum = 0;
+			for (uint32_t i = 0; i < plan.packets; i++) {
+				__builtin_prefetch(data + size_t{order[t][i + ahead]} * 64);
+				sum += data[size_t{order[t][i]} * 64];
+			}
+			asm volatile("" : : "r"(sum));
+		});
+		return double(plan.packets) * plan.threads / seconds * 1e-6;
+	}
+
+private:
+	size_t lines_;
+	uint64_t seed_;
+	conntrack::Pages pages_;
+};
+
+struct Median {
+	double value, low, high;
+};
+Median median_of(std::vector<double> samples, uint64_t seed)
+{
+	auto middle = [](std::vector<double> v) {
+		std::sort(v.begin(), v.end());
+		return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
+	};
+	std::mt19937_64 random(seed);
+	std::vector<double> medians(1000), drawn(samples.size());
+	for (double &m : medians) {
+		for (double &d : drawn)
+			d = samples[random() % samples.size()];
+		m = middle(drawn);
+	}
+	std::sort(medians.begin(), medians.end());
+	return {middle(samples), medians[25], medians[974]};
+}
+
+// State of flow `i` in the tables for hits and misses.
+uint64_t state_of(uint64_t i) { return i * 2654435761u + 1; }
+
+// One thread's part of the flows: numbers first, first + step, ...
+void fill(Contender &c, const Plan &plan, uint64_t flows)
+{
+	for (uint32_t t = 0; t < plan.threads; t++) {
+		uint8_t key[key_size], result = 0;
+		for (uint64_t i = t; i < flows; i += plan.threads) {
+			write_flow_key(key, key_size, i, 1);
+			if (c.shards[t]->track(key, 1, state_of(i), &result) != 1)
+				wrong(c.name, "a new flow was not new, or had no room");
+		}
+	}
+}
+
+void run_lookups(std::vector<Contender> &contenders, const Plan &plan, uint64_t flows, bool hits,
+                 uint32_t round, const std::vector<size_t> &order)
+{
+	std::vector<std::vector<uint8_t>> keys(plan.threads);
+	std::vector<uint64_t> expected(plan.threads);
+	for (uint32_t t = 0; t < plan.threads; t++) {
+		std::mt19937_64 random(plan.seed + round * 64 + t);
+		keys[t].resize(size_t{plan.packets} * key_size);
+		for (uint32_t p = 0; p < plan.packets; p++) {
+			uint64_t i = random() % (flows / plan.threads) * plan.threads + t;
+			write_flow_key(&keys[t][size_t{p} * key_size], key_size, i, hits ? 1 : 2);
+			expected[t] += hits ? state_of(i) : 0;
+		}
+	}
+	for (size_t which : order) {
+		Contender &c = contenders[which];
+		double seconds = timed(plan.threads, [&](uint32_t t) {
+			uint64_t values[call], sum = 0, found_total = 0;
+			uint8_t found[call];
+			for (uint32_t first = 0; first < plan.packets; first += call) {
+				uint32_t n = std::min(call, plan.packets - first);
+				uint32_t nb = c.shards[t]->find(&keys[t][size_t{first} * key_size], n, values, found);
+				found_total += nb;
+				for (uint32_t i = 0; nb && i < n; i++)
+					sum += found[i] ? values[i] : 0;
+			}
+			if (found_total != (hits ? plan.packets : 0) || sum != expected[t])
+				wrong(c.name, "a lookup gave the wrong state, or none, or one that is not there");
+		});
+		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
+	}
+}
+
+void run_trace(std::vector<Contender> &contenders, const Plan &plan,
+               std::vector<TraceStream> &streams, uint32_t round, const std::vector<size_t> &order)
+{
+	// Ended flows go after each call rather than each burst: a tracker that looks ahead could
+	// otherwise not.
+	std::vector<TraceStream::Chunk> chunks;
+	for (TraceStream &s : streams)
+		chunks.push_back(s.next(plan.packets, call));
+	for (size_t which : order) {
+		Contender &c = contenders[which];
+		double seconds = timed(plan.threads, [&](uint32_t t) {
+			const TraceStream::Chunk &chunk = chunks[t];
+			uint8_t results[call];
+			uint64_t nb_new = 0;
+			size_t ended = 0;
+			for (uint32_t first = 0, b = 0; first < plan.packets; first += call, b++) {
+				uint32_t n = std::min(call, plan.packets - first);
+				nb_new += c.shards[t]->track(&chunk.packets[size_t{first} * key_size], n, round, results);
+				uint32_t gone = chunk.nb_ended[b];
+				if (gone && c.shards[t]->remove(&chunk.ended[ended * key_size], gone) != gone)
+					wrong(c.name, "a live flow could not be removed");
+				ended += gone;
+			}
+			if (nb_new != chunk.nb_new)
+				wrong(c.name, "counted " + std::to_string(nb_new) + " new flows, not " +
+				                  std::to_string(chunk.nb_new));
+		});
+		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
+	}
+}
+
+void run_point(const std::vector<std::string> &names, const std::string &workload, uint64_t flows,
+               const Plan &plan)
+{
+	std::vector<Contender> contenders;
+	conntrack::TrackerOptions options;
+	// New flows of a call come before the ended ones go.
+	options.flows = flows / plan.threads + (workload == "trace" ? call / 4 : 0);
+	options.seed = plan.seed;
+	options.updates = workload == "trace";
+	for (const std::string &name : names) {
+		Contender c{name, {}, {}};
+		for (uint32_t t = 0; t < plan.threads; t++)
+			c.shards.push_back(make_tracker(name, options));
+		if (!c.shards[0])
+			throw JobError("not-supported", name + ": DPDK does not start here", 3);
+		contenders.push_back(std::move(c));
+	}
+	std::vector<TraceStream> streams;
+	if (workload == "trace") {
+		// A new flow in 31 packets, as on the paper's campus trace.
+		for (uint32_t t = 0; t < plan.threads; t++)
+			streams.emplace_back(flows / plan.threads, key_size, 31, plan.seed + t);
+		for (Contender &c : contenders)
+			for (uint32_t t = 0; t < plan.threads; t++) {
+				std::vector<uint8_t> keys = streams[t].live_keys();
+				std::vector<uint8_t> results(flows / plan.threads);
+				for (size_t i = 0; i < results.size(); i++)
+					c.shards[t]->track(&keys[i * key_size], 1, 0, &results[i]);
+				if (c.shards[t]->flows() != results.size())
+					wrong(c.name, "did not take all flows");
+			}
+	} else {
+		for (Contender &c : contenders)
+			fill(c, plan, flows);
+	}
+	size_t footprint = contenders[0].shards[0]->bytes() * plan.threads;
+	Bound bound(footprint, plan.seed);
+	std::vector<double> bounds;
+	std::vector<size_t> order(contenders.size());
+	std::iota(order.begin(), order.end(), size_t{0});
+	std::mt19937_64 random(plan.seed);
+	for (uint32_t round = 0; round <= plan.rounds; round++) {
+		if (round % 2)
+			std::reverse(order.begin(), order.end());
+		else
+			std::shuffle(order.begin(), order.end(), random);
+		bounds.push_back(bound.mops(plan));
+		if (workload == "trace")
+			run_trace(contenders, plan, streams, round, order);
+		else
+			run_lookups(contenders, plan, flows, workload == "hits", round, order);
+		if (round == 0) { // warm-up
+			bounds.clear();
+			for (Contender &c : contenders)
+				c.samples.clear();
+		}
+	}
+	for (Contender &c : contenders) {
+		Median m = median_of(c.samples, plan.seed);
+		size_t bytes = 0;
+		for (const auto &shard : c.shards)
+			bytes += shard->bytes();
+		emit({{"row",
+		       {{"contender", c.name}, {"workload", workload}, {"flows", flows},
+		        {"threads", plan.threads}, {"batch", c.shards[0]->depth() > 1 ? tracker_burst : 1},
+		        {"depth", c.shards[0]->depth()}, {"mops", m.value}, {"mopsLow", m.low},
+		        {"mopsHigh", m.high}, {"boundMops", median_of(bounds, plan.seed).value},
+		        {"bytesPerFlow", double(bytes) / double(flows)}, {"rounds", plan.rounds}}}});
+	}
+}
+
+} // namespace
+
+void run_bench_conntrack(const Json &spec)
+{
+	bool quick = spec.value("quick", false);
+	std::vector<std::string> wanted = {"burst-table", "burst-table-ahead", "cuckoopp-burst"};
+	auto known = conntrack::tracker_names();
+	if (std::find(known.begin(), known.end(), "rte-hash-burst") != known.end())
+		wanted.push_back("rte-hash-burst");
+	wanted = spec.value("contenders", wanted);
+	auto workloads = spec.value("workloads", std::vector<std::string>{"hits", "misses", "trace"});
+	auto flows = spec.value("flows", quick ? std::vector<uint64_t>{10'000, 1'000'000}
+	                                       : std::vector<uint64_t>{10'000, 100'000, 1'000'000,
+	                                                               4'000'000, 16'000'000});
+	auto threads = spec.value("threads", std::vector<uint32_t>{1});
+	for (const std::string &name : wanted)
+		if (std::find(known.begin(), known.end(), name) == known.end())
+			throw JobError("bad-spec", "contenders: no tracker is called " + name, 2);
+	for (const std::string &w : workloads)
+		if (w != "hits" && w != "misses" && w != "trace")
+			throw JobError("bad-spec", "workloads are hits, misses and trace, not " + w, 2);
+	if (wanted.empty())
+		throw JobError("bad-spec", "contenders: name at least one", 2);
+	unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+	uint64_t done = 0, total = flows.size() * workloads.size() * threads.size();
+	for (uint64_t f : flows)
+		for (uint32_t t : threads)
+			for (const std::string &w : workloads) {
+				if (f < 1000 || f > 32'000'000)
+					throw JobError("bad-spec", "flows are 1000..32000000", 2);
+				if (t < 1 || t > cores)
+					throw JobError("not-supported", "this machine has " + std::to_string(cores) + " cores", 3);
+				Plan plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, spec.value("seed", uint64_t{1}), t};
+				run_point(wanted, w, f, plan);
+				emit({{"progress", {{"done", ++done}, {"total", total}, {"what", w}}}});
+			}
+}
+
+} // namespace reframer::lab
