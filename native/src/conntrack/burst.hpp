@@ -96,10 +96,9 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 			touch(View<false>(t), out, n);
 	}
 
-	template <typename V> static void touch(const V &view, const uint64_t *digests, uint32_t n)
+	template <typename V>
+	[[gnu::always_inline]] static void touch(const V &view, const uint64_t *digests, uint32_t n)
 	{
-		// gcc takes a function that only prefetches for one without effect and drops its calls.
-		asm volatile("");
 		for (uint32_t i = 0; i < n; i++) {
 			uint8_t *bucket;
 			// Prefetching NULL does nothing.
@@ -107,7 +106,9 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 		}
 	}
 
-	static void prefetch_entry(const uint8_t *entry)
+	// Inline by force: gcc takes a function that only prefetches for one without effect and drops
+	// its calls.
+	[[gnu::always_inline]] static void prefetch_entry(const uint8_t *entry)
 	{
 		for (unsigned at = 0; at < Stride; at += 64)
 			_mm_prefetch(entry + at, _MM_HINT_T0);
@@ -163,7 +164,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 	// step 3 would meet cold costs as much as twenty that it finds.
 	[[gnu::noinline]] static void prefetch_away(Table &t, uint64_t digest)
 	{
-		asm volatile(""); // as in touch()
+		asm volatile(""); // keeps the calls, as above
 		Group *g = t.groups[group_of(t, digest_position(digest))];
 		Place home = locate(t, *g, digest_position(digest));
 		for (uint32_t b = home.bucket + 1; b <= home.bucket + max_distance; b++) {
@@ -189,7 +190,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 	template <typename V>
 	static void prefetch_entries(const V &view, const uint64_t *digests, uint32_t n)
 	{
-		asm volatile(""); // as in touch()
+		asm volatile(""); // keeps the calls, as above
 		uint64_t away[piece];
 		for (uint32_t p = 0; p < n; p += piece) {
 			uint32_t nb_away = 0;
