@@ -62,7 +62,6 @@ function tshark(file: string, protocol: string): Conversations {
 }
 
 const captures = [
-  'campus-dns-2017-33k-headers-anon.pcap',
   'lab-httpload-onvm-14k.pcap',
   'ics-modbus-12k.pcap',
   'host-tls-ipv6-7k.pcap',
