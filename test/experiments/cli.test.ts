@@ -119,7 +119,8 @@ describe('without the native part', () => {
   });
   test('list, report and compare work', async () => {
     const list = await reframer(['list', '--json'], without);
-    expect(JSON.parse(list.stdout)).toMatchObject({ experiments: [{ name: 'reframer' }] });
+    const { experiments } = JSON.parse(list.stdout) as { experiments: { name: string }[] };
+    expect(experiments.map(({ name }) => name)).toContain('reframer');
     const report = await reframer(['report', whole, '--json'], without);
     expect(report.code).toBe(0);
     expect(JSON.parse(report.stdout)).toMatchObject({ complete: true, notes: [] });
