@@ -3,7 +3,7 @@ import type { Run } from '../core/runs.js';
 import { machineFingerprint } from '../core/context.js';
 import { HarnessError } from '../core/errors.js';
 import { seedFrom } from '../core/random.js';
-import { unpairedRatio, type Interval } from '../core/statistics.js';
+import { fewestPairs, unpairedRatio, type Interval } from '../core/statistics.js';
 import { metricOf, summarize, type PointSummary } from '../core/summary.js';
 import type { Experiment, Metric, Params } from '../core/types.js';
 import { canonicalJson } from '../core/hash.js';
@@ -34,13 +34,16 @@ export interface Comparison {
   notes: string[];
 }
 
-function changeOf(ratio: Interval, metric: Metric, margin: number): Change {
-  const certain = ratio.low > 1 || ratio.high < 1;
+function changeOf(ratio: Interval, metric: Metric, margin: number, samples: number): Change {
+  const certain = samples >= fewestPairs && (ratio.low > 1 || ratio.high < 1);
   if (Math.abs(ratio.value - 1) <= margin) return 'no change';
   if (!certain) return 'inconclusive';
   const grew = ratio.value > 1;
   return grew === (metric.direction === 'higher') ? 'better' : 'worse';
 }
+
+/** Warnings that tell of time taken by others: it does not fall on both runs alike. */
+const disturbances = ['other-load', 'steal', 'void-trials', 'control'];
 
 const keyOf = (p: PointSummary): string => canonicalJson([p.part, p.params]);
 
@@ -69,6 +72,10 @@ export function compareRuns(before: Run, after: Run, experiment: Experiment, opt
   const control = [...a.control, ...b.control].filter((c) => c.verdict !== 'inconclusive').map((c) => Math.abs(c.ratio.value - 1));
   const margin = Math.max(options.threshold, ...control);
   if (margin > options.threshold) notes.push(`the runs' own controls differ by up to ${(margin * 100).toFixed(1)} %: smaller changes are not told apart`);
+  for (const [name, summary] of [['first', a], ['second', b]] as const) {
+    if (!summary.complete) notes.push(`the ${name} run is unfinished`);
+    for (const { name: warning, seen } of summary.warnings) if (disturbances.includes(warning)) notes.push(`the ${name} run was disturbed: ${seen}; changes may be its doing`);
+  }
   const theirs = new Map(a.points.filter((p) => !p.control).map((p) => [keyOf(p), p]));
   const ours = b.points.filter((p) => !p.control);
   const points = ours.flatMap((after_) => {
@@ -81,7 +88,7 @@ export function compareRuns(before: Run, after: Run, experiment: Experiment, opt
       const [m0, m1] = [before_.metrics[key]?.value ?? 0, after_.metrics[key]?.value ?? 0];
       // Nothing to divide by: equal zeros are equal, anything else has no ratio.
       const ratio = m0 === 0 || m1 === 0 ? (m0 === m1 ? { value: 1, low: 1, high: 1 } : { value: Number.NaN, low: Number.NaN, high: Number.NaN }) : unpairedRatio(y, x, seedFrom('compare', after_.id, key));
-      const change = Number.isNaN(ratio.value) ? 'inconclusive' : changeOf(ratio, metric, margin);
+      const change = Number.isNaN(ratio.value) ? 'inconclusive' : changeOf(ratio, metric, margin, Math.min(x.length, y.length));
       return [{ part: after_.part, params: after_.params, metric: key, before: m0, after: m1, ratio, change, gate: metric.gate === true } satisfies ComparedPoint];
     });
   });
