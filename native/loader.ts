@@ -39,6 +39,8 @@ export interface NativeFile {
 
 export const library: NativeFile = { variable: 'REFRAMER_LIBRARY', file: 'libreframer.so' };
 export const labProgram: NativeFile = { variable: 'REFRAMER_LAB', file: 'reframer-lab' };
+/** Only where DPDK was found at build time. */
+export const dpdkProgram: NativeFile = { variable: 'REFRAMER_DPDK', file: 'reframer-dpdk' };
 
 export const platformPackage = `@reframer/${process.platform}-${process.arch}`;
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Writable } from 'node:stream';
 
-import { labProgram, locate, type NativeFile } from '../native/loader.js';
+import { dpdkProgram, labProgram, locate, type NativeFile } from '../native/loader.js';
 import type { Backend } from './backend.js';
 import type { Epoch } from './balancer.js';
 import { RssppError } from './errors.js';
@@ -30,7 +30,22 @@ export interface EthtoolSpec {
   cpus?: number[];
 }
 
-export type DeviceSpec = TapSpec | EthtoolSpec;
+/** Cores that receive, count and free the packets of a DPDK port. Needs a build with DPDK. */
+export interface DpdkSpec {
+  kind: 'dpdk';
+  /** Options of EAL. Unless they allow a PCI device it gets --no-pci. */
+  eal: string[];
+  /** EAL's name of the port. */
+  port: string;
+  /** The port's RETA, flow rules, or a dispatching core; default `reta`. */
+  table?: 'reta' | 'flow' | 'software';
+  cores?: number;
+  /** Of flow rules or software; a RETA has its own size. */
+  entries?: number;
+  workRounds?: number;
+}
+
+export type DeviceSpec = TapSpec | EthtoolSpec | DpdkSpec;
 
 /** What the device counted; `refused` table entries could not be put back. */
 export type DeviceSummary = Readonly<Record<string, number>>;
@@ -50,6 +65,7 @@ interface Reply {
 const jobs: Readonly<Record<DeviceSpec['kind'], { program: NativeFile; job: string }>> = {
   tap: { program: labProgram, job: 'balance-tap' },
   ethtool: { program: labProgram, job: 'balance-ethtool' },
+  dpdk: { program: dpdkProgram, job: 'balance-dpdk' },
 };
 
 /**

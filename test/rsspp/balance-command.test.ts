@@ -1,5 +1,6 @@
 // `reframer balance` and the devices behind it, for real: packets, kernel, table.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
@@ -120,6 +121,7 @@ test('options that cannot be meant', async () => {
     [['--backend', 'tap', '--method', 'worst'], /--method/],
     [['--backend', 'ethtool'], /--interface/],
     [['--backend', 'ethtool', '--interface', 'absent0'], /absent0/],
+    [['--backend', 'dpdk'], /--port/],
     [[], /--backend/],
   ] as const) {
     const { code, stderr } = await reframer(['balance', ...args]);
@@ -161,4 +163,29 @@ test.skipIf(!tapWorks)('an interface without a table: exit code 3 and what is mi
   expect(stderr).toMatch(/lo: no indirection table/);
   expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'not-supported' } });
   expect(code).toBe(3);
+});
+
+const dpdkBuilt = existsSync(join(packageRoot, 'native/build/reframer-dpdk'));
+const dpdk = (table: string, eal = '--no-huge -m 256 --no-shconf --no-telemetry --vdev=net_null0,copy=1'): string[] =>
+  ['balance', '--backend', 'dpdk', '--port', 'net_null0', '--table', table, '--eal', eal, '--cores', '2', '--work', '100', '--duration', '500ms', '--json'];
+
+test.skipIf(!dpdkBuilt).each([['reta', 128], ['software', 128]] as const)('DPDK, table %s: the table is worked on and comes back', { timeout: 60_000 }, async (table, entries) => {
+  const outcome = await reframer(dpdk(table));
+  expect(outcome.stderr).not.toMatch(/reframer:/);
+  expect(outcome.code).toBe(0);
+  const { summary } = parse(outcome);
+  expect(summary).toMatchObject({ cores: 2, entries, firstTableRestored: true });
+  expect(summary.device['received']).toBeGreaterThan(0);
+});
+
+test.skipIf(!dpdkBuilt)('DPDK: what a port cannot do is said, with exit code 3', { timeout: 60_000 }, async () => {
+  const flow = await reframer(dpdk('flow'));
+  expect(flow.code).toBe(3);
+  expect(flow.stderr).toContain('no RSS flow rules');
+  const absent = await reframer([...dpdk('reta', '--no-huge -m 64 --no-shconf --no-telemetry')]);
+  expect(absent.code).toBe(2);
+  expect(absent.stderr).toContain("no port 'net_null0'");
+  const eal = await reframer(dpdk('reta', '--no-such-option'));
+  expect(eal.code).toBe(3);
+  expect(JSON.parse(eal.stdout)).toMatchObject({ error: { code: 'not-supported' } });
 });

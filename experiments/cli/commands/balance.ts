@@ -16,6 +16,9 @@ interface Options {
   dryRun?: boolean;
   interface?: string;
   cpus?: string;
+  port?: string;
+  table: string;
+  eal: string;
   cores: string;
   reta: string;
   rate: string;
@@ -33,7 +36,7 @@ export function register(program: Command): void {
   program
     .command('balance')
     .description('balance the cores behind a device by its indirection table, live; the first table is put back at the end')
-    .requiredOption('--backend <kind>', 'tap: a multi-queue TAP with traffic of its own, in its own network namespace; ethtool: an interface of Linux')
+    .requiredOption('--backend <kind>', 'tap: a multi-queue TAP with traffic of its own, in its own network namespace; ethtool: an interface of Linux; dpdk: a DPDK port')
     .option('--interval <duration>', 'epoch: how often the table may be rewritten', '100ms')
     .option('--duration <duration>', 'end after this time; otherwise at Ctrl-C')
     .option('--target <load>', 'use only as many cores as this load needs; otherwise all')
@@ -41,12 +44,15 @@ export function register(program: Command): void {
     .option('--dry-run', 'say what would move, write nothing')
     .option('--interface <name>', 'ethtool: the interface')
     .option('--cpus <list>', 'ethtool: CPU that serves each queue, such as 0,1,2,3; otherwise queue i is CPU i\'s')
-    .option('--cores <number>', 'tap: queues, one thread each', '4')
-    .option('--reta <number>', 'tap: entries of the table, 64 to 4096', '128')
+    .option('--port <name>', 'dpdk: EAL\'s name of the port')
+    .option('--table <kind>', 'dpdk: reta, flow, or software (one core dispatches to rings)', 'reta')
+    .option('--eal <options>', 'dpdk: options of EAL', '--no-huge -m 256 --no-shconf --no-telemetry')
+    .option('--cores <number>', 'tap, dpdk: queues, one thread each', '4')
+    .option('--reta <number>', 'tap, dpdk flow and software: entries of the table, 64 to 4096', '128')
     .option('--rate <number>', 'tap: packets a second', '20k')
     .option('--flows <number>', 'tap: flows of the traffic', '1000')
     .option('--skew <exponent>', 'tap: Zipf exponent of the shares of the flows; 0 makes them alike', '0.9')
-    .option('--work <rounds>', 'tap: rounds of arithmetic a packet, about a nanosecond each', '10k')
+    .option('--work <rounds>', 'tap, dpdk: rounds of arithmetic a packet, about a nanosecond each', '10k')
     .option('--seed <number>', 'tap: of the traffic', '1')
     .option('--json', 'print one JSON line an epoch and a summary')
     .action(balance);
@@ -59,7 +65,20 @@ function number(text: string, option: string, low: number, high: number): number
 }
 
 function deviceSpec(options: Options): DeviceSpec {
-  if (parseChoice(options.backend, '--backend', ['tap', 'ethtool'] as const) === 'ethtool') {
+  const backend = parseChoice(options.backend, '--backend', ['tap', 'ethtool', 'dpdk'] as const);
+  if (backend === 'dpdk') {
+    if (options.port === undefined) throw new UsageError('--backend dpdk needs --port: whose table?');
+    return {
+      kind: 'dpdk',
+      eal: options.eal.split(/\s+/).filter((word) => word !== ''),
+      port: options.port,
+      table: parseChoice(options.table, '--table', ['reta', 'flow', 'software'] as const),
+      cores: parseCount(options.cores, '--cores', 1),
+      entries: parseCount(options.reta, '--reta', 64),
+      workRounds: parseCount(options.work, '--work'),
+    };
+  }
+  if (backend === 'ethtool') {
     if (options.interface === undefined) throw new UsageError('--backend ethtool needs --interface: whose table?');
     const cpus = options.cpus?.split(',').map((cpu) => parseCount(cpu, '--cpus'));
     return { kind: 'ethtool', interface: options.interface, ...(cpus === undefined ? {} : { cpus }) };
