@@ -2,7 +2,7 @@
 //
 // spec   {"quick": false, "seed": 1, "dma": "llc"|"dram", "traffic": "uniform"|"trains",
 //         "flows": [1000,100000,1000000,10000000], "inFlight": [128,512,2048],
-//         "nicHash": [false,true], "lookahead": 128, "samples": 101, "core": 0, "fillerCore": 1}
+//         "nicHash": [false,true], "lookahead": 32, "samples": 101, "core": 0, "fillerCore": 1}
 // record {"row": {"flows","inFlight","nicHash","dma","traffic","nsPerPacket","nsLow","nsHigh",
 //         "boundNsPerPacket","ratio","samples","packetsPerSample","slfIn","slfOut","lookahead"}}
 //
@@ -75,7 +75,7 @@ BenchSpec parse_spec(const Json &json)
 			reader.fail("nicHash", "must be a list of true and false");
 		spec.nic_hash = given->get<std::vector<bool>>();
 	}
-	spec.lookahead = static_cast<uint32_t>(reader.integer("lookahead", 128, 0, 128));
+	spec.lookahead = static_cast<uint32_t>(reader.integer("lookahead", 32, 0, 128));
 	spec.samples = static_cast<uint32_t>(reader.integer("samples", quick ? 31 : 101, 5, 100'000));
 	spec.seed = reader.integer("seed", 1, 0, 1ull << 53);
 	const auto cores = static_cast<uint64_t>(std::max(1u, std::thread::hardware_concurrency()));

@@ -49,5 +49,5 @@ extern "C" void reframer_default_params(struct reframer_params *params)
 	params->max_bytes = 8u << 20;
 	params->delay_ns = 64'000;
 	params->max_burst = 128;
-	params->lookahead = reframer::stage::max_lookahead;
+	params->lookahead = 32;
 }
