@@ -52,8 +52,8 @@ enum conntrack_flag {
 	/**
 	 * Callers hand in the NIC's RSS hash of each key, always the same one for the same key. It
 	 * places entries (so a bucket can be prefetched before the packet is parsed) and, by its low
-	 * bits, chooses the group. Tags stay keyed by a secret seed: colliding NIC hashes cost at most
-	 * a second place to look at.
+	 * bits, chooses the group. Tags and spill homes stay keyed by a secret seed, so colliding NIC hashes do
+	 * not chain; finding such keys costs a few times what spread ones cost.
 	 */
 	CONNTRACK_NIC_HASH = 1u << 1,
 	/** No early eviction: where there is no room the insert is refused. */
