@@ -1,5 +1,5 @@
 // The published implementation's twelve defects (FastClick's sfmaker, read in June 2026), each as a
-// test of what this engine does instead.
+// test of what this engine does instead. The eighth is in allocation_test.cpp, a program of its own.
 #include "stage_fixture.hpp"
 
 #include <doctest/doctest.h>
