@@ -1,11 +1,12 @@
 // Set-up: brings a clone (or an installed package) to the point where everything runs. Idempotent,
 // interruptible at any moment, no dependency. What it found done it does not do again.
 //
-//   node native/setup.mjs [--tests] [--check] [--native-only]
+//   node native/setup.mjs [--tests] [--check] [--native-only | --typescript-only]
 //
 // --tests        also what only the test suites need
 // --check        change nothing: print what is there and what is missing, as JSON on stdout
 // --native-only  leave npm packages and TypeScript alone
+// --typescript-only  leave Debian packages and the native build alone: for what works on journals
 import { spawn } from 'node:child_process';
 import { existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,13 +18,14 @@ import { buildFolder, isInstalled, isSetUp, lockFile, logFile, root, state, trie
 
 const options = new Set(process.argv.slice(2));
 for (const option of options) {
-  if (!['--tests', '--check', '--native-only'].includes(option)) {
-    process.stderr.write(`setup: unknown option ${option} (there are --tests, --check, --native-only)\n`);
+  if (!['--tests', '--check', '--native-only', '--typescript-only'].includes(option)) {
+    process.stderr.write(`setup: unknown option ${option} (there are --tests, --check, --native-only, --typescript-only)\n`);
     process.exit(2);
   }
 }
 const withTests = options.has('--tests');
 const withTypescript = !isInstalled && !options.has('--native-only');
+const withNative = !options.has('--typescript-only');
 
 const say = (text) => process.stderr.write(`setup: ${text}\n`);
 
@@ -191,13 +193,14 @@ async function main() {
   checkNode();
   if (options.has('--check')) return check();
   // Done, and perhaps in a folder that this user may only read.
-  if (!withTests && withTypescript === !isInstalled && isSetUp()) return;
+  if (!withTests && withTypescript === !isInstalled && isSetUp({ native: withNative })) return;
   await locked(async () => {
     const start = Date.now();
     if (withTypescript) await installNodePackages();
-    const nativeCurrent = state('native').current;
-    if (withTests || !nativeCurrent) await installSystemPackages();
-    await buildNative();
+    if (withNative) {
+      if (withTests || !state('native').current) await installSystemPackages();
+      await buildNative();
+    }
     if (withTypescript) await buildTypescript();
     if (Date.now() - start > 2000) say('ready');
   });

@@ -13,12 +13,16 @@ const args = process.argv.slice(2);
 const setup = (...options) =>
   spawnSync(process.execPath, [join(root, 'native', 'setup.mjs'), ...options], { stdio: ['ignore', 2, 2] }).status ?? 1;
 
+// These work on journals alone: nothing native, so nothing to compile.
+const native = !['list', 'report', 'compare'].includes(args[0]);
+const isReady = () => process.env.REFRAMER_NO_SETUP === '1' || isInstalled || isSetUp({ native });
+
 const main = join(root, 'dist', 'experiments', 'cli', 'main.js');
 
 if (args[0] === 'setup' && !args.includes('--help')) {
   process.exitCode = setup(...args.slice(1));
 } else {
-  const ready = process.env.REFRAMER_NO_SETUP === '1' || isInstalled || isSetUp() || setup() === 0;
+  const ready = isReady() || setup(...(native ? [] : ['--typescript-only'])) === 0;
   if (!ready || !existsSync(main)) {
     process.stderr.write(`reframer: set-up did not finish; run \`node ${join(root, 'native', 'setup.mjs')}\`\n`);
     process.exitCode = 1;

@@ -95,7 +95,7 @@ function plan(options: RunOptions): Plan {
   const withTraces = options.traces.length === 0 ? [] : [captures(options), speedUp(options, brief, scale)];
   return {
     profile: quick
-      ? { name: 'quick', blocks: { min: 3, max: 5 }, precision: 0.02, budgetSeconds: 60, limitSeconds: 90 + 30 * options.traces.length, warmup: { max: 1, drift: 0.05 } }
+      ? { name: 'quick', blocks: { min: 3, max: 5 }, precision: 0.02, budgetSeconds: 60, limitSeconds: 90 + 30 * options.traces.length, warmup: { max: 3, drift: 0.05 } }
       : { name: 'full', blocks: { min: 6, max: 20 }, precision: 0.005, budgetSeconds: 3600, limitSeconds: 4 * 3600, warmup: { max: 5, drift: 0.01 } },
     parts: quick ? [overload(sweep, scale), modernOverload([off, burst, held(16), held(64)], scale), ...withTraces] : [overload(sweep, scale), modernOverload(sweep, scale), fixedRate(brief, scale), zeroLoss(brief, scale), ...withTraces],
   };

@@ -1,10 +1,12 @@
 // Two runs, point by point.
 import type { Run } from '../core/runs.js';
 import { machineFingerprint } from '../core/context.js';
+import type { History } from '../core/history.js';
 import { HarnessError } from '../core/errors.js';
 import { seedFrom } from '../core/random.js';
-import { fewestPairs, unpairedRatio, type Interval } from '../core/statistics.js';
+import { fewestPairs, pairedRatio, unpairedRatio, type Interval } from '../core/statistics.js';
 import { metricOf, summarize, type PointSummary } from '../core/summary.js';
+import { repeatability, visitsOf } from './repeat.js';
 import type { Experiment, Metric, Params } from '../core/types.js';
 import { canonicalJson } from '../core/hash.js';
 
@@ -18,6 +20,8 @@ export interface ComparedPoint {
   after: number;
   /** After over before. */
   ratio: Interval;
+  /** What it must exceed to count: the threshold, or the size of differences that come from nothing in these runs. */
+  margin: number;
   change: Change;
   gate: boolean;
 }
@@ -25,8 +29,6 @@ export interface ComparedPoint {
 export interface Comparison {
   experiment: string;
   threshold: number;
-  /** Threshold, or the noise that the runs' own controls showed where that is larger. */
-  margin: number;
   points: ComparedPoint[];
   onlyBefore: number;
   onlyAfter: number;
@@ -40,6 +42,25 @@ function changeOf(ratio: Interval, metric: Metric, margin: number, samples: numb
   if (!certain) return 'inconclusive';
   const grew = ratio.value > 1;
   return grew === (metric.direction === 'higher') ? 'better' : 'worse';
+}
+
+/**
+ * After over before. Runs of one seed met the same traffic block by block: each visit then has its partner in the
+ * other run, and what the traffic of a block does to the figure cancels out.
+ */
+function ratioOf(before: { history: History; point: PointSummary }, after: { history: History; point: PointSummary }, metric: Metric): Interval {
+  const { key } = metric;
+  const [x, y] = [before.point.values[key] ?? [], after.point.values[key] ?? []];
+  const [m0, m1] = [before.point.metrics[key]?.value ?? 0, after.point.metrics[key]?.value ?? 0];
+  // Nothing to divide by: equal zeros are equal, anything else has no ratio.
+  if (m0 === 0 || m1 === 0) return m0 === m1 ? { value: 1, low: 1, high: 1 } : { value: Number.NaN, low: Number.NaN, high: Number.NaN };
+  const seed = seedFrom('compare', after.point.id, key);
+  const ours = visitsOf(after.history, after.point.id, metric);
+  const pairs = [...visitsOf(before.history, before.point.id, metric)].flatMap(([visit, theirs]) => {
+    const mine = ours.get(visit);
+    return mine === undefined ? [] : [[mine, theirs] as const];
+  });
+  return pairs.length >= fewestPairs ? pairedRatio(pairs, metric.direction, seed) : unpairedRatio(y, x, seed);
 }
 
 /** Warnings that tell of time taken by others: it does not fall on both runs alike. */
@@ -69,9 +90,13 @@ function checkAlike(before: Run, after: Run, allow: boolean): string[] {
 export function compareRuns(before: Run, after: Run, experiment: Experiment, options: { threshold: number; allowUnlike: boolean }): Comparison {
   const notes = checkAlike(before, after, options.allowUnlike);
   const [a, b] = [summarize(experiment, before.history), summarize(experiment, after.history)];
-  const control = [...a.control, ...b.control].filter((c) => c.verdict !== 'inconclusive').map((c) => Math.abs(c.ratio.value - 1));
-  const margin = Math.max(options.threshold, ...control);
-  if (margin > options.threshold) notes.push(`the runs' own controls differ by up to ${(margin * 100).toFixed(1)} %: smaller changes are not told apart`);
+  const noise = new Map<string, number>();
+  const marginOf = (part: string, metric: Metric): number => {
+    const name = `${part}/${metric.key}`;
+    const known = noise.get(name) ?? Math.max(repeatability(before.history, part, metric), repeatability(after.history, part, metric));
+    noise.set(name, known);
+    return Math.max(options.threshold, known);
+  };
   for (const [name, summary] of [['first', a], ['second', b]] as const) {
     if (!summary.complete) notes.push(`the ${name} run is unfinished`);
     for (const { name: warning, seen } of summary.warnings) if (disturbances.includes(warning)) notes.push(`the ${name} run was disturbed: ${seen}; changes may be its doing`);
@@ -85,17 +110,19 @@ export function compareRuns(before: Run, after: Run, experiment: Experiment, opt
       const metric = metricOf(experiment, key);
       const [x, y] = [before_.values[key], after_.values[key]];
       if (metric.direction === 'neutral' || x === undefined || y === undefined) return [];
-      const [m0, m1] = [before_.metrics[key]?.value ?? 0, after_.metrics[key]?.value ?? 0];
-      // Nothing to divide by: equal zeros are equal, anything else has no ratio.
-      const ratio = m0 === 0 || m1 === 0 ? (m0 === m1 ? { value: 1, low: 1, high: 1 } : { value: Number.NaN, low: Number.NaN, high: Number.NaN }) : unpairedRatio(y, x, seedFrom('compare', after_.id, key));
+      const ratio = ratioOf({ history: before.history, point: before_ }, { history: after.history, point: after_ }, metric);
+      const margin = marginOf(after_.part, metric);
       const change = Number.isNaN(ratio.value) ? 'inconclusive' : changeOf(ratio, metric, margin, Math.min(x.length, y.length));
-      return [{ part: after_.part, params: after_.params, metric: key, before: m0, after: m1, ratio, change, gate: metric.gate === true } satisfies ComparedPoint];
+      const [was, is] = [before_.metrics[key]?.value ?? 0, after_.metrics[key]?.value ?? 0];
+      return [{ part: after_.part, params: after_.params, metric: key, before: was, after: is, ratio, margin, change, gate: metric.gate === true } satisfies ComparedPoint];
     });
   });
   const matched = ours.filter((p) => theirs.has(keyOf(p))).length;
   if (matched === 0) throw new HarnessError('unlike-runs', 'the runs have no point in common', 2);
+  // Of the metrics that decide only: the others show their margin in --json.
+  for (const [name, size] of noise) if (size > options.threshold && points.some((p) => p.gate && name === `${p.part}/${p.metric}`)) notes.push(`${name.replace('/', ': ')} differs by up to ${(size * 100).toFixed(1)} % when a run is compared with itself; smaller changes are not told apart`);
   return {
-    experiment: experiment.name, threshold: options.threshold, margin, points, onlyBefore: theirs.size - matched, onlyAfter: ours.length - matched,
+    experiment: experiment.name, threshold: options.threshold, points, onlyBefore: theirs.size - matched, onlyAfter: ours.length - matched,
     regressions: points.filter((p) => p.gate && p.change === 'worse').length, notes,
   };
 }

@@ -24,6 +24,8 @@ export const requirements = [
   { name: 'hopscotch map', need: 'build', header: 'tsl/hopscotch_map.h', debian: 'libtsl-hopscotch-map-dev', brings: 'the HopScotch flow table' },
   { name: 'doctest', need: 'test', header: 'doctest/doctest.h', debian: 'doctest-dev', brings: 'native test programs' },
   { name: 'tshark', need: 'test', program: ['tshark'], debian: 'tshark', brings: 'an independent check of written frames and checksums', optional: true },
+  { name: 'Poppler', need: 'test', program: ['pdftotext'], debian: 'poppler-utils', brings: 'an independent look at the PDF report', optional: true },
+  { name: 'Chromium', need: 'test', program: ['chromium', 'chromium-browser', 'google-chrome'], debian: 'chromium', brings: 'the test of the HTML report in a real browser', optional: true, size: '300 MiB' },
   { name: 'fonts', need: 'feature', file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debian: 'fonts-dejavu-core', brings: 'text in PNG figures' },
   { name: 'DPDK', need: 'feature', module: 'libdpdk', debian: 'libdpdk-dev', brings: 'rte_hash and rte_acl as contenders, and DPDK ports', size: '93 MiB' },
 ];

@@ -46,8 +46,8 @@ export function state(step) {
 }
 
 /** True when no step has anything to do: the price of asking is a few hundred stat calls. */
-export function isSetUp() {
-  const built = existsSync(join(buildFolder, 'reframer-lab')) && state('native').current;
+export function isSetUp({ native = true } = {}) {
+  const built = !native || (existsSync(join(buildFolder, 'reframer-lab')) && state('native').current);
   if (isInstalled) return built;
   return built && state('packages').current && state('typescript').current;
 }

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { openRun, type Run } from '../../experiments/core/runs.js';
 import { check, resultsSchema } from '../../experiments/core/schema.js';
+import type { RunTrial } from '../../experiments/core/runner.js';
 import { compareRuns } from '../../experiments/report/compare.js';
 import { writeReport, type Written } from '../../experiments/report/write.js';
 import { literal } from '../../experiments/report/typst.js';
@@ -116,6 +117,34 @@ describe('comparison', () => {
     expect(better.regressions).toBe(0);
     expect(better.points.every((p) => p.change === 'better')).toBe(true);
     expect(compareRuns(run, slower, tiny(), { ...options, threshold: 0.3 }).regressions).toBe(0);
+  });
+  test('a run that does not repeat itself raises no alarm over as much', async () => {
+    // Every other visit of a point a third slower: the machine's doing, for all the harness can know.
+    const shaky = (seed: number): RunTrial => {
+      const { runTrial } = fakeTrials(seed);
+      const visits = new Map<string, number>();
+      return async (job, spec, timeout) => {
+        const key = JSON.stringify(spec);
+        const nth = (visits.get(key) ?? 0) + 1;
+        visits.set(key, nth);
+        const { records, ...rest } = nth % 2 === seed % 2 ? await fakeTrials(seed, 0.67).runTrial(job, spec, timeout) : await runTrial(job, spec, timeout);
+        return { records, ...rest };
+      };
+    };
+    const paths = [folder.file('shaky-1'), folder.file('shaky-2')] as const;
+    await runTiny(paths[0], { runTrial: shaky(1) });
+    await runTiny(paths[1], { runTrial: shaky(2) });
+    const { points, regressions, notes } = compareRuns(openRun(paths[0]), openRun(paths[1]), tiny(), options);
+    expect(regressions).toBe(0);
+    expect(points.filter((p) => p.change === 'worse' || p.change === 'better')).toEqual([]);
+    expect(notes.some((n) => n.includes('compared with itself'))).toBe(true);
+  });
+  test('traffic that differs from block to block cancels out between runs of one seed', async () => {
+    const uneven: RunTrial = (job, spec) => fakeTrials(Number(spec.seed), 0.5 + (Number(spec.seed) % 97) / 97).runTrial(job, spec, 1);
+    const twice = [folder.file('uneven-1'), folder.file('uneven-2')] as const;
+    for (const path of twice) await runTiny(path, { runTrial: uneven });
+    const { points } = compareRuns(openRun(twice[0]), openRun(twice[1]), tiny(), options);
+    expect(points.every((p) => p.ratio.low === 1 && p.ratio.high === 1)).toBe(true);
   });
   test('unlike runs are refused unless asked for', async () => {
     const unlike = await other('unlike', 1);

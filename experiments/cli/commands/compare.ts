@@ -56,7 +56,7 @@ function compare(before: string, after: string, options: Options): void {
     ),
   );
   const count = (change: string): number => shown.filter((p) => p.change === change).length;
-  print(`\n${shown.length} compared: ${count('no change')} no change, ${count('better')} better, ${count('worse')} worse, ${count('inconclusive')} inconclusive; changes below ${(comparison.margin * 100).toFixed(1)} % do not count`);
+  print(`\n${shown.length} compared: ${count('no change')} no change, ${count('better')} better, ${count('worse')} worse, ${count('inconclusive')} inconclusive; changes below ${(comparison.threshold * 100).toFixed(1)} % do not count, nor do those within what a run differs from itself`);
   if (comparison.onlyBefore + comparison.onlyAfter > 0) talk(`points in one run only: ${comparison.onlyBefore} before, ${comparison.onlyAfter} after`);
   for (const note of comparison.notes) talk(`note: ${note}`);
 }
