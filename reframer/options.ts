@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 
+import { addressBytes } from '../native/address.js';
 import type { NativeParams, NativeRule } from '../native/binding-reframer.js';
 import { ReframerError } from './errors.js';
 
@@ -100,25 +101,10 @@ function bits<T extends string>(option: string, values: readonly T[] | undefined
   return (values ?? []).reduce((sum, value) => sum | (1 << choice(option, value, words)), 0);
 }
 
-function addressBytes(text: string): Uint8Array {
+/** As the engine takes prefixes: 16 bytes, those of IPv4 first. */
+function prefixBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(16);
-  if (isIP(text) === 4) {
-    bytes.set(text.split('.').map(Number));
-    return bytes;
-  }
-  // A dotted tail (::ffff:1.2.3.4) stands for two groups.
-  const plain = text.replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) =>
-    `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`,
-  );
-  const [head = '', tail] = plain.split('::');
-  const groups = (part: string): number[] => (part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16)));
-  const front = groups(head);
-  const back = groups(tail ?? '');
-  const all = [...front, ...Array<number>(Math.max(0, 8 - front.length - back.length)).fill(0), ...back];
-  all.forEach((group, i) => {
-    bytes[2 * i] = group >> 8;
-    bytes[2 * i + 1] = group & 255;
-  });
+  bytes.set(addressBytes(text) ?? []);
   return bytes;
 }
 
@@ -134,7 +120,7 @@ function nativeRule(rule: LatencyRule, index: number): NativeRule {
     whole(at('port'), high, low, 65535);
   }
   return {
-    address: version === 0 ? new Uint8Array(16) : addressBytes(address),
+    address: version === 0 ? new Uint8Array(16) : prefixBytes(address),
     prefix_length: version === 0 ? 0 : prefix === undefined ? width : whole(at('address'), Number(prefix === '' ? Number.NaN : prefix), 0, width),
     ip_version: version,
     protocol: rule.protocol === undefined ? 0 : whole(at('protocol'), rule.protocol, 1, 255),

@@ -189,6 +189,21 @@ uint32_t conntrack_sweep_budget(const struct conntrack_table *t, uint64_t interv
 /** Calls `visit` for each live entry; it must not call into the table. @return entries visited. */
 uint64_t conntrack_iterate(struct conntrack_table *t, uint64_t now_ns, conntrack_visit_fn visit,
                            void *context);
+/**
+ * Columns, for callers that cannot follow pointers into the table (other languages). `states` as a
+ * burst call of this table filled it, still valid; `out` and `in` hold `count` states of state_size
+ * bytes one behind the other. Loading writes zeros where states[i] is NULL, storing skips them.
+ */
+void conntrack_load_states(const struct conntrack_table *t, void *const *states, uint32_t count,
+                           void *out);
+void conntrack_store_states(const struct conntrack_table *t, void *const *states, uint32_t count,
+                            const void *in);
+/**
+ * Copies up to `room` live entries out, one behind the other; conntrack_get_stats() tells how many
+ * there are at most. @return entries copied.
+ */
+uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t room, void *keys,
+                            void *states, uint8_t *classes);
 /** Maps and touches the memory of the next growth step now. @return 0, -ENOMEM, -ENOTSUP (fixed size). */
 int conntrack_prepare(struct conntrack_table *t);
 void conntrack_get_stats(const struct conntrack_table *t, struct conntrack_stats *out);

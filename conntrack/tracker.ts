@@ -1,0 +1,250 @@
+import {
+  conntrackFunctions,
+  registerRemoved,
+  unregisterRemoved,
+  type ConntrackFunctions,
+  type NativeParams,
+  type NativeStats,
+  type NativeTable,
+} from '../native/binding-conntrack.js';
+import { ConntrackError } from './errors.js';
+import { FlowGroup } from './group.js';
+import { applyOptions, reasons, timeoutClasses, type FlowTrackerOptions } from './options.js';
+import { readStats, type FlowTrackerStats } from './stats.js';
+import { burstFor, checkTime, type CallOptions, type FlowBurst, type FlowEntry, type FlowTable, type Time } from './table.js';
+
+/** Where the states of a burst lie in the table, until the next call that may move them. */
+interface Rows {
+  pointers: BigUint64Array;
+  epoch: number;
+}
+
+type Removed = readonly [key: Uint8Array, state: Uint8Array, reason: number];
+
+// Frees the table of an object that nobody closed.
+const unclosed = new FinalizationRegistry<() => void>((free) => free());
+
+/**
+ * Flows with state, looked up a burst at a time.
+ *
+ * States come as copies in a `FlowBurst`; `store` writes changed ones back. A burst can be stored,
+ * and its flows put into timeout classes, until the next call other than `store`, `setClass` and
+ * `stats`; after that these throw `stale`. No native memory is handed out.
+ *
+ * What it promises beyond that is in native/include/reframer/conntrack.h.
+ *
+ * Not safe for use from several threads at a time; each worker has trackers of its own, and hands
+ * groups over (`detach`).
+ */
+export class FlowTracker implements FlowTable {
+  private readonly native: ConntrackFunctions;
+  private table: NativeTable | undefined;
+  private readonly params: NativeParams;
+  private readonly onRemoved: FlowTrackerOptions['onRemoved'];
+  private readonly removed: Removed[] = [];
+  private readonly rows = new WeakMap<FlowBurst, Rows>();
+  private readonly free: () => void;
+  private epoch = 0;
+  private digests = new BigUint64Array(32);
+
+  /** @throws ConntrackError `bad-option`, `out-of-memory`; NativeError */
+  constructor(options: FlowTrackerOptions = {}) {
+    this.native = conntrackFunctions();
+    const { native, removed } = this;
+    const defaults = {} as NativeParams;
+    native.defaultParams(defaults);
+    this.params = applyOptions(options, defaults);
+    this.onRemoved = options.onRemoved;
+    const { key_size: keySize, state_size: stateSize } = this.params;
+    const callback = options.onRemoved === undefined ? null : registerRemoved(keySize, stateSize, (...flow) => removed.push(flow));
+    const out: [NativeTable | null] = [null];
+    const status = native.create({ ...this.params, on_removed: callback }, out);
+    const [created] = out;
+    if (status !== 0 || created === null) {
+      if (callback !== null) unregisterRemoved(callback);
+      throw status === -12
+        ? new ConntrackError('out-of-memory', `cannot allocate room for ${this.params.initial_flows} flows`)
+        : new ConntrackError('bad-option', 'the table refused the options');
+    }
+    this.table = created;
+    this.free = () => {
+      native.free(created);
+      if (callback !== null) unregisterRemoved(callback);
+    };
+    unclosed.register(this, this.free, this);
+  }
+
+  /** Bytes of a key and of a state. */
+  get keyBytes(): number {
+    return this.params.key_size;
+  }
+  get stateBytes(): number {
+    return this.params.state_size;
+  }
+
+  /** @throws ConntrackError `bad-burst`, `bad-time`, `closed` */
+  find(keys: Uint8Array, now: Time, options: CallOptions = {}): FlowBurst {
+    const burst = burstFor(keys, this.keyBytes, this.stateBytes, options.into);
+    burst.isNew.fill(0, 0, burst.count);
+    return this.fill(burst, (table, digests, pointers) => this.native.find(table, keys, digests, burst.count, checkTime(now), pointers), keys, options);
+  }
+
+  /**
+   * Keys without a flow afterwards (`found` 0) had no room, or belong to a detached group.
+   * @throws ConntrackError `bad-burst`, `bad-time`, `closed`
+   */
+  findOrInsert(keys: Uint8Array, now: Time, options: CallOptions = {}): FlowBurst {
+    const burst = burstFor(keys, this.keyBytes, this.stateBytes, options.into);
+    return this.fill(burst, (table, digests, pointers) => this.native.findOrInsert(table, keys, digests, burst.count, checkTime(now), pointers, burst.isNew), keys, options);
+  }
+
+  /** @throws ConntrackError `stale`, `closed` */
+  store(burst: FlowBurst): void {
+    const table = this.alive();
+    this.native.storeStates(table, this.current(burst), burst.count, burst.states);
+  }
+
+  /** @throws ConntrackError `stale`, `bad-burst` (no such key, or it has no flow), `bad-option`, `bad-time`, `closed` */
+  setClass(burst: FlowBurst, i: number, timeoutClass: number, now: Time): void {
+    const table = this.alive();
+    const pointer = this.current(burst)[i];
+    if (i >= burst.count || pointer === undefined || pointer === 0n) throw new ConntrackError('bad-burst', `key ${i} of this burst has no flow`);
+    if (!Number.isInteger(timeoutClass) || this.native.setClass(table, pointer, timeoutClass, checkTime(now)) !== 0) {
+      throw new ConntrackError('bad-option', `timeout class ${timeoutClass}: there are 0 to ${timeoutClasses - 1}`, 'timeoutClass');
+    }
+  }
+
+  /** @throws ConntrackError `bad-burst`, `bad-time`, `closed` */
+  remove(keys: Uint8Array, now: Time, options: Pick<CallOptions, 'hashes'> = {}): number {
+    const { count } = burstFor(keys, this.keyBytes, this.stateBytes, undefined);
+    return this.changing((table) => this.native.remove(table, keys, this.digest(table, keys, count, options.hashes), count, checkTime(now)));
+  }
+
+  /**
+   * Sweeps dead flows out: once a poll with a budget (`sweepBudget`), or all at once. Flows whose
+   * time is over are never found again, swept or not.
+   * @param buckets of 16 flows to look at, from where the last call stopped; default: all
+   * @returns flows expired
+   */
+  expire(now: Time, buckets?: number): number {
+    const budget = buckets ?? this.sweepBudget(1, 1);
+    if (!Number.isInteger(budget) || budget < 0 || budget > 0xffff_ffff) throw new ConntrackError('bad-option', `buckets is ${budget}, must be a whole number`, 'buckets');
+    return this.changing((table) => this.native.expire(table, checkTime(now), budget));
+  }
+
+  /** Buckets a call so that calls every `intervalNs` look at each bucket once a `periodNs`. */
+  sweepBudget(intervalNs: number, periodNs: number): number {
+    return this.native.sweepBudget(this.alive(), checkTime(intervalNs), checkTime(periodNs));
+  }
+
+  /** Copies of all live flows at once: key, state and 2 bytes more each. */
+  flows(now: Time): FlowEntry[] {
+    const room = this.stats().flows;
+    const { keyBytes, stateBytes } = this;
+    const keys = new Uint8Array(room * keyBytes);
+    const states = new Uint8Array(room * stateBytes);
+    const classes = new Uint8Array(room);
+    const count = this.changing((table) => this.native.snapshot(table, checkTime(now), room, keys, states, classes));
+    return Array.from({ length: count }, (_, i) => ({
+      key: keys.subarray(i * keyBytes, (i + 1) * keyBytes),
+      state: states.subarray(i * stateBytes, (i + 1) * stateBytes),
+      timeoutClass: classes[i] ?? 0,
+    }));
+  }
+
+  /** Maps the memory of the next growth step now. @throws ConntrackError `out-of-memory`, `not-supported`, `closed` */
+  prepare(): void {
+    const status = this.changing((table) => this.native.prepare(table));
+    if (status === 0) return;
+    throw status === -12
+      ? new ConntrackError('out-of-memory', 'cannot map the memory of the next growth step')
+      : new ConntrackError('not-supported', 'a table of fixed size does not grow');
+  }
+
+  stats(): FlowTrackerStats {
+    const stats = {} as NativeStats;
+    this.native.getStats(this.alive(), stats);
+    return readStats(stats);
+  }
+
+  /**
+   * Takes a group out, with all its flows, in constant time; until it is attached somewhere its keys
+   * are found nowhere. @throws ConntrackError `detached` (it is out already, or there is no such group)
+   */
+  detach(group: number, now: Time): FlowGroup {
+    const native = this.changing((table) => this.native.detachGroup(table, group, checkTime(now)));
+    if (native === null) throw new ConntrackError('detached', `group ${group} is not in this tracker, which has ${this.params.nb_groups}`);
+    return new FlowGroup(native);
+  }
+
+  /**
+   * Takes a group in that a tracker with equal options and an equal seed gave up. The group is used
+   * up by it. @throws ConntrackError `taken`, `other-table`, `detached`
+   */
+  attach(group: FlowGroup, now: Time): void {
+    const native = group.native();
+    const status = this.changing((table) => this.native.attachGroup(table, native, checkTime(now)));
+    if (status === -17) throw new ConntrackError('taken', 'the tracker has that group already');
+    if (status !== 0) throw new ConntrackError('other-table', 'the group comes from a tracker with other options, or another seed');
+    group.release();
+  }
+
+  /** Frees the table; nothing is reported to `onRemoved`. Closing twice is harmless. */
+  close(): void {
+    if (this.table === undefined) return;
+    this.table = undefined;
+    unclosed.unregister(this);
+    this.free();
+  }
+
+  private alive(): NativeTable {
+    if (this.table === undefined) throw new ConntrackError('closed', 'this FlowTracker was closed');
+    return this.table;
+  }
+
+  private fill(
+    burst: FlowBurst,
+    look: (table: NativeTable, digests: BigUint64Array | null, pointers: BigUint64Array) => number,
+    keys: Uint8Array,
+    options: CallOptions,
+  ): FlowBurst {
+    const rows: Rows = this.rows.get(burst) ?? { pointers: new BigUint64Array(burst.capacity), epoch: 0 };
+    const { pointers } = rows;
+    this.changing((table) => {
+      look(table, this.digest(table, keys, burst.count, options.hashes), pointers);
+      this.native.loadStates(table, pointers, burst.count, burst.states);
+      for (let i = 0; i < burst.count; i++) burst.found[i] = pointers[i] === 0n ? 0 : 1;
+      rows.epoch = this.epoch;
+      this.rows.set(burst, rows);
+    });
+    return burst;
+  }
+
+  private digest(table: NativeTable, keys: Uint8Array, count: number, hashes: Uint32Array | undefined): BigUint64Array | null {
+    const wanted = (this.params.flags & 2) !== 0;
+    if ((hashes !== undefined) !== wanted) throw new ConntrackError('bad-burst', wanted ? 'this tracker goes by the NIC’s hash: pass hashes' : 'hashes are for trackers with nicHash');
+    if (hashes === undefined) return null;
+    if (hashes.length < count) throw new ConntrackError('bad-burst', `${count} keys came with ${hashes.length} hashes`);
+    if (this.digests.length < count) this.digests = new BigUint64Array(count);
+    this.native.digest(table, keys, hashes, count, this.digests);
+    return this.digests;
+  }
+
+  private current(burst: FlowBurst): BigUint64Array {
+    const rows = this.rows.get(burst);
+    if (rows === undefined || rows.epoch !== this.epoch) throw new ConntrackError('stale', 'the states of this burst may have moved: look its keys up again');
+    return rows.pointers;
+  }
+
+  // A call after which no older state pointer holds. What left is told when the table is at rest again.
+  private changing<R>(call: (table: NativeTable) => R): R {
+    const table = this.alive();
+    this.epoch++;
+    const result = call(table);
+    if (this.removed.length > 0) {
+      for (const [key, state, reason] of this.removed.splice(0)) this.onRemoved?.(key, state, reasons[reason] ?? 'removed');
+    }
+    return result;
+  }
+}
+

@@ -1,0 +1,49 @@
+// States and entries as columns, for callers that cannot follow pointers into the table.
+#include "conntrack/table.hpp"
+
+#include <cstring>
+
+extern "C" {
+
+void conntrack_load_states(const struct conntrack_table *t, void *const *states, uint32_t count,
+                           void *out)
+{
+	auto *to = static_cast<uint8_t *>(out);
+	for (uint32_t i = 0; i < count; i++, to += t->state_size) {
+		if (states[i])
+			std::memcpy(to, states[i], t->state_size);
+		else
+			std::memset(to, 0, t->state_size);
+	}
+}
+
+void conntrack_store_states(const struct conntrack_table *t, void *const *states, uint32_t count,
+                            const void *in)
+{
+	const auto *from = static_cast<const uint8_t *>(in);
+	for (uint32_t i = 0; i < count; i++, from += t->state_size)
+		if (states[i])
+			std::memcpy(states[i], from, t->state_size);
+}
+
+uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t room, void *keys,
+                            void *states, uint8_t *classes)
+{
+	struct Columns {
+		const conntrack_table *t;
+		uint64_t room, count;
+		uint8_t *keys, *states, *classes;
+	} columns{t, room, 0, static_cast<uint8_t *>(keys), static_cast<uint8_t *>(states), classes};
+	auto add = [](void *context, const void *key, void *state, int timeout_class) {
+		auto &c = *static_cast<Columns *>(context);
+		if (c.count == c.room)
+			return;
+		std::memcpy(c.keys + c.count * c.t->key_size, key, c.t->key_size);
+		std::memcpy(c.states + c.count * c.t->state_size, state, c.t->state_size);
+		c.classes[c.count++] = static_cast<uint8_t>(timeout_class);
+	};
+	conntrack_iterate(t, now_ns, add, &columns);
+	return columns.count;
+}
+
+} // extern "C"
