@@ -7,10 +7,10 @@ import { blockOrder, blockSeed } from './order.js';
 import { describeParams, makePoint, portableSpec, type Identity, type Point, type Setting } from './points.js';
 import { seedFrom } from './random.js';
 import type { RunTrial, TrialResult } from './runner.js';
-import { bisect } from './search.js';
+import { bisect, type Found } from './search.js';
 import { medianInterval, relativeHalfWidth, type Interval } from './statistics.js';
 import type { Status } from './status.js';
-import type { JsonObject, Metric, Profile } from './types.js';
+import type { JsonObject, Metric, Profile, SearchAxis } from './types.js';
 
 export interface Task {
   settings: readonly Setting[];
@@ -264,16 +264,9 @@ export class Scheduler {
     const bound = this.metric(axis.metric);
     for (const point of this.pending(setting)) {
       const seed = blockSeed(this.task.identity.seed, setting.key, 0);
-      const found = await bisect(axis, async (value) => {
-        const probe = makePoint(setting.part, { ...point.params, [axis.name]: value }, false, this.task.identity);
-        const known = this.history.probes.get(probe.id)?.find((s) => !s.void);
-        this.announce(setting, probe);
-        const sample = known ?? (await this.measure(setting, probe, { phase: 'probe', block: 0, attempt: 0, slot: 0, seed }));
-        this.show(setting, probe, 0);
-        const at = sample === undefined ? undefined : numberAt(sample.record, bound.path);
-        if (at === undefined) throw new HarnessError('no-metric', `${setting.part.name}: a probe at ${value} gave no ${bound.label}`);
-        return at * (bound.scale ?? 1);
-      });
+      const found = await this.bisectPoint(setting, axis, point, bound, seed);
+      if (found === undefined) continue;
+
       const record = { [axis.name]: found.value, broken: found.broken, probes: found.probes };
       const finite = Object.fromEntries(Object.entries(record).filter(([, v]) => Number.isFinite(v)));
       const block = setting.points.indexOf(point);
@@ -283,6 +276,29 @@ export class Scheduler {
         atMs: round(performance.now() - this.started), wallMs: 0, void: false, record: finite,
       });
       this.done(point, 'found');
+    }
+  }
+
+  /** undefined: a probe had no answer that counts, and the point is given up; the others go on. */
+  private async bisectPoint(setting: Setting, axis: SearchAxis, point: Point, bound: Metric, seed: number): Promise<Found | undefined> {
+    const slot: Slot = { phase: 'probe', block: 0, attempt: 0, slot: 0, seed };
+    try {
+      return await bisect(axis, async (value) => {
+        const probe = makePoint(setting.part, { ...point.params, [axis.name]: value }, false, this.task.identity);
+        const known = this.history.probes.get(probe.id)?.find((s) => !s.void);
+        this.announce(setting, probe);
+        const sample = known ?? (await this.measure(setting, probe, slot));
+        this.show(setting, probe, 0);
+        const at = sample === undefined ? undefined : numberAt(sample.record, bound.path);
+        if (at === undefined) throw new HarnessError('no-answer', `the probe at ${value} gave no ${bound.label} that counts`);
+        return at * (bound.scale ?? 1);
+      });
+    } catch (error) {
+      if (!(error instanceof HarnessError) || error.code !== 'no-answer') throw error;
+      this.fail(point, slot, error.code, error.message);
+      this.done(point, 'failed');
+      this.task.status.say(`${setting.part.name} (${describeParams(point.params)}): ${error.message}`);
+      return undefined;
     }
   }
 

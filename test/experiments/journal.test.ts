@@ -6,8 +6,10 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { readHistory } from '../../experiments/core/history.js';
 import { Journal, readJournal, type SampleRecord } from '../../experiments/core/journal.js';
 import { openRun } from '../../experiments/core/runs.js';
+import type { RunTrial } from '../../experiments/core/runner.js';
 import { validateRecord } from '../../experiments/core/schema.js';
 import { summarize } from '../../experiments/core/summary.js';
+import type { Part } from '../../experiments/core/types.js';
 import { temporaryFolder } from '../helpers/cli.js';
 import { fakeTrials, runTiny, sweep, tiny } from './helpers.js';
 
@@ -88,6 +90,21 @@ describe('order of execution', () => {
     expect([...history.done.values()].filter((d) => d.reason === 'failed').length).toBe(2);
     expect([...history.samples.keys()].length).toBe(6);
     expect(summarize(tiny(), history).warnings.map((w) => w.name)).toContain('failed-trials');
+  });
+
+  test('a search whose probes are all void is given up, the other searches go on', async () => {
+    const path = folder.file('search');
+    const part: Part = {
+      ...sweep(), axes: [...sweep().axes, { kind: 'search', name: 'offeredGbps', from: 1, to: 100, resolution: 5, metric: 'throughputGbps', atMost: 60 }],
+      spec: ({ contender = '', offeredGbps = 0 }) => ({ policy: contender, rate: offeredGbps }), headline: 'zeroLossGbps', metrics: ['zeroLossGbps'],
+    };
+    const runTrial: RunTrial = (_job, spec) => Promise.resolve({ records: [{ throughputBps: Number(spec.rate) * 1e9, void: spec.policy === 'burst' && Number(spec.rate) < 90 }], wallMs: 1 });
+    await runTiny(path, { experiment: tiny([part]), runTrial });
+    const { history } = openRun(path);
+    const given = [...history.done].filter(([, d]) => d.reason === 'failed').map(([id]) => history.points.get(id)?.params);
+    expect(given.length).toBe(2);
+    expect(given.every((params) => params?.contender === 'burst' && params.offeredGbps === undefined)).toBe(true);
+    expect([...history.done.values()].filter((d) => d.reason === 'found').length).toBe(4);
   });
 
   test('what is not supported ends the run with its code', async () => {
