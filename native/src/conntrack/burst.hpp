@@ -1,11 +1,11 @@
 // The way of a burst through the table: hash, prefetch, match tags, prefetch, verify, insert.
+//
+// The steps work on pieces of 32 keys. What one leaves for the next lies in arrays rather than in
+// one record a key, so that the compiler can take 8 keys (AVX-512) or 4 (AVX2) at a time, and the
+// way of a key that is where it should be has no branch that goes now this way, now that.
 #pragma once
 
-#include "conntrack/table.hpp"
-
-#include <algorithm>
-#include <bit>
-#include <cstring>
+#include "conntrack/one_key.hpp"
 
 namespace reframer::conntrack {
 
@@ -15,33 +15,40 @@ constexpr uint32_t piece = 32;
 // prefetch and its use, when a call has enough keys: 128 first lines and 64 second lines in flight.
 constexpr uint32_t pieces_ahead = 4, entry_pieces_ahead = 2;
 
-// Tables up to this size are searched key by key: 1 MiB is a core's second-level cache on today's
-// servers, whose latency the processor hides by itself.
+// Tables up to this size are searched a piece at a time without prefetching buckets: 1 MiB is a
+// core's second-level cache on today's servers, whose latency the processor hides by itself.
 constexpr size_t direct_bytes = size_t{1} << 20;
 
-template <unsigned KeySize, unsigned Stride> struct Burst {
-	static uint8_t *entry_at(const Generation &gen, uint32_t bucket, uint32_t slot)
-	{
-		return gen.entries + (size_t{bucket} * slots_per_bucket + slot) * Stride;
-	}
-	static EntryMeta &meta_of(uint8_t *entry)
-	{
-		return *reinterpret_cast<EntryMeta *>(entry + KeySize);
-	}
-	static uint8_t *state_of(uint8_t *entry) { return entry + KeySize + sizeof(EntryMeta); }
+// A home with more keys at spill homes than this is one that NIC hashes collide in: its keys are
+// looked for at their spill homes first.
+constexpr uint32_t many_spilled = 16;
 
-	static bool same_key(const uint8_t *a, const uint8_t *b)
-	{
-		auto load = [](const uint8_t *p) {
-			return _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
-		};
-		__m128i differ = _mm_xor_si128(load(a), load(b));
-		if constexpr (KeySize == 40) {
-			differ = _mm_or_si128(differ, _mm_xor_si128(load(a + 16), load(b + 16)));
-			differ = _mm_or_si128(differ, _mm_xor_si128(load(a + 24), load(b + 24)));
-		}
-		return _mm_testz_si128(differ, differ);
-	}
+// Home of keys whose group is detached: no tag matches, and its filter sends every key the slow
+// way, where such keys are counted.
+inline constexpr Header no_home = {.tag = {}, .deadline = {}, .version = 0, .filter = UINT32_MAX,
+                                   .nb_spilled = 0, .shielded = 0, .nb_away = 0, .last_spill = 0};
+
+template <unsigned KeySize, unsigned Stride> struct Burst : OneKey<KeySize, Stride> {
+	using One = OneKey<KeySize, Stride>;
+
+	// What step 1 leaves of a piece.
+	struct alignas(64) Homes {
+		const Header *header[piece];
+		uint8_t *entries[piece];  // of that bucket
+		uint32_t filter[piece];   // filter_bit() of the tag
+		uint8_t tag[piece];
+	};
+	// What step 2 leaves of a key that may be there: the first slot with its tag.
+	struct Candidate {
+		uint8_t *entry;
+		uint16_t *deadline;
+		uint32_t index; // in its piece
+	};
+	struct Candidates {
+		Candidate of[piece];
+		uint32_t nb;
+		uint32_t unsettled; // bit per key that step 3 has to look up
+	};
 
 	// Where digests lead. Simple: one group that is not growing, the state of most tables most of
 	// the time; its fields then stay in registers. Growth that starts during a call moves nothing
@@ -61,21 +68,65 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 				nb_buckets = gen.nb_buckets;
 			}
 		}
-		// The home's header, NULL in a detached group; `bucket` is its first entry.
-		Header *home(uint64_t digest, uint8_t *&bucket) const
+
+		// Header, and entries, of the key's first spill home.
+		const Header &spill_header(uint64_t digest, uint8_t **first = nullptr) const
+		{
+			uint32_t position = spill_position(digest, 1);
+			Place p = locate(t, *t.groups[group_of(t, digest_position(digest))], position);
+			if (first)
+				*first = One::entry_at(*p.generation, p.bucket, 0);
+			return p.header();
+		}
+
+		// `n` up to `piece`.
+		[[gnu::always_inline]] void homes(const uint64_t *digests, uint32_t n, Homes &out) const
 		{
 			if constexpr (Simple) {
-				uint64_t b = digest_position(digest) * nb_buckets >> 32;
-				bucket = entries + b * (slots_per_bucket * Stride);
-				return headers + b;
+				uint32_t i = 0;
+				for (; i + 8 <= n; i += 8)
+					eight_homes(digests + i, out, i);
+				if (i < n) [[unlikely]] {
+					uint64_t last[8] = {};
+					std::memcpy(last, digests + i, (n - i) * sizeof(uint64_t));
+					eight_homes(last, out, i);
+				}
 			} else {
-				Group *g = t.groups[group_of(t, digest_position(digest))];
-				if (!g)
-					return nullptr;
-				Place p = locate(t, *g, digest_position(digest));
-				bucket = entry_at(*p.generation, p.bucket, 0);
-				return &p.header();
+				for (uint32_t i = 0; i < n; i++) {
+					out.tag[i] = digest_tag(digests[i]);
+					out.filter[i] = filter_bit(out.tag[i]);
+					Group *g = t.groups[group_of(t, digest_position(digests[i]))];
+					if (!g) [[unlikely]] {
+						out.header[i] = &no_home;
+						out.entries[i] = nullptr;
+						continue;
+					}
+					Place p = locate(t, *g, digest_position(digests[i]));
+					out.header[i] = &p.header();
+					out.entries[i] = One::entry_at(*p.generation, p.bucket, 0);
+				}
 			}
+		}
+
+		[[gnu::always_inline]] void eight_homes(const uint64_t *digests, Homes &out, uint32_t at) const
+		{
+			using Words = uint64_t __attribute__((vector_size(64)));
+			using Halves = uint32_t __attribute__((vector_size(32)));
+			using Bytes = uint8_t __attribute__((vector_size(8)));
+			Words d;
+			std::memcpy(&d, digests, sizeof(d));
+			Words bucket = (d & 0xffffffff) * nb_buckets >> 32;
+			Words header = bucket * sizeof(Header) + reinterpret_cast<uintptr_t>(headers);
+			Words first = bucket * (slots_per_bucket * Stride) + reinterpret_cast<uintptr_t>(entries);
+			Words tag = d >> 56;
+			tag -= tag == 0; // true is -1
+			Words filter = uint64_t{1} << (tag & 31);
+			std::memcpy(out.header + at, &header, sizeof(header));
+			std::memcpy(out.entries + at, &first, sizeof(first));
+			auto bits = __builtin_convertvector(filter, Halves);
+			std::memcpy(out.filter + at, &bits, sizeof(bits));
+			auto tags = __builtin_convertvector(tag, Bytes);
+			std::memcpy(out.tag + at, &tags, sizeof(tags));
 		}
 	};
 	static bool is_simple(const Table &t)
@@ -91,92 +142,111 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 				out[i] = (out[i] & ~uint64_t{0xffffffff}) |
 				    nic_position(t.hash_key, nic[i], t.group_bits);
 		if (is_simple(t))
-			touch(View<true>(t), out, n);
+			touch_all(View<true>(t), out, n);
 		else
-			touch(View<false>(t), out, n);
+			touch_all(View<false>(t), out, n);
 	}
 
-	template <typename V>
-	[[gnu::always_inline]] static void touch(const V &view, const uint64_t *digests, uint32_t n)
+	template <typename V> static void touch_all(const V &view, const uint64_t *digests, uint32_t n)
 	{
-		for (uint32_t i = 0; i < n; i++) {
-			uint8_t *bucket;
-			// Prefetching NULL does nothing.
-			_mm_prefetch(view.home(digests[i], bucket), _MM_HINT_T0);
+		asm volatile(""); // gcc drops calls of what only prefetches
+		Homes homes;
+		for (uint32_t first = 0; first < n; first += piece) {
+			uint32_t count = std::min(piece, n - first);
+			view.homes(digests + first, count, homes);
+			touch(homes, count);
 		}
 	}
 
-	// Inline by force: gcc takes a function that only prefetches for one without effect and drops
-	// its calls.
-	[[gnu::always_inline]] static void prefetch_entry(const uint8_t *entry)
+	[[gnu::always_inline]] static void touch(const Homes &homes, uint32_t n)
 	{
-		for (unsigned at = 0; at < Stride; at += 64)
-			_mm_prefetch(entry + at, _MM_HINT_T0);
-		// Entries of one and a half lines may end in a third.
-		if constexpr (Stride > 64 && Stride % 64)
-			_mm_prefetch(entry + Stride - 1, _MM_HINT_T0);
+		for (uint32_t i = 0; i < n; i++)
+			_mm_prefetch(homes.header[i], _MM_HINT_T0);
 	}
 
-	// What step 2 found out about a key, for step 3.
-	struct Candidate {
-		uintptr_t header_slot; // header's address, slot in its low bits
-		uint8_t *entry;        // of the first slot with the tag, or NULL
-
-		static constexpr uintptr_t more = 32; // other slots have the tag too
-		Header *header() const { return reinterpret_cast<Header *>(header_slot & ~uintptr_t{63}); }
-		uint32_t slot() const { return header_slot & 15; }
-	};
-
-	// Step 2. @return false for a key that is not at home but may be elsewhere: prefetch_away().
+	// Step 2. @return bit per key that may live, or will have to live, elsewhere than at home:
+	// these go through match_away() later, when its lines have come.
 	template <bool Insert, typename V>
-	[[gnu::always_inline]] static bool match(const V &view, uint64_t digest, Candidate &out)
+	[[gnu::always_inline]] static uint32_t match(const V &view, const uint64_t *digests,
+	                                             const Homes &homes, uint32_t n, Candidates &out)
 	{
-		uint8_t *bucket = nullptr;
-		Header *h = view.home(digest, bucket);
-		if (!h) [[unlikely]] {
-			out = {0, nullptr};
-			return true;
+		uint32_t nb = 0, unsettled = 0, away = 0;
+		for (uint32_t i = 0; i < n; i++) {
+			const Header &h = *homes.header[i];
+			uint32_t m = match_tag(h, homes.tag[i]);
+			if (m) [[likely]] {
+				auto slot = static_cast<uint32_t>(std::countr_zero(m));
+				uint8_t *entry = homes.entries[i] + size_t{slot} * Stride;
+				One::prefetch_entry(entry);
+				out.of[nb++] = {entry, const_cast<uint16_t *>(h.deadline) + slot, i};
+				// One hit in 40 has a stranger's tag before its own: fetch both.
+				if (uint32_t rest = m & (m - 1)) [[unlikely]]
+					One::prefetch_entry(homes.entries[i] + size_t(std::countr_zero(rest)) * Stride);
+				continue;
+			}
+			if (h.filter & homes.filter[i]) [[unlikely]] {
+				away |= 1u << i;
+				_mm_prefetch(&h + 1, _MM_HINT_T0);
+				if (h.nb_spilled > many_spilled) [[unlikely]]
+					_mm_prefetch(&view.spill_header(digests[i]), _MM_HINT_T0);
+			} else if constexpr (Insert) {
+				unsettled |= 1u << i;
+				if (uint32_t empty = empty_slots(h)) {
+					One::prefetch_entry(homes.entries[i] + size_t(std::countr_zero(empty)) * Stride);
+				} else {
+					away |= 1u << i;
+					_mm_prefetch(&h + 1, _MM_HINT_T0);
+				}
+			}
 		}
-		uint8_t tag = digest_tag(digest);
-		if (uint32_t m = match_tag(*h, tag)) [[likely]] {
-			auto slot = static_cast<uint32_t>(std::countr_zero(m));
-			uint8_t *entry = bucket + size_t{slot} * Stride;
-			uint32_t rest = m & (m - 1);
-			prefetch_entry(entry);
-			out = {reinterpret_cast<uintptr_t>(h) | slot | (rest ? Candidate::more : 0), entry};
-			// One hit in 40 has a stranger's tag before its own: fetch both.
-			if (rest) [[unlikely]]
-				prefetch_entry(bucket + size_t(std::countr_zero(rest)) * Stride);
-			return true;
-		}
-		out = {reinterpret_cast<uintptr_t>(h), nullptr};
-		if (h->filter & filter_bit(tag)) {
-			_mm_prefetch(h + 1, _MM_HINT_T0);
-			return false;
-		}
-		if constexpr (Insert)
-			if (uint32_t empty = empty_slots(*h))
-				prefetch_entry(bucket + size_t(std::countr_zero(empty)) * Stride);
-		return true;
+		out.nb = nb;
+		out.unsettled = unsettled;
+		return away;
 	}
 
-	// Between steps 2 and 3, for the one key in thirty that does not live at home: an entry that
-	// step 3 would meet cold costs as much as twenty that it finds.
-	[[gnu::noinline]] static void prefetch_away(Table &t, uint64_t digest)
+	// Between steps 2 and 3, for the one key in thirty that does not live at home: one that step 3
+	// would meet cold costs as much as twenty that it finds.
+	template <bool Insert, typename V>
+	[[gnu::noinline]] static void match_away(const V &view, const uint64_t *digests,
+	                                         const Homes &homes, uint32_t away, Candidates &out)
 	{
-		asm volatile(""); // keeps the calls, as above
-		Group *g = t.groups[group_of(t, digest_position(digest))];
-		Place home = locate(t, *g, digest_position(digest));
-		for (uint32_t b = home.bucket + 1; b <= home.bucket + max_distance; b++) {
-			uint32_t m = match_tag(home.generation->headers[b], digest_tag(digest));
-			if (!m)
+		asm volatile(""); // gcc drops calls of what only prefetches
+		for (; away; away &= away - 1) {
+			auto i = static_cast<uint32_t>(std::countr_zero(away));
+			const Header *h = homes.header[i];
+			if (h == &no_home) {
+				out.unsettled |= 1u << i;
 				continue;
-			prefetch_entry(entry_at(*home.generation, b, static_cast<uint32_t>(std::countr_zero(m))));
-			break;
-		}
-		if (home.header().nb_spilled) {
-			Place spill = locate(t, *g, spill_position(digest, 1));
-			_mm_prefetch(&spill.header(), _MM_HINT_T0);
+			}
+			auto take = [&](const Header &at, uint8_t *entries) {
+				uint32_t m = match_tag(at, homes.tag[i]);
+				if (!m)
+					return false;
+				auto slot = static_cast<uint32_t>(std::countr_zero(m));
+				out.of[out.nb++] = {entries + size_t{slot} * Stride,
+				                    const_cast<uint16_t *>(at.deadline) + slot, i};
+				One::prefetch_entry(entries + size_t{slot} * Stride);
+				return true;
+			};
+			bool taken = false;
+			if (h->filter & homes.filter[i]) {
+				if (h->nb_spilled > many_spilled) [[unlikely]] {
+					uint8_t *entries;
+					const Header &spill = view.spill_header(digests[i], &entries);
+					taken = take(spill, entries);
+				}
+				for (uint32_t d = 1; !taken && h->nb_away && d <= max_distance; d++)
+					taken = take(h[d], homes.entries[i] + size_t{d} * slots_per_bucket * Stride);
+			}
+			if (taken || (!Insert && !h->nb_spilled))
+				continue;
+			out.unsettled |= 1u << i;
+			for (uint32_t d = 1; Insert && d <= max_distance; d++)
+				if (uint32_t empty = empty_slots(h[d])) {
+					auto slot = static_cast<uint32_t>(std::countr_zero(empty));
+					One::prefetch_entry(homes.entries[i] + (size_t{d} * slots_per_bucket + slot) * Stride);
+					break;
+				}
 		}
 	}
 
@@ -190,269 +260,206 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 	template <typename V>
 	static void prefetch_entries(const V &view, const uint64_t *digests, uint32_t n)
 	{
-		asm volatile(""); // keeps the calls, as above
-		uint64_t away[piece];
-		for (uint32_t p = 0; p < n; p += piece) {
-			uint32_t nb_away = 0;
-			for (uint32_t i = p; i < std::min(p + piece, n); i++) {
-				Candidate unused;
-				if (!match<true>(view, digests[i], unused))
-					away[nb_away++] = digests[i];
-			}
-			for (uint32_t i = 0; i < nb_away; i++)
-				prefetch_away(view.t, away[i]);
+		asm volatile(""); // gcc drops calls of what only prefetches
+		Homes homes;
+		Candidates unused;
+		for (uint32_t first = 0; first < n; first += piece) {
+			uint32_t count = std::min(piece, n - first);
+			view.homes(digests + first, count, homes);
+			if (uint32_t away = match<true>(view, digests + first, homes, count, unused))
+				match_away<true>(view, digests + first, homes, away, unused);
 		}
 	}
 
-	// In the buckets from `bucket` on: the entry of `key`.
-	static uint8_t *find_from(const Generation &gen, uint32_t bucket, uint32_t nb, uint8_t tag,
-	                          const uint8_t *key, Slot &where)
-	{
-		for (; nb; bucket++, nb--)
-			for (uint32_t m = match_tag(gen.headers[bucket], tag); m; m &= m - 1) {
-				auto slot = static_cast<uint32_t>(std::countr_zero(m));
-				uint8_t *entry = entry_at(gen, bucket, slot);
-				if (!same_key(entry, key))
-					continue;
-				where = {const_cast<Generation *>(&gen), bucket, slot};
-				return entry;
-			}
-		return nullptr;
-	}
+	// What step 3 needs to know of the table.
+	struct Clock {
+		uint64_t tick;
+		uint16_t deadline[CONNTRACK_NB_CLASSES]; // of an entry whose packet comes now
 
-	// The key is not at home: it may be further on or at a spill home.
-	[[gnu::noinline]] static uint8_t *find_elsewhere(Table &t, Group &g, const Place &home,
-	                                                 uint64_t digest, const uint8_t *key, Slot &where)
-	{
-		const Header &h = home.header();
-		uint8_t tag = digest_tag(digest);
-		uint8_t *entry = nullptr;
-		if (h.nb_away)
-			entry = find_from(*home.generation, home.bucket + 1, max_distance, tag, key, where);
-		for (uint32_t i = 1; !entry && h.nb_spilled && i <= h.last_spill; i++) {
-			Place spill = locate(t, g, spill_position(digest, i));
-			entry = find_from(*spill.generation, spill.bucket, max_distance + 1, tag, key, where);
+		explicit Clock(const Table &t) : tick(t.tick)
+		{
+			for (unsigned c = 0; c < CONNTRACK_NB_CLASSES; c++)
+				deadline[c] = static_cast<uint16_t>(t.tick + t.arm[c]);
 		}
-		return entry;
-	}
+	};
 
-	// A live entry of `key`, refreshed; a dead one is taken out.
-	static uint8_t *find_live(Table &t, Group &g, uint64_t digest, const uint8_t *key, bool timed)
+	// An entry whose deadline is not what a packet of this tick leaves there.
+	// @return false: it is dead or vacant, or may be.
+	[[gnu::always_inline]] static bool refresh_entry(const Clock &clock, EntryMeta &meta, uint16_t &deadline)
 	{
-		Place home = locate(t, g, digest_position(digest));
-		uint8_t tag = digest_tag(digest);
-		Header &h = home.header();
-		Slot where;
-		uint8_t *entry = find_from(*home.generation, home.bucket, 1, tag, key, where);
-		if (!entry && h.filter & filter_bit(tag)) [[unlikely]]
-			entry = find_elsewhere(t, g, home, digest, key, where);
-		if (!entry || !timed)
-			return entry;
-		Header &at = where.header();
-		if (is_due(at.deadline[where.slot], t.tick) && slot_is_dead(t, at, where.slot, entry))
-		    [[unlikely]] {
-			vacate(t, g, *where.generation, where.bucket, where.slot, CONNTRACK_EXPIRED);
-			return nullptr;
-		}
-		refresh(t, at, where.slot, entry);
-		return entry;
-	}
-
-	static void refresh(const Table &t, Header &h, uint32_t slot, uint8_t *entry)
-	{
-		EntryMeta &meta = meta_of(entry);
-		auto deadline = static_cast<uint16_t>(t.tick + t.arm[meta.timeout_class]);
-		// Stored only when it changes: at most once a tick, so lines stay clean.
-		if (h.deadline[slot] != deadline)
-			h.deadline[slot] = deadline;
-		if (meta.idle) [[unlikely]]
-			meta.idle = 0;
-	}
-
-	static uint8_t *insert(Table &t, Group &g, uint64_t digest, const uint8_t *key, bool timed,
-	                       void *const *pinned, uint32_t nb_pinned)
-	{
-		Place home = locate(t, g, digest_position(digest));
-		uint32_t empty = empty_slots(home.header());
-		Slot to;
-		bool at_home = empty && t.flows < t.max_flows;
-		if (at_home) [[likely]]
-			to = {home.generation, home.bucket, static_cast<uint32_t>(std::countr_zero(empty))};
-		else if (!(to = make_room(t, g, digest, timed, pinned, nb_pinned)))
-			return nullptr;
-		uint8_t *entry = entry_at(*to.generation, to.bucket, to.slot);
-		std::memcpy(entry, key, KeySize);
-		meta_of(entry) = {digest_position(digest), 0, 0, 0};
-		if (!at_home)
-			note_residence(t, g, digest, to, entry);
-		std::memset(state_of(entry), 0, Stride - KeySize - sizeof(EntryMeta));
-		Header &h = to.header();
-		h.tag[to.slot] = digest_tag(digest);
-		h.deadline[to.slot] = static_cast<uint16_t>(t.tick + t.arm[0]);
-		if (t.protected_classes & 1)
-			h.shielded |= static_cast<uint16_t>(1u << to.slot);
-		t.flows++;
-		t.inserted++;
-		if (g.growing())
-			g.debt += moves_per_insert;
-		// Far spills below the growth point: the keys are not spread as they should be.
-		if (to.spill > crowded_spill && g.flows * 2 > uint64_t{g.now.nb_buckets} * slots_per_bucket)
-		    [[unlikely]]
-			g.grow_at = std::min(g.grow_at, g.flows);
-		if (++g.flows >= g.grow_at && !g.growing() && !(t.flags & CONNTRACK_FIXED_SIZE)) [[unlikely]]
-			start_growth(t, g, false);
-		return entry;
-	}
-
-	// Step 3 for key `i` of the call. @return whether it has an entry.
-	template <bool Insert, bool Timed>
-	[[gnu::always_inline]] static bool finish(Table &t, const uint8_t *key, uint64_t digest,
-	                                          const Candidate c, uint32_t i, void **states,
-	                                          uint8_t *results)
-	{
-		Header *h = c.header();
-		// The tag again: an earlier key of this burst may have changed the slot.
-		if (c.entry && same_key(c.entry, key) &&
-		    (!Insert || h->tag[c.slot()] == digest_tag(digest)) &&
-		    (!Timed || !is_due(h->deadline[c.slot()], t.tick))) [[likely]] {
-			if constexpr (Timed)
-				refresh(t, *h, c.slot(), c.entry);
-			states[i] = state_of(c.entry);
-			if (Insert && results)
-				results[i] = 0;
-			return true;
-		}
-		states[i] = nullptr;
-		if (!Insert && h && !(c.header_slot & Candidate::more) &&
-		    !(h->filter & filter_bit(digest_tag(digest))) && (!Timed || !c.entry))
+		if (meta.idle == vacant_idle || is_due(deadline, clock.tick)) [[unlikely]]
 			return false;
+		// Stored only when it changes: at most once a tick, so lines stay clean.
+		uint16_t fresh = clock.deadline[meta.timeout_class];
+		if (deadline != fresh)
+			deadline = fresh;
+		if (meta.idle)
+			meta.idle = 0;
+		return true;
+	}
+
+	// A stranger had the key's tag: others at home may have it too.
+	[[gnu::always_inline]] static bool look_again(const Homes &homes, const uint8_t *key, Candidate &c)
+	{
+		const Header &h = *homes.header[c.index];
+		for (uint32_t m = match_tag(h, homes.tag[c.index]); m; m &= m - 1) {
+			auto slot = static_cast<uint32_t>(std::countr_zero(m));
+			c.entry = homes.entries[c.index] + size_t{slot} * Stride;
+			c.deadline = const_cast<uint16_t *>(h.deadline) + slot;
+			if (One::same_key(c.entry, key))
+				return true;
+		}
+		return false;
+	}
+
+	// Step 3. @return how many of the piece's keys have an entry. `states` and `results` are those
+	// of the call, `first` is the piece's first key.
+	template <bool Insert, bool Timed>
+	[[gnu::always_inline]] static uint32_t finish(Table &t, const Clock &clock, const uint8_t *keys,
+	                                              const uint64_t *digests, const Homes &homes,
+	                                              const Candidates &candidates, uint32_t n,
+	                                              uint32_t first, void **states, uint8_t *results)
+	{
+		std::memset(states + first, 0, n * sizeof(void *));
 		if (Insert && results)
-			results[i] = 0;
-		if (!h) [[unlikely]] {
+			std::memset(results + first, 0, n);
+		uint32_t found = 0, unsettled = candidates.unsettled;
+		for (uint32_t j = 0; j < candidates.nb; j++) {
+			Candidate c = candidates.of[j];
+			const uint8_t *key = keys + size_t{c.index} * KeySize;
+			if (!One::same_key(c.entry, key) && !look_again(homes, key, c)) [[unlikely]] {
+				if (Insert || homes.header[c.index]->filter & homes.filter[c.index])
+					unsettled |= 1u << c.index;
+				continue;
+			}
+			EntryMeta &meta = One::meta_of(c.entry);
+			if constexpr (Timed) {
+				uint32_t word;
+				std::memcpy(&word, reinterpret_cast<const uint8_t *>(&meta) + 4, 4);
+				if ((*c.deadline ^ clock.deadline[word >> 28]) | word << 4)
+					if (!refresh_entry(clock, meta, *c.deadline)) [[unlikely]] {
+						unsettled |= 1u << c.index;
+						continue;
+					}
+			} else if (meta.idle == vacant_idle) [[unlikely]] {
+				unsettled |= 1u << c.index;
+				continue;
+			}
+			states[first + c.index] = One::state_of(c.entry);
+			found++;
+		}
+		for (; unsettled; unsettled &= unsettled - 1) {
+			auto i = static_cast<uint32_t>(std::countr_zero(unsettled));
+			found += resolve<Insert, Timed>(t, keys + size_t{i} * KeySize, digests[i], first + i,
+			                                first + n, states, results);
+		}
+		return found;
+	}
+
+	// A key that its first look did not settle: number `i` of the call. states[0..known) are in use.
+	template <bool Insert, bool Timed>
+	[[gnu::noinline]] static bool resolve(Table &t, const uint8_t *key, uint64_t digest, uint32_t i,
+	                                      uint32_t known, void **states, uint8_t *results)
+	{
+		Group *g = t.groups[group_of(t, digest_position(digest))];
+		if (!g) [[unlikely]] {
 			t.not_owned++;
 			return false;
 		}
-		return resolve<Insert, Timed>(t, key, digest, i, states, results);
-	}
-
-	// A key that its first look did not settle.
-	template <bool Insert, bool Timed>
-	[[gnu::noinline]] static bool resolve(Table &t, const uint8_t *key, uint64_t digest, uint32_t i,
-	                                      void **states, uint8_t *results)
-	{
-		Group &g = *t.groups[group_of(t, digest_position(digest))];
-		uint8_t *entry = find_live(t, g, digest, key, Timed);
+		uint8_t *entry = One::find_live(t, *g, digest, key, Timed);
 		if (Insert && !entry) {
-			entry = insert(t, g, digest, key, Timed, states, i);
+			entry = One::insert(t, *g, digest, key, Timed, states, known);
 			if (results && entry)
 				results[i] = CONNTRACK_NEW;
 		}
 		if (entry)
-			states[i] = state_of(entry);
+			states[i] = One::state_of(entry);
 		return entry != nullptr;
 	}
 
-	// Runs the three steps, pieces of a long call overlapping.
-	template <bool Insert, bool Timed, typename V>
+	// Runs the three steps, pieces of a long call overlapping: step 1 `Ahead` pieces before step 2,
+	// that `EntryAhead` before step 3.
+	template <bool Insert, bool Timed, uint32_t Ahead, uint32_t EntryAhead, typename V>
 	static uint32_t run(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
 	                    void **states, uint8_t *results)
 	{
-		// Digests live from their first step to the end of their last.
-		constexpr uint32_t ring = pieces_ahead + entry_pieces_ahead + 1;
-		constexpr uint32_t candidate_ring = entry_pieces_ahead + 1;
-		uint64_t own[ring][piece];
-		Candidate candidates[candidate_ring][piece];
+		// What a step leaves lives from there to the end of the last.
+		constexpr uint32_t ring = std::bit_ceil(Ahead + EntryAhead + 1);
+		constexpr uint32_t candidate_ring = std::bit_ceil(EntryAhead + 1);
+		alignas(64) uint64_t own[ring][piece];
+		Homes homes[ring];
+		Candidates candidates[candidate_ring];
 		const V view(t);
+		const Clock clock(t);
 		uint32_t nb_pieces = (n + piece - 1) / piece, found = 0;
-		uint64_t away[piece];
-		uint32_t nb_away = 0;
+		uint32_t away = 0;
 		auto size_of = [&](uint32_t p) { return std::min(piece, n - p * piece); };
-		auto digests_of = [&](uint32_t p) {
+		auto digests_of = [&](uint32_t p) -> const uint64_t * {
 			return digests ? digests + size_t{p} * piece : own[p % ring];
 		};
 		auto step_one = [&](uint32_t p) {
-			if (digests)
-				return; // conntrack_digest_burst() has touched them
-			hash_keys<KeySize>(t.hash_key, keys + size_t{p} * piece * KeySize, size_of(p),
-			                   own[p % ring]);
-			touch(view, digests_of(p), size_of(p));
-		};
-		for (uint32_t p = 0; p < std::min(pieces_ahead, nb_pieces); p++)
-			step_one(p);
-		for (uint32_t p = 0; p < nb_pieces + entry_pieces_ahead; p++) {
-			if (p + pieces_ahead < nb_pieces)
-				step_one(p + pieces_ahead);
-			// Those of the piece before: their next buckets have come by now.
-			for (uint32_t i = 0; i < nb_away; i++)
-				prefetch_away(t, away[i]);
-			nb_away = 0;
-			if (p < nb_pieces) {
-				const uint64_t *d = digests_of(p);
-				Candidate *c = candidates[p % candidate_ring];
-				for (uint32_t i = 0, count = size_of(p); i < count; i++)
-					if (!match<Insert>(view, d[i], c[i])) [[unlikely]]
-						away[nb_away++] = d[i];
-			}
-			if (p < entry_pieces_ahead)
-				continue;
-			uint32_t done = p - entry_pieces_ahead, first = done * piece;
-			const uint64_t *d = digests_of(done);
-			const Candidate *c = candidates[done % candidate_ring];
-			for (uint32_t i = 0, count = size_of(done); i < count; i++)
-				found += finish<Insert, Timed>(t, keys + size_t{first + i} * KeySize, d[i], c[i],
-				                               first + i, states, results);
-		}
-		return found;
-	}
-
-	// The three steps key by key, for tables that lie in the core's own caches.
-	template <bool Insert, bool Timed>
-	static uint32_t run_direct(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
-	                           void **states, uint8_t *results)
-	{
-		uint64_t own[piece];
-		const View<true> view(t);
-		uint32_t found = 0;
-		for (uint32_t first = 0; first < n; first += piece) {
-			uint32_t count = std::min(piece, n - first);
+			uint32_t count = size_of(p);
 			if (!digests)
-				hash_keys<KeySize>(t.hash_key, keys + size_t{first} * KeySize, count, own);
-			const uint64_t *d = digests ? digests + first : own;
-			for (uint32_t i = 0; i < count; i++) {
-				Candidate c;
-				match<Insert>(view, d[i], c);
-				found += finish<Insert, Timed>(t, keys + size_t{first + i} * KeySize, d[i], c,
-				                               first + i, states, results);
-			}
+				hash_keys<KeySize>(t.hash_key, keys + size_t{p} * piece * KeySize, count, own[p % ring]);
+			view.homes(digests_of(p), count, homes[p % ring]);
+			// conntrack_digest_burst() has touched what digests lead to.
+			if (Ahead && !digests)
+				touch(homes[p % ring], count);
+		};
+		for (uint32_t p = 0; p < std::min(Ahead, nb_pieces); p++)
+			step_one(p);
+		for (uint32_t p = 0; p < nb_pieces + EntryAhead; p++) {
+			if (p + Ahead < nb_pieces)
+				step_one(p + Ahead);
+			auto step_away = [&](uint32_t q) {
+				if (away) [[unlikely]]
+					match_away<Insert>(view, digests_of(q), homes[q % ring], away,
+					                   candidates[q % candidate_ring]);
+				away = 0;
+			};
+			if (EntryAhead > 0)
+				step_away(p - 1); // their next buckets have come by now
+			if (p < nb_pieces)
+				away = match<Insert>(view, digests_of(p), homes[p % ring], size_of(p),
+				                     candidates[p % candidate_ring]);
+			if (EntryAhead == 0)
+				step_away(p);
+			if (p < EntryAhead)
+				continue;
+			uint32_t done = p - EntryAhead, first = done * piece;
+			found += finish<Insert, Timed>(t, clock, keys + size_t{first} * KeySize, digests_of(done),
+			                               homes[done % ring], candidates[done % candidate_ring],
+			                               size_of(done), first, states, results);
 		}
 		return found;
 	}
 
-	template <bool Insert>
+	template <bool Insert, bool Timed>
 	static uint32_t dispatch(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
-	                         bool timed, void **states, uint8_t *results)
+	                         void **states, uint8_t *results)
 	{
 		constexpr size_t bucket_bytes = sizeof(Header) + slots_per_bucket * Stride;
-		if (is_simple(t) && t.groups[0]->now.nb_buckets * bucket_bytes <= direct_bytes)
-			return timed ? run_direct<Insert, true>(t, keys, digests, n, states, results)
-			             : run_direct<Insert, false>(t, keys, digests, n, states, results);
-		if (is_simple(t))
-			return timed ? run<Insert, true, View<true>>(t, keys, digests, n, states, results)
-			             : run<Insert, false, View<true>>(t, keys, digests, n, states, results);
-		return timed ? run<Insert, true, View<false>>(t, keys, digests, n, states, results)
-		             : run<Insert, false, View<false>>(t, keys, digests, n, states, results);
+		if (!is_simple(t))
+			return run<Insert, Timed, pieces_ahead, entry_pieces_ahead, View<false>>(
+			    t, keys, digests, n, states, results);
+		if (t.groups[0]->now.nb_buckets * bucket_bytes <= direct_bytes)
+			return run<Insert, Timed, 0, 0, View<true>>(t, keys, digests, n, states, results);
+		return run<Insert, Timed, pieces_ahead, entry_pieces_ahead, View<true>>(
+		    t, keys, digests, n, states, results);
 	}
 
 	static uint32_t find(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
 	                     bool timed, void **states)
 	{
-		return dispatch<false>(t, keys, digests, n, timed, states, nullptr);
+		return timed ? dispatch<false, true>(t, keys, digests, n, states, nullptr)
+		             : dispatch<false, false>(t, keys, digests, n, states, nullptr);
 	}
 
 	static uint32_t find_or_insert(Table &t, const uint8_t *keys, const uint64_t *digests,
 	                               uint32_t n, bool timed, void **states, uint8_t *results)
 	{
-		return dispatch<true>(t, keys, digests, n, timed, states, results);
+		return timed ? dispatch<true, true>(t, keys, digests, n, states, results)
+		             : dispatch<true, false>(t, keys, digests, n, states, results);
 	}
 
 	static uint32_t remove(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
@@ -467,30 +474,9 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 				digest(t, keys + size_t{p} * KeySize, nullptr, count, own);
 			prefetch(t, d, count);
 			for (uint32_t i = 0; i < count; i++)
-				removed += remove_one(t, keys + size_t{p + i} * KeySize, d[i], timed);
+				removed += One::remove_one(t, keys + size_t{p + i} * KeySize, d[i], timed);
 		}
 		return removed;
-	}
-
-	static bool remove_one(Table &t, const uint8_t *key, uint64_t digest, bool timed)
-	{
-		Group *g = t.groups[group_of(t, digest_position(digest))];
-		if (!g) {
-			t.not_owned++;
-			return false;
-		}
-		Place home = locate(t, *g, digest_position(digest));
-		Slot where;
-		uint8_t *entry = find_from(*home.generation, home.bucket, 1, digest_tag(digest), key, where);
-		if (!entry)
-			entry = find_elsewhere(t, *g, home, digest, key, where);
-		if (!entry)
-			return false;
-		bool dead = timed && is_due(where.header().deadline[where.slot], t.tick) &&
-		            slot_is_dead(t, where.header(), where.slot, entry);
-		vacate(t, *g, *where.generation, where.bucket, where.slot,
-		       dead ? CONNTRACK_EXPIRED : CONNTRACK_REMOVED);
-		return !dead;
 	}
 };
 

@@ -73,7 +73,8 @@ inline void hash_keys(const HashKey &k, const uint8_t *keys, uint32_t n, uint64_
 			x = _mm512_aesenc_epi128(x, round[1]);
 			x = _mm512_aesenc_epi128(x, round[2]);
 			x = _mm512_aesenc_epi128(x, round[3]);
-			_mm512_mask_storeu_epi64(out + i, 0x0f, _mm512_maskz_permutexvar_epi64(0xff, low_halves, x));
+			x = _mm512_maskz_permutexvar_epi64(0xff, low_halves, x);
+			std::memcpy(out + i, &x, 32);
 		}
 	}
 #endif

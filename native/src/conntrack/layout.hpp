@@ -49,6 +49,8 @@ struct EntryMeta {
 	uint32_t timeout_class : 4;
 };
 static_assert(sizeof(EntryMeta) == 8);
+// As `idle`: nobody lives here. Only for those who noted the slot before; a tag of 0 tells the others.
+constexpr uint32_t vacant_idle = (1u << 27) - 1;
 constexpr uint32_t max_timeout_ticks = (1u << 27) - 2 * horizon;
 
 constexpr uint32_t entry_stride(uint32_t key_size, uint32_t state_size)

@@ -170,6 +170,7 @@ void vacate(Table &t, Group &g, Generation &gen, uint32_t bucket, uint32_t slot,
 		home_header.filter = 0;
 	if (home_header.nb_spilled == 0)
 		home_header.last_spill = 0;
+	meta_of(t, entry).idle = vacant_idle;
 	h.tag[slot] = 0;
 	h.shielded &= static_cast<uint16_t>(~(1u << slot));
 	g.flows--;

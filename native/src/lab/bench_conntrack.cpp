@@ -303,7 +303,8 @@ void run_point(const std::vector<std::string> &names, const std::string &workloa
 void run_bench_conntrack(const Json &spec)
 {
 	bool quick = spec.value("quick", false);
-	std::vector<std::string> wanted = {"burst-table", "burst-table-ahead", "cuckoopp-burst"};
+	std::vector<std::string> wanted = {"burst-table", "burst-table-ahead", "burst-table-long",
+	                                   "cuckoopp-burst"};
 	auto known = conntrack::tracker_names();
 	if (std::find(known.begin(), known.end(), "rte-hash-burst") != known.end())
 		wanted.push_back("rte-hash-burst");

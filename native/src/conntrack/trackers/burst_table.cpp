@@ -14,9 +14,7 @@ namespace {
 
 class BurstTable final : public Tracker {
 public:
-	// `bursts_ahead` 0: bursts on their own.
-	BurstTable(const TrackerOptions &options, uint32_t depth)
-	    : key_size_(options.key_size), depth_(depth)
+	BurstTable(const TrackerOptions &options, BurstUse use) : key_size_(options.key_size), use_(use)
 	{
 		conntrack_params params;
 		conntrack_default_params(&params);
@@ -32,13 +30,13 @@ public:
 	}
 	~BurstTable() override { conntrack_free(table_); }
 
-	uint32_t depth() const override { return depth_; }
+	uint32_t depth() const override { return use_ == BurstUse::bursts ? tracker_burst : ahead * tracker_burst; }
 
 	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) override
 	{
 		uint32_t total = 0;
 		each_burst(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests) {
-			void *states[tracker_burst];
+			void *states[longest_call];
 			total += conntrack_find_burst(table_, keys + size_t{first} * key_size_, digests, count,
 			                              clock_, states);
 			for (uint32_t i = 0; i < count; i++) {
@@ -54,7 +52,7 @@ public:
 	{
 		uint32_t inserted = 0;
 		each_burst(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests) {
-			void *states[tracker_burst];
+			void *states[longest_call];
 			conntrack_find_or_insert_burst(table_, keys + size_t{first} * key_size_, digests, count,
 			                               clock_, states, results + first);
 			for (uint32_t i = 0; i < count; i++) {
@@ -85,14 +83,14 @@ private:
 		return s;
 	}
 
-	// Calls `step` burst by burst; with look-ahead, digests run `depth_` keys ahead of it and
-	// entries are prefetched half as far ahead.
+	// Calls `step` burst by burst. With digests_ahead, digests run `ahead` bursts ahead of it and
+	// entries are prefetched half as far ahead; in long calls the table sees to that itself.
 	template <typename Step> void each_burst(const uint8_t *keys, uint32_t n, Step step)
 	{
-		uint32_t ahead = depth_ / tracker_burst;
-		if (ahead <= 1) {
-			for (uint32_t first = 0; first < n; first += tracker_burst)
-				step(first, std::min(tracker_burst, n - first), nullptr);
+		if (use_ != BurstUse::digests_ahead) {
+			uint32_t size = use_ == BurstUse::long_calls ? longest_call : tracker_burst;
+			for (uint32_t first = 0; first < n; first += size)
+				step(first, std::min(size, n - first), nullptr);
 			return;
 		}
 		uint32_t nb = (n + tracker_burst - 1) / tracker_burst;
@@ -110,17 +108,20 @@ private:
 		}
 	}
 
-	static constexpr uint32_t ring = 32;
+	// 128 keys: where memory's rate levels off.
+	static constexpr uint32_t ahead = 4, ring = 8;
+	static constexpr uint32_t longest_call = 1024;
 	conntrack_table *table_ = nullptr;
-	uint32_t key_size_, depth_;
+	uint32_t key_size_;
+	BurstUse use_;
 	uint64_t clock_ = 1'000'000'000;
 };
 
 } // namespace
 
-std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options, uint32_t depth)
+std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options, BurstUse use)
 {
-	return std::make_unique<BurstTable>(options, depth);
+	return std::make_unique<BurstTable>(options, use);
 }
 
 } // namespace reframer::conntrack

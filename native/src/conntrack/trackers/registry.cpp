@@ -12,12 +12,10 @@ struct Named {
 	std::unique_ptr<Tracker> (*make)(const TrackerOptions &);
 };
 
-// Keys that the look-ahead contender keeps in flight; 128 is where memory's rate levels off.
-constexpr uint32_t ahead = 128;
-
 constexpr Named known[] = {
-    {"burst-table", [](const TrackerOptions &o) { return make_burst_table(o, tracker_burst); }},
-    {"burst-table-ahead", [](const TrackerOptions &o) { return make_burst_table(o, ahead); }},
+    {"burst-table", [](const TrackerOptions &o) { return make_burst_table(o, BurstUse::bursts); }},
+    {"burst-table-ahead", [](const TrackerOptions &o) { return make_burst_table(o, BurstUse::digests_ahead); }},
+    {"burst-table-long", [](const TrackerOptions &o) { return make_burst_table(o, BurstUse::long_calls); }},
 #ifdef REFRAMER_HAVE_RTE_HASH
     {"rte-hash", [](const TrackerOptions &o) { return make_rte_hash(o, false); }},
     {"rte-hash-burst", [](const TrackerOptions &o) { return make_rte_hash(o, true); }},

@@ -45,14 +45,18 @@ struct TrackerOptions {
 	bool power_of_two = false;
 };
 
-// Names of the trackers in this build: TABLE for scalar use, TABLE-burst for bursts,
-// burst-table-ahead for look-ahead across bursts.
+// How the burst table is used: a call a burst; the same, with digests and prefetches some bursts
+// ahead; or calls of up to 1024 keys, in which the table itself looks ahead.
+enum class BurstUse { bursts, digests_ahead, long_calls };
+
+// Names of the trackers in this build: TABLE for scalar use, TABLE-burst for bursts; of the burst
+// table burst-table, burst-table-ahead and burst-table-long, one for each BurstUse.
 std::vector<std::string> tracker_names();
 // NULL: not in this build. Throws std::bad_alloc, std::invalid_argument (unknown name).
 std::unique_ptr<Tracker> make_tracker(const std::string &name, const TrackerOptions &options);
 
 // One file each.
-std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options, uint32_t depth);
+std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options, BurstUse use);
 std::unique_ptr<Tracker> make_cuckoopp(const TrackerOptions &options, bool bursts);
 std::unique_ptr<Tracker> make_chaining(const TrackerOptions &options, bool bursts);
 std::unique_ptr<Tracker> make_chaining_stl(const TrackerOptions &options);
