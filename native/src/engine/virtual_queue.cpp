@@ -257,17 +257,10 @@ void VirtualQueue::poll(bool draining)
 		stage_ns = 0;
 		chain_ns = cost;
 	} else {
-		bool marked;
-		double charged = marker_.charge(n, out, cost, marked);
-		if (marked) {
-			result_.marked++;
-			result_.marked_ns += cost;
-			if (!config_.keep_marked) {
-				stage_ns *= charged / cost;
-				chain_ns *= charged / cost;
-				cost = charged;
-			}
-		}
+		double charged = charge(n, out, cost);
+		stage_ns *= charged / cost;
+		chain_ns *= charged / cost;
+		cost = charged;
 	}
 	report_clock_ = start;
 	report_busy_ = cost;
@@ -282,6 +275,23 @@ void VirtualQueue::poll(bool draining)
 		result_.chain_ns += chain_ns;
 	}
 	account(n, kept, out - kept, start);
+}
+
+// What a poll that took `ns` is charged; books it as interrupted or preempted if it was.
+double VirtualQueue::charge(uint32_t received, uint32_t processed, double ns)
+{
+	Away away;
+	const double charged = marker_.charge(received, processed, ns, away);
+	if (away == Away::no)
+		return ns;
+	if (away == Away::preempted) {
+		result_.preempted++;
+		result_.preempted_ns += ns;
+	} else {
+		result_.interrupted++;
+		result_.interrupted_ns += ns;
+	}
+	return config_.keep_marked ? ns : charged;
 }
 
 // Books what left. `received` of this poll may still be in the stage.

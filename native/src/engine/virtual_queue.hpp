@@ -48,8 +48,8 @@ struct QueueResult {
 	uint64_t arrived = 0, departed = 0, nf_dropped = 0, ring_dropped = 0;
 	uint64_t held = 0;              // in ring or stage
 	uint64_t reordered = 0;         // packets that left behind a later one of their flow
-	uint64_t polls = 0, marked = 0;
-	double marked_ns = 0;           // taken by marked polls
+	uint64_t polls = 0, interrupted = 0, preempted = 0; // the latter two are marked, see marks.hpp
+	double interrupted_ns = 0, preempted_ns = 0;        // taken by them
 	double total_ns = 0;            // taken by all polls, as read from the TSC
 
 	// The window.
@@ -103,6 +103,7 @@ private:
 	void account(uint32_t received, uint32_t kept, uint32_t dropped, double start);
 	void check_order();
 	double measure_empty_poll();
+	double charge(uint32_t received, uint32_t processed, double ns);
 	bool in_window(double t) const
 	{
 		return t >= config_.window_start_ns && t < config_.window_end_ns;

@@ -56,9 +56,12 @@
 //   latencyNs                    {mean, p50, p95, p99, p999, max}: departure - arrival
 //   holdNs                       {p50, p99, max} in the stage, null when policy is off
 //   drops                        {ring, ringShare, nf, nfReasons: {NAME: N}}
-//   polls                        {busy, empty, marked, markedShare, markedNs, emptyPollNs}
+//   polls                        {busy, empty, interrupted, interruptedNs, preempted, preemptedNs,
+//                                emptyPollNs}; interrupted and preempted polls are charged the
+//                                median of their kind instead of their time (engine/marks.hpp)
 //   void, voidReason             true when the figures must not be used, and why (else null): more
-//                                than 1 % of the polls marked, or 10 % of the time taken by them
+//                                than one preempted poll in 30 ms of polling, or more than 5 % of
+//                                the time in interrupted ones
 //   checks                       {in, out, nfDropped, ringDropped, held, conserved, ordered,
 //                                 formsAgree (null for chain "forward"), passed}
 //   answer                       hex checksum of all departed frames with their arrival numbers

@@ -144,6 +144,36 @@ TEST_CASE("the stage lengthens runs and delays by no more than T and a poll")
 	CHECK(held["drops"]["ring"] == 0);
 }
 
+TEST_CASE("preemptions void a trial by their rate, interrupts only when they take over")
+{
+	TrialSpec spec = parse_trial_spec(base());
+	TrialOutcome outcome;
+	outcome.queues.resize(1);
+	engine::QueueResult &r = outcome.queues[0].result;
+	const auto verdict = [&](double polling_ns, uint64_t preempted, uint64_t interrupted) {
+		r.departed_packets = 1;
+		r.polls = 1000;
+		r.preempted = preempted;
+		r.preempted_ns = 1e6 * static_cast<double>(preempted);
+		r.interrupted = interrupted;
+		r.interrupted_ns = 20e3 * static_cast<double>(interrupted);
+		r.total_ns = polling_ns + r.preempted_ns + r.interrupted_ns;
+		const Json record = report(spec, outcome);
+		CHECK(record["polls"]["preempted"] == preempted);
+		CHECK(record["polls"]["interrupted"] == interrupted);
+		CHECK(record["void"].get<bool>() == !record["voidReason"].is_null());
+		return record["void"].get<bool>();
+	};
+	CHECK(!verdict(32e6, 0, 0));
+	CHECK(!verdict(32e6, 1, 0));
+	CHECK(verdict(29e6, 1, 0));
+	CHECK(verdict(32e6, 2, 0));
+	CHECK(!verdict(320e6, 10, 0));
+	CHECK(verdict(320e6, 11, 0));
+	CHECK(!verdict(100e6, 0, 50)); // 500 a second
+	CHECK(verdict(100e6, 0, 300));
+}
+
 TEST_CASE("rules that deny are dropped by the chain and booked as such")
 {
 	if (!core_zero_allowed())
