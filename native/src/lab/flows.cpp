@@ -32,8 +32,9 @@ struct Connection {
 	uint16_t source_port, destination_port; // host order
 	uint8_t protocol, version;
 	TcpState state = TcpState::none;
-	bool syn_seen = false;
-	uint32_t syn_sequence = 0;
+	// By direction: sequence number of its SYN, even where that was lost, and whether it is known.
+	uint32_t syn_sequence[2] = {};
+	bool syn_known[2] = {};
 	uint64_t packets[2] = {}, bytes[2] = {}; // by direction
 	uint64_t first_ns = 0, last_ns = 0;
 };
@@ -74,7 +75,8 @@ public:
 
 	void add(const packet::Frame &frame)
 	{
-		packets_++;
+		if (packets_++ == 0)
+			origin_ns_ = frame.time_ns;
 		packet::Headers h = packet::parse(frame, packet::Depth::outer);
 		if (h.version == 0 || h.fragment_offset != 0 ||
 		    ((h.protocol == 6 || h.protocol == 17) && !(h.flags & packet::header_ports))) {
@@ -105,21 +107,22 @@ public:
 		}
 		Connection &c = connections_[index];
 		bool reply = is_reply(c);
+		if (h.protocol == 6)
+			note_sequences(c, frame, h, reply);
 		c.packets[reply]++;
 		c.bytes[reply] += frame.wire;
+		// Clocks of captures step back.
+		c.first_ns = std::min(c.first_ns, frame.time_ns);
 		c.last_ns = std::max(c.last_ns, frame.time_ns);
-		conntrack_set_class(table_.get(), state, step(c, frame, h, reply), frame.time_ns);
+		conntrack_set_class(table_.get(), state, step(c, h, reply), frame.time_ns);
 	}
 
 	uint64_t packets() const { return packets_; }
 
 	void report(const CaptureInput &input, const std::string &file) const
 	{
-		uint64_t origin = connections_.empty() ? 0 : connections_[0].first_ns;
 		for (const Connection &c : connections_)
-			origin = std::min(origin, c.first_ns);
-		for (const Connection &c : connections_)
-			emit({{"flow", json_of(c, origin)}});
+			emit({{"flow", json_of(c, origin_ns_)}});
 		conntrack_stats stats;
 		conntrack_get_stats(table_.get(), &stats);
 		emit({{"summary",
@@ -151,28 +154,39 @@ private:
 		return c;
 	}
 
-	static uint32_t sequence_of(const packet::Frame &frame, const packet::Headers &h)
+	// A 32-bit number of a TCP header: 4 the sequence number, 8 the acknowledged one.
+	static uint32_t tcp_number(const packet::Frame &frame, const packet::Headers &h, uint32_t at)
 	{
-		if (h.l4 + 8 > frame.captured)
+		if (h.l4 + at + 4 > frame.captured)
 			return 0;
-		uint32_t sequence;
-		std::memcpy(&sequence, frame.data + h.l4 + 4, 4);
-		return ntohl(sequence);
+		uint32_t number;
+		std::memcpy(&number, frame.data + h.l4 + at, 4);
+		return ntohl(number);
 	}
 
-	// A SYN with another sequence number than the connection's own opens a new one on old ports.
+	static void note_sequences(Connection &c, const packet::Frame &frame, const packet::Headers &h,
+	                           bool reply)
+	{
+		auto note = [&](bool direction, uint32_t sequence) {
+			if (!c.syn_known[direction])
+				c.syn_sequence[direction] = sequence;
+			c.syn_known[direction] = true;
+		};
+		note(reply, tcp_number(frame, h, 4) - (h.tcp_flags & 0x02 ? 0 : 1));
+		if (h.tcp_flags & 0x10)
+			note(!reply, tcp_number(frame, h, 8) - 1);
+	}
+
+	// A SYN with another sequence number than its side began with opens a new connection on old
+	// ports. Where only the other side was heard, its acknowledgements tell how this side began.
 	static bool begins_again(const Connection &c, const packet::Frame &frame, const packet::Headers &h,
 	                         bool reply)
 	{
 		bool syn = h.protocol == 6 && (h.tcp_flags & 0x12) == 0x02;
-		if (!syn || c.state == TcpState::syn_sent2)
-			return false;
-		if (reply && c.state == TcpState::syn_sent)
-			return false; // simultaneous open
-		return !c.syn_seen || c.syn_sequence != sequence_of(frame, h);
+		return syn && c.syn_known[reply] && c.syn_sequence[reply] != tcp_number(frame, h, 4);
 	}
 
-	static uint32_t step(Connection &c, const packet::Frame &frame, const packet::Headers &h, bool reply)
+	static uint32_t step(Connection &c, const packet::Headers &h, bool reply)
 	{
 		if (c.protocol == 17)
 			return c.packets[1] ? class_udp_stream : class_udp;
@@ -181,10 +195,6 @@ private:
 		if (c.protocol != 6 || !(h.flags & packet::header_tcp_flags))
 			return class_generic;
 		auto flags = static_cast<uint8_t>(h.tcp_flags);
-		if ((flags & 0x12) == 0x02 && !reply && !c.syn_seen) {
-			c.syn_seen = true;
-			c.syn_sequence = sequence_of(frame, h);
-		}
 		// A tracker that starts in the middle may see the answer to a SYN first.
 		if (c.state == TcpState::none && (flags & 0x12) == 0x12)
 			c.state = TcpState::syn_recv;
@@ -227,13 +237,13 @@ private:
 		        {"bytesAB", c.bytes[0]},
 		        {"packetsBA", c.packets[1]},
 		        {"bytesBA", c.bytes[1]},
-		        {"start", double(c.first_ns - origin) / 1e9},
+		        {"start", double(static_cast<int64_t>(c.first_ns - origin)) / 1e9},
 		        {"duration", double(c.last_ns - c.first_ns) / 1e9}};
 	}
 
 	std::unique_ptr<conntrack_table, TableDeleter> table_;
 	std::vector<Connection> connections_;
-	uint64_t packets_ = 0, untracked_ = 0;
+	uint64_t packets_ = 0, untracked_ = 0, origin_ns_ = 0;
 };
 
 } // namespace
