@@ -1,67 +1,15 @@
 // The C interface: parameters, life cycle, and the calls that are not on a packet's way.
+#include "conntrack/parameters.hpp"
 #include "conntrack/table.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <chrono>
 #include <new>
-#include <random>
 
 using namespace reframer::conntrack;
 
 namespace {
-
-constexpr uint64_t most_flows = uint64_t{1} << 26;
-
-bool valid(const conntrack_params &p)
-{
-	uint32_t known = CONNTRACK_FIXED_SIZE | CONNTRACK_NIC_HASH | CONNTRACK_NO_EVICTION;
-	if (p.size != sizeof(p) || p.flags & ~known)
-		return false;
-	if (p.key_size != CONNTRACK_KEY_IPV4 && p.key_size != CONNTRACK_KEY_IPV6)
-		return false;
-	if (p.state_size < 8 || p.state_size > 64 || p.state_size % 8)
-		return false;
-	if (p.initial_flows < 64 || p.initial_flows > most_flows || p.max_flows > most_flows ||
-	    p.max_flows < p.initial_flows)
-		return false;
-	if (p.load_percent < 25 || p.load_percent > 97)
-		return false;
-	if (p.nb_groups < 1 || p.nb_groups > 4096 || !std::has_single_bit(p.nb_groups))
-		return false;
-	if (p.nb_groups > 1 && !(p.flags & CONNTRACK_NIC_HASH))
-		return false;
-	if (p.tick_ns < 1000 || p.tick_ns > 10'000'000'000u)
-		return false;
-	return std::all_of(p.timeout_ns, p.timeout_ns + CONNTRACK_NB_CLASSES, [&](uint64_t timeout) {
-		return timeout / p.tick_ns < max_timeout_ticks;
-	});
-}
-
-uint64_t random_seed()
-{
-	try {
-		std::random_device device;
-		uint64_t seed = (uint64_t{device()} << 32) ^ device();
-		return seed ? seed : 1;
-	} catch (const std::exception &) {
-		// No source of randomness: addresses and time are what is left.
-		return static_cast<uint64_t>(
-		           std::chrono::steady_clock::now().time_since_epoch().count()) ^
-		    reinterpret_cast<uintptr_t>(&valid);
-	}
-}
-
-void set_timeouts(conntrack_table &t, const conntrack_params &p)
-{
-	for (unsigned c = 0; c < CONNTRACK_NB_CLASSES; c++) {
-		// One more tick: an entry lives at least as long as asked, whenever in a tick it came.
-		uint64_t ticks = (p.timeout_ns[c] + p.tick_ns - 1) / p.tick_ns + 1;
-		t.timeout[c] = p.timeout_ns[c] ? static_cast<uint32_t>(ticks) : 0;
-		t.arm[c] = static_cast<uint16_t>(p.timeout_ns[c] && ticks < horizon ? ticks : horizon);
-	}
-}
 
 // Places come from NIC hashes then, so there is nothing to compute digests from.
 bool lacks_digests(const conntrack_table &t, const uint64_t *digests)
@@ -101,7 +49,7 @@ void conntrack_default_params(struct conntrack_params *params)
 
 int conntrack_create(const struct conntrack_params *params, struct conntrack_table **out)
 {
-	if (!params || !out || !valid(*params))
+	if (!params || !out || !valid_params(*params))
 		return -EINVAL;
 	const conntrack_params &p = *params;
 	auto fail = [&](conntrack_table *t, int error) {
@@ -124,7 +72,7 @@ int conntrack_create(const struct conntrack_params *params, struct conntrack_tab
 	t->hash_key = expand_seed(t->seed);
 	t->group_bits = static_cast<uint32_t>(std::countr_zero(p.nb_groups));
 	t->check_sweeps_at = sweep_grace;
-	set_timeouts(*t, p);
+	timeout_ticks(p, t->timeout, t->arm);
 	t->operations = find_operations(t->key_size, t->stride);
 	try {
 		t->group_storage.assign(p.nb_groups, nullptr);
@@ -298,9 +246,7 @@ uint32_t conntrack_sweep_budget(const struct conntrack_table *t, uint64_t interv
 	for (const conntrack_group *g : t->group_storage)
 		if (g)
 			buckets += g->now.nb_all() + g->next.nb_all();
-	if (period_ns == 0 || interval_ns >= period_ns)
-		return static_cast<uint32_t>(buckets);
-	return static_cast<uint32_t>(double(buckets) * double(interval_ns) / double(period_ns)) + 1;
+	return buckets_per_interval(buckets, interval_ns, period_ns);
 }
 
 uint64_t conntrack_iterate(struct conntrack_table *t, uint64_t now_ns, conntrack_visit_fn visit,

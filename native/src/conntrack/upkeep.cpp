@@ -1,4 +1,5 @@
 // Time and room: what expires, what makes place for what.
+#include "conntrack/parameters.hpp"
 #include "conntrack/table.hpp"
 
 #include <algorithm>
@@ -12,19 +13,9 @@ namespace {
 // Walks an entry's armed deadlines up to `tick`. @return true if it is dead by then.
 bool is_dead(const Table &t, EntryMeta &meta, uint64_t &deadline, uint64_t tick)
 {
-	uint64_t timeout = t.timeout[meta.timeout_class];
-	if (timeout == 0) {
-		deadline = tick + horizon;
-		return false;
-	}
 	uint64_t idle = meta.idle;
-	auto armed = [&] { return timeout - idle < horizon ? timeout - idle : uint64_t{horizon}; };
-	while (deadline <= tick) {
-		idle += armed();
-		if (idle >= timeout)
-			return true;
-		deadline += armed();
-	}
+	if (is_over(t.timeout[meta.timeout_class], horizon, idle, deadline, tick))
+		return true;
 	meta.idle = static_cast<uint32_t>(idle) & ((1u << 27) - 1);
 	return false;
 }

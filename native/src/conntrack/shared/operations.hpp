@@ -1,0 +1,445 @@
+// The way of a burst through a shared table.
+#pragma once
+
+#include "conntrack/shared/table.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace reframer::conntrack::shared {
+
+// Keys that go through a step together. In long calls first lines are asked for this many pieces
+// before they are read, entries one piece before.
+constexpr uint32_t piece = 32, pieces_ahead = 3;
+
+template <unsigned KeySize, unsigned Stride> struct Burst {
+	static constexpr size_t state_at = KeySize + sizeof(Meta);
+
+	static uint8_t *entry_at(const Generation &g, uint32_t bucket, uint32_t slot)
+	{
+		return g.entries + (size_t{bucket} * slots_per_bucket + slot) * Stride;
+	}
+	static uint64_t &meta_word(uint8_t *entry) { return *reinterpret_cast<uint64_t *>(entry + KeySize); }
+
+	static bool same_key(const uint8_t *entry, const uint8_t *key)
+	{
+		uint64_t differ = 0;
+		for (size_t at = 0; at < KeySize; at += 8) {
+			uint64_t w;
+			std::memcpy(&w, key + at, 8);
+			differ |= get(word(entry, at)) ^ w;
+		}
+		return differ == 0;
+	}
+
+	// Where a key was looked for, and what the versions were.
+	struct Look {
+		Generation *generation;
+		uint32_t home, home_version;
+		uint32_t bucket, slot, version; // of where it was found
+
+		Bucket &home_bucket() const { return generation->buckets[home]; }
+		Bucket &at() const { return generation->buckets[bucket]; }
+		uint8_t *entry() const { return entry_at(*generation, bucket, slot); }
+		bool holds() const { return get(at().version) == version; }
+		// With the home locked as it was when the key was found, the entry stays where it is.
+		bool lock_both() const
+		{
+			if (!lock_from(home_bucket(), home_version))
+				return false;
+			if (bucket != home)
+				lock(at());
+			return true;
+		}
+		void unlock_both() const
+		{
+			if (bucket != home)
+				unlock(at());
+			unlock(home_bucket());
+		}
+	};
+
+	static bool in_bucket(const Generation &g, uint32_t bucket, uint32_t version, uint8_t tag,
+	                      const uint8_t *key, Look &look)
+	{
+		for (uint32_t m = match_tag(g.buckets[bucket], tag); m; m &= m - 1) {
+			auto slot = static_cast<uint32_t>(std::countr_zero(m));
+			if (!same_key(entry_at(g, bucket, slot), key))
+				continue;
+			look.bucket = bucket;
+			look.slot = slot;
+			look.version = version;
+			return true;
+		}
+		return false;
+	}
+
+	// True: the key seems to be at `look`, which holds() as long as it is. False: at one instant of
+	// this call it was nowhere, and it has not come since if the home's version is still the same.
+	static bool lookup(Generation *g, uint64_t digest, const uint8_t *key, Look &look)
+	{
+		uint8_t tag = digest_tag(digest);
+		for (;;) {
+			look.generation = g;
+			look.home = g->home_of(digest_position(digest));
+			Bucket &home = g->buckets[look.home];
+			look.home_version = wait_unlocked(home);
+			if (look.home_version & version_moved) [[unlikely]] {
+				g = get(g->next);
+				continue;
+			}
+			if (in_bucket(*g, look.home, look.home_version, tag, key, look))
+				return true;
+			if (get(home.filter) & filter_bit(tag)) [[unlikely]] {
+				uint32_t last = look.home + get(home.reach);
+				for (uint32_t b = look.home + 1; b <= last; b++)
+					if (in_bucket(*g, b, wait_unlocked(g->buckets[b]), tag, key, look))
+						return true;
+			}
+			if (get(home.version) == look.home_version) [[likely]]
+				return false;
+		}
+	}
+
+	static void prefetch_entry(const Generation &g, uint64_t digest)
+	{
+		uint32_t home = g.home_of(digest_position(digest));
+		const Bucket &b = g.buckets[home];
+		uint32_t m = match_tag(b, digest_tag(digest));
+		if (!m)
+			m = empty_slots(b);
+		if (!m)
+			return;
+		const uint8_t *entry = entry_at(g, home, static_cast<uint32_t>(std::countr_zero(m)));
+		for (unsigned at = 0; at < Stride; at += 64)
+			__builtin_prefetch(entry + at);
+	}
+
+	// Calls `step(generation, key, digest, i)` for each key in order, the keys to come being on
+	// their way; it tells whether it inserted.
+	template <typename Step>
+	static void run(Thread &thread, const uint8_t *keys, const uint64_t *digests, uint32_t n, Step step)
+	{
+		Table &t = *thread.table;
+		constexpr uint32_t ring = pieces_ahead + 1;
+		uint64_t own[ring][piece];
+		uint32_t nb_pieces = (n + piece - 1) / piece;
+		auto size_of = [&](uint32_t p) { return std::min(piece, n - p * piece); };
+		auto digests_of = [&](uint32_t p) {
+			return digests ? digests + size_t{p} * piece : own[p % ring];
+		};
+		auto hash = [&](uint32_t p) {
+			if (!digests)
+				digest(thread, keys + size_t{p} * piece * KeySize, size_of(p), own[p % ring]);
+		};
+		for (uint32_t p = 0; p < std::min(pieces_ahead, nb_pieces); p++)
+			hash(p);
+		for (uint32_t p = 0; p <= nb_pieces; p++) {
+			Generation *g = t.current.load(std::memory_order_acquire);
+			if (p + pieces_ahead < nb_pieces + 1 && p > 0)
+				hash(p + pieces_ahead - 1);
+			if (p < nb_pieces)
+				for (uint32_t i = 0, count = size_of(p); i < count; i++)
+					prefetch_entry(*g, digests_of(p)[i]);
+			if (p == 0)
+				continue;
+			uint32_t first = (p - 1) * piece, nb_new = 0;
+			const uint64_t *d = digests_of(p - 1);
+			for (uint32_t i = 0, count = size_of(p - 1); i < count; i++)
+				nb_new += step(g, keys + size_t{first + i} * KeySize, d[i], first + i);
+			if (thread.wants_growth) [[unlikely]] {
+				thread.wants_growth = false;
+				start_growth(t, *t.current.load(std::memory_order_acquire));
+			}
+			if (nb_new && get(g->next)) [[unlikely]]
+				help_growth(thread, nb_new * moves_per_insert);
+		}
+	}
+
+	static void digest(Thread &thread, const uint8_t *keys, uint32_t n, uint64_t *out)
+	{
+		Table &t = *thread.table;
+		hash_keys<KeySize>(t.hash_key, keys, n, out);
+		const Generation &g = *t.current.load(std::memory_order_acquire);
+		for (uint32_t i = 0; i < n; i++)
+			__builtin_prefetch(&g.buckets[g.home_of(digest_position(out[i]))]);
+	}
+
+	// The entry is due: takes it out, or arms it anew. Whatever comes of it, look again.
+	[[gnu::noinline]] static void settle_due(Thread &thread, const Look &look, uint64_t tick)
+	{
+		Table &t = *thread.table;
+		if (!look.lock_both())
+			return;
+		Bucket &b = look.at();
+		uint16_t deadline = get(b.deadline[look.slot]);
+		Meta meta{get(meta_word(look.entry()))};
+		if (is_due(deadline, tick)) {
+			if (is_dead(t, meta, deadline, tick)) {
+				vacate(thread, *look.generation, {look.bucket, look.slot}, look.home, CONNTRACK_EXPIRED);
+			} else {
+				put(b.deadline[look.slot], deadline);
+				put(meta_word(look.entry()), meta.bits);
+			}
+		}
+		look.unlock_both();
+	}
+
+	// Whether a packet at `tick` changes an entry's deadline. Once a tick: only then does a reader
+	// write, so lines stay shared. Not backwards where another thread brought a later time.
+	static bool needs_arm(const Table &t, uint16_t deadline, Meta meta, uint64_t tick)
+	{
+		auto want = static_cast<uint16_t>(tick + t.arm[meta.timeout_class()]);
+		return static_cast<int16_t>(want - deadline) > 0 || meta.idle();
+	}
+	// Its bucket is locked.
+	static void arm(const Table &t, const Look &look, Meta meta, uint64_t tick)
+	{
+		put(look.at().deadline[look.slot], static_cast<uint16_t>(tick + t.arm[meta.timeout_class()]));
+		if (meta.idle())
+			put(meta_word(look.entry()), Meta::make(meta.position(), meta.timeout_class(), 0).bits);
+	}
+
+	enum class Read { hit, miss, again };
+
+	// Reads what lookup() has found, and refreshes it.
+	static Read read(Thread &thread, const Look &look, bool timed, uint64_t tick, uint8_t *state)
+	{
+		Table &t = *thread.table;
+		uint64_t copy[8];
+		uint16_t deadline = 0;
+		Meta meta{};
+		if (state)
+			copy_out(copy, look.entry() + state_at, t.state_size);
+		if (timed) {
+			deadline = get(look.at().deadline[look.slot]);
+			meta.bits = get(meta_word(look.entry()));
+		}
+		if (!look.holds())
+			return Read::again;
+		if (timed) {
+			if (is_due(deadline, tick)) [[unlikely]] {
+				settle_due(thread, look, tick);
+				return Read::again;
+			}
+			if (needs_arm(t, deadline, meta, tick)) {
+				if (!lock_from(look.at(), look.version))
+					return Read::again;
+				arm(t, look, meta, tick);
+				unlock(look.at());
+			}
+		}
+		if (state)
+			std::memcpy(state, copy, t.state_size);
+		return Read::hit;
+	}
+
+	static uint32_t find(Thread &thread, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                     bool timed, uint64_t tick, uint8_t *states, uint8_t *found)
+	{
+		uint32_t total = 0;
+		size_t state_size = thread.table->state_size;
+		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+			Read r = Read::again;
+			for (Look look; r == Read::again;)
+				r = lookup(g, digest, key, look)
+				    ? read(thread, look, timed, tick, states ? states + i * state_size : nullptr)
+				    : Read::miss;
+			found[i] = r == Read::hit;
+			total += found[i];
+			return false;
+		});
+		return total;
+	}
+
+	// Inserts where lookup() has found nothing; `init(state, class)` says with what, and runs once,
+	// under the home's lock. False: look again.
+	template <typename Init>
+	static bool insert(Thread &thread, const Look &look, uint64_t digest, const uint8_t *key,
+	                   bool timed, uint64_t tick, uint8_t &result, Init init)
+	{
+		Table &t = *thread.table;
+		Generation &g = *look.generation;
+		Bucket &home = look.home_bucket();
+		if (!lock_from(home, look.home_version))
+			return false;
+		Slot at;
+		if (Room room = make_room(thread, g, look.home, timed, tick, at); room != Room::found) {
+			unlock(home);
+			if (room == Room::after_growth) {
+				grow_now(thread);
+				return false;
+			}
+			thread.refused.add(1);
+			result = CONNTRACK_SHARED_REFUSED;
+			return true;
+		}
+		uint64_t state[8] = {};
+		uint32_t timeout_class = 0;
+		init(state, timeout_class);
+		Bucket &b = g.buckets[at.bucket];
+		uint8_t *entry = entry_at(g, at.bucket, at.slot);
+		copy_in(entry, key, KeySize);
+		put(meta_word(entry), Meta::make(digest_position(digest), timeout_class, 0).bits);
+		copy_in(entry + state_at, state, t.state_size);
+		put(b.deadline[at.slot], static_cast<uint16_t>(tick + t.arm[timeout_class]));
+		if (t.protected_classes >> timeout_class & 1)
+			put(b.shielded, static_cast<uint16_t>(get(b.shielded) | 1u << at.slot));
+		put(b.tag[at.slot], digest_tag(digest));
+		note_residence(thread, g, look.home, at, digest_tag(digest));
+		if (at.bucket != look.home)
+			unlock(b);
+		unlock(home);
+		thread.inserted.add(1);
+		result = CONNTRACK_NEW;
+		return true;
+	}
+
+	static uint32_t find_or_insert(Thread &thread, const uint8_t *keys, const uint64_t *digests,
+	                               uint32_t n, bool timed, uint64_t tick, uint8_t *states,
+	                               uint8_t *results)
+	{
+		uint32_t total = 0;
+		size_t state_size = thread.table->state_size;
+		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+			uint8_t *copy = states + i * state_size;
+			results[i] = 0;
+			for (Look look;;) {
+				if (lookup(g, digest, key, look)) {
+					if (read(thread, look, timed, tick, copy) == Read::hit)
+						break;
+				} else if (insert(thread, look, digest, key, timed, tick, results[i],
+				                  [&](uint64_t *fresh, uint32_t &) { std::memcpy(fresh, copy, state_size); })) {
+					break;
+				}
+			}
+			total += results[i] != CONNTRACK_SHARED_REFUSED;
+			return results[i] == CONNTRACK_NEW;
+		});
+		return total;
+	}
+
+	// Runs `change(state, class)` on what lookup() has found. False: look again.
+	template <typename Change>
+	static bool change_found(Thread &thread, const Look &look, bool timed, uint64_t tick, Change change)
+	{
+		Table &t = *thread.table;
+		Bucket &b = look.at();
+		// Nothing has changed since: the entry is there, and stays as long as its bucket is locked.
+		if (!lock_from(b, look.version))
+			return false;
+		uint8_t *entry = look.entry();
+		Meta meta{get(meta_word(entry))};
+		if (timed && is_due(get(b.deadline[look.slot]), tick)) [[unlikely]] {
+			// Let go as it was: settle_due() wants the home's lock first.
+			put(b.version, look.version);
+			settle_due(thread, look, tick);
+			return false;
+		}
+		uint64_t state[8];
+		uint32_t before = meta.timeout_class(), after = before;
+		copy_out(state, entry + state_at, t.state_size);
+		change(state, after);
+		copy_in(entry + state_at, state, t.state_size);
+		if (after != before) {
+			uint32_t bit = 1u << look.slot;
+			meta = Meta::make(meta.position(), after, 0);
+			put(meta_word(entry), meta.bits);
+			uint32_t shielded = get(b.shielded);
+			put(b.shielded, static_cast<uint16_t>(t.protected_classes >> after & 1 ? shielded | bit
+			                                                                       : shielded & ~bit));
+		}
+		if (after != before || (timed && needs_arm(t, get(b.deadline[look.slot]), meta, tick)))
+			arm(t, look, meta, tick);
+		unlock(b);
+		return true;
+	}
+
+	static uint32_t store(Thread &thread, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                      bool timed, uint64_t tick, const uint8_t *states, uint8_t *results)
+	{
+		uint32_t total = 0;
+		size_t state_size = thread.table->state_size;
+		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+			const uint8_t *given = states + i * state_size;
+			results[i] = 0;
+			for (Look look;;) {
+				if (lookup(g, digest, key, look)) {
+					if (change_found(thread, look, timed, tick, [&](uint64_t *state, uint32_t &) {
+						    std::memcpy(state, given, state_size);
+					    }))
+						break;
+				} else if (insert(thread, look, digest, key, timed, tick, results[i],
+				                  [&](uint64_t *fresh, uint32_t &) { std::memcpy(fresh, given, state_size); })) {
+					break;
+				}
+			}
+			total += results[i] != CONNTRACK_SHARED_REFUSED;
+			return results[i] == CONNTRACK_NEW;
+		});
+		return total;
+	}
+
+	static uint32_t update(Thread &thread, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                       bool timed, uint64_t tick, conntrack_update_fn function, void *context,
+	                       uint8_t *results)
+	{
+		uint32_t total = 0;
+		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+			uint8_t result = 0;
+			auto call = [&](uint64_t *state, uint32_t &timeout_class, int is_new) {
+				function(context, i, state, &timeout_class, is_new);
+				if (timeout_class >= CONNTRACK_NB_CLASSES)
+					timeout_class = 0;
+			};
+			for (Look look;;) {
+				if (lookup(g, digest, key, look)) {
+					if (change_found(thread, look, timed, tick,
+					                 [&](uint64_t *state, uint32_t &c) { call(state, c, 0); }))
+						break;
+				} else if (insert(thread, look, digest, key, timed, tick, result,
+				                  [&](uint64_t *state, uint32_t &c) { call(state, c, 1); })) {
+					break;
+				}
+			}
+			if (results)
+				results[i] = result;
+			total += result != CONNTRACK_SHARED_REFUSED;
+			return result == CONNTRACK_NEW;
+		});
+		return total;
+	}
+
+	static uint32_t remove(Thread &thread, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                       bool timed, uint64_t tick, uint8_t *removed)
+	{
+		uint32_t total = 0;
+		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+			bool there = false;
+			for (Look look; lookup(g, digest, key, look);)
+				if (take_out(thread, look, timed, tick, there))
+					break;
+			if (removed)
+				removed[i] = there;
+			total += there;
+			return false;
+		});
+		return total;
+	}
+
+	// Removes what lookup() has found. False: look again.
+	static bool take_out(Thread &thread, const Look &look, bool timed, uint64_t tick, bool &was_live)
+	{
+		if (!look.holds() || !look.lock_both())
+			return false;
+		uint16_t deadline = get(look.at().deadline[look.slot]);
+		Meta meta{get(meta_word(look.entry()))};
+		was_live = !timed || !is_due(deadline, tick) || !is_dead(*thread.table, meta, deadline, tick);
+		vacate(thread, *look.generation, {look.bucket, look.slot}, look.home,
+		       was_live ? CONNTRACK_REMOVED : CONNTRACK_EXPIRED);
+		look.unlock_both();
+		return true;
+	}
+};
+
+} // namespace reframer::conntrack::shared
