@@ -1,11 +1,20 @@
 /**
- * RSS++ on DPDK ports: the indirection table of a port, by RETA or by flow rules, and a table in
- * software for ports that have neither. In libreframer_dpdk.so; the program brings up EAL and ports.
+ * The suite in DPDK programs (libreframer_dpdk.so; the program brings up EAL and ports):
+ *  - Reframer on an RX queue: in place of rte_eth_rx_burst(), as an RX callback, as a graph node;
+ *  - RSS++ on a port: its indirection table, by RETA or by flow rules; a table in software for ports
+ *    that have neither; buckets counted in an RX callback, balanced on a service lcore;
+ *  - flow tracking of mbuf bursts;
+ *  - telemetry of all of these.
  *
- * Results are 0 or negative errno values. Nothing here prints.
+ * Errors: 0 or negative errno values. Nothing here prints. No call on the packet path allocates,
+ * locks or enters the kernel.
  */
 #ifndef REFRAMER_DPDK_H
 #define REFRAMER_DPDK_H
+
+#include <reframer/conntrack.h>
+#include <reframer/reframer.h>
+#include <reframer/rsspp.h>
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,6 +24,132 @@ extern "C" {
 #endif
 
 struct rte_mbuf;
+struct rte_mempool;
+
+/* ---- Reframer on an RX queue. One object a queue, used by the core that polls the queue. ---- */
+
+struct reframer_dpdk_queue;
+
+/** Whose hash packets are grouped by. */
+enum reframer_dpdk_hash {
+	/** The NIC's where the port has RSS_HASH on, hashes TCP and UDP ports, and the key is the 5-tuple; else ours. */
+	REFRAMER_DPDK_HASH_AUTO = 0,
+	/** Ours, from the header. */
+	REFRAMER_DPDK_HASH_SOFTWARE = 1,
+	/** `mbuf->hash.rss` of packets with RTE_MBUF_F_RX_RSS_HASH, ours of the others; headers are read for policies only. */
+	REFRAMER_DPDK_HASH_NIC = 2,
+};
+
+struct reframer_dpdk_params {
+	size_t size;                   /**< sizeof(struct reframer_dpdk_params), set by the defaults */
+	struct reframer_params stage;  /**< policy, T, key, bounds; see reframer.h */
+	uint32_t hash;                 /**< enum reframer_dpdk_hash; default REFRAMER_DPDK_HASH_AUTO */
+	uint32_t nb_pool_users;        /**< queues whose packets come from `pool`; default 1 */
+	/**
+	 * Mempool of the queue. Where given, at most half of it, shared by nb_pool_users, is held: held
+	 * packets must not starve the receive ring. NULL (default): stage.max_packets is the bound.
+	 */
+	const struct rte_mempool *pool;
+};
+
+/** Runs of one burst that are kept for reframer_dpdk_runs(). */
+#define REFRAMER_DPDK_MAX_RUNS 512
+
+struct reframer_dpdk_stats {
+	uint16_t port, queue;
+	uint32_t nic_hash;             /**< 1: grouped by the NIC's hash */
+	uint32_t max_packets;          /**< bound in force */
+	uint32_t reserved;
+	uint64_t polls, empty_polls;   /**< bursts asked for; those that found nothing new */
+	uint64_t without_hash;         /**< packets that the NIC had not hashed, under NIC hashes */
+	uint64_t in_pieces;            /**< packets whose header is spread over segments, copied to be read */
+	uint64_t freed;                /**< held packets freed instead of given out: by close or reframer_dpdk_free_held() */
+	struct reframer_stats stage;
+};
+
+void reframer_dpdk_default_params(struct reframer_dpdk_params *params);
+/**
+ * @param params NULL: the defaults. @return 0, -ENODEV, -EINVAL, -ENOMEM.
+ * The port is configured (its offloads decide whose hash is used). Not on the packet path.
+ */
+int reframer_dpdk_open(uint16_t port, uint16_t queue, const struct reframer_dpdk_params *params,
+                       struct reframer_dpdk_queue **out);
+/** Frees the object and the packets that it still holds: drain first. NULL is harmless. */
+void reframer_dpdk_close(struct reframer_dpdk_queue *queue);
+
+/**
+ * In place of rte_eth_rx_burst(port, queue, packets, nb): receives at most `nb` packets, holds them,
+ * and fills the same array with what is due, run by run. Call it as often as before: an empty poll
+ * releases too. Multi-segment packets are held whole.
+ * @return packets in the array, at most nb.
+ */
+uint16_t reframer_rx_burst(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets, uint16_t nb);
+/**
+ * The same as an RX callback, for a program whose receive loop stays as it is:
+ *     rte_eth_add_rx_callback(port, queue, reframer_rx_callback, q);
+ * Never writes beyond the caller's array: what does not fit stays held. Remove it, and drain, before
+ * the object is closed. Callbacks added earlier see packets as they arrive, later ones as they leave.
+ */
+uint16_t reframer_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t nb,
+                              uint16_t room, void *q);
+/**
+ * Run vector of the last burst: for one lookup a run. Valid until the next call on this object.
+ * @return runs; with more than REFRAMER_DPDK_MAX_RUNS in a burst, the first ones.
+ */
+uint32_t reframer_dpdk_runs(const struct reframer_dpdk_queue *queue, const struct reframer_run **runs);
+/** Gives out what is held, due or not: at a stop, until it returns 0. */
+uint32_t reframer_dpdk_drain(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets, uint32_t nb);
+/** Frees what is held to its mempools, counted in `freed`. @return packets. */
+uint32_t reframer_dpdk_free_held(struct reframer_dpdk_queue *queue);
+/** The stage inside, for reframer_set_policy() and its like; by the polling core. */
+struct reframer_stage *reframer_dpdk_stage(struct reframer_dpdk_queue *queue);
+/** Any thread: values of the moment, each by itself sound, not a snapshot. */
+void reframer_dpdk_get_stats(const struct reframer_dpdk_queue *queue, struct reframer_dpdk_stats *out);
+
+/**
+ * A source node of librte_graph that polls the queue and hands what is due to `next`. Call it before
+ * rte_graph_create(); the node's name is "reframer_rx-PORT-QUEUE".
+ * @return 0 and the node's id, -EEXIST, -ENOENT (no node of the name `next`), -ENOMEM.
+ */
+int reframer_dpdk_graph_node(struct reframer_dpdk_queue *queue, const char *next, uint32_t *node);
+
+/* ---- Telemetry: read by dpdk-telemetry.py and `reframer top` ---- */
+
+/**
+ * Registers /reframer/list, /reframer/stats,PORT,QUEUE, /reframer/histogram,PORT,QUEUE, /rsspp/list,
+ * /rsspp/table,PORT, /conntrack/list and /conntrack/stats,NAME. Commands show the objects that exist
+ * when they are asked. Once a process; later calls do nothing. @return 0 or the error of DPDK.
+ */
+int reframer_dpdk_telemetry(void);
+
+/* ---- Flow tracking of mbuf bursts (conntrack.h) ---- */
+
+/** Packets of one conntrack_dpdk call. */
+#define CONNTRACK_DPDK_BURST 64
+
+enum conntrack_dpdk_flag {
+	CONNTRACK_DPDK_SYMMETRIC = 1u << 0, /**< both directions of a connection share an entry */
+};
+
+/**
+ * Looks up, and inserts what is missing, for a burst of mbufs (Ethernet frames): parses, builds keys of
+ * the table's size, computes digests, prefetches, and asks the table.
+ * With CONNTRACK_NIC_HASH tables the digest comes from mbuf->hash.rss; packets without
+ * RTE_MBUF_F_RX_RSS_HASH get no entry then.
+ * @param nb at most CONNTRACK_DPDK_BURST.
+ * @param key_size, table_flags as the table was created.
+ * @param states out: state of each packet's flow; NULL: no flow (not IP, a later fragment; IPv6 where
+ *   keys are CONNTRACK_KEY_IPV4) or no room.
+ * @param results out: bits of enum conntrack_result; may be NULL.
+ * @return packets that have a state, or -EINVAL.
+ */
+int conntrack_dpdk_burst(struct conntrack_table *table, uint32_t key_size, uint32_t table_flags,
+                         uint32_t flags, struct rte_mbuf *const *packets, uint32_t nb, uint64_t now_ns,
+                         void **states, uint8_t *results);
+/** Shows a table under /conntrack/stats,NAME; its numbers are read while its core works. @return 0, -EEXIST, -EINVAL. */
+int conntrack_dpdk_show(const char *name, const struct conntrack_table *table);
+/** Before the table is freed. */
+void conntrack_dpdk_hide(const struct conntrack_table *table);
 
 /* ---- The table of a port. One thread, off the packet path. ---- */
 
@@ -49,6 +184,51 @@ int rsspp_dpdk_table_write(struct rsspp_dpdk_table *table, const uint16_t *queue
                            uint32_t *nb_refused);
 /** Writes the table that the port had when it was opened. */
 int rsspp_dpdk_table_restore(struct rsspp_dpdk_table *table);
+
+/* ---- Buckets counted in the RX callback, balanced on a service lcore ---- */
+
+/**
+ * For programs whose flow state is shared or absent, or that move it themselves: nothing is handed
+ * over here (rsspp.h has the hand-over). Counts come from the NIC's RSS hash of each packet.
+ */
+struct rsspp_dpdk_balancer;
+/** One RX queue's counters and load. */
+struct rsspp_dpdk_queue;
+
+struct rsspp_dpdk_balancer_params {
+	size_t size;                   /**< sizeof(struct rsspp_dpdk_balancer_params), set by the defaults */
+	struct rsspp_balancer_params balancer; /**< nb_buckets and nb_cores are set from the table */
+	uint64_t interval_ns;          /**< epoch; default 100 ms, the authors' */
+};
+
+void rsspp_dpdk_balancer_default_params(struct rsspp_dpdk_balancer_params *params);
+/**
+ * @param table stays the caller's, and open as long as the balancer exists.
+ * @return 0, -EINVAL, -ENOMEM, or the error of reading the table.
+ */
+int rsspp_dpdk_balancer_create(struct rsspp_dpdk_table *table, const struct rsspp_dpdk_balancer_params *params,
+                               struct rsspp_dpdk_balancer **out);
+/** Callbacks removed and service unregistered before. NULL is harmless. */
+void rsspp_dpdk_balancer_free(struct rsspp_dpdk_balancer *balancer);
+/** Argument of the callback for an RX queue of the port; NULL beyond the table's queues. */
+struct rsspp_dpdk_queue *rsspp_dpdk_balancer_queue(struct rsspp_dpdk_balancer *balancer, uint16_t queue);
+/**
+ *     rte_eth_add_rx_callback(port, queue, rsspp_rx_callback, rsspp_dpdk_balancer_queue(b, queue));
+ * Counts packets by bucket, and the time from a poll that found packets to the next one as load.
+ * Add it before reframer_rx_callback(): arrivals are what a table steers.
+ */
+uint16_t rsspp_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t nb,
+                           uint16_t room, void *rsspp_queue);
+/** One epoch now: solves, writes the table. One thread. @return moves made, or a negative error. */
+int rsspp_dpdk_balancer_epoch(struct rsspp_dpdk_balancer *balancer, struct rsspp_report *report);
+/**
+ * Runs the epochs on a service lcore: registers the service "rsspp-PORT"; the program maps it to a
+ * service lcore and starts it as any other (rte_service_map_lcore_set, rte_service_runstate_set).
+ * @return 0 and the service's id, or the error of DPDK.
+ */
+int rsspp_dpdk_service_register(struct rsspp_dpdk_balancer *balancer, uint32_t *service);
+/** The service is stopped. */
+int rsspp_dpdk_service_unregister(struct rsspp_dpdk_balancer *balancer);
 
 /* ---- A table in software: one core receives and hashes, the others get a ring each ---- */
 

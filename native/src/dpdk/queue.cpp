@@ -1,0 +1,335 @@
+#include "dpdk/queue.hpp"
+
+#include "dpdk/registry.hpp"
+
+#include <rte_ethdev.h>
+#include <rte_mempool.h>
+
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+
+using namespace reframer;
+
+namespace {
+
+// One writer each; a plain increment without the cost of a locked one.
+void add(std::atomic<uint64_t> &counter, uint64_t n)
+{
+	counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+// May the NIC's hash stand for the key? Only if it is on, and covers ports.
+bool port_hashes(uint16_t port)
+{
+	rte_eth_conf conf;
+	if (rte_eth_dev_conf_get(port, &conf) != 0 || !(conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH))
+		return false;
+	constexpr uint64_t ports = RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
+	return (conf.rx_adv_conf.rss_conf.rss_hf & ports) == ports;
+}
+
+} // namespace
+
+int reframer_dpdk_queue::init(uint16_t port_id, uint16_t queue_id, const reframer_dpdk_params &params)
+{
+	port = port_id;
+	queue = queue_id;
+	stage_params = params.stage;
+	if (params.pool) {
+		const uint32_t most = params.pool->size / (2 * std::max(1u, params.nb_pool_users));
+		stage_params.max_packets = std::max(32u, std::min(stage_params.max_packets, most));
+	}
+	// Known here, so that a hash computed here is the one that the stage would compute.
+	if (stage_params.hash_seed == 0 && getrandom(&stage_params.hash_seed, sizeof(uint64_t), 0) != sizeof(uint64_t))
+		return -errno;
+	const bool five_tuple = stage_params.key == REFRAMER_KEY_5TUPLE;
+	nic_hash = params.hash == REFRAMER_DPDK_HASH_NIC ||
+	           (params.hash == REFRAMER_DPDK_HASH_AUTO && five_tuple && port_hashes(port));
+	reads_headers = !nic_hash || stage_params.bypass || stage_params.early || stage_params.options || stage_params.nb_rules;
+	thins = stage_params.options & REFRAMER_OPT_ACK_THINNING;
+	adapts = stage_params.policy == REFRAMER_ADAPTIVE;
+	key = packet::KeyKind(stage_params.key);
+	link = packet::LinkType(stage_params.link_type);
+	last_poll = clock.now();
+	rte_eth_rxq_info info;
+	if (adapts && rte_eth_rx_queue_info_get(port, queue, &info) == 0)
+		ring_size = info.nb_desc;
+	const int error = reframer_create(&stage_params, &stage);
+	stage_params.rules = nullptr; // the caller's memory; the stage has a copy
+	return error;
+}
+
+reframer_dpdk_queue::~reframer_dpdk_queue()
+{
+	if (stage)
+		free_held();
+	reframer_free(stage);
+}
+
+// Headers that are spread over segments: the same hash as if they lay in one piece.
+uint32_t reframer_dpdk_queue::hash_in_pieces(const rte_mbuf *packet) const
+{
+	uint8_t copy[2 * whole_header];
+	const uint32_t length = std::min<uint32_t>(packet->pkt_len, sizeof(copy));
+	const void *data = rte_pktmbuf_read(packet, 0, length, copy);
+	return packet::classify<false>(static_cast<const uint8_t *>(data), data ? length : 0, link, key,
+	                               stage_params.hash_seed).hash;
+}
+
+void reframer_dpdk_queue::free_thinned()
+{
+	void *thinned[chunk];
+	while (const uint32_t n = reframer_take_thinned(stage, thinned, chunk))
+		rte_pktmbuf_free_bulk(reinterpret_cast<rte_mbuf **>(thinned), n);
+}
+
+// All of the burst, always. What the stage holds when a call begins is at most max_packets, since a
+// call that leaves packets due has filled its array; the slots beyond that take this burst, or what
+// is due makes room in the part of the array that is consumed.
+void reframer_dpdk_queue::push(const reframer_burst &burst, uint64_t now, Output &out, rte_mbuf **consumed)
+{
+	reframer_burst rest = burst;
+	for (;;) {
+		const uint32_t n = reframer_push(stage, &rest, now);
+		if (thins) [[unlikely]]
+			free_thinned();
+		if (n == rest.count) [[likely]]
+			return;
+		rest.packets += n;
+		if (rest.data) {
+			rest.data += n;
+			rest.captured += n;
+		}
+		rest.wire += n;
+		if (rest.hash)
+			rest.hash += n;
+		rest.count -= n;
+		consumed += n;
+		give(now, uint32_t(consumed - out.packets), out);
+	}
+}
+
+void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed)
+{
+	const uint8_t *data[chunk];
+	uint32_t captured[chunk], wire[chunk], hash[chunk];
+	void *held[chunk]; // the array is written to while the burst may still be in use
+	uint32_t nb_pieces = 0, nb_unhashed = 0;
+	for (uint32_t i = 0; i < nb; i++) {
+		const rte_mbuf *packet = packets[i];
+		held[i] = packets[i];
+		wire[i] = packet->pkt_len;
+		captured[i] = packet->data_len;
+		data[i] = rte_pktmbuf_mtod(packet, const uint8_t *);
+		hash[i] = packet->hash.rss;
+		nb_unhashed += !(packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH);
+		nb_pieces += packet->nb_segs > 1 && packet->data_len < whole_header;
+	}
+	if (nic_hash && nb_unhashed) {
+		// A NIC marks the kinds of packets that it hashes: a flow is of one kind. The others wait by
+		// a hash of ours.
+		for (uint32_t i = 0; i < nb; i++)
+			if (!(packets[i]->ol_flags & RTE_MBUF_F_RX_RSS_HASH))
+				hash[i] = hash_in_pieces(packets[i]);
+		add(without_hash, nb_unhashed);
+	}
+	reframer_burst burst = {held, reads_headers ? data : nullptr, reads_headers ? captured : nullptr, wire,
+	                        nic_hash ? hash : nullptr, nb};
+	if (nic_hash || nb_pieces == 0) [[likely]]
+		return push(burst, now, out, consumed);
+	add(in_pieces, nb_pieces);
+	for (uint32_t first = 0; first < nb;) {
+		const auto split = [&](uint32_t i) { return packets[i]->nb_segs > 1 && packets[i]->data_len < whole_header; };
+		const bool pieces = split(first);
+		uint32_t end = first;
+		for (; end < nb && split(end) == pieces; end++)
+			if (pieces)
+				hash[end] = hash_in_pieces(packets[end]);
+		const reframer_burst part = {held + first, data + first, captured + first, wire + first,
+		                             pieces ? hash + first : nullptr, end - first};
+		push(part, now, out, consumed + first);
+		first = end;
+	}
+}
+
+void reframer_dpdk_queue::take(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out)
+{
+	for (uint32_t first = 0; first < nb; first += chunk)
+		take_chunk(packets + first, std::min(chunk, nb - first), now, out, packets + first);
+}
+
+void reframer_dpdk_queue::give(uint64_t now, uint32_t room, Output &out, bool all)
+{
+	reframer_run spare[chunk]; // of bursts with more runs than are kept
+	while (out.given < room) {
+		const bool kept = nb_runs < REFRAMER_DPDK_MAX_RUNS;
+		reframer_run *const list = kept ? runs + nb_runs : spare;
+		const uint32_t list_room = kept ? REFRAMER_DPDK_MAX_RUNS - nb_runs : chunk;
+		uint32_t written = list_room;
+		void **const to = reinterpret_cast<void **>(out.packets + out.given);
+		const uint32_t n = all ? reframer_drain(stage, now, to, room - out.given, list, &written)
+		                       : reframer_poll(stage, now, to, room - out.given, list, &written);
+		if (kept) {
+			for (uint32_t i = 0; out.given && i < written; i++)
+				list[i].first += out.given;
+			nb_runs += written;
+		}
+		out.given += n;
+		if (n == 0 || written < list_room)
+			break;
+	}
+}
+
+void reframer_dpdk_queue::account(uint16_t nb, uint64_t now)
+{
+	const uint64_t since = now > last_poll ? now - last_poll : 0;
+	total += since;
+	if (last_worked)
+		busy += since;
+	last_poll = now;
+	polled += nb;
+	if (total < report_ns)
+		return;
+	reframer_load load = {};
+	// Not every driver can tell; busy time speaks for itself then.
+	const int waiting = ring_size ? rte_eth_rx_queue_count(port, queue) : -1;
+	if (waiting >= 0) {
+		load.queue_length = uint32_t(waiting);
+		load.queue_capacity = ring_size;
+	}
+	load.busy_cycles = busy;
+	load.total_cycles = total;
+	load.packets = polled;
+	reframer_report_load(stage, &load);
+	busy = total = polled = 0;
+}
+
+uint16_t reframer_dpdk_queue::pass(rte_mbuf **packets, uint16_t nb, uint16_t room)
+{
+	const uint64_t now = clock.now();
+	Output out = {packets, room};
+	nb_runs = 0;
+	add(polls, 1);
+	if (nb == 0)
+		add(empty_polls, 1);
+	else
+		take(packets, nb, now, out);
+	if (adapts)
+		account(nb, now);
+	give(now, room, out);
+	last_worked = nb > 0 || out.given > 0;
+	return uint16_t(out.given);
+}
+
+uint32_t reframer_dpdk_queue::drain(rte_mbuf **packets, uint32_t room)
+{
+	Output out = {packets, room};
+	nb_runs = 0;
+	give(clock.now(), room, out, true);
+	return out.given;
+}
+
+uint32_t reframer_dpdk_queue::free_held()
+{
+	rte_mbuf *packets[chunk];
+	uint32_t total = 0;
+	while (const uint32_t n = drain(packets, chunk)) {
+		rte_pktmbuf_free_bulk(packets, n);
+		total += n;
+	}
+	if (thins)
+		free_thinned();
+	add(freed, total);
+	return total;
+}
+
+void reframer_dpdk_queue::stats(reframer_dpdk_stats &out) const
+{
+	out = {};
+	out.port = port;
+	out.queue = queue;
+	out.nic_hash = nic_hash;
+	out.max_packets = stage_params.max_packets;
+	out.polls = polls.load(std::memory_order_relaxed);
+	out.empty_polls = empty_polls.load(std::memory_order_relaxed);
+	out.without_hash = without_hash.load(std::memory_order_relaxed);
+	out.in_pieces = in_pieces.load(std::memory_order_relaxed);
+	out.freed = freed.load(std::memory_order_relaxed);
+	reframer_get_stats(stage, &out.stage);
+}
+
+extern "C" {
+
+void reframer_dpdk_default_params(struct reframer_dpdk_params *params)
+{
+	*params = {};
+	params->size = sizeof(*params);
+	params->hash = REFRAMER_DPDK_HASH_AUTO;
+	params->nb_pool_users = 1;
+	reframer_default_params(&params->stage);
+}
+
+int reframer_dpdk_open(uint16_t port, uint16_t queue, const struct reframer_dpdk_params *params,
+                       struct reframer_dpdk_queue **out)
+{
+	reframer_dpdk_params defaults;
+	if (params == nullptr) {
+		reframer_dpdk_default_params(&defaults);
+		params = &defaults;
+	}
+	if (out == nullptr || params->size != sizeof(*params) || params->hash > REFRAMER_DPDK_HASH_NIC)
+		return -EINVAL;
+	if (!rte_eth_dev_is_valid_port(port))
+		return -ENODEV;
+	auto *q = new (std::nothrow) reframer_dpdk_queue;
+	if (q == nullptr)
+		return -ENOMEM;
+	const int error = q->init(port, queue, *params);
+	if (error != 0) {
+		delete q;
+		return error;
+	}
+	dpdk::Registry<reframer_dpdk_queue>::add(q);
+	*out = q;
+	return 0;
+}
+
+void reframer_dpdk_close(struct reframer_dpdk_queue *q)
+{
+	if (q == nullptr)
+		return;
+	dpdk::Registry<reframer_dpdk_queue>::remove(q);
+	delete q;
+}
+
+uint16_t reframer_rx_burst(struct reframer_dpdk_queue *q, struct rte_mbuf **packets, uint16_t nb)
+{
+	return q->pass(packets, rte_eth_rx_burst(q->port, q->queue, packets, nb), nb);
+}
+
+uint16_t reframer_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb, uint16_t room, void *q)
+{
+	return static_cast<reframer_dpdk_queue *>(q)->pass(packets, nb, room);
+}
+
+uint32_t reframer_dpdk_runs(const struct reframer_dpdk_queue *q, const struct reframer_run **runs)
+{
+	*runs = q->runs;
+	return q->nb_runs;
+}
+
+uint32_t reframer_dpdk_drain(struct reframer_dpdk_queue *q, struct rte_mbuf **packets, uint32_t nb)
+{
+	return q->drain(packets, nb);
+}
+
+uint32_t reframer_dpdk_free_held(struct reframer_dpdk_queue *q) { return q->free_held(); }
+
+struct reframer_stage *reframer_dpdk_stage(struct reframer_dpdk_queue *q) { return q->stage; }
+
+void reframer_dpdk_get_stats(const struct reframer_dpdk_queue *q, struct reframer_dpdk_stats *out) { q->stats(*out); }
+
+} // extern "C"

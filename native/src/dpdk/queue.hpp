@@ -1,0 +1,63 @@
+// Reframer on one RX queue: mbufs in, mbufs out. Life of a burst: take() hands it to the stage, give()
+// fills the same array with what is due.
+#pragma once
+
+#include "dpdk/clock.hpp"
+#include "packet/classify.hpp"
+#include "reframer/dpdk.h"
+
+#include <rte_mbuf.h>
+
+#include <atomic>
+#include <cstdint>
+
+// The opaque type of dpdk.h. Fields behind `counters` are written by the polling core alone.
+struct reframer_dpdk_queue {
+	// 0 or negative errno.
+	int init(uint16_t port_id, uint16_t queue_id, const reframer_dpdk_params &params);
+	~reframer_dpdk_queue();
+
+	uint16_t pass(rte_mbuf **packets, uint16_t nb, uint16_t room);
+	uint32_t drain(rte_mbuf **packets, uint32_t room);
+	uint32_t free_held();
+	void stats(reframer_dpdk_stats &out) const;
+
+	uint16_t port = 0, queue = 0;
+	reframer_stage *stage = nullptr;
+	reframer_params stage_params = {};
+	uint32_t nb_runs = 0;
+	reframer_run runs[REFRAMER_DPDK_MAX_RUNS];
+
+private:
+	static constexpr uint32_t chunk = 64;
+	// Bytes of a first segment that hold any header that the parser keys by, in practice: a shorter
+	// one is copied together with what follows before it is hashed.
+	static constexpr uint32_t whole_header = 192;
+	// Reports of load to the adaptive controller; its epochs last 250 us and more.
+	static constexpr uint64_t report_ns = 20'000;
+
+	struct Output {
+		rte_mbuf **packets;
+		uint32_t room;
+		uint32_t given = 0;
+	};
+	void take(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out);
+	void take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed);
+	void push(const reframer_burst &burst, uint64_t now, Output &out, rte_mbuf **consumed);
+	void give(uint64_t now, uint32_t room, Output &out, bool all = false);
+	uint32_t hash_in_pieces(const rte_mbuf *packet) const;
+	void free_thinned();
+	void account(uint16_t nb, uint64_t now);
+
+	reframer::dpdk::TscClock clock;
+	bool nic_hash = false, reads_headers = true, thins = false, adapts = false;
+	reframer::packet::LinkType link = reframer::packet::LinkType::ethernet;
+	reframer::packet::KeyKind key = reframer::packet::KeyKind::five_tuple;
+
+	// Load, for the controller: the time from a poll that found or gave packets to the next is work.
+	uint64_t last_poll = 0, busy = 0, total = 0, polled = 0;
+	uint32_t ring_size = 0;
+	bool last_worked = false;
+
+	std::atomic<uint64_t> polls{0}, empty_polls{0}, without_hash{0}, in_pieces{0}, freed{0};
+};
