@@ -1,6 +1,7 @@
 // Cuckoo: DPDK's rte_hash itself, in the process of the lab only. Scalar as the paper used it, and
 // in bulk as the library offers it.
 #include "conntrack/memory.hpp"
+#include "conntrack/trackers/eal.hpp"
 #include "conntrack/trackers/tracker.hpp"
 
 #include <rte_eal.h>
@@ -18,8 +19,6 @@
 #include <sched.h>
 
 namespace reframer::conntrack {
-
-namespace {
 
 // One EAL a process, ever. Huge pages if the machine has set some aside, else plain memory that
 // never touches the disk.
@@ -50,6 +49,8 @@ bool start_eal()
 	}();
 	return started;
 }
+
+namespace {
 
 class RteHash final : public Tracker {
 public:
