@@ -14,6 +14,8 @@ interface Flow {
   lastTick: number;
 }
 
+const latestClassTicks = 16383;
+
 /**
  * Keeps what a FlowTracker with these options promises, as long as that finds room: it is never full
  * and evicts nothing. A flow lives while fewer ticks than its timeout, rounded up, plus one have
@@ -55,7 +57,8 @@ export class FlowModel implements FlowTable {
     const flow = this.rows.get(burst)?.[i];
     if (flow === undefined) throw new Error(`key ${i} has no flow`);
     flow.timeoutClass = timeoutClass;
-    flow.lastTick = Math.max(this.tick, this.tickOf(now));
+    // The tracker counts a class change from at most so many ticks after its latest call.
+    flow.lastTick = Math.min(Math.max(this.tick, this.tickOf(now)), this.tick + latestClassTicks);
   }
 
   remove(keys: Uint8Array, now: Time): number {

@@ -61,7 +61,10 @@ export interface FlowTable {
   findOrInsert(keys: Uint8Array, now: Time, options?: CallOptions): FlowBurst;
   /** Writes the states of a burst back into their flows. */
   store(burst: FlowBurst): void;
-  /** Puts the flow of key `i` of a burst into a timeout class, as from a packet at `now`. */
+  /**
+   * Puts the flow of key `i` of a burst into a timeout class, as from a packet at `now`; more than 16383 ticks
+   * after the latest call count as 16383.
+   */
   setClass(burst: FlowBurst, i: number, timeoutClass: number, now: Time): void;
   /** @returns flows removed */
   remove(keys: Uint8Array, now: Time, options?: Pick<CallOptions, 'hashes'>): number;

@@ -170,7 +170,8 @@ int conntrack_remove(struct conntrack_table *t, const void *key, const uint64_t 
 
 /**
  * Puts the entry whose state this is into a timeout class, as from a packet at `now_ns`.
- * `state` comes from the last call on this table.
+ * `state` comes from the last call on this table; a time more than 16383 ticks after that call
+ * counts as 16383 ticks.
  * @return 0, -EINVAL for a class out of range.
  */
 int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout_class,

@@ -200,7 +200,11 @@ int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout
 	if (timeout_class >= CONNTRACK_NB_CLASSES)
 		return -EINVAL;
 	// The call must not move or sweep anything: the caller holds other states.
-	uint64_t tick = now_ns == CONNTRACK_NO_TIME ? t->tick : std::max(now_ns / t->tick_ns, t->tick);
+	// So the table's clock stays, and a deadline must be told from it in 16 bits: a later time than
+	// this would read as one that has passed.
+	uint64_t tick = now_ns == CONNTRACK_NO_TIME
+	    ? t->tick
+	    : std::clamp(now_ns / t->tick_ns, t->tick, t->tick + horizon - 1);
 	auto *entry = static_cast<uint8_t *>(state) - sizeof(EntryMeta) - t->key_size;
 	EntryMeta &meta = meta_of(*t, entry);
 	Group &g = *t->groups[group_of(*t, meta.position)];

@@ -246,6 +246,24 @@ TEST_CASE("deadlines survive the wrap of the 16-bit clock")
 	}
 }
 
+TEST_CASE("a class change long after the last call does not read as one long before it")
+{
+	conntrack_params params;
+	conntrack_default_params(&params);
+	params.tick_ns = 10'000'000;
+	params.timeout_ns[0] = 0;
+	params.timeout_ns[1] = 100'000'000'000;
+	conntrack_table *t;
+	REQUIRE(conntrack_create(&params, &t) == 0);
+	uint64_t key[2] = {1, 2}, second = 1'000'000'000;
+	// 30000 ticks late: counted as 16383, so the entry lives until tick 26484 and no longer.
+	void *state = conntrack_find_or_insert(t, key, nullptr, second, nullptr);
+	REQUIRE(conntrack_set_class(t, state, 1, 301 * second) == 0);
+	CHECK(conntrack_iterate(t, 260 * second, [](void *, const void *, void *, int) {}, nullptr) == 1);
+	CHECK(conntrack_find(t, key, nullptr, 301 * second) == nullptr);
+	conntrack_free(t);
+}
+
 TEST_CASE("a full table refuses or evicts, and never a protected flow")
 {
 	for (bool evict : {false, true}) {
