@@ -28,6 +28,8 @@ export const requirements = [
   { name: 'Chromium', need: 'test', program: ['chromium', 'chromium-browser', 'google-chrome'], debian: 'chromium', brings: 'the test of the HTML report in a real browser', optional: true, size: '300 MiB' },
   { name: 'fonts', need: 'feature', file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf', debian: 'fonts-dejavu-core', brings: 'text in PNG figures' },
   { name: 'DPDK', need: 'feature', module: 'libdpdk', debian: 'libdpdk-dev', brings: 'rte_hash and rte_acl as contenders, and DPDK ports', size: '93 MiB' },
+  { name: 'Vectorscan or Hyperscan', need: 'feature', module: 'libhs', debian: 'libvectorscan-dev', brings: 'pattern search over flows (chains dpi and inspect)' },
+  { name: 'valgrind', need: 'feature', program: ['valgrind'], debian: 'valgrind', brings: 'cache misses by level where there are no hardware counters', optional: true },
 ];
 
 // Where compilers look unasked.

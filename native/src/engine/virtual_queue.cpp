@@ -178,6 +178,8 @@ uint32_t VirtualQueue::stage_burst(uint32_t n, uint64_t now, bool draining, uint
 		for (uint32_t i = 0; i < n; i++) {
 			nf::Mbuf *m = received_[i];
 			data_[i] = m->data();
+			if (config_.look_ahead) // into the second level: the chain comes for it when the hold ends
+				__builtin_prefetch(m->data(), 0, 2);
 			captured_[i] = m->captured;
 			wire_[i] = m->wire;
 			hash_[i] = m->rss;

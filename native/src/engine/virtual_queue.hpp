@@ -34,6 +34,7 @@ struct QueueConfig {
 	uint32_t max_held = 4096;       // of the stage: sizes the pool
 	uint32_t release_max = 0;       // packets that a poll takes out of the stage; 0: all that are due
 	bool report_load = false;       // tell the stage about the load after each poll (adaptive)
+	bool look_ahead = true;         // ask for the header of a packet that goes on hold
 	bool nic_hash = true;           // the stage is given the RSS hash
 	double service_ns = 0;          // fixed cost of a packet instead of the measured one; 0: measured
 	double worst_packet_ns = 0;     // a packet that misses every cache of one entry; for PollMarker

@@ -2,8 +2,14 @@
 //
 // Specification (every member is optional; an unknown one is an error):
 //   engine      "virtual"
-//   chain       "paper" (default) | "modern" | "forward" (touches nothing: the loop's own cost)
+//   chain       "paper" (default) | "modern" | "modern-rte" (DPDK's FIB and ACL) | "inspect"
+//               (counter, firewall, pattern search, load balancer) | "forward" (touches nothing: the
+//               loop's own cost), or one function alone: "counter", "router", "firewall", "nat", "lb",
+//               "cookie-lb", "dpi", "rte-lpm", "rte-fib", "rte-acl", "paper-counter", "paper-router",
+//               "paper-firewall", "paper-nat"; some need libraries that a build may lack (exit code 3)
 //   form        "packet" (default) | "run": functions work per packet, or once a run of equal keys
+//   lookAhead   ask for headers when packets go on hold and, where functions do (the paper's never),
+//               for the state of coming packets or runs, default true
 //   rules       destination rules of the firewall before the match-all, default 11745 (0..65534)
 //   denyShare   share of the rules that drop what they match, default 0
 //   tableFlows  idle flows that fill a queue's tables beforehand, default 2^19 / queues: half of the
@@ -158,7 +164,7 @@ int raise_priority()
 
 // Whether both forms of the chain give the same frames, drops and tables for these packets, grouped
 // by RSS hash as the stage would.
-bool forms_agree(const nf::Config &config, std::span<const engine::Arrival> arrivals)
+bool forms_agree(const nf::ChainFactory &all, std::span<const engine::Arrival> arrivals)
 {
 	std::vector<engine::Arrival> sample(arrivals.begin(),
 	                                    arrivals.begin() + static_cast<std::ptrdiff_t>(std::min(
@@ -173,9 +179,7 @@ bool forms_agree(const nf::Config &config, std::span<const engine::Arrival> arri
 		else
 			runs.push_back({i, 1, sample[i].rss, REFRAMER_BY_DRAIN});
 	}
-	nf::Config small = config;
-	small.table_capacity = form_sample * 2;
-	nf::ChainFactory factory(small);
+	nf::ChainFactory factory(all, form_sample * 2);
 	nf::Region<uint8_t> memory[2];
 	uint32_t kept[2];
 	std::unique_ptr<nf::Chain> chains[2];
@@ -208,14 +212,12 @@ bool forms_agree(const nf::Config &config, std::span<const engine::Arrival> arri
 
 // Cost of a packet whose flow, destination and rule no cache knows: the median over bursts of new
 // flows, in small tables.
-double worst_packet_ns(const nf::Config &config, nf::Form form, double tsc_hz)
+double worst_packet_ns(const nf::ChainFactory &all, const TrialSpec &spec, double tsc_hz)
 {
 	constexpr uint32_t burst = 32, bursts = 33;
-	nf::Config small = config;
-	small.table_capacity = std::bit_ceil(burst * bursts);
-	auto chain = nf::ChainFactory(small).make(form, 0);
+	auto chain = nf::ChainFactory(all, std::bit_ceil(burst * bursts)).make(spec.form, 0);
 	nf::Region<uint8_t> memory(burst * nf::Mbuf::stride);
-	nf::Random random(config.seed);
+	nf::Random random(spec.seed);
 	std::vector<nf::Mbuf *> packets(burst), dropped(burst);
 	std::vector<double> cost;
 	for (uint32_t b = 0; b < bursts; b++) {
@@ -266,6 +268,7 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 	nf::Config config;
 	config.kind = spec.chain;
 	config.nb_rules = spec.rules;
+	config.look_ahead = spec.look_ahead;
 	config.deny_share = spec.deny_share;
 	config.seed = spec.seed;
 	config.table_capacity = table_capacity(spec.queues);
@@ -280,9 +283,10 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 	queue.release_max = spec.release_max;
 	queue.report_load = spec.policy == Policy::adaptive;
 	queue.nic_hash = spec.nic_hash;
+	queue.look_ahead = spec.look_ahead;
 	queue.service_ns = static_cast<double>(spec.service_ns);
 	queue.keep_marked = spec.raw;
-	queue.worst_packet_ns = out.worst_packet_ns = worst_packet_ns(config, spec.form, out.tsc_hz);
+	queue.worst_packet_ns = out.worst_packet_ns = worst_packet_ns(factory, spec, out.tsc_hz);
 	queue.start_ns = static_cast<double>(spec.learn_ns);
 	queue.window_start_ns = static_cast<double>(window_start);
 	queue.window_end_ns = static_cast<double>(end);
@@ -320,7 +324,7 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 				return a.size() < b.size();
 			});
 			out.forms_checked = true;
-			out.forms_agree = forms_agree(config, *most);
+			out.forms_agree = forms_agree(factory, *most);
 		}
 		for (uint32_t q = 0; q < spec.queues; q++)
 			cores[q].queue->run(arrivals[q], static_cast<double>(until));

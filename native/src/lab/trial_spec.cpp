@@ -9,10 +9,6 @@ namespace reframer::lab {
 
 namespace {
 
-const std::initializer_list<std::pair<const char *, nf::ChainKind>> chains = {
-    {"paper", nf::ChainKind::paper},
-    {"modern", nf::ChainKind::modern},
-    {"forward", nf::ChainKind::forward}};
 const std::initializer_list<std::pair<const char *, nf::Form>> forms = {
     {"packet", nf::Form::packet}, {"run", nf::Form::run}};
 const std::initializer_list<std::pair<const char *, Policy>> policies = {
@@ -34,6 +30,29 @@ const char *word(Enum value, std::initializer_list<std::pair<const char *, Enum>
 	for (const auto &[name, choice] : choices)
 		if (choice == value)
 			return name;
+	return "";
+}
+
+nf::ChainKind parse_chain(SpecReader &in)
+{
+	std::string name = in.text("chain", "paper"), all;
+	for (const nf::ChainName &c : nf::chain_names()) {
+		if (name == c.name) {
+			if (c.lacks)
+				throw JobError("not-supported", "chain '" + name + "' needs " + c.lacks + ": install it and run setup again", 3);
+			return c.kind;
+		}
+		all += std::string(all.empty() ? "" : ", ") + c.name;
+	}
+	in.fail("chain", "is '" + name + "', must be one of: " + all);
+	return nf::ChainKind::paper;
+}
+
+const char *chain_name(nf::ChainKind kind)
+{
+	for (const nf::ChainName &c : nf::chain_names())
+		if (c.kind == kind)
+			return c.name;
 	return "";
 }
 
@@ -77,8 +96,9 @@ TrialSpec parse_trial_spec(const Json &spec)
 	std::string engine = in.text("engine", "virtual");
 	if (engine != "virtual")
 		throw JobError("not-supported", "engine '" + engine + "' is not built in; use virtual", 3);
-	t.chain = in.choice("chain", nf::ChainKind::paper, chains);
+	t.chain = parse_chain(in);
 	t.form = in.choice("form", nf::Form::packet, forms);
+	t.look_ahead = in.boolean("lookAhead", true);
 	t.rules = static_cast<uint32_t>(in.integer("rules", 11745, 0, 65534));
 	t.deny_share = in.real("denyShare", 0.0, 0.0, 1.0);
 	t.policy = in.choice("policy", Policy::off, policies);
@@ -137,8 +157,9 @@ Json describe(const TrialSpec &t)
 		source["timing"] = t.source.scaled ? "scaled" : "rate";
 	}
 	Json out = {{"engine", "virtual"},
-	            {"chain", word(t.chain, chains)},
+	            {"chain", chain_name(t.chain)},
 	            {"form", word(t.form, forms)},
+	            {"lookAhead", t.look_ahead},
 	            {"rules", t.rules},
 	            {"denyShare", t.deny_share},
 	            {"tableFlows", t.table_flows},

@@ -23,6 +23,7 @@ struct SourceSpec {
 struct TrialSpec {
 	nf::ChainKind chain;
 	nf::Form form;
+	bool look_ahead;        // functions prefetch the state of coming packets or runs
 	uint32_t rules;
 	double deny_share;
 	uint32_t table_flows;

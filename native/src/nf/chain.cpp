@@ -1,8 +1,19 @@
 #include "nf/chain.hpp"
 
-#include "nf/chain_base.hpp"
+#include "nf/cookie_balancer.hpp"
+#include "nf/function_chain.hpp"
+#include "nf/load_balancer.hpp"
 #include "nf/modern_functions.hpp"
 #include "nf/paper_functions.hpp"
+#ifdef REFRAMER_HAVE_HYPERSCAN
+#include "nf/dpi.hpp"
+#endif
+#ifdef REFRAMER_HAVE_DPDK_TABLES
+#include "nf/dpdk_functions.hpp"
+#endif
+
+#include <mutex>
+#include <stdexcept>
 
 namespace reframer::nf {
 
@@ -21,6 +32,39 @@ const char *verdict_name(uint8_t verdict)
 
 namespace {
 
+#ifdef REFRAMER_HAVE_HYPERSCAN
+constexpr const char *no_patterns = nullptr;
+#else
+constexpr const char *no_patterns = "libhs (Debian libvectorscan-dev or libhyperscan-dev)";
+#endif
+#ifdef REFRAMER_HAVE_DPDK_TABLES
+constexpr const char *no_dpdk = nullptr;
+#else
+constexpr const char *no_dpdk = "DPDK (Debian libdpdk-dev)";
+#endif
+
+constexpr ChainName names[] = {
+    {"paper", ChainKind::paper, nullptr},
+    {"modern", ChainKind::modern, nullptr},
+    {"modern-rte", ChainKind::modern_rte, no_dpdk},
+    {"inspect", ChainKind::inspect, no_patterns},
+    {"forward", ChainKind::forward, nullptr},
+    {"counter", ChainKind::counter, nullptr},
+    {"router", ChainKind::router, nullptr},
+    {"firewall", ChainKind::firewall, nullptr},
+    {"nat", ChainKind::nat, nullptr},
+    {"lb", ChainKind::lb, nullptr},
+    {"cookie-lb", ChainKind::cookie_lb, nullptr},
+    {"dpi", ChainKind::dpi, no_patterns},
+    {"rte-lpm", ChainKind::rte_lpm, no_dpdk},
+    {"rte-fib", ChainKind::rte_fib, no_dpdk},
+    {"rte-acl", ChainKind::rte_acl, no_dpdk},
+    {"paper-counter", ChainKind::paper_counter, nullptr},
+    {"paper-router", ChainKind::paper_router, nullptr},
+    {"paper-firewall", ChainKind::paper_firewall, nullptr},
+    {"paper-nat", ChainKind::paper_nat, nullptr},
+};
+
 struct PaperSizes {
 	static constexpr uint32_t chunk = 32;             // the original's burst
 	static constexpr uint32_t prefetch_distance = 32; // its driver prefetches a burst's headers
@@ -30,112 +74,6 @@ struct ModernSizes {
 	// Four bursts, so that the table lines of 128 packets are on their way together.
 	static constexpr uint32_t chunk = 128;
 	static constexpr uint32_t prefetch_distance = 8; // headers: about what a core keeps in flight
-};
-
-// Function after function over a burst, as the original's elements work.
-template <bool by_run, typename Function>
-void drive(Function &f, Context *c, uint32_t n, const reframer_run *runs, uint32_t nb_runs)
-{
-	if constexpr (by_run)
-		process_runs(f, c, runs, nb_runs);
-	else
-		process_burst(f, c, n);
-}
-
-template <bool by_run>
-class PaperChain final : public ChainBase<PaperChain<by_run>, PaperSizes> {
-public:
-	PaperChain(const Config &config, uint32_t core, const std::vector<Prefix> &routes,
-	           std::shared_ptr<const paper::RuleList> rules)
-	    : ChainBase<PaperChain, PaperSizes>(config.seed),
-	      classifier_(config.table_capacity, config.seed), counter_(config.table_capacity, config.seed),
-	      router_(routes), firewall_(std::move(rules)),
-	      nat_(config.table_capacity, core, config.seed) {}
-
-	void functions(Context *c, uint32_t n, const reframer_run *runs, uint32_t nb_runs)
-	{
-		drive<by_run>(classifier_, c, n, runs, nb_runs);
-		drive<by_run>(counter_, c, n, runs, nb_runs);
-		drive<by_run>(router_, c, n, runs, nb_runs);
-		drive<by_run>(firewall_, c, n, runs, nb_runs);
-		drive<by_run>(nat_, c, n, runs, nb_runs);
-	}
-	void learn_key(const FlowKey &key, bool ports)
-	{
-		classifier_.learn(key);
-		counter_.learn(key);
-		if (ports)
-			nat_.learn(key);
-	}
-	Counters counters() const override
-	{
-		return {{"flows", classifier_.flows()},
-		        {"natFlows", nat_.flows()},
-		        {"routerCacheHits", router_.cache_hits},
-		        {"routerScanned", router_.scanned},
-		        {"firewallCacheHits", firewall_.cache_hits},
-		        {"firewallScanned", firewall_.scanned},
-		        {"firewallMatchAll", firewall_.matched.back()}};
-	}
-	uint64_t counted_packets() const override { return packets_of(counter_); }
-	uint64_t table_digest() const override { return digest_of(counter_); }
-
-private:
-	paper::Classifier classifier_;
-	paper::Counter counter_;
-	paper::Router router_;
-	paper::Firewall firewall_;
-	paper::Nat nat_;
-};
-
-template <bool by_run>
-class ModernChain final : public ChainBase<ModernChain<by_run>, ModernSizes> {
-public:
-	ModernChain(const Config &config, uint32_t core, std::shared_ptr<const modern::Trie> trie,
-	            std::shared_ptr<const modern::RuleSet> rules)
-	    : ChainBase<ModernChain, ModernSizes>(config.seed), counter_(config.table_capacity),
-	      router_(std::move(trie)), firewall_(std::move(rules)), nat_(config.table_capacity, core) {}
-
-	void functions(Context *c, uint32_t n, const reframer_run *runs, uint32_t nb_runs)
-	{
-		const Context *before = nullptr;
-		for (uint32_t i = 0; i < n; i++) {
-			if (c[i].verdict != verdict_pass)
-				continue;
-			if (by_run && before && before->key == c[i].key) {
-				c[i].hash = before->hash;
-				continue;
-			}
-			c[i].hash = hash_key(c[i].key, this->seed_);
-			counter_.prefetch(c[i]);
-			nat_.prefetch(c[i]);
-			router_.prefetch(c[i]);
-			before = c + i;
-		}
-		drive<by_run>(counter_, c, n, runs, nb_runs);
-		drive<by_run>(router_, c, n, runs, nb_runs);
-		drive<by_run>(firewall_, c, n, runs, nb_runs);
-		drive<by_run>(nat_, c, n, runs, nb_runs);
-	}
-	void learn_key(const FlowKey &key, bool ports)
-	{
-		uint64_t hash = hash_key(key, this->seed_);
-		counter_.learn(key, hash);
-		if (ports)
-			nat_.learn(key, hash);
-	}
-	Counters counters() const override
-	{
-		return {{"natFlows", nat_.flows()}, {"firewallMatchAll", firewall_.matched.back()}};
-	}
-	uint64_t counted_packets() const override { return packets_of(counter_); }
-	uint64_t table_digest() const override { return digest_of(counter_); }
-
-private:
-	modern::Counter counter_;
-	modern::Router router_;
-	modern::Firewall firewall_;
-	modern::Nat nat_;
 };
 
 // Touches nothing: what the loop around a chain costs.
@@ -154,45 +92,161 @@ public:
 	uint64_t table_digest() const override { return 0; }
 };
 
+template <typename Sizes, typename... Functions>
+std::unique_ptr<Chain> chain_of(const Config &config, Form form, Functions... functions)
+{
+	if (form == Form::run)
+		return std::make_unique<FunctionChain<true, Sizes, Functions...>>(config, std::move(functions)...);
+	return std::make_unique<FunctionChain<false, Sizes, Functions...>>(config, std::move(functions)...);
+}
+
+// Made when the first chain asks for it, then shared by all.
+template <typename T>
+class Lazy {
+public:
+	template <typename Make>
+	std::shared_ptr<const T> get(Make make)
+	{
+		std::lock_guard lock(mutex_);
+		if (!made_)
+			made_ = make();
+		return made_;
+	}
+
+private:
+	std::mutex mutex_;
+	std::shared_ptr<const T> made_;
+};
+
 } // namespace
 
+std::span<const ChainName> chain_names()
+{
+	return names;
+}
+
 struct ChainFactory::Shared {
-	std::vector<Prefix> routes;
-	std::shared_ptr<const paper::RuleList> list;
-	std::shared_ptr<const modern::Trie> trie;
-	std::shared_ptr<const modern::RuleSet> set;
+	std::vector<Prefix> routes, rules;
+	Lazy<paper::RuleList> list;
+	Lazy<modern::Trie> trie;
+	Lazy<modern::RuleSet> set;
+	Lazy<Backends> servers;
+#ifdef REFRAMER_HAVE_HYPERSCAN
+	Lazy<Patterns> patterns;
+#endif
+#ifdef REFRAMER_HAVE_DPDK_TABLES
+	Lazy<DpdkRoutes> lpm, fib;
+	Lazy<DpdkRules> acl;
+#endif
 };
 
 ChainFactory::ChainFactory(const Config &config) : config_(config), shared_(new Shared)
 {
-	auto rules = make_rules(config.nb_rules, config.deny_share, config.seed);
+	shared_->rules = make_rules(config.nb_rules, config.deny_share, config.seed);
 	shared_->routes = make_routes(config.seed);
-	if (config.kind == ChainKind::paper) {
-		shared_->list = std::make_shared<const paper::RuleList>(rules);
-	} else if (config.kind == ChainKind::modern) {
-		shared_->trie = std::make_shared<const modern::Trie>(shared_->routes);
-		shared_->set = std::make_shared<const modern::RuleSet>(rules);
-	}
+}
+
+ChainFactory::ChainFactory(const ChainFactory &other, uint32_t table_capacity)
+    : config_(other.config_), shared_(other.shared_)
+{
+	config_.table_capacity = table_capacity;
 }
 
 ChainFactory::~ChainFactory() = default;
 
 std::unique_ptr<Chain> ChainFactory::make(Form form, uint32_t core) const
 {
-	bool by_run = form == Form::run;
-	switch (config_.kind) {
-	case ChainKind::paper:
-		if (by_run)
-			return std::make_unique<PaperChain<true>>(config_, core, shared_->routes, shared_->list);
-		return std::make_unique<PaperChain<false>>(config_, core, shared_->routes, shared_->list);
-	case ChainKind::modern:
-		if (by_run)
-			return std::make_unique<ModernChain<true>>(config_, core, shared_->trie, shared_->set);
-		return std::make_unique<ModernChain<false>>(config_, core, shared_->trie, shared_->set);
+	const Config &config = config_;
+	Shared &s = *shared_;
+	const uint32_t capacity = config.table_capacity;
+	const uint64_t seed = config.seed;
+	auto list = [&] { return s.list.get([&] { return std::make_shared<const paper::RuleList>(s.rules); }); };
+	auto counter = [&] { return modern::Counter(capacity); };
+	auto router = [&] {
+		return modern::Router(s.trie.get([&] { return std::make_shared<const modern::Trie>(s.routes); }));
+	};
+	auto firewall = [&] {
+		return modern::Firewall(s.set.get([&] { return std::make_shared<const modern::RuleSet>(s.rules); }));
+	};
+	auto nat = [&] { return modern::Nat(capacity, core, seed); };
+	auto servers = [&] {
+		return s.servers.get([&] { return std::make_shared<const Backends>(config.nb_servers, seed); });
+	};
+	auto balancer = [&] { return LoadBalancer(capacity, servers(), seed); };
+#ifdef REFRAMER_HAVE_HYPERSCAN
+	auto patterns = [&] { return s.patterns.get([] { return std::make_shared<const Patterns>(); }); };
+	// The one function whose forms differ in kind.
+	auto with_dpi = [&](auto before, auto after) -> std::unique_ptr<Chain> {
+		auto make_chain = [&]<bool by_run>(std::bool_constant<by_run>) -> std::unique_ptr<Chain> {
+			return std::apply(
+			    [&](auto... f) -> std::unique_ptr<Chain> {
+				    return std::make_unique<FunctionChain<by_run, ModernSizes, decltype(f)...>>(config, std::move(f)...);
+			    },
+			    std::tuple_cat(std::move(before), std::tuple<Dpi<by_run>>(Dpi<by_run>(capacity, patterns())),
+			                   std::move(after)));
+		};
+		return form == Form::run ? make_chain(std::true_type()) : make_chain(std::false_type());
+	};
+#endif
+#ifdef REFRAMER_HAVE_DPDK_TABLES
+	auto dpdk_router = [&](RouteTable kind) {
+		auto &table = kind == RouteTable::lpm ? s.lpm : s.fib;
+		return DpdkRouter(table.get([&] { return std::make_shared<const DpdkRoutes>(s.routes, kind); }));
+	};
+	auto dpdk_firewall = [&] {
+		return DpdkFirewall(s.acl.get([&] { return std::make_shared<const DpdkRules>(s.rules); }));
+	};
+#endif
+
+	switch (config.kind) {
 	case ChainKind::forward:
+		return std::make_unique<Forward>();
+	case ChainKind::paper:
+		return chain_of<PaperSizes>(config, form, paper::Classifier(capacity, seed),
+		                            paper::Counter(capacity, seed), paper::Router(s.routes),
+		                            paper::Firewall(list()), paper::Nat(capacity, core, seed));
+	case ChainKind::modern:
+		return chain_of<ModernSizes>(config, form, counter(), router(), firewall(), nat());
+	case ChainKind::counter:
+		return chain_of<ModernSizes>(config, form, counter());
+	case ChainKind::router:
+		return chain_of<ModernSizes>(config, form, router());
+	case ChainKind::firewall:
+		return chain_of<ModernSizes>(config, form, firewall());
+	case ChainKind::nat:
+		return chain_of<ModernSizes>(config, form, nat());
+	case ChainKind::lb:
+		return chain_of<ModernSizes>(config, form, balancer());
+	case ChainKind::cookie_lb:
+		return chain_of<ModernSizes>(config, form, CookieBalancer(servers(), seed));
+	case ChainKind::paper_counter:
+		return chain_of<PaperSizes>(config, form, paper::Counter(capacity, seed));
+	case ChainKind::paper_router:
+		return chain_of<PaperSizes>(config, form, paper::Router(s.routes));
+	case ChainKind::paper_firewall:
+		return chain_of<PaperSizes>(config, form, paper::Firewall(list()));
+	case ChainKind::paper_nat:
+		return chain_of<PaperSizes>(config, form, paper::Nat(capacity, core, seed));
+#ifdef REFRAMER_HAVE_HYPERSCAN
+	case ChainKind::dpi:
+		return with_dpi(std::tuple<>(), std::tuple<>());
+	case ChainKind::inspect:
+		return with_dpi(std::tuple(counter(), firewall()), std::tuple(balancer()));
+#endif
+#ifdef REFRAMER_HAVE_DPDK_TABLES
+	case ChainKind::rte_lpm:
+		return chain_of<ModernSizes>(config, form, dpdk_router(RouteTable::lpm));
+	case ChainKind::rte_fib:
+		return chain_of<ModernSizes>(config, form, dpdk_router(RouteTable::fib));
+	case ChainKind::rte_acl:
+		return chain_of<ModernSizes>(config, form, dpdk_firewall());
+	case ChainKind::modern_rte:
+		return chain_of<ModernSizes>(config, form, counter(), dpdk_router(RouteTable::fib), dpdk_firewall(), nat());
+#endif
+	default:
 		break;
 	}
-	return std::make_unique<Forward>();
+	throw std::invalid_argument("this chain is not in this build");
 }
 
 } // namespace reframer::nf

@@ -47,14 +47,17 @@ protected:
 // What the chains of all cores share, read-only: routes and rules.
 class ChainFactory {
 public:
+	// Throws std::invalid_argument for a chain that lacks something, see chain_names().
 	explicit ChainFactory(const Config &config);
+	// The same routes and rules, for tables of another size.
+	ChainFactory(const ChainFactory &other, uint32_t table_capacity);
 	~ChainFactory();
 	std::unique_ptr<Chain> make(Form form, uint32_t core) const;
 
 private:
 	struct Shared;
 	Config config_;
-	std::unique_ptr<Shared> shared_;
+	std::shared_ptr<Shared> shared_;
 };
 
 } // namespace reframer::nf

@@ -3,7 +3,6 @@
 
 #include "nf/chain.hpp"
 #include "nf/flow_hash.hpp"
-#include "nf/per_run.hpp"
 #include "nf/prefixes.hpp"
 #include "nf/route.hpp"
 
@@ -108,24 +107,5 @@ protected:
 	uint64_t seed_;
 	Context contexts_[Sizes::chunk];
 };
-
-// For counter tables of either kind.
-template <typename Counter>
-uint64_t digest_of(const Counter &counter)
-{
-	uint64_t sum = 0;
-	counter.each([&](const FlowKey &key, uint64_t packets, uint64_t bytes) {
-		sum += hash_key(key, packets * 0x9e3779b97f4a7c15 + bytes);
-	});
-	return sum;
-}
-
-template <typename Counter>
-uint64_t packets_of(const Counter &counter)
-{
-	uint64_t sum = 0;
-	counter.each([&](const FlowKey &, uint64_t packets, uint64_t) { sum += packets; });
-	return sum;
-}
 
 } // namespace reframer::nf

@@ -24,10 +24,9 @@ public:
 	// The entry's index; `none` where the key is new and the table full. A new state is zero.
 	uint32_t find_or_insert(const FlowKey &key, uint64_t hash)
 	{
+		if (uint32_t i = find(key, hash); i != none)
+			return i;
 		uint32_t &head = heads_[hash & (heads_.size() - 1)];
-		for (uint32_t i = head; i != none; i = entries_[i].next)
-			if (entries_[i].key == key)
-				return i;
 		if (size_ == entries_.size())
 			return none;
 		Entry &e = entries_[size_];
@@ -35,6 +34,13 @@ public:
 		e.next = head;
 		head = size_;
 		return size_++;
+	}
+	uint32_t find(const FlowKey &key, uint64_t hash) const
+	{
+		uint32_t i = heads_[hash & (heads_.size() - 1)];
+		while (i != none && !(entries_[i].key == key))
+			i = entries_[i].next;
+		return i;
 	}
 	const FlowKey &key(uint32_t i) const { return entries_[i].key; }
 	State &state(uint32_t i) { return entries_[i].state; }

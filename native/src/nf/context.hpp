@@ -3,6 +3,7 @@
 
 #include "nf/mbuf.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -38,22 +39,39 @@ struct FlowKey {
 	}
 };
 static_assert(sizeof(FlowKey) == 16);
+static_assert(offsetof(FlowKey, source_port) == 8 && offsetof(FlowKey, protocol) == 12 &&
+              offsetof(FlowKey, used) == 13); // parse_headers() writes it as two words
 
-enum Layer4 : uint8_t { layer4_other, layer4_tcp, layer4_udp };
+enum Layer4 : uint8_t {
+	layer4_other,
+	layer4_tcp,
+	layer4_udp,
+	layer4_icmp_error, // quotes a packet: NAT translates the quoted one
+};
 
 struct alignas(64) Context {
 	Mbuf *mbuf;
 	FlowKey key;
 	uint64_t hash;        // of the key; computed where a function needs it
+	uint64_t digest;      // what the connection table knows of the key
 	uint16_t l3, l4;      // offsets into the frame
 	uint16_t next_hop;
+	uint16_t prepared;    // result of a lookup that was done for many packets at once
 	uint8_t layer4;       // enum Layer4: where NAT may write
 	uint8_t verdict;
 
 	uint8_t *ip() const { return mbuf->data() + l3; }
 	uint32_t destination_host() const { return __builtin_bswap32(key.destination); }
+	bool has_ports() const { return layer4 == layer4_tcp || layer4 == layer4_udp; }
 };
 static_assert(sizeof(Context) == 64);
+
+// Whether whatever a function finds out about one packet holds for the other. Packets that quote
+// others are alike only in their own header.
+inline bool same_flow(const Context &a, const Context &b)
+{
+	return a.key == b.key && a.layer4 == b.layer4 && a.layer4 != layer4_icmp_error;
+}
 
 inline uint16_t load16(const uint8_t *p)
 {
@@ -98,20 +116,27 @@ inline uint8_t parse_headers(const uint8_t *frame, uint32_t captured, Context &c
 	c.l3 = static_cast<uint16_t>(at);
 	c.l4 = static_cast<uint16_t>(at + header);
 	c.layer4 = layer4_other;
-	c.key.source = load32(ip + 12);
-	c.key.destination = load32(ip + 16);
-	c.key.source_port = c.key.destination_port = 0;
-	c.key.protocol = ip[9];
-	c.key.used = 1;
-	c.key.zero = 0;
+	c.next_hop = 0;
+	// As two words: a key that was stored piece by piece cannot be forwarded to the loads that
+	// compare and hash it.
+	uint64_t words[2];
+	std::memcpy(&words[0], ip + 12, 8);
+	words[1] = uint64_t{ip[9]} << 32 | 1ull << 40;
 	bool fragment = (load16(ip + 6) & __builtin_bswap16(0x3fff)) != 0;
-	if (fragment || (ip[9] != 6 && ip[9] != 17))
+	if (fragment || (ip[9] != 6 && ip[9] != 17)) {
+		// Unreachable, quench, redirect, time exceeded, parameter problem.
+		constexpr uint32_t error_types = 1u << 3 | 1u << 4 | 1u << 5 | 1u << 11 | 1u << 12;
+		if (!fragment && ip[9] == 1 && captured >= c.l4 + 8u + 20u && frame[c.l4] < 32 &&
+		    (error_types >> frame[c.l4] & 1))
+			c.layer4 = layer4_icmp_error;
+		std::memcpy(&c.key, words, sizeof(words));
 		return verdict_pass;
+	}
 	if (captured < c.l4 + (ip[9] == 6 ? 20u : 8u))
 		return verdict_malformed;
 	c.layer4 = ip[9] == 6 ? layer4_tcp : layer4_udp;
-	c.key.source_port = load16(frame + c.l4);
-	c.key.destination_port = load16(frame + c.l4 + 2);
+	words[1] |= load32(frame + c.l4);
+	std::memcpy(&c.key, words, sizeof(words));
 	return verdict_pass;
 }
 

@@ -52,10 +52,10 @@ void Trie::insert(const Prefix &route)
 		fill(first + i, route.result);
 }
 
-RuleSet::RuleSet(const std::vector<Prefix> &rules)
+RuleSet::RuleSet(const std::vector<Prefix> &rules) : bitmap_((1u << bitmap_bits) / 64)
 {
 	uint32_t slots = std::bit_ceil(static_cast<uint32_t>(std::max<size_t>(rules.size() * 2, 16)));
-	slots_.resize(slots);
+	slots_ = Region<Slot>(slots);
 	mask_ = slots - 1;
 	shift_ = 64 - std::countr_zero(slots);
 	for (const Prefix &r : rules) {
@@ -65,7 +65,9 @@ RuleSet::RuleSet(const std::vector<Prefix> &rules)
 		                          [&](const Tuple &t) { return t.length == length; });
 		if (tuple == tuples_.end())
 			tuples_.push_back({r.mask, r.result, length}); // in the order of the list: by `best`
-		uint32_t i = slot_of(r.value, length);
+		uint64_t h = hash(r.value, length), bit = h >> (64 - bitmap_bits);
+		bitmap_[bit / 64] |= uint64_t{1} << (bit % 64);
+		uint32_t i = static_cast<uint32_t>(h >> shift_);
 		while (slots_[i].length_plus_one &&
 		       (slots_[i].value != r.value || slots_[i].length_plus_one != length + 1))
 			i = (i + 1) & mask_;
@@ -81,7 +83,10 @@ uint16_t RuleSet::find(uint32_t destination) const
 		if (t.best > found)
 			break;
 		uint32_t value = destination & t.mask;
-		for (uint32_t i = slot_of(value, t.length); slots_[i].length_plus_one; i = (i + 1) & mask_) {
+		uint64_t h = hash(value, t.length);
+		if (!may_hold(h)) [[likely]]
+			continue;
+		for (uint32_t i = static_cast<uint32_t>(h >> shift_); slots_[i].length_plus_one; i = (i + 1) & mask_) {
 			if (slots_[i].value == value && slots_[i].length_plus_one == t.length + 1) {
 				found = std::min(found, slots_[i].rule);
 				break;

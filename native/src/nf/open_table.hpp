@@ -35,6 +35,16 @@ public:
 			return &s.state;
 		}
 	}
+	// Null where the key is not there.
+	const State *find(const FlowKey &key, uint64_t hash) const
+	{
+		for (size_t i = hash & mask();; i = (i + 1) & mask()) {
+			if (slots_[i].key == key)
+				return &slots_[i].state;
+			if (!slots_[i].key.used)
+				return nullptr;
+		}
+	}
 	uint32_t size() const { return size_; }
 	template <typename Visitor>
 	void each(Visitor visit) const

@@ -3,10 +3,10 @@
 // the router's and the firewall's cache between cores and keeps a pointer to a dead variable).
 #pragma once
 
+#include "nf/chain.hpp"
 #include "nf/chained_table.hpp"
 #include "nf/flow_hash.hpp"
-#include "nf/nat.hpp"
-#include "nf/per_run.hpp"
+#include "nf/nat_icmp.hpp"
 #include "nf/prefixes.hpp"
 #include "nf/route.hpp"
 
@@ -36,9 +36,8 @@ public:
 		else
 			table_.state(flow).packets++;
 	}
-	static bool same(const Context &a, const Context &b) { return a.key == b.key; }
-	void learn(const FlowKey &key) { table_.find_or_insert(key, hash_key(key, seed_)); }
-	uint32_t flows() const { return table_.size(); }
+	void learn(const FlowKey &key, uint64_t, bool) { table_.find_or_insert(key, hash_key(key, seed_)); }
+	void counters(Counters &out) const { out.emplace_back("flows", table_.size()); }
 
 private:
 	// As large as what the original keeps of a flow here: its queue, times and counters.
@@ -69,8 +68,8 @@ public:
 		s.packets++;
 		s.bytes += c.mbuf->wire;
 	}
-	static bool same(const Context &a, const Context &b) { return a.key == b.key; }
-	void learn(const FlowKey &key) { table_.find_or_insert(key, hash_key(key, seed_)); }
+	void learn(const FlowKey &key, uint64_t, bool) { table_.find_or_insert(key, hash_key(key, seed_)); }
+	static constexpr bool counts_every_packet = true;
 	template <typename Visitor>
 	void each(Visitor visit) const
 	{
@@ -105,9 +104,10 @@ public:
 		return last_hop_;
 	}
 	void apply(Context &c, uint16_t hop) { forward(c, hop); }
-	static bool same(const Context &a, const Context &b)
+	void counters(Counters &out) const
 	{
-		return a.key.destination == b.key.destination;
+		out.emplace_back("routerCacheHits", cache_hits);
+		out.emplace_back("routerScanned", scanned);
 	}
 	uint64_t cache_hits = 0, scanned = 0;
 
@@ -168,9 +168,11 @@ public:
 		if (list_->deny[rule])
 			c.verdict = verdict_denied;
 	}
-	static bool same(const Context &a, const Context &b)
+	void counters(Counters &out) const
 	{
-		return a.key.destination == b.key.destination;
+		out.emplace_back("firewallCacheHits", cache_hits);
+		out.emplace_back("firewallScanned", scanned);
+		out.emplace_back("firewallMatchAll", matched.back());
 	}
 	uint64_t cache_hits = 0, scanned = 0;
 	std::vector<uint64_t> matched; // packets by rule
@@ -183,27 +185,35 @@ private:
 
 class Nat {
 public:
-	Nat(uint32_t capacity, uint32_t core, uint64_t seed) : table_(capacity), ports_(core), seed_(seed) {}
+	Nat(uint32_t capacity, uint32_t core, uint64_t seed)
+	    : table_(capacity), ports_(core, capacity), seed_(seed) {}
 
-	uint32_t lookup(const Context &c)
-	{
-		return c.layer4 == layer4_other ? 0 : find_or_map(c.key);
-	}
+	uint32_t lookup(const Context &c) { return c.has_ports() ? find_or_map(c.key) : table_.none; }
 	void apply(Context &c, uint32_t flow)
 	{
-		if (c.layer4 == layer4_other) // nothing to rewrite but the address, which needs the ports
+		if (!c.has_ports()) { // nothing to rewrite but the address, which needs the ports
+			if (c.layer4 == layer4_icmp_error)
+				icmp_errors_ += translate_icmp_error(c, ports_, [this](const FlowKey &key) {
+					uint32_t i = table_.find(key, hash_key(key, seed_));
+					return i == table_.none ? nullptr : &table_.state(i);
+				});
 			return;
+		}
 		if (flow == table_.none)
 			c.verdict = verdict_table_full;
 		else
 			rewrite(c, table_.state(flow));
 	}
-	static bool same(const Context &a, const Context &b)
+	void learn(const FlowKey &key, uint64_t, bool ports)
 	{
-		return a.key == b.key && a.layer4 == b.layer4;
+		if (ports)
+			find_or_map(key);
 	}
-	void learn(const FlowKey &key) { find_or_map(key); }
-	uint32_t flows() const { return table_.size(); }
+	void counters(Counters &out) const
+	{
+		out.emplace_back("natFlows", table_.size());
+		out.emplace_back("natIcmpErrors", icmp_errors_);
+	}
 
 private:
 	uint32_t find_or_map(const FlowKey &key)
@@ -218,6 +228,7 @@ private:
 	ChainedTable<NatState> table_;
 	PortPool ports_;
 	uint64_t seed_;
+	uint64_t icmp_errors_ = 0;
 };
 
 } // namespace reframer::nf::paper

@@ -1,121 +1,13 @@
-#include "frames.hpp"
+#include "drive.hpp"
 
-#include "nf/chain.hpp"
 #include "nf/modern_functions.hpp"
 #include "nf/paper_functions.hpp"
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-#include <string>
-
 using namespace reframer;
 using frames::Flow;
-
-namespace {
-
-uint64_t seed()
-{
-	const char *given = std::getenv("REFRAMER_SEED");
-	uint64_t s = given ? std::strtoull(given, nullptr, 0) : 1;
-	MESSAGE("REFRAMER_SEED=" << s);
-	return s;
-}
-
-// Traffic with runs, of TCP and UDP with and without checksum, VLANs, options, ICMP, and frames
-// that no function may touch; some destinations are those of rules and routes.
-std::vector<std::vector<uint8_t>> make_traffic(nf::Random &random, const nf::Config &config, size_t n)
-{
-	auto rules = nf::make_rules(config.nb_rules, config.deny_share, config.seed);
-	auto routes = nf::make_routes(config.seed);
-	std::vector<Flow> flows;
-	for (int i = 0; i < 300; i++) {
-		Flow f{};
-		f.source = 0x0a000000u + random.below(5000);
-		f.destination = 0x10000000u + random.below(0xb0000000u);
-		if (i % 3 == 1)
-			f.destination = rules[random.below(config.nb_rules)].value;
-		if (i % 3 == 2)
-			f.destination = routes[random.below(101)].value | random.below(200);
-		f.source_port = static_cast<uint16_t>(random.below(65536));
-		f.destination_port = static_cast<uint16_t>(random.below(65536));
-		const uint8_t protocols[] = {6, 6, 17, 17, 1};
-		f.protocol = protocols[random.below(5)];
-		f.vlans = static_cast<uint8_t>(random.below(10) == 0 ? 1 + random.below(2) : 0);
-		f.options = static_cast<uint8_t>(random.below(10) == 0 ? 1 + random.below(10) : 0);
-		f.udp_checksum = random.below(4) != 0;
-		f.ttl = static_cast<uint8_t>(random.below(30) == 0 ? 1 : 64);
-		flows.push_back(f);
-	}
-	std::vector<std::vector<uint8_t>> traffic;
-	while (traffic.size() < n) {
-		const Flow &f = flows[random.below(static_cast<uint32_t>(flows.size()))];
-		for (uint32_t run = 1 + random.below(4); run && traffic.size() < n; run--) {
-			auto p = frames::build(f, random.below(1400), static_cast<uint8_t>(random.next()));
-			uint32_t odd = random.below(100);
-			if (odd == 0)
-				frames::put16(&p[12], 0x86dd);
-			else if (odd == 1)
-				p.resize(random.below(34));
-			else if (odd == 2 && !f.vlans)
-				frames::put16(&p[20], 0x2000); // more fragments; its IP checksum is then wrong before us
-			traffic.push_back(std::move(p));
-		}
-	}
-	return traffic;
-}
-
-struct Outcome {
-	std::vector<std::vector<uint8_t>> frames;
-	std::vector<uint64_t> verdicts;
-	uint64_t digest, counted;
-	uint64_t match_all;
-
-	bool operator==(const Outcome &) const = default;
-};
-
-enum class Runs { none, hashes, colliding };
-
-Outcome run_chain(nf::Config config, nf::Form form, const std::vector<std::vector<uint8_t>> &traffic,
-                  Runs kind, uint64_t burst_seed)
-{
-	nf::ChainFactory factory(config);
-	auto chain = factory.make(form, 3);
-	chain->add_idle_flows(100);
-	frames::Pool pool(512);
-	nf::Random random(burst_seed);
-	Outcome out{};
-	for (size_t at = 0; at < traffic.size();) {
-		uint32_t n = std::min<uint32_t>(1 + random.below(400), static_cast<uint32_t>(traffic.size() - at));
-		std::vector<nf::Mbuf *> packets, dropped(n);
-		for (uint32_t i = 0; i < n; i++)
-			packets.push_back(pool.load(i, traffic[at + i]));
-		std::vector<reframer_run> runs;
-		for (uint32_t i = 0; kind != Runs::none && i < n;) {
-			// A run as the stage gives it: equal hash. Colliding ones mix flows.
-			uint32_t count = std::min(1 + random.below(kind == Runs::colliding ? 50 : 3), n - i);
-			runs.push_back({i, count, 0, 0});
-			i += count;
-		}
-		uint32_t kept = chain->process(packets.data(), n, runs.empty() ? nullptr : runs.data(),
-		                               static_cast<uint32_t>(runs.size()), dropped.data());
-		for (uint32_t i = 0; i < kept; i++)
-			out.frames.emplace_back(packets[i]->data(), packets[i]->data() + packets[i]->captured);
-		for (uint32_t i = 0; i < n - kept; i++)
-			CHECK(dropped[i]->verdict != nf::verdict_pass);
-		at += n;
-	}
-	for (uint8_t v = 0; v < nf::nb_verdicts; v++)
-		out.verdicts.push_back(chain->verdicts(v));
-	out.digest = chain->table_digest();
-	out.counted = chain->counted_packets();
-	for (const auto &[name, value] : chain->counters())
-		if (name == "firewallMatchAll")
-			out.match_all = value;
-	return out;
-}
-
-} // namespace
+using namespace drive;
 
 TEST_CASE("every form and kind of chain gives the same frames, drops and tables")
 {

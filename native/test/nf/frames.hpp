@@ -4,6 +4,7 @@
 #include "nf/mbuf.hpp"
 #include "nf/prefixes.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -94,6 +95,24 @@ inline std::vector<uint8_t> build(const Flow &f, size_t payload, uint8_t fill)
 		uint32_t check = ~l4_sum(ip, header, l4_bytes) & 0xffff;
 		put16(l4 + field, f.protocol == 17 && check == 0 ? 0xffff : check);
 	}
+	return p;
+}
+
+// An ICMP error from `sender` to `receiver` that quotes the first bytes of a frame built here.
+inline std::vector<uint8_t> build_error(uint32_t sender, uint32_t receiver,
+                                        const std::vector<uint8_t> &about, size_t quote, uint8_t type = 3)
+{
+	Flow f{};
+	f.source = sender;
+	f.destination = receiver;
+	f.protocol = 1;
+	auto p = build(f, std::min(quote, about.size() - 14), 0);
+	uint8_t *icmp = &p[34];
+	std::memset(icmp, 0, 8);
+	icmp[0] = type;
+	icmp[1] = 1;
+	std::memcpy(icmp + 8, &about[14], p.size() - 42);
+	put16(icmp + 2, ~sum(icmp, p.size() - 34));
 	return p;
 }
 

@@ -36,11 +36,12 @@ bool start_eal()
 		}
 		bool huge = free_pages >= 256;
 		std::string args[] = {"reframer-lab", "--no-pci", "--no-telemetry", "-l", "0",
+		                      "--no-shconf", // or two labs at a time would fight over one lock
 		                      "--log-level=lib.*:error",
 		                      huge ? "--in-memory" : "--no-huge",
 		                      huge ? "--single-file-segments" : "-m", "4096"};
-		char *argv[9];
-		int argc = huge ? 8 : 9;
+		char *argv[10];
+		int argc = huge ? 9 : 10;
 		for (int i = 0; i < argc; i++)
 			argv[i] = args[i].data();
 		bool ok = rte_eal_init(argc, argv) >= 0;
