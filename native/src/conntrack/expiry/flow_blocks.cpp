@@ -44,6 +44,7 @@ public:
 	}
 
 	uint32_t depth() const override { return table_->depth(); }
+	bool reads_only() const override { return table_->reads_only(); }
 	uint64_t residents() const override { return capacity_ - free_.size(); }
 	size_t bytes() const override
 	{
@@ -244,6 +245,7 @@ class Untimed final : public TimedTracker {
 public:
 	explicit Untimed(std::unique_ptr<Tracker> table) : table_(std::move(table)) {}
 	uint32_t depth() const override { return table_->depth(); }
+	bool reads_only() const override { return table_->reads_only(); }
 	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t, uint64_t *values, uint8_t *found) override
 	{
 		return table_->find(keys, n, values, found);

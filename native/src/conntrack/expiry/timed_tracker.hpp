@@ -19,8 +19,7 @@ class TimedTracker {
 public:
 	virtual ~TimedTracker() = default;
 	virtual uint32_t depth() const = 0;
-	// Whether several threads may call find() at once (and nothing else meanwhile).
-	virtual bool reads_only() const { return true; }
+	virtual bool reads_only() const = 0;
 	virtual uint32_t find(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t *values,
 	                      uint8_t *found) = 0;
 	virtual uint32_t track(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp,

@@ -19,6 +19,12 @@ constexpr Named known[] = {
     {"rte-hash", make_shared_rte_hash},
     {"rte-hash-burst", make_shared_rte_hash},
 #endif
+#ifdef REFRAMER_HAVE_TBB
+    {"tbb", make_tbb},
+#endif
+#ifdef REFRAMER_HAVE_URCU
+    {"urcu-lfht", make_urcu},
+#endif
 };
 
 // One thread's view of a table that others use too.

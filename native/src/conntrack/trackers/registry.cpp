@@ -33,6 +33,13 @@ constexpr Named known[] = {
     {"chaining", [](const TrackerOptions &o) { return make_chaining(o, false); }},
     {"chaining-burst", [](const TrackerOptions &o) { return make_chaining(o, true); }},
     {"chaining-stl", [](const TrackerOptions &o) { return make_chaining_stl(o); }},
+#ifdef REFRAMER_HAVE_ABSL
+    {"absl-flat", [](const TrackerOptions &o) { return make_absl_flat(o, false); }},
+    {"absl-flat-burst", [](const TrackerOptions &o) { return make_absl_flat(o, true); }},
+#endif
+#ifdef REFRAMER_HAVE_BOOST
+    {"boost-flat", [](const TrackerOptions &o) { return make_boost_flat(o); }},
+#endif
 };
 
 } // namespace

@@ -19,6 +19,8 @@ public:
 	virtual ~Tracker() = default;
 	// Keys whose memory it asks for before it needs the first: 1 for scalar use.
 	virtual uint32_t depth() const = 0;
+	// Whether several threads may call find() at once (and nothing else meanwhile).
+	virtual bool reads_only() const { return true; }
 	// values[i] is the state of key i where found[i] is 1. @return keys found.
 	virtual uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) = 0;
 	// A packet of each key: finds or inserts, in order, and stores `stamp` as the state.
@@ -62,6 +64,9 @@ std::unique_ptr<Tracker> make_chaining(const TrackerOptions &options, bool burst
 std::unique_ptr<Tracker> make_chaining_stl(const TrackerOptions &options);
 std::unique_ptr<Tracker> make_hopscotch(const TrackerOptions &options, bool bursts);
 std::unique_ptr<Tracker> make_robin(const TrackerOptions &options, bool bursts);
+// Maps of others, where they were there at build time.
+std::unique_ptr<Tracker> make_absl_flat(const TrackerOptions &options, bool bursts);
+std::unique_ptr<Tracker> make_boost_flat(const TrackerOptions &options);
 // NULL where DPDK's EAL does not start.
 std::unique_ptr<Tracker> make_rte_hash(const TrackerOptions &options, bool bursts);
 
