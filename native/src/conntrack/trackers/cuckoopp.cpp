@@ -108,7 +108,7 @@ public:
 private:
 	static Hash hash_of(const Key &key)
 	{
-		return {crc_hash(key), crc_hash_reverse(key, 0x5bd1e995)};
+		return {crc_hash(key), crc_hash_reverse(key, reverse_seed)};
 	}
 	Record &record_at(uint32_t bucket, uint32_t slot)
 	{

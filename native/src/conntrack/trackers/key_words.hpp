@@ -33,6 +33,9 @@ template <unsigned Size> inline uint32_t crc_hash(const FlowKey<Size> &key, uint
 	return static_cast<uint32_t>(crc);
 }
 
+// Seed of Cuckoo++'s second hash, as in its authors' code.
+constexpr uint32_t reverse_seed = 0x5bd1e995;
+
 // Chained the other way round: independent enough of crc_hash() to be a second hash (Cuckoo++).
 template <unsigned Size> inline uint32_t crc_hash_reverse(const FlowKey<Size> &key, uint32_t seed)
 {
