@@ -35,9 +35,11 @@ export interface NativeFile {
   /** Environment variable that names the file and wins over everything else. */
   variable: string;
   file: string;
+  /** The platform package brings it too. */
+  prebuilt?: boolean;
 }
 
-export const library: NativeFile = { variable: 'REFRAMER_LIBRARY', file: 'libreframer.so' };
+export const library: NativeFile = { variable: 'REFRAMER_LIBRARY', file: 'libreframer.so', prebuilt: true };
 export const labProgram: NativeFile = { variable: 'REFRAMER_LAB', file: 'reframer-lab' };
 /** Only where DPDK was found at build time. */
 export const dpdkProgram: NativeFile = { variable: 'REFRAMER_DPDK', file: 'reframer-dpdk' };
@@ -67,7 +69,8 @@ export function locate(what: NativeFile): string {
   } catch {
     attempts.push(`${platformPackage}: not installed`);
   }
-  throw missing(what, attempts, 'build it with `npx reframer setup`');
+  const install = what.prebuilt === true ? `install ${platformPackage}@${packageVersion}, or ` : '';
+  throw missing(what, attempts, `${install}build it with \`npx reframer setup\``);
 }
 
 function missing(what: NativeFile, attempts: readonly string[], nextStep: string): NativeError {

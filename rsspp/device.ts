@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import type { Writable } from 'node:stream';
-
-import { dpdkProgram, labProgram, locate, type NativeFile } from '../native/loader.js';
+import { dpdkProgram, labProgram, type NativeFile } from '../native/loader.js';
+import { NativeSession, SessionError } from '../native/session.js';
 import type { Backend } from './backend.js';
 import type { Epoch } from './balancer.js';
 import { RssppError } from './errors.js';
@@ -83,26 +80,16 @@ export class Device implements Backend {
     readonly name: string,
     readonly entries: number,
     readonly queues: number,
-    private readonly commands: Writable,
-    private readonly replies: AsyncIterator<string>,
+    private readonly session: NativeSession<Reply>,
   ) {}
 
   /** @throws RssppError `not-supported`, `bad-option`, `backend` */
   static async open({ kind, ...spec }: DeviceSpec): Promise<Device> {
     const { program, job } = jobs[kind];
-    const child = spawn(locate(program), [job, '-'], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
-    const replies = lines[Symbol.asyncIterator]();
-    const failed = new Promise<never>((_, reject) => {
-      child.once('error', (error) => reject(new RssppError('backend', `the device's process does not start: ${error.message}`)));
-    });
-    failed.catch(() => undefined);
-    // A process that ended is noticed by the reply that does not come.
-    child.stdin.on('error', () => undefined);
-    child.stdin.write(`${JSON.stringify(spec)}\n`);
-    const first = await Promise.race([nextReply(replies), failed]);
+    const session = await orBackend(NativeSession.open<Reply>(program, job, spec));
+    const { first } = session;
     if (first.ready === undefined) throw openingError(first);
-    return new Device(first.ready.name, first.ready.entries, first.ready.queues, child.stdin, replies);
+    return new Device(first.ready.name, first.ready.entries, first.ready.queues, session);
   }
 
   tableSize(): number {
@@ -132,24 +119,25 @@ export class Device implements Backend {
   async close(): Promise<DeviceSummary> {
     const { summary } = await this.ask({ do: 'stop' });
     this.ended = true;
-    this.commands.end();
+    this.session.end();
     if (summary === undefined) throw new RssppError('backend', `${this.name}: ended without a summary`);
     return summary;
   }
 
   private async ask(command: object): Promise<Reply> {
     if (this.ended) throw new RssppError('closed', `${this.name}: this device was closed`);
-    this.commands.write(`${JSON.stringify(command)}\n`);
-    const reply = await nextReply(this.replies);
+    const reply = await orBackend(this.session.ask(command));
     if (reply.failed !== undefined) throw new RssppError('backend', `${this.name}: ${reply.failed}`);
     return reply;
   }
 }
 
-async function nextReply(replies: AsyncIterator<string>): Promise<Reply> {
-  const line = await replies.next();
-  if (line.done === true) throw new RssppError('backend', "the device's process ended");
-  return JSON.parse(line.value) as Reply;
+async function orBackend<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw error instanceof SessionError ? new RssppError('backend', `the device: ${error.message}`) : error;
+  }
 }
 
 function openingError({ error }: Reply): RssppError {

@@ -6,6 +6,7 @@ import { BalanceView, type BalanceEpoch } from '../balance-view.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
 import { print, printJson, talk } from '../output.js';
 import { formatCount, formatFixed, parseChoice, parseCount, parseDuration } from '../units.js';
+import { untilStopped } from '../until-stopped.js';
 
 interface Options {
   backend: string;
@@ -100,38 +101,6 @@ function cliError(error: unknown): unknown {
   if (!(error instanceof RssppError)) return error;
   const codes = { 'not-supported': exitCodes.notSupported, 'bad-option': exitCodes.usage };
   return new CliError(error.code, error.message, error.code in codes ? codes[error.code as keyof typeof codes] : exitCodes.failed);
-}
-
-/** Takes the signals from the command line's own handler: the table has to be put back first. */
-function untilStopped(durationMs: number): { stopped: () => boolean; sleep: (ms: number) => Promise<void>; signal: () => number; release: () => void } {
-  const end = durationMs > 0 ? Date.now() + durationMs : Infinity;
-  let signal = 0;
-  let wake: () => void = () => undefined;
-  const handlers = ([['SIGINT', 2], ['SIGTERM', 15]] as const).map(([name, value]) => {
-    process.removeAllListeners(name);
-    const handler = (): void => {
-      // The second one leaves at once; the device's process still puts the table back.
-      if (signal !== 0) process.exit(128 + value);
-      signal = value;
-      wake();
-    };
-    process.on(name, handler);
-    return () => process.off(name, handler);
-  });
-  return {
-    stopped: () => signal !== 0 || Date.now() >= end,
-    sleep: (ms) =>
-      new Promise((resolve) => {
-        const timer = setTimeout(resolve, Math.max(0, Math.min(ms, end - Date.now())));
-        wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-        if (signal !== 0) wake();
-      }),
-    signal: () => signal,
-    release: () => handlers.forEach((off) => off()),
-  };
 }
 
 class Totals {

@@ -1,11 +1,13 @@
 // reframer-dpdk: jobs on DPDK ports.
 #include "dpdk/balance.hpp"
+#include "dpdk/forward.hpp"
 #include "lab/program.hpp"
 
 int main(int argc, char **argv)
 {
 	static constexpr reframer::lab::JobEntry jobs[] = {
 	    {"balance-dpdk", reframer::dpdk::run_balance_dpdk},
+	    {"forward", reframer::dpdk::run_forward},
 	};
 	return reframer::lab::run_program(jobs, argc, argv);
 }

@@ -41,6 +41,7 @@ void run_bench_conntrack(const Json &spec);
 void run_flows(const Json &spec);
 void run_rss(const Json &spec);
 void run_soak(const Json &spec);
+void run_telemetry(const Json &spec);
 void run_rsspp_trial_job(const Json &spec);
 void run_balance_tap(const Json &spec);
 void run_balance_ethtool(const Json &spec);

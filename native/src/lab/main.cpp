@@ -17,6 +17,7 @@ constexpr JobEntry jobs[] = {
     {"flows", run_flows},
     {"rss", run_rss},
     {"soak", run_soak},
+    {"telemetry", run_telemetry},
     {"rsspp-trial", run_rsspp_trial_job},
     {"balance-tap", run_balance_tap},
     {"balance-ethtool", run_balance_ethtool},

@@ -1,0 +1,44 @@
+// Builds the Debian packages: node native/packaging/debian.mjs OUTPUT_FOLDER
+//
+// dpkg-buildpackage wants debian/ at the top of a tree of its own, and leaves packages beside it: both
+// are made in a temporary folder. Needs debhelper, dpkg-dev and what debian/control names.
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const [output] = process.argv.slice(2);
+if (output === undefined) {
+  process.stderr.write('usage: node native/packaging/debian.mjs OUTPUT_FOLDER\n');
+  process.exit(2);
+}
+
+const work = mkdtempSync(join(tmpdir(), 'reframer-debian-'));
+const tree = join(work, 'reframer');
+try {
+  for (const name of ['src', 'include', 'man', 'meson.build', 'meson_options.txt', 'libreframer.map', 'libreframer_dpdk.map', 'libreframer_preload.map']) {
+    cpSync(join(root, 'native', name), join(tree, 'native', name), { recursive: true });
+  }
+  cpSync(join(root, 'package.json'), join(tree, 'package.json'));
+  cpSync(join(root, 'native', 'packaging', 'debian'), join(tree, 'debian'), { recursive: true });
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+  writeFileSync(
+    join(tree, 'debian', 'changelog'),
+    `reframer (${version}) unstable; urgency=medium\n\n  * Built from source.\n\n -- The Reframer authors <reframer@localhost>  ${new Date().toUTCString().replace('GMT', '+0000')}\n`,
+  );
+  const { status, error } = spawnSync('dpkg-buildpackage', ['-us', '-uc', '-b'], { cwd: tree, stdio: ['ignore', 2, 2] });
+  if (error !== undefined) {
+    process.stderr.write(`packaging: dpkg-buildpackage does not start (${error.message}); apt-get install dpkg-dev debhelper\n`);
+    process.exit(3);
+  }
+  if (status !== 0) process.exit(1);
+  mkdirSync(resolve(output), { recursive: true });
+  for (const name of readdirSync(work).filter((file) => file.endsWith('.deb'))) {
+    cpSync(join(work, name), join(resolve(output), name));
+    process.stdout.write(`${join(output, name)}\n`);
+  }
+} finally {
+  rmSync(work, { recursive: true, force: true });
+}

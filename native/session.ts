@@ -1,0 +1,60 @@
+// A native job in a process of its own that is talked to: its first record says that it is ready, then
+// every command, one JSON line on its stdin, gets one record.
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Writable } from 'node:stream';
+
+import { locate, type NativeFile } from './loader.js';
+
+/** The process did not start, or ended where an answer was due. */
+export class SessionError extends Error {
+  constructor(
+    readonly code: 'start' | 'ended',
+    message: string,
+  ) {
+    super(message);
+    this.name = 'SessionError';
+  }
+}
+
+export class NativeSession<Reply> {
+  private constructor(
+    /** The job's first record: that it is ready, or why not. */
+    readonly first: Reply,
+    private readonly commands: Writable,
+    private readonly replies: AsyncIterator<string>,
+  ) {}
+
+  /** @throws SessionError; NativeError when there is no such program */
+  static async open<Reply>(program: NativeFile, job: string, spec: object): Promise<NativeSession<Reply>> {
+    const child = spawn(locate(program), [job, '-'], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
+    const replies = lines[Symbol.asyncIterator]();
+    const failed = new Promise<never>((_, reject) => {
+      child.once('error', (error) => reject(new SessionError('start', `the native process does not start: ${error.message}`)));
+    });
+    failed.catch(() => undefined);
+    // A process that ended is noticed by the reply that does not come.
+    child.stdin.on('error', () => undefined);
+    child.stdin.write(`${JSON.stringify(spec)}\n`);
+    const first = await Promise.race([next<Reply>(replies), failed]);
+    return new NativeSession(first, child.stdin, replies);
+  }
+
+  /** One at a time. @throws SessionError */
+  async ask(command: object | string): Promise<Reply> {
+    this.commands.write(`${JSON.stringify(command)}\n`);
+    return next<Reply>(this.replies);
+  }
+
+  /** Closes the job's input: it ends. */
+  end(): void {
+    this.commands.end();
+  }
+}
+
+async function next<Reply>(replies: AsyncIterator<string>): Promise<Reply> {
+  const line = await replies.next();
+  if (line.done === true) throw new SessionError('ended', 'the native process ended');
+  return JSON.parse(line.value) as Reply;
+}

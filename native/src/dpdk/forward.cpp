@@ -1,0 +1,144 @@
+// Job `forward`: a box of its own between two DPDK ports, with Reframer on every RX queue.
+//
+// spec    {"eal": [...], "in": "net_tap0", "out": "net_tap1", "bothWays": false, "queues": 1, "cores": 1,
+//          "descriptors": 1024, "reframe": true, "delayNs", "policy", "key", "hash", "maxPackets",
+//          "maxBytes", "maxBurst", "bypass": ["syn", ...], "early": ["fin", ...], "repair", "thin"}
+//         Unless `eal` allows a PCI device, EAL gets --no-pci: it would take the machine's own NIC.
+// Commands come as JSON lines on stdin, each gets one record on stdout:
+//   {"do":"sample"}                       {"lanes":[LANE, ...],"missed":N}
+//   {"do":"stop"}, end of input, SIGTERM  drains; {"summary":{"lanes":[LANE, ...],"missed":N,"lost":N}}
+// The first record is {"ready":{"lanes":N,"threads":N}}.
+// LANE  {"in","out","queue","received","sent","held","unsent","txWaits","slfIn","slfOut","holdP50Us",
+//        "holdMaxUs","delayUs","nicHash","thinned"}
+#include "dpdk/forward.hpp"
+
+#include "dpdk/eal.hpp"
+#include "dpdk/forward_lanes.hpp"
+#include "lab/device_session.hpp"
+#include "lab/spec_reader.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace reframer::dpdk {
+
+namespace {
+
+uint32_t bits(lab::SpecReader &in, const char *name, std::initializer_list<std::pair<const char *, uint32_t>> choices)
+{
+	uint32_t all = 0;
+	const lab::Json *list = in.take(name);
+	if (list == nullptr)
+		return 0;
+	if (!list->is_array())
+		in.fail(name, "must be a list");
+	for (const lab::Json &word : *list) {
+		bool found = false;
+		for (const auto &[text, bit] : choices)
+			if (word == text) {
+				all |= bit;
+				found = true;
+			}
+		if (!found)
+			in.fail(name, "has " + word.dump() + ", which is not known");
+	}
+	return all;
+}
+
+void read_reframer(lab::SpecReader &in, reframer_dpdk_params &params)
+{
+	reframer_params &s = params.stage;
+	s.delay_ns = in.integer("delayNs", s.delay_ns, 0, REFRAMER_MAX_DELAY_NS);
+	s.policy = in.choice("policy", s.policy, {{"fixed", REFRAMER_FIXED}, {"adaptive", REFRAMER_ADAPTIVE}, {"burst", REFRAMER_BURST}});
+	s.key = in.choice("key", s.key, {{"5tuple", REFRAMER_KEY_5TUPLE}, {"symmetric", REFRAMER_KEY_SYMMETRIC},
+	                                 {"destination", REFRAMER_KEY_DESTINATION}, {"inner", REFRAMER_KEY_INNER}});
+	params.hash = in.choice("hash", params.hash, {{"auto", REFRAMER_DPDK_HASH_AUTO}, {"software", REFRAMER_DPDK_HASH_SOFTWARE},
+	                                              {"nic", REFRAMER_DPDK_HASH_NIC}});
+	s.max_packets = uint32_t(in.integer("maxPackets", s.max_packets, 32, 1u << 20));
+	s.max_bytes = in.integer("maxBytes", s.max_bytes, 1, 1ull << 40);
+	s.max_burst = uint32_t(in.integer("maxBurst", s.max_burst, 1, 1u << 20));
+	s.bypass = bits(in, "bypass", {{"syn", REFRAMER_BYPASS_SYN}, {"new", REFRAMER_BYPASS_NEW_FLOW}, {"ef", REFRAMER_BYPASS_DSCP_EF},
+	                               {"ect1", REFRAMER_BYPASS_ECT1}, {"dns", REFRAMER_BYPASS_DNS}});
+	s.early = bits(in, "early", {{"fin", REFRAMER_EARLY_FIN}, {"rst", REFRAMER_EARLY_RST}, {"psh", REFRAMER_EARLY_PSH}});
+	if (in.boolean("repair", false))
+		s.options |= REFRAMER_OPT_TCP_REPAIR;
+	if (in.boolean("thin", false))
+		s.options |= REFRAMER_OPT_ACK_THINNING;
+}
+
+double ratio(uint64_t packets, uint64_t runs)
+{
+	return runs ? double(packets) / double(runs) : 0;
+}
+
+lab::Json lane_record(const ForwardLanes::Lane &lane)
+{
+	reframer_dpdk_stats s = {};
+	if (lane.reframer)
+		reframer_dpdk_get_stats(lane.reframer, &s);
+	return {{"in", ForwardLanes::name_of(lane.in)}, {"out", ForwardLanes::name_of(lane.out)}, {"queue", lane.queue},
+	        {"received", lane.received.load(std::memory_order_relaxed)}, {"sent", lane.sent.load(std::memory_order_relaxed)},
+	        {"unsent", lane.unsent.load(std::memory_order_relaxed)}, {"txWaits", lane.waits.load(std::memory_order_relaxed)},
+	        {"held", s.stage.packets_held}, {"thinned", s.stage.packets_thinned},
+	        {"slfIn", ratio(s.stage.packets_in, s.stage.runs_in)}, {"slfOut", ratio(s.stage.packets_out, s.stage.runs_out)},
+	        {"holdP50Us", double(reframer_histogram_quantile(&s.stage, 0.5)) / 1000}, {"holdMaxUs", double(s.stage.hold_max_ns) / 1000},
+	        {"delayUs", double(s.stage.delay_ns) / 1000}, {"nicHash", s.nic_hash != 0}};
+}
+
+lab::Json sample(const ForwardLanes &lanes)
+{
+	lab::Json list = lab::Json::array();
+	for (const auto &lane : lanes.lanes())
+		list.push_back(lane_record(*lane));
+	uint64_t missed = 0;
+	for (const uint16_t port : lanes.ports())
+		missed += ForwardLanes::missed(port);
+	return {{"lanes", list}, {"missed", missed}};
+}
+
+} // namespace
+
+void run_forward(const lab::Json &spec)
+{
+	lab::SpecReader in(spec, "");
+	std::vector<std::string> eal;
+	if (const lab::Json *given = in.take("eal"))
+		eal = given->get<std::vector<std::string>>();
+	ForwardParams params;
+	reframer_dpdk_default_params(&params.reframer);
+	params.in = in.text("in", "");
+	params.out = in.text("out", "");
+	params.both_ways = in.boolean("bothWays", false);
+	params.nb_queues = uint32_t(in.integer("queues", params.nb_queues, 1, 64));
+	params.nb_cores = uint32_t(in.integer("cores", params.nb_cores, 1, 64));
+	params.nb_descriptors = uint32_t(in.integer("descriptors", params.nb_descriptors, 64, 16384));
+	params.reframe = in.boolean("reframe", true);
+	read_reframer(in, params.reframer);
+	in.finish();
+	for (const auto &[name, value] : {std::pair{"in", &params.in}, {"out", &params.out}})
+		if (value->empty())
+			in.fail(name, "is missing");
+
+	lab::SessionInput input;
+	start_eal(eal);
+	reframer_dpdk_telemetry(); // without it the records here remain
+	ForwardLanes lanes(params);
+	lab::emit({{"ready", {{"lanes", lanes.lanes().size()}, {"threads", std::min<size_t>(params.nb_cores, lanes.lanes().size())}}}});
+	while (const std::optional<std::string> line = input.line()) {
+		const lab::Json command = lab::Json::parse(*line, nullptr, false);
+		const std::string what = command.is_object() ? command.value("do", "") : "";
+		if (what == "stop")
+			break;
+		lab::emit(what == "sample" ? sample(lanes) : lab::Json{{"failed", "'" + *line + "' is no command"}});
+	}
+	lanes.stop();
+	lab::Json summary = sample(lanes);
+	uint64_t lost = 0;
+	for (const auto &lane : lanes.lanes())
+		lost += lane->unsent.load();
+	summary["lost"] = lost;
+	lab::emit({{"summary", summary}});
+}
+
+} // namespace reframer::dpdk

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "lab/job.hpp"
+
+namespace reframer::dpdk {
+
+// Described in forward.cpp.
+void run_forward(const lab::Json &spec);
+
+} // namespace reframer::dpdk

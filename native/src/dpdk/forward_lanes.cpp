@@ -1,0 +1,211 @@
+#include "dpdk/forward_lanes.hpp"
+
+#include "lab/job.hpp"
+
+#include <rte_cycles.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+namespace reframer::dpdk {
+
+namespace {
+
+constexpr uint16_t burst = 64;
+// What a NIC may need to send its TX ring, and what a port that sends nothing is given at the end.
+constexpr auto settle = std::chrono::milliseconds(20);
+constexpr uint64_t send_patience_s = 1;
+
+lab::JobError failure(const std::string &what, int error)
+{
+	const int code = error < 0 ? -error : error;
+	const bool unsupported = code == ENOTSUP || code == ENOSYS;
+	return lab::JobError(unsupported ? "not-supported" : "port", what + ": " + rte_strerror(code), unsupported ? 3 : 1);
+}
+
+uint16_t port_named(const std::string &name)
+{
+	uint16_t port;
+	if (rte_eth_dev_get_port_by_name(name.c_str(), &port) != 0)
+		throw lab::JobError("bad-spec", "DPDK has no port '" + name + "'; --eal makes or allows one, such as --vdev=net_tap0 or -a 0000:03:00.0", 2);
+	return port;
+}
+
+void add(std::atomic<uint64_t> &counter, uint64_t n)
+{
+	counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+} // namespace
+
+ForwardLanes::ForwardLanes(const ForwardParams &p) : params(p)
+{
+	const uint16_t in = port_named(params.in), out = port_named(params.out);
+	used.push_back(in);
+	if (out != in)
+		used.push_back(out);
+	const uint32_t nb_lanes = params.nb_queues * (params.both_ways && in != out ? 2 : 1);
+	// Rings of both sides, what is held, bursts in hand, and some for caches of cores.
+	const uint32_t buffers = uint32_t(used.size()) * params.nb_queues * 2 * params.nb_descriptors +
+	                         nb_lanes * (2 * params.reframer.stage.max_packets + 8 * burst) + 1024;
+	pool = rte_pktmbuf_pool_create("reframer_box", buffers, 250, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (pool == nullptr)
+		throw failure("no memory for " + std::to_string(buffers) + " packet buffers of 2 KiB; give EAL more by -m, or hold less by --packets", rte_errno);
+	for (const uint16_t port : used)
+		start_port(port);
+	const auto add_lanes = [&](uint16_t from, uint16_t to) {
+		for (uint16_t q = 0; q < params.nb_queues; q++) {
+			auto lane = std::make_unique<Lane>();
+			lane->in = from;
+			lane->out = to;
+			lane->queue = q;
+			if (params.reframe)
+				if (const int error = reframer_dpdk_open(from, q, &params.reframer, &lane->reframer); error != 0)
+					throw lab::JobError("bad-spec", std::string("the engine refuses these options: ") + reframer_strerror(error), 2);
+			all.push_back(std::move(lane));
+		}
+	};
+	add_lanes(in, out);
+	if (params.both_ways && in != out)
+		add_lanes(out, in);
+	for (uint32_t c = 0; c < threads_wanted(); c++)
+		threads.emplace_back([this, c] { run(c); });
+}
+
+ForwardLanes::~ForwardLanes()
+{
+	stop();
+	for (auto &lane : all)
+		reframer_dpdk_close(lane->reframer);
+	for (const uint16_t port : used) {
+		rte_eth_dev_stop(port);
+		rte_eth_dev_close(port);
+	}
+	rte_mempool_free(pool);
+}
+
+void ForwardLanes::start_port(uint16_t port)
+{
+	rte_eth_dev_info info;
+	if (const int error = rte_eth_dev_info_get(port, &info); error != 0)
+		throw failure(name_of(port), error);
+	if (params.nb_queues > info.max_rx_queues || params.nb_queues > info.max_tx_queues)
+		throw lab::JobError("not-supported", name_of(port) + " has at most " + std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) + " queues", 3);
+	rte_eth_conf conf = {};
+	const uint64_t hashes = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+	// Also for one queue: the NIC's hash spares reading headers.
+	if (params.nb_queues > 1 || (hashes && info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH)) {
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf = hashes;
+	}
+	conf.rxmode.offloads = info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_RSS_HASH | RTE_ETH_RX_OFFLOAD_SCATTER);
+	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	int error = rte_eth_dev_configure(port, uint16_t(params.nb_queues), uint16_t(params.nb_queues), &conf);
+	uint16_t nb_rx = uint16_t(params.nb_descriptors), nb_tx = nb_rx;
+	if (error == 0)
+		error = rte_eth_dev_adjust_nb_rx_tx_desc(port, &nb_rx, &nb_tx);
+	for (uint16_t q = 0; error == 0 && q < params.nb_queues; q++) {
+		error = rte_eth_tx_queue_setup(port, q, nb_tx, SOCKET_ID_ANY, nullptr);
+		if (error == 0)
+			error = rte_eth_rx_queue_setup(port, q, nb_rx, SOCKET_ID_ANY, nullptr, pool);
+	}
+	if (error == 0)
+		error = rte_eth_dev_start(port);
+	if (error != 0)
+		throw failure(name_of(port) + " does not start with " + std::to_string(params.nb_queues) + " queues", error);
+	// A box in the wire takes what is not addressed to it. Ports that cannot be told do so anyway.
+	rte_eth_promiscuous_enable(port);
+}
+
+std::string ForwardLanes::name_of(uint16_t port)
+{
+	char name[RTE_ETH_NAME_MAX_LEN];
+	return rte_eth_dev_get_name_by_port(port, name) == 0 ? name : "port " + std::to_string(port);
+}
+
+uint64_t ForwardLanes::missed(uint16_t port)
+{
+	rte_eth_stats stats;
+	return rte_eth_stats_get(port, &stats) == 0 ? stats.imissed + stats.rx_nombuf : 0;
+}
+
+void ForwardLanes::send(Lane &lane, rte_mbuf **packets, uint32_t nb)
+{
+	uint32_t done = 0;
+	while (done < nb) {
+		const uint16_t n = rte_eth_tx_burst(lane.out, lane.queue, packets + done, uint16_t(nb - done));
+		done += n;
+		if (n > 0)
+			continue;
+		add(lane.waits, 1);
+		if (rte_rdtsc() > give_up_at.load(std::memory_order_relaxed)) {
+			rte_pktmbuf_free_bulk(packets + done, nb - done);
+			add(lane.unsent, nb - done);
+			break;
+		}
+		std::this_thread::yield();
+	}
+	add(lane.sent, done);
+}
+
+void ForwardLanes::serve(Lane &lane)
+{
+	rte_mbuf *packets[burst];
+	const bool ending = stopping.load(std::memory_order_relaxed);
+	const uint16_t received = rte_eth_rx_burst(lane.in, lane.queue, packets, burst);
+	uint16_t n = received;
+	if (lane.reframer)
+		n = reframer_rx_callback(lane.in, lane.queue, packets, received, burst, lane.reframer);
+	add(lane.received, received);
+	if (n > 0)
+		send(lane, packets, n);
+	if (received == 0 && n == 0)
+		std::this_thread::yield(); // there may be fewer CPUs than threads
+	if (!ending)
+		return;
+	// What waited in the ring when the signal came leaves too; what came later was not promised.
+	lane.taken_since_stop += received;
+	if (received > 0 && lane.taken_since_stop < params.nb_descriptors)
+		return;
+	while (lane.reframer) {
+		const uint32_t held = reframer_dpdk_drain(lane.reframer, packets, burst);
+		if (held == 0)
+			break;
+		send(lane, packets, held);
+	}
+	lane.done = true;
+}
+
+void ForwardLanes::run(uint32_t core)
+{
+	// An lcore number gives this thread its cache of packet buffers. Without one it works too.
+	rte_thread_register();
+	for (bool busy = true; busy;) {
+		busy = false;
+		for (size_t i = core; i < all.size(); i += threads_wanted()) {
+			if (!all[i]->done)
+				serve(*all[i]);
+			busy |= !all[i]->done;
+		}
+	}
+	rte_thread_unregister();
+}
+
+void ForwardLanes::stop()
+{
+	if (threads.empty())
+		return;
+	give_up_at.store(rte_rdtsc() + send_patience_s * rte_get_tsc_hz(), std::memory_order_relaxed);
+	stopping.store(true, std::memory_order_relaxed);
+	for (std::thread &thread : threads)
+		thread.join();
+	threads.clear();
+	std::this_thread::sleep_for(settle);
+}
+
+} // namespace reframer::dpdk

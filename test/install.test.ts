@@ -1,0 +1,172 @@
+// What `meson install` gives to C and C++ programs: files, symbols, headers, examples as they are written.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+import { packageRoot } from '../native/loader.js';
+import { reframer, runProgram, skipSuite, temporaryFolder } from './helpers/cli.js';
+
+const build = join(packageRoot, 'native/build');
+const include = join(packageRoot, 'native/include');
+const headers = readdirSync(join(include, 'reframer'));
+const hasDpdk = existsSync(join(build, 'libreframer_dpdk.so'));
+
+const folder = temporaryFolder();
+afterAll(() => folder.remove());
+
+const sh = (command: string, ...args: string[]): string => execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+/** Functions that public headers declare. */
+function declared(names: readonly string[]): string[] {
+  const text = names.map((name) => readFileSync(join(include, 'reframer', name), 'utf8').replace(/\/\*[^]*?\*\//g, '')).join('\n');
+  return [...new Set([...text.matchAll(/\b((?:reframer|rsspp|conntrack)_\w+)\s*\(/g)].map((match) => match[1] ?? ''))].filter((name) => !name.endsWith('_fn')).sort();
+}
+
+function exported(library: string): string[] {
+  return sh('nm', '-D', '--defined-only', join(build, library)).trim().split('\n')
+    .map((line) => line.split(' ')).filter(([, type]) => type !== 'A').map(([, , name = '']) => name.replace(/@.*/, '')).sort();
+}
+
+describe('symbols', () => {
+  test('libreframer.so exports what its headers declare and nothing else', () => {
+    expect(exported('libreframer.so')).toEqual(declared(headers.filter((name) => name !== 'dpdk.h')));
+  });
+
+  test.skipIf(!hasDpdk)('libreframer_dpdk.so exports what dpdk.h declares and nothing else', () => {
+    expect(exported('libreframer_dpdk.so')).toEqual(declared(['dpdk.h']));
+  });
+
+  test('symbols have versions', () => {
+    expect(sh('nm', '-D', '--defined-only', '--with-symbol-versions', join(build, 'libreframer.so'))).toMatch(/reframer_create@@REFRAMER_0\.1/);
+  });
+
+  test.skipIf(!existsSync(join(build, 'libreframer_preload.so')))('the preloaded library takes over DPDK\'s set-up functions and nothing else', () => {
+    expect(exported('libreframer_preload.so')).toEqual(['rte_eal_init', 'rte_eth_dev_start', 'rte_eth_dev_stop', 'rte_eth_rx_queue_setup']);
+  });
+});
+
+describe('headers', () => {
+  test.each(headers.flatMap((name) => [[name, 'c', 'c11'], [name, 'c++', 'c++17']]))('%s compiles alone, %s as %s', (name, language = '', standard = '') => {
+    const file = folder.file(`alone-${name}.${language === 'c' ? 'c' : 'cpp'}`);
+    writeFileSync(file, `#include <reframer/${name}>\n`);
+    sh('cc', '-x', language, `-std=${standard}`, '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-fsyntax-only', '-I', include, file);
+  });
+});
+
+const meson = ((): boolean => {
+  try {
+    sh('meson', '--version');
+    sh('pkg-config', '--version');
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+if (!meson) skipSuite('meson or pkg-config is missing: the installed library and the examples were not tested');
+
+describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
+  const root = folder.file('root');
+  let environment: NodeJS.ProcessEnv = {};
+
+  beforeAll(async () => {
+    // What is built already is installed; nothing is built here.
+    const { code, stderr } = await runProgram('meson', ['install', '-C', build, '--no-rebuild', '--destdir', root, '--quiet']);
+    expect(stderr.replace(/^(npm )?warn.*\n/gim, ''), stderr).not.toMatch(/error/i);
+    expect(code).toBe(0);
+    const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
+    const library = join(root, files.find((file) => file.endsWith('/libreframer.so')) ?? '', '..');
+    // The files are written for their final place; here that place is under `root`.
+    for (const name of readdirSync(join(library, 'pkgconfig'))) {
+      const file = join(library, 'pkgconfig', name);
+      writeFileSync(file, readFileSync(file, 'utf8').replace(/^prefix=(.*)$/m, `prefix=${root}$1`));
+    }
+    environment = {
+      PKG_CONFIG_PATH: `${join(library, 'pkgconfig')}:${process.env['PKG_CONFIG_PATH'] ?? ''}`,
+      LD_LIBRARY_PATH: library,
+    };
+  }, 60_000);
+
+  const flags = async (name: string): Promise<string> => {
+    const { stdout, stderr } = await runProgram('pkg-config', ['--cflags', '--libs', name], { env: environment });
+    expect(stderr).toBe('');
+    return stdout.trim();
+  };
+
+  async function compile(source: string, compiler: string, name: string): Promise<string> {
+    const program = folder.file(source.replace(/\W/g, '-'));
+    const file = join(packageRoot, 'native/examples', source);
+    const { code, stderr } = await runProgram('bash', ['-c', `${compiler} -O2 -Wall -Wextra ${file} -o ${program} ${await flags(name)}`], { env: environment });
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    return program;
+  }
+
+  test('brings libraries, headers, pkg-config files and manual pages', () => {
+    const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
+    const wanted = ['libreframer.so', 'libreframer.so.0', 'pkgconfig/reframer.pc', 'include/reframer/reframer.h', 'include/reframer/conntrack_shared.h', 'man1/reframer.1', 'man3/libreframer.3', 'man7/reframer-preload.7', 'bin/reframer-lab'];
+    if (hasDpdk) wanted.push('libreframer_dpdk.so', 'libreframer_preload.so', 'pkgconfig/reframer-dpdk.pc', 'include/reframer/dpdk.h', 'bin/reframer-dpdk');
+    for (const file of wanted) expect(files.some((path) => path.endsWith(`/${file}`)), file).toBe(true);
+  });
+
+  test('example: a load balancer in C++, with a flow table and without DPDK', async () => {
+    const program = await compile('load_balancer.cpp', 'c++ -std=c++17', 'reframer');
+    const flows = Array.from({ length: 400 }, (_, i) => (i * 7) % 20);
+    const { code, stdout } = await runProgram('bash', ['-c', `echo ${flows.join(' ')} | ${program} 4`], { env: environment });
+    expect(code).toBe(0);
+    const lines = [...stdout.matchAll(/^(\d+) packets of flow (\d+) to backend (\d+)$/gm)].map(([, count, flow, backend]) => ({ count: Number(count), flow, backend }));
+    expect(lines.reduce((sum, { count }) => sum + count, 0)).toBe(400);
+    for (const flow of new Set(lines.map((line) => line.flow))) expect(new Set(lines.filter((line) => line.flow === flow).map((line) => line.backend)).size).toBe(1);
+    for (let b = 0; b < 4; b++) expect(stdout).toContain(`backend ${b}: 5 connections\n`);
+    expect(lines.length).toBeLessThan(200);
+  });
+
+  test.skipIf(!hasDpdk)('example: an inline NAT in C, on a DPDK port', async () => {
+    const program = await compile('nat.c', 'cc -std=gnu11', 'reframer-dpdk');
+    const capture = folder.file('in.pcap');
+    expect((await reframer(['generate', capture, '--profile', 'campus', '--packets', '2000', '--seed', '3', '--quiet'])).code).toBe(0);
+    mkdirSync(folder.file('nat'));
+    const out = folder.file('nat/out.pcap');
+    const { code, stdout } = await runProgram(program, [
+      '--no-pci', '--no-huge', '-m', '256', '--no-shconf', '--no-telemetry', `--file-prefix=reframer-nat-${process.pid}`, '--log-level=error', `--vdev=net_pcap0,rx_pcap=${capture},tx_pcap=${out}`, '--', '192.0.2.1',
+    ], { env: environment, started: (kill) => setTimeout(() => kill('SIGTERM'), 1500) });
+    expect(code).toBe(0);
+    expect(stdout).toContain('2000 packets');
+    const bytes = readFileSync(out);
+    let translated = 0;
+    let packets = 0;
+    for (let at = 24; at < bytes.length; packets++) {
+      const frame = bytes.subarray(at + 16, at + 16 + bytes.readUInt32LE(at + 8));
+      at += 16 + frame.length;
+      if (frame.readUInt16BE(12) !== 0x0800 || ![6, 17].includes(frame.readUInt8(23))) continue;
+      expect([...frame.subarray(26, 30)]).toEqual([192, 0, 2, 1]);
+      expect(checksum(frame.subarray(14, 34))).toBe(0);
+      translated++;
+    }
+    expect(packets).toBe(2000);
+    expect(translated).toBeGreaterThan(1500);
+  });
+});
+
+/** Of a header that has its checksum in it: 0. */
+function checksum(header: Uint8Array): number {
+  let sum = 0;
+  for (let i = 0; i < header.length; i += 2) sum += ((header[i] ?? 0) << 8) | (header[i + 1] ?? 0);
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  return ~sum & 0xffff;
+}
+
+test('example: a filter of captures in TypeScript', async () => {
+  const capture = folder.file('filter-in.pcap');
+  expect((await reframer(['generate', capture, '--packets', '2000', '--seed', '4', '--quiet'])).code).toBe(0);
+  const out = folder.file('filter-out.pcap');
+  const { code, stdout, stderr } = await runProgram(process.execPath, [join(packageRoot, 'dist/experiments/examples/pcap-filter.js'), capture, out, '443']);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  const [, kept, runs] = /^(\d+) packets in (\d+) runs$/m.exec(stdout) ?? [];
+  expect(Number(kept)).toBeGreaterThan(100);
+  expect(Number(runs)).toBeLessThan(Number(kept));
+  const analysed = await reframer(['analyze', out, '--json']);
+  expect(analysed.code).toBe(0);
+});
