@@ -48,7 +48,7 @@ int reframer_dpdk_queue::init(uint16_t port_id, uint16_t queue_id, const reframe
 	const bool five_tuple = stage_params.key == REFRAMER_KEY_5TUPLE;
 	nic_hash = params.hash == REFRAMER_DPDK_HASH_NIC ||
 	           (params.hash == REFRAMER_DPDK_HASH_AUTO && five_tuple && port_hashes(port));
-	reads_headers = !nic_hash || stage_params.bypass || stage_params.early || stage_params.options || stage_params.nb_rules;
+	plain = !stage_params.bypass && !stage_params.early && !stage_params.options && !stage_params.nb_rules;
 	thins = stage_params.options & REFRAMER_OPT_ACK_THINNING;
 	adapts = stage_params.policy == REFRAMER_ADAPTIVE;
 	key = packet::KeyKind(stage_params.key);
@@ -67,6 +67,34 @@ reframer_dpdk_queue::~reframer_dpdk_queue()
 	if (stage)
 		free_held();
 	reframer_free(stage);
+}
+
+bool reframer_dpdk_queue::is_in_pieces(const rte_mbuf *packet)
+{
+	return packet->nb_segs > 1 && packet->data_len < whole_header;
+}
+
+// Where no policy looks at headers, their hash is all that is wanted, and a loop over the burst
+// computes it in less than the stage does between its other steps.
+void reframer_dpdk_queue::hash_headers(const uint8_t *const *data, const uint32_t *captured, uint32_t nb, uint32_t *hash)
+{
+	using packet::KeyKind;
+	const auto each = [&]<KeyKind kind>() {
+		uint32_t nb_unparsed = 0;
+		for (uint32_t i = 0; i < nb; i++) {
+			const packet::Digest digest = packet::classify<false>(data[i], captured[i], link, kind, stage_params.hash_seed);
+			hash[i] = digest.hash;
+			nb_unparsed += digest.traits & packet::trait_unparsed;
+		}
+		if (nb_unparsed)
+			add(unparsed, nb_unparsed);
+	};
+	switch (key) {
+	case KeyKind::five_tuple: return each.template operator()<KeyKind::five_tuple>();
+	case KeyKind::symmetric: return each.template operator()<KeyKind::symmetric>();
+	case KeyKind::destination: return each.template operator()<KeyKind::destination>();
+	case KeyKind::inner: return each.template operator()<KeyKind::inner>();
+	}
 }
 
 // Headers that are spread over segments: the same hash as if they lay in one piece.
@@ -114,6 +142,8 @@ void reframer_dpdk_queue::push(const reframer_burst &burst, uint64_t now, Output
 
 void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed)
 {
+	if (nb == 0 || nb > chunk)
+		__builtin_unreachable(); // gcc takes the arrays for uninitialised otherwise
 	const uint8_t *data[chunk];
 	uint32_t captured[chunk], wire[chunk], hash[chunk];
 	void *held[chunk]; // the array is written to while the burst may still be in use
@@ -126,9 +156,17 @@ void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t n
 		data[i] = rte_pktmbuf_mtod(packet, const uint8_t *);
 		hash[i] = packet->hash.rss;
 		nb_unhashed += !(packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH);
-		nb_pieces += packet->nb_segs > 1 && packet->data_len < whole_header;
+		__builtin_prefetch(data[i]);
+		nb_pieces += is_in_pieces(packet);
 	}
-	if (nic_hash && nb_unhashed) {
+	if (plain && !nic_hash) {
+		hash_headers(data, captured, nb, hash);
+		for (uint32_t i = 0; nb_pieces && i < nb; i++)
+			if (is_in_pieces(packets[i]))
+				hash[i] = hash_in_pieces(packets[i]);
+		add(in_pieces, nb_pieces);
+		nb_pieces = 0;
+	} else if (nic_hash && nb_unhashed) {
 		// A NIC marks the kinds of packets that it hashes: a flow is of one kind. The others wait by
 		// a hash of ours.
 		for (uint32_t i = 0; i < nb; i++)
@@ -136,16 +174,15 @@ void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t n
 				hash[i] = hash_in_pieces(packets[i]);
 		add(without_hash, nb_unhashed);
 	}
-	reframer_burst burst = {held, reads_headers ? data : nullptr, reads_headers ? captured : nullptr, wire,
-	                        nic_hash ? hash : nullptr, nb};
+	reframer_burst burst = {held, plain ? nullptr : data, plain ? nullptr : captured, wire,
+	                        nic_hash || plain ? hash : nullptr, nb};
 	if (nic_hash || nb_pieces == 0) [[likely]]
 		return push(burst, now, out, consumed);
 	add(in_pieces, nb_pieces);
 	for (uint32_t first = 0; first < nb;) {
-		const auto split = [&](uint32_t i) { return packets[i]->nb_segs > 1 && packets[i]->data_len < whole_header; };
-		const bool pieces = split(first);
+		const bool pieces = is_in_pieces(packets[first]);
 		uint32_t end = first;
-		for (; end < nb && split(end) == pieces; end++)
+		for (; end < nb && is_in_pieces(packets[end]) == pieces; end++)
 			if (pieces)
 				hash[end] = hash_in_pieces(packets[end]);
 		const reframer_burst part = {held + first, data + first, captured + first, wire + first,
@@ -259,6 +296,7 @@ void reframer_dpdk_queue::stats(reframer_dpdk_stats &out) const
 	out.in_pieces = in_pieces.load(std::memory_order_relaxed);
 	out.freed = freed.load(std::memory_order_relaxed);
 	reframer_get_stats(stage, &out.stage);
+	out.stage.unparsed += unparsed.load(std::memory_order_relaxed);
 }
 
 extern "C" {

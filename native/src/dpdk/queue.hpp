@@ -45,12 +45,14 @@ private:
 	void take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed);
 	void push(const reframer_burst &burst, uint64_t now, Output &out, rte_mbuf **consumed);
 	void give(uint64_t now, uint32_t room, Output &out, bool all = false);
+	static bool is_in_pieces(const rte_mbuf *packet);
+	void hash_headers(const uint8_t *const *data, const uint32_t *captured, uint32_t nb, uint32_t *hash);
 	uint32_t hash_in_pieces(const rte_mbuf *packet) const;
 	void free_thinned();
 	void account(uint16_t nb, uint64_t now);
 
 	reframer::dpdk::TscClock clock;
-	bool nic_hash = false, reads_headers = true, thins = false, adapts = false;
+	bool nic_hash = false, plain = true, thins = false, adapts = false;
 	reframer::packet::LinkType link = reframer::packet::LinkType::ethernet;
 	reframer::packet::KeyKind key = reframer::packet::KeyKind::five_tuple;
 
@@ -59,5 +61,5 @@ private:
 	uint32_t ring_size = 0;
 	bool last_worked = false;
 
-	std::atomic<uint64_t> polls{0}, empty_polls{0}, without_hash{0}, in_pieces{0}, freed{0};
+	std::atomic<uint64_t> polls{0}, empty_polls{0}, without_hash{0}, in_pieces{0}, freed{0}, unparsed{0};
 };
