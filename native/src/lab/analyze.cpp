@@ -155,16 +155,13 @@ void analyze_file(const std::string &file, bool keep_going)
 void run_analyze(const Json &spec)
 {
 	SpecReader reader(spec, "");
-	const Json *files = reader.take("files");
-	if (!files || !files->is_array() || files->empty())
+	const std::vector<std::string> files = reader.texts("files", {});
+	if (files.empty())
 		reader.fail("files", "must be an array of file names");
 	const bool keep_going = reader.boolean("keepGoing", false);
 	reader.finish();
-	for (const Json &file : *files) {
-		if (!file.is_string())
-			reader.fail("files", "must be an array of file names");
-		analyze_file(file.get<std::string>(), keep_going);
-	}
+	for (const std::string &file : files)
+		analyze_file(file, keep_going);
 }
 
 } // namespace reframer::lab

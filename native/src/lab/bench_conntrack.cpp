@@ -15,6 +15,7 @@
 #include "conntrack/trackers/tracker.hpp"
 #include "lab/conntrack_workload.hpp"
 #include "lab/job.hpp"
+#include "lab/spec_reader.hpp"
 
 #include <algorithm>
 #include <barrier>
@@ -302,36 +303,36 @@ void run_point(const std::vector<std::string> &names, const std::string &workloa
 
 void run_bench_conntrack(const Json &spec)
 {
-	bool quick = spec.value("quick", false);
+	SpecReader in(spec, "");
+	const bool quick = in.boolean("quick", false);
 	std::vector<std::string> wanted = {"burst-table", "burst-table-ahead", "burst-table-long",
 	                                   "cuckoopp-burst"};
 	auto known = conntrack::tracker_names();
 	if (std::find(known.begin(), known.end(), "rte-hash-burst") != known.end())
 		wanted.push_back("rte-hash-burst");
-	wanted = spec.value("contenders", wanted);
-	auto workloads = spec.value("workloads", std::vector<std::string>{"hits", "misses", "trace"});
-	auto flows = spec.value("flows", quick ? std::vector<uint64_t>{10'000, 1'000'000}
-	                                       : std::vector<uint64_t>{10'000, 100'000, 1'000'000,
-	                                                               4'000'000, 16'000'000});
-	auto threads = spec.value("threads", std::vector<uint32_t>{1});
+	wanted = in.texts("contenders", wanted);
+	const auto workloads = in.texts("workloads", {"hits", "misses", "trace"});
+	const auto flows = in.integers<uint64_t>(
+	    "flows", quick ? std::vector<uint64_t>{10'000, 1'000'000} : std::vector<uint64_t>{10'000, 100'000, 1'000'000, 4'000'000, 16'000'000},
+	    1000, 32'000'000);
+	const auto threads = in.integers<uint32_t>("threads", {1}, 1, 1024);
+	const uint64_t seed = in.integer("seed", 1, 0, uint64_t{1} << 53);
 	for (const std::string &name : wanted)
 		if (std::find(known.begin(), known.end(), name) == known.end())
-			throw JobError("bad-spec", "contenders: no tracker is called " + name, 2);
+			in.fail("contenders", "has " + name + ", and no tracker is called so");
 	for (const std::string &w : workloads)
 		if (w != "hits" && w != "misses" && w != "trace")
-			throw JobError("bad-spec", "workloads are hits, misses and trace, not " + w, 2);
-	if (wanted.empty())
-		throw JobError("bad-spec", "contenders: name at least one", 2);
-	unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+			in.fail("workloads", "are hits, misses and trace, not " + w);
+	const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+	for (const uint32_t t : threads)
+		if (t > cores)
+			throw JobError("not-supported", "this machine has " + std::to_string(cores) + " cores", 3);
+	in.finish();
 	uint64_t done = 0, total = flows.size() * workloads.size() * threads.size();
 	for (uint64_t f : flows)
 		for (uint32_t t : threads)
 			for (const std::string &w : workloads) {
-				if (f < 1000 || f > 32'000'000)
-					throw JobError("bad-spec", "flows are 1000..32000000", 2);
-				if (t < 1 || t > cores)
-					throw JobError("not-supported", "this machine has " + std::to_string(cores) + " cores", 3);
-				Plan plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, spec.value("seed", uint64_t{1}), t};
+				Plan plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, seed, t};
 				run_point(wanted, w, f, plan);
 				emit({{"progress", {{"done", ++done}, {"total", total}, {"what", w}}}});
 			}

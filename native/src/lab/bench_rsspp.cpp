@@ -10,34 +10,39 @@
 #include "lab/job.hpp"
 #include "lab/rsspp_methods.hpp"
 #include "lab/epoch_runner.hpp"
+#include "lab/spec_reader.hpp"
 #include "traffic/flow_population.hpp"
 
 namespace reframer::lab {
 
 void run_bench_rsspp(const Json &spec)
 {
-	const uint64_t seed = spec.value("seed", 1);
-	const uint32_t interval_ms = spec.value("intervalMs", 100u);
-	const double seconds = spec.value("seconds", 60.0);
-	if (interval_ms < 1 || interval_ms > 10'000 || !(seconds * 1e3 >= interval_ms))
-		throw JobError("bad-spec", "intervalMs is 1..10000 and seconds at least one interval", 2);
-	const auto profiles = spec.value("profiles", std::vector<std::string>{"campus", "campus4"});
-	const auto entries = spec.value("entries", std::vector<uint32_t>{128, 512, 2048});
-	const auto cores = spec.value("cores", std::vector<uint32_t>{8, 16, 64});
-	const auto methods = spec.value("methods", std::vector<std::string>{"static", "greedy", "ours", "lpt"});
-	const bool grouped = spec.value("grouped", false);
+	SpecReader in(spec, "");
+	const uint64_t seed = in.integer("seed", 1, 0, UINT32_MAX);
+	const auto interval_ms = uint32_t(in.integer("intervalMs", 100, 1, 10'000));
+	const double seconds = in.real("seconds", 60, 0.001, 3600);
+	if (!(seconds * 1e3 >= interval_ms))
+		in.fail("seconds", "must be at least one interval");
+	const auto profiles = in.texts("profiles", {"campus", "campus4"});
+	const auto entries = in.integers<uint32_t>("entries", {128, 512, 2048}, 2, RSSPP_MAX_BUCKETS);
+	const auto cores = in.integers<uint32_t>("cores", {8, 16, 64}, 1, RSSPP_MAX_CORES);
+	const auto methods = in.texts("methods", {"static", "greedy", "ours", "lpt"});
+	for (const std::string &name : profiles)
+		if (name != "campus" && name != "campus4")
+			in.fail("profiles", "are campus and campus4, not " + name);
+	for (const std::string &name : methods)
+		method_of(name);
+	const bool grouped = in.boolean("grouped", false);
+	in.finish();
 	Json groups = Json::object();
 	const uint32_t nb_epochs = uint32_t(seconds * 1e3 / interval_ms);
 	const uint32_t window = std::max(1u, 1000 / interval_ms);
 
 	for (const std::string &name : profiles) {
-		const traffic::FlowPopulationProfile *profile =
-		    name == "campus" ? &traffic::campus_population
-		    : name == "campus4" ? &traffic::campus4_population : nullptr;
-		if (!profile)
-			throw JobError("bad-spec", "profiles are campus and campus4, not " + name, 2);
+		const traffic::FlowPopulationProfile &profile =
+		    name == "campus" ? traffic::campus_population : traffic::campus4_population;
 		// Epochs once per table size, the same for every method and number of cores.
-		traffic::FlowPopulation population(*profile, seed);
+		traffic::FlowPopulation population(profile, seed);
 		std::vector<std::vector<traffic::FlowShare>> epochs;
 		for (uint32_t e = 0; e < nb_epochs; e++)
 			epochs.push_back(population.advance(interval_ms * 1e-3));

@@ -254,9 +254,9 @@ void run_flows(const Json &spec)
 	const std::string file = reader.text("file", "");
 	const bool keep_going = reader.boolean("keepGoing", false);
 	const bool expire = reader.boolean("expire", false);
-	reader.finish();
 	if (file.empty())
 		reader.fail("file", "is missing");
+	reader.finish();
 	CaptureInput input(file, keep_going);
 	Tracker tracker(expire);
 	Progress progress("packets of " + file);

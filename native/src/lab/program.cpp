@@ -1,4 +1,5 @@
 #include "lab/program.hpp"
+#include "lab/spec_reader.hpp"
 
 #include <cstdio>
 #include <cstring>
@@ -54,6 +55,9 @@ int run_program(std::span<const JobEntry> jobs, int argc, char **argv)
 {
 	try {
 		return run(jobs, argc, argv);
+	} catch (const SpecAccepted &) {
+		emit({{"accepted", true}});
+		return 0;
 	} catch (const JobError &e) {
 		Json error = {{"code", e.code}, {"message", e.what()}};
 		if (!e.file.empty())

@@ -91,20 +91,17 @@ void run_rss(const Json &spec)
 	const uint32_t reta = uint32_t(reader.integer("reta", 128, 2, RSSPP_MAX_BUCKETS));
 	const uint64_t interval_ms = reader.integer("intervalMs", 100, 1, 60'000);
 	const bool keep_going = reader.boolean("keepGoing", false);
-	std::vector<std::string> names = {"static", "greedy", "ours"};
-	if (const Json *given = reader.take("methods"))
-		names = given->get<std::vector<std::string>>();
-	reader.finish();
+	const std::vector<std::string> names = reader.texts("methods", {"static", "greedy", "ours"});
 	if (file.empty())
 		reader.fail("file", "is missing");
 	if (!std::has_single_bit(reta))
 		reader.fail("reta", "must be a power of two, as tables of NICs are");
 	if (reta < cores)
 		reader.fail("reta", "must have an entry for every core");
-
 	std::vector<Method> methods;
 	for (const std::string &name : names)
 		methods.push_back({name, std::make_unique<EpochRunner>(method_of(name), reta, cores, 1)});
+	reader.finish();
 	Json warnings = Json::array();
 	EpochCutter cutter(interval_ms * 1'000'000, reta);
 	const packet::Toeplitz toeplitz(packet::toeplitz_key_microsoft);

@@ -51,9 +51,9 @@ void run_rsspp_trial_job(const Json &spec)
 	t.path_us = in.real("pathUs", 0, 0, 1e6);
 	t.ramp_low = in.real("rampLow", 1, 0, 1);
 	t.ramp_period_seconds = in.real("rampPeriodSeconds", 0, 0, 3600);
-	in.finish();
 	if (t.method == "flows" && t.entries > RSSPP_MAX_BUCKETS / 2)
 		in.fail("entries", "must leave room for as many rules");
+	in.finish();
 
 	const RssppTrialResult r = run_rsspp_trial(t);
 	emit({{"method", t.method}, {"profile", t.profile}, {"cores", t.cores}, {"entries", t.entries},

@@ -4,13 +4,19 @@
 
 #include "lab/job.hpp"
 
+#include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace reframer::lab {
+
+// Thrown by finish() where the specification says `"checkOnly": true`: it is sound, and nothing is
+// to be done about it. Not an std::exception: only the program's main loop may catch it.
+struct SpecAccepted {};
 
 class SpecReader {
 public:
@@ -78,12 +84,43 @@ public:
 		return has(name) ? &object_[name] : nullptr;
 	}
 
-	// To be called after the last member was read.
-	void finish() const
+	// Numbers, each in range; at least one.
+	template <std::unsigned_integral T>
+	std::vector<T> integers(const char *name, std::vector<T> fallback, T low, T high)
 	{
+		const Json *v = take(name);
+		if (!v)
+			return fallback;
+		std::vector<T> out;
+		for (const Json &item : list(name, *v))
+			out.push_back(static_cast<T>(in_range(name, item, static_cast<double>(low), static_cast<double>(high), true)));
+		return out;
+	}
+
+	// Strings; at least one.
+	std::vector<std::string> texts(const char *name, std::vector<std::string> fallback)
+	{
+		const Json *v = take(name);
+		if (!v)
+			return fallback;
+		std::vector<std::string> out;
+		for (const Json &item : list(name, *v)) {
+			if (!item.is_string())
+				fail(name, "must be a list of strings");
+			out.push_back(item.get<std::string>());
+		}
+		return out;
+	}
+
+	// To be called after the last member was read and judged, before anything is done.
+	void finish()
+	{
+		const bool check_only = path_.empty() && boolean("checkOnly", false);
 		for (const auto &[name, value] : object_.items())
 			if (!seen_.count(name))
 				fail(name.c_str(), "is not known here");
+		if (check_only)
+			throw SpecAccepted{};
 	}
 
 	[[noreturn]] void fail(const char *name, const std::string &what) const
@@ -96,17 +133,28 @@ private:
 	double number(const char *name, double fallback, double low, double high, bool whole)
 	{
 		const Json *v = take(name);
-		if (!v)
-			return fallback;
-		if (!v->is_number())
+		return v ? in_range(name, *v, low, high, whole) : fallback;
+	}
+
+	double in_range(const char *name, const Json &v, double low, double high, bool whole) const
+	{
+		if (!v.is_number())
 			fail(name, "must be a number");
-		double value = v->get<double>();
+		const double value = v.get<double>();
+		if (!(value >= low && value <= high))
+			fail(name, "is " + v.dump() + ", must be from " + Json(low).dump() + " to " +
+			               Json(high).dump());
+		// In range, so the conversion is defined.
 		if (whole && value != static_cast<double>(static_cast<int64_t>(value)))
 			fail(name, "must be a whole number");
-		if (!(value >= low && value <= high))
-			fail(name, "is " + v->dump() + ", must be from " + Json(low).dump() + " to " +
-			               Json(high).dump());
 		return value;
+	}
+
+	const Json &list(const char *name, const Json &v) const
+	{
+		if (!v.is_array() || v.empty())
+			fail(name, "must be a list of at least one");
+		return v;
 	}
 
 	const Json &object_;

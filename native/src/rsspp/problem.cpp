@@ -41,6 +41,8 @@ bool Workspace::load(const rsspp_problem &p)
 		total += load;
 		heaviest = std::max(heaviest, load);
 	}
+	if (!std::isfinite(total)) // each load is, but not their sum
+		return false;
 	mean = total / float(nb_cores);
 	lower_bound = std::max(mean, heaviest);
 	tolerance = p.tolerance > 0 ? p.tolerance : 0.009f;

@@ -60,7 +60,9 @@ private:
 					count++;
 				}
 			}
-			if (count == elephants)
+			// Only ever more: with loads of very different size the sums round, and the level would
+			// swing for ever.
+			if (count <= elephants)
 				break;
 			elephants = count;
 			if (count < w.nb_cores)

@@ -13,7 +13,7 @@ namespace reframer::traffic {
 class SlfByDelay {
 public:
 	SlfByDelay(std::vector<uint64_t> delays_ns, uint32_t queues)
-	    : delays_(std::move(delays_ns)), queues_(queues),
+	    : delays_(std::move(delays_ns)),
 	      last_(static_cast<size_t>(queues) * delays_.size(), UINT32_MAX), runs_(delays_.size())
 	{
 	}
@@ -52,7 +52,6 @@ public:
 
 private:
 	std::vector<uint64_t> delays_;
-	uint32_t queues_;
 	std::vector<uint64_t> open_until_; // by flow and delay
 	std::vector<uint32_t> last_;       // by queue and delay: the flow that opened last
 	std::vector<uint64_t> runs_;
