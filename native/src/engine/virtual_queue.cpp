@@ -136,6 +136,7 @@ void VirtualQueue::admit(std::span<const Arrival> arrivals)
 		if (count_ == config_.ring_depth) {
 			result_.ring_dropped++;
 			result_.window_ring_dropped += window;
+			result_.watched_ring_dropped += window && a.flow < config_.watched_flows;
 			continue;
 		}
 		uint32_t slot = (head_ + count_++) % config_.ring_depth;
@@ -315,7 +316,10 @@ void VirtualQueue::account(uint32_t received, uint32_t kept, uint32_t dropped, d
 			result_.departed_bits += uint64_t{m->wire} * 8;
 			result_.packets_out++;
 			result_.runs_out += note.flow != last_flow_out_;
-			result_.latency.add(static_cast<uint64_t>(clock_ - static_cast<double>(note.time_ns)));
+			const auto latency = static_cast<uint64_t>(clock_ - static_cast<double>(note.time_ns));
+			result_.latency.add(latency);
+			if (note.flow < config_.watched_flows)
+				result_.watched_latency.add(latency);
 		}
 		last_flow_out_ = note.flow;
 		dma_.transmit(m, note.number);

@@ -42,6 +42,7 @@ struct QueueConfig {
 	double start_ns = 0;            // of the clock
 	double window_start_ns = 0, window_end_ns = 0; // what is measured
 	double tsc_hz = 1e9;
+	uint32_t watched_flows = 0;     // flows below this number have a histogram of their own
 };
 
 struct QueueResult {
@@ -60,6 +61,8 @@ struct QueueResult {
 	double busy_ns = 0, stage_ns = 0, chain_ns = 0;
 	uint64_t packets_in = 0, runs_in = 0, packets_out = 0, runs_out = 0;
 	Histogram latency;
+	Histogram watched_latency;      // of config.watched_flows
+	uint64_t watched_ring_dropped = 0;
 };
 
 class VirtualQueue {

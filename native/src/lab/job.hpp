@@ -43,6 +43,8 @@ void run_rss(const Json &spec);
 void run_soak(const Json &spec);
 void run_telemetry(const Json &spec);
 void run_rsspp_trial_job(const Json &spec);
+void run_robustness_trial(const Json &spec);
+void run_robustness_tables(const Json &spec);
 void run_balance_tap(const Json &spec);
 void run_balance_ethtool(const Json &spec);
 

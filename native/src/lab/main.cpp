@@ -19,6 +19,8 @@ constexpr JobEntry jobs[] = {
     {"soak", run_soak},
     {"telemetry", run_telemetry},
     {"rsspp-trial", run_rsspp_trial_job},
+    {"robustness-trial", run_robustness_trial},
+    {"robustness-tables", run_robustness_tables},
     {"balance-tap", run_balance_tap},
     {"balance-ethtool", run_balance_ethtool},
 };

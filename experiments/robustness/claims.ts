@@ -1,0 +1,32 @@
+// What must hold under attack. There is no published run to compare with: the targets are our own.
+import type { Claim } from '../core/types.js';
+
+const source = 'target of this project';
+const exact = { tolerance: 0, strict: true } as const;
+const quiet = { policy: 'fixed', attack: 'none' } as const;
+
+const slower = (id: string, text: string, attack: string, metric = 'p99Us'): Claim => ({
+  id, text, source, unit: '%', published: 50, ...exact, kind: 'at-most', measured: { part: 'attacks', metric, at: { policy: 'fixed', attack }, versus: quiet },
+});
+const none = (id: string, text: string, metric: string, attack = 'syn-flood'): Claim => ({
+  id, text, source, unit: '', published: 0, ...exact, kind: 'at-most', measured: { part: 'attacks', metric, at: { policy: 'fixed', attack } },
+});
+
+export const claims: readonly Claim[] = [
+  slower('syn-flood-p99', 'Legitimate p99 under a SYN flood of 5 times the legitimate rate, against none', 'syn-flood'),
+  none('syn-flood-evicted', 'Established flows evicted by that flood', 'establishedEvicted'),
+  none('syn-flood-lost', 'Established flows unknown after that flood', 'establishedLost'),
+  none('syn-flood-drops', 'Legitimate packets dropped in that flood', 'legitimateDrops'),
+  slower('one-packet-p99', 'Legitimate p99 among flows of one packet', 'one-packet'),
+  slower('elephant-p99', 'Legitimate p99 beside an elephant', 'elephant'),
+  slower('same-hash-p99', 'Legitimate p99 when the attacker’s flows share one NIC hash', 'same-hash'),
+  slower('same-set-p99', 'Legitimate p99 when their NIC hashes agree in 20 bits', 'same-set'),
+  slower('fragments-p99', 'Legitimate p99 among fragments that are never completed', 'fragments'),
+  slower('crafted-p99', 'Legitimate p99 among crafted headers', 'crafted'),
+  slower('drip-p99', 'Legitimate p99 while every group is kept alive', 'drip'),
+  { ...none('memory', 'Memory grown under the flood (MiB)', 'grownMiB'), unit: 'MiB', published: 8 },
+  {
+    id: 'burst-table-collisions', text: 'Lookups of the burst table with keys that collide in the public CRC, against random keys', source, unit: '%', published: 20, ...exact, kind: 'at-most',
+    measured: { part: 'tables', metric: 'nsPerFind', at: { tracker: 'burst-table', keys: 'colliding' }, versus: { tracker: 'burst-table', keys: 'random' } },
+  },
+];
