@@ -1,0 +1,123 @@
+// `reframer bench preload`: what the preloaded library adds to a packet of an unmodified dpdk-testpmd.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+
+import { locate, packageRoot, type NativeFile } from '../../../native/loader.js';
+import { medianInterval } from '../../core/statistics.js';
+import { CliError, exitCodes } from '../errors.js';
+import { runLabOnce } from '../lab.js';
+import { group } from '../main.js';
+import { print, printJson, ProgressLine } from '../output.js';
+import { formatFixed, parseCount, parseDuration } from '../units.js';
+
+const preload: NativeFile = { variable: 'REFRAMER_PRELOAD', file: 'libreframer_preload.so' };
+
+interface Options {
+  reframer: string;
+  rounds: string;
+  time: string;
+  snaplen: string;
+  seed: string;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+interface Trial {
+  cyclesPerPacket: number;
+  mhz: number;
+}
+
+export function register(program: Command): void {
+  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+    .command('preload')
+    .description('cycles a packet of dpdk-testpmd (net_pcap to net_null), plain and with libreframer_preload.so, in ABBA order')
+    .option('--reframer <words>', 'as in the environment variable REFRAMER', 'delay=64us')
+    .option('--rounds <number>', 'rounds of four trials', '3')
+    .option('--time <time>', 'a trial forwards this long', '1s')
+    .option('--snaplen <bytes>', 'bytes of each frame: DPDK\'s pcap port copies every frame, which a NIC\'s driver does not', '64')
+    .option('--seed <number>', 'of the traffic, campus profile', '1')
+    .option('--json', 'print one JSON document')
+    .option('--quiet', 'no progress')
+    .action(bench);
+}
+
+/** One run of testpmd; its own count of cycles in polls that forwarded packets. */
+function trial(capture: string, environment: NodeJS.ProcessEnv, timeMs: number): Promise<Trial> {
+  const child = spawn(
+    'dpdk-testpmd',
+    ['--lcores', '0@0,1@1', '--no-huge', '-m', '512', '--no-pci', '--no-shconf', '--no-telemetry', '--file-prefix', `reframer-bench-${process.pid}`,
+      '--vdev', `net_pcap0,rx_pcap=${capture},infinite_rx=1`, '--vdev', 'net_null0,no-rx=1', '--', '--no-flush-rx', '--total-num-mbufs=40000', '-a', '--record-core-cycles'],
+    { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] },
+  );
+  let output = '';
+  let waiting = true;
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      output += text;
+      if (!waiting || !output.includes('Press enter to exit')) return;
+      waiting = false;
+      setTimeout(() => child.stdin.end('\n'), timeMs);
+    });
+  }
+  child.stdin.on('error', () => undefined);
+  return new Promise((resolve, reject) => {
+    child.on('error', (error) => reject(new CliError('testpmd', `dpdk-testpmd does not start: ${error.message}`)));
+    child.on('close', () => {
+      const [, cycles, mhz] = /CPU cycles\/packet=([\d.]+) .* at (\d+) MHz/.exec(output) ?? [];
+      if (cycles === undefined) reject(new CliError('testpmd', `dpdk-testpmd counted nothing; its last words:\n${output.trimEnd().split('\n').slice(-5).join('\n')}`));
+      else resolve({ cyclesPerPacket: Number(cycles), mhz: Number(mhz) });
+    });
+  });
+}
+
+async function bench(options: Options): Promise<void> {
+  const rounds = parseCount(options.rounds, '--rounds', 1);
+  const timeMs = parseDuration(options.time, '--time') / 1e6;
+  const seed = parseCount(options.seed, '--seed');
+  const snaplen = parseCount(options.snaplen, '--snaplen', 60);
+  const library = process.env[preload.variable] ?? join(packageRoot, 'native', 'build', preload.file);
+  if (!existsSync(library)) locate(preload);
+  if (spawnSync('dpdk-testpmd', ['--help'], { stdio: 'ignore' }).error !== undefined) {
+    throw new CliError('not-supported', 'dpdk-testpmd is not here: apt-get install dpdk-dev', exitCodes.notSupported);
+  }
+  if (cpus().length < 2) throw new CliError('not-supported', 'testpmd needs two CPUs: one forwards, one waits', exitCodes.notSupported);
+  const folder = mkdtempSync(join(tmpdir(), 'reframer-bench-'));
+  const progress = new ProgressLine('bench preload', options.quiet);
+  try {
+    const capture = join(folder, 'in.pcap');
+    await runLabOnce('generate', { out: capture, profile: 'campus', packets: 20_000, seed, snaplen }, { label: 'generate', quiet: true });
+    const plain: number[] = [];
+    const preloaded: number[] = [];
+    const differences: number[] = [];
+    let mhz = 0;
+    for (let round = 0; round < rounds; round++) {
+      const cycles: number[] = [];
+      for (const [i, with_] of [false, true, true, false].entries()) {
+        const result = await trial(capture, with_ ? { LD_PRELOAD: library, REFRAMER: options.reframer } : {}, timeMs);
+        cycles.push(result.cyclesPerPacket);
+        (with_ ? preloaded : plain).push(result.cyclesPerPacket);
+        ({ mhz } = result);
+        progress.update({ done: round * 4 + i + 1, total: rounds * 4, what: 'trials' });
+      }
+      const [a = 0, b = 0, c = 0, d = 0] = cycles;
+      differences.push(b - a, c - d);
+    }
+    progress.end();
+    const cost = medianInterval(differences.map((difference) => (difference / mhz) * 1000), seed);
+    const result = {
+      reframer: options.reframer, mhz, plainCycles: plain, preloadedCycles: preloaded,
+      plainMedian: medianInterval(plain, seed).value, preloadedMedian: medianInterval(preloaded, seed).value, costNs: cost,
+    };
+    if (options.json === true) return printJson(result);
+    print(
+      `cycles a packet: plain ${formatFixed(result.plainMedian, 1)}, with Reframer ${formatFixed(result.preloadedMedian, 1)}\n` +
+        `Reframer adds ${formatFixed(cost.value, 1)} ns a packet (95 %: ${formatFixed(cost.low, 1)} to ${formatFixed(cost.high, 1)}), ${differences.length} pairs`,
+    );
+  } finally {
+    progress.end();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
