@@ -1,11 +1,12 @@
 // The experiments that there are. A new one: its definition file, and a line here.
+import { conntrack } from '../conntrack/definition.js';
 import { reframer } from '../reframer/definition.js';
 import { robustness } from '../robustness/definition.js';
 import { rsspp } from '../rsspp/definition.js';
 import { HarnessError } from './errors.js';
 import type { Experiment } from './types.js';
 
-export const experiments: readonly Experiment[] = [reframer, rsspp, robustness];
+export const experiments: readonly Experiment[] = [reframer, rsspp, conntrack, robustness];
 
 export function findExperiment(name: string): Experiment {
   const found = experiments.find((e) => e.name === name);

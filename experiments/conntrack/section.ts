@@ -1,0 +1,18 @@
+// A section is what one part of the experiment brings: points, metrics, figures, claims, published values.
+import type { Claim, Figure, Metric, Part, PublishedRow } from '../core/types.js';
+
+export interface Scale {
+  quick: boolean;
+}
+
+export interface Section {
+  parts: (scale: Scale) => readonly Part[];
+  /** Metrics that only this section has. */
+  metrics: readonly Metric[];
+  figures: readonly Figure[];
+  claims: readonly Claim[];
+  published: () => readonly PublishedRow[];
+}
+
+export const paperFiles = 'HPSR’21 result files';
+export const target = 'target of this project';

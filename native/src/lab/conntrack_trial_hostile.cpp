@@ -1,0 +1,245 @@
+// Job `conntrack-hostile`: keys that an attacker makes so that a fixed hash sees them as one.
+//
+// spec   {"contender": "chaining", "attack": "crc", "flows": 2048, "others": 100000,
+//         "rounds": 20, "seed": 1}
+//        attack  crc: keys whose CRC32C is the same from either end, which is every hash that the
+//                tables it is compared with use, bucket and tag alike
+//                nic: keys with one NIC hash, in a burst table placed by it (contender burst-table)
+//        flows   keys of the attacker; others: ordinary flows in the same table
+// record {"contender","attack","ordinaryNs","hostileNs","slowdown","insertSlowdown","refusedPercent"}
+//        ns of a lookup that hits, among as many ordinary keys and among the attacker's; slowdown is
+//        their ratio, insertSlowdown that of inserting them; refused: hostile keys without room.
+#include "lab/conntrack_trial.hpp"
+#include "reframer/conntrack.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <nmmintrin.h>
+
+namespace reframer::lab {
+
+namespace {
+
+constexpr uint32_t key_size = KeyColumn::key_size;
+
+// CRC of the key's words in order and in reverse: all that unseeded CRC tables see of it.
+uint64_t both_crcs(const uint8_t *key)
+{
+	uint64_t word[2];
+	std::memcpy(word, key, sizeof(word));
+	uint64_t there = _mm_crc32_u64(_mm_crc32_u64(0, word[0]), word[1]);
+	uint64_t back = _mm_crc32_u64(_mm_crc32_u64(0, word[1]), word[0]);
+	return there | back << 32;
+}
+
+// Flips of key bits that leave both CRCs as they are. CRC is linear: the flips are the solutions of
+// 64 equations in the bits of addresses and ports, and any sum of flips is one again.
+std::vector<std::array<uint8_t, key_size>> harmless_flips()
+{
+	struct Row {
+		uint64_t crcs;
+		std::array<uint8_t, key_size> flip;
+	};
+	std::vector<Row> rows;
+	for (uint32_t bit = 0; bit < 12 * 8; bit++) {
+		Row r{0, {}};
+		r.flip[bit / 8] = static_cast<uint8_t>(1u << bit % 8);
+		r.crcs = both_crcs(r.flip.data());
+		rows.push_back(r);
+	}
+	std::vector<std::array<uint8_t, key_size>> flips;
+	for (uint64_t equation = 1, done = 0; equation; equation <<= 1) {
+		auto pivot = std::find_if(rows.begin() + static_cast<long>(done), rows.end(),
+		                          [&](const Row &r) { return r.crcs & equation; });
+		if (pivot == rows.end())
+			continue;
+		std::swap(*pivot, rows[done]);
+		for (size_t i = done + 1; i < rows.size(); i++)
+			if (rows[i].crcs & equation) {
+				rows[i].crcs ^= rows[done].crcs;
+				for (uint32_t b = 0; b < key_size; b++)
+					rows[i].flip[b] ^= rows[done].flip[b];
+			}
+		done++;
+	}
+	for (const Row &r : rows)
+		if (r.crcs == 0)
+			flips.push_back(r.flip);
+	return flips;
+}
+
+KeyColumn hostile_keys(uint32_t count)
+{
+	const auto flips = harmless_flips();
+	KeyColumn keys;
+	for (uint32_t n = 0; n < count; n++) {
+		keys.add(0, 9);
+		for (size_t f = 0; f < flips.size() && f < 32; f++)
+			if (n >> f & 1)
+				for (uint32_t b = 0; b < key_size; b++)
+					keys.at(n)[b] ^= flips[f][b];
+	}
+	for (uint32_t n = 1; n < count; n++)
+		if (both_crcs(keys.at(n)) != both_crcs(keys.at(0)))
+			throw JobError("wrong-answer", "the attacker's keys do not collide");
+	return keys;
+}
+
+// A burst table that goes by NIC hashes; all keys of the attacker have the same one.
+class ByNicHash final : public conntrack::Tracker {
+public:
+	ByNicHash(uint64_t flows, uint64_t seed)
+	{
+		conntrack_params p;
+		conntrack_default_params(&p);
+		p.initial_flows = flows;
+		p.flags = CONNTRACK_NIC_HASH;
+		p.seed = seed;
+		if (conntrack_create(&p, &table_) != 0)
+			throw std::bad_alloc();
+	}
+	~ByNicHash() override { conntrack_free(table_); }
+	uint32_t depth() const override { return conntrack::tracker_burst; }
+	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) override
+	{
+		uint32_t total = 0;
+		each(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests, void **states) {
+			total += conntrack_find_burst(table_, keys + size_t{first} * key_size, digests, count,
+			                              clock, states);
+			for (uint32_t i = 0; i < count; i++) {
+				found[first + i] = states[i] != nullptr;
+				if (states[i])
+					std::memcpy(&values[first + i], states[i], 8);
+			}
+		});
+		return total;
+	}
+	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t stamp, uint8_t *results) override
+	{
+		uint32_t inserted = 0;
+		each(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests, void **states) {
+			conntrack_find_or_insert_burst(table_, keys + size_t{first} * key_size, digests, count,
+			                               clock, states, results + first);
+			for (uint32_t i = 0; i < count; i++) {
+				if (states[i])
+					std::memcpy(states[i], &stamp, 8);
+				else
+					results[first + i] = refused;
+				inserted += results[first + i] == 1;
+			}
+		});
+		return inserted;
+	}
+	uint32_t remove(const uint8_t *, uint32_t) override { return 0; }
+	uint64_t flows() const override { return 0; }
+	size_t bytes() const override { return 0; }
+
+private:
+	// Stands for the NIC: the CRC spreads ordinary keys, and the attacker's have one value.
+	static uint32_t nic_hash(const uint8_t *key) { return static_cast<uint32_t>(both_crcs(key)); }
+
+	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
+	{
+		for (uint32_t first = 0; first < n; first += conntrack::tracker_burst) {
+			uint32_t count = std::min(conntrack::tracker_burst, n - first);
+			uint32_t hashes[conntrack::tracker_burst];
+			uint64_t digests[conntrack::tracker_burst];
+			void *states[conntrack::tracker_burst];
+			for (uint32_t i = 0; i < count; i++)
+				hashes[i] = nic_hash(keys + size_t{first + i} * key_size);
+			conntrack_digest_burst(table_, keys + size_t{first} * key_size, hashes, count, digests);
+			step(first, count, digests, states);
+		}
+	}
+	static constexpr uint64_t clock = 1'000'000'000;
+	conntrack_table *table_ = nullptr;
+};
+
+struct Outcome {
+	double insert_ticks, find_ticks;
+	uint32_t refused;
+};
+
+// Inserts the keys one by one, then looks those up that were taken, in random order.
+Outcome attack(conntrack::Tracker &tracker, const std::string &contender, const KeyColumn &keys,
+               uint32_t rounds, uint64_t seed)
+{
+	Outcome out{0, 0, 0};
+	std::vector<uint32_t> taken;
+	uint64_t start = engine::tsc_start();
+	for (uint32_t i = 0; i < keys.size(); i++) {
+		uint8_t result = 0;
+		tracker.track(keys.at(i), 1, trial_state(i), &result);
+		if (result == conntrack::Tracker::refused)
+			out.refused++;
+		else
+			taken.push_back(i);
+	}
+	out.insert_ticks = double(engine::tsc_stop() - start) / keys.size();
+	std::mt19937_64 random(seed);
+	KeyColumn asked;
+	std::vector<uint64_t> expected, values(keys.size());
+	std::vector<uint8_t> found(keys.size());
+	for (uint32_t n = 0; n < keys.size() && !taken.empty(); n++) {
+		uint32_t i = taken[random() % taken.size()];
+		asked.add(0);
+		std::memcpy(asked.at(n), keys.at(i), key_size);
+		expected.push_back(trial_state(i));
+	}
+	uint64_t best = UINT64_MAX;
+	for (uint32_t r = 0; r < rounds; r++) {
+		start = engine::tsc_start();
+		uint32_t nb = tracker.find(asked.at(0), asked.size(), values.data(), found.data());
+		best = std::min(best, engine::tsc_stop() - start);
+		if (nb != asked.size() || !std::equal(expected.begin(), expected.end(), values.begin()))
+			wrong_answer(contender, "a key has another state than its own");
+	}
+	out.find_ticks = double(best) / std::max(1u, asked.size());
+	return out;
+}
+
+} // namespace
+
+void run_conntrack_hostile(const Json &spec)
+{
+	SpecReader reader(spec, "");
+	const std::string contender = reader.text("contender", "burst-table");
+	const bool by_nic = reader.choice("attack", false, {{"crc", false}, {"nic", true}});
+	// Above a few thousand the tsl maps double again and again under this attack.
+	const auto flows = static_cast<uint32_t>(reader.integer("flows", 2048, 32, 4096));
+	const uint64_t others = reader.integer("others", 100'000, 1000, 1 << 24);
+	const auto rounds = static_cast<uint32_t>(reader.integer("rounds", 20, 1, 1000));
+	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
+	reader.finish();
+	if (by_nic && contender != "burst-table")
+		reader.fail("attack", "nic is for contender burst-table");
+	const KeyColumn hostile = hostile_keys(flows);
+	KeyColumn ordinary;
+	for (uint32_t i = 0; i < flows; i++)
+		ordinary.add(others + i);
+	conntrack::TrackerOptions options;
+	options.flows = (others + flows) * 2;
+	options.seed = seed + 1;
+	options.updates = true;
+	auto tracker_with = [&](const KeyColumn &keys, Outcome &out) {
+		auto tracker = by_nic ? std::unique_ptr<conntrack::Tracker>(new ByNicHash(options.flows, options.seed))
+		                      : open_contender(contender, options);
+		if (!tracker)
+			return false;
+		fill_flows(*tracker, contender, 0, others);
+		out = attack(*tracker, contender, keys, rounds, seed);
+		return true;
+	};
+	Outcome usual, attacked;
+	if (!tracker_with(ordinary, usual) || !tracker_with(hostile, attacked))
+		return;
+	const double ns = 1e9 / engine::measure_tsc_hz();
+	emit({{"contender", contender}, {"attack", by_nic ? "nic" : "crc"},
+	      {"ordinaryNs", usual.find_ticks * ns}, {"hostileNs", attacked.find_ticks * ns},
+	      {"slowdown", attacked.find_ticks / usual.find_ticks},
+	      {"insertSlowdown", attacked.insert_ticks / usual.insert_ticks},
+	      {"refusedPercent", 100.0 * attacked.refused / flows}});
+}
+
+} // namespace reframer::lab
