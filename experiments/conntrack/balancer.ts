@@ -10,14 +10,14 @@ const part = 'balancer';
 const traces = [['campus', 31, 300_000, 60], ['caida', 8, 1_000_000, 75]] as const;
 
 function balancer({ quick }: Scale): Part {
-  const slots = quick ? 2 ** 20 : 2 ** 22;
+  const slots = quick ? 2 ** 19 : 2 ** 22;
   return {
     name: part, title: 'A load balancer on one core', question: 'How many packets a second does one core balance over ten servers, with one new flow in 31 packets (Campus) or in 8 (CAIDA)?', job: 'conntrack-lb',
     axes: [{ kind: 'zip', names: ['trace', 'packetsPerNew', 'liveFlows', 'fillPercent'], rows: traces }, contenders(everyTable)],
     contenders: { axis: 'contender', baseline: 'Chaining STL' },
     spec: (p) => ({
-      contender: String(p.tracker), packetsPerNew: Number(p.packetsPerNew), slots, fillPercent: Number(p.fillPercent), packets: quick ? 400_000 : 2_000_000,
-      liveFlows: Number(p.liveFlows) * (quick ? 0.25 : 1),
+      contender: String(p.tracker), packetsPerNew: Number(p.packetsPerNew), slots, fillPercent: Number(p.fillPercent), packets: quick ? 200_000 : 2_000_000,
+      liveFlows: Number(p.liveFlows) * (quick ? 0.125 : 1),
     }),
     headline: 'mpps', metrics: ['mpps', 'cyclesPerPacket', 'loadPercent'],
   };

@@ -163,6 +163,8 @@ export interface LineFigure extends FigureCommon {
   series?: string;
   /** Parameter whose values are small multiples. */
   facet?: string;
+  /** Published values are shown at places of the x axis, too, that were not measured here. */
+  publishedBeyond?: boolean;
   /** Label of a contender drawn as a level line, because it has no place on the x axis. */
   levels?: readonly string[];
 }

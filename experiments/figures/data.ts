@@ -47,14 +47,17 @@ export function axisTitle(metric: Metric): string {
 }
 
 
-/** The paper's values that belong to these points: same metric, and every parameter they name agrees. */
-export function publishedRows({ experiment, metric, points }: FigureInput, facetParam: string | undefined, xParam: string): Row[] {
+/**
+ * The paper's values that belong to these points: same metric, and every parameter they name agrees.
+ * @param beyond also where only the parameter of the x axis differs: at places that were not measured here
+ */
+export function publishedRows({ experiment, metric, points }: FigureInput, facetParam: string | undefined, xParam: string, beyond = false): Row[] {
   const rows = new Map<string, Row>();
   for (const { part, params, metric: key, value } of experiment.published()) {
     if (key !== metric.key) continue;
     for (const point of points) {
-      const x = point.params[xParam];
-      if (point.part !== part || x === undefined || !fits(point.params, params)) continue;
+      const x = (beyond ? params[xParam] : undefined) ?? point.params[xParam];
+      if (point.part !== part || x === undefined || !fits({ ...point.params, [xParam]: x }, params)) continue;
       const facet = facetParam === undefined ? '' : text(point.params[facetParam]);
       rows.set(JSON.stringify([facet, x]), { series: publishedSeries, facet, x, value, low: value, high: value, samples: 0 });
     }

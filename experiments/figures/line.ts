@@ -18,11 +18,11 @@ export function lineFigure(figure: LineFigure, input: FigureInput, summary: Summ
     })
     .sort((a, b) => (a.series === b.series ? Number(a.x) - Number(b.x) : a.series < b.series ? -1 : 1));
   const lineRows = rows.filter((row) => !isLevel(row));
-  const published = publishedRows(input, facetParam, figure.x.param);
+  const published = publishedRows(input, facetParam, figure.x.param, figure.publishedBeyond);
   const series = uniqueInOrder(rows.map((r) => r.series));
   const facets = uniqueInOrder(rows.map((r) => r.facet));
   const palette = makePalette(input.series.length > 0 ? [...input.series, ...series] : series)(series);
-  const x = { field: 'x', type: 'quantitative', title: figure.x.label, scale: { type: figure.x.scale ?? 'linear', zero: false }, axis: { values: uniqueInOrder(lineRows.map((r) => String(r.x))).map(Number).sort((a, b) => a - b), labelOverlap: true } };
+  const x = { field: 'x', type: 'quantitative', title: figure.x.label, scale: { type: figure.x.scale ?? 'linear', zero: false }, axis: { values: uniqueInOrder([...lineRows, ...(figure.publishedBeyond === true ? published : [])].map((r) => String(r.x))).map(Number).sort((a, b) => a - b), labelOverlap: true } };
   const y = { field: 'value', type: 'quantitative', title: axisTitle(metric), scale: { zero: true } };
   const colour = { field: 'series', type: 'nominal', title: null, scale: { domain: palette.domain, range: palette.colours } };
   const shape = { field: 'series', type: 'nominal', title: null, scale: { domain: palette.domain, range: palette.shapes } };

@@ -59,7 +59,7 @@ struct Lookups {
 };
 // `count` lookups of flows below `flows`, one in `one_miss_in` of a flow that is not there; 0: none.
 Lookups draw_lookups(std::mt19937_64 &random, uint64_t flows, uint32_t count, uint32_t one_miss_in);
-// @return ticks a key. Ends the job on a wrong answer.
+// @return ticks a key, median of the calls. Ends the job on a wrong answer.
 double time_lookups(conntrack::Tracker &tracker, const std::string &contender, const Lookups &lookups);
 
 // The value below which `share` of the samples lie; sorts them.

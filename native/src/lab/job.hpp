@@ -40,6 +40,8 @@ void run_bench_rsspp(const Json &spec);
 void run_bench_conntrack(const Json &spec);
 void run_conntrack_load(const Json &spec);
 void run_conntrack_lb(const Json &spec);
+void run_conntrack_expiry(const Json &spec);
+void run_conntrack_threads(const Json &spec);
 void run_conntrack_growth(const Json &spec);
 void run_conntrack_memory(const Json &spec);
 void run_conntrack_rate(const Json &spec);

@@ -16,6 +16,8 @@ constexpr JobEntry jobs[] = {
     {"bench-conntrack", run_bench_conntrack},
     {"conntrack-load", run_conntrack_load},
     {"conntrack-lb", run_conntrack_lb},
+    {"conntrack-expiry", run_conntrack_expiry},
+    {"conntrack-threads", run_conntrack_threads},
     {"conntrack-growth", run_conntrack_growth},
     {"conntrack-memory", run_conntrack_memory},
     {"conntrack-rate", run_conntrack_rate},
