@@ -12,7 +12,7 @@ function load({ quick }: Scale): Part {
   const loads = Array.from({ length: Math.floor(100 / step) }, (_, i) => (i + 1) * step);
   return {
     name: part, title: 'Cycles by load', question: 'What do a lookup and an insert cost as the table fills?', job: 'conntrack-load',
-    axes: [{ kind: 'list', name: 'slots', values: quick ? [claimSlots] : [17, 18, 19, 20, 21, 22, 23, 24].map((bits) => 2 ** bits) }, contenders(everyTable)],
+    axes: [{ kind: 'list', name: 'slots', values: quick ? [claimSlots] : [17, 19, 20, 21, 22, 24].map((bits) => 2 ** bits) }, contenders(everyTable)],
     contenders: { axis: 'contender', baseline: 'Cuckoo++' },
     spec: (p) => ({ contender: String(p.tracker), slots: Number(p.slots), stepPercent: step, toPercent: Number(p.fullPercent), lookups: quick ? 2 ** 15 : 2 ** 16 }),
     headline: 'lookupCycles', metrics: ['lookupCycles', 'missCycles', 'insertCycles', 'insertOver50', 'insertP999Ns'],

@@ -68,18 +68,24 @@ function requestOf(options: Options): Request {
 // Seconds of a trial on the machine this was written on; the status line corrects it at once.
 const guessedTrialSeconds = { quick: 0.5, full: 1.5 } as const;
 
-function dryRun(prepared: Prepared, json: boolean): void {
-  const { settings, plan, identity, options } = prepared;
+/** Trials that a run measures at least, and the seconds that they may take. */
+function estimate({ settings, plan, options }: Prepared): { points: number; trials: number; seconds: number; longer: number } {
   const { blocks, budgetSeconds, warmup } = plan.profile;
+  const points = settings.flatMap((s) => s.points).length;
+  const trials = points * (blocks.min * 2 + warmup.max);
+  const seconds = trials * guessedTrialSeconds[options.profile];
+  return { points, trials, seconds, longer: Math.max(seconds, Math.min(budgetSeconds, seconds * 3)) };
+}
+
+function dryRun(prepared: Prepared, json: boolean): void {
+  const { settings, plan, identity } = prepared;
   const order = settings.map((s) => ({
     setting: s.key, params: s.params,
     points: s.points.map((p) => ({ id: p.id, params: p.params, control: p.control })),
     firstBlock: s.search !== undefined || s.part.deterministic === true ? s.points.map((p) => p.id) : blockOrder(s.points, identity.seed, s.key, 0).map((p) => p.id),
   }));
-  const points = settings.flatMap((s) => s.points).length;
-  const least = points * (blocks.min * 2 + warmup.max);
-  const seconds = { least: least * guessedTrialSeconds[options.profile], budget: budgetSeconds };
-  if (json) return printJson({ experiment: prepared.experiment.name, profile: plan.profile, points, settings: order, trialsAtLeast: least, estimateSeconds: seconds });
+  const { points, trials, seconds, longer } = estimate(prepared);
+  if (json) return printJson({ experiment: prepared.experiment.name, profile: plan.profile, points, settings: order, trialsAtLeast: trials, estimateSeconds: { least: seconds, budget: plan.profile.budgetSeconds } });
   for (const setting of settings) {
     print(`${setting.part.name}${Object.keys(setting.params).length > 0 ? ` (${describeParams(setting.params)})` : ''}: ${setting.part.question}`);
     for (const point of setting.points) print(`  ${point.id}  ${describeParams(point.params)}${point.control ? ' (again: control)' : ''}`);
@@ -87,7 +93,7 @@ function dryRun(prepared: Prepared, json: boolean): void {
     const first = order.find((o) => o.setting === setting.key)?.firstBlock ?? [];
     print(`  first block: ${first.map((id) => names.get(id)).join(' ')}`);
   }
-  print(`${points} points, at least ${least} trials, about ${duration(Math.max(seconds.least, Math.min(seconds.budget, seconds.least * 3)))}; folder ${prepared.folder}`);
+  print(`${points} points, at least ${trials} trials, about ${duration(longer)}; folder ${prepared.folder}`);
 }
 
 function printSummary(summary: Summary, { model, notes }: Written, folder: string): void {
@@ -121,7 +127,7 @@ async function run(name: string, options: Options): Promise<void> {
     talk(`what was measured is kept in ${prepared.folder}\nresume with: ${resumeCommand(prepared)}`);
   };
   process.once('exit', interrupted);
-  status.say(`${experiment.name}: ${options.full === true ? 'full' : 'quick'} run, ${prepared.settings.flatMap((s) => s.points).length} points, seed ${prepared.options.seed}, in ${prepared.folder}`);
+  status.say(`${experiment.name}: ${options.full === true ? 'full' : 'quick'} run, ${prepared.settings.flatMap((s) => s.points).length} points, seed ${prepared.options.seed}, about ${duration(estimate(prepared).longer)}, in ${prepared.folder}`);
   const outcome = await execute(prepared, { status, argv: prepared.context.argv as string[], now: new Date() });
   process.removeListener('exit', interrupted);
   const written = await writeReport(openRun(prepared.folder), experiment);

@@ -7,8 +7,8 @@
 //         "bytesPerFlow"}, ...}}
 //        under "at": flows, ten times more each and the last; times are of the calls since the size
 //        before, of a burst as a whole where burst is 32; insertNs: mean of a key
-//        noiseMaxUs: longest gap between clock readings in a loop of the same length that inserts
-//        nothing: what the machine alone does to the slowest call.
+//        noiseMaxUs: longest gap between clock readings in a loop of the same length, a second at
+//        most, that inserts nothing: what the machine alone does to the slowest call.
 #include "lab/conntrack_trial.hpp"
 
 #include <algorithm>
@@ -101,7 +101,7 @@ void run_conntrack_growth(const Json &spec)
 	    tracker->find(absent.at(0), trial_call, values.data(), found.data()) != 0)
 		wrong_answer(contender, "lost a flow in growing, or has one too many");
 	emit({{"contender", contender}, {"burst", burst}, {"at", at},
-	      {"noiseMaxUs", double(longest_gap(all_ticks)) * us}});
+	      {"noiseMaxUs", double(longest_gap(std::min(all_ticks, static_cast<uint64_t>(1e6 / us)))) * us}});
 }
 
 } // namespace reframer::lab
