@@ -6,8 +6,10 @@ import { bursts, contenders, type Table } from './tables.js';
 const part = 'peers';
 const ours = 'burst table, look-ahead';
 
-/** Fullness does not matter here: tables are made for the flows. */
-const modern: readonly Table[] = [['burst table', 'burst-table', 100]];
+/** Fullness does not matter here: tables are made for the flows. What is not installed is left out. */
+const modern: readonly Table[] = [
+  ['burst table', 'burst-table', 100], ['absl::flat_hash_map', 'absl-flat', 100], ['absl::flat_hash_map, bursts', 'absl-flat-burst', 100], ['boost::unordered_flat_map', 'boost-flat', 100],
+];
 
 function rates({ quick }: Scale): Part {
   return {

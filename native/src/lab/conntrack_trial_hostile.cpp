@@ -9,13 +9,12 @@
 // record {"contender","attack","ordinaryNs","hostileNs","slowdown","insertSlowdown","refusedPercent"}
 //        ns of a lookup that hits, among as many ordinary keys and among the attacker's; slowdown is
 //        their ratio, insertSlowdown that of inserting them; refused: hostile keys without room.
+#include "conntrack/trackers/hostile_keys.hpp"
 #include "lab/conntrack_trial.hpp"
 #include "reframer/conntrack.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
-#include <nmmintrin.h>
 
 namespace reframer::lab {
 
@@ -23,66 +22,19 @@ namespace {
 
 constexpr uint32_t key_size = KeyColumn::key_size;
 
-// CRC of the key's words in order and in reverse: all that unseeded CRC tables see of it.
-uint64_t both_crcs(const uint8_t *key)
-{
-	uint64_t word[2];
-	std::memcpy(word, key, sizeof(word));
-	uint64_t there = _mm_crc32_u64(_mm_crc32_u64(0, word[0]), word[1]);
-	uint64_t back = _mm_crc32_u64(_mm_crc32_u64(0, word[1]), word[0]);
-	return there | back << 32;
-}
+using Key = conntrack::FlowKey<key_size>;
 
-// Flips of key bits that leave both CRCs as they are. CRC is linear: the flips are the solutions of
-// 64 equations in the bits of addresses and ports, and any sum of flips is one again.
-std::vector<std::array<uint8_t, key_size>> harmless_flips()
+KeyColumn hostile_keys(uint32_t count, uint64_t seed)
 {
-	struct Row {
-		uint64_t crcs;
-		std::array<uint8_t, key_size> flip;
-	};
-	std::vector<Row> rows;
-	for (uint32_t bit = 0; bit < 12 * 8; bit++) {
-		Row r{0, {}};
-		r.flip[bit / 8] = static_cast<uint8_t>(1u << bit % 8);
-		r.crcs = both_crcs(r.flip.data());
-		rows.push_back(r);
-	}
-	std::vector<std::array<uint8_t, key_size>> flips;
-	for (uint64_t equation = 1, done = 0; equation; equation <<= 1) {
-		auto pivot = std::find_if(rows.begin() + static_cast<long>(done), rows.end(),
-		                          [&](const Row &r) { return r.crcs & equation; });
-		if (pivot == rows.end())
-			continue;
-		std::swap(*pivot, rows[done]);
-		for (size_t i = done + 1; i < rows.size(); i++)
-			if (rows[i].crcs & equation) {
-				rows[i].crcs ^= rows[done].crcs;
-				for (uint32_t b = 0; b < key_size; b++)
-					rows[i].flip[b] ^= rows[done].flip[b];
-			}
-		done++;
-	}
-	for (const Row &r : rows)
-		if (r.crcs == 0)
-			flips.push_back(r.flip);
-	return flips;
-}
-
-KeyColumn hostile_keys(uint32_t count)
-{
-	const auto flips = harmless_flips();
+	conntrack::HostileKeys<key_size> attacker(seed);
 	KeyColumn keys;
 	for (uint32_t n = 0; n < count; n++) {
-		keys.add(0, 9);
-		for (size_t f = 0; f < flips.size() && f < 32; f++)
-			if (n >> f & 1)
-				for (uint32_t b = 0; b < key_size; b++)
-					keys.at(n)[b] ^= flips[f][b];
-	}
-	for (uint32_t n = 1; n < count; n++)
-		if (both_crcs(keys.at(n)) != both_crcs(keys.at(0)))
+		const Key key = attacker.next();
+		keys.add(0);
+		std::memcpy(keys.at(n), key.word, key_size);
+		if (conntrack::crc_hash(key) != conntrack::crc_hash(Key::load(keys.at(0))))
 			throw JobError("wrong-answer", "the attacker's keys do not collide");
+	}
 	return keys;
 }
 
@@ -137,7 +89,7 @@ public:
 
 private:
 	// Stands for the NIC: the CRC spreads ordinary keys, and the attacker's have one value.
-	static uint32_t nic_hash(const uint8_t *key) { return static_cast<uint32_t>(both_crcs(key)); }
+	static uint32_t nic_hash(const uint8_t *key) { return conntrack::crc_hash(Key::load(key)); }
 
 	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
 	{
@@ -214,7 +166,7 @@ void run_conntrack_hostile(const Json &spec)
 	reader.finish();
 	if (by_nic && contender != "burst-table")
 		reader.fail("attack", "nic is for contender burst-table");
-	const KeyColumn hostile = hostile_keys(flows);
+	const KeyColumn hostile = hostile_keys(flows, seed);
 	KeyColumn ordinary;
 	for (uint32_t i = 0; i < flows; i++)
 		ordinary.add(others + i);
