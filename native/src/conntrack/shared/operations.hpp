@@ -229,8 +229,8 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 				unlock(look.at());
 			}
 		}
-		if (state)
-			std::memcpy(state, copy, t.state_size);
+		for (size_t at = 0; state && at < t.state_size; at += 8)
+			std::memcpy(state + at, &copy[at / 8], 8);
 		return Read::hit;
 	}
 
@@ -252,11 +252,12 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 		return total;
 	}
 
-	// Inserts where lookup() has found nothing; `init(state, class)` says with what, and runs once,
-	// under the home's lock. False: look again.
+	// Inserts where lookup() has found nothing; `init(state, class)` writes the first state into the
+	// table and says the class. It runs once, under the home's lock. False: look again.
 	template <typename Init>
-	static bool insert(Thread &thread, const Look &look, uint64_t digest, const uint8_t *key,
-	                   bool timed, uint64_t tick, uint8_t &result, Init init)
+	[[gnu::always_inline]] static bool insert(Thread &thread, const Look &look, uint64_t digest,
+	                                          const uint8_t *key, bool timed, uint64_t tick,
+	                                          uint8_t &result, Init init)
 	{
 		Table &t = *thread.table;
 		Generation &g = *look.generation;
@@ -264,7 +265,11 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 		if (!lock_from(home, look.home_version))
 			return false;
 		Slot at;
-		if (Room room = make_room(thread, g, look.home, timed, tick, at); room != Room::found) {
+		uint32_t empty = empty_slots(home);
+		if (empty && thread.places > 0) [[likely]] {
+			thread.places--;
+			at = {look.home, static_cast<uint32_t>(std::countr_zero(empty))};
+		} else if (Room room = make_room(thread, g, look.home, timed, tick, at); room != Room::found) {
 			unlock(home);
 			if (room == Room::after_growth) {
 				grow_now(thread);
@@ -274,21 +279,20 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 			result = CONNTRACK_SHARED_REFUSED;
 			return true;
 		}
-		uint64_t state[8] = {};
-		uint32_t timeout_class = 0;
-		init(state, timeout_class);
 		Bucket &b = g.buckets[at.bucket];
 		uint8_t *entry = entry_at(g, at.bucket, at.slot);
+		uint32_t timeout_class = 0;
 		copy_in(entry, key, KeySize);
+		init(entry + state_at, timeout_class);
 		put(meta_word(entry), Meta::make(digest_position(digest), timeout_class, 0).bits);
-		copy_in(entry + state_at, state, t.state_size);
 		put(b.deadline[at.slot], static_cast<uint16_t>(tick + t.arm[timeout_class]));
 		if (t.protected_classes >> timeout_class & 1)
 			put(b.shielded, static_cast<uint16_t>(get(b.shielded) | 1u << at.slot));
 		put(b.tag[at.slot], digest_tag(digest));
-		note_residence(thread, g, look.home, at, digest_tag(digest));
-		if (at.bucket != look.home)
+		if (at.bucket != look.home) [[unlikely]] {
+			note_residence(thread, g, look.home, at, digest_tag(digest));
 			unlock(b);
+		}
 		unlock(home);
 		thread.inserted.add(1);
 		result = CONNTRACK_NEW;
@@ -309,7 +313,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 					if (read(thread, look, timed, tick, copy) == Read::hit)
 						break;
 				} else if (insert(thread, look, digest, key, timed, tick, results[i],
-				                  [&](uint64_t *fresh, uint32_t &) { std::memcpy(fresh, copy, state_size); })) {
+				                  [&](uint8_t *fresh, uint32_t &) { copy_in(fresh, copy, state_size); })) {
 					break;
 				}
 			}
@@ -319,7 +323,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 		return total;
 	}
 
-	// Runs `change(state, class)` on what lookup() has found. False: look again.
+	// Runs `change(state, class)` on what lookup() has found, in the table. False: look again.
 	template <typename Change>
 	static bool change_found(Thread &thread, const Look &look, bool timed, uint64_t tick, Change change)
 	{
@@ -336,11 +340,8 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 			settle_due(thread, look, tick);
 			return false;
 		}
-		uint64_t state[8];
 		uint32_t before = meta.timeout_class(), after = before;
-		copy_out(state, entry + state_at, t.state_size);
-		change(state, after);
-		copy_in(entry + state_at, state, t.state_size);
+		change(entry + state_at, after);
 		if (after != before) {
 			uint32_t bit = 1u << look.slot;
 			meta = Meta::make(meta.position(), after, 0);
@@ -365,12 +366,12 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 			results[i] = 0;
 			for (Look look;;) {
 				if (lookup(g, digest, key, look)) {
-					if (change_found(thread, look, timed, tick, [&](uint64_t *state, uint32_t &) {
-						    std::memcpy(state, given, state_size);
+					if (change_found(thread, look, timed, tick, [&](uint8_t *state, uint32_t &) {
+						    copy_in(state, given, state_size);
 					    }))
 						break;
 				} else if (insert(thread, look, digest, key, timed, tick, results[i],
-				                  [&](uint64_t *fresh, uint32_t &) { std::memcpy(fresh, given, state_size); })) {
+				                  [&](uint8_t *fresh, uint32_t &) { copy_in(fresh, given, state_size); })) {
 					break;
 				}
 			}
@@ -385,20 +386,25 @@ template <unsigned KeySize, unsigned Stride> struct Burst {
 	                       uint8_t *results)
 	{
 		uint32_t total = 0;
+		size_t state_size = thread.table->state_size;
 		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
 			uint8_t result = 0;
-			auto call = [&](uint64_t *state, uint32_t &timeout_class, int is_new) {
+			auto call = [&](uint8_t *in_table, uint32_t &timeout_class, int is_new) {
+				uint64_t state[8] = {};
+				if (!is_new)
+					copy_out(state, in_table, state_size);
 				function(context, i, state, &timeout_class, is_new);
 				if (timeout_class >= CONNTRACK_NB_CLASSES)
 					timeout_class = 0;
+				copy_in(in_table, state, state_size);
 			};
 			for (Look look;;) {
 				if (lookup(g, digest, key, look)) {
 					if (change_found(thread, look, timed, tick,
-					                 [&](uint64_t *state, uint32_t &c) { call(state, c, 0); }))
+					                 [&](uint8_t *state, uint32_t &c) { call(state, c, 0); }))
 						break;
 				} else if (insert(thread, look, digest, key, timed, tick, result,
-				                  [&](uint64_t *state, uint32_t &c) { call(state, c, 1); })) {
+				                  [&](uint8_t *state, uint32_t &c) { call(state, c, 1); })) {
 					break;
 				}
 			}
