@@ -15,7 +15,7 @@ export interface Request {
   profile: RunOptions['profile'];
   seed: number;
   traceFiles: readonly string[];
-  /** Figures whose points alone are measured. */
+  /** Parts, or figures whose parts, alone are measured. */
   only: readonly string[];
   out: string | undefined;
   mode: 'auto' | 'resume' | 'fresh';
@@ -51,15 +51,17 @@ async function nameTraces(files: readonly string[]): Promise<Trace[]> {
 }
 
 function chosenParts(experiment: Experiment, plan: Plan, only: readonly string[]): readonly Part[] {
-  if (only.length === 0) return plan.parts;
+  const { parts, byDefault } = plan;
+  if (only.length === 0) return byDefault === undefined ? parts : parts.filter((part) => byDefault.includes(part.name));
   const wanted = only.map((id) => {
+    if (parts.some((part) => part.name === id)) return id;
     const figure = experiment.figures.find((f) => f.id === id);
-    if (figure === undefined) throw new HarnessError('no-figure', `--only ${id}: there are ${experiment.figures.map((f) => f.id).join(', ')}`, 2);
-    const part = plan.parts.find((p) => p.name === figure.part);
+    if (figure === undefined) throw new HarnessError('no-figure', `--only ${id}: there are the parts ${parts.map((p) => p.name).join(', ')} and the figures ${experiment.figures.map((f) => f.id).join(', ')}`, 2);
+    const part = parts.find((p) => p.name === figure.part);
     if (part === undefined) throw new HarnessError('no-figure', `--only ${id}: part ${figure.part} is not in this run; it needs --full or --trace`, 2);
     return part.name;
   });
-  return plan.parts.filter((part) => wanted.includes(part.name));
+  return parts.filter((part) => wanted.includes(part.name));
 }
 
 export async function prepare(experiment: Experiment, request: Request, now: Date): Promise<Prepared> {

@@ -192,6 +192,8 @@ export type Figure = LineFigure | BarFigure | BoxFigure | HeatFigure;
 export interface Plan {
   profile: Profile;
   parts: readonly Part[];
+  /** Names of the parts that a run without --only measures; default all. */
+  byDefault?: readonly string[];
 }
 
 export interface Experiment {

@@ -11,9 +11,11 @@ export interface TrialScale {
 export interface Load {
   offeredBps: number;
   source?: JsonObject;
+  queues?: number;
 }
 
-export function trialSpec(params: Params, scale: TrialScale, { offeredBps, source = { profile: 'campus' } }: Load): JsonObject {
+/** `more` are members of the specification that only some parts need. */
+export function trialSpec(params: Params, scale: TrialScale, { offeredBps, source = { profile: 'campus' }, queues = 8 }: Load, more: JsonObject = {}): JsonObject {
   return {
     engine: 'virtual',
     chain: params.chain ?? 'paper',
@@ -22,7 +24,8 @@ export function trialSpec(params: Params, scale: TrialScale, { offeredBps, sourc
     delayNs: Number(params.delayUs ?? 0) * 1000,
     source,
     offeredBps,
-    queues: 8,
+    queues,
     ...scale,
+    ...more,
   };
 }

@@ -143,7 +143,7 @@ void VirtualQueue::admit(std::span<const Arrival> arrivals)
 		nf::Mbuf *m = posted_[slot];
 		uint32_t captured = std::min<uint32_t>(a.captured, nf::Mbuf::data_room);
 		dma_.receive(&ring_[slot], m, a.data, captured, a.wire, a.rss);
-		notes_[m->index] = {a.time_ns, number, a.flow};
+		notes_[m->index] = {a.origin_ns ? a.origin_ns : a.time_ns, number, a.flow};
 		if (window) {
 			result_.packets_in++;
 			result_.runs_in += a.flow != last_flow_in_;
@@ -213,6 +213,15 @@ uint32_t VirtualQueue::stage_burst(uint32_t n, uint64_t now, bool draining, uint
 		if (got < room)
 			break;
 	} while (out < most);
+	while (config_.thins) {
+		nf::Mbuf *thinned[32];
+		uint32_t taken = reframer_take_thinned(stage_, reinterpret_cast<void **>(thinned), 32);
+		free_.insert(free_.end(), thinned, thinned + taken); // room for every buffer is reserved
+		result_.thinned += taken;
+		in_stage_ -= taken;
+		if (taken < 32)
+			break;
+	}
 	return out;
 }
 
@@ -320,11 +329,16 @@ void VirtualQueue::account(uint32_t received, uint32_t kept, uint32_t dropped, d
 			result_.latency.add(latency);
 			if (note.flow < config_.watched_flows)
 				result_.watched_latency.add(latency);
+			if (config_.sensitive_protocol && m->captured > 23 && m->data()[12] == 8 && m->data()[13] == 0 &&
+			    m->data()[23] == config_.sensitive_protocol)
+				result_.sensitive_latency.add(latency);
 		}
 		last_flow_out_ = note.flow;
 		dma_.transmit(m, note.number);
 		if (on_departure)
 			on_departure(*m, clock_);
+		if (on_hand_over)
+			on_hand_over(*m, clock_, note.time_ns, note.flow);
 	}
 }
 

@@ -26,6 +26,7 @@ struct Arrival {
 	uint32_t captured, wire;
 	uint32_t rss;
 	uint32_t flow;       // number of the packet's flow, for the checks; not shown to the program
+	uint64_t origin_ns = 0; // latency counts from here where another core had the packet before; 0: time_ns
 };
 
 struct QueueConfig {
@@ -34,6 +35,8 @@ struct QueueConfig {
 	uint32_t max_held = 4096;       // of the stage: sizes the pool
 	uint32_t release_max = 0;       // packets that a poll takes out of the stage; 0: all that are due
 	bool report_load = false;       // tell the stage about the load after each poll (adaptive)
+	bool thins = false;             // the stage takes out ACKs
+	uint8_t sensitive_protocol = 0; // IP protocol whose latency is also counted apart; 0: none
 	bool look_ahead = true;         // ask for the header of a packet that goes on hold
 	bool nic_hash = true;           // the stage is given the RSS hash
 	double service_ns = 0;          // fixed cost of a packet instead of the measured one; 0: measured
@@ -48,6 +51,7 @@ struct QueueConfig {
 struct QueueResult {
 	// The whole trial.
 	uint64_t arrived = 0, departed = 0, nf_dropped = 0, ring_dropped = 0;
+	uint64_t thinned = 0;           // ACKs that the stage took out
 	uint64_t held = 0;              // in ring or stage
 	uint64_t reordered = 0;         // packets that left behind a later one of their flow
 	uint64_t polls = 0, interrupted = 0, preempted = 0; // the latter two are marked, see marks.hpp
@@ -63,6 +67,7 @@ struct QueueResult {
 	Histogram latency;
 	Histogram watched_latency;      // of config.watched_flows
 	uint64_t watched_ring_dropped = 0;
+	Histogram sensitive_latency;    // of packets of config.sensitive_protocol
 };
 
 class VirtualQueue {
@@ -84,6 +89,8 @@ public:
 
 	// Called with every frame that departs, outside of the timed part; it must not change it.
 	std::function<void(const nf::Mbuf &, double time_ns)> on_departure;
+	// The same, for a core that takes the packets on: with the time that latency counts from.
+	std::function<void(const nf::Mbuf &, double time_ns, uint64_t origin_ns, uint32_t flow)> on_hand_over;
 
 private:
 	struct Note { // what the checks know of the packet in a buffer

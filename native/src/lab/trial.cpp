@@ -20,10 +20,20 @@
 //   key         "5tuple" (default) | "symmetric" | "destination" | "inner"
 //   nicHash     the stage uses the NIC's RSS hash, default true where key is 5tuple
 //   maxHeld     packets that the stage may hold, default 4096
+//   early       list of "fin", "rst", "psh": packets that end the wait of their group
+//   bypass      list of "syn", "new-flow", "dscp-ef", "ect1", "dns": packets that do not wait
+//   ackThinning the stage takes out ACKs that a later one covers, default false
+//   sensitive   "none" (default) | "tcp" | "udp": a class whose latency is also given apart
+//   sensitivePasses  that class does not wait, default true
+//   frontCores  cores in front that run Reframer and nothing else, default 0: each chain core has its
+//               own; must divide queues. Two virtual stages in sequence, not threads
 //   source      {"profile": "campus" (default), "ipv6Permille" (default 0: the chain is IPv4),
 //                "quicPermille", "udpPermille"}
 //               or {"profile": "clients", "flows", "packetsPerFlow", "interleave", "frameLength"}
 //               or {"profile": "uniform", "flows", "frameLength"}
+//               or {"profile": "syn-flood", "flows" (default 2^28), "frameLength" (default 60)}
+//               or {"profile": "elephant", "flows", "frameLength"}: nine in ten packets of one flow
+//               or {"profile": "incast", "flows", "burstPackets" (default 8), "frameLength"}
 //               or {"file": PATH, "timing": "rate" (default) | "scaled"}: a capture, repeated until
 //               the trial ends; "rate" sends its frames at a constant bit rate of offeredBps,
 //               "scaled" stretches the capture's own gaps to that mean
@@ -60,6 +70,10 @@
 //   busyShare                    busy time / virtual time
 //   packetsPerPoll               mean packets that a busy poll took from the ring
 //   latencyNs                    {mean, p50, p95, p99, p999, max}: departure - arrival
+//   sensitiveLatencyNs           the same of the sensitive class, null where none is named
+//   front                        {cores, nsPerPacket, busyShare, ringDropShare} of cores in front, or null
+//   cores                        of chain and front together
+//   throughputPerCoreBps         throughputBps over these
 //   holdNs                       {p50, p99, max} in the stage, null when policy is off
 //   drops                        {ring, ringShare, nf, nfReasons: {NAME: N}}
 //   polls                        {busy, empty, interrupted, interruptedNs, preempted, preemptedNs,
@@ -68,7 +82,7 @@
 //   void, voidReason             true when the figures must not be used, and why (else null): more
 //                                than one preempted poll in 30 ms of polling, or more than 5 % of
 //                                the time in interrupted ones
-//   checks                       {in, out, nfDropped, ringDropped, held, conserved, ordered,
+//   checks                       {in, out, nfDropped, ringDropped, thinned, held, conserved, ordered,
 //                                 formsAgree (null for chain "forward"), passed}
 //   answer                       hex checksum of all departed frames with their arrival numbers
 //   chainStats                   {NAME: number} counters of the functions, summed over queues
@@ -80,6 +94,7 @@
 #include "lab/trial.hpp"
 
 #include "engine/tsc.hpp"
+#include "lab/trial_front.hpp"
 #include "lab/trial_source.hpp"
 #include "nf/prefixes.hpp"
 #include "traffic/capture_writer.hpp"
@@ -101,17 +116,13 @@ constexpr size_t arena_bytes = 256u << 20;
 // Packets on which both forms of the chain must agree, in every trial.
 constexpr size_t form_sample = 2048;
 
-struct StageDeleter {
-	void operator()(reframer_stage *s) const { reframer_free(s); }
-};
-
 struct Core {
 	std::unique_ptr<nf::Chain> chain;
-	std::unique_ptr<reframer_stage, StageDeleter> stage;
+	Stage stage;
 	std::unique_ptr<engine::VirtualQueue> queue;
 };
 
-std::unique_ptr<reframer_stage, StageDeleter> make_stage(const TrialSpec &spec)
+Stage make_stage(const TrialSpec &spec)
 {
 	if (spec.policy == Policy::off)
 		return nullptr;
@@ -123,11 +134,19 @@ std::unique_ptr<reframer_stage, StageDeleter> make_stage(const TrialSpec &spec)
 	p.key = spec.key;
 	p.delay_ns = spec.delay_ns;
 	p.max_packets = spec.max_held;
+	p.early = spec.early;
+	p.bypass = spec.bypass;
+	p.options = spec.ack_thinning ? REFRAMER_OPT_ACK_THINNING : 0;
+	reframer_rule sensitive{};
+	sensitive.protocol = spec.sensitive;
+	const bool passes = spec.sensitive && spec.sensitive_passes;
+	p.rules = passes ? &sensitive : nullptr; // copied
+	p.nb_rules = passes ? 1 : 0;
 	p.hash_seed = spec.seed | 1; // 0 would draw one
 	reframer_stage *stage = nullptr;
 	if (int error = reframer_create(&p, &stage))
 		throw JobError("failed", std::string("the stage: ") + reframer_strerror(error));
-	return std::unique_ptr<reframer_stage, StageDeleter>(stage);
+	return Stage(stage);
 }
 
 // Pins the calling thread; returns the core that stands in for DMA, -1 where there is none.
@@ -284,6 +303,8 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 	queue.report_load = spec.policy == Policy::adaptive;
 	queue.nic_hash = spec.nic_hash;
 	queue.look_ahead = spec.look_ahead;
+	queue.thins = spec.ack_thinning;
+	queue.sensitive_protocol = spec.sensitive;
 	queue.service_ns = static_cast<double>(spec.service_ns);
 	queue.keep_marked = spec.raw;
 	queue.worst_packet_ns = out.worst_packet_ns = worst_packet_ns(factory, spec, out.tsc_hz);
@@ -300,7 +321,8 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 		Core &c = cores[q];
 		c.chain = factory.make(spec.form, q);
 		c.chain->add_idle_flows(spec.table_flows);
-		c.stage = make_stage(spec);
+		if (!spec.front_cores)
+			c.stage = make_stage(spec);
 		c.queue = std::make_unique<engine::VirtualQueue>(queue, c.stage.get(), *c.chain, dma);
 		if (q == 0 && writer)
 			dump_departures(*c.queue, *writer, spec.dump_packets);
@@ -312,7 +334,16 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 		source->learn(spec.learn_ns - 1, [&](uint32_t q, const uint8_t *frame, uint32_t captured) {
 			cores[q].chain->learn(frame, captured);
 		});
-	Arena arena(std::min<size_t>(arena_bytes, arena_estimate(spec)));
+	size_t piece_bytes = std::min<size_t>(arena_bytes, arena_estimate(spec));
+	Arena arena(piece_bytes);
+	std::unique_ptr<FrontCores> front;
+	if (spec.front_cores) {
+		nf::Config nothing;
+		nothing.kind = nf::ChainKind::forward;
+		// What was held over from the piece before comes on top.
+		front = std::make_unique<FrontCores>(spec, queue, piece_bytes + piece_bytes / 2, dma, nf::ChainFactory(nothing),
+		                                     [&] { return make_stage(spec); });
+	}
 	std::vector<std::vector<engine::Arrival>> arrivals(spec.queues);
 	for (uint64_t until = 0; until < end - 1;) {
 		arena.clear();
@@ -326,12 +357,22 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 			out.forms_checked = true;
 			out.forms_agree = forms_agree(factory, *most);
 		}
+		if (front)
+			front->relay(arrivals, until);
 		for (uint32_t q = 0; q < spec.queues; q++)
 			cores[q].queue->run(arrivals[q], static_cast<double>(until));
 	}
+	if (front) {
+		front->drain(arrivals);
+		for (uint32_t q = 0; q < spec.queues; q++)
+			if (!arrivals[q].empty())
+				cores[q].queue->run(arrivals[q], static_cast<double>(arrivals[q].back().time_ns));
+		for (FrontCores::Core &c : front->cores())
+			collect(out, out.front, *c.queue, *c.chain, c.stage.get());
+	}
 	for (Core &c : cores) {
 		c.queue->drain();
-		collect(out, *c.queue, *c.chain, c.stage.get());
+		collect(out, out.queues, *c.queue, *c.chain, c.stage.get());
 	}
 	if (writer)
 		writer->finish();

@@ -26,6 +26,7 @@ struct TrialOutcome {
 		reframer_stats stage;
 	};
 	std::vector<Queue> queues;
+	std::vector<Queue> front; // cores in front; `queues` then begin behind them
 
 	bool conserved() const;
 	bool ordered() const;
@@ -33,8 +34,8 @@ struct TrialOutcome {
 };
 
 TrialOutcome run_trial_spec(const TrialSpec &spec);
-// Takes a drained queue's results.
-void collect(TrialOutcome &outcome, engine::VirtualQueue &queue, const nf::Chain &chain,
+// Adds a drained queue's results to `list`, one of the outcome's.
+void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, engine::VirtualQueue &queue, const nf::Chain &chain,
              const reframer_stage *stage);
 Json report(const TrialSpec &spec, const TrialOutcome &outcome);
 

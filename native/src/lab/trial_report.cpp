@@ -30,16 +30,17 @@ double per(uint64_t a, uint64_t b)
 	return ratio(static_cast<double>(a), static_cast<double>(b));
 }
 
-engine::QueueResult sum_of(const TrialOutcome &outcome)
+engine::QueueResult sum_of(const std::vector<TrialOutcome::Queue> &queues)
 {
 	engine::QueueResult s;
-	for (const auto &q : outcome.queues) {
+	for (const auto &q : queues) {
 		const engine::QueueResult &r = q.result;
 		s.arrived += r.arrived;
 		s.departed += r.departed;
 		s.nf_dropped += r.nf_dropped;
 		s.ring_dropped += r.ring_dropped;
 		s.held += r.held;
+		s.thinned += r.thinned;
 		s.reordered += r.reordered;
 		s.polls += r.polls;
 		s.interrupted += r.interrupted;
@@ -65,16 +66,23 @@ engine::QueueResult sum_of(const TrialOutcome &outcome)
 		s.packets_out += r.packets_out;
 		s.runs_out += r.runs_out;
 		s.latency.merge(r.latency);
+		s.sensitive_latency.merge(r.sensitive_latency);
 	}
 	return s;
 }
 
+// The cores that have a stage.
+const std::vector<TrialOutcome::Queue> &staged(const TrialOutcome &outcome)
+{
+	return outcome.front.empty() ? outcome.queues : outcome.front;
+}
+
 Json hold_of(const TrialOutcome &outcome)
 {
-	if (outcome.queues.empty() || !outcome.queues[0].has_stage)
+	if (staged(outcome).empty() || !staged(outcome)[0].has_stage)
 		return nullptr;
 	reframer_stats sum{};
-	for (const auto &q : outcome.queues) {
+	for (const auto &q : staged(outcome)) {
 		for (size_t i = 0; i < REFRAMER_HISTOGRAM_BUCKETS; i++)
 			sum.hold_histogram[i] += q.stage.hold_histogram[i];
 		sum.packets_out += q.stage.packets_out;
@@ -87,13 +95,13 @@ Json hold_of(const TrialOutcome &outcome)
 
 Json stage_of(const TrialOutcome &outcome)
 {
-	if (outcome.queues.empty() || !outcome.queues[0].has_stage)
+	if (staged(outcome).empty() || !staged(outcome)[0].has_stage)
 		return nullptr;
 	uint64_t runs_in = 0, runs_out = 0, held_max = 0, delay = 0;
 	Json released = Json::object();
 	for (const char *reason : reasons)
 		released[reason] = uint64_t{0};
-	for (const auto &q : outcome.queues) {
+	for (const auto &q : staged(outcome)) {
 		runs_in += q.stage.runs_in;
 		runs_out += q.stage.runs_out;
 		held_max = std::max<uint64_t>(held_max, q.stage.packets_held_max);
@@ -104,7 +112,7 @@ Json stage_of(const TrialOutcome &outcome)
 	return {{"runsIn", runs_in},
 	        {"runsOut", runs_out},
 	        {"heldMax", held_max},
-	        {"delayNs", delay / outcome.queues.size()},
+	        {"delayNs", delay / staged(outcome).size()},
 	        {"reasons", released}};
 }
 
@@ -149,19 +157,26 @@ Json void_reason(const engine::QueueResult &sum)
 
 bool TrialOutcome::conserved() const
 {
-	return std::all_of(queues.begin(), queues.end(), [](const Queue &q) {
+	auto whole = [](const Queue &q) {
 		const engine::QueueResult &r = q.result;
-		return r.held == 0 && r.arrived == r.departed + r.nf_dropped + r.ring_dropped;
-	});
+		return r.held == 0 && r.arrived == r.departed + r.nf_dropped + r.ring_dropped + r.thinned;
+	};
+	uint64_t sent = 0, received = 0;
+	for (const Queue &q : front)
+		sent += q.result.departed;
+	for (const Queue &q : queues)
+		received += q.result.arrived;
+	return std::all_of(queues.begin(), queues.end(), whole) && std::all_of(front.begin(), front.end(), whole) &&
+	       (front.empty() || sent == received);
 }
 
 bool TrialOutcome::ordered() const
 {
-	return std::all_of(queues.begin(), queues.end(),
-	                   [](const Queue &q) { return q.result.reordered == 0; });
+	auto in_order = [](const Queue &q) { return q.result.reordered == 0; };
+	return std::all_of(queues.begin(), queues.end(), in_order) && std::all_of(front.begin(), front.end(), in_order);
 }
 
-void collect(TrialOutcome &outcome, engine::VirtualQueue &queue, const nf::Chain &chain,
+void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, engine::VirtualQueue &queue, const nf::Chain &chain,
              const reframer_stage *stage)
 {
 	TrialOutcome::Queue q{};
@@ -181,12 +196,29 @@ void collect(TrialOutcome &outcome, engine::VirtualQueue &queue, const nf::Chain
 	q.has_stage = stage != nullptr;
 	if (stage)
 		reframer_get_stats(stage, &q.stage);
-	outcome.queues.push_back(std::move(q));
+	list.push_back(std::move(q));
 }
 
 Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 {
-	engine::QueueResult s = sum_of(outcome);
+	engine::QueueResult s = sum_of(outcome.queues);
+	const double cores = static_cast<double>(outcome.queues.size() + outcome.front.size());
+	Json front = nullptr;
+	if (!outcome.front.empty()) {
+		// What came in and was lost is known in front only.
+		engine::QueueResult f = sum_of(outcome.front);
+		front = {{"cores", outcome.front.size()},
+		         {"nsPerPacket", ratio(f.busy_ns, static_cast<double>(f.processed))},
+		         {"busyShare", f.busy_ns / (static_cast<double>(spec.duration_ns) * static_cast<double>(outcome.front.size()))},
+		         {"ringDropShare", per(f.window_ring_dropped, f.offered_packets)}};
+		s.offered_packets = f.offered_packets;
+		s.offered_bits = f.offered_bits;
+		s.window_ring_dropped += f.window_ring_dropped;
+		s.arrived = f.arrived;
+		s.ring_dropped += f.ring_dropped;
+		s.held += f.held;
+		s.thinned += f.thinned;
+	}
 	double seconds = static_cast<double>(spec.duration_ns) * 1e-9;
 	double queue_ns = static_cast<double>(spec.duration_ns) * spec.queues;
 	double cycles = outcome.tsc_hz * 1e-9;
@@ -242,6 +274,13 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	      {"p99", s.latency.quantile(0.99)},
 	      {"p999", s.latency.quantile(0.999)},
 	      {"max", s.latency.max()}}},
+	    {"sensitiveLatencyNs", spec.sensitive ? Json{{"mean", s.sensitive_latency.mean()},
+	                                                 {"p50", s.sensitive_latency.quantile(0.5)},
+	                                                 {"p99", s.sensitive_latency.quantile(0.99)}}
+	                                          : Json(nullptr)},
+	    {"front", front},
+	    {"cores", cores},
+	    {"throughputPerCoreBps", static_cast<double>(s.departed_bits) / seconds / cores},
 	    {"holdNs", hold_of(outcome)},
 	    {"drops",
 	     {{"ring", s.window_ring_dropped},
@@ -263,6 +302,7 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	      {"out", s.departed},
 	      {"nfDropped", s.nf_dropped},
 	      {"ringDropped", s.ring_dropped},
+	      {"thinned", s.thinned},
 	      {"held", s.held},
 	      {"conserved", outcome.conserved()},
 	      {"ordered", outcome.ordered()},

@@ -18,6 +18,12 @@ traffic::GeneratorParams generator_params(const TrialSpec &spec)
 		p.profile = traffic::Profile::clients;
 	else if (spec.source.profile == "uniform")
 		p.profile = traffic::Profile::uniform;
+	else if (spec.source.profile == "syn-flood")
+		p.profile = traffic::Profile::syn_flood;
+	else if (spec.source.profile == "elephant")
+		p.profile = traffic::Profile::elephant;
+	else if (spec.source.profile == "incast")
+		p.profile = traffic::Profile::incast;
 	p.rate_bps = static_cast<uint64_t>(spec.offered_bps);
 	p.seed = spec.seed;
 	if (p.profile == traffic::Profile::campus) {
@@ -28,9 +34,12 @@ traffic::GeneratorParams generator_params(const TrialSpec &spec)
 		p.campus.udp_permille =
 		    static_cast<uint32_t>(in.integer("udpPermille", p.campus.udp_permille, 0, 1000));
 	} else {
-		p.flows = static_cast<uint32_t>(in.integer("flows", p.flows, 1, 1u << 28));
-		p.frame_length = static_cast<uint32_t>(in.integer("frameLength", p.frame_length, 60, 9014));
+		const bool flood = p.profile == traffic::Profile::syn_flood;
+		p.flows = static_cast<uint32_t>(in.integer("flows", flood ? 1u << 28 : p.flows, 1, 1u << 28));
+		p.frame_length = static_cast<uint32_t>(in.integer("frameLength", flood ? 60 : p.frame_length, 60, 9014));
 	}
+	if (p.profile == traffic::Profile::incast)
+		p.interleave = static_cast<uint32_t>(in.integer("burstPackets", 8, 1, 1u << 20));
 	if (p.profile == traffic::Profile::clients) {
 		p.interleave = static_cast<uint32_t>(in.integer("interleave", p.interleave, 1, 1u << 20));
 		p.packets_per_flow =

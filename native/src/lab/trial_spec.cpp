@@ -3,7 +3,10 @@
 #include "lab/spec_reader.hpp"
 #include "reframer/reframer.h"
 
+#include <algorithm>
 #include <bit>
+#include <iterator>
+#include <string_view>
 
 namespace reframer::lab {
 
@@ -48,6 +51,34 @@ nf::ChainKind parse_chain(SpecReader &in)
 	return nf::ChainKind::paper;
 }
 
+uint32_t flags(SpecReader &in, const char *name, std::initializer_list<std::pair<const char *, uint32_t>> known)
+{
+	uint32_t bits = 0;
+	const Json *list = in.take(name);
+	if (!list)
+		return 0;
+	if (!list->is_array())
+		in.fail(name, "must be a list of names");
+	for (const Json &word : *list) {
+		auto at = std::find_if(known.begin(), known.end(), [&](const auto &k) { return word == k.first; });
+		if (at == known.end())
+			in.fail(name, "does not know " + word.dump());
+		bits |= at->second;
+	}
+	return bits;
+}
+
+Json flag_names(uint32_t bits, std::initializer_list<const char *> names)
+{
+	Json out = Json::array();
+	for (const char *name : names) { // in the order of their bits
+		if (bits & 1)
+			out.push_back(name);
+		bits >>= 1;
+	}
+	return out;
+}
+
 const char *chain_name(nf::ChainKind kind)
 {
 	for (const nf::ChainName &c : nf::chain_names())
@@ -73,9 +104,12 @@ SourceSpec parse_source(const Json *json)
 		in.finish();
 		return source;
 	}
-	if (source.profile != "campus" && source.profile != "clients" && source.profile != "uniform")
-		in.fail("profile", "is '" + source.profile +
-		                       "', must be one of: campus, clients, uniform");
+	constexpr std::string_view profiles[] = {"campus", "clients", "uniform", "syn-flood", "elephant", "incast"};
+	std::string all;
+	for (std::string_view p : profiles)
+		all += (all.empty() ? "" : ", ") + std::string(p);
+	if (std::find(std::begin(profiles), std::end(profiles), source.profile) == std::end(profiles))
+		in.fail("profile", "is '" + source.profile + "', must be one of: " + all);
 	for (const auto &[name, value] : json->items())
 		if (name != "profile" && name != "file")
 			source.generator[name] = value;
@@ -107,6 +141,13 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.nic_hash = in.boolean("nicHash", t.key == REFRAMER_KEY_5TUPLE);
 	if (t.nic_hash && t.key != REFRAMER_KEY_5TUPLE)
 		in.fail("nicHash", "must be false unless key is 5tuple: the NIC hashes directional 5-tuples");
+	t.early = flags(in, "early", {{"fin", REFRAMER_EARLY_FIN}, {"rst", REFRAMER_EARLY_RST}, {"psh", REFRAMER_EARLY_PSH}});
+	t.bypass = flags(in, "bypass", {{"syn", REFRAMER_BYPASS_SYN}, {"new-flow", REFRAMER_BYPASS_NEW_FLOW},
+	                                {"dscp-ef", REFRAMER_BYPASS_DSCP_EF}, {"ect1", REFRAMER_BYPASS_ECT1},
+	                                {"dns", REFRAMER_BYPASS_DNS}});
+	t.ack_thinning = in.boolean("ackThinning", false);
+	t.sensitive = in.choice("sensitive", uint8_t{0}, {{"none", uint8_t{0}}, {"tcp", uint8_t{6}}, {"udp", uint8_t{17}}});
+	t.sensitive_passes = in.boolean("sensitivePasses", true);
 	t.max_held = static_cast<uint32_t>(in.integer("maxHeld", 4096, 32, 1u << 16));
 	t.source = parse_source(in.take("source"));
 	t.offered_bps = in.real("offeredBps", 70e9, 1e6, 1e12);
@@ -114,6 +155,9 @@ TrialSpec parse_trial_spec(const Json &spec)
 	if (t.offered_pps > 0 && (in.has("offeredBps") || t.source.file.empty() || t.source.scaled))
 		in.fail("offeredPps", "goes with a capture sent at a constant rate, and without offeredBps");
 	t.queues = static_cast<uint32_t>(in.integer("queues", 8, 1, 128));
+	t.front_cores = static_cast<uint32_t>(in.integer("frontCores", 0, 0, t.queues));
+	if (t.front_cores && (t.queues % t.front_cores != 0 || t.policy == Policy::off))
+		in.fail("frontCores", "must divide queues, and needs a policy other than off");
 	t.table_flows = static_cast<uint32_t>(
 	    in.integer("tableFlows", (1u << 19) / t.queues, 0, table_capacity(t.queues) * 3 / 4));
 	t.ring_depth = static_cast<uint32_t>(in.integer("ringDepth", 256, 32, 32768));
@@ -167,6 +211,12 @@ Json describe(const TrialSpec &t)
 	            {"delayNs", t.delay_ns},
 	            {"key", word(t.key, keys)},
 	            {"nicHash", t.nic_hash},
+	            {"early", flag_names(t.early, {"fin", "rst", "psh"})},
+	            {"bypass", flag_names(t.bypass, {"syn", "new-flow", "dscp-ef", "ect1", "dns"})},
+	            {"ackThinning", t.ack_thinning},
+	            {"sensitive", t.sensitive == 6 ? "tcp" : t.sensitive == 17 ? "udp" : "none"},
+	            {"sensitivePasses", t.sensitive_passes},
+	            {"frontCores", t.front_cores},
 	            {"maxHeld", t.max_held},
 	            {"source", source},
 	            {"queues", t.queues},

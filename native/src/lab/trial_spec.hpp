@@ -31,6 +31,11 @@ struct TrialSpec {
 	uint64_t delay_ns;
 	uint32_t key;           // enum reframer_key
 	bool nic_hash;
+	uint32_t early, bypass; // bits of enum reframer_early and reframer_bypass
+	bool ack_thinning;
+	uint8_t sensitive;      // IP protocol whose latency is given apart; 0: none
+	bool sensitive_passes;  // and which does not wait
+	uint32_t front_cores;   // cores that do nothing but Reframer; 0: the chain's own
 	uint32_t max_held;
 	SourceSpec source;
 	double offered_bps;

@@ -78,6 +78,12 @@ size_t Generator::read_meta(PacketMeta *out, size_t room)
 		return read_uniform(out, room);
 	case Profile::clients:
 		return read_clients(out, room);
+	case Profile::syn_flood:
+		return read_syn_flood(out, room);
+	case Profile::elephant:
+		return read_elephant(out, room);
+	case Profile::incast:
+		return read_incast(out, room);
 	case Profile::campus:
 		break;
 	}
@@ -93,18 +99,23 @@ size_t Generator::read_meta(PacketMeta *out, size_t room)
 size_t Generator::read_uniform(PacketMeta *out, size_t room)
 {
 	size_t n = 0;
-	while (n < room && (params_.packets == 0 || produced_ < params_.packets)) {
+	while (n < room && more()) {
 		const uint64_t time = next_time();
 		const uint32_t flow = random_.below(params_.flows);
-		const uint32_t number = static_cast<uint32_t>(produced_++);
-		const uint32_t hash = hash_of(flow, 0);
-		if (!mine(hash))
-			continue;
-		const uint16_t length = static_cast<uint16_t>(params_.frame_length);
-		out[n++] = {time, flow, hash, number, 0, length,
-		            static_cast<uint16_t>(length - header_length(0)), 0, 0, 0};
+		n += put_udp(out + n, time, flow, static_cast<uint32_t>(produced_++));
 	}
 	return n;
+}
+
+size_t Generator::put_udp(PacketMeta *out, uint64_t time, uint32_t flow, uint32_t number) const
+{
+	const uint32_t hash = hash_of(flow, 0);
+	if (!mine(hash))
+		return 0;
+	const uint16_t length = static_cast<uint16_t>(params_.frame_length);
+	*out = {time, flow, hash, number, 0, length,
+	        static_cast<uint16_t>(length - header_length(0)), 0, 0, 0};
+	return 1;
 }
 
 size_t Generator::read_clients(PacketMeta *out, size_t room)

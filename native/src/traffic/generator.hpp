@@ -1,9 +1,12 @@
 // Synthetic traffic: seeded, the same bytes on every machine.
 //
-// Three profiles:
+// Profiles:
 //  - uniform: every packet belongs to one of `flows` UDP flows drawn uniformly; the worst locality;
 //  - clients: the generator of the paper's motivation (NSDI'22 section 2): every client has one UDP
 //    flow; round robin over the clients, `interleave` packets a turn, so SLF = interleave;
+//  - syn_flood: every packet is the SYN of another flow;
+//  - elephant: nine packets in ten belong to one flow, the others are uniform;
+//  - incast: all flows send `interleave` packets at once, at 100 Gbps together, then pause;
 //  - campus: superposed segments of campus traffic (campus.hpp).
 // Packets come as frames (Source), or as metadata for whoever fills buffers of its own.
 #pragma once
@@ -19,7 +22,7 @@
 
 namespace reframer::traffic {
 
-enum class Profile : uint8_t { uniform, clients, campus };
+enum class Profile : uint8_t { uniform, clients, campus, syn_flood, elephant, incast };
 
 struct GeneratorParams {
 	Profile profile = Profile::campus;
@@ -68,7 +71,14 @@ public:
 private:
 	size_t read_uniform(PacketMeta *out, size_t room);
 	size_t read_clients(PacketMeta *out, size_t room);
+	// generator_worst.cpp
+	size_t read_syn_flood(PacketMeta *out, size_t room);
+	size_t read_elephant(PacketMeta *out, size_t room);
+	size_t read_incast(PacketMeta *out, size_t room);
+	// One packet of a UDP flow, unless another queue has it.
+	size_t put_udp(PacketMeta *out, uint64_t time, uint32_t flow, uint32_t number) const;
 	bool mine(uint32_t hash) const;
+	bool more() const { return params_.packets == 0 || produced_ < params_.packets; }
 	uint64_t next_time();
 	uint32_t hash_of(uint32_t flow, uint8_t kind) const
 	{
