@@ -23,7 +23,7 @@ function costs(name: string, title: string, chains: readonly string[], slf: read
 
 export const functionCosts = (quick: boolean): Part =>
   costs(
-    'functions', 'Cost of functions and chains', quick ? ['paper', 'paper-nat', 'modern'] : ['paper', 'paper-firewall', 'paper-nat', 'modern', 'counter', 'firewall', 'nat', 'lb', 'cookie-lb'],
+    'functions', 'Cost of functions and chains', quick ? ['paper', 'paper-nat', 'modern'] : ['paper', 'paper-firewall', 'paper-nat', 'modern', 'firewall', 'nat', 'lb', 'cookie-lb'],
     quick ? [1, 8] : [1, 2, 4, 8, 32], { durationNs: 1.5e6, warmupNs: 0.3e6, learnNs },
   );
 

@@ -45,7 +45,7 @@ export function zeroLoss(rows: readonly Row[], scale: TrialScale): Part {
 export function offeredLoad(quick: boolean, rows: readonly Row[], scale: TrialScale): Part {
   return {
     name: 'load', title: 'Offered load', question: 'What do throughput, latency and losses do as the offered load grows?', job: 'trial',
-    axes: [{ kind: 'list', name: 'offeredGbps', values: quick ? [10, 40, 70] : [10, 20, 30, 40, 50, 60, 70, 85, 100] }, contenders(rows)], contenders: versusOff,
+    axes: [{ kind: 'list', name: 'offeredGbps', values: quick ? [10, 40, 70] : [10, 20, 30, 40, 55, 70, 100] }, contenders(rows)], contenders: versusOff,
     spec: (p) => trialSpec(p, scale, { offeredBps: Number(p.offeredGbps) * 1e9 }),
     headline: 'throughputGbps', metrics: [...loadMetrics, 'meanUs', 'p999Us'],
   };

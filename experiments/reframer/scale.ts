@@ -8,7 +8,7 @@ export function flowCount(quick: boolean, scale: TrialScale): Part {
   const chainLoad: Readonly<Record<string, number>> = { paper: overloadBps, modern: modernOverloadBps };
   return {
     name: 'flows', title: 'Concurrent flows', question: 'What remains of the gain as flows become many?', job: 'trial',
-    axes: [{ kind: 'list', name: 'chain', values: quick ? ['paper'] : ['paper', 'modern'] }, { kind: 'list', name: 'flows', values: quick ? [1e3, 1e5] : [1e3, 1e4, 1e5, 1e6, 1e7] }, contenders([off, held(64), adaptive])],
+    axes: [{ kind: 'list', name: 'chain', values: quick ? ['paper'] : ['paper', 'modern'] }, { kind: 'list', name: 'flows', values: quick ? [1e3, 1e5] : [1e3, 1e5, 1e6, 1e7] }, contenders([off, held(64), adaptive])],
     contenders: versusOff,
     spec: (p) => trialSpec(p, scale, { offeredBps: chainLoad[String(p.chain)] ?? overloadBps, source: { profile: 'uniform', flows: Number(p.flows) } }, p.chain === 'modern' ? modernMore : {}),
     headline: 'throughputGbps', metrics: loadMetrics,

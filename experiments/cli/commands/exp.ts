@@ -70,10 +70,10 @@ const guessedTrialSeconds = { quick: 0.5, full: 1.5 } as const;
 
 /** Trials that a run measures at least, and the seconds that they may take. */
 function estimate({ settings, plan, options }: Prepared): { points: number; trials: number; seconds: number; longer: number } {
-  const { blocks, budgetSeconds, warmup } = plan.profile;
+  const { blocks, budgetSeconds, limitSeconds, warmup } = plan.profile;
   const points = settings.flatMap((s) => s.points).length;
   const trials = points * (blocks.min * 2 + warmup.max);
-  const seconds = trials * guessedTrialSeconds[options.profile];
+  const seconds = Math.min(trials * guessedTrialSeconds[options.profile], limitSeconds ?? Number.POSITIVE_INFINITY);
   return { points, trials, seconds, longer: Math.max(seconds, Math.min(budgetSeconds, seconds * 3)) };
 }
 
