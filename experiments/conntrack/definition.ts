@@ -17,7 +17,7 @@ function plan({ profile }: RunOptions): Plan {
   const quick = profile === 'quick';
   return {
     profile: quick
-      ? { name: 'quick', blocks: { min: 1, max: 2 }, precision: 0.05, budgetSeconds: 70, limitSeconds: 80, warmup: { max: 0, drift: 0.05 } }
+      ? { name: 'quick', blocks: { min: 1, max: 1 }, precision: 0.05, budgetSeconds: 120, warmup: { max: 0, drift: 0.05 } }
       : { name: 'full', blocks: { min: 1, max: 5 }, precision: 0.02, budgetSeconds: 1200, limitSeconds: 1500, warmup: { max: 0, drift: 0.05 } },
     parts: sections.flatMap((section) => section.parts({ quick })),
   };
