@@ -1,5 +1,6 @@
 // Sharing from outside: a table for each thread, one lock around one table, or a lock a region.
 #include "conntrack/shared/locks.hpp"
+#include "conntrack/shared/per_thread.hpp"
 #include "conntrack/shared/shared_tracker.hpp"
 
 #include <algorithm>
@@ -25,45 +26,6 @@ TimedOptions sized(const SharedOptions &options, uint64_t parts)
 	}
 	return out;
 }
-
-class Sharded final : public SharedTracker {
-public:
-	explicit Sharded(std::vector<Table> shards) : shards_(std::move(shards)) {}
-	uint32_t depth() const override { return shards_[0]->depth(); }
-	bool needs_owner() const override { return true; }
-	uint32_t find(unsigned thread, const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t *values,
-	              uint8_t *found) override
-	{
-		return shards_[thread]->find(keys, n, tick, values, found);
-	}
-	uint32_t track(unsigned thread, const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp,
-	               uint8_t *results) override
-	{
-		return shards_[thread]->track(keys, n, tick, stamp, results);
-	}
-	uint32_t remove(unsigned thread, const uint8_t *keys, uint32_t n, uint64_t tick) override
-	{
-		return shards_[thread]->remove(keys, n, tick);
-	}
-	uint32_t expire(unsigned thread, uint64_t tick) override { return shards_[thread]->expire(tick); }
-	uint64_t residents() const override
-	{
-		uint64_t sum = 0;
-		for (const Table &t : shards_)
-			sum += t->residents();
-		return sum;
-	}
-	size_t bytes() const override
-	{
-		size_t sum = 0;
-		for (const Table &t : shards_)
-			sum += t->bytes();
-		return sum;
-	}
-
-private:
-	std::vector<Table> shards_;
-};
 
 // The lock is held for as many keys as the table works on at once: one key in scalar use, as in
 // the paper, else a burst.
@@ -301,7 +263,7 @@ std::unique_ptr<SharedTracker> make_locked(const SharedOptions &options)
 	std::vector<Table> parts;
 	switch (options.sharing) {
 	case Sharing::sharded:
-		return make_parts(options, options.nb_threads, parts) ? std::make_unique<Sharded>(std::move(parts))
+		return make_parts(options, options.nb_threads, parts) ? std::make_unique<PerThread>(std::move(parts))
 		                                                      : nullptr;
 	case Sharing::striped:
 		return make_parts(options, Striped::nb_regions, parts)

@@ -1,5 +1,5 @@
 // Tables that several threads may use as they are, and expiry on top of them.
-#include "conntrack/shared/shared_tracker.hpp"
+#include "conntrack/shared/per_thread.hpp"
 
 #include <algorithm>
 #include <stdexcept>
@@ -54,46 +54,15 @@ private:
 
 // A shared table of flow ids; each thread has the blocks of its own flows, and its own wheel. So
 // did the paper.
-class SharedBlocks final : public SharedTracker {
-public:
-	SharedBlocks(std::unique_ptr<SharedTracker> table, const SharedOptions &options)
-	    : table_(std::move(table))
-	{
-		uint64_t each = options.timed.tracker.flows;
-		for (unsigned thread = 0; thread < options.nb_threads; thread++)
-			threads_.push_back(make_flow_blocks(std::make_unique<View>(*table_, thread), options.timed,
-			                                    1 + thread * each));
-	}
-	uint32_t depth() const override { return table_->depth(); }
-	bool needs_owner() const override { return true; }
-	uint32_t find(unsigned thread, const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t *values,
-	              uint8_t *found) override
-	{
-		return threads_[thread]->find(keys, n, tick, values, found);
-	}
-	uint32_t track(unsigned thread, const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp,
-	               uint8_t *results) override
-	{
-		return threads_[thread]->track(keys, n, tick, stamp, results);
-	}
-	uint32_t remove(unsigned thread, const uint8_t *keys, uint32_t n, uint64_t tick) override
-	{
-		return threads_[thread]->remove(keys, n, tick);
-	}
-	uint32_t expire(unsigned thread, uint64_t tick) override { return threads_[thread]->expire(tick); }
-	uint64_t residents() const override { return table_->residents(); }
-	size_t bytes() const override
-	{
-		size_t sum = table_->bytes();
-		for (const auto &t : threads_)
-			sum += t->bytes();
-		return sum;
-	}
-
-private:
-	std::unique_ptr<SharedTracker> table_;
-	std::vector<std::unique_ptr<TimedTracker>> threads_;
-};
+std::unique_ptr<SharedTracker> expire_beside(std::unique_ptr<SharedTracker> table,
+                                             const SharedOptions &options)
+{
+	std::vector<std::unique_ptr<TimedTracker>> threads;
+	for (unsigned thread = 0; thread < options.nb_threads; thread++)
+		threads.push_back(make_flow_blocks(std::make_unique<View>(*table, thread), options.timed,
+		                                   1 + thread * options.timed.tracker.flows));
+	return std::make_unique<PerThread>(std::move(threads), std::move(table));
+}
 
 } // namespace
 
@@ -129,7 +98,7 @@ std::unique_ptr<SharedTracker> make_shared_tracker(const SharedOptions &options)
 	SharedOptions untimed = options;
 	untimed.timed.expiry = Expiry::none;
 	std::unique_ptr<SharedTracker> table = own->make(untimed);
-	return table ? std::make_unique<SharedBlocks>(std::move(table), options) : nullptr;
+	return table ? expire_beside(std::move(table), options) : nullptr;
 }
 
 } // namespace reframer::conntrack
