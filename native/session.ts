@@ -25,9 +25,13 @@ export class NativeSession<Reply> {
     private readonly replies: AsyncIterator<string>,
   ) {}
 
-  /** @throws SessionError; NativeError when there is no such program */
-  static async open<Reply>(program: NativeFile, job: string, spec: object): Promise<NativeSession<Reply>> {
-    const child = spawn(locate(program), [job, '-'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  /**
+   * @param within command that starts the program, such as `ip netns exec NAME`; none by default
+   * @throws SessionError; NativeError when there is no such program
+   */
+  static async open<Reply>(program: NativeFile, job: string, spec: object, within: readonly string[] = []): Promise<NativeSession<Reply>> {
+    const [command = '', ...args] = [...within, locate(program), job, '-'];
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
     const replies = lines[Symbol.asyncIterator]();
     const failed = new Promise<never>((_, reject) => {

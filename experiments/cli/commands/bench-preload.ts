@@ -49,7 +49,7 @@ function trial(capture: string, environment: NodeJS.ProcessEnv, timeMs: number):
   const child = spawn(
     'dpdk-testpmd',
     ['--lcores', '0@0,1@1', '--no-huge', '-m', '512', '--no-pci', '--no-shconf', '--no-telemetry', '--file-prefix', `reframer-bench-${process.pid}`,
-      '--vdev', `net_pcap0,rx_pcap=${capture},infinite_rx=1`, '--vdev', 'net_null0,no-rx=1', '--', '--no-flush-rx', '--total-num-mbufs=40000', '-a', '--record-core-cycles'],
+      '--vdev', `net_pcap0,rx_pcap=${capture},infinite_rx=1`, '--vdev', 'net_null0,no-rx=1', '--', '--no-flush-rx', '--total-num-mbufs=40000', '-i', '--record-core-cycles'],
     { env: { ...process.env, ...environment }, stdio: ['pipe', 'pipe', 'pipe'] },
   );
   let output = '';
@@ -57,9 +57,10 @@ function trial(capture: string, environment: NodeJS.ProcessEnv, timeMs: number):
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text;
-      if (!waiting || !output.includes('Press enter to exit')) return;
+      if (!waiting || !output.includes('testpmd>')) return;
       waiting = false;
-      setTimeout(() => child.stdin.end('\n'), timeMs);
+      child.stdin.write('start\n');
+      setTimeout(() => child.stdin.end('stop\nquit\n'), timeMs);
     });
   }
   child.stdin.on('error', () => undefined);

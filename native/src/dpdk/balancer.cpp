@@ -1,5 +1,6 @@
 #include "dpdk/balancer.hpp"
 
+#include "dpdk/counter.hpp"
 #include "dpdk/registry.hpp"
 #include "dpdk/table.hpp"
 
@@ -13,12 +14,9 @@
 #include <cstdio>
 #include <new>
 
-namespace {
+using reframer::dpdk::add;
 
-void add(std::atomic<uint64_t> &counter, uint64_t n)
-{
-	counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
+namespace {
 
 int32_t run_service(void *argument)
 {

@@ -1,5 +1,6 @@
 #include "dpdk/forward_lanes.hpp"
 
+#include "dpdk/counter.hpp"
 #include "lab/job.hpp"
 
 #include <rte_cycles.h>
@@ -34,11 +35,6 @@ uint16_t port_named(const std::string &name)
 	if (rte_eth_dev_get_port_by_name(name.c_str(), &port) != 0)
 		throw lab::JobError("bad-spec", "DPDK has no port '" + name + "'; --eal makes or allows one, such as --vdev=net_tap0 or -a 0000:03:00.0", 2);
 	return port;
-}
-
-void add(std::atomic<uint64_t> &counter, uint64_t n)
-{
-	counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "dpdk/queue.hpp"
 
+#include "dpdk/counter.hpp"
 #include "dpdk/registry.hpp"
 
 #include <rte_ethdev.h>
@@ -12,14 +13,9 @@
 #include <new>
 
 using namespace reframer;
+using dpdk::add;
 
 namespace {
-
-// One writer each; a plain increment without the cost of a locked one.
-void add(std::atomic<uint64_t> &counter, uint64_t n)
-{
-	counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-}
 
 // May the NIC's hash stand for the key? Only if it is on, and covers ports.
 bool port_hashes(uint16_t port)
