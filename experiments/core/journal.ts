@@ -1,6 +1,6 @@
 // The journal of a run: append-only JSON lines. A line is written in one call, so that a killed run
 // loses at most the line it was writing; on opening, such a torn end is cut off.
-import { closeSync, existsSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 
 import { HarnessError } from './errors.js';
 import { validateRecord } from './schema.js';
@@ -129,6 +129,7 @@ export function readJournal(file: string): ReadJournal {
 
 export class Journal {
   private constructor(
+    private readonly file: string,
     private readonly fd: number,
     readonly records: JournalRecord[],
     /** A torn last line was cut off on opening. */
@@ -139,12 +140,21 @@ export class Journal {
     const found = existsSync(file) ? readJournal(file) : { records: [], soundBytes: 0, torn: false };
     const fd = openSync(file, 'a');
     if (found.torn) ftruncateSync(fd, found.soundBytes);
-    return new Journal(fd, found.records, found.torn);
+    return new Journal(file, fd, found.records, found.torn);
   }
 
+  /** @throws HarnessError `journal-write` when the disk takes no more; what was there stays sound. */
   append(record: JournalRecord): void {
     validateRecord(record);
-    writeSync(this.fd, `${JSON.stringify(record)}\n`);
+    const line = Buffer.from(`${JSON.stringify(record)}\n`);
+    const { size } = fstatSync(this.fd);
+    try {
+      // A disk that fills up takes the beginning of a line without an error.
+      for (let at = 0; at < line.length; ) at += writeSync(this.fd, line, at);
+    } catch (error) {
+      ftruncateSync(this.fd, size);
+      throw new HarnessError('journal-write', `${this.file}: ${(error as Error).message}; make room, then the same command goes on where it stopped`);
+    }
     this.records.push(record);
   }
 

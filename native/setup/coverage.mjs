@@ -1,10 +1,13 @@
 // Line and branch coverage of the native engines by their native tests:
 //
-//   npm run coverage [-- --json] [--missing]
+//   npm run coverage [-- --json] [--missing] [--report]
 //
-// Builds in native/build-coverage without optimisation, runs every native test program and fuzz
-// corpus there, asks gcov. --missing lists the lines that nothing reached. Branches are counted without those that
-// only exceptions take. Exit codes: 0, 1 a test failed, 2 usage, 3 gcov or doctest is missing.
+// Builds in native/build-coverage with little optimisation, runs every native test program and fuzz
+// corpus there, asks gcov. --missing lists the lines that nothing reached; --report asks gcov about the
+// last run. Branches that only exceptions take are left out. gcov puts the branches of a template's
+// copies, up to 84 of them, one behind the other: a line with more than 16 therefore counts as one
+// condition, ever taken and ever not taken; the last line says what comes out with every copy counted.
+// Exit codes: 0, 1 a test failed, 2 usage, 3 gcov or doctest is missing.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,8 +26,8 @@ const leftOut = ['conntrack/trackers/'];
 const say = (text) => process.stderr.write(`coverage: ${text}\n`);
 const options = new Set(process.argv.slice(2));
 for (const option of options) {
-  if (!['--json', '--missing'].includes(option)) {
-    say(`unknown option ${option} (there are --json and --missing)`);
+  if (!['--json', '--missing', '--report'].includes(option)) {
+    say(`unknown option ${option} (there are --json, --missing and --report)`);
     process.exit(2);
   }
 }
@@ -52,24 +55,28 @@ function* filesUnder(folder, suffix) {
   }
 }
 
-if (!existsSync(join(build, 'build.ninja')))
-  must('meson', ['setup', build, join(root, 'native'), '-Dtests=true', '-Db_coverage=true', '-Dbuildtype=debug', '-Doptimization=1', '-Ddpdk=disabled', '-Db_lto=false']);
-must('ninja', ['-C', build, '-j2']);
-for (const file of filesUnder(build, '.gcda')) rmSync(file);
-
 let failed = 0;
 const started = Date.now();
-for (const program of filesUnder(join(build, 'test'), '')) {
-  if (!/\/test-[a-z-]+$/.test(program)) continue;
-  say(relative(build, program));
-  if (!run(program, [], true)) { failed++; say(`${relative(build, program)} failed`); }
-}
-for (const corpus of readdirSync(join(root, 'native', 'fuzz')).filter((name) => name.endsWith('_corpus'))) {
-  const replay = join(build, 'fuzz', `replay-${corpus.replace('_corpus', '')}`);
-  if (!run(replay, [join(root, 'native', 'fuzz', corpus)], true)) { failed++; say(`${replay} failed`); }
-}
 
-/** file -> { lines: line -> hits, branches: "line:index" -> hits } */
+function runTests() {
+  if (!existsSync(join(build, 'build.ninja')))
+    must('meson', ['setup', build, join(root, 'native'), '-Dtests=true', '-Db_coverage=true', '-Dbuildtype=debug', '-Doptimization=1', '-Ddpdk=disabled', '-Db_lto=false']);
+  must('ninja', ['-C', build, '-j2']);
+  for (const file of filesUnder(build, '.gcda')) rmSync(file);
+
+  for (const program of filesUnder(join(build, 'test'), '')) {
+    if (!/\/test-[a-z-]+$/.test(program)) continue;
+    say(relative(build, program));
+    if (!run(program, [], true)) { failed++; say(`${relative(build, program)} failed`); }
+  }
+  for (const corpus of readdirSync(join(root, 'native', 'fuzz')).filter((name) => name.endsWith('_corpus'))) {
+    const replay = join(build, 'fuzz', `replay-${corpus.replace('_corpus', '')}`);
+    if (!run(replay, [join(root, 'native', 'fuzz', corpus)], true)) { failed++; say(`${replay} failed`); }
+  }
+}
+if (!options.has('--report')) runTests();
+
+/** file -> { lines: line -> hits, branches: line -> number of branches -> their hits } */
 const files = new Map();
 const scratch = mkdtempSync(join(tmpdir(), 'reframer-coverage-'));
 try {
@@ -85,12 +92,11 @@ try {
         const { lines, branches } = files.get(path);
         for (const line of file.lines) {
           lines.set(line.line_number, (lines.get(line.line_number) ?? 0) + line.count);
-          // Templates and inlined copies repeat a line: its branches are those of the richest copy.
-          line.branches.forEach((branch, i) => {
-            if (branch.throw) return;
-            const key = `${line.line_number}:${i}`;
-            branches.set(key, (branches.get(key) ?? 0) + branch.count);
-          });
+          const own = line.branches.filter((branch) => !branch.throw).map((branch) => branch.count);
+          if (own.length === 0) continue;
+          const forms = branches.get(line.line_number) ?? new Map();
+          branches.set(line.line_number, forms);
+          forms.set(own.length, own.map((count, i) => count + (forms.get(own.length)?.[i] ?? 0)));
         }
       }
     }
@@ -99,19 +105,26 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 
-const share = (map) => [[...map.values()].filter((hits) => hits > 0).length, map.size];
+const share = (hits) => [hits.filter((n) => n > 0).length, hits.length];
+const total = (hits) => hits.reduce((a, b) => a + b, 0);
+const mostOfALine = 16;
+/** Both ways of every condition, whatever copy of a template went them. */
+const merged = (hits) => (hits.length <= mostOfALine ? hits : [total(hits.filter((_, i) => i % 2 === 0)), total(hits.filter((_, i) => i % 2 === 1))]);
+/** Of a line the form that ran most, the richest where none did. */
+const richest = (forms) => [...forms.values()].reduce((a, b) => (total(b) > total(a) || (total(b) === total(a) && b.length > a.length) ? b : a));
 const percent = ([hit, all]) => (all === 0 ? 100 : (100 * hit) / all);
 const sum = (rows) => rows.reduce(([a, b], [c, d]) => [a + c, b + d], [0, 0]);
 const table = rooms.map((room) => {
   const own = [...files].filter(([path]) => path.startsWith(`${room}/`)).map(([, file]) => file);
-  return { room, lines: sum(own.map((f) => share(f.lines))), branches: sum(own.map((f) => share(f.branches))) };
+  return { room, lines: sum(own.map((f) => share([...f.lines.values()]))), branches: sum(own.map((f) => share([...f.branches.values()].flatMap((forms) => merged(richest(forms)))))), copies: sum(own.map((f) => share([...f.branches.values()].flatMap(richest)))) };
 }).filter((row) => row.lines[1] > 0);
-const total = { room: 'all', lines: sum(table.map((r) => r.lines)), branches: sum(table.map((r) => r.branches)) };
-const rows = [...table, total].map((r) => ({ room: r.room, lines: r.lines[1], linePercent: percent(r.lines), branches: r.branches[1], branchPercent: percent(r.branches) }));
+const whole = { room: 'all', lines: sum(table.map((r) => r.lines)), branches: sum(table.map((r) => r.branches)), copies: sum(table.map((r) => r.copies)) };
+const rows = [...table, whole].map((r) => ({ room: r.room, lines: r.lines[1], linePercent: percent(r.lines), branches: r.branches[1], branchPercent: percent(r.branches), copyPercent: percent(r.copies) }));
 if (options.has('--json')) {
   process.stdout.write(`${JSON.stringify({ rooms: rows, failed })}\n`);
 } else {
   for (const r of rows) process.stdout.write(`${r.room.padEnd(10)} ${String(r.lines).padStart(6)} lines ${r.linePercent.toFixed(1).padStart(6)} %   ${String(r.branches).padStart(6)} branches ${r.branchPercent.toFixed(1).padStart(6)} %\n`);
+  process.stdout.write(`every copy of a template by itself: ${rows.at(-1).copyPercent.toFixed(1)} % of branches\n`);
   if (options.has('--missing')) {
     for (const [path, { lines }] of [...files].sort()) {
       const none = [...lines].filter(([, hits]) => hits === 0).map(([line]) => line).sort((a, b) => a - b);
