@@ -32,6 +32,8 @@ const sources: readonly (() => PublishedRow[])[] = [
     const us = Number(row.delayUs);
     return { contender: us === 0 ? 'off' : `${us}us, 8 in front` };
   }),
+  // The same at the lowest load: the penalty of holding is the same wherever the holding is done.
+  () => rowsOf('reframer-off-chain-low-load.csv', 'load', ['meanUs', 'p50Us'], (row) => ({ offeredGbps: 10, contender: delayed(Number(row.delayUs)) })),
   () => readPublished('reframer-scalability.csv').rows.flatMap((row) => {
     const at = (contender: string): Record<string, ParamValue> => ({ cores: Number(row.cores), contender });
     return [

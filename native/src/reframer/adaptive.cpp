@@ -8,7 +8,7 @@ namespace {
 
 // An epoch must see many hold times, or its groups are those of the T before; and packets enough
 // that the mean run length is known to some percent.
-constexpr uint64_t epoch_budgets = 16;
+constexpr uint64_t epoch_budgets = 8;
 constexpr uint64_t epoch_least_ns = 250'000;
 constexpr uint64_t epoch_packets = 1024;
 // What was measured so many epochs ago is measured again: traffic changes.
