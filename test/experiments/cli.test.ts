@@ -93,8 +93,8 @@ describe('exp', () => {
 
   test.each<[string, string[], RegExp]>([
     ['an unknown experiment', ['exp', 'refarmer'], /there are: reframer/],
-    ['an unknown figure', ['exp', 'reframer', '--only', 'nothing'], /--only nothing: there are throughput/],
-    ['a figure that needs more', ['exp', 'reframer', '--only', 'zero-loss'], /needs --full/],
+    ['an unknown figure', ['exp', 'reframer', '--only', 'nothing'], /--only nothing: there are the parts overload/],
+    ['a figure that needs more', ['exp', 'reframer', '--only', 'capture-locality'], /needs --full/],
     ['both profiles', ['exp', 'reframer', '--quick', '--full'], /--quick/],
     ['resume and fresh', ['exp', 'reframer', '--resume', '--fresh'], /--fresh/],
     ['a capture that is not there', ['exp', 'reframer', '--trace', '/nowhere.pcap'], /no such file/],
