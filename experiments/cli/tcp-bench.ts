@@ -35,6 +35,10 @@ interface Reply {
 
 const server = '10.77.0.1';
 const client = '10.77.0.2';
+// Interrupt coalescing of the ends, as NICs have it by default.
+const gatherNs = 30_000;
+// Frames of an AF_PACKET ring; its default of 512 is some milliseconds of what a window of TCP holds.
+const ringFrames = 4096;
 
 const run = (command: string, ...args: string[]): string => {
   try {
@@ -91,6 +95,8 @@ export class TcpPath {
     }
     // Frames pass through user space: each is one segment with its checksum. What arrives is aggregated.
     this.in('client', 'ethtool', '-K', 'tcp-c', 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'on');
+    // A veth's poll finds one frame at a time; a NIC gathers for as long before it interrupts.
+    for (const [name, end] of [['client', 'tcp-c'], ['server', 'tcp-s']] as const) this.in(name, 'sh', '-c', `echo ${gatherNs} > /sys/class/net/${end}/gro_flush_timeout`);
     // A veth aggregates only what comes from a peer that cannot send aggregates itself.
     for (const end of ['box-c', 'box-s']) this.in('box', 'ethtool', '-K', end, 'tso', 'off', 'gso', 'off');
     this.in('server', 'ethtool', '-K', 'tcp-s', 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'on');
@@ -121,7 +127,7 @@ export class TcpPath {
   /** @param reframer what the job `forward` takes beside its ports. */
   async trial(reframer: object): Promise<TcpTrial> {
     const eal = ['--no-huge', '-m', '128', '--no-shconf', '--no-telemetry', '--log-level=error', `--file-prefix=reframer-tcp-${process.pid}`,
-      '--vdev=net_af_packet0,iface=box-s', '--vdev=net_af_packet1,iface=box-c'];
+      `--vdev=net_af_packet0,iface=box-s,framecnt=${ringFrames}`, `--vdev=net_af_packet1,iface=box-c,framecnt=${ringFrames}`];
     const spec = { eal, in: 'net_af_packet0', out: 'net_af_packet1', bothWays: true, descriptors: 512, ...reframer };
     const box = await NativeSession.open<Reply>(dpdkProgram, 'forward', spec, this.inside('box'));
     if (box.first.ready === undefined) throw new CliError(box.first.error?.code ?? 'tcp-box', `the box: ${box.first.error?.message ?? 'did not get ready'}`, box.first.error?.code === 'not-supported' ? exitCodes.notSupported : exitCodes.failed);
