@@ -21,7 +21,3 @@ export const loadMetrics = ['throughputGbps', 'slfOut', 'slfIn', 'nsPerPacket', 
 export const overloadBps = 70e9;
 /** Above what the modern chain carries in any configuration measured (about 600 Gbps). */
 export const modernOverloadBps = 800e9;
-// A poll that releases all that is due lets the ring overflow meanwhile where packets are cheap: the
-// modern chain then lost 15 % to bursts of its own making. The paper's chain is the other way round:
-// its backlog is better left in the ring, where it stays short.
-export const modernMore = { releaseMax: 32 } as const;

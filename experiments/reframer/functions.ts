@@ -1,6 +1,6 @@
 // What functions cost by the number of packets of a flow in a row, and what looking ahead brings.
 import type { Part } from '../core/types.js';
-import { contenders, modernMore, modernOverloadBps } from './contenders.js';
+import { contenders, modernOverloadBps } from './contenders.js';
 import { trialSpec, type TrialScale } from './trial.js';
 
 // The published generator: 10,000 clients, 400 packets each, `interleave` of them in a row.
@@ -39,7 +39,7 @@ export function lookAhead(quick: boolean, scale: TrialScale): Part {
       contenders([['off', 'off', 0, 'packet'], ['off, blind', 'off', 0, 'packet'], ['64us', 'fixed', 64, 'run'], ['64us, blind', 'fixed', 64, 'run']]),
     ],
     contenders: { axis: 'contender', baseline: '64us, blind' },
-    spec: (p) => trialSpec(p, scale, { offeredBps: modernOverloadBps }, { ...modernMore, lookAhead: !String(p.contender).endsWith('blind') }),
+    spec: (p) => trialSpec(p, scale, { offeredBps: modernOverloadBps }, { lookAhead: !String(p.contender).endsWith('blind') }),
     headline: 'nsPerPacket', metrics: ['throughputGbps', 'nsPerPacket', 'slfOut', 'p50Us', 'p99Us'],
   };
 }

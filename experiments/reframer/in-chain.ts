@@ -1,7 +1,7 @@
 // Reframer on the chain's own cores: by T at overload and at a rate that the chain carries, by load,
 // and against cores of its own.
 import type { Part } from '../core/types.js';
-import { contenders, held, loadMetrics, modernMore, modernOverloadBps, off, overloadBps, versusOff, type Row } from './contenders.js';
+import { contenders, held, loadMetrics, modernOverloadBps, off, overloadBps, versusOff, type Row } from './contenders.js';
 import { trialSpec, type TrialScale } from './trial.js';
 
 const chains = { kind: 'list', name: 'chain', values: ['paper', 'modern'] } as const;
@@ -20,7 +20,7 @@ export function overload(rows: readonly Row[], scale: TrialScale): Part {
 export function modernOverload(rows: readonly Row[], scale: TrialScale): Part {
   return {
     name: 'overload-modern', title: 'The modern chain beyond its limit', question: 'How much more does the modern chain carry when 800 Gbps arrive on 8 queues?',
-    job: 'trial', axes: [contenders(rows)], contenders: versusOff, spec: (p) => trialSpec({ ...p, chain: 'modern' }, scale, { offeredBps: modernOverloadBps }, modernMore),
+    job: 'trial', axes: [contenders(rows)], contenders: versusOff, spec: (p) => trialSpec({ ...p, chain: 'modern' }, scale, { offeredBps: modernOverloadBps }),
     headline: 'throughputGbps', metrics: loadMetrics,
   };
 }

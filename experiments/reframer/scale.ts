@@ -1,6 +1,6 @@
 // More flows, more cores, and traffic that leaves nothing to gain.
 import type { JsonObject, Part } from '../core/types.js';
-import { adaptive, burst, contenders, held, loadMetrics, modernMore, modernOverloadBps, off, overloadBps, versusOff, type Row } from './contenders.js';
+import { adaptive, burst, contenders, held, loadMetrics, modernOverloadBps, off, overloadBps, versusOff, type Row } from './contenders.js';
 import { trialSpec, type TrialScale } from './trial.js';
 
 /** Every packet belongs to a flow drawn uniformly: the number of flows is all that changes. */
@@ -10,7 +10,7 @@ export function flowCount(quick: boolean, scale: TrialScale): Part {
     name: 'flows', title: 'Concurrent flows', question: 'What remains of the gain as flows become many?', job: 'trial',
     axes: [{ kind: 'list', name: 'chain', values: quick ? ['paper'] : ['paper', 'modern'] }, { kind: 'list', name: 'flows', values: quick ? [1e3, 1e5] : [1e3, 1e5, 1e6, 1e7] }, contenders([off, held(64), adaptive])],
     contenders: versusOff,
-    spec: (p) => trialSpec(p, scale, { offeredBps: chainLoad[String(p.chain)] ?? overloadBps, source: { profile: 'uniform', flows: Number(p.flows) } }, p.chain === 'modern' ? modernMore : {}),
+    spec: (p) => trialSpec(p, scale, { offeredBps: chainLoad[String(p.chain)] ?? overloadBps, source: { profile: 'uniform', flows: Number(p.flows) } }),
     headline: 'throughputGbps', metrics: loadMetrics,
   };
 }
@@ -48,7 +48,7 @@ export function worstCases(quick: boolean, scale: TrialScale): Part {
     axes: [{ kind: 'list', name: 'chain', values: quick ? ['paper'] : ['paper', 'modern'] }, { kind: 'list', name: 'traffic', values: Object.keys(worst) }, contenders(rows)], contenders: versusOff,
     spec: (p) => {
       const { source, bps } = worst[String(p.traffic)] ?? { source: {}, bps: {} };
-      return trialSpec(p, scale, { offeredBps: bps[String(p.chain)] ?? overloadBps, source }, p.chain === 'modern' ? modernMore : {});
+      return trialSpec(p, scale, { offeredBps: bps[String(p.chain)] ?? overloadBps, source });
     },
     headline: 'throughputGbps', metrics: loadMetrics,
   };

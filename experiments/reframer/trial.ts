@@ -14,6 +14,10 @@ export interface Load {
   queues?: number;
 }
 
+// A poll that takes out all that is due starves the ring of a core that is short of time, and the next
+// release is as large: 0 to 18 % less throughput, and twice the 99th percentile.
+const releaseMax = 32;
+
 /** `more` are members of the specification that only some parts need. */
 export function trialSpec(params: Params, scale: TrialScale, { offeredBps, source = { profile: 'campus' }, queues = 8 }: Load, more: JsonObject = {}): JsonObject {
   return {
@@ -25,6 +29,7 @@ export function trialSpec(params: Params, scale: TrialScale, { offeredBps, sourc
     source,
     offeredBps,
     queues,
+    releaseMax,
     ...scale,
     ...more,
   };
