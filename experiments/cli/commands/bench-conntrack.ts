@@ -14,15 +14,25 @@ interface Row {
   mops: number;
   mopsLow: number;
   mopsHigh: number;
-  boundMops: number;
+  /** Null where no bound is measured: inserts and hostile. */
+  boundMops: number | null;
   bytesPerFlow: number;
+  /** Of one insert, in the insert workloads. */
+  meanNs?: number;
+  p999Ns?: number;
+  maxNs?: number;
+  /** Keys that found no room, in the workload `hostile`. */
+  refusedPercent?: number;
 }
+
+const optional = (value: number | null | undefined, digits: number): string =>
+  value === null || value === undefined ? '' : formatFixed(value, digits);
 
 export function register(program: Command): void {
   registerBench<Row>(program, {
     name: 'conntrack',
-    description: 'lookups a second of the burst table, rte_hash and Cuckoo++: hits, misses and a trace-like mix',
-    quick: { says: '10 k and 1 M flows only, fewer rounds: wider intervals', spec: { quick: true } },
+    description: 'lookups a second of the burst table, rte_hash and Cuckoo++: hits, misses, a trace-like mix, single inserts by load, hostile keys',
+    quick: { says: '10 k and 1 M flows and one thread only, fewer rounds: wider intervals', spec: { quick: true } },
     columns: [
       ['flows', (row) => formatCount(row.flows)],
       ['workload', (row) => row.workload],
@@ -31,9 +41,12 @@ export function register(program: Command): void {
       ['prefetches ahead', (row) => String(row.depth)],
       ['M/s', (row) => formatFixed(row.mops, 1)],
       ['95 % interval', (row) => `${formatFixed(row.mopsLow, 1)} to ${formatFixed(row.mopsHigh, 1)}`],
-      ['bound', (row) => formatFixed(row.boundMops, 0)],
+      ['bound', (row) => optional(row.boundMops, 0)],
       ['bytes/flow', (row) => formatFixed(row.bytesPerFlow, 1)],
+      ['mean ns', (row) => optional(row.meanNs, 0)],
+      ['p99.9 ns', (row) => optional(row.p999Ns, 0)],
+      ['refused %', (row) => optional(row.refusedPercent, 1)],
     ],
-    caption: 'bound: random cache lines over the memory of the first contender, 128 under way, same run, M/s',
+    caption: 'bound: random cache lines over the memory of the first contender, 128 under way, same run, M/s; inserts are timed one by one',
   });
 }

@@ -56,6 +56,12 @@ enum conntrack_flag {
 	 * not chain; finding such keys costs a few times what spread ones cost.
 	 */
 	CONNTRACK_NIC_HASH = 1u << 1,
+	/**
+	 * One entry for both directions: the calls put the smaller (address, port) of each key first
+	 * themselves, as conntrack_key_symmetric() does, and tell which direction each packet had. With
+	 * CONNTRACK_NIC_HASH the NIC must hash symmetrically too.
+	 */
+	CONNTRACK_SYMMETRIC = 1u << 2,
 	/** No early eviction: where there is no room the insert is refused. */
 	CONNTRACK_NO_EVICTION = 1u << 3,
 };
@@ -75,7 +81,7 @@ struct conntrack_params {
 	uint32_t key_size;       /**< CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
 	uint32_t state_size;     /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
 	uint64_t initial_flows;  /**< room at create, 64..2^26; default 65536 */
-	uint32_t load_percent;   /**< entries a slot at which `initial_flows` are met, 25..97; default 80: 45 bytes a flow with 8 bytes of state, and one key in 32 away from home */
+	uint32_t load_percent;   /**< entries a slot at which `initial_flows` are met, 25..97; default 77: 47 bytes a flow with 8 bytes of state, and one key in 41 away from home */
 	uint64_t max_flows;      /**< most entries, initial_flows..2^26; default 2^24 */
 	uint32_t nb_groups;      /**< power of two, 1..4096, default 1; above 1 needs CONNTRACK_NIC_HASH: as many as the RETA has entries makes each entry's flows one movable group */
 	uint32_t flags;          /**< bits of enum conntrack_flag; default 0 */
@@ -103,6 +109,7 @@ struct conntrack_stats {
 /** Bits of the per-key result flags. */
 enum conntrack_result {
 	CONNTRACK_NEW = 1u << 0,   /**< inserted by this call */
+	CONNTRACK_REPLY = 1u << 1, /**< CONNTRACK_SYMMETRIC: against the direction of the packet that created the entry */
 };
 
 void conntrack_default_params(struct conntrack_params *params);
@@ -167,6 +174,14 @@ void *conntrack_find_or_insert(struct conntrack_table *t, const void *key, const
 /** @return 0, -ENOENT. */
 int conntrack_remove(struct conntrack_table *t, const void *key, const uint64_t *digest,
                      uint64_t now_ns);
+
+/**
+ * Of an entry that `key` was just found by: the packet's direction, as CONNTRACK_REPLY.
+ * @param key as the packet has it, not turned round.
+ * @return 1 if it goes against the direction of the packet that created the entry, else 0;
+ *   -ENOTSUP without CONNTRACK_SYMMETRIC.
+ */
+int conntrack_is_reply(const struct conntrack_table *t, const void *key, const void *state);
 
 /**
  * Puts the entry whose state this is into a timeout class, as from a packet at `now_ns`.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <cstring>
 #include <new>
 
 using namespace reframer::conntrack;
@@ -40,7 +41,7 @@ void conntrack_default_params(struct conntrack_params *params)
 	params->key_size = CONNTRACK_KEY_IPV4;
 	params->state_size = 8;
 	params->initial_flows = 65536;
-	params->load_percent = 80;
+	params->load_percent = 77;
 	params->max_flows = uint64_t{1} << 24;
 	params->nb_groups = 1;
 	params->tick_ns = 10'000'000;
@@ -192,6 +193,17 @@ int conntrack_remove(struct conntrack_table *t, const void *key, const uint64_t 
                      uint64_t now_ns)
 {
 	return conntrack_remove_burst(t, key, digest, 1, now_ns) ? 0 : -ENOENT;
+}
+
+int conntrack_is_reply(const struct conntrack_table *t, const void *key, const void *state)
+{
+	if (!(t->flags & CONNTRACK_SYMMETRIC))
+		return -ENOTSUP;
+	const auto *meta = static_cast<const uint8_t *>(state) - sizeof(EntryMeta);
+	uint8_t turned[CONNTRACK_KEY_IPV6];
+	std::memcpy(turned, key, t->key_size);
+	int swapped = conntrack_key_symmetric(turned, t->key_size);
+	return swapped != static_cast<int>(reinterpret_cast<const EntryMeta *>(meta)->swapped);
 }
 
 int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout_class,

@@ -44,14 +44,17 @@ constexpr uint32_t unknown_spilled = UINT32_MAX;
 // What follows the key in an entry; the state follows it.
 struct EntryMeta {
 	uint32_t position;          // low half of the digest: where the key is at home
-	uint32_t idle : 27;         // ticks without a packet before the armed deadline began
+	uint32_t idle : 26;         // ticks without a packet before the armed deadline began
+	uint32_t swapped : 1;       // symmetric tables: the first packet's key was turned round
 	uint32_t spilled : 1;       // lives at a spill home
 	uint32_t timeout_class : 4;
 };
 static_assert(sizeof(EntryMeta) == 8);
 // As `idle`: nobody lives here. Only for those who noted the slot before; a tag of 0 tells the others.
-constexpr uint32_t vacant_idle = (1u << 27) - 1;
-constexpr uint32_t max_timeout_ticks = (1u << 27) - 2 * horizon;
+constexpr uint32_t vacant_idle = (1u << 26) - 1;
+// Of the word after `position`: all that a packet in time leaves 0.
+constexpr uint32_t unusual_meta = vacant_idle | 1u << 27;
+constexpr uint32_t max_timeout_ticks = (1u << 26) - 2 * horizon;
 
 constexpr uint32_t entry_stride(uint32_t key_size, uint32_t state_size)
 {

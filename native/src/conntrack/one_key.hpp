@@ -122,7 +122,7 @@ template <unsigned KeySize, unsigned Stride> struct OneKey {
 			return nullptr;
 		uint8_t *entry = entry_at(*to.generation, to.bucket, to.slot);
 		std::memcpy(entry, key, KeySize);
-		meta_of(entry) = {digest_position(digest), 0, 0, 0};
+		meta_of(entry) = {digest_position(digest), 0, 0, 0, 0};
 		if (!at_home)
 			note_residence(t, g, digest, to, entry);
 		std::memset(state_of(entry), 0, Stride - KeySize - sizeof(EntryMeta));

@@ -17,7 +17,8 @@ constexpr uint64_t most_flows = uint64_t{1} << 26;
 
 bool valid_params(const conntrack_params &p)
 {
-	uint32_t known = CONNTRACK_FIXED_SIZE | CONNTRACK_NIC_HASH | CONNTRACK_NO_EVICTION;
+	uint32_t known = CONNTRACK_FIXED_SIZE | CONNTRACK_NIC_HASH | CONNTRACK_SYMMETRIC |
+	    CONNTRACK_NO_EVICTION;
 	if (p.size != sizeof(p) || p.flags & ~known)
 		return false;
 	if (p.key_size != CONNTRACK_KEY_IPV4 && p.key_size != CONNTRACK_KEY_IPV6)

@@ -16,7 +16,7 @@ bool is_dead(const Table &t, EntryMeta &meta, uint64_t &deadline, uint64_t tick)
 	uint64_t idle = meta.idle;
 	if (is_over(t.timeout[meta.timeout_class], horizon, idle, deadline, tick))
 		return true;
-	meta.idle = static_cast<uint32_t>(idle) & ((1u << 27) - 1);
+	meta.idle = static_cast<uint32_t>(idle) & vacant_idle;
 	return false;
 }
 

@@ -1,18 +1,23 @@
 // Job `bench-conntrack`: flow trackers side by side, and the rate at which this machine gives out
 // random cache lines of the same footprint.
 //
-// spec   {"quick": false, "contenders": [...], "workloads": ["hits","misses","trace"],
-//         "flows": [10000,100000,1000000,4000000,16000000], "threads": [1], "seed": 1}
-//        (all optional; with several threads each has a tracker of its own and its share of flows)
+// spec   {"quick": false, "contenders": [...],
+//         "workloads": ["hits","misses","trace","inserts","hostile"],
+//         "flows": [10000,100000,1000000,4000000,16000000], "threads": [1, 2], "seed": 1}
+//        (all optional; with several threads each has a tracker of its own and its share of flows;
+//        inserts and hostile run once, on one thread, with sizes of their own)
 // record {"row": {"contender","workload","flows","threads","batch","depth","mops","mopsLow",
 //         "mopsHigh","boundMops","bytesPerFlow"}}
 //        mops: millions of packets a second, median of the rounds; low and high enclose the middle
 //        95 % of medians resampled from them. depth: keys whose memory is under way together.
+//        boundMops: random cache lines over the same memory; null for inserts and hostile.
+//        inserts add "meanNs","p50Ns","p999Ns","maxNs" of one insert; hostile adds "refusedPercent".
 //
 // Contenders take turns inside each round, in an order drawn for each pair of rounds and reversed
 // in the second. Every answer is checked; a wrong one ends the job.
 #include "conntrack/memory.hpp"
 #include "conntrack/trackers/tracker.hpp"
+#include "lab/bench_conntrack.hpp"
 #include "lab/conntrack_workload.hpp"
 #include "lab/job.hpp"
 #include "lab/spec_reader.hpp"
@@ -49,11 +54,6 @@ struct Contender {
 	std::vector<std::unique_ptr<Tracker>> shards; // one a thread
 	std::vector<double> samples;                  // Mops
 };
-
-[[noreturn]] void wrong(const std::string &name, const std::string &what)
-{
-	throw JobError("wrong-answer", name + ": " + what);
-}
 
 // Runs `work(thread)` on that many pinned threads at once. @return seconds of the slowest.
 template <typename Work> double timed(uint32_t threads, Work work)
@@ -128,26 +128,6 @@ private:
 	conntrack::Pages pages_;
 };
 
-struct Median {
-	double value, low, high;
-};
-Median median_of(std::vector<double> samples, uint64_t seed)
-{
-	auto middle = [](std::vector<double> v) {
-		std::sort(v.begin(), v.end());
-		return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
-	};
-	std::mt19937_64 random(seed);
-	std::vector<double> medians(1000), drawn(samples.size());
-	for (double &m : medians) {
-		for (double &d : drawn)
-			d = samples[random() % samples.size()];
-		m = middle(drawn);
-	}
-	std::sort(medians.begin(), medians.end());
-	return {middle(samples), medians[25], medians[974]};
-}
-
 // State of flow `i` in the tables for hits and misses.
 uint64_t state_of(uint64_t i) { return i * 2654435761u + 1; }
 
@@ -159,7 +139,7 @@ void fill(Contender &c, const Plan &plan, uint64_t flows)
 		for (uint64_t i = t; i < flows; i += plan.threads) {
 			write_flow_key(key, key_size, i, 1);
 			if (c.shards[t]->track(key, 1, state_of(i), &result) != 1)
-				wrong(c.name, "a new flow was not new, or had no room");
+				wrong_answer(c.name, "a new flow was not new, or had no room");
 		}
 	}
 }
@@ -191,7 +171,7 @@ void run_lookups(std::vector<Contender> &contenders, const Plan &plan, uint64_t 
 					sum += found[i] ? values[i] : 0;
 			}
 			if (found_total != (hits ? plan.packets : 0) || sum != expected[t])
-				wrong(c.name, "a lookup gave the wrong state, or none, or one that is not there");
+				wrong_answer(c.name, "a lookup gave the wrong state, or none, or one that is not there");
 		});
 		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
 	}
@@ -217,11 +197,11 @@ void run_trace(std::vector<Contender> &contenders, const Plan &plan,
 				nb_new += c.shards[t]->track(&chunk.packets[size_t{first} * key_size], n, round, results);
 				uint32_t gone = chunk.nb_ended[b];
 				if (gone && c.shards[t]->remove(&chunk.ended[ended * key_size], gone) != gone)
-					wrong(c.name, "a live flow could not be removed");
+					wrong_answer(c.name, "a live flow could not be removed");
 				ended += gone;
 			}
 			if (nb_new != chunk.nb_new)
-				wrong(c.name, "counted " + std::to_string(nb_new) + " new flows, not " +
+				wrong_answer(c.name, "counted " + std::to_string(nb_new) + " new flows, not " +
 				                  std::to_string(chunk.nb_new));
 		});
 		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
@@ -257,7 +237,7 @@ void run_point(const std::vector<std::string> &names, const std::string &workloa
 				for (size_t i = 0; i < results.size(); i++)
 					c.shards[t]->track(&keys[i * key_size], 1, 0, &results[i]);
 				if (c.shards[t]->flows() != results.size())
-					wrong(c.name, "did not take all flows");
+					wrong_answer(c.name, "did not take all flows");
 			}
 	} else {
 		for (Contender &c : contenders)
@@ -301,6 +281,28 @@ void run_point(const std::vector<std::string> &names, const std::string &workloa
 
 } // namespace
 
+void wrong_answer(const std::string &contender, const std::string &what)
+{
+	throw JobError("wrong-answer", contender + ": " + what);
+}
+
+Median median_of(const std::vector<double> &samples, uint64_t seed)
+{
+	auto middle = [](std::vector<double> v) {
+		std::sort(v.begin(), v.end());
+		return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
+	};
+	std::mt19937_64 random(seed);
+	std::vector<double> medians(1000), drawn(samples.size());
+	for (double &m : medians) {
+		for (double &d : drawn)
+			d = samples[random() % samples.size()];
+		m = middle(drawn);
+	}
+	std::sort(medians.begin(), medians.end());
+	return {middle(samples), medians[25], medians[974]};
+}
+
 void run_bench_conntrack(const Json &spec)
 {
 	SpecReader in(spec, "");
@@ -311,31 +313,46 @@ void run_bench_conntrack(const Json &spec)
 	if (std::find(known.begin(), known.end(), "rte-hash-burst") != known.end())
 		wanted.push_back("rte-hash-burst");
 	wanted = in.texts("contenders", wanted);
-	const auto workloads = in.texts("workloads", {"hits", "misses", "trace"});
+	auto workloads = in.texts("workloads", {"hits", "misses", "trace", "inserts", "hostile"});
 	const auto flows = in.integers<uint64_t>(
 	    "flows", quick ? std::vector<uint64_t>{10'000, 1'000'000} : std::vector<uint64_t>{10'000, 100'000, 1'000'000, 4'000'000, 16'000'000},
 	    1000, 32'000'000);
-	const auto threads = in.integers<uint32_t>("threads", {1}, 1, 1024);
+	const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+	const auto threads = in.integers<uint32_t>(
+	    "threads", quick || cores < 2 ? std::vector<uint32_t>{1} : std::vector<uint32_t>{1, 2}, 1, 1024);
 	const uint64_t seed = in.integer("seed", 1, 0, uint64_t{1} << 53);
 	for (const std::string &name : wanted)
 		if (std::find(known.begin(), known.end(), name) == known.end())
 			in.fail("contenders", "has " + name + ", and no tracker is called so");
 	for (const std::string &w : workloads)
-		if (w != "hits" && w != "misses" && w != "trace")
-			in.fail("workloads", "are hits, misses and trace, not " + w);
-	const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+		if (w != "hits" && w != "misses" && w != "trace" && w != "inserts" && w != "hostile")
+			in.fail("workloads", "are hits, misses, trace, inserts and hostile, not " + w);
 	for (const uint32_t t : threads)
 		if (t > cores)
 			throw JobError("not-supported", "this machine has " + std::to_string(cores) + " cores", 3);
 	in.finish();
-	uint64_t done = 0, total = flows.size() * workloads.size() * threads.size();
+	// These two do not depend on flows and threads.
+	auto takes = [&](const char *name) { return std::erase(workloads, name) > 0; };
+	const bool inserts = takes("inserts"), hostile = takes("hostile");
+	uint64_t done = 0, total = flows.size() * workloads.size() * threads.size() + inserts + hostile;
+	auto report = [&](const std::string &what) {
+		emit({{"progress", {{"done", ++done}, {"total", total}, {"what", what}}}});
+	};
 	for (uint64_t f : flows)
 		for (uint32_t t : threads)
 			for (const std::string &w : workloads) {
 				Plan plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, seed, t};
 				run_point(wanted, w, f, plan);
-				emit({{"progress", {{"done", ++done}, {"total", total}, {"what", w}}}});
+				report(w);
 			}
+	if (inserts) {
+		bench_inserts(wanted, quick ? 1u << 20 : 1u << 22, seed);
+		report("inserts");
+	}
+	if (hostile) {
+		bench_hostile(wanted, quick ? 100'000 : 1'000'000, quick, seed);
+		report("hostile");
+	}
 }
 
 } // namespace reframer::lab

@@ -94,7 +94,7 @@ extern "C" {
 
 int conntrack_shared_create(const struct conntrack_params *params, struct conntrack_shared **out)
 {
-	if (!params || !out || !valid_params(*params) || params->flags & CONNTRACK_NIC_HASH ||
+	if (!params || !out || !valid_params(*params) || params->flags & (CONNTRACK_NIC_HASH | CONNTRACK_SYMMETRIC) ||
 	    params->nb_groups != 1 || params->tick_ns < 1'000'000)
 		return -EINVAL;
 	const conntrack_params &p = *params;

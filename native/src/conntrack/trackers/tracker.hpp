@@ -48,7 +48,7 @@ struct TrackerOptions {
 };
 
 // How the burst table is used: a call a burst; the same, with digests and prefetches some bursts
-// ahead; or calls of up to 1024 keys, in which the table itself looks ahead.
+// ahead; or calls of up to 256 keys, in which the table itself looks ahead.
 enum class BurstUse { bursts, digests_ahead, long_calls };
 
 // Names of the trackers in this build: TABLE for scalar use, TABLE-burst for bursts; of the burst
