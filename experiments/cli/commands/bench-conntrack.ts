@@ -25,9 +25,6 @@ interface Row {
   refusedPercent?: number;
 }
 
-const optional = (value: number | null | undefined, digits: number): string =>
-  value === null || value === undefined ? '' : formatFixed(value, digits);
-
 export function register(program: Command): void {
   registerBench<Row>(program, {
     name: 'conntrack',
@@ -41,11 +38,11 @@ export function register(program: Command): void {
       ['prefetches ahead', (row) => String(row.depth)],
       ['M/s', (row) => formatFixed(row.mops, 1)],
       ['95 % interval', (row) => `${formatFixed(row.mopsLow, 1)} to ${formatFixed(row.mopsHigh, 1)}`],
-      ['bound', (row) => optional(row.boundMops, 0)],
+      ['bound', (row) => formatFixed(row.boundMops, 0)],
       ['bytes/flow', (row) => formatFixed(row.bytesPerFlow, 1)],
-      ['mean ns', (row) => optional(row.meanNs, 0)],
-      ['p99.9 ns', (row) => optional(row.p999Ns, 0)],
-      ['refused %', (row) => optional(row.refusedPercent, 1)],
+      ['mean ns', (row) => formatFixed(row.meanNs, 0)],
+      ['p99.9 ns', (row) => formatFixed(row.p999Ns, 0)],
+      ['refused %', (row) => formatFixed(row.refusedPercent, 1)],
     ],
     caption: 'bound: random cache lines over the memory of the first contender, 128 under way, same run, M/s; inserts are timed one by one',
   });

@@ -281,11 +281,6 @@ void run_point(const std::vector<std::string> &names, const std::string &workloa
 
 } // namespace
 
-void wrong_answer(const std::string &contender, const std::string &what)
-{
-	throw JobError("wrong-answer", contender + ": " + what);
-}
-
 Median median_of(const std::vector<double> &samples, uint64_t seed)
 {
 	auto middle = [](std::vector<double> v) {

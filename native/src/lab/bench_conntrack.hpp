@@ -2,6 +2,7 @@
 #pragma once
 
 #include "conntrack/trackers/tracker.hpp"
+#include "lab/conntrack_trial.hpp"
 #include "lab/job.hpp"
 
 #include <cstdint>
@@ -9,8 +10,6 @@
 #include <vector>
 
 namespace reframer::lab {
-
-[[noreturn]] void wrong_answer(const std::string &contender, const std::string &what);
 
 struct Median {
 	double value, low, high; // low and high enclose the middle 95 % of resampled medians
