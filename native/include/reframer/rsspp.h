@@ -83,12 +83,12 @@ struct rsspp_balancer_params {
 	uint32_t min_cores;          /**< autoscale keeps at least these; default 1 */
 	uint32_t autoscale;          /**< 0: all cores stay active (default); 1: as many as the target needs */
 	float target_load;           /**< autoscale aims here; default 0.8, the authors' */
-	float threshold;             /**< hysteresis: nothing moves unless the worst core gets lighter by this share of the bound, or the least loaded one heavier by twice this share of the mean; default 0.02, the authors' */
+	float threshold;             /**< hysteresis: nothing moves unless the worst core gets lighter by this share of the bound, or the least loaded one heavier by twice this share of the mean; default 0.02, the authors'. Where the last epochs were foretold more closely than that, so much less is enough */
 	float trend;                 /**< 0..1, weight of a bucket's last change in its prediction; default 0: on campus traffic the next 100 ms are the last ones plus noise, and a trend added to the imbalance (reframer-lab bench-rsspp) */
 	float smoothing;             /**< 0..1, weight of the newest count in the moving average per bucket; default 1, no average: on campus traffic an average halves the moves and doubles the imbalance */
-	float tolerance;             /**< as rsspp_problem */
+	float tolerance;             /**< least one; as rsspp_problem. The balancer widens it, up to 0.05, to the error with which it foretold the last epochs: levelling finer than that costs moves and brings nothing */
 	float node_penalty;          /**< as rsspp_problem */
-	uint32_t hold_epochs;        /**< epochs for which a moved bucket stays where it is; default 1 */
+	uint32_t hold_epochs;        /**< epochs for which a moved bucket stays where it is; default 0: a hold of one, as the authors have, raised the imbalance on campus traffic and saved no moves */
 	uint32_t shrink_epochs;      /**< autoscale: epochs in a row that must agree before a core is given back; default 5 */
 	const uint16_t *node;        /**< [nb_cores], copied; NULL: one node */
 };

@@ -15,9 +15,14 @@ public:
 	// `window`: epochs over which queue counts are summed before (max - min) / min is taken; the
 	// published figures use one second.
 	EpochRunner(rsspp_method method, uint32_t nb_buckets, uint32_t nb_cores, uint32_t window);
+	// As that, with every parameter of the balancer.
+	EpochRunner(const rsspp_balancer_params &params, uint32_t window, double mean_load = default_mean_load);
+	// The load of the published latency experiment.
+	static constexpr double default_mean_load = 0.8;
 
-	// Packets of each bucket in the epoch that ended; an epoch without packets is passed over.
-	void epoch(const std::vector<uint64_t> &packets);
+	// Packets of each bucket in the epoch that ended; an epoch without packets is passed over. Returns
+	// the number of moves.
+	uint32_t epoch(const std::vector<uint64_t> &packets);
 
 	struct Figures {
 		double imbalance_percent;        // median over windows of (max - min) / min, capped at 2000
@@ -30,6 +35,8 @@ public:
 		std::vector<double> imbalance_by_window;
 	};
 	Figures figures() const;
+	const uint16_t *table() const { return rsspp_balancer_table(balancer.get()); }
+	uint64_t moved() const { return nb_moves; }
 
 private:
 	struct Free {
@@ -37,6 +44,7 @@ private:
 	};
 	std::unique_ptr<rsspp_balancer, Free> balancer;
 	uint32_t nb_buckets, nb_cores, window;
+	double mean_load;
 	std::vector<uint64_t> counters;
 	std::vector<float> load;
 	std::vector<rsspp_move> moves;
@@ -45,5 +53,13 @@ private:
 	std::vector<double> imbalance, floor, over_mean, over_bound, solve_us;
 	uint64_t nb_moves = 0;
 };
+
+// One epoch's packets again and again from the first table on, until nothing moves any more: what a
+// method makes of a load that stands still.
+struct Settled {
+	double over_bound_percent; // worst core, measured, above max(mean, heaviest bucket)
+	uint64_t moves;            // all that it took
+};
+Settled settle(const rsspp_balancer_params &params, const std::vector<uint64_t> &packets);
 
 } // namespace reframer::lab

@@ -22,6 +22,8 @@ public:
 		p.method = uint32_t(trial.method == "flows" ? RSSPP_OURS : method_of(trial.method));
 		p.autoscale = trial.autoscale && !paper_scaling;
 		p.target_load = float(trial.target_load);
+		if (p.method == RSSPP_GREEDY)
+			p.hold_epochs = 1; // as published: who just received waits an epoch
 		if (rsspp_balancer_create(&p, &balancer) != 0)
 			throw JobError("bad-spec", "cores or entries are out of range", 2);
 		room.resize(nb_slots);

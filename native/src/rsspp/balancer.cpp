@@ -15,6 +15,11 @@ namespace {
 constexpr float clipped_at = 0.98f;       // a core this busy may be hiding demand (authors' value)
 constexpr float queue_weight = 0.1f;      // full queue against full load, to rank clipped cores (theirs)
 constexpr float imbalance_cap = 2000.0f;  // percent, as in the published figures
+constexpr float default_tolerance = 0.009f;
+constexpr float error_weight = 0.2f;      // of the newest prediction error in its average
+constexpr float error_share = 1.0f;        // of that error to which levelling goes; 0.5 to 1.5 differ little on campus traffic
+constexpr float most_tolerance = 0.05f;
+constexpr float least_gain = 0.002f;      // hysteresis under a load that stands still
 
 } // namespace
 
@@ -24,7 +29,7 @@ struct rsspp_balancer {
 	      predictor(p.nb_buckets, p.smoothing, p.trend),
 	      autoscale(p.target_load, p.min_cores, p.shrink_epochs), table(p.nb_buckets),
 	      next(p.nb_buckets), held(p.nb_buckets), pinned(p.nb_buckets), active(p.nb_cores, 1),
-	      usable(p.nb_cores, 1), load(p.nb_cores)
+	      usable(p.nb_cores, 1), load(p.nb_cores), core_packets(p.nb_cores), expected(p.nb_cores)
 	{
 		if (p.node)
 			node.assign(p.node, p.node + p.nb_cores);
@@ -51,7 +56,10 @@ struct rsspp_balancer {
 	int step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_report &report);
 	bool read_loads(const rsspp_epoch &epoch);
 	void scale_to(uint32_t wanted);
+	void measure_packets();
 	float measured_imbalance() const;
+	void learn_error();
+	float tolerance_now() const;
 
 	rsspp_balancer_params params;
 	Workspace workspace;
@@ -65,6 +73,9 @@ struct rsspp_balancer {
 	std::vector<uint8_t> usable;  // not dead
 	std::vector<uint16_t> node;
 	std::vector<float> load;
+	std::vector<uint64_t> core_packets; // of the epoch that ended
+	std::vector<float> expected;        // packets that each core was to get in it, by the counts before
+	float error = 0;                    // smoothed: how far off that was, as a share of the mean
 	uint64_t epochs = 0;
 };
 
@@ -84,17 +95,57 @@ bool rsspp_balancer::read_loads(const rsspp_epoch &epoch)
 	return clipped;
 }
 
+void rsspp_balancer::measure_packets()
+{
+	std::fill(core_packets.begin(), core_packets.end(), 0);
+	for (uint32_t b = 0; b < params.nb_buckets; b++)
+		core_packets[table[b]] += predictor.counts()[b];
+}
+
+// How wrong the last epoch's prediction was: root mean square over the active cores. In packets, since
+// loads are clipped at 1.
+void rsspp_balancer::learn_error()
+{
+	uint64_t total = 0;
+	double squares = 0, known = 0;
+	for (uint64_t p : core_packets)
+		total += p;
+	for (float e : expected)
+		known += double(e);
+	if (total > 0 && known > 0) {
+		for (uint32_t c = 0; c < params.nb_cores; c++) {
+			const double off = double(core_packets[c]) / double(total) - double(expected[c]) / known;
+			squares += active[c] ? off * off : 0;
+		}
+		const double n = nb_active();
+		error += error_weight * (float(std::sqrt(squares / n) * n) - error);
+	}
+}
+
+// Levelling finer than the next epoch can be foretold costs moves and brings nothing. Unless a bucket
+// is heavier than a fair share: then only its own core is at the bound, and what else that core has
+// goes for good.
+float rsspp_balancer::tolerance_now() const
+{
+	const float least = params.tolerance > 0 ? params.tolerance : default_tolerance;
+	float total = 0, heaviest = 0;
+	for (float l : predictor.loads()) {
+		total += l;
+		heaviest = std::max(heaviest, l);
+	}
+	if (heaviest * float(nb_active()) > total)
+		return least;
+	return std::max(least, std::min(error_share * error, most_tolerance));
+}
+
 float rsspp_balancer::measured_imbalance() const
 {
-	std::vector<uint64_t> packets(params.nb_cores);
-	for (uint32_t b = 0; b < params.nb_buckets; b++)
-		packets[table[b]] += predictor.counts()[b];
 	uint64_t most = 0, least = UINT64_MAX;
 	for (uint32_t c = 0; c < params.nb_cores; c++) {
 		if (!active[c])
 			continue;
-		most = std::max(most, packets[c]);
-		least = std::min(least, packets[c]);
+		most = std::max(most, core_packets[c]);
+		least = std::min(least, core_packets[c]);
 	}
 	if (most == 0)
 		return 0;
@@ -139,6 +190,8 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	if (!complete)
 		return 0;
 	const bool clipped = read_loads(epoch);
+	measure_packets();
+	learn_error();
 	report.imbalance_before_percent = measured_imbalance();
 	predictor.predict(table, load);
 
@@ -160,7 +213,7 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	problem.active = active.data();
 	problem.pinned = pinned.data();
 	problem.node = params.node;
-	problem.tolerance = params.tolerance;
+	problem.tolerance = tolerance_now();
 	problem.node_penalty = params.node_penalty;
 	if (!workspace.load(problem))
 		return -EINVAL;
@@ -189,9 +242,9 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	workspace.finish(solution);
 	// Hysteresis on what is gained: at the worst core, or at the least loaded one where an elephant
 	// decides the worst.
-	const bool worth =
-	    standing.worst_before - solution.worst_after > params.threshold * solution.lower_bound ||
-	    solution.least_after - standing.least_before > 2 * params.threshold * solution.mean;
+	const float gain = std::min(params.threshold, std::max(least_gain, error));
+	const bool worth = standing.worst_before - solution.worst_after > gain * solution.lower_bound ||
+	                   solution.least_after - standing.least_before > 2 * gain * solution.mean;
 	if (!must && !worth) {
 		workspace.rewind();
 		workspace.finish(solution);
@@ -201,6 +254,9 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	    solution.least_after > 0
 	        ? std::min(imbalance_cap, 100 * (solution.worst_after / solution.least_after - 1))
 	        : (solution.worst_after > 0 ? imbalance_cap : 0);
+	std::fill(expected.begin(), expected.end(), 0.0f);
+	for (uint32_t b = 0; b < params.nb_buckets; b++)
+		expected[next[b]] += float(predictor.counts()[b]);
 	int nb_moves = 0;
 	for (uint32_t b = 0; b < params.nb_buckets; b++) {
 		if (next[b] == table[b])
@@ -223,7 +279,7 @@ extern "C" void rsspp_balancer_default_params(rsspp_balancer_params *p)
 	p->target_load = 0.8f;
 	p->threshold = 0.02f;
 	p->smoothing = 1.0f;
-	p->hold_epochs = 1;
+	p->hold_epochs = 0;
 	p->shrink_epochs = 5;
 }
 

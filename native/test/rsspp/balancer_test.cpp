@@ -10,7 +10,7 @@
 namespace {
 
 struct Balancer {
-	explicit Balancer(uint32_t buckets, uint32_t cores, bool autoscale = false, uint32_t method = RSSPP_OURS)
+	explicit Balancer(uint32_t buckets, uint32_t cores, bool autoscale = false, uint32_t method = RSSPP_OURS, uint32_t hold_epochs = 0)
 	    : counter(buckets), moves(buckets)
 	{
 		rsspp_balancer_default_params(&params);
@@ -18,6 +18,7 @@ struct Balancer {
 		params.nb_cores = cores;
 		params.autoscale = autoscale;
 		params.method = method;
+		params.hold_epochs = hold_epochs;
 		REQUIRE(rsspp_balancer_create(&params, &balancer) == 0);
 		const std::vector<float> idle(cores);
 		step(idle);
@@ -83,6 +84,33 @@ TEST_CASE("moves and table agree, and a balanced load is left alone")
 	CHECK(b.report.imbalance_before_percent < 5);
 }
 
+TEST_CASE("noise widens the levelling: about half the moves, and a load that comes to rest is levelled closely")
+{
+	std::mt19937_64 rng(11);
+	std::vector<double> base(512);
+	for (double &x : base)
+		x = 200 + double(rng() % 2000);
+	const auto noisy = [&](Balancer &b, int epochs) {
+		uint64_t moves = 0;
+		for (int e = 0; e < epochs; e++) {
+			std::vector<uint64_t> packets(512);
+			for (size_t i = 0; i < 512; i++)
+				packets[i] = uint64_t(base[i] * (0.5 + double(rng() % 1000) / 1000));
+			moves += uint64_t(b.epoch(packets, 0.7 * 8 / (512 * 1200.0)));
+		}
+		return moves;
+	};
+	Balancer ours(512, 8), greedy(512, 8, false, RSSPP_GREEDY, 1);
+	const uint64_t by_ours = noisy(ours, 200), by_greedy = noisy(greedy, 200);
+	CHECK(by_ours * 2 <= by_greedy);
+	std::vector<uint64_t> still(512);
+	for (size_t i = 0; i < 512; i++)
+		still[i] = uint64_t(base[i]);
+	for (int e = 0; e < 40; e++)
+		ours.epoch(still, 0.7 * 8 / (512 * 1200.0));
+	CHECK(ours.report.solution.worst_after <= ours.report.solution.lower_bound * 1.01f);
+}
+
 TEST_CASE("counters may wrap and are never reset")
 {
 	Balancer b(4, 2);
@@ -98,7 +126,7 @@ TEST_CASE("counters may wrap and are never reset")
 
 TEST_CASE("a moved bucket stays for the hold time")
 {
-	Balancer b(64, 4);
+	Balancer b(64, 4, false, RSSPP_OURS, 1);
 	std::mt19937_64 rng(2);
 	std::vector<int> last(64, -10);
 	for (int e = 0; e < 200; e++) {
