@@ -54,13 +54,14 @@ const balancer_params = ffi.struct('rsspp_balancer_params', {
   node: 'void *',
 });
 
-const epoch = ffi.struct('rsspp_epoch', { packets: 'void *', core_load: 'void *', queue_fill: 'void *' });
+const epoch = ffi.struct('rsspp_epoch', { packets: 'void *', core_load: 'void *', queue_fill: 'void *', waiting: 'void *' });
 
 const report = ffi.struct('rsspp_report', {
   solution,
   imbalance_before_percent: 'float',
   imbalance_after_percent: 'float',
   nb_active: 'uint32_t',
+  nb_overloaded: 'uint32_t',
   cores_changed: 'int32_t',
   solve_ns: 'uint64_t',
   epoch: 'uint64_t',
@@ -120,6 +121,7 @@ export interface NativeReport {
   imbalance_before_percent: number;
   imbalance_after_percent: number;
   nb_active: number;
+  nb_overloaded: number;
   cores_changed: number;
   solve_ns: number;
   epoch: number;
@@ -129,6 +131,7 @@ export interface NativeEpoch {
   packets: BigUint64Array;
   core_load: Float32Array;
   queue_fill: Float32Array | null;
+  waiting: BigUint64Array | null;
 }
 
 /** Negative results are errno values. */

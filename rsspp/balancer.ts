@@ -60,6 +60,8 @@ export interface Report extends Omit<Solution, 'owners'> {
   /** The same, predicted. */
   imbalanceAfterPercent: number;
   activeCores: number;
+  /** Active cores at full load, with packets waiting where `queueFill` tells: a shorter epoch pays now. */
+  overloadedCores: number;
   coresChanged: number;
   solveNs: number;
 }
@@ -160,7 +162,7 @@ export class Balancer {
       this.fill[c] = epoch.queueFill?.[c] ?? 0;
     }
     const out = {} as NativeReport;
-    const columns = { packets: this.counters, core_load: this.loads, queue_fill: epoch.queueFill === undefined ? null : this.fill };
+    const columns = { packets: this.counters, core_load: this.loads, queue_fill: epoch.queueFill === undefined ? null : this.fill, waiting: null };
     const count = this.functions.step(native, columns, this.moves, out);
     if (count < 0) throw new RssppError('too-large', 'the method gave up on this epoch; use `ours` or `lpt`');
     const changes: Move[] = [];
@@ -176,6 +178,7 @@ export class Balancer {
       imbalanceBeforePercent: out.imbalance_before_percent,
       imbalanceAfterPercent: out.imbalance_after_percent,
       activeCores: out.nb_active,
+      overloadedCores: out.nb_overloaded,
       coresChanged: out.cores_changed,
       solveNs: Number(out.solve_ns),
     };

@@ -102,6 +102,7 @@ struct rsspp_epoch {
 	const uint64_t *packets;     /**< [nb_buckets] monotonic counters, never reset; the balancer takes differences */
 	const float *core_load;      /**< [nb_cores] useful cycles / all cycles since the last epoch, 0..1 */
 	const float *queue_fill;     /**< [nb_cores] RX queue occupancy 0..1; ranks cores whose load is clipped at 1; NULL: unknown */
+	const uint64_t *waiting;     /**< [nb_cores] packets received or in the RX queue and not yet served: what a clipped core has to make up for. Used instead of queue_fill to weigh such cores; NULL: unknown */
 };
 
 struct rsspp_report {
@@ -109,6 +110,7 @@ struct rsspp_report {
 	float imbalance_before_percent; /**< (max - min) / min of active cores, measured in the epoch that ended; capped at 2000 as published */
 	float imbalance_after_percent;  /**< the same, predicted */
 	uint32_t nb_active;          /**< active cores from now on */
+	uint32_t nb_overloaded;      /**< active cores at full load, with packets waiting as far as that is known: a shorter epoch pays now */
 	int32_t cores_changed;       /**< added (positive) or given back (negative) in this epoch */
 	uint64_t solve_ns;           /**< time that this call took */
 	uint64_t epoch;              /**< number of this epoch, from 1 */
@@ -149,6 +151,27 @@ int rsspp_balancer_reject(struct rsspp_balancer *balancer, const struct rsspp_mo
  *  5. The gaining core gets the packets that it held, in order, then the new ones.
  * A packet that reaches a core that neither owns nor gains its bucket is forwarded to the owner.
  *
+ * Step 4 takes as long as the queue takes to be served: milliseconds on an overloaded core. A core that
+ * calls rsspp_handover_draining() and rsspp_handover_absorb() shortens it to one pass over the queue:
+ * it takes everything out without service, sets the moved buckets' packets aside for the gaining core,
+ * which gets them first, and serves the rest later, in order, from its backlog:
+ *
+ *     while (rsspp_handover_draining(h, core)) {
+ *             n = receive(burst);                     // may be 0
+ *             received += taken = rsspp_handover_absorb(h, core, burst, hashes, n);
+ *             if (rsspp_handover_poll(h, core, received, queue_length, buckets) > 0)
+ *                     ... as in 4, rsspp_handover_release(h, core);
+ *             else if (n == 0 || taken < n)
+ *                     break;                          // serve, and go on at the next poll
+ *     }
+ *
+ * Meanwhile the core may have up to hold_capacity packets inside. One that receives nothing while it has
+ * a backlog of a burst or more (rsspp_handover_backlog()) has at most one more queue of them.
+ *
+ * Flow state that is kept per bucket outside, say in conntrack tables with groups: the losing core takes
+ * it out between poll and release, the gaining core puts it in when rsspp_handover_gained() names the
+ * bucket, before it processes what admit gave it.
+ *
  * Cores are roles, not threads: the role of a core that died is played by any one thread, which polls
  * the dead core's queue and memory beside its own until its buckets have moved.
  *
@@ -170,7 +193,9 @@ struct rsspp_handover_params {
 struct rsspp_handover_stats {
 	uint64_t admitted, held, forwarded, refused; /**< packets; refused were left with the caller */
 	uint64_t moves;              /**< buckets that this core gave up */
-	uint32_t held_now, held_max;
+	uint64_t handed_over;        /**< packets that this core set aside for gaining cores */
+	uint64_t taken_over;         /**< packets that others had set aside for this one; over all cores the difference is on its way */
+	uint32_t held_now, held_max; /**< packets inside, backlog included */
 };
 
 void rsspp_handover_default_params(struct rsspp_handover_params *params);
@@ -214,6 +239,21 @@ uint32_t rsspp_handover_poll(struct rsspp_handover *handover, uint16_t core, uin
                              int64_t queue_length, uint16_t *buckets);
 #define RSSPP_QUEUE_UNKNOWN (-1)
 #define RSSPP_QUEUE_EMPTY (-2)
+/** Core: 1 while a bucket is to leave whose packets may still be in the RX queue: see above. Before the queue's length is read. */
+int rsspp_handover_draining(struct rsspp_handover *handover, uint16_t core);
+/**
+ * Core: takes a received burst in without giving anything out. @return packets taken from the front;
+ * fewer than nb when hold_capacity is reached: the others are offered again, here or to admit.
+ */
+uint32_t rsspp_handover_absorb(struct rsspp_handover *handover, uint16_t core, void *const *packets,
+                               const uint32_t *hashes, uint32_t nb);
+/** Core: packets that absorb took and admit has not given out yet, but for those set aside. */
+uint32_t rsspp_handover_backlog(const struct rsspp_handover *handover, uint16_t core);
+/**
+ * Core: buckets that have become this core's since the last call; after admit, before its output is
+ * processed. @param buckets room for nb_buckets. @return their number.
+ */
+uint32_t rsspp_handover_gained(struct rsspp_handover *handover, uint16_t core, uint16_t *buckets);
 /** Core: Reframer has released these buckets' packets and they are processed. */
 void rsspp_handover_release(struct rsspp_handover *handover, uint16_t core);
 /** By the thread that plays the core, or when that has stopped. */

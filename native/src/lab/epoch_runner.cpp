@@ -46,7 +46,7 @@ EpochRunner::EpochRunner(const rsspp_balancer_params &params, uint32_t window, d
 	if (rsspp_balancer_create(&params, &b) != 0)
 		throw std::invalid_argument("the balancer takes 2..4096 buckets and 1..256 cores");
 	balancer.reset(b);
-	const rsspp_epoch base = {counters.data(), load.data(), nullptr};
+	const rsspp_epoch base = {counters.data(), load.data(), nullptr, nullptr};
 	rsspp_report report;
 	rsspp_balancer_step(balancer.get(), &base, moves.data(), &report);
 }
@@ -84,7 +84,7 @@ uint32_t EpochRunner::epoch(const std::vector<uint64_t> &packets)
 		std::fill(window_buckets.begin(), window_buckets.end(), 0);
 		in_window = 0;
 	}
-	const rsspp_epoch input = {counters.data(), load.data(), nullptr};
+	const rsspp_epoch input = {counters.data(), load.data(), nullptr, nullptr};
 	rsspp_report report;
 	const int n = rsspp_balancer_step(balancer.get(), &input, moves.data(), &report);
 	if (n < 0)

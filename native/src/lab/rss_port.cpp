@@ -44,7 +44,7 @@ void ArrivalStream::refill()
 			if (uint32_t(r) > limit)
 				continue;
 			const uint64_t offset = (r >> 32) * slice_ns >> 32;
-			scratch.push_back({slice_start + offset, flow.hash, 0, 0, 0, 0});
+			scratch.push_back({slice_start + offset, flow.hash, 0, 0, 0, 0, UINT16_MAX});
 			bin[offset / bin_ns + 1]++;
 		}
 	}
@@ -64,7 +64,8 @@ RssPort::RssPort(ArrivalStream stream, std::vector<uint16_t> table_, uint32_t nb
       class_bits(dispatch == Dispatch::table ? order_bits : flow_order_bits), stream(std::move(stream)),
       nb_entries(uint32_t(table.size() / 2)), depth(depth), dispatch_ns(dispatch_ns),
       flow_queue(dispatch >= Dispatch::software_flow ? size_t(1) << flow_order_bits : 0, uint16_t(nb_queues)),
-      recent(nb_queues), rings(nb_queues, Ring(depth)), accepted((size_t(1) << class_bits) + table.size()),
+      recent(nb_queues),
+      rings(dispatch == Dispatch::pooled ? 1 : nb_queues, Ring(dispatch == Dispatch::pooled ? depth * nb_queues : depth)), accepted((size_t(1) << class_bits) + table.size()),
       dropped(nb_queues), arrived(table.size())
 {
 }

@@ -18,6 +18,7 @@ struct Arrival {
 	uint32_t order;    // order class
 	uint32_t slot;     // entry of the table that decided, or rule
 	uint64_t polled_ns;// when a core took it from its ring
+	uint16_t absorbed_by; // the core that did so without serving it, or none
 };
 
 // Packets whose hashes agree in this many low bits must leave in order. It contains the bucket, so
@@ -28,6 +29,7 @@ inline constexpr uint32_t order_bits = 20, flow_order_bits = 24;
 class Ring {
 public:
 	explicit Ring(uint32_t depth) : slot(depth) {}
+	uint32_t depth() const { return uint32_t(slot.size()); }
 	uint32_t length() const { return tail - head; }
 	bool full() const { return length() == slot.size(); }
 	void push(const Arrival &a) { slot[tail++ % slot.size()] = a; }
@@ -72,6 +74,7 @@ private:
 enum class Dispatch {
 	table,           // RSS: the indirection table
 	spray,           // per packet by hardware, as Sprayer does
+	pooled,          // one ring, as deep as all together, for all cores: no method can drop less
 	software_packet, // a core of its own deals packets out in turn
 	software_flow,   // ... new flows in turn
 	software_load,   // ... new flows to the core that got the fewest packets lately
@@ -120,7 +123,9 @@ public:
 			stream.drop_front();
 			if (next_write < writes.size())
 				write_until(a.time_ns);
-			receive(a, dispatch == Dispatch::spray ? uint16_t(offered % rings.size()) : table[slot_of(a)]);
+			receive(a, dispatch == Dispatch::spray    ? uint16_t(offered % rings.size())
+			           : dispatch == Dispatch::pooled ? uint16_t(0)
+			                                          : table[slot_of(a)]);
 		}
 	}
 	uint64_t next_arrival();
@@ -149,7 +154,7 @@ private:
 	void receive(Arrival &a, uint16_t queue)
 	{
 		offered++;
-		if (dispatch == Dispatch::spray)
+		if (dispatch == Dispatch::spray || dispatch == Dispatch::pooled)
 			slot_of(a);
 		arrived[a.slot]++;
 		if (a.time_ns < blocked_until_ns) {

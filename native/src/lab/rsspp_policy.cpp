@@ -37,13 +37,14 @@ public:
 		EpochOutcome out;
 		if (paper_scaling)
 			out.cores_changed = scale(view.load);
-		const rsspp_epoch epoch = {view.counters.data(), view.load.data(), view.fill.data()};
+		const rsspp_epoch epoch = {view.counters.data(), view.load.data(), view.fill.data(), view.waiting.data()};
 		rsspp_report report;
 		const int n = rsspp_balancer_step(balancer, &epoch, room.data(), &report);
 		if (n < 0)
 			throw JobError("not-supported", "the method gave up: the case is too large for it", 3);
 		out.moves.assign(room.begin(), room.begin() + n);
 		out.active = report.nb_active;
+		out.hurry = report.nb_overloaded > 0;
 		out.cores_changed += report.cores_changed;
 		out.solve_us = double(report.solve_ns) * 1e-3;
 		return out;

@@ -19,6 +19,7 @@ struct EpochView {
 	const std::vector<uint64_t> &counters; // by slot, monotonic
 	const std::vector<float> &load;        // by core, 0..1
 	const std::vector<float> &fill;        // by core, of its receive ring
+	const std::vector<uint64_t> &waiting;  // packets, by core
 	const std::unordered_map<uint32_t, uint32_t> &sampled; // packets of flows seen, if the policy wants them
 };
 
@@ -27,6 +28,7 @@ struct EpochOutcome {
 	uint32_t active = 0;
 	int32_t cores_changed = 0;
 	double solve_us = 0;
+	bool hurry = false; // a core is overloaded: the next epoch should be short
 };
 
 class Policy {

@@ -23,6 +23,10 @@ struct RssppTrial {
 	double seconds = 10;
 	double warmup_seconds = 2;
 	uint32_t interval_ms = 100;
+	uint32_t overload_interval_ms = 0; // instead, while a core is overloaded; 0: no difference
+	bool passes = true;         // losing cores take their ring out at once; otherwise they serve it first
+	// Of one packet in such a pass: receiving and sorting it, without service.
+	double absorb_ns = 25;
 	bool autoscale = false;
 	bool paper_scaling = false; // add and give back cores by the rule of the RSS++ authors
 	double target_load = 0.8;
@@ -44,7 +48,7 @@ struct RssppTrialResult {
 	double seconds, service_ns, offered_pps, goodput_pps, mean_load;
 	double latency_p50_us, latency_p95_us, latency_p99_us, latency_p999_us, latency_mean_us;
 	double hold_max_us, imbalance_percent, floor_percent, solve_us, mean_cores;
-	uint64_t held, forwarded, held_max;
+	uint64_t held, forwarded, held_max, handed_over;
 	std::vector<double> cores_by_second, drops_by_second, imbalance_by_second, floor_by_second;
 };
 

@@ -5,7 +5,9 @@
 //         dispatching core: packets in turn, flows in turn, flows to the least loaded; "dispatchNs"),
 //         "seed", "cores", "entries", "ringDepth", "load" (mean core load; with "exactLoad" of the
 //         packets that really come while measuring) or "serviceNs", "service": "fixed"|"exponential",
-//         "seconds", "warmupSeconds", "intervalMs", "autoscale", "scaling": "ours"|"paper",
+//         "seconds", "warmupSeconds", "intervalMs", "overloadIntervalMs" (while a core is overloaded),
+//         "handOver": "pass" (a losing core takes its ring out at once, "absorbNs" a packet)|"serve"
+//         (it serves it first), "autoscale", "scaling": "ours"|"paper",
 //         "targetLoad", "movesPerSecond" (random ones, to load the hand-over), "rampLow",
 //         "rampPeriodSeconds", "write": "gradual"|"pause" (nothing is received) for "writeUs",
 //         "pathUs" (added to latencies)}
@@ -41,6 +43,9 @@ void run_rsspp_trial_job(const Json &spec)
 	t.seconds = in.real("seconds", t.seconds, 0.1, 3600);
 	t.warmup_seconds = in.real("warmupSeconds", t.warmup_seconds, 0, 3600);
 	t.interval_ms = uint32_t(in.integer("intervalMs", t.interval_ms, 1, 10'000));
+	t.overload_interval_ms = uint32_t(in.integer("overloadIntervalMs", 0, 0, 10'000));
+	t.passes = in.choice<bool>("handOver", true, {{"pass", true}, {"serve", false}});
+	t.absorb_ns = in.real("absorbNs", t.absorb_ns, 0, 1e6);
 	t.autoscale = in.boolean("autoscale", false);
 	t.target_load = in.real("targetLoad", t.target_load, 0.11, 1);
 	t.moves_per_second = in.real("movesPerSecond", 0, 0, 1e5);
@@ -69,7 +74,7 @@ void run_rsspp_trial_job(const Json &spec)
 	      {"latencyMeanUs", r.latency_mean_us}, {"imbalancePercent", r.imbalance_percent},
 	      {"floorPercent", r.floor_percent}, {"movesPerEpoch", r.epochs ? double(r.moves) / double(r.epochs) : 0},
 	      {"moves", r.moves}, {"epochs", r.epochs}, {"held", r.held}, {"heldMax", r.held_max},
-	      {"holdMaxUs", r.hold_max_us}, {"forwarded", r.forwarded}, {"solveUs", r.solve_us},
+	      {"holdMaxUs", r.hold_max_us}, {"forwarded", r.forwarded}, {"handedOver", r.handed_over}, {"solveUs", r.solve_us},
 	      {"meanCores", r.mean_cores}, {"reversals", r.reversals},
 	      {"coresBySecond", r.cores_by_second}, {"dropsBySecond", r.drops_by_second},
 	      {"imbalanceBySecond", r.imbalance_by_second},

@@ -14,6 +14,7 @@ namespace {
 
 constexpr float clipped_at = 0.98f;       // a core this busy may be hiding demand (authors' value)
 constexpr float queue_weight = 0.1f;      // full queue against full load, to rank clipped cores (theirs)
+constexpr float most_behind = 1.0f;        // an epoch of waiting packets at most
 constexpr float imbalance_cap = 2000.0f;  // percent, as in the published figures
 constexpr float default_tolerance = 0.009f;
 constexpr float error_weight = 0.2f;      // of the newest prediction error in its average
@@ -54,7 +55,7 @@ struct rsspp_balancer {
 	}
 
 	int step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_report &report);
-	bool read_loads(const rsspp_epoch &epoch);
+	uint32_t read_loads(const rsspp_epoch &epoch);
 	void scale_to(uint32_t wanted);
 	void measure_packets();
 	float measured_imbalance() const;
@@ -79,18 +80,22 @@ struct rsspp_balancer {
 	uint64_t epochs = 0;
 };
 
-// Loads as the solver sees them; true if some core may be hiding demand.
-bool rsspp_balancer::read_loads(const rsspp_epoch &epoch)
+// Loads as the solver sees them; returns the cores that may be hiding demand.
+uint32_t rsspp_balancer::read_loads(const rsspp_epoch &epoch)
 {
-	bool clipped = false;
+	uint32_t clipped = 0;
 	for (uint32_t c = 0; c < params.nb_cores; c++) {
 		const float seen = std::isfinite(epoch.core_load[c]) ? epoch.core_load[c] : 0.0f;
 		load[c] = std::clamp(seen, 0.0f, 1.0f);
-		if (load[c] >= clipped_at && active[c]) {
-			const float fill = epoch.queue_fill ? std::clamp(epoch.queue_fill[c], 0.0f, 1.0f) : 0.0f;
+		if (load[c] < clipped_at || !active[c])
+			continue;
+		const float fill = epoch.queue_fill ? std::clamp(epoch.queue_fill[c], 0.0f, 1.0f) : 0.0f;
+		clipped += !epoch.queue_fill || fill > 0.25f;
+		// What waits costs as much as what was served.
+		if (epoch.waiting && core_packets[c] > 0)
+			load[c] *= 1 + std::min(most_behind, float(epoch.waiting[c]) / float(core_packets[c]));
+		else
 			load[c] += queue_weight * fill;
-			clipped = clipped || !epoch.queue_fill || fill > 0.25f;
-		}
 	}
 	return clipped;
 }
@@ -189,9 +194,10 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	report.nb_active = nb_active();
 	if (!complete)
 		return 0;
-	const bool clipped = read_loads(epoch);
 	measure_packets();
 	learn_error();
+	report.nb_overloaded = read_loads(epoch);
+	const bool clipped = report.nb_overloaded > 0;
 	report.imbalance_before_percent = measured_imbalance();
 	predictor.predict(table, load);
 

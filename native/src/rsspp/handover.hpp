@@ -2,6 +2,7 @@
 #pragma once
 
 #include "reframer/rsspp.h"
+#include "rsspp/packet_store.hpp"
 #include "rsspp/rings.hpp"
 
 #include <atomic>
@@ -11,35 +12,16 @@
 
 namespace reframer::rsspp {
 
-// First-in first-out lists of held packets, one a bucket, over one arena of slots.
-class HoldQueues {
-public:
-	HoldQueues(uint32_t nb_buckets, uint32_t capacity);
-
-	bool empty(uint32_t bucket) const { return head[bucket] == none; }
-	bool push(uint32_t bucket, void *packet, uint32_t hash);
-	void *front(uint32_t bucket) const { return slots[head[bucket]].packet; }
-	uint32_t front_hash(uint32_t bucket) const { return slots[head[bucket]].hash; }
-	void pop(uint32_t bucket);
-	bool full() const { return free_slot == none; }
-	uint32_t size() const { return nb_held; }
-	// Buckets that hold packets, in no order.
-	const std::vector<uint16_t> &buckets() const { return busy; }
-
-private:
-	static constexpr uint32_t none = UINT32_MAX;
-	struct Slot {
-		void *packet;
-		uint32_t hash;
-		uint32_t next;
-	};
-	std::vector<Slot> slots;
-	std::vector<uint32_t> head, tail;
-	std::vector<uint16_t> busy;
-	std::vector<uint32_t> busy_at; // bucket -> index in busy
-	uint32_t free_slot = 0;
-	uint32_t nb_held = 0;
+// What a bucket is to a core, in the core's own view. Only the owner gives a bucket away, so a core
+// that serves one need not ask whether it still does.
+enum class Part : uint8_t {
+	elsewhere,  // another core's, as far as known
+	joining,    // ours; what waited for it is not out yet
+	serving,
+	collecting, // ours, and leaving: its packets are set aside for the gaining core
 };
+
+inline constexpr uint16_t nobody = UINT16_MAX;
 
 struct Forwarded {
 	void *packet;
@@ -68,16 +50,31 @@ struct Leaving {
 struct alignas(cache_line) CoreState {
 	CoreState(uint32_t nb_buckets, const rsspp_handover_params &params);
 
+	std::vector<Part> part; // by bucket
+	PacketStore store;
 	HoldQueues hold;
-	ForwardRing<Forwarded> forward;  // from other cores
-	ForwardRing<Command> mailbox;    // from the balancer
+	std::vector<PacketStore::List> parcels; // by bucket: set aside, and given away with it
+	PacketStore::List backlog;              // received without service, to be served by this core
+	ForwardRing<Forwarded> forward;         // from other cores
+	ForwardRing<Command> mailbox;           // from the balancer, to the losing and to the gaining core
 	std::vector<std::atomic<uint64_t>> counters; // by bucket; one writer
 
 	std::vector<Leaving> leaving;
-	std::vector<Command> told; // to the caller; given up by rsspp_handover_release()
+	std::vector<Command> told;    // to the caller; given up by rsspp_handover_release()
+	std::vector<uint16_t> coming; // buckets on their way to this core
+	std::vector<uint16_t> sent;   // parcels that the gaining core has not emptied yet
+	std::vector<uint16_t> gained; // and not yet told to the caller
+	std::vector<uint8_t> gained_mark;
 
-	uint64_t admitted = 0, held = 0, forwarded = 0, refused = 0, moves = 0;
+	uint64_t admitted = 0, held = 0, forwarded = 0, refused = 0, moves = 0, handed_over = 0, taken_over = 0;
 	uint32_t held_max = 0;
+};
+
+// What a bucket takes along to its new core. Written by the losing core before it stores the new owner;
+// then the gaining core's, until it says by `from` that the slots may be used again.
+struct Parcel {
+	std::atomic<uint16_t> from{nobody};
+	uint32_t head = PacketStore::none;
 };
 
 } // namespace reframer::rsspp
@@ -90,8 +87,38 @@ struct rsspp_handover {
 	// owner: whose the state is. next: who gains it, or no core. Only begin() sets next from none;
 	// only the owner clears it, before it stores the new owner with release.
 	std::vector<std::atomic<uint16_t>> owner, next;
+	std::vector<reframer::rsspp::Parcel> parcels;
 	std::vector<std::unique_ptr<reframer::rsspp::CoreState>> cores;
 	std::atomic<uint64_t> written{0};  // epoch of the last table write
 	std::atomic<uint64_t> finished{0}; // moves
 	uint64_t begun = 0;                // moves; the balancer's own
 };
+
+namespace reframer::rsspp {
+
+// Whose the bucket is, as far as `core` is concerned.
+enum class Claim { ours, gaining, other };
+
+inline Claim claim(const rsspp_handover &h, uint16_t core, uint32_t bucket, uint16_t &owner)
+{
+	owner = h.owner[bucket].load(std::memory_order_acquire);
+	for (;;) {
+		if (owner == core)
+			return Claim::ours;
+		if (h.next[bucket].load(std::memory_order_acquire) == core)
+			return Claim::gaining;
+		// The move may have ended between the two reads: the new owner is stored before `next` is
+		// cleared, so a second look sees it.
+		const uint16_t again = h.owner[bucket].load(std::memory_order_acquire);
+		if (again == owner)
+			return Claim::other;
+		owner = again;
+	}
+}
+
+// Commands of the balancer, into `leaving` and `coming`.
+void read_mailbox(CoreState &self, uint16_t core);
+// Frees the parcels that their new cores have emptied.
+void reclaim_parcels(rsspp_handover &h, CoreState &self);
+
+} // namespace reframer::rsspp

@@ -39,14 +39,25 @@ public:
 		}
 	}
 
-	bool pop(T &value)
+	// The consumer's: the next one, still in the ring until drop().
+	bool peek(T &value) const
 	{
-		Cell &cell = cells[head & mask];
+		const Cell &cell = cells[head & mask];
 		if (cell.turn.load(std::memory_order_acquire) != head + 1)
 			return false;
 		value = cell.value;
-		cell.turn.store(head + mask + 1, std::memory_order_release);
+		return true;
+	}
+	void drop()
+	{
+		cells[head & mask].turn.store(head + mask + 1, std::memory_order_release);
 		head++;
+	}
+	bool pop(T &value)
+	{
+		if (!peek(value))
+			return false;
+		drop();
 		return true;
 	}
 

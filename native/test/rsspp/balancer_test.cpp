@@ -27,7 +27,7 @@ struct Balancer {
 
 	int step(const std::vector<float> &load, const float *fill = nullptr)
 	{
-		const rsspp_epoch epoch = {counter.data(), load.data(), fill};
+		const rsspp_epoch epoch = {counter.data(), load.data(), fill, nullptr};
 		return rsspp_balancer_step(balancer, &epoch, moves.data(), &report);
 	}
 

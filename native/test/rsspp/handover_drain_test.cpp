@@ -1,0 +1,196 @@
+// The losing core empties its queue without service: what it sets aside, what it serves later, and that
+// the gaining core sees it all in order.
+#include "handover_port.hpp"
+#include "rsspp/handover.hpp"
+
+#include <atomic>
+#include <thread>
+
+using reframer::rsspp::PacketStore;
+
+namespace {
+
+// Random moves, polls and passes; everything is checked in Port::poll().
+void run_random(uint64_t seed, uint32_t buckets, uint32_t cores, uint32_t hold, uint32_t forward, bool knows_length)
+{
+	Port port(seed, buckets, cores, knows_length, hold, forward);
+	port.absorbs = true;
+	port.one_way = hold < 1024;
+	for (int step = 0; step < 4000; step++) {
+		for (uint64_t n = port.rng() % 12; n > 0; n--)
+			port.arrive();
+		if (port.rng() % 30 == 0)
+			port.move_some();
+		port.poll(uint16_t(port.rng() % cores));
+	}
+	int rounds = 0;
+	while (!port.idle() && ++rounds < 100000)
+		port.poll(uint16_t(port.rng() % cores));
+	REQUIRE(port.idle());
+	uint64_t counted = 0, handed = 0, taken = 0, inside = 0;
+	std::vector<uint64_t> counters(buckets);
+	rsspp_handover_counters(port.handover.h, counters.data());
+	for (uint64_t c : counters)
+		counted += c;
+	CHECK(counted == port.packets.size());
+	for (uint16_t c = 0; c < cores; c++) {
+		rsspp_handover_stats s;
+		rsspp_handover_get_stats(port.handover.h, c, &s);
+		handed += s.handed_over;
+		taken += s.taken_over;
+		inside += s.held_now;
+		CHECK(rsspp_handover_backlog(port.handover.h, c) == 0);
+	}
+	CHECK(handed == taken);
+	CHECK(inside == 0);
+}
+
+} // namespace
+
+TEST_CASE("passes over the queue: none lost, none reordered, none processed off its owner")
+{
+	const uint64_t seed = seed_of_run();
+	MESSAGE("REFRAMER_SEED=" << seed);
+	for (uint64_t round = 0; round < 40; round++) {
+		CAPTURE(round);
+		run_random(seed + round, 64u << (round % 3), 2 + uint32_t(round % 7), 65536, 1024, true);
+	}
+}
+
+TEST_CASE("the same with hardly any memory: packets stay with the caller, and everything still comes out")
+{
+	for (uint64_t round = 0; round < 40; round++) {
+		CAPTURE(round);
+		run_random(seed_of_run() + 500 + round, 64, 2 + uint32_t(round % 4), 1 + uint32_t(round % 24), 2u << (round % 4), true);
+	}
+}
+
+TEST_CASE("the same on a port that cannot tell its queue length")
+{
+	for (uint64_t round = 0; round < 20; round++) {
+		CAPTURE(round);
+		run_random(seed_of_run() + 900 + round, 64, 4, 65536, 1024, false);
+	}
+}
+
+TEST_CASE("a pass gives the bucket away before anything is served, and its packets come first there")
+{
+	Handover handover(64, 2);
+	Packet packets[100];
+	std::vector<void *> in;
+	std::vector<uint32_t> hashes;
+	for (uint32_t i = 0; i < 100; i++) {
+		packets[i] = {i % 2, i}; // buckets 0 and 2 in turn, both core 0's
+		in.push_back(&packets[i]);
+		hashes.push_back(i % 2 * 2);
+	}
+	REQUIRE(rsspp_handover_begin(handover.h, 0, 1) == 0);
+	CHECK(rsspp_handover_draining(handover.h, 0) == 0); // the table is not written yet
+	rsspp_handover_written(handover.h);
+	// One that came by the new table waits for them.
+	Packet late = {0, 100};
+	void *one = &late, *out[256];
+	uint32_t hash = 0, out_hashes[256], nb_out;
+	CHECK(rsspp_handover_admit(handover.h, 1, &one, &hash, 1, out, out_hashes, 256, &nb_out) == 1);
+	CHECK(nb_out == 0);
+
+	uint16_t buckets[64];
+	uint64_t received = 0;
+	uint32_t at = 0;
+	while (rsspp_handover_draining(handover.h, 0)) {
+		received += rsspp_handover_absorb(handover.h, 0, in.data() + at, hashes.data() + at, 25);
+		at += 25;
+		if (rsspp_handover_poll(handover.h, 0, received, int64_t(100 - at), buckets) == 0)
+			continue;
+		CHECK(at == 100);
+		CHECK(buckets[0] == 0);
+		rsspp_handover_release(handover.h, 0);
+	}
+	CHECK(rsspp_handover_owner(handover.h, 0) == 1);
+	CHECK(rsspp_handover_backlog(handover.h, 0) == 50);
+
+	// The gaining core: the 50 set aside, then its own, in order; and it is told of the bucket first.
+	CHECK(rsspp_handover_admit(handover.h, 1, nullptr, nullptr, 0, out, out_hashes, 20, &nb_out) == 0);
+	CHECK(nb_out == 20);
+	REQUIRE(rsspp_handover_gained(handover.h, 1, buckets) == 1);
+	CHECK(buckets[0] == 0);
+	for (uint32_t i = 0; i < 20; i++)
+		CHECK(static_cast<Packet *>(out[i])->sequence == 2 * i);
+	rsspp_handover_admit(handover.h, 1, nullptr, nullptr, 0, out, out_hashes, 256, &nb_out);
+	REQUIRE(nb_out == 31);
+	for (uint32_t i = 0; i < 31; i++)
+		CHECK(static_cast<Packet *>(out[i])->sequence == 40 + 2 * i);
+	CHECK(rsspp_handover_gained(handover.h, 1, buckets) == 0);
+
+	// The losing core serves the rest, what comes meanwhile behind it.
+	Packet next = {1, 101};
+	one = &next;
+	hash = 2;
+	CHECK(rsspp_handover_admit(handover.h, 0, &one, &hash, 1, out, out_hashes, 40, &nb_out) == 1);
+	CHECK(nb_out == 40);
+	rsspp_handover_admit(handover.h, 0, nullptr, nullptr, 0, out, out_hashes, 40, &nb_out);
+	REQUIRE(nb_out == 11);
+	CHECK(static_cast<Packet *>(out[10])->sequence == 101);
+}
+
+TEST_CASE("a backlog is sorted when another of its buckets leaves")
+{
+	Handover handover(64, 3);
+	Packet packets[30];
+	std::vector<void *> in;
+	std::vector<uint32_t> hashes;
+	for (uint32_t i = 0; i < 30; i++) {
+		packets[i] = {i % 3, i};
+		in.push_back(&packets[i]);
+		hashes.push_back(i % 3 * 3); // buckets 0, 3, 6: all core 0's
+	}
+	uint16_t buckets[64];
+	REQUIRE(rsspp_handover_begin(handover.h, 0, 1) == 0);
+	rsspp_handover_written(handover.h);
+	REQUIRE(rsspp_handover_draining(handover.h, 0) == 1);
+	CHECK(rsspp_handover_absorb(handover.h, 0, in.data(), hashes.data(), 30) == 30);
+	REQUIRE(rsspp_handover_poll(handover.h, 0, 30, 0, buckets) == 1);
+	rsspp_handover_release(handover.h, 0);
+	CHECK(rsspp_handover_backlog(handover.h, 0) == 20);
+	REQUIRE(rsspp_handover_begin(handover.h, 3, 2) == 0);
+	rsspp_handover_written(handover.h);
+	REQUIRE(rsspp_handover_draining(handover.h, 0) == 1);
+	CHECK(rsspp_handover_absorb(handover.h, 0, nullptr, nullptr, 0) == 0);
+	REQUIRE(rsspp_handover_poll(handover.h, 0, 30, 0, buckets) == 1);
+	CHECK(buckets[0] == 3);
+	rsspp_handover_release(handover.h, 0);
+	CHECK(rsspp_handover_backlog(handover.h, 0) == 10);
+	void *out[64];
+	uint32_t out_hashes[64], nb_out;
+	for (uint16_t core = 0; core < 3; core++) {
+		rsspp_handover_admit(handover.h, core, nullptr, nullptr, 0, out, out_hashes, 64, &nb_out);
+		CHECK(nb_out == 10);
+		const uint32_t first = core == 0 ? 2 : core - 1u;
+		for (uint32_t i = 0; i < nb_out; i++)
+			CHECK(static_cast<Packet *>(out[i])->sequence == first + 3 * i);
+	}
+}
+
+TEST_CASE("lists over one arena: every slot comes back")
+{
+	PacketStore store(8);
+	PacketStore::List a, b;
+	int packets[8];
+	for (uint32_t i = 0; i < 8; i++)
+		REQUIRE(store.push(a, &packets[i], i));
+	CHECK(store.full());
+	CHECK(!store.push(b, &packets[0], 0));
+	store.sort_out(a, [&](uint32_t hash) { return hash % 3 == 0 ? &b : nullptr; });
+	CHECK(a.count == 5);
+	CHECK(b.count == 3);
+	CHECK(store.pop(a).hash == 1);
+	store.push_front(a, &packets[1], 1);
+	for (uint32_t expected : {1u, 2u, 4u, 5u, 7u})
+		CHECK(store.pop(a).hash == expected);
+	CHECK(store.size() == 3);
+	store.clear(b);
+	CHECK(store.size() == 0);
+	for (uint32_t i = 0; i < 8; i++)
+		REQUIRE(store.push(a, &packets[i], i));
+	CHECK(store.full());
+}
