@@ -89,7 +89,7 @@ struct rsspp_balancer_params {
 	float tolerance;             /**< least one; as rsspp_problem. The balancer widens it, up to 0.05, to the error with which it foretold the last epochs: levelling finer than that costs moves and brings nothing */
 	float node_penalty;          /**< as rsspp_problem */
 	uint32_t hold_epochs;        /**< epochs for which a moved bucket stays where it is; default 0: a hold of one, as the authors have, raised the imbalance on campus traffic and saved no moves */
-	uint32_t shrink_epochs;      /**< autoscale: epochs in a row that must agree before a core is given back; default 5 */
+	uint32_t shrink_epochs;      /**< autoscale: epochs in a row that must agree before a core is given back; default 10, a second: with half of it noise gave back cores that the next second needed */
 	const uint16_t *node;        /**< [nb_cores], copied; NULL: one node */
 };
 

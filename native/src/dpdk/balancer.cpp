@@ -55,7 +55,7 @@ int rsspp_dpdk_balancer::epoch(rsspp_report *report)
 		shown_loads[c].store(loads[c], std::memory_order_relaxed);
 	}
 	rsspp_report unused;
-	const rsspp_epoch input = {packets.data(), loads.data(), nullptr};
+	const rsspp_epoch input = {packets.data(), loads.data(), nullptr, nullptr};
 	const int nb_moves = rsspp_balancer_step(balancer, &input, moves.data(), report ? report : &unused);
 	add(epochs, 1);
 	if (nb_moves <= 0)

@@ -62,9 +62,8 @@ void Machine::pass(uint16_t id)
 		core.now_ns += work;
 		core.busy_ns += work;
 		const int64_t waiting = int64_t(port.rings[id].length() + in.size());
-		if (rsspp_handover_poll(handover, id, core.received, waiting, leaving.data()) > 0)
-			rsspp_handover_release(handover, id);
-		else if (nb == 0 || taken < nb)
+		core.gives_up = rsspp_handover_poll(handover, id, core.received, waiting, leaving.data()) > 0;
+		if (core.gives_up || nb == 0 || taken < nb)
 			break;
 	}
 }
@@ -82,18 +81,25 @@ void Machine::poll(uint16_t id)
 			serve(core, ring.pop());
 		return;
 	}
+	// What this core did in its last poll is over now, and not earlier for the others, whose clocks have
+	// come up to here.
+	if (core.gives_up)
+		rsspp_handover_release(handover, id);
+	core.gives_up = false;
 	if (trial.passes)
 		pass(id);
+	if (core.gives_up)
+		return;
 	std::vector<Arrival *> &in = core.refused;
 	// What waits inside comes first, and is not added to.
 	if (rsspp_handover_backlog(handover, id) < burst_size)
 		receive(id, burst_size);
-	void *out[2 * burst_size];
-	uint32_t hashes[burst_size], out_hashes[2 * burst_size], nb_out = 0;
+	void *out[burst_size];
+	uint32_t hashes[burst_size], out_hashes[burst_size], nb_out = 0;
 	for (size_t i = 0; i < in.size(); i++)
 		hashes[i] = in[i]->slot;
 	const uint32_t taken = rsspp_handover_admit(handover, id, reinterpret_cast<void *const *>(in.data()), hashes,
-	                                            uint32_t(in.size()), out, out_hashes, 2 * burst_size, &nb_out);
+	                                            uint32_t(in.size()), out, out_hashes, burst_size, &nb_out);
 	in.erase(in.begin(), in.begin() + taken);
 	core.received += taken;
 	const uint64_t polled_at = core.now_ns;
@@ -106,8 +112,7 @@ void Machine::poll(uint16_t id)
 		free_list.push_back(a);
 	}
 	const int64_t waiting = int64_t(port.rings[id].length() + in.size());
-	if (rsspp_handover_poll(handover, id, core.received, waiting, leaving.data()) > 0)
-		rsspp_handover_release(handover, id);
+	core.gives_up = rsspp_handover_poll(handover, id, core.received, waiting, leaving.data()) > 0;
 	if (core.now_ns == started_at)
 		core.now_ns += empty_poll_ns;
 }

@@ -27,6 +27,7 @@ struct Core {
 	uint64_t busy_total_ns = 0;
 	uint64_t received = 0;
 	uint64_t packets = 0;      // in the running second
+	bool gives_up = false;     // buckets, when this core's turn comes again
 	std::vector<Arrival *> refused; // received, and not yet taken by the hand-over
 };
 
@@ -152,7 +153,7 @@ private:
 	std::vector<uint64_t> counters;
 	double service_ns = 0;
 	uint64_t now_ns = 0; // of the core that polls next
-	uint64_t epoch_start_ns = 0, next_epoch_ns = 0;
+	uint64_t epoch_start_ns = 0, next_epoch_ns = 0, short_until_ns = 0;
 
 	bool measuring = false;
 	engine::Histogram latency;

@@ -9,6 +9,11 @@ namespace reframer::lab {
 
 namespace {
 
+// Epochs are short while a core is this busy, and for some time after: what was levelled closely under
+// load stays level.
+constexpr float busy_load = 0.9f;
+constexpr uint64_t short_for_ns = 1'000'000'000;
+
 double median(std::vector<double> v)
 {
 	if (v.empty())
@@ -44,7 +49,10 @@ void Machine::end_epoch()
 	sampled.clear();
 	apply(out.moves);
 	active = out.active;
-	if (out.hurry && trial.overload_interval_ms > 0)
+	const bool busy = std::any_of(load.begin(), load.end(), [](float l) { return l > busy_load; });
+	if (out.hurry || busy)
+		short_until_ns = now_ns + short_for_ns;
+	if (now_ns < short_until_ns && trial.overload_interval_ms > 0)
 		next_epoch_ns = now_ns + uint64_t(trial.overload_interval_ms) * 1'000'000;
 	if (measuring) {
 		solve_us.push_back(out.solve_us);

@@ -23,7 +23,7 @@ struct RssppTrial {
 	double seconds = 10;
 	double warmup_seconds = 2;
 	uint32_t interval_ms = 100;
-	uint32_t overload_interval_ms = 0; // instead, while a core is overloaded; 0: no difference
+	uint32_t overload_interval_ms = 0; // instead, within a second of a core above 0.9; 0: no difference
 	bool passes = true;         // losing cores take their ring out at once; otherwise they serve it first
 	// Of one packet in such a pass: receiving and sorting it, without service.
 	double absorb_ns = 25;

@@ -5,7 +5,7 @@
 //         dispatching core: packets in turn, flows in turn, flows to the least loaded; "dispatchNs"),
 //         "seed", "cores", "entries", "ringDepth", "load" (mean core load; with "exactLoad" of the
 //         packets that really come while measuring) or "serviceNs", "service": "fixed"|"exponential",
-//         "seconds", "warmupSeconds", "intervalMs", "overloadIntervalMs" (while a core is overloaded),
+//         "seconds", "warmupSeconds", "intervalMs", "overloadIntervalMs" (within a second of a core above 0.9),
 //         "handOver": "pass" (a losing core takes its ring out at once, "absorbNs" a packet)|"serve"
 //         (it serves it first), "autoscale", "scaling": "ours"|"paper",
 //         "targetLoad", "movesPerSecond" (random ones, to load the hand-over), "rampLow",

@@ -21,17 +21,28 @@ public:
 	// was seen. Returns the number of cores from now on, 1..available.
 	uint32_t decide(const std::vector<float> &loads, bool clipped, uint32_t active, uint32_t available)
 	{
-		uint32_t wanted = cores_for(loads, target, available);
-		if (clipped)
+		float total = 0;
+		for (float load : loads)
+			total += load;
+		level = level < 0 ? total : level + newest * (total - level);
+		const float scale = total > 0 ? level / total : 1;
+		// One full core among others with room is the solver's business, once; demand that is hidden
+		// twice in a row, or while all are busy, is not.
+		const bool pressed = clipped && (was_clipped || level > (target - margin) * float(active));
+		was_clipped = clipped;
+		uint32_t wanted = active;
+		if (total > (target + 2 * margin) * float(active) ||
+		    cores_for(loads, target + margin, scale, available) > active)
+			wanted = std::max(active, cores_for(loads, target, std::max(1.0f, scale), available));
+		if (pressed)
 			wanted = std::max(wanted, active + std::max(1u, active / 4));
 		wanted = std::min(wanted, available);
 		if (wanted > active) {
 			agreeing = 0;
 			return wanted;
 		}
-		// Giving back needs room to spare and several epochs that agree; the most cautious of them
-		// counts.
-		const uint32_t fewer = std::max(min_cores, cores_for(loads, target - margin, available));
+		// Giving back needs several epochs that agree; the most cautious of them counts.
+		const uint32_t fewer = std::max(min_cores, cores_for(loads, target, std::max(1.0f, scale), available));
 		if (clipped || fewer >= active) {
 			agreeing = 0;
 			return active;
@@ -44,11 +55,15 @@ public:
 	}
 
 private:
-	// Five points below the target: without a gap, noise of a few percent would add the core back.
+	// Cores are added above the target by this, and given back only where the others then stay at or
+	// below it: without a gap, noise of a few percent would add the core back.
 	static constexpr float margin = 0.05f;
+	// Weight of the newest epoch in the level that decides: three epochs, so that one burst does not
+	// take a core into service that the next epoch has no use for.
+	static constexpr float newest = 0.33f;
 
 	// Elephants above the aim fill a core each and cannot be split; the rest spreads.
-	uint32_t cores_for(const std::vector<float> &loads, float aim, uint32_t available) const
+	uint32_t cores_for(const std::vector<float> &loads, float aim, float scale, uint32_t available) const
 	{
 		uint32_t elephants = 0;
 		float rest = 0;
@@ -58,13 +73,15 @@ private:
 			else
 				rest += load;
 		}
-		const uint32_t cores = elephants + uint32_t(std::ceil(rest / aim - 1e-4f));
+		const uint32_t cores = elephants + uint32_t(std::ceil(scale * rest / aim - 1e-4f));
 		return std::clamp(cores, std::max(1u, min_cores), std::max(1u, available));
 	}
 
 	float target;
 	uint32_t min_cores;
 	uint32_t shrink_epochs;
+	float level = -1; // of the total load, smoothed; below 0: none yet
+	bool was_clipped = false;
 	uint32_t agreeing = 0;
 	uint32_t candidate = 0;
 };

@@ -286,7 +286,7 @@ extern "C" void rsspp_balancer_default_params(rsspp_balancer_params *p)
 	p->threshold = 0.02f;
 	p->smoothing = 1.0f;
 	p->hold_epochs = 0;
-	p->shrink_epochs = 5;
+	p->shrink_epochs = 10;
 }
 
 extern "C" int rsspp_balancer_create(const rsspp_balancer_params *p, rsspp_balancer **out)
