@@ -29,6 +29,7 @@ constexpr JobEntry jobs[] = {
     {"rsspp-trial", run_rsspp_trial_job},
     {"robustness-trial", run_robustness_trial},
     {"robustness-tables", run_robustness_tables},
+    {"pipeline", run_pipeline_job},
     {"balance-tap", run_balance_tap},
     {"balance-ethtool", run_balance_ethtool},
 };

@@ -18,7 +18,8 @@
 
 #define atomic ExploredAtomic
 #include "rsspp/handover.cpp"
-#include "rsspp/hold_queues.cpp"
+#include "rsspp/handover_admit.cpp"
+#include "rsspp/handover_leave.cpp"
 #undef atomic
 
 using namespace reframer::test;
@@ -39,6 +40,7 @@ struct Scenario {
 	bool knows_length = true;       // else the port only says "empty"
 	uint32_t forward_capacity = 2, hold_capacity = 8;
 	uint32_t burst = 2;
+	bool passes = false;            // losing cores take their queue out without service
 };
 
 // What is broken on purpose.
@@ -153,23 +155,56 @@ struct World {
 		explorer.point();
 	}
 
-	void poll(uint16_t c)
+	uint32_t receive(uint16_t c, void **in, uint32_t *hashes)
 	{
-		explorer.point();
 		while (left[c].size() < s.burst && !queue[c].empty()) {
 			explorer.learn(queue[c].front()->arrival);
 			left[c].push_back(queue[c].front());
 			queue[c].pop_front();
 		}
 		const auto nb = uint32_t(left[c].size());
-		void *in[largest_burst], *out[largest_burst];
-		uint32_t hashes[largest_burst], out_hashes[largest_burst], nb_out = 0;
 		for (uint32_t i = 0; i < nb; i++) {
 			in[i] = left[c][i];
 			hashes[i] = left[c][i]->bucket;
 			left[c][i]->touched = {thread[c], 0};
 			explorer.check_access(left[c][i]->touched, "packet");
 		}
+		return nb;
+	}
+
+	// All out of the queue without service: the loop that rsspp.h prints.
+	void pass(uint16_t c)
+	{
+		void *in[largest_burst];
+		uint32_t hashes[largest_burst];
+		uint16_t leaving[nb_buckets];
+		while (rsspp_handover_draining(h, c)) {
+			const uint32_t nb = receive(c, in, hashes);
+			const uint32_t taken = rsspp_handover_absorb(h, c, in, hashes, nb);
+			for (uint32_t i = 0; i < taken; i++)
+				left[c].pop_front();
+			received[c] += taken;
+			explorer.point();
+			auto length = int64_t(queue[c].size() + left[c].size());
+			if (!s.knows_length)
+				length = nb == 0 && length == 0 ? RSSPP_QUEUE_EMPTY : RSSPP_QUEUE_UNKNOWN;
+			if (defect == Defect::no_watermark)
+				length = 0;
+			if (rsspp_handover_poll(h, c, received[c], length, leaving) > 0)
+				rsspp_handover_release(h, c);
+			else if (nb == 0 || taken < nb)
+				break;
+		}
+	}
+
+	void poll(uint16_t c)
+	{
+		explorer.point();
+		if (s.passes)
+			pass(c);
+		void *in[largest_burst], *out[largest_burst];
+		uint32_t hashes[largest_burst], out_hashes[largest_burst], nb_out = 0;
+		const uint32_t nb = receive(c, in, hashes);
 		const uint32_t taken = rsspp_handover_admit(h, c, in, hashes, nb, out, out_hashes, s.burst, &nb_out);
 		for (uint32_t i = 0; i < taken; i++)
 			left[c].pop_front();
@@ -230,6 +265,9 @@ const Scenario scenarios[] = {
 	{.name = "a queue of unknown length", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .polls = 4, .knows_length = false},
 	{.name = "three cores in a row", .nb_cores = 3, .arrivals = {0, 0, 0}, .writes = {{{0, 1}}, {{0, 2}}}},
 	{.name = "a queue longer than a burst", .arrivals = {0, 0, 0, 0}, .writes = {{{0, 1}}}, .burst = 1},
+	{.name = "one move, passed through", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .passes = true},
+	{.name = "places changed, passed through", .arrivals = {0, 1, 0}, .writes = {{{0, 1}, {1, 0}}}, .passes = true},
+	{.name = "there and back, passed through", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}, {{0, 0}}}, .polls = 4, .passes = true},
 	{.name = "a hold of one packet", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .hold_capacity = 1},
 };
 

@@ -1,0 +1,116 @@
+// The comparators of the experiment in virtual time: each does what its description says.
+#include "lab/rsspp_trial.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <string>
+
+using namespace reframer::lab;
+
+namespace {
+
+RssppTrial short_trial(const char *method, uint32_t cores, double load)
+{
+	RssppTrial t;
+	t.method = method;
+	t.cores = cores;
+	t.load = load;
+	t.exact_load = true;
+	t.profile = "campus";
+	t.seconds = 1;
+	t.warmup_seconds = 1;
+	return t;
+}
+
+} // namespace
+
+TEST_CASE("every method accounts for every packet, and only spraying reorders")
+{
+	for (const char *method : {"static", "greedy", "ours", "lpt", "classes", "flows", "sprayer", "pooled", "sw-rr", "sw-flow", "sw-load"}) {
+		CAPTURE(method);
+		const RssppTrialResult r = run_rsspp_trial(short_trial(method, 4, 0.7));
+		CHECK(r.lost == 0);
+		CHECK(r.offered > 300'000);
+		const bool keeps_order = std::string(method) != "sprayer" && std::string(method) != "sw-rr" && std::string(method) != "pooled";
+		if (keeps_order)
+			CHECK(r.reordered == 0);
+	}
+}
+
+TEST_CASE("the same seed gives the same trial")
+{
+	const RssppTrialResult a = run_rsspp_trial(short_trial("ours", 4, 0.9)), b = run_rsspp_trial(short_trial("ours", 4, 0.9));
+	CHECK(a.processed == b.processed);
+	CHECK(a.dropped == b.dropped);
+	CHECK(a.moves == b.moves);
+	CHECK(a.latency_p99_us == b.latency_p99_us);
+}
+
+TEST_CASE("spraying and round robin are even, whatever the flows")
+{
+	CHECK(run_rsspp_trial(short_trial("sprayer", 8, 0.6)).imbalance_percent < 1);
+	CHECK(run_rsspp_trial(short_trial("sw-rr", 8, 0.6)).imbalance_percent < 1);
+	// A flow stays where its first packet went: the elephant's core has more.
+	CHECK(run_rsspp_trial(short_trial("sw-flow", 8, 0.6)).imbalance_percent > 20);
+}
+
+TEST_CASE("a software dispatcher is the limit when it is slower than the traffic")
+{
+	RssppTrial t = short_trial("sw-rr", 8, 0.3);
+	t.dispatch_ns = 4000; // a quarter of a million packets a second, half of what comes
+	const RssppTrialResult r = run_rsspp_trial(t);
+	CHECK(r.goodput_pps == doctest::Approx(250'000).epsilon(0.02));
+	CHECK(r.dropped > r.offered / 3);
+}
+
+TEST_CASE("traffic classes begin on one core and split until none is above the bound")
+{
+	RssppTrial t = short_trial("classes", 8, 0.35);
+	t.interval_ms = 500;
+	t.seconds = 4;
+	t.warmup_seconds = 14; // a core rests three seconds after a split
+	t.autoscale = true;
+	const RssppTrialResult r = run_rsspp_trial(t);
+	CHECK(r.mean_cores > 3);
+	CHECK(r.lost == 0);
+}
+
+TEST_CASE("single flows: the elephant leaves its bucket, so the imbalance comes under the bucket's floor at most")
+{
+	const RssppTrialResult ours = run_rsspp_trial(short_trial("ours", 8, 0.6)), flows = run_rsspp_trial(short_trial("flows", 8, 0.6));
+	CHECK(flows.reordered == 0);
+	CHECK(flows.imbalance_percent < ours.imbalance_percent * 1.3);
+}
+
+TEST_CASE("one shared queue drops no more than any table, and balancing drops less than static RSS")
+{
+	RssppTrial t = short_trial("static", 4, 0.95);
+	t.profile = "campus4";
+	const uint64_t by_rss = run_rsspp_trial(t).dropped;
+	t.method = "ours";
+	t.overload_interval_ms = 10;
+	const uint64_t by_ours = run_rsspp_trial(t).dropped;
+	t.method = "pooled";
+	const uint64_t by_pool = run_rsspp_trial(t).dropped;
+	CHECK(by_ours < by_rss);
+	CHECK(by_pool <= by_ours);
+}
+
+TEST_CASE("random moves, passed through or served first: nothing lost, nothing out of order, shorter holds")
+{
+	RssppTrial t = short_trial("static", 8, 0.8);
+	t.moves_per_second = 100;
+	t.seconds = 2;
+	t.passes = false;
+	const RssppTrialResult served = run_rsspp_trial(t);
+	t.passes = true;
+	const RssppTrialResult passed = run_rsspp_trial(t);
+	for (const RssppTrialResult &r : {served, passed}) {
+		CHECK(r.lost == 0);
+		CHECK(r.reordered == 0);
+		CHECK(r.moves > 150);
+	}
+	CHECK(passed.hold_max_us < served.hold_max_us);
+	CHECK(passed.handed_over > 0);
+}
