@@ -14,6 +14,8 @@ export const metrics: readonly Metric[] = [
   { key: 'meanCores', label: 'cores in use, mean', unit: '', direction: 'lower', path: 'meanCores', digits: 2, gate: true },
   { key: 'reversals', label: 'turns between adding and giving back', unit: '', direction: 'lower', path: 'reversals', digits: 0 },
   { key: 'goodputPercent', label: 'offered packets served', unit: '%', direction: 'higher', path: 'goodputShare', scale: 100, digits: 2 },
+  { key: 'settledOverBoundPercent', label: 'worst core above the bound, settled', unit: '%', direction: 'lower', path: 'settledOverBoundPercent', digits: 2 },
+  { key: 'settledMoves', label: 'moves until settled', unit: '', direction: 'lower', path: 'settledMoves', digits: 0 },
   { key: 'movesPerEpoch', label: 'moves an epoch', unit: '', direction: 'lower', path: 'movesPerEpoch', digits: 1 },
   { key: 'moves', label: 'moves', unit: '', direction: 'neutral', path: 'moves', digits: 0 },
   { key: 'overBoundPercent', label: 'worst core above the lower bound', unit: '%', direction: 'lower', path: 'worstOverBoundPercent', digits: 2, gate: true },
@@ -24,5 +26,6 @@ export const metrics: readonly Metric[] = [
   { key: 'held', label: 'packets held', unit: '', direction: 'neutral', path: 'held', digits: 0 },
   { key: 'holdMaxUs', label: 'longest hold', unit: 'µs', direction: 'lower', path: 'holdMaxUs', digits: 1 },
   { key: 'writeLosses', label: 'packets lost to table writes', unit: '', direction: 'lower', path: 'lostToWrites', digits: 0 },
+  { key: 'mpps', label: 'packets', unit: 'M/s', direction: 'higher', path: 'mpps', digits: 2 },
   { key: 'carriedGbps', label: 'throughput', unit: 'Gbps', direction: 'higher', path: 'goodputShare', scale: 99.5, digits: 1 },
 ];

@@ -16,7 +16,10 @@ type Row = readonly [string, string, number];
 const rss: Row = ['static RSS', 'static', 100];
 const greedy: Row = ['RSS++ greedy', 'greedy', 100];
 const ours: Row = ['ours', 'ours', 100];
-const oursFast: Row = ['ours, 10 ms', 'ours', 10];
+// Epochs of 10 ms within a second of a core above 0.9, else 100 ms.
+const oursFast: Row = ['ours, 10 to 100 ms', 'ours', 100];
+// One ring for all cores, as deep as theirs together: what no assignment of buckets can beat.
+const pooled: Row = ['one shared queue', 'pooled', 100];
 // Metron was run with an epoch of 500 ms.
 const classes: Row = ['traffic classes', 'classes', 500];
 const comparators: readonly Row[] = [
@@ -34,13 +37,13 @@ const pathUs = 58;
 
 function trial(params: Params, scale: Scale, more: JsonObject): JsonObject {
   return {
-    profile: params.trace ?? 'campus4', method: params.method ?? 'ours', intervalMs: params.epochMs ?? 100, seconds: scale.seconds,
+    profile: params.trace ?? 'campus4', method: params.method ?? 'ours', intervalMs: params.epochMs ?? 100, overloadIntervalMs: params.contender === oursFast[0] ? 10 : 0, seconds: scale.seconds,
     warmupSeconds: scale.warmupSeconds, ...more,
   };
 }
 
 export function latency(scale: Scale): Part {
-  const loads = scale.quick ? [0.82, 0.9] : [0.7, 0.74, 0.78, 0.82, 0.86, 0.9, 0.94];
+  const loads = scale.quick ? [0.82, 0.9] : [0.74, 0.78, 0.82, 0.86, 0.9];
   return {
     name: 'latency', title: 'Latency by load', question: 'What does a packet wait on 4 cores with rings of 4096, by mean load of a core?', job: 'rsspp-trial',
     axes: [{ kind: 'list', name: 'load', values: loads }, contenders([rss, greedy, ours, oursFast])], contenders: versusRss, deterministic: true, seeds: scale.seeds,
@@ -54,7 +57,7 @@ export const dropLoads = [[120, 0.837], [130, 0.912], [140, 0.982]] as const;
 export function drops(scale: Scale): Part {
   return {
     name: 'drops', title: 'Drops near saturation', question: 'How many packets do 4 cores drop at 120, 130 and 140 % of the trace’s speed?', job: 'rsspp-trial',
-    axes: [{ kind: 'zip', names: ['speedPercent', 'load'], rows: dropLoads }, contenders(scale.quick ? [rss, ours, oursFast] : [rss, greedy, ours, oursFast])], contenders: versusRss, deterministic: true, seeds: scale.quick ? 2 : scale.seeds,
+    axes: [{ kind: 'zip', names: ['speedPercent', 'load'], rows: dropLoads }, contenders(scale.quick ? [rss, ours, oursFast, pooled] : [rss, greedy, ours, oursFast, pooled])], contenders: versusRss, deterministic: true, seeds: scale.quick ? 2 : scale.seeds,
     spec: (p) => trial(p, scale, { cores: 4, load: Number(p.load), exactLoad: true }), headline: 'dropKpps', metrics: ['dropKpps', 'dropKppsAtLeastOne', 'p95Us'],
   };
 }
@@ -62,7 +65,7 @@ export function drops(scale: Scale): Part {
 export function imbalanceByMethod(scale: Scale): Part {
   return {
     name: 'imbalance-methods', title: 'Imbalance by method at 8 cores', question: 'How unevenly do packets spread over 8 cores in a second?', job: 'rsspp-trial',
-    axes: [profiles, contenders(comparators)], contenders: versusRss, deterministic: true, seeds: scale.quick ? 1 : scale.seeds,
+    axes: [profiles, contenders(comparators)], contenders: versusRss, deterministic: true, seeds: scale.quick ? 1 : 3,
     spec: (p) => trial(p, { ...scale, seconds: scale.quick ? 2 : scale.seconds }, { cores: 8, load: 0.5, exactLoad: true }), headline: 'imbalancePercent',
     metrics: ['imbalancePercent', 'floorPercent', 'p95Us', 'movesPerEpoch', 'dropKpps', 'reordered'],
   };
@@ -82,8 +85,8 @@ export function imbalanceByCores(scale: Scale): Part {
   const rows = benchMethods.filter(([, method]) => method !== 'lpt');
   return {
     name: 'imbalance-cores', title: 'Imbalance by cores', question: 'How unevenly do packets spread over 2 to 16 cores in a second?', job: 'bench-rsspp', axes: [], deterministic: true,
-    seeds: scale.quick ? 2 : scale.seeds, spec: () => ({ profiles: traces, entries: [512], cores, methods: rows.map(([, method]) => method), seconds: scale.quick ? 20 : 60, grouped: true }),
-    headline: 'imbalancePercent', metrics: ['imbalancePercent', 'floorPercent', 'movesPerEpoch'], unfold: grouped(traces, [512], cores, rows), timeoutSeconds: 900,
+    seeds: scale.quick ? 2 : 5, spec: () => ({ profiles: traces, entries: [512], cores, methods: rows.map(([, method]) => method), seconds: scale.quick ? 20 : 60, grouped: true }),
+    headline: 'imbalancePercent', metrics: ['imbalancePercent', 'floorPercent', 'movesPerEpoch', 'settledOverBoundPercent', 'settledMoves'], unfold: grouped(traces, [512], cores, rows), timeoutSeconds: 900,
   };
 }
 
@@ -94,7 +97,7 @@ export function solver(scale: Scale): Part {
   return {
     name: 'solver', title: 'The solver', question: 'How long does an epoch’s solution take, how far from the bound is it, how much does it move?', job: 'bench-rsspp', axes: [],
     spec: () => ({ profiles: ['campus4'], entries, cores, methods: rows.map(([, method]) => method), seconds: scale.quick ? 10 : 60, grouped: true }),
-    headline: 'solveUs', metrics: ['solveUs', 'overBoundPercent', 'movesPerEpoch', 'imbalancePercent'], unfold: grouped(['campus4'], entries, cores, rows), timeoutSeconds: 900,
+    headline: 'solveUs', metrics: ['solveUs', 'overBoundPercent', 'settledOverBoundPercent', 'settledMoves', 'movesPerEpoch', 'imbalancePercent'], unfold: grouped(['campus4'], entries, cores, rows), timeoutSeconds: 900,
   };
 }
 
@@ -109,7 +112,7 @@ export function autoscale(scale: Scale): Part {
   return {
     name: 'autoscale', title: 'Cores in use under a ramp', question: 'How many of 15 cores does a rise and fall of the rate take?', job: 'rsspp-trial',
     axes: [{ kind: 'zip', names: ['contender', 'method', 'scaling', 'epochMs'], rows: [['fixed RSS', 'static', 'ours', 100], ['ours', 'ours', 'ours', 100], ['greedy, published rule', 'greedy', 'paper', 100], ['traffic classes', 'classes', 'ours', 500]] }],
-    contenders: { axis: 'contender', baseline: 'fixed RSS' }, deterministic: true, seeds: scale.quick ? 1 : 5,
+    contenders: { axis: 'contender', baseline: 'fixed RSS' }, deterministic: true, seeds: scale.quick ? 1 : 3,
     spec: (p) => trial(p, { ...scale, seconds: period, warmupSeconds: 0 }, { cores: 15, autoscale: p.method !== 'static', scaling: String(p.scaling), serviceNs: (rampPeakGbps / coreGbps / campus4Pps) * 1e9, rampLow: 0.1, rampPeriodSeconds: period }),
     headline: 'meanCores', metrics: ['meanCores', 'reversals', 'goodputPercent', 'p95Us', 'moves'], timeoutSeconds: 900,
   };
@@ -118,9 +121,9 @@ export function autoscale(scale: Scale): Part {
 export function migration(scale: Scale): Part {
   return {
     name: 'migration', title: 'Hand-over under random moves', question: 'Does anything get lost, overtaken or held long when 100 buckets a second change core?', job: 'rsspp-trial',
-    axes: [{ kind: 'list', name: 'load', values: scale.quick ? [0.5] : [0.3, 0.5, 0.7] }], deterministic: true, seeds: scale.quick ? 1 : scale.seeds,
-    spec: (p) => trial({ method: 'static' }, { ...scale, seconds: 6, warmupSeconds: 1 }, { cores: 8, load: Number(p.load), movesPerSecond: 100 }),
-    headline: 'holdMaxUs', metrics: ['packets', 'moves', 'lost', 'reordered', 'held', 'holdMaxUs'],
+    axes: [{ kind: 'list', name: 'load', values: scale.quick ? [0.5] : [0.3, 0.5, 0.7] }, { kind: 'zip', names: ['contender', 'handOver'], rows: [['served first', 'serve'], ['passed through', 'pass']] }], deterministic: true, seeds: scale.quick ? 1 : 3,
+    spec: (p) => trial({ method: 'static' }, { ...scale, seconds: 6, warmupSeconds: 1 }, { cores: 8, load: Number(p.load), movesPerSecond: 100, handOver: String(p.handOver) }),
+    headline: 'holdMaxUs', metrics: ['packets', 'moves', 'lost', 'reordered', 'held', 'holdMaxUs'], contenders: { axis: 'contender', baseline: 'served first' },
   };
 }
 
@@ -128,7 +131,7 @@ export function tableWrites(scale: Scale): Part {
   return {
     name: 'table-writes', title: 'What a slow table write does', question: 'What do packets suffer while the table is written?', job: 'rsspp-trial',
     axes: [{ kind: 'zip', names: ['contender', 'write', 'writeUs'], rows: [['at once', 'gradual', 0], ['entry by entry, 100 µs', 'gradual', 100], ['entry by entry, 5 ms', 'gradual', 5000], ['receive stops, 100 µs', 'pause', 100], ['receive stops, 5 ms', 'pause', 5000]] }],
-    contenders: { axis: 'contender', baseline: 'at once' }, deterministic: true, seeds: scale.quick ? 1 : scale.seeds,
+    contenders: { axis: 'contender', baseline: 'at once' }, deterministic: true, seeds: scale.quick ? 1 : 3,
     spec: (p) => trial(p, scale, { cores: 8, load: 0.6, exactLoad: true, write: String(p.write), writeUs: Number(p.writeUs) }),
     headline: 'p99Us', metrics: ['p50Us', 'p99Us', 'writeLosses', 'lost', 'reordered', 'holdMaxUs'],
   };
@@ -141,12 +144,24 @@ const offeredGbps = 99.5;
 const speedUp = offeredGbps / 15.2;
 
 export function throughput(scale: Scale, oneCoreGbps: (chain: string) => number): Part {
-  const cores = scale.quick ? [4, 8, 12] : Array.from({ length: 16 }, (_, i) => i + 1);
+  const cores = scale.quick ? [4, 8, 12] : [1, 2, 4, 6, 8, 10, 12, 14, 16];
   return {
     name: 'throughput', title: 'Throughput by cores', question: 'How much of 99.5 Gbps do the cores carry, given the published cost of each chain on one core?', job: 'rsspp-trial',
     axes: [{ kind: 'list', name: 'chain', values: scale.quick ? ['fw+nat'] : chains.map(([chain]) => chain) }, { kind: 'list', name: 'cores', values: cores }, contenders(scale.quick ? [rss, ours] : [rss, greedy, ours])],
-    contenders: versusRss, deterministic: true, seeds: scale.quick ? 1 : 3,
-    spec: (p) => trial({ ...p, epochMs: Math.round(Number(p.epochMs) * speedUp) }, { ...scale, warmupSeconds: 4, seconds: scale.quick ? 4 : 20 }, { cores: Number(p.cores), load: offeredGbps / (Number(p.cores) * oneCoreGbps(String(p.chain))), exactLoad: true }),
+    contenders: versusRss, deterministic: true, seeds: 1,
+    spec: (p) => trial({ ...p, epochMs: Math.round(Number(p.epochMs) * speedUp) }, { ...scale, warmupSeconds: 4, seconds: scale.quick ? 4 : 8 }, { cores: Number(p.cores), load: offeredGbps / (Number(p.cores) * oneCoreGbps(String(p.chain))), exactLoad: true }),
     headline: 'carriedGbps', metrics: ['carriedGbps', 'dropKpps', 'imbalancePercent'],
+  };
+}
+
+/** Frames of the published run on state: 1500 bytes. */
+export const stateFrameBits = 12_000;
+
+export function state(scale: Scale): Part {
+  return {
+    name: 'state', title: 'State per bucket or shared', question: 'What does one more core bring, with flow state of its own or with one locked table?', job: 'rsspp-state',
+    axes: [{ kind: 'list', name: 'cores', values: [1, 2] }, { kind: 'zip', names: ['contender', 'state'], rows: [['shared, a lock for each packet', 'shared-packet'], ['shared, a lock for each burst', 'shared-burst'], ['per bucket', 'bucket']] }],
+    contenders: { axis: 'contender', baseline: 'shared, a lock for each packet' },
+    spec: (p) => ({ state: String(p.state), cores: Number(p.cores), work: 100, seconds: scale.quick ? 0.5 : 2 }), headline: 'mpps', metrics: ['mpps'],
   };
 }

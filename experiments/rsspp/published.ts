@@ -1,7 +1,7 @@
 // The published values, as points of our parts.
 import { readPublished } from '../core/published.js';
 import type { ParamValue, PublishedRow } from '../core/types.js';
-import { chains, dropLoads } from './parts.js';
+import { chains, dropLoads, stateFrameBits } from './parts.js';
 
 const contenderOf: Readonly<Record<string, string>> = {
   rss: 'static RSS', rsspp: 'RSS++ greedy', sprayer: 'sprayer', sw_rr_queues: 'software round robin', sw_stateful_rr: 'software, flows in turn',
@@ -65,4 +65,12 @@ function throughput(): PublishedRow[] {
   );
 }
 
-export const published = (): PublishedRow[] => [...imbalance(), ...latency(), ...drops(), ...autoscale(), ...throughput()];
+const stateOf: Readonly<Record<string, string>> = { shared_table: 'shared, a lock for each packet', per_bucket_tables: 'per bucket' };
+
+function state(): PublishedRow[] {
+  return readPublished('rsspp-migration.csv').rows.map((row) => ({
+    part: 'state', params: { cores: number(row, 'cores'), contender: stateOf[String(row.table)] ?? String(row.table) }, metric: 'mpps', value: (number(row, 'throughputGbps') * 1e3) / stateFrameBits,
+  }));
+}
+
+export const published = (): PublishedRow[] => [...imbalance(), ...latency(), ...drops(), ...autoscale(), ...throughput(), ...state()];

@@ -185,7 +185,7 @@ struct rsspp_handover_params {
 	size_t size;                 /**< sizeof(struct rsspp_handover_params), set by the defaults */
 	uint32_t nb_buckets;         /**< power of two: bucket = hash & (nb_buckets - 1) */
 	uint32_t nb_cores;
-	uint32_t hold_capacity;      /**< packets that a core can hold; default 65536. Not less than the packet buffers that there are: then it never runs out */
+	uint32_t hold_capacity;      /**< packets that a core can hold; default 65536. Not less than the packet buffers that there are: then it never runs out. With less, cores that gain buckets from each other while their memory is full may wait for each other */
 	uint32_t forward_capacity;   /**< packets on their way to a core, power of two; default 1024 */
 	const uint16_t *owner;       /**< first table [nb_buckets], copied; NULL: bucket i to core i mod nb_cores */
 };

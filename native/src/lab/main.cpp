@@ -30,6 +30,7 @@ constexpr JobEntry jobs[] = {
     {"robustness-trial", run_robustness_trial},
     {"robustness-tables", run_robustness_tables},
     {"pipeline", run_pipeline_job},
+    {"rsspp-state", run_rsspp_state},
     {"balance-tap", run_balance_tap},
     {"balance-ethtool", run_balance_ethtool},
 };

@@ -37,14 +37,14 @@ rsspp_handover::rsspp_handover(const rsspp_handover_params &params)
     : nb_buckets(params.nb_buckets), mask(params.nb_buckets - 1), nb_cores(uint16_t(params.nb_cores)),
       owner(params.nb_buckets), next(params.nb_buckets), parcels(params.nb_buckets)
 {
-	for (uint32_t b = 0; b < nb_buckets; b++) {
-		owner[b].store(params.owner ? params.owner[b] : uint16_t(b % nb_cores), std::memory_order_relaxed);
-		next[b].store(nobody, std::memory_order_relaxed);
-	}
 	for (uint32_t c = 0; c < nb_cores; c++)
 		cores.push_back(std::make_unique<CoreState>(nb_buckets, params));
-	for (uint32_t b = 0; b < nb_buckets; b++)
-		cores[owner[b]]->part[b] = Part::serving;
+	for (uint32_t b = 0; b < nb_buckets; b++) {
+		const uint16_t first = params.owner ? params.owner[b] : uint16_t(b % nb_cores);
+		owner[b].store(first, std::memory_order_relaxed);
+		next[b].store(nobody, std::memory_order_relaxed);
+		cores[first]->part[b] = Part::serving;
+	}
 }
 
 extern "C" void rsspp_handover_default_params(rsspp_handover_params *p)

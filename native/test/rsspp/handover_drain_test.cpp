@@ -7,6 +7,7 @@
 #include <thread>
 
 using reframer::rsspp::PacketStore;
+using namespace reframer::test;
 
 namespace {
 

@@ -73,10 +73,15 @@ struct Port {
 	void move_some()
 	{
 		std::vector<std::pair<uint32_t, uint16_t>> moves;
+		if (one_way && rsspp_handover_in_progress(handover.h) > 0)
+			return;
+		const bool up = rng() % 2;
 		for (int i = 0; i < 8; i++) {
 			const uint32_t b = uint32_t(rng() % buckets);
 			const uint16_t to = uint16_t(rng() % cores);
 			if (!moves_misled && rsspp_handover_owner(handover.h, b) != table[b])
+				continue;
+			if (one_way && (to > table[b]) != up)
 				continue;
 			if (rsspp_handover_begin(handover.h, b, to) == 0)
 				moves.push_back({b, to});
@@ -90,8 +95,37 @@ struct Port {
 		rsspp_handover_written(handover.h);
 	}
 
+	// As the documented loop: everything out of the queue without service.
+	void drain(uint16_t core)
+	{
+		std::vector<uint16_t> leaving(buckets);
+		while (rsspp_handover_draining(handover.h, core)) {
+			std::vector<void *> in(left[core].begin(), left[core].end());
+			left[core].clear();
+			for (uint64_t n = in.empty() ? 1 + rng() % 32 : 0; n > 0 && !queue[core].empty(); n--) {
+				in.push_back(queue[core].front());
+				queue[core].pop_front();
+			}
+			std::vector<uint32_t> hashes;
+			for (void *p : in)
+				hashes.push_back(hash_of(static_cast<Packet *>(p)->flow));
+			const uint32_t taken = rsspp_handover_absorb(handover.h, core, in.data(), hashes.data(), uint32_t(in.size()));
+			left[core].assign(in.begin() + taken, in.end());
+			received[core] += taken;
+			int64_t length = int64_t(queue[core].size() + left[core].size());
+			if (!knows_length)
+				length = in.empty() ? RSSPP_QUEUE_EMPTY : RSSPP_QUEUE_UNKNOWN;
+			if (rsspp_handover_poll(handover.h, core, received[core], length, leaving.data()) > 0)
+				rsspp_handover_release(handover.h, core);
+			else if (in.empty() || taken < in.size() || rng() % 8 == 0)
+				break;
+		}
+	}
+
 	void poll(uint16_t core)
 	{
+		if (absorbs && rng() % 4 != 0)
+			drain(core);
 		std::vector<void *> in(left[core].begin(), left[core].end());
 		left[core].clear();
 		if (in.empty()) {
@@ -112,6 +146,9 @@ struct Port {
 		                         out.data(), out_hashes.data(), room, &nb_out);
 		left[core].assign(in.begin() + taken, in.end());
 		received[core] += taken;
+		std::vector<uint16_t> gained(buckets);
+		for (uint32_t n = rsspp_handover_gained(handover.h, core, gained.data()); n > 0; n--)
+			REQUIRE(rsspp_handover_owner(handover.h, gained[n - 1]) == core);
 		for (uint32_t i = 0; i < nb_out; i++) {
 			const Packet *p = static_cast<Packet *>(out[i]);
 			REQUIRE(rsspp_handover_owner(handover.h, hash_of(p->flow) % buckets) == core);
@@ -141,6 +178,10 @@ struct Port {
 	Handover handover;
 	uint32_t buckets, cores;
 	bool knows_length;
+	bool absorbs = false;
+	// No core both gains and loses at a time: then cores never wait for each other in a ring, as they
+	// may where memory is short.
+	bool one_way = false;
 	bool in_order = true; // what the device does leaves it possible
 	std::vector<uint16_t> table;
 	std::vector<std::deque<void *>> queue;

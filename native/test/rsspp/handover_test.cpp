@@ -162,7 +162,7 @@ TEST_CASE("a dead core's role is played by another thread until its buckets have
 
 // Threads, a software dispatch stage, and flow state without any lock: with ThreadSanitizer this
 // shows that ownership alone orders the accesses.
-TEST_CASE("threads: flow state moves with its bucket, without locks and in order")
+static void run_threads(bool absorbs)
 {
 	constexpr uint32_t buckets = 128, cores = 3, ring_size = 1024, total = 200000;
 	Handover handover(buckets, cores);
@@ -187,7 +187,7 @@ TEST_CASE("threads: flow state moves with its bucket, without locks and in order
 			uint16_t leaving[buckets];
 			std::vector<void *> in;
 			std::vector<uint32_t> hashes;
-			while (processed.load(std::memory_order_relaxed) < total && !wrong.load()) {
+			const auto receive = [&] {
 				if (in.empty()) {
 					const uint32_t head = ring.head.load(std::memory_order_relaxed);
 					const uint32_t tail = ring.tail.load(std::memory_order_acquire);
@@ -198,22 +198,38 @@ TEST_CASE("threads: flow state moves with its bucket, without locks and in order
 					}
 					ring.head.store(head + uint32_t(in.size()), std::memory_order_release);
 				}
-				const uint32_t taken =
-				    rsspp_handover_admit(handover.h, core, in.data(), hashes.data(),
-				                         uint32_t(in.size()), out, out_hashes, 256, &nb_out);
+			};
+			const auto took = [&](uint32_t taken) {
 				in.erase(in.begin(), in.begin() + taken);
 				hashes.erase(hashes.begin(), hashes.begin() + taken);
 				received += taken;
+			};
+			const auto give_up = [&] {
+				const uint32_t waiting = ring.tail.load(std::memory_order_acquire) -
+				                         ring.head.load(std::memory_order_relaxed) + uint32_t(in.size());
+				const bool told = rsspp_handover_poll(handover.h, core, received, waiting, leaving) > 0;
+				if (told)
+					rsspp_handover_release(handover.h, core);
+				return told;
+			};
+			while (processed.load(std::memory_order_relaxed) < total && !wrong.load()) {
+				while (absorbs && rsspp_handover_draining(handover.h, core)) {
+					receive();
+					const uint32_t nb = uint32_t(in.size());
+					took(rsspp_handover_absorb(handover.h, core, in.data(), hashes.data(), nb));
+					if (!give_up() && nb == 0)
+						break;
+				}
+				receive();
+				took(rsspp_handover_admit(handover.h, core, in.data(), hashes.data(), uint32_t(in.size()), out,
+				                          out_hashes, 256, &nb_out));
 				for (uint32_t i = 0; i < nb_out; i++) {
 					const Packet *p = static_cast<Packet *>(out[i]);
 					if (expected[p->flow]++ != p->sequence)
 						wrong.store(true);
 				}
 				processed.fetch_add(nb_out, std::memory_order_relaxed);
-				const uint32_t waiting = ring.tail.load(std::memory_order_acquire) -
-				                         ring.head.load(std::memory_order_relaxed) + uint32_t(in.size());
-				if (rsspp_handover_poll(handover.h, core, received, waiting, leaving) > 0)
-					rsspp_handover_release(handover.h, core);
+				give_up();
 				if (nb_out == 0)
 					std::this_thread::yield();
 			}
@@ -252,3 +268,7 @@ TEST_CASE("threads: flow state moves with its bucket, without locks and in order
 	CHECK(processed.load() == total);
 	CHECK(moves > 500);
 }
+
+TEST_CASE("threads: flow state moves with its bucket, without locks and in order") { run_threads(false); }
+
+TEST_CASE("threads: the same when losing cores pass their queues through first") { run_threads(true); }
