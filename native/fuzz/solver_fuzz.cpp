@@ -149,7 +149,7 @@ void balance(Bytes &in)
 			load[c] = operation & 0x40 ? in.real() : float(in.byte()) / 255;
 			fill[c] = float(in.byte()) / 255;
 		}
-		const rsspp_epoch epoch = {packets.data(), load.data(), operation & 0x20 ? fill.data() : nullptr};
+		const rsspp_epoch epoch = {packets.data(), load.data(), operation & 0x20 ? fill.data() : nullptr, nullptr};
 		rsspp_report report = {};
 		const int n = rsspp_balancer_step(balancer, &epoch, moves.data(), &report);
 		if (n < 0)
