@@ -69,7 +69,7 @@ struct World {
 	};
 	std::array<Packet, max_packets> packets{};
 	std::array<uint16_t, nb_buckets> table{};
-	Knowledge table_written;
+	Knowledge table_written, made;
 	std::array<std::deque<Packet *>, max_cores> queue;
 	std::array<std::deque<Packet *>, max_cores> left;
 	std::array<uint64_t, max_cores> received{};
@@ -90,14 +90,21 @@ struct World {
 			std::abort();
 		for (uint16_t b = 0; b < nb_buckets; b++)
 			table[b] = uint16_t(b % s.nb_cores);
+		// Threads start after the object was made. Their clocks begin anew.
+		made = e.publish();
+		made.clock = {};
 		for (uint16_t c = 0; c < s.nb_cores; c++)
 			thread[c] = e.add_thread([this, c] {
+				explorer.learn(made);
 				for (uint32_t i = 0; i < s.polls; i++) {
 					poll(c);
 					explorer.yield();
 				}
 			});
-		e.add_thread([this] { balance(); });
+		e.add_thread([this] {
+			explorer.learn(made);
+			balance();
+		});
 		e.add_thread([this] { arrive(); });
 	}
 	~World() { rsspp_handover_free(h); }
