@@ -8,6 +8,7 @@ import { openRun, type Run } from '../../experiments/core/runs.js';
 import { check, resultsSchema } from '../../experiments/core/schema.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
 import { compareRuns } from '../../experiments/report/compare.js';
+import { keepRun } from '../../experiments/report/keep.js';
 import { writeReport, type Written } from '../../experiments/report/write.js';
 import { literal } from '../../experiments/report/typst.js';
 import { temporaryFolder } from '../helpers/cli.js';
@@ -40,6 +41,17 @@ describe('files', () => {
     for (const file of again.files) expect(readFileSync(join(path, file)).equals(before.get(file) ?? Buffer.alloc(0)), file).toBe(true);
   });
 
+  test('a run kept small has the same report', async () => {
+    const kept = folder.file('kept');
+    keepRun(run, tiny(), kept);
+    await writeReport(openRun(kept), tiny());
+    const [whole, small] = [join(path, 'journal.jsonl'), join(kept, 'journal.jsonl')].map((file) => readFileSync(file).length) as [number, number];
+    expect(small).toBeLessThan(whole);
+    for (const file of ['report.md', 'report.html', 'summary.json', 'points.csv', 'figures/bars.svg', 'figures/spread.vl.json']) {
+      expect(readFileSync(join(kept, file)).equals(readFileSync(join(path, file))), file).toBe(true);
+    }
+    expect(() => keepRun(run, tiny(), kept)).toThrow(/holds a run already/);
+  });
   test('figures that the run no longer has are removed', async () => {
     const experiment = tiny();
     await writeReport(run, { ...experiment, figures: experiment.figures.slice(0, 1) });

@@ -3,7 +3,8 @@ import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 
 import { findExperiment } from '../../core/registry.js';
-import { findRun } from '../../core/runs.js';
+import { findRun, openRun } from '../../core/runs.js';
+import { keepRun } from '../../report/keep.js';
 import { writeReport } from '../../report/write.js';
 import { print, printJson, talk } from '../output.js';
 
@@ -12,13 +13,17 @@ export function register(program: Command): void {
     .command('report')
     .description('figures, HTML, PDF and Markdown of a run, from its journal alone')
     .argument('<run>', 'folder or name of a run, `latest`, or `latest:EXPERIMENT`')
+    .option('--keep <folder>', 'write journal and report into a new folder, the journal cut to what the report reads')
     .option('--json', 'print the names of the files as JSON')
     .action(report);
 }
 
-async function report(name: string, options: { json?: boolean }): Promise<void> {
-  const run = findRun(name);
-  const { files, notes, summary } = await writeReport(run, findExperiment(run.history.run.experiment));
+async function report(name: string, options: { keep?: string; json?: boolean }): Promise<void> {
+  const found = findRun(name);
+  const experiment = findExperiment(found.history.run.experiment);
+  if (options.keep !== undefined) keepRun(found, experiment, options.keep);
+  const run = options.keep === undefined ? found : openRun(options.keep);
+  const { files, notes, summary } = await writeReport(run, experiment);
   for (const note of notes) talk(`warning: ${note}`);
   const folder = relative(process.cwd(), run.folder) || '.';
   if (options.json === true) return printJson({ folder: run.folder, complete: summary.complete, files, notes });

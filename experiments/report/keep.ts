@@ -1,0 +1,51 @@
+// A run made small enough for a repository: every sample stays, with the figures that its report reads.
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { HarnessError } from '../core/errors.js';
+import { numberAt } from '../core/history.js';
+import { readJournal, type JournalRecord } from '../core/journal.js';
+import { journalName, type Run } from '../core/runs.js';
+import { planOf } from '../core/summary.js';
+import type { Experiment, JsonObject, Part } from '../core/types.js';
+
+/** Paths of the part's metrics within a record, and within each of the points that it tells about. */
+function pathsOf(experiment: Experiment, part: Part): string[] {
+  const prefixes = part.unfold?.map(({ path }) => (path === '' ? '' : `${path}.`)) ?? [''];
+  const searched = part.axes.flatMap((axis) => (axis.kind === 'search' ? [axis.metric] : []));
+  const keys = new Set([...part.metrics, part.headline, ...searched]);
+  const metrics = experiment.metrics.filter((m) => keys.has(m.key));
+  return prefixes.flatMap((prefix) => metrics.map((m) => prefix + m.path));
+}
+
+function only(record: JsonObject, paths: readonly string[]): JsonObject {
+  const kept: Record<string, unknown> = {};
+  for (const path of paths) {
+    const value = numberAt(record, path);
+    if (value === undefined) continue;
+    const names = path.split('.');
+    let at = kept;
+    for (const name of names.slice(0, -1)) at = (at[name] ??= {}) as Record<string, unknown>;
+    at[names.at(-1) as string] = value;
+  }
+  return kept as JsonObject;
+}
+
+/**
+ * Writes the run's journal into a new folder, each sample's record cut to the metrics of its part. The report made
+ * from it is the report of the whole journal, byte for byte.
+ * @throws HarnessError `exists`: the folder holds a run already
+ */
+export function keepRun(run: Run, experiment: Experiment, folder: string): void {
+  const target = join(folder, journalName);
+  if (existsSync(target)) throw new HarnessError('exists', `${folder} holds a run already; remove it or name another folder`, 2);
+  const parts = new Map(planOf(experiment, run.history).parts.map((part) => [part.name, pathsOf(experiment, part)]));
+  const cut = (record: JournalRecord): JournalRecord => {
+    if (record.type !== 'sample') return record;
+    const paths = parts.get(run.history.points.get(record.point)?.part ?? '');
+    return paths === undefined ? record : { ...record, record: only(record.record, paths) };
+  };
+  const { records } = readJournal(join(run.folder, journalName));
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(target, records.map((record) => `${JSON.stringify(cut(record))}\n`).join(''));
+}
