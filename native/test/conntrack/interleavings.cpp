@@ -151,16 +151,20 @@ public:
 	Bench(const Bench &) = delete;
 	Bench &operator=(const Bench &) = delete;
 
-	// The `number`th key at home in bucket `home` of the first generation.
-	Key key_of(uint64_t home, uint64_t number)
+	// The `number`th key at home in bucket `home` of the first generation. Found once: all tables
+	// here have one seed.
+	Key key_of(uint64_t home, size_t number)
 	{
-		for (uint64_t i = 0;; i++) {
-			Key key = {{i, i}};
+		static std::vector<Key> known[nb_homes];
+		static uint64_t next = 0;
+		while (known[home].size() <= number) {
+			Key key = {{next, next}};
+			next++;
 			uint64_t digest;
 			conntrack_shared_digest_burst(threads[0], &key, 1, &digest);
-			if ((digest & 0xffffffff) * nb_homes >> 32 == home && number-- == 0)
-				return key;
+			known[(digest & 0xffffffff) * nb_homes >> 32].push_back(key);
 		}
+		return known[home][number];
 	}
 	Operation act(unsigned id, const Key &key, Operation::Kind kind, uint64_t value)
 	{
@@ -306,16 +310,17 @@ TEST_CASE("all interleavings of small programs are linearizable")
 	    {"a reader sees a change whole", 2, key_there, {store}, {find}},
 	    {"two readings do not go back", 2, key_there, {store, store}, {find, find}},
 	    {"one of two inserts is the first", 2, empty_table, {find_or_insert}, {find_or_insert}},
-	    {"an insert and a lookup", 2, empty_table, {store}, {find, find}},
+	    {"an insert and a lookup", 2, empty_table, {store}, {find}},
 	    {"a removal and an insert", 2, key_there, {remove}, {find_or_insert}},
 	    {"the slot is used again", 2, key_there, {remove, store}, {find, remove}},
 	    {"an insert away from home", 2, home_full, {store}, {find_or_insert}},
 	    {"a lookup away from home", 2, key_away, {remove}, {find}},
+	    {"one of two removals away from home is the first", 2, key_away, {remove}, {remove}},
 	    {"removed and back, away from home", 2, key_away, {remove, store}, {find}},
-	    {"a home moves under a lookup", 2, [](Bench &b) { return growing(b, 1, true); }, {}, {find, find}, move_one},
-	    {"a home moves under a store", 2, [](Bench &b) { return growing(b, 1, true); }, {}, {store, find}, move_one},
-	    {"a home moves under an insert", 2, [](Bench &b) { return growing(b, 1, false); }, {}, {find_or_insert, find}, move_one},
-	    {"a home moves under a removal", 2, [](Bench &b) { return growing(b, 1, true); }, {}, {remove, find}, move_one},
+	    {"a home moves under a lookup", 2, [](Bench &b) { return growing(b, 1, true); }, {}, {find}, move_one},
+	    {"a home moves under a store", 2, [](Bench &b) { return growing(b, 1, true); }, {}, {store}, move_one},
+	    {"a home moves under an insert", 2, [](Bench &b) { return growing(b, 1, false); }, {}, {find_or_insert}, move_one},
+	    {"a home moves under a removal", 2, [](Bench &b) { return growing(b, 1, true); }, {}, {remove}, move_one},
 	    {"the last home moves", 1, [](Bench &b) { return growing(b, 4, true); }, {}, {find, store},
 	     [](Bench &b) { conntrack_shared_expire(b.threads[0], Bench::now, 16 * 5); }},
 	};
