@@ -1,11 +1,10 @@
 #include "engine/dma.hpp"
 
+#include "engine/cores.hpp"
 #include "packet/hash.hpp"
 
 #include <algorithm>
 #include <cstring>
-#include <pthread.h>
-#include <sched.h>
 #include <stdexcept>
 #include <x86intrin.h>
 
@@ -43,10 +42,7 @@ Dma::Dma(Into into, int core) : into_(into)
 	if (core < 0)
 		return;
 	thread_ = std::thread([this] { work(); });
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	CPU_SET(static_cast<size_t>(core), &set);
-	if (pthread_setaffinity_np(thread_.native_handle(), sizeof(set), &set) != 0) {
+	if (!pin(thread_.native_handle(), core)) {
 		stop_ = true;
 		thread_.join();
 		throw std::runtime_error("cannot run on core " + std::to_string(core));
@@ -60,15 +56,25 @@ Dma::~Dma()
 		thread_.join();
 }
 
-void Dma::receive(Descriptor *slot, nf::Mbuf *buffer, const uint8_t *frame, uint32_t captured,
-                  uint32_t wire, uint32_t rss)
+void write_received(Descriptor *slot, const Completion &c, const uint8_t *frame)
 {
-	put({slot, buffer, frame, 0, captured, wire, rss});
+	std::memcpy(c.buffer->data(), frame, c.captured);
+	slot->buffer = c.buffer;
+	slot->captured = c.captured;
+	slot->wire = c.wire;
+	slot->rss = c.rss;
+	slot->mark = c.mark;
+	std::atomic_ref(slot->ready).store(c.ready, std::memory_order_release);
+}
+
+void Dma::receive(Descriptor *slot, const Completion &completion, const uint8_t *frame)
+{
+	put({slot, completion, frame, 0});
 }
 
 void Dma::transmit(const nf::Mbuf *buffer, uint64_t number)
 {
-	put({nullptr, const_cast<nf::Mbuf *>(buffer), nullptr, number, 0, 0, 0});
+	put({nullptr, {const_cast<nf::Mbuf *>(buffer), 0, 0, 0, 0, 0}, nullptr, number});
 }
 
 void Dma::put(const Command &command)
@@ -105,16 +111,15 @@ void Dma::work()
 void Dma::execute(const Command &c)
 {
 	if (!c.slot) {
-		answer_ += checksum(c.buffer, c.number);
+		answer_ += checksum(c.what.buffer, c.number);
 		return;
 	}
-	std::memcpy(c.buffer->data(), c.frame, c.captured);
-	*c.slot = {c.buffer, c.captured, c.wire, c.rss, 0, 0};
+	write_received(c.slot, c.what, c.frame);
 	if (into_ == Into::dram) {
-		flush(c.buffer->data(), c.captured);
+		flush(c.what.buffer->data(), c.what.captured);
 		flush(c.slot, sizeof(*c.slot));
 		if (!thread_.joinable()) // its source would otherwise fill the private caches
-			flush(c.frame, c.captured);
+			flush(c.frame, c.what.captured);
 	}
 }
 

@@ -15,10 +15,21 @@ namespace reframer::engine {
 // What the NIC tells of a received frame. 32 bytes, as common NICs' receive descriptors have.
 struct Descriptor {
 	nf::Mbuf *buffer;
-	uint32_t captured, wire, rss, zero;
-	uint64_t reserved;
+	uint32_t captured, wire, rss;
+	uint32_t mark;       // number of the packet
+	uint32_t zero;
+	uint32_t ready;      // written last: the lap of the ring that this is, from 1
 };
 static_assert(sizeof(Descriptor) == 32);
+
+// What the NIC says of a packet, whose frame it has put into a buffer.
+struct Completion {
+	nf::Mbuf *buffer;
+	uint32_t captured, wire, rss, mark, ready;
+};
+
+// The frame into the buffer, then the descriptor: its `ready` is what a polling core waits for.
+void write_received(Descriptor *slot, const Completion &completion, const uint8_t *frame);
 
 class Dma {
 public:
@@ -34,8 +45,7 @@ public:
 	Dma(const Dma &) = delete;
 	Dma &operator=(const Dma &) = delete;
 
-	void receive(Descriptor *slot, nf::Mbuf *buffer, const uint8_t *frame, uint32_t captured,
-	             uint32_t wire, uint32_t rss);
+	void receive(Descriptor *slot, const Completion &completion, const uint8_t *frame);
 	// `number` tells packets apart in the answer.
 	void transmit(const nf::Mbuf *buffer, uint64_t number);
 	// Returns when all that was asked for is done.
@@ -48,10 +58,9 @@ public:
 private:
 	struct alignas(64) Command {
 		Descriptor *slot; // null: transmit
-		nf::Mbuf *buffer;
+		Completion what;  // transmit: the buffer
 		const uint8_t *frame;
 		uint64_t number;
-		uint32_t captured, wire, rss;
 	};
 	// Small: the ring itself passes through the caches of the core under test.
 	static constexpr size_t ring_size = 256;

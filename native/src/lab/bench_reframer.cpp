@@ -15,6 +15,7 @@
 #include "engine/tsc.hpp"
 #include "lab/bench_reframer_pool.hpp"
 #include "lab/job.hpp"
+#include "lab/median.hpp"
 #include "lab/spec_reader.hpp"
 #include "packet/bytes.hpp"
 #include "reframer/reframer.h"
@@ -193,26 +194,6 @@ private:
 	size_t at_ = 0;
 	volatile uint64_t sink_ = 0;
 };
-
-double median(std::vector<double> values)
-{
-	std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
-	return values[values.size() / 2];
-}
-
-std::pair<double, double> interval_of_median(const std::vector<double> &values, uint64_t seed)
-{
-	constexpr uint32_t resamples = 1000;
-	std::mt19937_64 random(seed);
-	std::vector<double> medians, sample(values.size());
-	for (uint32_t i = 0; i < resamples; i++) {
-		for (double &value : sample)
-			value = values[random() % values.size()];
-		medians.push_back(median(sample));
-	}
-	std::sort(medians.begin(), medians.end());
-	return {medians[resamples / 40], medians[resamples - 1 - resamples / 40]};
-}
 
 Json run_row(const BenchSpec &spec, uint64_t flows, uint64_t in_flight, bool nic_hash, double tsc_hz)
 {

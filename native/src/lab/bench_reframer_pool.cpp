@@ -1,5 +1,6 @@
 #include "lab/bench_reframer_pool.hpp"
 
+#include "engine/cores.hpp"
 #include "lab/job.hpp"
 #include "packet/bytes.hpp"
 #include "packet/hash.hpp"
@@ -7,8 +8,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <pthread.h>
-#include <sched.h>
 #include <string>
 #include <sys/mman.h>
 #include <x86intrin.h>
@@ -48,10 +47,7 @@ void write_header(uint8_t *frame, uint64_t flow)
 
 void pin_to_core(int core)
 {
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	CPU_SET(static_cast<size_t>(core), &set);
-	if (pthread_setaffinity_np(pthread_self(), sizeof set, &set) != 0)
+	if (!engine::pin(pthread_self(), core))
 		throw JobError("not-supported", "cannot run on core " + std::to_string(core), 3);
 }
 
@@ -75,10 +71,7 @@ BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, uint6
 	if (place_ == HeaderPlace::llc) {
 		eviction_.resize(eviction_bytes, 1);
 		filler_ = std::thread([this, filler_core] {
-			cpu_set_t set;
-			CPU_ZERO(&set);
-			CPU_SET(static_cast<size_t>(filler_core), &set);
-			(void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+			(void)engine::pin(pthread_self(), filler_core);
 			work();
 		});
 	}

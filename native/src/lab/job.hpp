@@ -36,6 +36,7 @@ void run_generate(const Json &spec);
 void run_calibrate(const Json &spec);
 void run_bench_reframer(const Json &spec);
 void run_trial(const Json &spec);
+void run_validate(const Json &spec);
 void run_bench_rsspp(const Json &spec);
 void run_bench_conntrack(const Json &spec);
 void run_conntrack_load(const Json &spec);

@@ -9,6 +9,7 @@ constexpr JobEntry jobs[] = {
     {"analyze", run_analyze},
     {"reorder", run_reorder},
     {"trial", run_trial},
+    {"validate", run_validate},
     {"bench-reframer", run_bench_reframer},
     {"bench-rsspp", run_bench_rsspp},
     {"generate", run_generate},

@@ -1,7 +1,9 @@
 // Job `trial`: one point of an experiment on the virtual NIC. One process a trial.
 //
 // Specification (every member is optional; an unknown one is an error):
-//   engine      "virtual"
+//   engine      "virtual" (default) | "threads": the same loop in real time, fed by a second core by
+//               the clock; all frames of the trial are in memory, so it must be short. The check of
+//               the virtual one: no raw, dump, serviceNs, nor dma "dram"; two cores needed
 //   chain       "paper" (default) | "modern" | "modern-rte" (DPDK's FIB and ACL) | "inspect"
 //               (counter, firewall, pattern search, load balancer) | "forward" (touches nothing: the
 //               loop's own cost), or one function alone: "counter", "router", "firewall", "nat", "lb",
@@ -64,7 +66,8 @@
 //   slfIn, slfOut                mean run length at the ring (accepted packets) and at the chain
 //   flows                        distinct flows that arrived
 //   nsPerPacket, cyclesPerPacket busy time a processed packet (TSC cycles); empty polls excluded
-//   stageNsPerPacket, chainNsPerPacket   its split: poll + Reframer, chain + transmit
+//   stageNsPerPacket, chainNsPerPacket   its split: poll + Reframer, chain + transmit; null with
+//                                threads, whose polls are not stopped in the middle
 //   missNsPerPacket              cost of a packet of a new flow that no cache knows, in the chain
 //                                alone, measured before the trial
 //   busyShare                    busy time / virtual time
@@ -78,13 +81,15 @@
 //   drops                        {ring, ringShare, nf, nfReasons: {NAME: N}}
 //   polls                        {busy, empty, interrupted, interruptedNs, preempted, preemptedNs,
 //                                emptyPollNs}; interrupted and preempted polls are charged the
-//                                median of their kind instead of their time (engine/marks.hpp)
+//                                median of their kind instead of their time (engine/marks.hpp);
+//                                with threads they are not told apart and stand in the figures
 //   void, voidReason             true when the figures must not be used, and why (else null): more
 //                                than one preempted poll in 30 ms of polling, or more than 5 % of
 //                                the time in interrupted ones
 //   checks                       {in, out, nfDropped, ringDropped, thinned, held, conserved, ordered,
 //                                 formsAgree (null for chain "forward"), passed}
-//   answer                       hex checksum of all departed frames with their arrival numbers
+//   answer                       hex checksum of all departed frames with their arrival numbers;
+//                                null with threads, where what is dropped differs from run to run
 //   chainStats                   {NAME: number} counters of the functions, summed over queues
 //   reframer                     {runsIn, runsOut, heldMax, reasons: {NAME: groups}} or null
 //   machine                      {dmaFiller: "core" | "self", hugepages: bool, nice: priority}
@@ -93,19 +98,16 @@
 // A failed check is an error record "check-failed" after the result, exit code 1.
 #include "lab/trial.hpp"
 
+#include "engine/thread_queue.hpp"
 #include "engine/tsc.hpp"
+#include "engine/virtual_queue.hpp"
 #include "lab/trial_front.hpp"
+#include "lab/trial_setup.hpp"
 #include "lab/trial_source.hpp"
-#include "nf/prefixes.hpp"
 #include "traffic/capture_writer.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
-#include <cstring>
-#include <pthread.h>
-#include <sched.h>
-#include <sys/resource.h>
 
 namespace reframer::lab {
 
@@ -113,152 +115,43 @@ namespace {
 
 // Frames of a piece of the trial: 256 MiB are some 29 ms at 70 Gbps.
 constexpr size_t arena_bytes = 256u << 20;
-// Packets on which both forms of the chain must agree, in every trial.
-constexpr size_t form_sample = 2048;
+// Threads do not wait for more: all of their trial is there when it begins.
+constexpr size_t threads_arena_bytes = 1u << 30;
 
 struct Core {
 	std::unique_ptr<nf::Chain> chain;
 	Stage stage;
-	std::unique_ptr<engine::VirtualQueue> queue;
 };
 
-Stage make_stage(const TrialSpec &spec)
-{
-	if (spec.policy == Policy::off)
-		return nullptr;
-	reframer_params p;
-	reframer_default_params(&p);
-	p.policy = spec.policy == Policy::burst      ? REFRAMER_BURST
-	           : spec.policy == Policy::adaptive ? REFRAMER_ADAPTIVE
-	                                             : REFRAMER_FIXED;
-	p.key = spec.key;
-	p.delay_ns = spec.delay_ns;
-	p.max_packets = spec.max_held;
-	p.early = spec.early;
-	p.bypass = spec.bypass;
-	p.options = spec.ack_thinning ? REFRAMER_OPT_ACK_THINNING : 0;
-	reframer_rule sensitive{};
-	sensitive.protocol = spec.sensitive;
-	const bool passes = spec.sensitive && spec.sensitive_passes;
-	p.rules = passes ? &sensitive : nullptr; // copied
-	p.nb_rules = passes ? 1 : 0;
-	p.hash_seed = spec.seed | 1; // 0 would draw one
-	reframer_stage *stage = nullptr;
-	if (int error = reframer_create(&p, &stage))
-		throw JobError("failed", std::string("the stage: ") + reframer_strerror(error));
-	return Stage(stage);
-}
+// The parts of a trial that do not depend on its engine.
+struct Bench {
+	const TrialSpec &spec;
+	TrialOutcome &out;
+	int nic_core;
+	nf::ChainFactory factory;
+	uint64_t end;
+	engine::QueueConfig queue;
+	std::vector<Core> cores;
+	std::unique_ptr<TrialSource> source;
+	std::vector<std::vector<engine::Arrival>> arrivals;
 
-// Pins the calling thread; returns the core that stands in for DMA, -1 where there is none.
-int take_cores(const TrialSpec &spec)
-{
-	cpu_set_t allowed;
-	CPU_ZERO(&allowed);
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
-		throw JobError("failed", "cannot read the cores that this process may use");
-	std::vector<int> cpus = spec.cpus;
-	for (int c = 0; cpus.size() < 2 && spec.cpus.empty() && c < CPU_SETSIZE; c++)
-		if (CPU_ISSET(static_cast<size_t>(c), &allowed))
-			cpus.push_back(c);
-	if (cpus.size() < 2 && spec.dma == Dma::llc)
-		throw JobError("not-supported",
-		               "dma \"llc\" needs a second core to write the frames; use \"dram\"", 3);
-	cpu_set_t mine;
-	CPU_ZERO(&mine);
-	CPU_SET(static_cast<size_t>(cpus[0]), &mine);
-	if (pthread_setaffinity_np(pthread_self(), sizeof(mine), &mine) != 0)
-		throw JobError("not-supported", "cannot run on core " + std::to_string(cpus[0]), 3);
-	return cpus.size() < 2 ? -1 : cpus[1];
-}
-
-// Asks for the highest ordinary priority, so that other programs interrupt fewer polls; without the
-// right to it the trial runs as it is. Real-time scheduling would not do: the kernel stops such
-// threads for 50 ms of every second that they do not sleep. Returns what is in force.
-int raise_priority()
-{
-	// Threads that start later inherit it.
-	setpriority(PRIO_PROCESS, 0, -20);
-	return getpriority(PRIO_PROCESS, 0);
-}
-
-// Whether both forms of the chain give the same frames, drops and tables for these packets, grouped
-// by RSS hash as the stage would.
-bool forms_agree(const nf::ChainFactory &all, std::span<const engine::Arrival> arrivals)
-{
-	std::vector<engine::Arrival> sample(arrivals.begin(),
-	                                    arrivals.begin() + static_cast<std::ptrdiff_t>(std::min(
-	                                                           arrivals.size(), form_sample)));
-	std::stable_sort(sample.begin(), sample.end(),
-	                 [](const auto &a, const auto &b) { return a.rss < b.rss; });
-	auto n = static_cast<uint32_t>(sample.size());
-	std::vector<reframer_run> runs;
-	for (uint32_t i = 0; i < n; i++) {
-		if (i && sample[i].rss == sample[i - 1].rss)
-			runs.back().count++;
-		else
-			runs.push_back({i, 1, sample[i].rss, REFRAMER_BY_DRAIN});
-	}
-	nf::ChainFactory factory(all, form_sample * 2);
-	nf::Region<uint8_t> memory[2];
-	uint32_t kept[2];
-	std::unique_ptr<nf::Chain> chains[2];
-	std::vector<nf::Mbuf *> packets[2], dropped(n);
-	for (int form = 0; form < 2; form++) {
-		memory[form] = nf::Region<uint8_t>(std::max<size_t>(n, 1) * nf::Mbuf::stride);
-		for (uint32_t i = 0; i < n; i++) {
-			auto *m = reinterpret_cast<nf::Mbuf *>(memory[form].data() + i * nf::Mbuf::stride);
-			m->captured = sample[i].captured;
-			m->wire = sample[i].wire;
-			std::copy_n(sample[i].data, sample[i].captured, m->data());
-			packets[form].push_back(m);
+	// What comes next, up to the trial's end or the arena's.
+	uint64_t fill(Arena &arena)
+	{
+		arena.clear();
+		for (auto &list : arrivals)
+			list.clear();
+		const uint64_t until = source->fill(end - 1, arena, arrivals);
+		if (spec.chain != nf::ChainKind::forward && !out.forms_checked) {
+			auto most = std::max_element(arrivals.begin(), arrivals.end(), [](auto &a, auto &b) {
+				return a.size() < b.size();
+			});
+			out.forms_checked = true;
+			out.forms_agree = forms_agree(factory, *most);
 		}
-		chains[form] = factory.make(form ? nf::Form::run : nf::Form::packet, 0);
-		kept[form] = chains[form]->process(packets[form].data(), n, runs.data(),
-		                                   static_cast<uint32_t>(runs.size()), dropped.data());
+		return until;
 	}
-	if (kept[0] != kept[1] || chains[0]->table_digest() != chains[1]->table_digest())
-		return false;
-	for (uint8_t v = 0; v < nf::nb_verdicts; v++)
-		if (chains[0]->verdicts(v) != chains[1]->verdicts(v))
-			return false;
-	for (uint32_t i = 0; i < kept[0]; i++) {
-		const nf::Mbuf *a = packets[0][i], *b = packets[1][i];
-		if (a->captured != b->captured || !std::equal(a->data(), a->data() + a->captured, b->data()))
-			return false;
-	}
-	return true;
-}
-
-// Cost of a packet whose flow, destination and rule no cache knows: the median over bursts of new
-// flows, in small tables.
-double worst_packet_ns(const nf::ChainFactory &all, const TrialSpec &spec, double tsc_hz)
-{
-	constexpr uint32_t burst = 32, bursts = 33;
-	auto chain = nf::ChainFactory(all, std::bit_ceil(burst * bursts)).make(spec.form, 0);
-	nf::Region<uint8_t> memory(burst * nf::Mbuf::stride);
-	nf::Random random(spec.seed);
-	std::vector<nf::Mbuf *> packets(burst), dropped(burst);
-	std::vector<double> cost;
-	for (uint32_t b = 0; b < bursts; b++) {
-		for (uint32_t i = 0; i < burst; i++) {
-			packets[i] = reinterpret_cast<nf::Mbuf *>(memory.data() + i * nf::Mbuf::stride);
-			packets[i]->captured = packets[i]->wire = 60;
-			uint8_t frame[60] = {};
-			frame[12] = 0x08; // IPv4, UDP, random addresses and ports
-			frame[14] = 0x45;
-			frame[22] = 64;
-			frame[23] = 17;
-			uint64_t words[2] = {random.next(), random.next()};
-			std::memcpy(frame + 26, words, 12);
-			std::memcpy(packets[i]->data(), frame, sizeof(frame));
-		}
-		uint64_t start = engine::tsc_start();
-		chain->process(packets.data(), burst, nullptr, 0, dropped.data());
-		cost.push_back(static_cast<double>(engine::tsc_stop() - start) / tsc_hz * 1e9 / burst);
-	}
-	std::nth_element(cost.begin(), cost.begin() + bursts / 2, cost.end());
-	return cost[bursts / 2];
-}
+};
 
 void dump_departures(engine::VirtualQueue &queue, traffic::CaptureWriter &writer, uint64_t packets)
 {
@@ -271,18 +164,13 @@ void dump_departures(engine::VirtualQueue &queue, traffic::CaptureWriter &writer
 	};
 }
 
-} // namespace
-
-TrialOutcome run_trial_spec(const TrialSpec &spec)
+Bench prepare(const TrialSpec &spec, TrialOutcome &out)
 {
-	auto wall = std::chrono::steady_clock::now();
-	TrialOutcome out;
-	int dma_core = take_cores(spec);
+	const int nic_core = take_cores(spec);
 	out.nice = raise_priority();
 	out.tsc_hz = engine::measure_tsc_hz();
 	out.tsc_overhead_ns = engine::measure_tsc_overhead() / out.tsc_hz * 1e9;
-	out.dma_on_core = dma_core >= 0;
-	engine::Dma dma(spec.dma == Dma::llc ? engine::Dma::Into::llc : engine::Dma::Into::dram, dma_core);
+	out.dma_on_core = nic_core >= 0;
 
 	nf::Config config;
 	config.kind = spec.chain;
@@ -293,8 +181,8 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 	config.table_capacity = table_capacity(spec.queues);
 	nf::ChainFactory factory(config);
 
-	uint64_t window_start = spec.learn_ns + spec.warmup_ns;
-	uint64_t end = window_start + spec.duration_ns;
+	const uint64_t window_start = spec.learn_ns + spec.warmup_ns;
+	const uint64_t end = window_start + spec.duration_ns;
 	engine::QueueConfig queue;
 	queue.ring_depth = spec.ring_depth;
 	queue.burst = spec.burst;
@@ -313,71 +201,100 @@ TrialOutcome run_trial_spec(const TrialSpec &spec)
 	queue.window_end_ns = static_cast<double>(end);
 	queue.tsc_hz = out.tsc_hz;
 
-	std::unique_ptr<traffic::CaptureWriter> writer;
-	if (!spec.dump_file.empty())
-		writer = std::make_unique<traffic::CaptureWriter>(spec.dump_file);
 	std::vector<Core> cores(spec.queues);
 	for (uint32_t q = 0; q < spec.queues; q++) {
-		Core &c = cores[q];
-		c.chain = factory.make(spec.form, q);
-		c.chain->add_idle_flows(spec.table_flows);
+		cores[q].chain = factory.make(spec.form, q);
+		cores[q].chain->add_idle_flows(spec.table_flows);
 		if (!spec.front_cores)
-			c.stage = make_stage(spec);
-		c.queue = std::make_unique<engine::VirtualQueue>(queue, c.stage.get(), *c.chain, dma);
-		if (q == 0 && writer)
-			dump_departures(*c.queue, *writer, spec.dump_packets);
-		out.huge_pages = c.queue->huge_pages();
+			cores[q].stage = make_stage(spec);
 	}
-
 	auto source = open_trial_source(spec);
 	if (spec.learn_ns)
 		source->learn(spec.learn_ns - 1, [&](uint32_t q, const uint8_t *frame, uint32_t captured) {
 			cores[q].chain->learn(frame, captured);
 		});
-	size_t piece_bytes = std::min<size_t>(arena_bytes, arena_estimate(spec));
+	return {spec, out, nic_core, std::move(factory), end, queue, std::move(cores), std::move(source),
+	        std::vector<std::vector<engine::Arrival>>(spec.queues)};
+}
+
+void run_virtual(Bench &bench)
+{
+	const TrialSpec &spec = bench.spec;
+	engine::Dma dma(spec.dma == Dma::llc ? engine::Dma::Into::llc : engine::Dma::Into::dram, bench.nic_core);
+	std::unique_ptr<traffic::CaptureWriter> writer;
+	if (!spec.dump_file.empty())
+		writer = std::make_unique<traffic::CaptureWriter>(spec.dump_file);
+	std::vector<std::unique_ptr<engine::VirtualQueue>> queues;
+	for (Core &c : bench.cores)
+		queues.push_back(std::make_unique<engine::VirtualQueue>(bench.queue, c.stage.get(), *c.chain, dma));
+	if (writer)
+		dump_departures(*queues[0], *writer, spec.dump_packets);
+	bench.out.huge_pages = queues[0]->huge_pages();
+
+	const size_t piece_bytes = std::min<size_t>(arena_bytes, arena_estimate(spec));
 	Arena arena(piece_bytes);
 	std::unique_ptr<FrontCores> front;
 	if (spec.front_cores) {
 		nf::Config nothing;
 		nothing.kind = nf::ChainKind::forward;
 		// What was held over from the piece before comes on top.
-		front = std::make_unique<FrontCores>(spec, queue, piece_bytes + piece_bytes / 2, dma, nf::ChainFactory(nothing),
-		                                     [&] { return make_stage(spec); });
+		front = std::make_unique<FrontCores>(spec, bench.queue, piece_bytes + piece_bytes / 2, dma,
+		                                     nf::ChainFactory(nothing), [&] { return make_stage(spec); });
 	}
-	std::vector<std::vector<engine::Arrival>> arrivals(spec.queues);
-	for (uint64_t until = 0; until < end - 1;) {
-		arena.clear();
-		for (auto &list : arrivals)
-			list.clear();
-		until = source->fill(end - 1, arena, arrivals);
-		if (spec.chain != nf::ChainKind::forward && !out.forms_checked) {
-			auto most = std::max_element(arrivals.begin(), arrivals.end(), [](auto &a, auto &b) {
-				return a.size() < b.size();
-			});
-			out.forms_checked = true;
-			out.forms_agree = forms_agree(factory, *most);
-		}
+	for (uint64_t until = 0; until < bench.end - 1;) {
+		until = bench.fill(arena);
 		if (front)
-			front->relay(arrivals, until);
+			front->relay(bench.arrivals, until);
 		for (uint32_t q = 0; q < spec.queues; q++)
-			cores[q].queue->run(arrivals[q], static_cast<double>(until));
+			queues[q]->run(bench.arrivals[q], static_cast<double>(until));
 	}
 	if (front) {
-		front->drain(arrivals);
+		front->drain(bench.arrivals);
 		for (uint32_t q = 0; q < spec.queues; q++)
-			if (!arrivals[q].empty())
-				cores[q].queue->run(arrivals[q], static_cast<double>(arrivals[q].back().time_ns));
+			if (!bench.arrivals[q].empty())
+				queues[q]->run(bench.arrivals[q], static_cast<double>(bench.arrivals[q].back().time_ns));
 		for (FrontCores::Core &c : front->cores())
-			collect(out, out.front, *c.queue, *c.chain, c.stage.get());
+			collect(bench.out, bench.out.front, {c.queue->result(), c.queue->empty_poll_ns()}, *c.chain, c.stage.get());
 	}
-	for (Core &c : cores) {
-		c.queue->drain();
-		collect(out, out.queues, *c.queue, *c.chain, c.stage.get());
+	for (uint32_t q = 0; q < spec.queues; q++) {
+		queues[q]->drain();
+		collect(bench.out, bench.out.queues, {queues[q]->result(), queues[q]->empty_poll_ns()}, *bench.cores[q].chain,
+		        bench.cores[q].stage.get());
 	}
 	if (writer)
 		writer->finish();
-	out.flows = source->flows();
-	out.answer = dma.answer();
+	bench.out.answer = dma.answer();
+}
+
+void run_threads(Bench &bench)
+{
+	const TrialSpec &spec = bench.spec;
+	const size_t bytes = arena_estimate(spec);
+	Arena arena(std::min(bytes, threads_arena_bytes));
+	if (bytes > threads_arena_bytes || bench.fill(arena) < bench.end - 1)
+		throw JobError("bad-spec", "the frames of this trial do not fit into 1 GiB of memory, as engine "
+		                           "\"threads\" needs; shorten durationNs and warmupNs", 2);
+	for (uint32_t q = 0; q < spec.queues; q++) {
+		const Core &core = bench.cores[q];
+		engine::ThreadQueue queue(bench.queue, core.stage.get(), *core.chain, bench.nic_core);
+		queue.run(bench.arrivals[q], static_cast<double>(bench.end));
+		bench.out.huge_pages = queue.huge_pages();
+		collect(bench.out, bench.out.queues, {queue.result(), 0}, *core.chain, core.stage.get());
+	}
+}
+
+} // namespace
+
+TrialOutcome run_trial_spec(const TrialSpec &spec)
+{
+	auto wall = std::chrono::steady_clock::now();
+	TrialOutcome out;
+	Bench bench = prepare(spec, out);
+	if (spec.engine == Engine::threads)
+		run_threads(bench);
+	else
+		run_virtual(bench);
+	out.flows = bench.source->flows();
 	out.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - wall).count();
 	return out;
 }

@@ -1,8 +1,10 @@
 // A trial from specification to record.
 #pragma once
 
-#include "engine/virtual_queue.hpp"
+#include "engine/queue.hpp"
 #include "lab/trial_spec.hpp"
+#include "nf/chain.hpp"
+#include "reframer/reframer.h"
 
 #include <vector>
 
@@ -17,9 +19,11 @@ struct TrialOutcome {
 	bool forms_checked = false, forms_agree = false;
 	bool tables_sound = true;
 
-	struct Queue {
+	struct Measured {
 		engine::QueueResult result;
-		double empty_poll_ns;
+		double empty_poll_ns;   // virtual clock only
+	};
+	struct Queue : Measured {
 		nf::Counters counters;
 		uint64_t verdicts[nf::nb_verdicts];
 		bool has_stage;
@@ -35,7 +39,7 @@ struct TrialOutcome {
 
 TrialOutcome run_trial_spec(const TrialSpec &spec);
 // Adds a drained queue's results to `list`, one of the outcome's.
-void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, engine::VirtualQueue &queue, const nf::Chain &chain,
+void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, const TrialOutcome::Measured &measured, const nf::Chain &chain,
              const reframer_stage *stage);
 Json report(const TrialSpec &spec, const TrialOutcome &outcome);
 

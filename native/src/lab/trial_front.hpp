@@ -3,6 +3,8 @@
 // when its poll ends. The wire between them takes no time and adds no loss of its own.
 #pragma once
 
+#include "engine/virtual_queue.hpp"
+#include "lab/trial_setup.hpp"
 #include "lab/trial_source.hpp"
 #include "reframer/reframer.h"
 
@@ -11,11 +13,6 @@
 #include <vector>
 
 namespace reframer::lab {
-
-struct StageDeleter {
-	void operator()(reframer_stage *s) const { reframer_free(s); }
-};
-using Stage = std::unique_ptr<reframer_stage, StageDeleter>;
 
 class FrontCores {
 public:

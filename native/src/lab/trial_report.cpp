@@ -176,12 +176,11 @@ bool TrialOutcome::ordered() const
 	return std::all_of(queues.begin(), queues.end(), in_order) && std::all_of(front.begin(), front.end(), in_order);
 }
 
-void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, engine::VirtualQueue &queue, const nf::Chain &chain,
+void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, const TrialOutcome::Measured &measured, const nf::Chain &chain,
              const reframer_stage *stage)
 {
 	TrialOutcome::Queue q{};
-	q.result = queue.result();
-	q.empty_poll_ns = queue.empty_poll_ns();
+	static_cast<TrialOutcome::Measured &>(q) = measured;
 	q.counters = chain.counters();
 	uint64_t processed = 0;
 	for (uint8_t v = 0; v < nf::nb_verdicts; v++)
@@ -245,6 +244,9 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	double empty_poll = 0;
 	for (const auto &q : outcome.queues)
 		empty_poll += q.empty_poll_ns / static_cast<double>(outcome.queues.size());
+	// What only a clock of its own can tell.
+	const bool threads = spec.engine == Engine::threads;
+	const auto on_virtual = [&](Json value) { return threads ? Json(nullptr) : value; };
 
 	return {
 	    {"job", "trial"},
@@ -262,8 +264,8 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	    {"flows", outcome.flows},
 	    {"nsPerPacket", ratio(s.busy_ns, processed)},
 	    {"cyclesPerPacket", ratio(s.busy_ns, processed) * cycles},
-	    {"stageNsPerPacket", ratio(s.stage_ns, processed)},
-	    {"chainNsPerPacket", ratio(s.chain_ns, processed)},
+	    {"stageNsPerPacket", on_virtual(ratio(s.stage_ns, processed))},
+	    {"chainNsPerPacket", on_virtual(ratio(s.chain_ns, processed))},
 	    {"missNsPerPacket", outcome.worst_packet_ns},
 	    {"busyShare", s.busy_ns / queue_ns},
 	    {"packetsPerPoll", per(s.polled, s.busy_polls)},
@@ -290,11 +292,11 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	    {"polls",
 	     {{"busy", s.busy_polls},
 	      {"empty", s.empty_polls},
-	      {"interrupted", s.interrupted},
-	      {"interruptedNs", s.interrupted_ns},
-	      {"preempted", s.preempted},
-	      {"preemptedNs", s.preempted_ns},
-	      {"emptyPollNs", empty_poll}}},
+	      {"interrupted", on_virtual(s.interrupted)},
+	      {"interruptedNs", on_virtual(s.interrupted_ns)},
+	      {"preempted", on_virtual(s.preempted)},
+	      {"preemptedNs", on_virtual(s.preempted_ns)},
+	      {"emptyPollNs", on_virtual(empty_poll)}}},
 	    {"void", !why.is_null()},
 	    {"voidReason", why},
 	    {"checks",
@@ -309,7 +311,7 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	      {"tablesSound", outcome.tables_sound},
 	      {"formsAgree", outcome.forms_checked ? Json(outcome.forms_agree) : Json(nullptr)},
 	      {"passed", outcome.passed()}}},
-	    {"answer", answer},
+	    {"answer", on_virtual(answer)},
 	    {"chainStats", counters_of(outcome)},
 	    {"reframer", stage_of(outcome)},
 	    {"machine",

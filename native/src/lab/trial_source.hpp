@@ -1,8 +1,10 @@
 // Where a trial's packets come from: the generator or a capture, as arrivals of RX queues.
 #pragma once
 
-#include "engine/virtual_queue.hpp"
+#include "engine/queue.hpp"
 #include "lab/trial_spec.hpp"
+#include "nf/mbuf.hpp"
+#include "nf/memory.hpp"
 
 #include <cstddef>
 #include <functional>

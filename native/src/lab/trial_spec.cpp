@@ -27,6 +27,9 @@ const std::initializer_list<std::pair<const char *, uint32_t>> keys = {
 const std::initializer_list<std::pair<const char *, Dma>> dmas = {{"llc", Dma::llc},
                                                                   {"dram", Dma::dram}};
 
+const std::initializer_list<std::pair<const char *, Engine>> engines = {
+    {"virtual", Engine::on_virtual_clock}, {"threads", Engine::threads}};
+
 template <typename Enum>
 const char *word(Enum value, std::initializer_list<std::pair<const char *, Enum>> choices)
 {
@@ -127,9 +130,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 {
 	SpecReader in(spec, "");
 	TrialSpec t{};
-	std::string engine = in.text("engine", "virtual");
-	if (engine != "virtual")
-		throw JobError("not-supported", "engine '" + engine + "' is not built in; use virtual", 3);
+	t.engine = in.choice("engine", Engine::on_virtual_clock, engines);
 	t.chain = parse_chain(in);
 	t.form = in.choice("form", nf::Form::packet, forms);
 	t.look_ahead = in.boolean("lookAhead", true);
@@ -188,6 +189,14 @@ TrialSpec parse_trial_spec(const Json &spec)
 			d.fail("file", "is missing");
 	}
 	in.finish();
+	if (t.engine == Engine::threads) {
+		if (t.raw || t.service_ns || t.dma != Dma::llc || !t.dump_file.empty())
+			in.fail("engine", "'threads' goes without raw, serviceNs, dump and dma 'dram'");
+		if (t.policy == Policy::adaptive)
+			in.fail("policy", "adaptive needs load reports, which engine 'threads' does not give");
+		if (t.front_cores || t.sensitive)
+			in.fail("engine", "'threads' goes without frontCores and sensitive");
+	}
 	return t;
 }
 
@@ -200,7 +209,7 @@ Json describe(const TrialSpec &t)
 		source["file"] = t.source.file;
 		source["timing"] = t.source.scaled ? "scaled" : "rate";
 	}
-	Json out = {{"engine", "virtual"},
+	Json out = {{"engine", word(t.engine, engines)},
 	            {"chain", chain_name(t.chain)},
 	            {"form", word(t.form, forms)},
 	            {"lookAhead", t.look_ahead},

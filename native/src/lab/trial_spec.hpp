@@ -12,6 +12,7 @@ namespace reframer::lab {
 
 enum class Policy : uint8_t { off, burst, fixed, adaptive };
 enum class Dma : uint8_t { llc, dram };
+enum class Engine : uint8_t { on_virtual_clock, threads };
 
 struct SourceSpec {
 	std::string profile;    // generator profile; empty where `file` is given
@@ -21,6 +22,7 @@ struct SourceSpec {
 };
 
 struct TrialSpec {
+	Engine engine;
 	nf::ChainKind chain;
 	nf::Form form;
 	bool look_ahead;        // functions prefetch the state of coming packets or runs

@@ -15,6 +15,7 @@ struct alignas(64) Mbuf {
 	uint32_t wire;       // length on the wire; larger where a capture was cut
 	uint32_t rss;        // Toeplitz hash that the NIC computed
 	uint32_t index;      // of the buffer in its pool; constant
+	uint32_t mark;       // number that the NIC gave the packet
 	uint16_t next_hop;   // written by the router
 	uint8_t verdict;     // enum Verdict
 

@@ -88,7 +88,11 @@ TEST_CASE("a specification is read strictly")
 	CHECK(error_of({{"early", {"fun"}}, {"policy", "fixed"}}) == "early does not know \"fun\"");
 	CHECK(error_of({{"frontCores", 2}}) != "");
 	CHECK(error_of({{"frontCores", 3}, {"policy", "fixed"}}) != "");
-	CHECK(error_of({{"engine", "threads"}}) != "");
+	CHECK(error_of({{"engine", "thread"}}) == "engine is 'thread', must be one of: virtual, threads");
+	CHECK(error_of({{"engine", "threads"}}) == "");
+	CHECK(error_of({{"engine", "threads"}, {"serviceNs", 5}}) != "");
+	CHECK(error_of({{"engine", "threads"}, {"policy", "adaptive"}}) != "");
+	CHECK(error_of({{"engine", "threads"}, {"policy", "fixed"}, {"frontCores", 1}}) != "");
 	CHECK(error_of({{"key", "destination"}, {"nicHash", true}}) != "");
 	CHECK(error_of({{"source", {{"file", "a"}, {"profile", "campus"}}}}) != "");
 	CHECK(error_of({{"source", {{"file", "a"}, {"speed", 1}}}}) == "source.speed is not known here");
@@ -126,6 +130,36 @@ TEST_CASE("a trial repeats, whatever chain and form: same frames, drops, latenci
 			}
 		}
 	}
+}
+
+TEST_CASE("a trial on threads: the same checks, and no figure that it cannot have")
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	sched_getaffinity(0, sizeof(set), &set);
+	if (CPU_COUNT(&set) < 2) {
+		MESSAGE("skipped: two cores are needed");
+		return;
+	}
+	for (const char *policy : {"off", "fixed"}) {
+		Json spec = base();
+		for (const char *name : {"serviceNs", "dma", "cpus"})
+			spec.erase(name);
+		spec.update({{"engine", "threads"}, {"policy", policy}, {"queues", 2}});
+		const TrialSpec parsed = parse_trial_spec(spec);
+		const Json r = report(parsed, run_trial_spec(parsed));
+		CAPTURE(policy);
+		CHECK(r["checks"]["passed"] == true);
+		CHECK(r["checks"]["held"] == 0);
+		CHECK(r["spec"]["engine"] == "threads");
+		CHECK(r["offeredBps"].get<double>() == doctest::Approx(20e9).epsilon(0.05));
+		CHECK(r["throughputPps"].get<double>() > 0);
+		for (const char *name : {"stageNsPerPacket", "chainNsPerPacket", "answer"})
+			CHECK(r[name].is_null());
+		CHECK(r["polls"]["preempted"].is_null());
+	}
+	Json long_one = {{"engine", "threads"}, {"durationNs", 1e9}};
+	CHECK_THROWS_AS(run_trial_spec(parse_trial_spec(long_one)), JobError);
 }
 
 TEST_CASE("the stage lengthens runs and delays by no more than T and a poll")

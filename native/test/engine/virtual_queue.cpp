@@ -1,5 +1,6 @@
 #include "engine/histogram.hpp"
 #include "engine/marks.hpp"
+#include "engine/poisson.hpp"
 #include "engine/virtual_queue.hpp"
 #include "nf/prefixes.hpp"
 
@@ -24,21 +25,6 @@ uint64_t seed()
 	return s;
 }
 
-const std::vector<uint8_t> frame(64, 0x5a);
-
-// Poisson arrivals, `rate` a nanosecond.
-std::vector<Arrival> poisson(uint64_t s, double rate, size_t n)
-{
-	nf::Random random(s);
-	std::vector<Arrival> arrivals;
-	double t = 0;
-	for (size_t i = 0; i < n; i++) {
-		t += -std::log(1.0 - random.unit()) / rate;
-		arrivals.push_back({static_cast<uint64_t>(t), frame.data(), 64, 1000, 0, random.below(100)});
-	}
-	return arrivals;
-}
-
 QueueResult simulate(const QueueConfig &given, const std::vector<Arrival> &arrivals)
 {
 	QueueConfig config = given;
@@ -55,7 +41,6 @@ QueueResult simulate(const QueueConfig &given, const std::vector<Arrival> &arriv
 
 TEST_CASE("a queue with fixed service time has the latency of M/D/1")
 {
-	// Mean time in an M/D/1 queue: s + rho s / (2 (1 - rho)) (Pollaczek-Khinchine).
 	uint64_t s = seed();
 	constexpr double service = 1000;
 	for (double rho : {0.2, 0.5, 0.8, 0.9}) {
@@ -63,9 +48,9 @@ TEST_CASE("a queue with fixed service time has the latency of M/D/1")
 		config.ring_depth = 16384; // as good as infinite
 		config.burst = 1;          // M/D/1 serves one customer at a time
 		config.service_ns = service;
-		auto arrivals = poisson(s, rho / service, 1000000);
+		auto arrivals = poisson_arrivals(s, rho / service, 1000000);
 		QueueResult r = simulate(config, arrivals);
-		double expected = service + rho * service / (2 * (1 - rho));
+		double expected = md1_mean_ns(service, rho);
 		CAPTURE(rho);
 		CHECK(r.latency.mean() == doctest::Approx(expected).epsilon(0.03));
 		CHECK(r.busy_ns / static_cast<double>(arrivals.back().time_ns) ==
@@ -78,7 +63,7 @@ TEST_CASE("an overloaded queue sends what its service time allows and drops the 
 {
 	QueueConfig config;
 	config.service_ns = 1000;
-	auto arrivals = poisson(seed(), 2.5e-3, 500000);
+	auto arrivals = poisson_arrivals(seed(), 2.5e-3, 500000);
 	for (uint32_t burst : {1u, 32u}) {
 		config.burst = burst;
 		QueueResult r = simulate(config, arrivals);
@@ -102,7 +87,7 @@ TEST_CASE("departures, drops and latencies are those of a plain event simulation
 		config.ring_depth = 64;
 		config.burst = burst;
 		config.service_ns = 700;
-		auto arrivals = poisson(s + burst, 1.45e-3, 50000);
+		auto arrivals = poisson_arrivals(s + burst, 1.45e-3, 50000);
 		QueueResult r = simulate(config, arrivals);
 
 		// One event at a time: the ring loses `taken` packets when a poll starts.
@@ -139,7 +124,7 @@ TEST_CASE("departures, drops and latencies are those of a plain event simulation
 TEST_CASE("what a queue does is independent of how its arrivals are cut into pieces")
 {
 	uint64_t s = seed();
-	auto arrivals = poisson(s, 1.2e-3, 20000);
+	auto arrivals = poisson_arrivals(s, 1.2e-3, 20000);
 	QueueConfig config;
 	config.service_ns = 900;
 	QueueResult whole = simulate(config, arrivals);
@@ -271,7 +256,7 @@ TEST_CASE("a bound on what a poll takes out of the stage keeps order and loses n
 	uint64_t s = seed();
 	for (uint32_t bound : {1u, 32u, 100u}) {
 		for (uint32_t held : {64u, 4096u}) {
-			auto arrivals = poisson(s, 2e-3, 30000);
+			auto arrivals = poisson_arrivals(s, 2e-3, 30000);
 			for (auto &a : arrivals)
 				a.rss = a.flow * 0x9e3779b9u;
 			QueueConfig config;

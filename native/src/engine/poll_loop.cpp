@@ -1,0 +1,159 @@
+#include "engine/poll_loop.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <stdexcept>
+
+namespace reframer::engine {
+
+namespace {
+
+// Transmit descriptors, as many as the original's device under test had.
+constexpr uint32_t tx_ring_size = 1024;
+// Packets that one reframer_poll() may give out.
+constexpr uint32_t release_room = 256;
+
+} // namespace
+
+PollLoop::PollLoop(const QueueConfig &config, reframer_stage *stage, nf::Chain &chain)
+    : config_(config), stage_(stage), chain_(chain), ring_(config.ring_depth), posted_(config.ring_depth),
+      tx_ring_(tx_ring_size)
+{
+	uint32_t held = stage ? config.max_held : 0;
+	// All that may be held or come out of one poll, twice: once in use, once sent and not yet free.
+	uint32_t room = held + config.burst + release_room;
+	nb_buffers_ = config.ring_depth + 2 * size_t{room};
+	pool_ = nf::Region<uint8_t>(nb_buffers_ * nf::Mbuf::stride);
+	free_.reserve(nb_buffers_);
+	for (size_t i = nb_buffers_; i-- > 0;) {
+		buffer(i)->index = static_cast<uint32_t>(i);
+		free_.push_back(buffer(i));
+	}
+	for (uint32_t i = 0; i < config.ring_depth; i++) {
+		posted_[i] = free_.back();
+		free_.pop_back();
+	}
+	received_.resize(config.burst);
+	data_.resize(config.burst);
+	captured_.resize(config.burst);
+	wire_.resize(config.burst);
+	hash_.resize(config.burst);
+	out_.resize(room);
+	dropped_.resize(room);
+	runs_.resize(room);
+	sent_.reserve(room);
+}
+
+// The driver's part of a poll: descriptors to buffers, fresh buffers into the ring.
+uint32_t PollLoop::receive()
+{
+	uint32_t n = 0;
+	for (; n < config_.burst; n++) {
+		Descriptor &d = ring_[head_];
+		if (std::atomic_ref(d.ready).load(std::memory_order_acquire) != lap_)
+			break;
+		nf::Mbuf *m = d.buffer;
+		m->captured = d.captured;
+		m->wire = d.wire;
+		m->rss = d.rss;
+		m->mark = d.mark;
+		received_[n] = m;
+		posted_[head_] = free_.back();
+		free_.pop_back();
+		if (++head_ == config_.ring_depth) {
+			head_ = 0;
+			lap_++;
+		}
+	}
+	if (n)
+		taken_.store(taken_.load(std::memory_order_relaxed) + n, std::memory_order_release);
+	return n;
+}
+
+// Through the stage: `n` received packets in, what is due out to out_ and runs_.
+uint32_t PollLoop::through_stage(uint32_t n, uint64_t now, bool draining)
+{
+	if (n) {
+		for (uint32_t i = 0; i < n; i++) {
+			nf::Mbuf *m = received_[i];
+			data_[i] = m->data();
+			if (config_.look_ahead) // into the second level: the chain comes for it when the hold ends
+				__builtin_prefetch(m->data(), 0, 2);
+			captured_[i] = m->captured;
+			wire_[i] = m->wire;
+			hash_[i] = m->rss;
+		}
+		reframer_burst burst = {reinterpret_cast<void *const *>(received_.data()), data_.data(),
+		                        captured_.data(), wire_.data(),
+		                        config_.nic_hash ? hash_.data() : nullptr, n};
+		if (reframer_push(stage_, &burst, now) != n)
+			throw std::logic_error("the stage took fewer packets than it promises");
+	}
+	uint32_t out = 0, got = 0;
+	nb_runs_ = 0;
+	auto most = static_cast<uint32_t>(out_.size());
+	if (config_.release_max) {
+		// At least so many that the stage has room for the next burst, which it would else refuse.
+		uint64_t after = in_stage_ + n + config_.burst;
+		uint64_t excess = after > config_.max_held ? after - config_.max_held : 0;
+		most = static_cast<uint32_t>(std::min<uint64_t>(most, std::max<uint64_t>(config_.release_max, excess)));
+	}
+	do {
+		uint32_t room = std::min<uint32_t>(release_room, most - out);
+		uint32_t runs = room;
+		auto to = reinterpret_cast<void **>(out_.data() + out);
+		got = draining ? reframer_drain(stage_, now, to, room, runs_.data() + nb_runs_, &runs)
+		               : reframer_poll(stage_, now, to, room, runs_.data() + nb_runs_, &runs);
+		for (uint32_t r = 0; out && r < runs; r++)
+			runs_[nb_runs_ + r].first += out;
+		nb_runs_ += runs;
+		out += got;
+		if (got < room)
+			break;
+	} while (out < most);
+	while (config_.thins) {
+		nf::Mbuf *thinned[32];
+		uint32_t taken = reframer_take_thinned(stage_, reinterpret_cast<void **>(thinned), 32);
+		free_.insert(free_.end(), thinned, thinned + taken); // room for every buffer is reserved
+		thinned_ += taken;
+		in_stage_ -= taken;
+		if (taken < 32)
+			break;
+	}
+	return out;
+}
+
+void PollLoop::take(uint64_t now_ns, bool draining, const reframer_load *load)
+{
+	nb_received_ = receive();
+	if (stage_) {
+		if (load)
+			reframer_report_load(stage_, load);
+		nb_out_ = through_stage(nb_received_, now_ns, draining);
+	} else {
+		nb_out_ = nb_received_;
+		out_.swap(received_);
+	}
+	in_stage_ += nb_received_;
+	in_stage_ -= nb_out_;
+}
+
+void PollLoop::process()
+{
+	uint32_t kept = nb_out_ ? chain_.process(out_.data(), nb_out_, nb_runs_ ? runs_.data() : nullptr, nb_runs_,
+	                                         dropped_.data())
+	                        : 0;
+	// Transmit: what was sent before is free now, then descriptors for what leaves.
+	for (nf::Mbuf *m : sent_)
+		free_.push_back(m);
+	sent_.clear();
+	for (uint32_t i = 0; i < kept; i++) {
+		nf::Mbuf *m = out_[i];
+		tx_ring_[tx_head_++ % tx_ring_size] = {m->data(), m->captured};
+		sent_.push_back(m);
+	}
+	for (uint32_t i = 0; i < nb_out_ - kept; i++)
+		free_.push_back(dropped_[i]);
+}
+
+} // namespace reframer::engine

@@ -1,0 +1,29 @@
+// What job `validate` says of its measurements.
+#pragma once
+
+#include "lab/job.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace reframer::lab {
+
+// Throughputs of repeated trials on both engines, measured in blocks of four: virtual, threads,
+// threads, virtual.
+struct EnginePair {
+	std::vector<double> on_virtual, on_threads;
+	std::vector<double> dropped; // shares of the offered packets, of both
+};
+
+// {"virtualPps", "threadsPps", "ratio", "ratioLow", "ratioHigh", "noise", "dropShare", "verdict"}:
+// medians; ratio of threads to virtual, block by block, with its 95 % bootstrap interval; noise, the
+// larger of the two medians of |a - b| / mean over two runs of the same engine in one block.
+// verdict "agrees": the interval meets 1 +- noise; "differs"; "not overloaded": an engine
+// dropped too little (the least share is stated) for its throughput to be the core's; nothing is said.
+Json compare_engines(const EnginePair &pair, uint64_t seed);
+
+// {"rho", "serviceNs", "packets", "expectedNs", "meanNs", "lowNs", "highNs", "verdict"}: mean time in
+// a queue with fixed service time, over several seeds, against M/D/1; agrees within 3 %.
+Json check_md1(double rho, uint32_t packets, uint64_t seed);
+
+} // namespace reframer::lab
