@@ -6,6 +6,8 @@
 #include "nf/chain.hpp"
 #include "nf/prefixes.hpp"
 
+#include "cores.hpp"
+
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -17,16 +19,11 @@ using namespace reframer::engine;
 
 namespace {
 
-// The last core that we may use: not the one that most programs start on.
+// Not the core that most programs start on.
 int some_core()
 {
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	sched_getaffinity(0, sizeof(set), &set);
 	int last = 0;
-	for (int c = 0; c < CPU_SETSIZE; c++)
-		if (CPU_ISSET(static_cast<size_t>(c), &set))
-			last = c;
+	reframer::test::unpin(last);
 	return last;
 }
 

@@ -2,6 +2,8 @@
 #include "lab/trial.hpp"
 #include "traffic/capture_writer.hpp"
 
+#include "cores.hpp"
+
 #include <doctest/doctest.h>
 
 #include <cstdio>
@@ -134,10 +136,8 @@ TEST_CASE("a trial repeats, whatever chain and form: same frames, drops, latenci
 
 TEST_CASE("a trial on threads: the same checks, and no figure that it cannot have")
 {
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	sched_getaffinity(0, sizeof(set), &set);
-	if (CPU_COUNT(&set) < 2) {
+	int last = 0;
+	if (reframer::test::unpin(last) < 2) {
 		MESSAGE("skipped: two cores are needed");
 		return;
 	}
