@@ -83,6 +83,11 @@ bool classify_plain_ipv6(const uint8_t *data, uint32_t captured, KeyKind kind, u
 
 } // namespace
 
+Digest classify_tagged(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind, uint64_t seed)
+{
+	return classify<true>(data, captured, link, kind, seed);
+}
+
 Digest classify_slow(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind,
                      uint64_t seed)
 {

@@ -107,6 +107,9 @@ Digest classify_parsed(const uint8_t *data, uint32_t captured, LinkType link, Ke
 Digest classify_slow(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind,
                      uint64_t seed);
 
+// classify() with traits, as a call.
+Digest classify_tagged(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind, uint64_t seed);
+
 // Where the IP header of an Ethernet frame with up to two VLAN tags begins, and its EtherType in
 // memory order. At least 22 bytes must be there.
 struct EthernetEnd {
@@ -124,6 +127,36 @@ inline EthernetEnd skip_ethernet(const uint8_t *data)
 	return end;
 }
 
+// Hash of a flow whose `addresses` and `ports` are as they lie in the packet, for a key of `kind`.
+inline uint32_t hash_ipv4(uint64_t addresses, uint32_t ports, uint32_t protocol, KeyKind kind, uint64_t seed)
+{
+	uint64_t tail = hash_tail(ports, static_cast<uint8_t>(protocol), static_cast<uint8_t>(KeyShape::flow));
+	if (kind == KeyKind::symmetric) {
+		const auto source = static_cast<uint32_t>(addresses);
+		const auto destination = static_cast<uint32_t>(addresses >> 32);
+		const bool turn = hash_endpoint(source, static_cast<uint16_t>(ports)) >
+		                  hash_endpoint(destination, static_cast<uint16_t>(ports >> 16));
+		addresses = turn ? std::rotl(addresses, 32) : addresses;
+		tail = turn ? (tail & ~uint64_t{0xffffffff}) | std::rotl(ports, 16) : tail;
+	} else if (kind == KeyKind::destination) {
+		addresses &= ~uint64_t{0xffffffff};
+		tail = hash_tail(0, 0, static_cast<uint8_t>(KeyShape::address));
+	}
+	return hash_words(addresses, tail, seed);
+}
+
+// Ethernet without tags, IPv4 without options or fragments, TCP or UDP with 20 bytes or more: what
+// nearly every packet is, in two loads. 28 bytes must be there.
+inline bool is_plain_untagged(const uint8_t *data)
+{
+	// EtherType, version and length of the header, TOS, total length, id; first byte uppermost.
+	const uint64_t first = __builtin_bswap64(load<uint64_t>(data + 12));
+	// Flags and fragment offset, TTL, protocol.
+	const uint32_t second = load<uint32_t>(data + 20) & 0xff00ff3f;
+	const uint32_t l4 = (second == 6u << 24) | (second == 17u << 24);
+	return (first >> 40 == 0x080045) & ((first >> 16 & 0xffff) >= 40) & l4;
+}
+
 // Reads at most `captured` bytes. The common frame is decided here: Ethernet with up to two VLAN
 // tags, IPv4 without options or fragments, TCP or UDP with a whole header. Who wants no traits but
 // trait_unparsed is spared a fifth of the work.
@@ -134,6 +167,17 @@ inline Digest classify(const uint8_t *data, uint32_t captured, LinkType link, Ke
 	constexpr uint32_t ethernet = 14, ipv4 = 20, tcp = 20, udp = 8;
 	if (link != LinkType::ethernet || captured < ethernet + ipv4 + tcp) [[unlikely]]
 		return classify_slow(data, captured, link, kind, seed);
+	if constexpr (!want_traits) {
+		// Tags and short datagrams are left to the other instance, which is not inlined here: the
+		// loops around this keep their registers.
+		if (!is_plain_untagged(data)) [[unlikely]]
+			return classify_tagged(data, captured, link, kind, seed);
+		const uint32_t ports = load<uint32_t>(data + 34);
+		const uint8_t protocol = data[23];
+		if (kind == KeyKind::inner && protocol == 17 && is_tunnel_port(ports))
+			return classify_slow(data, captured, link, kind, seed);
+		return {hash_ipv4(load<uint64_t>(data + 26), ports, protocol, kind, seed), 0};
+	}
 	const auto [l3, type] = skip_ethernet(data);
 	if (type != swap16(0x0800) || captured < l3 + ipv4 + tcp) [[unlikely]]
 		return classify_slow(data, captured, link, kind, seed);
@@ -160,20 +204,7 @@ inline Digest classify(const uint8_t *data, uint32_t captured, LinkType link, Ke
 		traits = trait_ipv4 | tos_traits.of[first >> 8 & 0xff] |
 		         l4_traits(l4, protocol, length - ipv4);
 
-	uint64_t addresses = load<uint64_t>(ip + 12);
-	uint64_t tail = hash_tail(ports, protocol, static_cast<uint8_t>(KeyShape::flow));
-	if (kind == KeyKind::symmetric) {
-		const auto source = static_cast<uint32_t>(addresses);
-		const auto destination = static_cast<uint32_t>(addresses >> 32);
-		const bool turn = hash_endpoint(source, static_cast<uint16_t>(ports)) >
-		                  hash_endpoint(destination, static_cast<uint16_t>(ports >> 16));
-		addresses = turn ? std::rotl(addresses, 32) : addresses;
-		tail = turn ? (tail & ~uint64_t{0xffffffff}) | std::rotl(ports, 16) : tail;
-	} else if (kind == KeyKind::destination) {
-		addresses &= ~uint64_t{0xffffffff};
-		tail = hash_tail(0, 0, static_cast<uint8_t>(KeyShape::address));
-	}
-	return {hash_words(addresses, tail, seed), traits};
+	return {hash_ipv4(load<uint64_t>(ip + 12), ports, protocol, kind, seed), traits};
 }
 
 } // namespace reframer::packet

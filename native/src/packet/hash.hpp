@@ -25,9 +25,10 @@ inline uint64_t fold_multiply(uint64_t a, uint64_t b)
 
 inline uint32_t hash_words(uint64_t a, uint64_t b, uint64_t seed)
 {
-	uint64_t h = fold_multiply(a ^ seed ^ hash_c0, b ^ (std::rotl(seed, 29) * hash_c1 + hash_c2));
+	// In brackets what is constant in a loop.
+	uint64_t h = fold_multiply(a ^ (seed ^ hash_c0), b ^ (std::rotl(seed, 29) * hash_c1 + hash_c2));
 	// One product leaves the low bits of its low half to the low bits of the inputs.
-	h = fold_multiply(h ^ hash_c3, seed ^ hash_c1);
+	h = fold_multiply(h ^ hash_c3, (seed ^ hash_c1));
 	return static_cast<uint32_t>(h ^ (h >> 32));
 }
 

@@ -8,7 +8,7 @@ namespace reframer::stage {
 
 // The common case: no policy looks at the packet. What changes with every packet is kept in
 // registers, and written back before anything else may look at it.
-void Stage::place_plain(const Arrival *arrivals, uint32_t count)
+void Stage::place_plain(const Arrivals &arrivals, uint32_t count)
 {
 	Slot *const slots = slots_;
 	Fifo &fifo = fifos_[0];
@@ -16,9 +16,10 @@ void Stage::place_plain(const Arrival *arrivals, uint32_t count)
 	const uint64_t delay = fifo.delay;
 	const uint32_t max_burst = max_burst_;
 	uint64_t last_hash = last_hash_in_;
-	uint32_t runs = 0, started = 0, tail = fifo.tail;
+	const uint32_t fifo_tail = fifo.tail;
+	uint32_t runs = 0, tail = fifo_tail;
 	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t id = arrivals[i].id, hash = arrivals[i].hash, index = arrivals[i].bucket;
+		const uint32_t id = arrivals.id[i], hash = arrivals.hash[i], index = arrivals.bucket[i];
 		runs += hash != last_hash;
 		last_hash = hash;
 		Bucket &bucket = table_.bucket(index);
@@ -48,12 +49,11 @@ void Stage::place_plain(const Arrival *arrivals, uint32_t count)
 		fifo.put(tail++, id);
 		bucket.hash[way] = hash;
 		bucket.head[way] = id;
-		started++;
 		if (max_burst == 1) [[unlikely]]
 			make_ready(id, REFRAMER_BY_BURST);
 	}
+	groups_ += tail - fifo_tail;
 	fifo.tail = tail;
-	groups_ += started;
 	last_hash_in_ = last_hash;
 	stats_.runs_in += runs;
 }
@@ -113,9 +113,8 @@ void Stage::hurry(uint32_t id, uint32_t fifo, uint64_t deadline)
 	fifos_[fifo].append(slots_, id);
 }
 
-void Stage::place_by_policy(const Arrival &arrival)
+void Stage::place_by_policy(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t traits)
 {
-	const auto [id, hash, bucket, traits] = arrival;
 	Slot &slot = slots_[id];
 	stats_.runs_in += hash != last_hash_in_;
 	last_hash_in_ = hash;

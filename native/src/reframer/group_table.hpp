@@ -52,6 +52,8 @@ public:
 		const uint64_t x = static_cast<uint64_t>(hash ^ key_) * factor_;
 		return (x ^ x >> 32) * factor_;
 	}
+	// Of a hash that is keyed itself: no sender can choose any of its bits.
+	uint32_t bucket_of_keyed(uint32_t hash) const { return static_cast<uint32_t>(uint64_t{hash} << 32 >> shift_); }
 	uint32_t bucket_of(uint32_t hash) const { return static_cast<uint32_t>(spread(hash) >> shift_); }
 
 	Bucket &bucket(uint32_t index) { return buckets_[index]; }

@@ -69,31 +69,31 @@ void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t co
 	void *const *packets = burst.packets + first;
 	const uint32_t *hash = burst.hash + first;
 	const uint32_t *lengths = burst.wire ? burst.wire : burst.captured;
-	Arrival arrivals[chunk];
-	uint32_t buckets[chunk];
+	Arrivals arrivals;
 	for (uint32_t i = 0; i < count; i++) // vectorised by the compiler
-		buckets[i] = table_.bucket_of(hash[i]);
+		arrivals.bucket[i] = table_.bucket_of(hash[i]);
 	const uint32_t *free = free_.stack + free_.top;
 	free_.top -= count;
 	const uint64_t now = now_;
+	static constexpr uint32_t no_lengths[chunk] = {};
+	const uint32_t *const wires = lengths ? lengths + first : no_lengths;
+	uint64_t bytes = 0;
+	Slot *const slots = slots_;
 	for (uint32_t i = 0; i < count; i++) {
-		table_.prefetch(buckets[i]);
+		table_.prefetch(arrivals.bucket[i]);
 		const uint32_t id = *--free;
-		arrivals[i] = {id, hash[i], buckets[i], 0};
-		Slot &slot = slots_[id];
+		arrivals.id[i] = id;
+		arrivals.hash[i] = hash[i];
+		Slot &slot = slots[id];
 		slot.packet = packets[i];
 		slot.arrival = now;
-	}
-	uint64_t bytes = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t wire = lengths ? lengths[first + i] : 0;
-		slots_[arrivals[i].id].wire = wire;
-		bytes += wire;
+		slot.wire = wires[i];
+		bytes += wires[i];
 	}
 	if (keeps_data_)
 		for (uint32_t i = 0; i < count; i++) {
-			slots_[arrivals[i].id].data = burst.data[first + i];
-			slots_[arrivals[i].id].captured = burst.captured[first + i];
+			slots_[arrivals.id[i]].data = burst.data[first + i];
+			slots_[arrivals.id[i]].captured = burst.captured[first + i];
 		}
 	waiting_ += count;
 	waiting_bytes_ += bytes;
@@ -102,39 +102,53 @@ void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t co
 	place_plain(arrivals, count);
 }
 
-// What reading a header needs, as values: kept in registers over a burst.
-template <packet::KeyKind kind, bool plain> struct Stage::Reader {
+// Reads headers that were asked for: hash, bucket, and where policies look at them, traits.
+template <packet::KeyKind kind, bool plain>
+struct Stage::Reader {
 	const Slot *slots;
-	const uint32_t *unread;
-	GroupTable table;
+	const decltype(unread_) &unread;
 	packet::LinkType link;
 	uint64_t seed;
 
-	Arrival operator()(uint32_t position) const
+	// Into arrivals [at, at + count). Without a policy only one trait is of interest: returns how
+	// many packets could not be parsed.
+	uint32_t operator()(uint32_t position, uint32_t count, Arrivals &arrivals, uint32_t at) const
 	{
-		const uint32_t id = unread[position % nb_unread];
-		const Slot &slot = slots[id];
-		// Without a policy only one trait is of interest.
-		const packet::Digest digest =
-		    packet::classify<!plain>(slot.data, slot.captured, link, kind, seed);
-		const uint32_t hash = !plain && slot.count ? slot.hash : digest.hash;
-		const uint32_t bucket = table.bucket_of(hash);
-		table.prefetch(bucket);
-		return {id, hash, bucket, plain ? digest.traits & packet::trait_unparsed : digest.traits};
+		uint32_t unparsed = 0;
+		for (uint32_t i = 0; i < count; i++) {
+			const uint32_t place = (position + i) % nb_unread;
+			const uint32_t id = unread.id[place];
+			const packet::Digest digest =
+			    packet::classify<!plain>(unread.data[place], unread.captured[place], link, kind, seed);
+			unparsed += digest.traits & packet::trait_unparsed;
+			arrivals.id[at + i] = id;
+			if constexpr (plain) {
+				arrivals.hash[at + i] = digest.hash;
+			} else {
+				const Slot &slot = slots[id];
+				arrivals.hash[at + i] = slot.count ? slot.hash : digest.hash;
+				arrivals.traits[at + i] = digest.traits;
+			}
+		}
+		return unparsed;
 	}
 };
+static_assert(packet::trait_unparsed == 1, "added up as a number");
 
-template <bool plain> void Stage::place(const Arrival *arrivals, uint32_t count)
+// Buckets, whose lines are then on their way, and from there to the groups.
+template <bool plain> void Stage::place(Arrivals &arrivals, uint32_t count)
 {
+	for (uint32_t i = 0; i < count; i++) // vectorised by the compiler
+		// Without a policy this is the stage's own keyed hash, never a NIC's.
+		arrivals.bucket[i] = plain ? table_.bucket_of_keyed(arrivals.hash[i]) : table_.bucket_of(arrivals.hash[i]);
 	for (uint32_t i = 0; i < count; i++)
-		stats_.unparsed += arrivals[i].traits & packet::trait_unparsed;
+		table_.prefetch(arrivals.bucket[i]);
 	if constexpr (plain)
 		place_plain(arrivals, count);
 	else
 		for (uint32_t i = 0; i < count; i++)
-			place_by_policy(arrivals[i]);
+			place_by_policy(arrivals.id[i], arrivals.hash[i], arrivals.bucket[i], arrivals.traits[i]);
 }
-static_assert(packet::trait_unparsed == 1, "added up as a number");
 
 template <packet::KeyKind kind, bool plain>
 void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t count)
@@ -143,11 +157,13 @@ void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t cou
 	const uint32_t unread = unread_tail_ - unread_head_ + count;
 	const uint32_t allowed = std::min(lookahead_, (waiting_ + count) / 8);
 	const uint32_t to_read = unread > allowed ? unread - allowed : 0;
-	// An older header is read for every line that is asked for: a burst of requests alone would
-	// wait for the core's few outstanding misses, and nothing be done meanwhile.
+	// An older header is read for every line that is asked for, in turns: a burst of requests alone
+	// would wait for the core's few outstanding misses, and nothing be done meanwhile.
 	const uint32_t read_meanwhile = std::min({to_read, unread - count, count});
-	Arrival arrivals[chunk];
+	constexpr uint32_t turn = 8;
+	Arrivals arrivals;
 	uint64_t bytes = 0;
+	uint32_t unparsed = 0;
 	const uint64_t now = now_;
 	void *const *const packets = burst.packets + first;
 	const uint8_t *const *const data = burst.data + first;
@@ -156,30 +172,35 @@ void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t cou
 	Slot *const slots = slots_;
 	const uint32_t *const free = free_.stack + free_.top - 1;
 	const uint32_t head = unread_head_, tail = unread_tail_;
-	const Reader<kind, plain> read = {slots, unread_, table_, link_, seed_};
-	const auto take = [&](uint32_t i) {
-		prefetch_header(data[i]);
-		const uint32_t id = *(free - i);
-		Slot &slot = slots[id];
-		slot.packet = packets[i];
-		slot.data = data[i];
-		slot.arrival = now;
-		slot.wire = wire[i];
-		slot.captured = captured[i];
-		if constexpr (!plain) {
-			slot.hash = burst.hash ? burst.hash[first + i] : 0;
-			slot.count = burst.hash != nullptr;
+	const bool keeps_data = !plain || keeps_data_;
+	const Reader<kind, plain> read = {slots, unread_, link_, seed_};
+	for (uint32_t from = 0; from < count; from += turn) {
+		const uint32_t until = std::min(from + turn, count);
+		for (uint32_t i = from; i < until; i++) {
+			prefetch_header(data[i]);
+			const uint32_t id = *(free - i), place = (tail + i) % nb_unread;
+			Slot &slot = slots[id];
+			slot.packet = packets[i];
+			slot.arrival = now;
+			slot.wire = wire[i];
+			if constexpr (!plain) {
+				slot.hash = burst.hash ? burst.hash[first + i] : 0;
+				slot.count = burst.hash != nullptr;
+			}
+			bytes += wire[i];
+			unread_.id[place] = id;
+			unread_.data[place] = data[i];
+			unread_.captured[place] = captured[i];
 		}
-		bytes += slot.wire;
-		unread_[(tail + i) % nb_unread] = id;
-	};
-	uint32_t i = 0;
-	for (; i < read_meanwhile; i++) {
-		take(i);
-		arrivals[i] = read(head + i);
+		if (keeps_data)
+			for (uint32_t i = from; i < until; i++) {
+				Slot &slot = slots[*(free - i)];
+				slot.data = data[i];
+				slot.captured = captured[i];
+			}
+		if (from < read_meanwhile)
+			unparsed += read(head + from, std::min(turn, read_meanwhile - from), arrivals, from);
 	}
-	for (; i < count; i++)
-		take(i);
 	free_.top -= count;
 	unread_tail_ += count;
 	unread_head_ += read_meanwhile;
@@ -187,18 +208,18 @@ void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t cou
 	waiting_bytes_ += bytes;
 	held_bytes_ += bytes;
 	stats_.bytes_in += bytes;
+	stats_.unparsed += unparsed;
 	place<plain>(arrivals, read_meanwhile);
 	read_headers<kind, plain>(to_read - read_meanwhile);
 }
 
 template <packet::KeyKind kind, bool plain> void Stage::read_headers(uint32_t count)
 {
-	Arrival arrivals[chunk];
-	const Reader<kind, plain> read = {slots_, unread_, table_, link_, seed_};
+	Arrivals arrivals;
+	const Reader<kind, plain> read = {slots_, unread_, link_, seed_};
 	while (count > 0) {
 		const uint32_t n = std::min(count, chunk);
-		for (uint32_t i = 0; i < n; i++)
-			arrivals[i] = read(unread_head_ + i);
+		stats_.unparsed += read(unread_head_, n, arrivals, 0);
 		unread_head_ += n;
 		place<plain>(arrivals, n);
 		count -= n;

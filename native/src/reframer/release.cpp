@@ -25,7 +25,7 @@ void Stage::poll(uint64_t caller_now, Output &out)
 	if (unread_head_ != unread_tail_) {
 		// Nothing came since an earlier poll: no reason to wait for more lines. And who is due
 		// must be read, to leave with its group.
-		const uint64_t oldest = slots_[unread_[unread_head_ % nb_unread]].arrival;
+		const uint64_t oldest = slots_[unread_.id[unread_head_ % nb_unread]].arrival;
 		if ((idle_ && now > last_poll_) || now - oldest >= fifos_[0].delay)
 			read_all_headers();
 	}

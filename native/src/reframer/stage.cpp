@@ -173,7 +173,7 @@ uint64_t Stage::next_deadline() const
 		return now_ - clock_offset_;
 	uint64_t earliest = UINT64_MAX;
 	if (unread_head_ != unread_tail_)
-		earliest = slots_[unread_[unread_head_ % nb_unread]].arrival + fifos_[0].delay;
+		earliest = slots_[unread_.id[unread_head_ % nb_unread]].arrival + fifos_[0].delay;
 	for (uint32_t i = 0; i < nb_fifos_; i++) {
 		const uint32_t id = fifos_[i].peek_id();
 		if (id != none)

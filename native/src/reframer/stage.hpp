@@ -57,8 +57,10 @@ public:
 	void reset_stats();
 
 private:
-	struct Arrival {
-		uint32_t id, hash, bucket, traits;
+	// Packets on their way to their groups. An array for each member: what needs one of them reads
+	// nothing else, and loops over one become vectors.
+	struct Arrivals {
+		uint32_t id[chunk], hash[chunk], bucket[chunk], traits[chunk];
 	};
 
 	// push.cpp
@@ -71,12 +73,12 @@ private:
 	template <packet::KeyKind kind, bool plain> void read_headers(uint32_t count);
 	template <packet::KeyKind kind, bool plain>
 	void take_burst(const reframer_burst &burst, uint32_t first, uint32_t count);
-	template <bool plain> void place(const Arrival *arrivals, uint32_t count);
+	template <bool plain> void place(Arrivals &arrivals, uint32_t count);
 	template <typename Work> void specialised(Work work);
 
 	// admit.cpp
-	void place_plain(const Arrival *arrivals, uint32_t count);
-	void place_by_policy(const Arrival &arrival);
+	void place_plain(const Arrivals &arrivals, uint32_t count);
+	void place_by_policy(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t traits);
 	void make_way(uint32_t bucket);
 	void start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo);
 	void single(uint32_t id, uint32_t hash, reframer_reason reason);
@@ -118,7 +120,12 @@ private:
 	bool keeps_data_ = false;      // headers are read again at release
 
 	static constexpr uint32_t nb_unread = 256;
-	uint32_t unread_[nb_unread] = {}; // ring of slots whose header lines are under way
+	// Ring of slots whose header lines are under way, with what reading them needs.
+	struct {
+		uint32_t id[nb_unread];
+		uint32_t captured[nb_unread];
+		const uint8_t *data[nb_unread];
+	} unread_ = {};
 	uint32_t unread_head_ = 0, unread_tail_ = 0;
 	static_assert(nb_unread >= max_lookahead + chunk);
 	bool idle_ = false;            // polled since the last push
