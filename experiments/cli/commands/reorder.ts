@@ -41,7 +41,7 @@ export function register(program: Command): void {
     .argument('<out>', 'pcap to write (nanosecond stamps, same link type)')
     .option('--delay <time>', 'longest hold, such as 64us', '64us')
     .option('--rate <rate>', 'native: the capture\'s own timing; or 40Gbps and the like', 'native')
-    .option('--policy <policy>', policies.join(', '), 'fixed')
+    .option('--policy <policy>', `${policies.join(', ')}; burst groups within what one poll would find: 32 packets, or what comes within --delay`, 'fixed')
     .option('--key <key>', `what packets are grouped by: ${keys.join(', ')}`, '5tuple')
     .option('--seed <number>', 'key of the group hash')
     .option('--keep-going', 'write what was sound before a damaged place')
