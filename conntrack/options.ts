@@ -58,8 +58,8 @@ function whole(option: string, value: number, low: number, high: number): number
 }
 
 const mostFlows = 2 ** 26;
-// Timeouts are counted in ticks of 27 bits, less the room that two deadlines take.
-const mostTicks = 2 ** 27 - 2 ** 15;
+// Timeouts are counted in ticks of 26 bits, less the room that two deadlines take.
+const mostTicks = 2 ** 26 - 2 ** 15;
 
 function timeouts(given: FlowTrackerOptions['timeoutsNs'], defaults: readonly number[], tickNs: number): number[] {
   if (typeof given === 'object' && given.length > nbClasses) throw bad('timeoutsNs', `has ${given.length} entries, there are ${nbClasses} classes`);
