@@ -49,7 +49,7 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
 
     test('forwards a capture, all of it, in the order of release', async () => {
       const [outcome, reordered] = await Promise.all([
-        reframer(['run', '--in', 'net_pcap0', '--out', 'net_pcap0', '--eal', eal(`net_pcap0,rx_pcap=${capture('in')},tx_pcap=${capture('out')}`),
+        reframer(['run', '--in', `net_pcap0,rx_pcap=${capture('in')},tx_pcap=${capture('out')}`, '--out', 'net_pcap0', '--eal', eal(),
           '--delay', '1s', '--packets', '8k', '--idle', '1500ms', '--interval', '100ms', '--json']),
         reframerJson<{ slfOut: number }>(['reorder', capture('in'), capture('reordered'), '--delay', '1s', '--rate', '40Gbps']),
       ]);

@@ -77,8 +77,8 @@ export function register(program: Command): void {
   program
     .command('run')
     .description('forward between two DPDK ports, with Reframer on every receive queue, until Ctrl-C; drains, drops nothing')
-    .requiredOption('--in <port>', 'EAL\'s name of the port that packets come from')
-    .requiredOption('--out <port>', 'EAL\'s name of the port that they go to; may be the same')
+    .requiredOption('--in <port>', 'port that packets come from: EAL\'s name of it, or a device with its arguments, net_pcap0,rx_pcap=in.pcap,tx_pcap=out.pcap')
+    .requiredOption('--out <port>', 'port that they go to, likewise; may be the same')
     .option('--both-ways', 'also from OUT to IN')
     .option('--eal <options>', 'options of EAL: --vdev=net_tap0, -a 0000:03:00.0, hugepages', '--no-huge -m 512 --no-shconf')
     .option('--queues <number>', 'receive queues a port', '1')
@@ -107,11 +107,19 @@ function parseList<T extends string>(text: string | undefined, option: string, w
   return text === undefined ? [] : text.split(',').map((word) => parseChoice(word, option, words));
 }
 
+/** A device with arguments is made by EAL under the name before the first comma. */
+function devices(ports: readonly string[]): string[] {
+  const made = [...new Set(ports.filter((port) => port.includes(',')))];
+  return made.flatMap((port) => (/^[0-9a-f]{4}:/i.test(port) ? ['-a', port] : [`--vdev=${port}`]));
+}
+
+const portName = (port: string): string => port.split(',')[0] ?? port;
+
 function nativeSpec(options: Options): object {
   return {
-    eal: options.eal.split(/\s+/).filter((word) => word !== ''),
-    in: options.in,
-    out: options.out,
+    eal: [...options.eal.split(/\s+/).filter((word) => word !== ''), ...devices([options.in, options.out])],
+    in: portName(options.in),
+    out: portName(options.out),
     bothWays: options.bothWays === true,
     queues: parseCount(options.queues, '--queues', 1),
     cores: parseCount(options.cores, '--cores', 1),
