@@ -215,6 +215,9 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 				for (uint32_t d = 1; !taken && h->nb_away && d <= max_distance; d++)
 					taken = take(h[d], homes.entries[i] + size_t{d} * slots_per_bucket * Stride);
 			}
+			// Step 2 may have given it up before an earlier piece inserted it: settled once is enough.
+			if (taken)
+				out.unsettled &= ~(1u << i);
 			if (taken || (!Insert && !h->nb_spilled))
 				continue;
 			out.unsettled |= 1u << i;
