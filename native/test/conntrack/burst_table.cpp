@@ -362,7 +362,7 @@ TEST_CASE("groups move between tables with all their flows")
 	other.key_size = 40;
 	Fixture c(other);
 	conntrack_group *group = conntrack_detach_group(c.table, 3, 0);
-	conntrack_detach_group(b.table, 3, 0);
+	conntrack_free_group(conntrack_detach_group(b.table, 3, 0));
 	CHECK(conntrack_attach_group(b.table, group, 0) == -EINVAL);
 	conntrack_free_group(group);
 }
