@@ -10,7 +10,7 @@ interface Record {
   md1?: { rho: number; expectedNs: number; meanNs: number; verdict: string };
   threads?: { chain: string; policy: string; virtualPps: number; threadsPps: number; ratio: number; ratioLow: number; ratioHigh: number; verdict: string };
   skipped?: string;
-  verdict?: { agree: number; differ: number; notTested: number };
+  verdict?: { agree: number; differ: number; undecided: number; notTested: number };
 }
 
 test('compares both engines on each chain, and M/D/1 agrees', async () => {
@@ -25,11 +25,11 @@ test('compares both engines on each chain, and M/D/1 agrees', async () => {
       expect(t.ratioLow).toBeLessThanOrEqual(t.ratio);
       expect(t.ratio).toBeLessThanOrEqual(t.ratioHigh);
       expect(Math.min(t.virtualPps, t.threadsPps)).toBeGreaterThan(0);
-      expect(['agrees', 'differs', 'not overloaded']).toContain(t.verdict);
+      expect(['agrees', 'differs', 'undecided', 'not overloaded']).toContain(t.verdict);
     }
   }
   const verdict = records.find((r) => r.verdict !== undefined)?.verdict;
-  expect((verdict?.agree ?? 0) + (verdict?.differ ?? 0) + (verdict?.notTested ?? 0)).toBe(8);
+  expect((verdict?.agree ?? 0) + (verdict?.differ ?? 0) + (verdict?.undecided ?? 0) + (verdict?.notTested ?? 0)).toBe(8);
   expect(error?.code).toBe((verdict?.differ ?? 0) > 0 ? 'check-failed' : undefined);
 });
 

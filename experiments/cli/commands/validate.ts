@@ -12,7 +12,7 @@ interface Options {
   quiet?: boolean;
 }
 
-type Verdict = 'agrees' | 'differs' | 'not overloaded';
+type Verdict = 'agrees' | 'differs' | 'undecided' | 'not overloaded';
 
 /** A queue with a fixed service time against the textbook; times in ns. */
 interface Md1 {

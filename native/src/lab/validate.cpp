@@ -7,7 +7,7 @@
 //          "blocks": of two trials on each engine, default 6 (quick: 3), "packets": of each M/D/1 run,
 //          "scale": virtual time relative to the default, default 1}
 // records {"md1": {...}} and {"threads": {"chain", "policy", "delayUs", "source", "offeredBps",
-//          "blocks", ...}}, see validate.hpp; then a record {"verdict": {"agree", "differ", "notTested"}}:
+//          "blocks", ...}}, see validate.hpp; then a record {"verdict": {"agree", "differ", "undecided", "notTested"}}:
 //          how many checks came out how.
 // A check that differs is an error record "check-failed" after the result, exit code 1. Without two
 // cores the second check is left out: {"skipped": why}.
@@ -157,15 +157,18 @@ Json compare_engines(const EnginePair &pair, uint64_t seed)
 	const auto [low, high] = interval_of_median(ratios, seed);
 	const double noise = std::max(median(virtual_apart), median(threads_apart));
 	const double dropped = *std::min_element(pair.dropped.begin(), pair.dropped.end());
-	const bool agrees = low <= 1 + noise && high >= 1 - noise;
+	const double middle = median(ratios);
+	const char *verdict = low > 1 + noise || high < 1 - noise ? "differs"
+	    : std::abs(middle - 1) <= noise                        ? "agrees"
+	                                                           : "undecided";
 	return {{"virtualPps", median(pair.on_virtual)},
 	        {"threadsPps", median(pair.on_threads)},
-	        {"ratio", median(ratios)},
+	        {"ratio", middle},
 	        {"ratioLow", low},
 	        {"ratioHigh", high},
 	        {"noise", noise},
 	        {"dropShare", dropped},
-	        {"verdict", dropped < drop_share_least ? "not overloaded" : agrees ? "agrees" : "differs"}};
+	        {"verdict", dropped < drop_share_least ? "not overloaded" : verdict}};
 }
 
 Json check_md1(double rho, uint32_t packets, uint64_t seed)
@@ -199,11 +202,12 @@ void run_validate(const Json &json)
 	in.finish();
 
 	const uint64_t total = std::size(utilisations) + chains.size() * policies.size();
-	uint64_t agree = 0, differ = 0, not_tested = 0;
+	uint64_t agree = 0, differ = 0, undecided = 0, not_tested = 0;
 	const auto book = [&](const char *name, const Json &result) {
-		(result["verdict"] == "agrees" ? agree : result["verdict"] == "differs" ? differ : not_tested)++;
+		const Json &verdict = result["verdict"];
+		(verdict == "agrees" ? agree : verdict == "differs" ? differ : verdict == "undecided" ? undecided : not_tested)++;
 		emit({{name, result}});
-		emit({{"progress", {{"done", agree + differ + not_tested}, {"total", total}, {"what", "checks"}}}});
+		emit({{"progress", {{"done", agree + differ + undecided + not_tested}, {"total", total}, {"what", "checks"}}}});
 	};
 	for (const double rho : utilisations)
 		book("md1", check_md1(rho, packets, seed));
@@ -216,7 +220,7 @@ void run_validate(const Json &json)
 			for (const std::string &policy : policies)
 				book("threads", check_threads({chain, policy, scale, blocks, seed, cores}));
 	}
-	emit({{"verdict", {{"agree", agree}, {"differ", differ}, {"notTested", not_tested}}}});
+	emit({{"verdict", {{"agree", agree}, {"differ", differ}, {"undecided", undecided}, {"notTested", not_tested}}}});
 	if (differ)
 		throw JobError("check-failed", std::to_string(differ) + " of the checks of the virtual NIC came out different");
 }

@@ -18,7 +18,8 @@ struct EnginePair {
 // {"virtualPps", "threadsPps", "ratio", "ratioLow", "ratioHigh", "noise", "dropShare", "verdict"}:
 // medians; ratio of threads to virtual, block by block, with its 95 % bootstrap interval; noise, the
 // larger of the two medians of |a - b| / mean over two runs of the same engine in one block.
-// verdict "agrees": the interval meets 1 +- noise; "differs"; "not overloaded": an engine
+// verdict "agrees": the median lies within 1 +- noise; "differs": the whole interval lies outside;
+// "undecided": neither, and more blocks would tell; "not overloaded": an engine
 // dropped too little (the least share is stated) for its throughput to be the core's; nothing is said.
 Json compare_engines(const EnginePair &pair, uint64_t seed);
 

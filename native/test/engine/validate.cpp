@@ -22,6 +22,8 @@ TEST_CASE("engines agree within the noise of the machine, and not beyond it")
 	CHECK(verdict({100, 100, 100, 100}, {97, 97, 97, 97}) == "differs");
 	CHECK(verdict({100, 104, 98, 102}, {97, 101, 99, 95}) == "agrees");
 	CHECK(verdict({100, 101, 99, 100}, {130, 131, 129, 130}) == "differs");
+	// Median 5 % off, noise 2 %, but one block of three hardly differs: more blocks would tell.
+	CHECK(verdict({100, 102, 100, 102, 100, 102}, {99, 101, 95, 97, 95, 97}) == "undecided");
 	CHECK(verdict({100, 101, 99, 100}, {70, 71, 69, 70}, 0.01) == "not overloaded");
 	const Json r = compare_engines({{100, 110, 100, 110}, {52, 53, 52, 53}, {0.5, 0.5}}, 1);
 	CHECK(r["ratio"].get<double>() == doctest::Approx(0.5));
