@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 #include <x86intrin.h>
 
 namespace reframer::engine {
@@ -25,11 +26,11 @@ void flush(const void *start, size_t bytes)
 	_mm_sfence();
 }
 
-uint64_t checksum(const nf::Mbuf *buffer, uint64_t number)
+uint64_t checksum(const uint8_t *frame, uint32_t length, uint64_t number)
 {
 	uint64_t words[16] = {};
-	std::memcpy(words, buffer->data(), std::min<size_t>(buffer->captured, sizeof(words)));
-	uint64_t h = packet::fold_multiply(number ^ packet::hash_c0, buffer->captured ^ packet::hash_c1);
+	std::memcpy(words, frame, std::min<size_t>(length, sizeof(words)));
+	uint64_t h = packet::fold_multiply(number ^ packet::hash_c0, length ^ packet::hash_c1);
 	for (uint64_t w : words)
 		h = packet::fold_multiply(h ^ w, packet::hash_c2);
 	return h;
@@ -41,7 +42,7 @@ Dma::Dma(Into into, int core) : into_(into)
 {
 	if (core < 0)
 		return;
-	thread_ = std::thread([this] { work(); });
+	thread_ = std::thread([this] { serve(); });
 	if (!pin(thread_.native_handle(), core)) {
 		stop_ = true;
 		thread_.join();
@@ -56,71 +57,46 @@ Dma::~Dma()
 		thread_.join();
 }
 
-void write_received(Descriptor *slot, const Completion &c, const uint8_t *frame)
+void Dma::wait_for(const Task &task)
 {
-	std::memcpy(c.buffer->data(), frame, c.captured);
-	slot->buffer = c.buffer;
-	slot->captured = c.captured;
-	slot->wire = c.wire;
-	slot->rss = c.rss;
-	slot->mark = c.mark;
-	std::atomic_ref(slot->ready).store(c.ready, std::memory_order_release);
-}
-
-void Dma::receive(Descriptor *slot, const Completion &completion, const uint8_t *frame)
-{
-	put({slot, completion, frame, 0});
-}
-
-void Dma::transmit(const nf::Mbuf *buffer, uint64_t number)
-{
-	put({nullptr, {const_cast<nf::Mbuf *>(buffer), 0, 0, 0, 0, 0}, nullptr, number});
-}
-
-void Dma::put(const Command &command)
-{
-	if (!thread_.joinable()) {
-		execute(command);
-		return;
-	}
-	while (asked_local_ - done_.load(std::memory_order_acquire) >= ring_size)
-		_mm_pause();
-	ring_[asked_local_ % ring_size] = command;
+	task_ = task;
 	asked_.store(++asked_local_, std::memory_order_release);
+	while (done_.load(std::memory_order_acquire) != asked_local_)
+		continue;
+	if (thrown_)
+		std::rethrow_exception(std::exchange(thrown_, nullptr));
 }
 
-void Dma::settle()
-{
-	while (thread_.joinable() && done_.load(std::memory_order_acquire) != asked_local_)
-		_mm_pause();
-}
-
-void Dma::work()
+void Dma::serve()
 {
 	uint64_t done = 0;
 	while (!stop_.load(std::memory_order_relaxed)) {
-		uint64_t asked = asked_.load(std::memory_order_acquire);
-		while (done != asked) {
-			execute(ring_[done % ring_size]);
-			done_.store(++done, std::memory_order_release);
+		if (asked_.load(std::memory_order_acquire) == done)
+			continue;
+		try {
+			task_.call(task_.work);
+		} catch (...) {
+			thrown_ = std::current_exception();
 		}
-		_mm_pause();
+		done_.store(++done, std::memory_order_release);
 	}
 }
 
-void Dma::execute(const Command &c)
+void Dma::receive(PollLoop &loop, uint64_t position, const Arrival &arrival)
 {
-	if (!c.slot) {
-		answer_ += checksum(c.what.buffer, c.number);
-		return;
-	}
-	write_received(c.slot, c.what, c.frame);
+	const uint8_t *written = loop.fill(position, arrival, static_cast<uint32_t>(position));
 	if (into_ == Into::dram) {
-		flush(c.what.buffer->data(), c.what.captured);
-		flush(c.slot, sizeof(*c.slot));
+		const uint32_t bytes = buffer_bytes(arrival);
+		flush(written, bytes);
+		flush(loop.descriptor(position), sizeof(Descriptor));
 		if (!thread_.joinable()) // its source would otherwise fill the private caches
-			flush(c.frame, c.what.captured);
+			flush(arrival.data, bytes);
 	}
+}
+
+void Dma::transmit(const uint8_t *frame, uint32_t length, uint64_t number)
+{
+	answer_ += checksum(frame, length, number);
 }
 
 } // namespace reframer::engine

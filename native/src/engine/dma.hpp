@@ -1,35 +1,18 @@
 // What a NIC does by itself: it writes received frames and descriptors, it reads sent frames. Here
 // another core does so, outside of everything timed, so that the core under test finds neither in
-// its private caches.
+// its private caches; and it keeps the virtual NIC's books, which would fill those caches too.
 #pragma once
 
-#include "nf/mbuf.hpp"
+#include "engine/poll_loop.hpp"
+#include "engine/queue.hpp"
 
-#include <array>
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <thread>
+#include <type_traits>
 
 namespace reframer::engine {
-
-// What the NIC tells of a received frame. 32 bytes, as common NICs' receive descriptors have.
-struct Descriptor {
-	nf::Mbuf *buffer;
-	uint32_t captured, wire, rss;
-	uint32_t mark;       // number of the packet
-	uint32_t zero;
-	uint32_t ready;      // written last: the lap of the ring that this is, from 1
-};
-static_assert(sizeof(Descriptor) == 32);
-
-// What the NIC says of a packet, whose frame it has put into a buffer.
-struct Completion {
-	nf::Mbuf *buffer;
-	uint32_t captured, wire, rss, mark, ready;
-};
-
-// The frame into the buffer, then the descriptor: its `ready` is what a polling core waits for.
-void write_received(Descriptor *slot, const Completion &completion, const uint8_t *frame);
 
 class Dma {
 public:
@@ -45,33 +28,40 @@ public:
 	Dma(const Dma &) = delete;
 	Dma &operator=(const Dma &) = delete;
 
-	void receive(Descriptor *slot, const Completion &completion, const uint8_t *frame);
-	// `number` tells packets apart in the answer.
-	void transmit(const nf::Mbuf *buffer, uint64_t number);
-	// Returns when all that was asked for is done.
-	void settle();
+	// Calls `work` on the writing core and waits for its end. What it throws is thrown here.
+	template <typename Work>
+	void run(Work &&work)
+	{
+		const Task task = {[](void *w) { (*static_cast<std::remove_reference_t<Work> *>(w))(); },
+		                   const_cast<void *>(static_cast<const void *>(&work))};
+		if (thread_.joinable())
+			wait_for(task);
+		else
+			task.call(task.work);
+	}
+
+	// To be called within run(). The ring of `loop` goes on at `position`.
+	void receive(PollLoop &loop, uint64_t position, const Arrival &arrival);
+	// Likewise. `number` tells packets apart in the answer.
+	void transmit(const uint8_t *frame, uint32_t length, uint64_t number);
 
 	// Sum over sent frames of a checksum of number, length and first 128 bytes (a chain changes
-	// headers only); settle() first.
+	// headers only).
 	uint64_t answer() const { return answer_; }
 
 private:
-	struct alignas(64) Command {
-		Descriptor *slot; // null: transmit
-		Completion what;  // transmit: the buffer
-		const uint8_t *frame;
-		uint64_t number;
+	struct Task {
+		void (*call)(void *);
+		void *work;
 	};
-	// Small: the ring itself passes through the caches of the core under test.
-	static constexpr size_t ring_size = 256;
 
-	void put(const Command &command);
-	void work();
-	void execute(const Command &command);
+	void wait_for(const Task &task);
+	void serve();
 
 	Into into_;
 	uint64_t answer_ = 0;
-	std::array<Command, ring_size> ring_;
+	Task task_{};
+	std::exception_ptr thrown_;
 	uint64_t asked_local_ = 0;
 	alignas(64) std::atomic<uint64_t> asked_{0};
 	alignas(64) std::atomic<uint64_t> done_{0};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <stdexcept>
 
 namespace reframer::engine {
@@ -42,6 +43,21 @@ PollLoop::PollLoop(const QueueConfig &config, reframer_stage *stage, nf::Chain &
 	dropped_.resize(room);
 	runs_.resize(room);
 	sent_.reserve(room);
+}
+
+const uint8_t *PollLoop::fill(uint64_t position, const Arrival &a, uint32_t mark)
+{
+	const size_t slot = position % config_.ring_depth;
+	nf::Mbuf *buffer = posted_[slot];
+	Descriptor &d = ring_[slot];
+	std::memcpy(buffer->data(), a.data, buffer_bytes(a));
+	d.buffer = buffer;
+	d.captured = buffer_bytes(a);
+	d.wire = a.wire;
+	d.rss = a.rss;
+	d.mark = mark;
+	std::atomic_ref(d.ready).store(static_cast<uint32_t>(position / config_.ring_depth) + 1, std::memory_order_release);
+	return buffer->data();
 }
 
 // The driver's part of a poll: descriptors to buffers, fresh buffers into the ring.

@@ -3,18 +3,31 @@
 // the threads in real time.
 #pragma once
 
-#include "engine/dma.hpp"
 #include "engine/queue.hpp"
 #include "nf/chain.hpp"
 #include "nf/memory.hpp"
 #include "reframer/reframer.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace reframer::engine {
+
+// What the NIC tells of a received frame. 32 bytes, as common NICs' receive descriptors have.
+struct Descriptor {
+	nf::Mbuf *buffer;
+	uint32_t captured, wire, rss;
+	uint32_t mark;       // number of the packet
+	uint32_t zero;
+	uint32_t ready;      // written last: the lap of the ring that this is, from 1
+};
+static_assert(sizeof(Descriptor) == 32);
+
+// Of a frame, what a buffer takes.
+inline uint32_t buffer_bytes(const Arrival &a) { return std::min<uint32_t>(a.captured, nf::Mbuf::data_room); }
 
 class PollLoop {
 public:
@@ -37,10 +50,18 @@ public:
 
 	// The NIC's side. Where the ring goes on, and the buffer that lies there.
 	uint32_t ring_depth() const { return config_.ring_depth; }
-	Descriptor *descriptor(uint64_t position) { return &ring_[position % config_.ring_depth]; }
-	nf::Mbuf *posted(uint64_t position) const { return posted_[position % config_.ring_depth]; }
-	// What a descriptor's `ready` says when the NIC has filled it.
-	uint32_t lap(uint64_t position) const { return static_cast<uint32_t>(position / config_.ring_depth) + 1; }
+	const Descriptor *descriptor(uint64_t position) const { return &ring_[position % config_.ring_depth]; }
+	const nf::Mbuf *posted(uint64_t position) const { return posted_[position % config_.ring_depth]; }
+	// The frame into the posted buffer, then the descriptor: its `ready` is what the polling core
+	// waits for. Whoever stands in for the NIC reads the posted address itself: the polling core,
+	// which will write another there, no longer has that line alone.
+	// Returns where the frame lies.
+	const uint8_t *fill(uint64_t position, const Arrival &arrival, uint32_t mark);
+	// Number of a buffer in the pool, from its place: its own line stays where it is.
+	size_t index_of(const nf::Mbuf *m) const
+	{
+		return static_cast<size_t>(reinterpret_cast<const uint8_t *>(m) - pool_.data()) / nf::Mbuf::stride;
+	}
 	// Descriptors taken so far: as many, and the ring's depth, may be filled. Any thread may ask.
 	uint64_t taken() const { return taken_.load(std::memory_order_acquire); }
 
@@ -59,17 +80,18 @@ private:
 	reframer_stage *stage_;
 	nf::Chain &chain_;
 
-	// A driver's doorbell: the NIC reads it.
+	size_t nb_buffers_;
+	nf::Region<uint8_t> pool_;
+	nf::Region<Descriptor> ring_;
+	nf::Region<nf::Mbuf *> posted_; // buffer of each ring slot
+
+	// A driver's doorbell: the NIC reads it, and all above, nothing below.
 	alignas(64) std::atomic<uint64_t> taken_{0};
 	alignas(64) uint32_t head_ = 0; // taken_, as slot and lap
 	uint32_t lap_ = 1;
 	uint64_t in_stage_ = 0, thinned_ = 0;
 	uint32_t nb_received_ = 0, nb_out_ = 0, nb_runs_ = 0;
 
-	size_t nb_buffers_;
-	nf::Region<uint8_t> pool_;
-	nf::Region<Descriptor> ring_;
-	nf::Region<nf::Mbuf *> posted_; // buffer of each ring slot
 	std::vector<nf::Mbuf *> free_;  // last in, first out, as a mempool's cache
 	// A poll's working arrays.
 	std::vector<nf::Mbuf *> received_, out_, dropped_, sent_;

@@ -30,6 +30,7 @@ struct QueueConfig {
 	double service_ns = 0;          // fixed cost of a packet instead of the measured one; 0: measured
 	double worst_packet_ns = 0;     // a packet that misses every cache of one entry; for PollMarker
 	bool keep_marked = false;       // leave marked polls in the clock
+	bool stand_twice = false;       // between polls, wait as long again as the NIC's side takes
 	double start_ns = 0;            // of the clock
 	double window_start_ns = 0, window_end_ns = 0; // what is measured
 	double tsc_hz = 1e9;
@@ -45,6 +46,7 @@ struct QueueResult {
 	uint64_t polls = 0, interrupted = 0, preempted = 0; // the latter two are marked, see marks.hpp
 	double interrupted_ns = 0, preempted_ns = 0;        // taken by them
 	double total_ns = 0;            // taken by all polls, as read from the TSC
+	double starved_ns = 0;          // threads: in the window, without work while the NIC's core was away
 
 	// The window.
 	uint64_t offered_packets = 0, offered_bits = 0, window_ring_dropped = 0;

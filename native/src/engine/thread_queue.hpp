@@ -4,7 +4,8 @@
 // by the TSC, or drops it where the ring is full. The calling thread runs the same loop as the
 // virtual queue's, as fast as it goes. Nothing is left out and nothing is charged: interrupts,
 // preemptions and the cost of waiting for memory that another core writes are in the figures.
-// What left when is written down, and looked at afterwards.
+// What left when is written down, and looked at afterwards. The second thread is interrupted like
+// any other, which no NIC is: how long the polling core found nothing for that reason is counted.
 #pragma once
 
 #include "engine/poll_loop.hpp"
@@ -37,7 +38,13 @@ private:
 		uint32_t received, processed, sent;
 	};
 
+	// A time in which the NIC's core did something else.
+	struct Away {
+		uint64_t start, stop; // TSC
+	};
+
 	void feed(std::span<const Arrival> arrivals);
+	double starved_ticks() const;
 	void consume(double until_ns);
 	uint64_t poll(uint64_t start, bool draining);
 	void account(std::span<const Arrival> arrivals);
@@ -59,6 +66,7 @@ private:
 	alignas(64) std::atomic<uint64_t> fed_{0};   // put into the ring, when `feeding_` has ended
 	std::atomic<bool> feeding_{true};
 	alignas(64) std::vector<uint8_t> accepted_;  // by arrival; the second thread's until it has ended
+	std::vector<Away> away_;                     // likewise
 
 	// The log of the polling thread.
 	std::vector<Poll> polls_;           // those that did something

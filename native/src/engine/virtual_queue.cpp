@@ -36,7 +36,14 @@ void VirtualQueue::run(std::span<const Arrival> arrivals, double until_ns)
 {
 	next_ = 0;
 	while (true) {
-		admit(arrivals);
+		const uint64_t stood = __rdtsc();
+		dma_.run([&] {
+			account();
+			admit(arrivals);
+		});
+		if (config_.stand_twice)
+			for (const uint64_t now = __rdtsc(); __rdtsc() - now < now - stood;)
+				continue;
 		if (clock_ > until_ns)
 			break;
 		if (waiting() == 0) {
@@ -66,22 +73,25 @@ void VirtualQueue::run(std::span<const Arrival> arrivals, double until_ns)
 	}
 	if (next_ < arrivals.size())
 		throw std::logic_error("an arrival lies after the time up to which the queue runs");
-	check_order();
+	dma_.run([&] { check_order(); });
 }
 
 void VirtualQueue::drain()
 {
+	const auto once = [&](bool draining) {
+		poll(draining);
+		dma_.run([&] { account(); });
+	};
 	while (waiting() > 0)
-		poll(false);
+		once(false);
 	if (stage_) {
 		struct reframer_stats stats;
 		do {
-			poll(true);
+			once(true);
 			reframer_get_stats(stage_, &stats);
 		} while (stats.packets_held > 0);
 	}
-	dma_.settle();
-	check_order();
+	dma_.run([&] { check_order(); });
 }
 
 // Lets in what has arrived by the clock. The ring has only been emptied at the start of the last
@@ -91,7 +101,7 @@ void VirtualQueue::admit(std::span<const Arrival> arrivals)
 	for (; next_ < arrivals.size() && static_cast<double>(arrivals[next_].time_ns) <= clock_; next_++) {
 		const Arrival &a = arrivals[next_];
 		bool window = in_window(static_cast<double>(a.time_ns));
-		uint64_t number = number_++;
+		const uint64_t number = number_++;
 		result_.arrived++;
 		if (window) {
 			result_.offered_packets++;
@@ -104,11 +114,9 @@ void VirtualQueue::admit(std::span<const Arrival> arrivals)
 			continue;
 		}
 		const uint64_t position = filled_++;
-		nf::Mbuf *m = loop_.posted(position);
-		uint32_t captured = std::min<uint32_t>(a.captured, nf::Mbuf::data_room);
-		dma_.receive(loop_.descriptor(position),
-		             {m, captured, a.wire, a.rss, static_cast<uint32_t>(number), loop_.lap(position)}, a.data);
-		notes_[m->index] = {a.origin_ns ? a.origin_ns : a.time_ns, number, a.flow};
+		dma_.receive(loop_, position, a);
+		const size_t buffer = loop_.index_of(loop_.posted(position));
+		notes_[buffer] = {a.origin_ns ? a.origin_ns : a.time_ns, number, a.flow, a.wire, buffer_bytes(a)};
 		if (window) {
 			result_.packets_in++;
 			result_.runs_in += a.flow != last_flow_in_;
@@ -119,7 +127,6 @@ void VirtualQueue::admit(std::span<const Arrival> arrivals)
 
 void VirtualQueue::poll(bool draining)
 {
-	dma_.settle();
 	double start = clock_;
 	const uint64_t left = waiting() - std::min<uint64_t>(waiting(), config_.burst);
 	const reframer_load load = {static_cast<uint32_t>(left), config_.ring_depth,
@@ -159,7 +166,7 @@ void VirtualQueue::poll(bool draining)
 		result_.stage_ns += stage_ns;
 		result_.chain_ns += chain_ns;
 	}
-	account(start);
+	poll_start_ = start;
 }
 
 // What a poll that took `ns` is charged; books it as interrupted or preempted if it was.
@@ -179,34 +186,37 @@ double VirtualQueue::charge(uint32_t received, uint32_t processed, double ns)
 	return config_.keep_marked ? ns : charged;
 }
 
-// Books what left.
-void VirtualQueue::account(double start)
+// Books what left in the last poll, unless that has been done.
+void VirtualQueue::account()
 {
-	bool window = in_window(clock_);
+	if (poll_start_ < 0)
+		return;
+	const bool window = in_window(clock_);
 	const auto sent = loop_.sent();
 	const uint64_t dropped = loop_.processed() - sent.size();
 	result_.departed += sent.size();
 	result_.nf_dropped += dropped;
-	if (in_window(start))
+	if (in_window(poll_start_))
 		result_.window_nf_dropped += dropped;
+	poll_start_ = -1;
 	for (const nf::Mbuf *m : sent) {
-		const Note &note = notes_[m->index];
+		const Note &note = notes_[loop_.index_of(m)];
 		departures_.push_back({note.number, note.flow});
 		if (window) {
 			result_.departed_packets++;
-			result_.departed_bits += uint64_t{m->wire} * 8;
+			result_.departed_bits += uint64_t{note.wire} * 8;
 			result_.packets_out++;
 			result_.runs_out += note.flow != last_flow_out_;
 			const auto latency = static_cast<uint64_t>(clock_ - static_cast<double>(note.time_ns));
 			result_.latency.add(latency);
 			if (note.flow < config_.watched_flows)
 				result_.watched_latency.add(latency);
-			if (config_.sensitive_protocol && m->captured > 23 && m->data()[12] == 8 && m->data()[13] == 0 &&
+			if (config_.sensitive_protocol && note.captured > 23 && m->data()[12] == 8 && m->data()[13] == 0 &&
 			    m->data()[23] == config_.sensitive_protocol)
 				result_.sensitive_latency.add(latency);
 		}
 		last_flow_out_ = note.flow;
-		dma_.transmit(m, note.number);
+		dma_.transmit(m->data(), note.captured, note.number);
 		if (on_departure)
 			on_departure(*m, clock_);
 		if (on_hand_over)

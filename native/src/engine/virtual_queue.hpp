@@ -3,7 +3,9 @@
 // Packets arrive by the clock into a ring; a full ring drops. The loop under test is the real one:
 // take up to a burst from the ring, the reframing stage, the chain, transmit. What each poll takes
 // by the TSC, and nothing else, advances the clock; without work the clock jumps, in steps of an
-// empty poll, to what comes next. Frames are put into buffers outside of the timed part.
+// empty poll, to what comes next. Between two polls, outside of the timed part, the core that stands
+// in for the NIC puts frames into buffers and books what left: the polling core's caches see none of
+// it.
 #pragma once
 
 #include "engine/dma.hpp"
@@ -45,7 +47,7 @@ private:
 	struct Note { // what the checks know of the packet in a buffer
 		uint64_t time_ns;
 		uint64_t number;
-		uint32_t flow;
+		uint32_t flow, wire, captured;
 	};
 	struct Departure {
 		uint64_t number;
@@ -54,7 +56,7 @@ private:
 
 	void admit(std::span<const Arrival> arrivals);
 	void poll(bool draining);
-	void account(double start);
+	void account();
 	void check_order();
 	double measure_empty_poll();
 	double charge(uint32_t received, uint32_t processed, double ns);
@@ -71,6 +73,7 @@ private:
 	Dma &dma_;
 
 	double clock_ = 0;
+	double poll_start_ = -1;        // of a poll whose departures are not in the books yet; else negative
 	double ns_per_tick_;
 	double empty_poll_ns_ = 0;
 	size_t next_ = 0;               // arrival that has not come yet

@@ -3,7 +3,7 @@
 // Specification (every member is optional; an unknown one is an error):
 //   engine      "virtual" (default) | "threads": the same loop in real time, fed by a second core by
 //               the clock; all frames of the trial are in memory, so it must be short. The check of
-//               the virtual one: no raw, dump, serviceNs, nor dma "dram"; two cores needed
+//               the virtual one: no raw, standTwice, dump, serviceNs, nor dma "dram"; two cores needed
 //   chain       "paper" (default) | "modern" | "modern-rte" (DPDK's FIB and ACL) | "inspect"
 //               (counter, firewall, pattern search, load balancer) | "forward" (touches nothing: the
 //               loop's own cost), or one function alone: "counter", "router", "firewall", "nat", "lb",
@@ -55,6 +55,8 @@
 //   serviceNs   fixed cost of a packet instead of the measured one (model checks), default 0 = off
 //   seed        of traffic, routes, rules and hash keys, default 1
 //   raw         keep marked polls in the clock, default false
+//   standTwice  between polls, while the clock stands, wait as long again as the NIC's side takes: what
+//               the caches lose to others in that time shows, default false
 //   cpus        [core under test, core that stands in for DMA]; default: the first two allowed
 //   dump        {"file": PATH, "packets": N (default 1000)}: departed frames of queue 0 as pcap
 //
@@ -80,9 +82,11 @@
 //   holdNs                       {p50, p99, max} in the stage, null when policy is off
 //   drops                        {ring, ringShare, nf, nfReasons: {NAME: N}}
 //   polls                        {busy, empty, interrupted, interruptedNs, preempted, preemptedNs,
-//                                emptyPollNs}; interrupted and preempted polls are charged the
+//                                emptyPollNs, starvedNs}; interrupted and preempted polls are charged the
 //                                median of their kind instead of their time (engine/marks.hpp);
-//                                with threads they are not told apart and stand in the figures
+//                                with threads they are not told apart and stand in the figures;
+//                                starvedNs (threads, else null): found nothing while the core that
+//                                stands in for the NIC was away, in the window, over all queues
 //   void, voidReason             true when the figures must not be used, and why (else null): more
 //                                than one preempted poll in 30 ms of polling, or more than 5 % of
 //                                the time in interrupted ones
@@ -195,6 +199,7 @@ Bench prepare(const TrialSpec &spec, TrialOutcome &out)
 	queue.sensitive_protocol = spec.sensitive;
 	queue.service_ns = static_cast<double>(spec.service_ns);
 	queue.keep_marked = spec.raw;
+	queue.stand_twice = spec.stand_twice;
 	queue.worst_packet_ns = out.worst_packet_ns = worst_packet_ns(factory, spec, out.tsc_hz);
 	queue.start_ns = static_cast<double>(spec.learn_ns);
 	queue.window_start_ns = static_cast<double>(window_start);

@@ -48,6 +48,7 @@ engine::QueueResult sum_of(const std::vector<TrialOutcome::Queue> &queues)
 		s.preempted += r.preempted;
 		s.preempted_ns += r.preempted_ns;
 		s.total_ns += r.total_ns;
+		s.starved_ns += r.starved_ns;
 		s.empty_polls += r.empty_polls;
 		s.offered_packets += r.offered_packets;
 		s.offered_bits += r.offered_bits;
@@ -296,7 +297,8 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	      {"interruptedNs", on_virtual(s.interrupted_ns)},
 	      {"preempted", on_virtual(s.preempted)},
 	      {"preemptedNs", on_virtual(s.preempted_ns)},
-	      {"emptyPollNs", on_virtual(empty_poll)}}},
+	      {"emptyPollNs", on_virtual(empty_poll)},
+	      {"starvedNs", threads ? Json(s.starved_ns) : Json(nullptr)}}},
 	    {"void", !why.is_null()},
 	    {"voidReason", why},
 	    {"checks",

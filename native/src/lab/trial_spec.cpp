@@ -171,6 +171,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.service_ns = in.integer("serviceNs", 0, 0, 1000000000);
 	t.seed = in.integer("seed", 1, 0, 1ull << 53);
 	t.raw = in.boolean("raw", false);
+	t.stand_twice = in.boolean("standTwice", false);
 	if (const Json *cpus = in.take("cpus")) {
 		if (!cpus->is_array() || cpus->empty() || cpus->size() > 2)
 			in.fail("cpus", "must be a list of one or two core numbers");
@@ -190,8 +191,8 @@ TrialSpec parse_trial_spec(const Json &spec)
 	}
 	in.finish();
 	if (t.engine == Engine::threads) {
-		if (t.raw || t.service_ns || t.dma != Dma::llc || !t.dump_file.empty())
-			in.fail("engine", "'threads' goes without raw, serviceNs, dump and dma 'dram'");
+		if (t.raw || t.stand_twice || t.service_ns || t.dma != Dma::llc || !t.dump_file.empty())
+			in.fail("engine", "'threads' goes without raw, standTwice, serviceNs, dump and dma 'dram'");
 		if (t.policy == Policy::adaptive)
 			in.fail("policy", "adaptive needs load reports, which engine 'threads' does not give");
 		if (t.front_cores || t.sensitive)
@@ -239,6 +240,7 @@ Json describe(const TrialSpec &t)
 	            {"serviceNs", t.service_ns},
 	            {"seed", t.seed},
 	            {"raw", t.raw},
+	            {"standTwice", t.stand_twice},
 	            {"cpus", t.cpus}};
 	if (t.offered_pps > 0)
 		out["offeredPps"] = t.offered_pps;

@@ -50,7 +50,7 @@ struct TrialSpec {
 	uint64_t duration_ns, warmup_ns, learn_ns;
 	uint64_t service_ns;    // 0: time is taken from the TSC
 	uint64_t seed;
-	bool raw;
+	bool raw, stand_twice;
 	std::vector<int> cpus;  // the core under test, then the one that stands in for DMA
 	std::string dump_file;
 	uint64_t dump_packets;

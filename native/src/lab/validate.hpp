@@ -8,15 +8,17 @@
 
 namespace reframer::lab {
 
-// Throughputs of repeated trials on both engines, measured in blocks of four: virtual, threads,
-// threads, virtual.
+// Throughputs of repeated trials on both engines, measured in blocks of six: virtual, threads,
+// standing (virtual, the clock standing twice as long between polls), and back.
 struct EnginePair {
-	std::vector<double> on_virtual, on_threads;
-	std::vector<double> dropped; // shares of the offered packets, of both
+	std::vector<double> on_virtual, on_threads, on_standing;
+	std::vector<double> dropped; // shares of the offered packets, of all
 };
 
-// {"virtualPps", "threadsPps", "ratio", "ratioLow", "ratioHigh", "noise", "dropShare", "verdict"}:
-// medians; ratio of threads to virtual, block by block, with its 95 % bootstrap interval; noise, the
+// {"virtualPps", "threadsPps", "ratio", "ratioLow", "ratioHigh", "standing", "noise", "dropShare", "verdict"}:
+// medians; standing, the share by which a packet takes longer where the clock stands twice as long;
+// ratio of threads to virtual, that share taken off the virtual engine's time a packet, block by
+// block, with its 95 % bootstrap interval; noise, the
 // larger of the two medians of |a - b| / mean over two runs of the same engine in one block.
 // verdict "agrees": the median lies within 1 +- noise; "differs": the whole interval lies outside;
 // "undecided": neither, and more blocks would tell; "not overloaded": an engine
