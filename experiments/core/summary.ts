@@ -150,23 +150,27 @@ function controls(points: readonly PointSummary[], parts: readonly Part[]): Cont
   });
 }
 
-function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>, plan: Plan, unmeasured: number): WarningRecord[] {
+function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>, plan: Plan, history: History, unmeasured: number): WarningRecord[] {
   const found: WarningRecord[] = [];
+  const more = summary.profile === 'full' ? 'run again when the machine is quieter' : 'run with --full';
+  const blocksOf = new Map<string, number>();
+  for (const { record } of history.blocks) for (const id of new Set(record.order)) blocksOf.set(id, (blocksOf.get(id) ?? 0) + 1);
+  const short = (p: PointSummary): boolean => p.stopped === 'limit' && (blocksOf.get(p.id) ?? 0) < plan.profile.blocks.min;
   const add = (name: string, seen: string, remedy: string): number => found.push({ type: 'warning', name, seen, remedy });
   for (const { ratio, metric, verdict } of summary.control) {
     if (verdict === 'changed') add('control', `the baseline against itself came out as ${((ratio.value - 1) * 100).toFixed(1)} % on ${metric}`, 'take differences of that size for noise; quieten the machine and run with --fresh');
   }
   const few = summary.points.filter((p) => Object.values(p.ratios).some((r) => r.pairs < 10) && !p.control).length;
-  if (few > 0) add('few-pairs', `${few} points rest on fewer than 10 pairs`, 'run with --full');
+  if (few > 0) add('few-pairs', `${few} points rest on fewer than 10 pairs`, more);
   const odd = summary.points.reduce((sum, p) => sum + Math.max(0, ...Object.values(p.outliers)), 0);
   if (odd > 0) add('outliers', `${odd} samples lie far from their median; they are counted like the others`, 'look at the box figure; stop other programs');
   const unsettled = summary.points.filter((p) => p.stopped !== 'once' && p.stopped !== 'found' && p.warmups >= plan.profile.warmup.max && plan.profile.warmup.max > 2).length;
   if (unsettled > 0) add('warm-up', `${unsettled} points still drifted after ${plan.profile.warmup.max} warm-up trials`, 'let the machine settle, then run with --fresh');
   if (unmeasured > 0) add('no-samples', `${unmeasured} points have no sample that may be used: every trial was void or failed`, 'keep other programs off the processors, then run with --fresh');
-  const cut = summary.points.filter((p) => p.stopped === 'limit').length;
-  if (cut > 0) add('time-limit', `${cut} points had fewer than ${plan.profile.blocks.min} blocks when the time limit of ${plan.profile.limitSeconds} s was reached`, 'run when the machine is quieter, or with --full');
-  const wide = summary.points.filter((p) => p.stopped === 'budget' || p.stopped === 'blocks').length;
-  if (wide > 0) add('wide-intervals', `${wide} points ended on the budget before their interval was as narrow as asked`, 'run with --full for a larger budget');
+  const cut = summary.points.filter(short).length;
+  if (cut > 0) add('time-limit', `${cut} points had fewer than ${plan.profile.blocks.min} blocks when the time limit of ${plan.profile.limitSeconds} s was reached`, more);
+  const wide = summary.points.filter((p) => ['budget', 'blocks', 'limit'].includes(p.stopped) && !short(p)).length;
+  if (wide > 0) add('wide-intervals', `${wide} points ended on the budget before their interval was as narrow as asked`, more);
   return found;
 }
 
@@ -192,7 +196,7 @@ export function summarize(experiment: Experiment, history: History): Summary {
     v: 1, experiment: experiment.name, title: experiment.title, profile: history.run.profile, seed: history.run.seed, started: history.run.started,
     complete: planned.length > 0 && planned.every((id) => history.done.has(id)), pointsPlanned: planned.length, points,
     claims: experiment.claims.map((claim) => judgeClaim(claim, points, experiment)),
-    warnings: uniqueWarnings([...history.warnings, ...runWarnings(history), ...resultWarnings(base, plan, unmeasured)]),
+    warnings: uniqueWarnings([...history.warnings, ...runWarnings(history), ...resultWarnings(base, plan, history, unmeasured)]),
     control, noise: lastNoise, context: history.context, samples: history.measured, setAside: history.setAside,
     overheadShare: wall > 0 ? (wall - trial) / wall : null,
   };
