@@ -8,7 +8,7 @@
 // --native-only  leave npm packages and TypeScript alone
 // --typescript-only  leave Debian packages and the native build alone: for what works on journals
 import { spawn } from 'node:child_process';
-import { existsSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { existsSync, lstatSync, openSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { acquire, nameChild, release } from './setup/lock.mjs';
@@ -73,6 +73,9 @@ function checkNode() {
 async function installNodePackages() {
   const { value, file, current } = state('packages');
   if (current) return;
+  // npm empties the folder first, through a link too: what is behind one is another clone's.
+  const packages = join(root, 'node_modules');
+  if (lstatSync(packages, { throwIfNoEntry: false })?.isSymbolicLink()) unlinkSync(packages);
   // No install scripts: the one dependency with native code brings it as a platform package.
   await timed('npm packages', () => run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']));
   writeStamp(file, value);

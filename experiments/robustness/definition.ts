@@ -1,18 +1,33 @@
 // Experiment `robustness`: what do attacks cost the packets that are none?
-import type { Experiment, Params, Plan, RunOptions } from '../core/types.js';
+import type { Experiment, Params, Part, Plan, RunOptions } from '../core/types.js';
 import { claims } from './claims.js';
 import { metrics } from './metrics.js';
 
 const attacks = ['none', 'syn-flood', 'one-packet', 'elephant', 'same-hash', 'same-set', 'fragments', 'crafted', 'drip'] as const;
 const trackers = ['burst-table', 'cuckoopp', 'hopscotch', 'robin', 'chaining', 'chaining-stl'] as const;
 
-function plan({ profile }: RunOptions): Plan {
+function plan({ profile, traces }: RunOptions): Plan {
   const quick = profile === 'quick';
-  const trial = (p: Params, times: number) => ({ attack: String(p.attack), times, policy: String(p.policy ?? 'fixed'), durationNs: quick ? 60_000_000 : 200_000_000, warmupNs: 40_000_000 });
+  const trial = (p: Params, times: number) => ({
+    attack: String(p.attack), times, policy: String(p.policy ?? 'fixed'), maxBurst: Number(p.maxBurst ?? 128), durationNs: quick ? 60_000_000 : 200_000_000, warmupNs: 40_000_000,
+  });
+  const captures: Part[] = traces.length === 0 ? [] : [{
+    name: 'captures', title: 'Floods as they were captured', question: 'What do legitimate packets wait while the packets of a capture come at 5 times their rate?', job: 'robustness-trial',
+    axes: [{ kind: 'list', name: 'attack', values: ['none', ...traces.map((t) => t.name)] }], contenders: { axis: 'attack', baseline: 'none' },
+    spec: (p) => (p.attack === 'none' ? trial(p, 5) : { ...trial({ attack: 'capture' }, 5), capture: traces.find((t) => t.name === p.attack)?.file ?? '' }),
+    headline: 'p99Us', timeoutSeconds: 60, metrics: ['p50Us', 'p99Us', 'p999Us', 'legitimateDrops', 'establishedEvicted', 'establishedLost', 'evicted', 'nsPerPacket', 'grownMiB'],
+  }];
+  // Ten seconds at a million packets a second.
+  const long: Part[] = quick ? [] : [{
+    name: 'flood-10m', title: 'A flood of ten million SYNs', question: 'Does anything grow, or any established flow go, when it does not stop?', job: 'robustness-trial',
+    axes: [{ kind: 'list', name: 'attack', values: ['none', 'syn-flood'] }], contenders: { axis: 'attack', baseline: 'none' },
+    spec: (p) => ({ ...trial(p, 5), durationNs: 10_000_000_000 }), headline: 'p99Us', timeoutSeconds: 120,
+    metrics: ['p50Us', 'p99Us', 'p999Us', 'legitimateDrops', 'establishedEvicted', 'establishedLost', 'evicted', 'grownMiB'],
+  }];
   return {
     profile: quick
-      ? { name: 'quick', blocks: { min: 3, max: 4 }, precision: 0.05, budgetSeconds: 60, limitSeconds: 100, warmup: { max: 0, drift: 0.1 } }
-      : { name: 'full', blocks: { min: 6, max: 20 }, precision: 0.02, budgetSeconds: 3600, warmup: { max: 1, drift: 0.05 } },
+      ? { name: 'quick', blocks: { min: 3, max: 4 }, precision: 0.05, budgetSeconds: 60, limitSeconds: 100 + 20 * traces.length, warmup: { max: 0, drift: 0.1 } }
+      : { name: 'full', blocks: { min: 3, max: 12 }, precision: 0.02, budgetSeconds: 420, limitSeconds: 600, warmup: { max: 1, drift: 0.05 } },
     parts: [
       {
         name: 'attacks', title: 'Attacks at 5 times the legitimate rate', question: 'What do legitimate packets wait while one core is attacked?', job: 'robustness-trial',
@@ -26,6 +41,14 @@ function plan({ profile }: RunOptions): Plan {
         contenders: { axis: 'attack', baseline: 'none' }, spec: (p) => trial(p, Number(p.times)), headline: 'p99Us', timeoutSeconds: 60,
         metrics: ['p50Us', 'p99Us', 'legitimateDrops', 'establishedEvicted', 'loadPercent'],
       },
+      {
+        name: 'one-hash', title: 'All of the attacker’s flows in one group', question: 'How far does the longest group bound what flows of one NIC hash cost the others?', job: 'robustness-trial',
+        axes: [{ kind: 'list', name: 'maxBurst', values: quick ? [16, 128] : [16, 32, 64, 128] }, { kind: 'list', name: 'attack', values: ['none', 'same-hash'] }],
+        contenders: { axis: 'attack', baseline: 'none' }, spec: (p) => trial(p, 5), headline: 'p99Us', timeoutSeconds: 60,
+        metrics: ['p50Us', 'p99Us', 'legitimateDrops', 'nsPerPacket'],
+      },
+      ...captures,
+      ...long,
       {
         name: 'tables', title: 'Keys chosen by an attacker', question: 'What do 4000 keys that collide in the public CRC cost each flow table?', job: 'robustness-tables',
         axes: [{ kind: 'list', name: 'tracker', values: trackers }, { kind: 'list', name: 'keys', values: ['random', 'colliding'] }],

@@ -4,10 +4,10 @@
 //
 // Builds the test programs in native/build-address (addresses, leaks and undefined behaviour) and
 // native/build-thread (data races), runs each, says what it ran, ends with `N passed, N failed`
-// (programs). `thread` runs only the rooms that have threads. Without DPDK, which neither sanitizer
-// sees into. Exit codes: 0, 1 a program failed or did not build, 2 usage, 3 doctest is missing.
+// (programs). `thread` runs only the rooms that have threads, and not `dpdk`: ThreadSanitizer sees
+// nothing of what DPDK's own code orders, and would report its rings. Exit codes: 0, 1 a program failed or did not build, 2 usage, 3 doctest is missing.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { missing } from './requirements.mjs';
@@ -16,15 +16,20 @@ import { root } from './steps.mjs';
 const sanitizers = {
   address: {
     flags: 'address,undefined',
-    rooms: ['packet', 'reframer', 'traffic', 'nf', 'engine', 'rsspp', 'conntrack'],
+    rooms: ['packet', 'reframer', 'traffic', 'nf', 'engine', 'rsspp', 'conntrack', 'dpdk'],
+    dpdk: 'auto',
     env: { ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1', UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1' },
   },
   thread: {
     flags: 'thread',
+    dpdk: 'disabled',
     rooms: ['engine', 'traffic', 'rsspp', 'conntrack'],
     env: { TSAN_OPTIONS: 'halt_on_error=1' },
   },
 };
+
+// DPDK keeps pointers in memory that it mapped itself, where LeakSanitizer does not look for them.
+const withoutLeaks = ['dpdk'];
 
 const say = (text) => process.stderr.write(`sanitize: ${text}\n`);
 const words = process.argv.slice(2);
@@ -64,16 +69,17 @@ function programs(build, room) {
 let passed = 0;
 let failed = 0;
 for (const name of chosen.length > 0 ? chosen : Object.keys(sanitizers)) {
-  const { flags, env, rooms: all } = sanitizers[name];
+  const { flags, env, dpdk, rooms: all } = sanitizers[name];
   const build = join(root, 'native', `build-${name}`);
   if (!existsSync(join(build, 'build.ninja')))
-    must('meson', ['setup', build, join(root, 'native'), '-Dtests=true', `-Db_sanitize=${flags}`, '-Dbuildtype=debugoptimized', '-Db_lundef=false', '-Ddpdk=disabled']);
+    must('meson', ['setup', build, join(root, 'native'), '-Dtests=true', `-Db_sanitize=${flags}`, '-Dbuildtype=debugoptimized', '-Db_lundef=false', `-Ddpdk=${dpdk}`]);
   const targets = all.filter((room) => rooms.length === 0 || rooms.includes(room)).flatMap((room) => programs(build, room));
   if (targets.length === 0) continue;
   say(`${name}: building ${targets.length} programs`);
   must('ninja', ['-C', build, '-j2', ...targets]);
   for (const target of targets) {
-    const { status, signal, stdout, stderr } = run(join(build, target), [], env);
+    const leaky = name === 'address' && withoutLeaks.includes(target.split('/')[1]);
+    const { status, signal, stdout, stderr } = run(join(build, target), [], leaky ? { ...env, ASAN_OPTIONS: env.ASAN_OPTIONS.replace('detect_leaks=1', 'detect_leaks=0') } : env);
     const closing = /^\d+ passed, \d+ failed$/m.exec(stdout ?? '')?.[0] ?? 'no closing line';
     const good = status === 0;
     process.stdout.write(`${name} ${target}: ${good ? closing : `FAILED (${signal ?? `exit code ${status}`}, ${closing})`}\n`);

@@ -14,13 +14,14 @@ const before = process.cwd();
 
 // Commands that would really measure, soak or take over an interface; they only ever get arguments
 // that end before anything runs.
-const commands = ['analyze', 'balance', 'bench', 'compare', 'exp', 'flows', 'generate', 'list', 'reorder', 'report', 'rss', 'soak'];
+const commands = ['analyze', 'balance', 'bench', 'compare', 'exp', 'flows', 'generate', 'list', 'reorder', 'report', 'rss', 'run', 'soak', 'top', 'validate'];
 
 beforeAll(() => {
   mkdirSync(cwd);
   process.chdir(cwd);
   // No lab: what parses ends with exit code 3 instead of running.
   vi.stubEnv('REFRAMER_LAB', folder.file('no-lab'));
+  vi.stubEnv('REFRAMER_DPDK', folder.file('no-dpdk'));
 });
 afterAll(() => {
   process.chdir(before);
@@ -49,7 +50,7 @@ async function runHere(args: readonly string[]): Promise<{ code: number; stdout:
 
 const option = fc.constantFrom(
   '--json', '--quick', '--full', '--delay', '--rate', '--policy', '--key', '--seed', '--packets', '--profile', '--cores', '--reta', '--interval', '--threshold',
-  '--out', '--only', '--trace', '--dry-run', '--resume', '--keep-going', '--quiet', '--', '-', '--help', '--no-such-option', '-x',
+  '--in', '--out', '--eal', '--user', '--buffers', '--only', '--trace', '--dry-run', '--resume', '--keep-going', '--quiet', '--', '-', '--help', '--no-such-option', '-x',
 );
 const value = fc.oneof(
   fc.constantFrom('0', '-1', '1e9', '1e400', '0x10', 'NaN', '64us', '5', '1.5', '', ' ', 'reframer', 'rsspp', 'conntrack', 'fixed', '5tuple', '/nowhere/a.pcap', '.', '/', '../x', '%s%n', '$(x)'),

@@ -18,6 +18,8 @@ interface Options {
   queues: string;
   cores: string;
   descriptors: string;
+  buffers?: string;
+  user: string;
   eal: string;
   reframe: boolean;
   delay: string;
@@ -58,6 +60,7 @@ interface Lane {
 interface Sample {
   lanes: Lane[];
   missed: number;
+  noBuffer: number;
 }
 
 interface Reply extends Partial<Sample> {
@@ -84,6 +87,8 @@ export function register(program: Command): void {
     .option('--queues <number>', 'receive queues a port', '1')
     .option('--cores <number>', 'threads that poll', '1')
     .option('--descriptors <number>', 'length of the rings', '1024')
+    .option('--buffers <number>', 'packet buffers of 2 KiB; by default enough for all rings and holds')
+    .option('--user <name>', 'who it becomes once its ports are open, if root started it; root stays root', 'nobody')
     .option('--no-reframe', 'forward only: to compare with')
     .option('--delay <time>', 'longest hold, such as 64us', '64us')
     .option('--policy <policy>', policies.join(', '), 'fixed')
@@ -124,6 +129,8 @@ function nativeSpec(options: Options): object {
     queues: parseCount(options.queues, '--queues', 1),
     cores: parseCount(options.cores, '--cores', 1),
     descriptors: parseCount(options.descriptors, '--descriptors', 64),
+    ...(options.buffers === undefined ? {} : { buffers: parseCount(options.buffers, '--buffers', 64) }),
+    user: options.user,
     reframe: options.reframe,
     delayNs: parseDuration(options.delay, '--delay'),
     policy: parseChoice(options.policy, '--policy', policies),
@@ -137,7 +144,7 @@ function nativeSpec(options: Options): object {
   };
 }
 
-function metricsOf({ lanes, missed }: Sample): Metric[] {
+function metricsOf({ lanes, missed, noBuffer }: Sample): Metric[] {
   const of = (name: string, type: Metric['type'], help: string, value: (lane: Lane) => number): Metric => ({
     name: `reframer_${name}`,
     type,
@@ -157,6 +164,7 @@ function metricsOf({ lanes, missed }: Sample): Metric[] {
     of('hold_median_seconds', 'gauge', 'Median time that packets were held.', (lane) => lane.holdP50Us / 1e6),
     of('hold_longest_seconds', 'gauge', 'Longest time that a packet was held.', (lane) => lane.holdMaxUs / 1e6),
     { name: 'reframer_packets_missed_total', type: 'counter', help: 'Packets that the receive rings could not take.', samples: [{ labels: {}, value: missed }] },
+    { name: 'reframer_packets_without_buffer_total', type: 'counter', help: 'Of them, packets for which the pool had no buffer.', samples: [{ labels: {}, value: noBuffer }] },
   ];
 }
 
@@ -177,8 +185,9 @@ function picture(sample: Sample, before: Sample | undefined, seconds: number): s
   ).split('\n');
 }
 
-function line({ lanes, missed }: Sample): string {
-  return `received ${formatCount(sum(lanes, (l) => l.received))}, sent ${formatCount(sum(lanes, (l) => l.sent))}, held ${formatCount(sum(lanes, (l) => l.held))}, missed ${formatCount(missed)}`;
+function line({ lanes, missed, noBuffer }: Sample): string {
+  const starved = noBuffer > 0 ? ` (${formatCount(noBuffer)} for want of a buffer: raise --buffers, or hold less)` : '';
+  return `received ${formatCount(sum(lanes, (l) => l.received))}, sent ${formatCount(sum(lanes, (l) => l.sent))}, held ${formatCount(sum(lanes, (l) => l.held))}, missed ${formatCount(missed)}${starved}`;
 }
 
 function openingError({ error }: Reply): CliError {
@@ -195,7 +204,7 @@ async function run(options: Options): Promise<void> {
   const address = options.metrics === undefined ? undefined : parseAddress(options.metrics, '--metrics');
   if (options.json === true && options.quiet === true) throw new UsageError('--json prints every interval, --quiet none: choose one');
   const stopping = untilStopped(durationMs);
-  let latest: Sample = { lanes: [], missed: 0 };
+  let latest: Sample = { lanes: [], missed: 0, noBuffer: 0 };
   const metrics = address === undefined ? undefined : await serveMetrics(address, () => metricsOf(latest));
   try {
     const session = await NativeSession.open<Reply>(dpdkProgram, 'forward', spec);
@@ -231,9 +240,9 @@ async function watch(session: NativeSession<Reply>, stopping: Stopping, { interv
   while (!stopping.stopped()) {
     await stopping.sleep(Math.min(intervalMs, idleMs));
     if (stopping.stopped()) break;
-    const { lanes, missed = 0, failed } = await session.ask({ do: 'sample' });
+    const { lanes, missed = 0, noBuffer = 0, failed } = await session.ask({ do: 'sample' });
     if (lanes === undefined) throw new CliError('failed', `reframer-dpdk: ${failed ?? 'no counters came'}`);
-    const sample = { lanes, missed };
+    const sample = { lanes, missed, noBuffer };
     const now = Date.now();
     keep(sample);
     if (json) printJson(sample);

@@ -6,7 +6,12 @@
 #include <rte_errno.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 namespace reframer::dpdk {
@@ -33,6 +38,27 @@ void start_eal(const std::vector<std::string> &wanted)
 	if (result < 0)
 		throw lab::JobError("not-supported", std::string("DPDK's EAL does not come up: ") + rte_strerror(rte_errno) +
 		                                         "; its options were given by --eal", 3);
+}
+
+void drop_root(const std::string &user)
+{
+	if (geteuid() != 0)
+		return;
+	errno = 0;
+	const passwd *entry = getpwnam(user.c_str());
+	if (!entry)
+		throw lab::JobError("bad-spec", "there is no user '" + user + "' to run as; --user names one, root to stay what it is", 2);
+	const uid_t uid = entry->pw_uid;
+	const gid_t gid = entry->pw_gid;
+	if (uid == 0)
+		return;
+	// EAL takes its socket away at the end. If it cannot, the next start does.
+	if (chown(rte_eal_get_runtime_dir(), uid, gid) != 0)
+		errno = 0;
+	// Groups first: afterwards it may not. glibc makes each of these calls for all threads.
+	if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0 || setuid(0) == 0)
+		throw lab::JobError("not-supported", "cannot become user '" + user + "': " + std::strerror(errno) + "; --user root stays root", 3);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); // of this thread, which starts no program
 }
 
 } // namespace reframer::dpdk

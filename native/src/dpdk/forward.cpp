@@ -1,12 +1,14 @@
 // Job `forward`: a box of its own between two DPDK ports, with Reframer on every RX queue.
 //
 // spec    {"eal": [...], "in": "net_tap0", "out": "net_tap1", "bothWays": false, "queues": 1, "cores": 1,
-//          "descriptors": 1024, "reframe": true, "delayNs", "policy", "key", "hash", "maxPackets",
+//          "descriptors": 1024, "buffers": of the pool (default: enough for all rings and holds),
+//          "user": "nobody" (who it becomes once its ports are open, if root started it), "reframe": true, "delayNs", "policy", "key", "hash", "maxPackets",
 //          "maxBytes", "maxBurst", "bypass": ["syn", ...], "early": ["fin", ...], "repair", "thin"}
 //         Unless `eal` allows a PCI device, EAL gets --no-pci: it would take the machine's own NIC.
 // Commands come as JSON lines on stdin, each gets one record on stdout:
-//   {"do":"sample"}                       {"lanes":[LANE, ...],"missed":N}
-//   {"do":"stop"}, end of input, SIGTERM  drains; {"summary":{"lanes":[LANE, ...],"missed":N,"lost":N}}
+//   {"do":"sample"}                       {"lanes":[LANE, ...],"missed":N,"noBuffer":N}
+//   {"do":"stop"}, end of input, SIGTERM  drains; {"summary":{"lanes":[LANE, ...],"missed":N,"noBuffer":N,"lost":N}}
+// missed: packets that the receive rings could not take; noBuffer: those of them for want of a buffer.
 // The first record is {"ready":{"lanes":N,"threads":N}}.
 // LANE  {"in","out","queue","received","sent","held","unsent","txWaits","slfIn","slfOut","holdP50Us",
 //        "holdMaxUs","delayUs","nicHash","thinned"}
@@ -91,10 +93,13 @@ lab::Json sample(const ForwardLanes &lanes)
 	lab::Json list = lab::Json::array();
 	for (const auto &lane : lanes.lanes())
 		list.push_back(lane_record(*lane));
-	uint64_t missed = 0;
-	for (const uint16_t port : lanes.ports())
-		missed += ForwardLanes::missed(port);
-	return {{"lanes", list}, {"missed", missed}};
+	uint64_t missed = 0, no_buffer = 0;
+	for (const uint16_t port : lanes.ports()) {
+		const ForwardLanes::Missed of = ForwardLanes::missed(port);
+		missed += of.all;
+		no_buffer += of.no_buffer;
+	}
+	return {{"lanes", list}, {"missed", missed}, {"noBuffer", no_buffer}};
 }
 
 } // namespace
@@ -113,6 +118,8 @@ void run_forward(const lab::Json &spec)
 	params.nb_queues = uint32_t(in.integer("queues", params.nb_queues, 1, 64));
 	params.nb_cores = uint32_t(in.integer("cores", params.nb_cores, 1, 64));
 	params.nb_descriptors = uint32_t(in.integer("descriptors", params.nb_descriptors, 64, 16384));
+	params.nb_buffers = uint32_t(in.integer("buffers", params.nb_buffers, 0, 1u << 27));
+	const std::string user = in.text("user", "nobody");
 	params.reframe = in.boolean("reframe", true);
 	read_reframer(in, params.reframer);
 	in.finish();
@@ -124,10 +131,12 @@ void run_forward(const lab::Json &spec)
 	start_eal(eal);
 	reframer_dpdk_telemetry(); // without it the records here remain
 	ForwardLanes lanes(params);
+	drop_root(user);
 	lab::emit({{"ready", {{"lanes", lanes.lanes().size()}, {"threads", std::min<size_t>(params.nb_cores, lanes.lanes().size())}}}});
 	while (const std::optional<std::string> line = input.line()) {
 		const lab::Json command = lab::Json::parse(*line, nullptr, false);
-		const std::string what = command.is_object() ? command.value("do", "") : "";
+		const auto wanted = command.is_object() ? command.find("do") : command.end();
+		const std::string what = wanted != command.end() && wanted->is_string() ? wanted->get<std::string>() : "";
 		if (what == "stop")
 			break;
 		lab::emit(what == "sample" ? sample(lanes) : lab::Json{{"failed", "'" + *line + "' is no command"}});

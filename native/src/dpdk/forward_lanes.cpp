@@ -47,13 +47,19 @@ ForwardLanes::ForwardLanes(const ForwardParams &p) : params(p)
 		used.push_back(out);
 	const uint32_t nb_lanes = params.nb_queues * (params.both_ways && in != out ? 2 : 1);
 	// Rings of both sides, what is held, bursts in hand, and some for caches of cores.
-	const uint32_t buffers = uint32_t(used.size()) * params.nb_queues * 2 * params.nb_descriptors +
-	                         nb_lanes * (2 * params.reframer.stage.max_packets + 8 * burst) + 1024;
-	pool = rte_pktmbuf_pool_create("reframer_box", buffers, 250, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	const uint32_t enough = uint32_t(used.size()) * params.nb_queues * 2 * params.nb_descriptors +
+	                        nb_lanes * (2 * params.reframer.stage.max_packets + 8 * burst) + 1024;
+	const uint32_t buffers = params.nb_buffers ? params.nb_buffers : enough;
+	// A core's cache must leave most of the pool to the others.
+	pool = rte_pktmbuf_pool_create("reframer_box", buffers, std::min(250u, buffers / 4), 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (pool == nullptr)
 		throw failure("no memory for " + std::to_string(buffers) + " packet buffers of 2 KiB; give EAL more by -m, or hold less by --packets", rte_errno);
 	for (const uint16_t port : used)
 		start_port(port);
+	// Where the pool is smaller than that, at most half of it is held: the rings shall not starve.
+	reframer_dpdk_params held_by = params.reframer;
+	held_by.pool = pool;
+	held_by.nb_pool_users = nb_lanes;
 	const auto add_lanes = [&](uint16_t from, uint16_t to) {
 		for (uint16_t q = 0; q < params.nb_queues; q++) {
 			auto lane = std::make_unique<Lane>();
@@ -61,7 +67,7 @@ ForwardLanes::ForwardLanes(const ForwardParams &p) : params(p)
 			lane->out = to;
 			lane->queue = q;
 			if (params.reframe)
-				if (const int error = reframer_dpdk_open(from, q, &params.reframer, &lane->reframer); error != 0)
+				if (const int error = reframer_dpdk_open(from, q, &held_by, &lane->reframer); error != 0)
 					throw lab::JobError("bad-spec", std::string("the engine refuses these options: ") + reframer_strerror(error), 2);
 			all.push_back(std::move(lane));
 		}
@@ -124,10 +130,12 @@ std::string ForwardLanes::name_of(uint16_t port)
 	return rte_eth_dev_get_name_by_port(port, name) == 0 ? name : "port " + std::to_string(port);
 }
 
-uint64_t ForwardLanes::missed(uint16_t port)
+ForwardLanes::Missed ForwardLanes::missed(uint16_t port)
 {
 	rte_eth_stats stats;
-	return rte_eth_stats_get(port, &stats) == 0 ? stats.imissed + stats.rx_nombuf : 0;
+	if (rte_eth_stats_get(port, &stats) != 0)
+		return {0, 0};
+	return {stats.imissed + stats.rx_nombuf, stats.rx_nombuf};
 }
 
 void ForwardLanes::send(Lane &lane, rte_mbuf **packets, uint32_t nb)

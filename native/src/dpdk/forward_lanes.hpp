@@ -22,6 +22,7 @@ struct ForwardParams {
 	uint32_t nb_queues = 1;      // RX queues a port, and as many TX queues
 	uint32_t nb_cores = 1;       // threads; lane i is served by thread i mod nb_cores
 	uint32_t nb_descriptors = 1024; // of a ring; what most drivers take
+	uint32_t nb_buffers = 0;     // of the pool; 0: as many as rings and holds may ever have in use
 	bool reframe = true;         // false: forwarding alone, to compare with
 	reframer_dpdk_params reframer = {};
 };
@@ -41,8 +42,11 @@ public:
 	};
 	const std::vector<std::unique_ptr<Lane>> &lanes() const { return all; }
 	static std::string name_of(uint16_t port);
-	// Packets that the receive rings or their driver could not take.
-	static uint64_t missed(uint16_t port);
+	// Packets that the receive rings or their driver could not take; of them, for want of a buffer.
+	struct Missed {
+		uint64_t all, no_buffer;
+	};
+	static Missed missed(uint16_t port);
 	const std::vector<uint16_t> &ports() const { return used; }
 
 	// Takes what waits in the receive rings, drains, sends, ends the threads.

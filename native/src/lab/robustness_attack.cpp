@@ -1,7 +1,13 @@
 #include "lab/robustness_attack.hpp"
 
+#include "lab/job.hpp"
+#include "packet/parse.hpp"
+#include "packet/toeplitz.hpp"
+#include "traffic/capture.hpp"
+
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 namespace reframer::lab {
 
@@ -9,6 +15,7 @@ namespace {
 
 constexpr uint32_t server = 0xc0a80001;
 constexpr size_t nb_crafted = 512;
+constexpr size_t max_captured = 1u << 20;
 
 void put16(uint8_t *at, uint32_t value)
 {
@@ -148,11 +155,32 @@ void write_plain(uint8_t *frame, uint32_t source, uint32_t destination, uint16_t
 	}
 }
 
-Attacker::Attacker(Attack kind, uint64_t seed, uint32_t nb_drip_flows)
+Attacker::Attacker(Attack kind, uint64_t seed, uint32_t nb_drip_flows, const std::string &capture)
     : kind_(kind), random_(seed), nb_drip_flows_(nb_drip_flows)
 {
 	if (kind == Attack::crafted)
-		crafted_ = crafted_frames(random_);
+		frames_ = crafted_frames(random_);
+	if (kind == Attack::capture)
+		read(capture);
+}
+
+void Attacker::read(const std::string &file)
+{
+	const packet::Toeplitz toeplitz(packet::toeplitz_key_microsoft);
+	const auto reader = traffic::open_capture(file);
+	std::array<packet::Frame, 256> batch;
+	while (const size_t n = reader->read(batch.data(), batch.size())) {
+		for (const packet::Frame &f : std::span(batch.data(), n)) {
+			if (f.link != packet::LinkType::ethernet || f.captured < 14)
+				continue;
+			rss_.push_back(toeplitz(packet::flow_key_of(packet::parse(f), f.data)));
+			frames_.emplace_back(f.data, f.data + std::min(f.captured, attack_frame_room));
+		}
+		if (frames_.size() > max_captured)
+			throw JobError("bad-spec", file + " has more than " + std::to_string(max_captured) + " frames, too many to be an attack's pattern", 2);
+	}
+	if (frames_.empty())
+		throw JobError("bad-spec", file + " has no Ethernet frame", 2);
 }
 
 void Attacker::next(AttackFrame &out)
@@ -161,7 +189,8 @@ void Attacker::next(AttackFrame &out)
 	const auto source = uint32_t(random_()), ports = uint32_t(random_());
 	out.length = plain_length;
 	out.rss = uint32_t(random_());
-	out.flow = n;
+	// Each packet a flow to the check of order; those of so long ago have left.
+	out.flow = n & 0xfffff;
 	switch (kind_) {
 	case Attack::none:
 	case Attack::syn_flood:
@@ -187,11 +216,18 @@ void Attacker::next(AttackFrame &out)
 		put16(out.bytes.data() + 20, 0x2000); // more fragments
 		break;
 	case Attack::crafted: {
-		const Frame &f = crafted_[n % crafted_.size()];
+		const Frame &f = frames_[n % frames_.size()];
 		out.length = uint32_t(f.size());
-		out.flow = n % uint32_t(crafted_.size());
+		out.flow = n % uint32_t(frames_.size());
 		// A NIC that can make nothing of a packet gives it one hash.
 		out.rss = 0;
+		std::copy(f.begin(), f.end(), out.bytes.begin());
+		break;
+	}
+	case Attack::capture: {
+		const Frame &f = frames_[n % frames_.size()];
+		out.length = uint32_t(f.size());
+		out.rss = rss_[n % frames_.size()];
 		std::copy(f.begin(), f.end(), out.bytes.begin());
 		break;
 	}

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <random>
+#include <string>
 #include <vector>
 
 namespace reframer::lab {
@@ -18,6 +19,7 @@ enum class Attack : uint8_t {
 	fragments,   // first fragments of packets that are never completed
 	crafted,     // tunnels in tunnels, extension chains, lengths that lie
 	drip,        // as many flows as fit into a hold time, round and round: every group stays alive
+	capture,     // frames of a capture, round and round, with the hashes that a NIC gives them
 };
 
 inline constexpr uint32_t attack_frame_room = 640;
@@ -31,15 +33,19 @@ struct AttackFrame {
 
 class Attacker {
 public:
-	Attacker(Attack kind, uint64_t seed, uint32_t nb_drip_flows);
+	// `capture`: file of Attack::capture, Ethernet. @throws traffic::CaptureError, JobError
+	Attacker(Attack kind, uint64_t seed, uint32_t nb_drip_flows, const std::string &capture);
 	void next(AttackFrame &out);
 
 private:
+	void read(const std::string &file);
+
 	Attack kind_;
 	std::mt19937_64 random_;
 	uint32_t nb_drip_flows_;
 	uint32_t number_ = 0;
-	std::vector<std::vector<uint8_t>> crafted_;
+	std::vector<std::vector<uint8_t>> frames_; // crafted or captured
+	std::vector<uint32_t> rss_;                // of captured ones
 };
 
 // Ethernet, IPv4, TCP or UDP of 60 bytes.

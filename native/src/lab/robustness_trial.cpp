@@ -1,9 +1,10 @@
 // Job `robustness-trial`: what an attack does to the legitimate packets of one queue.
 //
 // spec    {"attack": "none"|"syn-flood"|"one-packet"|"elephant"|"same-hash"|"same-set"|"fragments"|
-//          "crafted"|"drip", "times": 5 (packets of the attacker a legitimate one), "policy":
-//          "fixed"|"off", "delayNs": 64000, "legitimatePps": 200000, "flows": 20000 (legitimate,
-//          established), "tableFlows": 65536 (the table's fixed size), "ringDepth": 1024,
+//          "crafted"|"drip"|"capture", "capture": FILE (whose frames the last sends, round and round), "times": 5
+//          (packets of the attacker a legitimate one), "policy": "fixed"|"off", "delayNs": 64000, "legitimatePps": 200000, "flows": 20000 (legitimate,
+//          established), "tableFlows": 65536 (the table's fixed size), "ringDepth": 1024, "maxBurst": 128
+//          (packets of a group at which it leaves), "releaseMax": 32 (packets a poll serves; 0: all due),
 //          "durationNs", "warmupNs", "dma": "llc"|"dram", "seed", "cpus": [under test, DMA]}
 // record  {"attack","times","policy","p50Us","p99Us","p999Us" (legitimate packets, arrival to
 //          departure), "legitimatePackets","legitimateDrops","drops","nsPerPacket",
@@ -16,6 +17,7 @@
 #include "conntrack/tcp_state.hpp"
 #include "engine/tsc.hpp"
 #include "engine/virtual_queue.hpp"
+#include "lab/capture_input.hpp"
 #include "lab/job.hpp"
 #include "lab/robustness_attack.hpp"
 #include "lab/spec_reader.hpp"
@@ -25,6 +27,7 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include <sched.h>
 #include <sys/resource.h>
@@ -39,11 +42,11 @@ enum FlowClass : uint32_t { class_unproven, class_established };
 
 struct TrialSpec {
 	Attack attack;
-	std::string attack_name;
+	std::string attack_name, capture;
 	double times, legitimate_pps;
 	bool reframes;
 	uint64_t delay_ns, duration_ns, warmup_ns, seed;
-	uint32_t flows, table_flows, ring_depth;
+	uint32_t flows, table_flows, ring_depth, max_burst, release_max;
 	engine::Dma::Into dma;
 	std::vector<uint32_t> cpus;
 };
@@ -53,11 +56,15 @@ TrialSpec read_spec(const Json &spec)
 	const std::initializer_list<std::pair<const char *, Attack>> attacks = {
 	    {"none", Attack::none},           {"syn-flood", Attack::syn_flood}, {"one-packet", Attack::one_packet},
 	    {"elephant", Attack::elephant},   {"same-hash", Attack::same_hash}, {"same-set", Attack::same_set},
-	    {"fragments", Attack::fragments}, {"crafted", Attack::crafted},     {"drip", Attack::drip}};
+	    {"fragments", Attack::fragments}, {"crafted", Attack::crafted},     {"drip", Attack::drip},
+	    {"capture", Attack::capture}};
 	SpecReader in(spec, "");
 	TrialSpec t;
 	t.attack = in.choice("attack", Attack::none, attacks);
 	t.attack_name = in.text("attack", "none");
+	t.capture = in.text("capture", "");
+	if (t.capture.empty() == (t.attack == Attack::capture))
+		in.fail("capture", "is a file for the attack capture, and for no other");
 	t.times = in.real("times", 5, 0, 1000);
 	t.reframes = in.choice("policy", true, {{"fixed", true}, {"off", false}});
 	t.delay_ns = in.integer("delayNs", 64000, 1, second);
@@ -65,6 +72,8 @@ TrialSpec read_spec(const Json &spec)
 	t.flows = uint32_t(in.integer("flows", 20000, 1, 1u << 20));
 	t.table_flows = uint32_t(in.integer("tableFlows", 65536, 64, 1u << 24));
 	t.ring_depth = uint32_t(in.integer("ringDepth", 1024, 32, 32768));
+	t.max_burst = uint32_t(in.integer("maxBurst", 128, 1, 1u << 20));
+	t.release_max = uint32_t(in.integer("releaseMax", 32, 0, 1u << 16));
 	t.duration_ns = in.integer("durationNs", 50'000'000, 1000, 60 * second);
 	t.warmup_ns = in.integer("warmupNs", 10'000'000, 0, 60 * second);
 	t.dma = in.choice("dma", engine::Dma::Into::llc, {{"llc", engine::Dma::Into::llc}, {"dram", engine::Dma::Into::dram}});
@@ -206,7 +215,7 @@ private:
 class Traffic {
 public:
 	explicit Traffic(const TrialSpec &t)
-	    : spec(t), random(t.seed), attacker(t.attack, t.seed + 1, std::max(1u, uint32_t(t.legitimate_pps * t.times * double(t.delay_ns) * 1e-9))),
+	    : spec(t), random(t.seed), attacker(t.attack, t.seed + 1, std::max(1u, uint32_t(t.legitimate_pps * t.times * double(t.delay_ns) * 1e-9)), t.capture),
 	      frames(size_t{t.flows} * plain_length), rss(t.flows), gap(t.legitimate_pps / 1e9), attack_gap(t.legitimate_pps * t.times / 1e9)
 	{
 		for (uint32_t f = 0; f < t.flows; f++) {
@@ -291,6 +300,7 @@ std::unique_ptr<reframer_stage, StageDeleter> make_stage(const TrialSpec &t, uin
 	p.policy = REFRAMER_FIXED;
 	p.delay_ns = t.delay_ns;
 	p.max_packets = max_held;
+	p.max_burst = t.max_burst;
 	p.hash_seed = t.seed | 1;
 	reframer_stage *stage = nullptr;
 	if (const int error = reframer_create(&p, &stage))
@@ -306,13 +316,20 @@ void run_robustness_trial(const Json &json)
 	pin(t.cpus[0]);
 	setpriority(PRIO_PROCESS, 0, -20);
 	engine::Dma dma(t.dma, t.cpus.size() > 1 ? int(t.cpus[1]) : -1);
-	Traffic traffic(t);
+	std::optional<Traffic> made;
+	try {
+		made.emplace(t);
+	} catch (const traffic::CaptureError &e) {
+		throw job_error(e);
+	}
+	Traffic &traffic = *made;
 	TrackerChain chain(t.table_flows, t.seed);
 	for (uint32_t f = 0; f < t.flows; f++)
 		chain.establish(traffic.frame(f), plain_length, traffic.hashes()[f]);
 
 	engine::QueueConfig config;
 	config.ring_depth = t.ring_depth;
+	config.release_max = t.release_max;
 	config.window_start_ns = double(t.warmup_ns);
 	config.window_end_ns = double(t.warmup_ns + t.duration_ns);
 	config.tsc_hz = engine::measure_tsc_hz();

@@ -41,6 +41,7 @@ struct Scenario {
 	uint32_t forward_capacity = 2, hold_capacity = 8;
 	uint32_t burst = 2;
 	bool passes = false;            // losing cores take their queue out without service
+	std::vector<uint16_t> table = {}; // where the device sends at first; empty: to the owners
 };
 
 // What is broken on purpose.
@@ -89,7 +90,7 @@ struct World {
 		if (rsspp_handover_create(&p, &h) != 0)
 			std::abort();
 		for (uint16_t b = 0; b < nb_buckets; b++)
-			table[b] = uint16_t(b % s.nb_cores);
+			table[b] = s.table.empty() ? uint16_t(b % s.nb_cores) : s.table[b];
 		// Threads start after the object was made. Their clocks begin anew.
 		made = e.publish();
 		made.clock = {};
@@ -275,6 +276,8 @@ const Scenario scenarios[] = {
 	{.name = "one move, passed through", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .passes = true},
 	{.name = "places changed, passed through", .arrivals = {0, 1, 0}, .writes = {{{0, 1}, {1, 0}}}, .passes = true},
 	{.name = "there and back, passed through", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}, {{0, 0}}}, .polls = 4, .passes = true},
+	// The device refused a write: what it sends to the wrong core is forwarded, more than the ring takes.
+	{.name = "a device that misleads", .arrivals = {0, 0, 0, 0, 0}, .writes = {}, .polls = 4, .table = {1, 1}},
 	{.name = "a hold of one packet", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .hold_capacity = 1},
 };
 

@@ -1,6 +1,8 @@
 // Policies one at a time: what the random sequences cannot name.
 #include "stage_fixture.hpp"
 
+#include "reframer/group_table.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -220,6 +222,47 @@ TEST_CASE("hashes chosen to collide cost a group its wait at most")
 		CHECK(stats.released[REFRAMER_BY_CAPACITY] < 20); // of 1024; as with hashes by chance
 		reframer_free(r);
 	}
+}
+
+TEST_CASE("in a full bucket of the group table the group that is due first makes way")
+{
+	constexpr uint64_t seed = 42;
+	reframer_params params;
+	reframer_default_params(&params);
+	params.hash_seed = seed;
+	params.max_packets = 32;
+	// Hashes that fall into one bucket, as only who knows the seed can tell.
+	const uint32_t nb_buckets = reframer::stage::GroupTable::nb_buckets_for(params.max_packets);
+	std::vector<reframer::stage::Bucket> storage(nb_buckets);
+	reframer::stage::GroupTable table;
+	table.init(storage.data(), nb_buckets, seed);
+	std::vector<uint32_t> hashes;
+	for (uint32_t h = 1; hashes.size() < 12; h++)
+		if (table.bucket_of(h) == 0)
+			hashes.push_back(h);
+	reframer_stage *r = nullptr;
+	REQUIRE(reframer_create(&params, &r) == 0);
+	const auto push = [&](uint64_t id, uint64_t now) {
+		void *packet = reinterpret_cast<void *>(id);
+		const uint32_t wire = 64, hash = hashes[id - 1];
+		const reframer_burst burst = {&packet, nullptr, nullptr, &wire, &hash, 1};
+		REQUIRE(reframer_push(r, &burst, now) == 1);
+		void *out[8];
+		reframer_run runs[8];
+		uint32_t nb_runs = 8;
+		const uint32_t n = reframer_poll(r, now, out, 8, runs, &nb_runs);
+		if (n == 0)
+			return uint64_t{0};
+		CHECK(n == 1);
+		CHECK(runs[0].reason == REFRAMER_BY_CAPACITY);
+		return uint64_t(reinterpret_cast<uintptr_t>(out[0]));
+	};
+	for (uint64_t id = 1; id <= 8; id++)
+		CHECK(push(id, id * 100) == 0);
+	// The ways are full. Each newcomer takes the way of the one that left, so way and age differ.
+	for (uint64_t id = 9; id <= 12; id++)
+		CHECK(push(id, id * 100) == id - 8);
+	reframer_free(r);
 }
 
 TEST_CASE("parameters out of range are refused")

@@ -172,6 +172,41 @@ TEST_CASE("a backlog is sorted when another of its buckets leaves")
 	}
 }
 
+TEST_CASE("a bucket that leaves without a pass waits until the backlog is served")
+{
+	Handover handover(64, 3);
+	Packet packets[20];
+	std::vector<void *> in;
+	std::vector<uint32_t> hashes;
+	for (uint32_t i = 0; i < 20; i++) {
+		packets[i] = {i % 2, i};
+		in.push_back(&packets[i]);
+		hashes.push_back(i % 2 * 3); // buckets 0 and 3: core 0's
+	}
+	uint16_t buckets[64];
+	REQUIRE(rsspp_handover_begin(handover.h, 0, 1) == 0);
+	rsspp_handover_written(handover.h);
+	REQUIRE(rsspp_handover_draining(handover.h, 0) == 1);
+	CHECK(rsspp_handover_absorb(handover.h, 0, in.data(), hashes.data(), 20) == 20);
+	REQUIRE(rsspp_handover_poll(handover.h, 0, 20, 0, buckets) == 1);
+	rsspp_handover_release(handover.h, 0);
+	// Bucket 3 leaves next, and its core does not pass its queue through this time.
+	REQUIRE(rsspp_handover_begin(handover.h, 3, 2) == 0);
+	rsspp_handover_written(handover.h);
+	void *out[64];
+	uint32_t out_hashes[64], nb_out;
+	for (int poll = 0; poll < 2; poll++) {
+		for (int again = 0; again < 3; again++)
+			CHECK(rsspp_handover_poll(handover.h, 0, 20, 0, buckets) == 0);
+		rsspp_handover_admit(handover.h, 0, nullptr, nullptr, 0, out, out_hashes, 5, &nb_out);
+		CHECK(nb_out == 5);
+	}
+	REQUIRE(rsspp_handover_poll(handover.h, 0, 20, 0, buckets) == 1);
+	CHECK(buckets[0] == 3);
+	rsspp_handover_release(handover.h, 0);
+	CHECK(rsspp_handover_owner(handover.h, 3) == 2);
+}
+
 TEST_CASE("lists over one arena: every slot comes back")
 {
 	PacketStore store(8);

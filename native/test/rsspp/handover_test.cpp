@@ -132,6 +132,43 @@ TEST_CASE("a full hold leaves packets with the caller instead of losing them")
 		CHECK(out[i] == &packets[i]);
 }
 
+TEST_CASE("a bucket is not given on before what was held of it is out")
+{
+	Handover handover(64, 3);
+	Packet packets[6];
+	void *in[6], *out[8];
+	uint32_t hashes[6] = {}, out_hashes[8], nb_out;
+	uint16_t buckets[64];
+	for (uint32_t i = 0; i < 6; i++) {
+		packets[i] = {0, i};
+		in[i] = &packets[i];
+	}
+	// Core 1 holds six packets of bucket 0, and gains it.
+	REQUIRE(rsspp_handover_begin(handover.h, 0, 1) == 0);
+	rsspp_handover_written(handover.h);
+	CHECK(rsspp_handover_admit(handover.h, 1, in, hashes, 6, out, out_hashes, 8, &nb_out) == 6);
+	REQUIRE(nb_out == 0);
+	while (rsspp_handover_poll(handover.h, 0, 0, 0, buckets) == 0) {
+	}
+	rsspp_handover_release(handover.h, 0);
+	// Its next move is in force at once; room for output comes two packets at a time.
+	REQUIRE(rsspp_handover_begin(handover.h, 0, 2) == 0);
+	rsspp_handover_written(handover.h);
+	uint32_t sequence = 0;
+	for (int poll = 0; poll < 3; poll++) {
+		for (int again = 0; again < 3; again++)
+			CHECK(rsspp_handover_poll(handover.h, 1, 6, 0, buckets) == 0);
+		CHECK(rsspp_handover_owner(handover.h, 0) == 1);
+		rsspp_handover_admit(handover.h, 1, nullptr, nullptr, 0, out, out_hashes, 2, &nb_out);
+		REQUIRE(nb_out == 2);
+		for (uint32_t i = 0; i < nb_out; i++)
+			CHECK(static_cast<Packet *>(out[i])->sequence == sequence++);
+	}
+	CHECK(rsspp_handover_poll(handover.h, 1, 6, 0, buckets) == 1);
+	rsspp_handover_release(handover.h, 1);
+	CHECK(rsspp_handover_owner(handover.h, 0) == 2);
+}
+
 TEST_CASE("a dead core's role is played by another thread until its buckets have moved")
 {
 	Port port(seed_of_run(), 64, 4, true, 65536);

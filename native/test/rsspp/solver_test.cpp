@@ -181,6 +181,29 @@ TEST_CASE("ours settles within 1 % of the lower bound and moves less than LPT by
 	}
 }
 
+TEST_CASE("ours keeps the better of its attempts, not the last")
+{
+	// Small problems on which meeting in the middle ends worse than filling up.
+	struct {
+		uint32_t nb_cores;
+		std::vector<float> load;
+		std::vector<uint16_t> owner;
+		float worst;
+	} problems[] = {
+	    {4, {8, 14, 14, 15, 9, 2, 4, 4}, {1, 2, 0, 3, 3, 3, 3, 3}, 18},
+	    {5, {3, 12, 7, 3, 3, 4, 13, 12, 15, 3, 4, 14}, {0, 1, 0, 1, 0, 4, 0, 2, 3, 0, 0, 0}, 19},
+	};
+	for (const auto &p : problems) {
+		Case c;
+		c.nb_cores = p.nb_cores;
+		c.load = p.load;
+		c.owner = p.owner;
+		Solver s(uint32_t(c.load.size()), c.nb_cores);
+		REQUIRE(s.run(RSSPP_OURS, c) == 0);
+		CHECK(s.solution.worst_after <= p.worst);
+	}
+}
+
 TEST_CASE("a solved problem is left alone")
 {
 	std::mt19937_64 rng(5);
