@@ -9,6 +9,7 @@ const ways: Axis = {
   kind: 'zip', names: ['contender', 'tracker', 'expiry'],
   rows: [
     ['Cuckoo, none', 'rte-hash', 'none'], ['Cuckoo, wheel', 'rte-hash', 'wheel'], ['Cuckoo, lazy', 'rte-hash', 'lazy'], ['Cuckoo, scan', 'rte-hash', 'scan'],
+    ['Cuckoo++, timers', 'cuckoopp', 'lazy'], ['Cuckoo++, timers in bursts', 'cuckoopp-burst', 'lazy'],
     ['burst table, none', 'burst-table', 'none'], ['burst table, wheel', 'burst-table', 'wheel'], ['burst table, lazy', 'burst-table', 'lazy'], ['burst table, sweep', 'burst-table', 'scan'],
   ],
 };

@@ -4,11 +4,12 @@ import { target, type Scale, type Section } from './section.js';
 import { bursts, contenders, type Table } from './tables.js';
 
 const part = 'peers';
-const ours = 'burst table, look-ahead';
+const ours = 'burst table, long calls';
 
 /** Fullness does not matter here: tables are made for the flows. What is not installed is left out. */
 const modern: readonly Table[] = [
-  ['burst table', 'burst-table', 100], ['absl::flat_hash_map', 'absl-flat', 100], ['absl::flat_hash_map, bursts', 'absl-flat-burst', 100], ['boost::unordered_flat_map', 'boost-flat', 100],
+  ['burst table', 'burst-table', 100], [ours, 'burst-table-long', 100], ['absl::flat_hash_map', 'absl-flat', 100], ['absl::flat_hash_map, bursts', 'absl-flat-burst', 100], ['boost::unordered_flat_map', 'boost-flat', 100],
+  ['Concurrency Kit', 'ck-ht', 100],
 ];
 
 function rates({ quick }: Scale): Part {

@@ -17,7 +17,7 @@ const few: readonly Way[] = [
 ];
 const all: readonly Way[] = [
   ...few, ['Cuckoo++, sharded', 'cuckoopp', 'sharded'], ['HopScotch, sharded', 'hopscotch', 'sharded'], ['RobinMap, sharded', 'robin', 'sharded'], ['Chaining, sharded', 'chaining', 'sharded'],
-  ['Chaining STL, sharded', 'chaining-stl', 'sharded'], ['Chaining, striped locks', 'chaining', 'striped'], ['oneTBB', 'tbb', 'concurrent'], ['liburcu', 'urcu-lfht', 'concurrent'], ['burst table, mutex', 'burst-table', 'mutex'],
+  ['Chaining STL, sharded', 'chaining-stl', 'sharded'], ['Chaining, striped locks', 'chaining', 'striped'], ['Concurrency Kit, sharded', 'ck-ht', 'sharded'], ['libcuckoo', 'libcuckoo', 'concurrent'], ['oneTBB', 'tbb', 'concurrent'], ['liburcu', 'urcu-lfht', 'concurrent'], ['burst table, mutex', 'burst-table', 'mutex'],
 ];
 
 /** One, two, four, ... up to the cores of this machine. */

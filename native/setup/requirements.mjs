@@ -25,6 +25,8 @@ export const requirements = [
   { name: 'hopscotch map', need: 'build', header: 'tsl/hopscotch_map.h', debian: 'libtsl-hopscotch-map-dev', brings: 'the HopScotch flow table' },
   { name: 'oneTBB', need: 'peer', module: 'tbb', debian: 'libtbb-dev', brings: 'its hash map as a contender' },
   { name: 'liburcu', need: 'peer', module: 'liburcu-cds', debian: 'liburcu-dev', brings: 'its hash table as a contender' },
+  { name: 'Concurrency Kit', need: 'peer', module: 'ck', debian: 'libck-dev', brings: 'its hash table as a contender' },
+  { name: 'libcuckoo', need: 'peer', header: 'libcuckoo/cuckoohash_map.hh', debian: 'libcuckoo-dev', brings: 'its hash table as a contender' },
   { name: 'Abseil', need: 'peer', module: 'absl_flat_hash_map', debian: 'libabsl-dev', brings: 'its flat map as a contender' },
   { name: 'Boost 1.81', need: 'peer', header: 'boost/unordered/unordered_flat_map.hpp', debian: 'libboost1.81-dev', brings: 'its flat map as a contender', size: '150 MiB' },
   { name: 'doctest', need: 'test', header: 'doctest/doctest.h', debian: 'doctest-dev', brings: 'native test programs' },

@@ -164,7 +164,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Steps<KeySize, Strid
 			for (uint32_t i = 0; i < count; i++) {
 				const Header &h = *homes.header[i];
 				void *state = nullptr;
-				uint32_t elsewhere = Insert ? 1 : h.filter & homes.filter[i];
+				uint32_t elsewhere = Insert ? 1 : (h.filter & homes.filter[i]) | (homes.flooded >> i & 1);
 				for (uint32_t m = match_tag(h, homes.tag[i]); m; m &= m - 1) {
 					auto slot = static_cast<uint32_t>(std::countr_zero(m));
 					uint8_t *entry = homes.entries[i] + size_t{slot} * Stride;

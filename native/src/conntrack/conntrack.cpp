@@ -74,6 +74,8 @@ int conntrack_create(const struct conntrack_params *params, struct conntrack_tab
 	t->group_bits = static_cast<uint32_t>(std::countr_zero(p.nb_groups));
 	t->check_sweeps_at = sweep_grace;
 	timeout_ticks(p, t->timeout, t->arm);
+	for (uint32_t c = 0; c < CONNTRACK_NB_CLASSES; c++)
+		set_bit(t->patient_classes, c, t->timeout[c] == 0 || t->timeout[c] > horizon);
 	t->operations = find_operations(t->key_size, t->stride);
 	try {
 		t->group_storage.assign(p.nb_groups, nullptr);
@@ -223,12 +225,12 @@ int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout
 	Generation &gen = g.now.holds(entry, t->stride) ? g.now : g.next;
 	auto place = static_cast<size_t>(entry - gen.entries) / t->stride;
 	Header &h = gen.headers[place / slots_per_bucket];
-	auto bit = static_cast<uint16_t>(1u << place % slots_per_bucket);
+	auto slot = static_cast<uint32_t>(place % slots_per_bucket);
 	meta.idle = 0;
 	meta.timeout_class = timeout_class & 15;
-	h.deadline[place % slots_per_bucket] = static_cast<uint16_t>(tick + t->arm[timeout_class]);
-	h.shielded = static_cast<uint16_t>(t->protected_classes >> timeout_class & 1 ? h.shielded | bit
-	                                                                            : h.shielded & ~bit);
+	h.deadline[slot] = static_cast<uint16_t>(tick + t->arm[timeout_class]);
+	set_bit(h.shielded, slot, t->protected_classes >> timeout_class & 1);
+	set_bit(h.patient, slot, t->patient_classes >> timeout_class & 1);
 	return 0;
 }
 

@@ -67,12 +67,14 @@ void move_entry(Table &t, Group &g, Header &from, uint32_t slot, uint8_t *entry)
 	Header &h = to.header();
 	h.tag[to.slot] = tag;
 	h.deadline[to.slot] = from.deadline[slot];
-	if (from.shielded >> slot & 1)
-		h.shielded |= static_cast<uint16_t>(1u << to.slot);
+	set_bit(h.shielded, to.slot, from.shielded >> slot & 1);
+	set_bit(h.patient, to.slot, from.patient >> slot & 1);
+	for (uint16_t *bits : {&from.guest, &from.patient, &from.shielded})
+		set_bit(*bits, slot, false);
 	uint8_t *copy = entry_at(t, *to.generation, to.bucket, to.slot);
 	std::memcpy(copy, entry, t.stride);
 	meta_of(t, copy).spilled = 0;
-	note_residence(t, g, digest, to, copy);
+	note_residence(t, g, locate(t, g, digest_position(digest)), digest, to, copy);
 }
 
 // Does the entry at `bucket` have home `b`, or a spill home there if it is spilled?

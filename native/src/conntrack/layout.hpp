@@ -28,7 +28,8 @@ constexpr uint64_t sweep_grace = 1024;
 struct alignas(64) Header {
 	uint8_t tag[slots_per_bucket];
 	uint16_t deadline[slots_per_bucket]; // tick at which the entry is due, modulo 2^16
-	uint32_t version;   // shared tables: odd while a writer is at work in this bucket
+	uint16_t guest;     // bit per slot: its key is at home elsewhere
+	uint16_t patient;   // bit per slot: a deadline that has come does not tell that it is dead
 	uint32_t filter;    // bit filter_bit(tag) set: a key at home here may live elsewhere
 	uint32_t nb_spilled;// keys at home here that live at a spill home; or unknown_spilled
 	uint16_t shielded;  // bit per slot: not to be evicted early
@@ -36,7 +37,7 @@ struct alignas(64) Header {
 	uint8_t last_spill; // highest spill home that a key at home here may have taken
 };
 static_assert(sizeof(Header) == 64, "a lookup's first step is one cache line");
-static_assert(offsetof(Header, version) == 48);
+static_assert(offsetof(Header, guest) == 48);
 
 // After growth nobody knows how many of a bucket's spilled keys belong to which of its successors.
 constexpr uint32_t unknown_spilled = UINT32_MAX;

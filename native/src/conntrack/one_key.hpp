@@ -109,28 +109,41 @@ template <unsigned KeySize, unsigned Stride> struct OneKey {
 			meta.idle = 0;
 	}
 
+	// The first empty slot from home on, unless a bucket before it has dead entries to replace.
+	static Slot empty_near(const Table &t, const Place &home, bool timed)
+	{
+		for (uint32_t bucket = home.bucket; bucket <= home.bucket + max_distance; bucket++) {
+			const Header &h = home.generation->headers[bucket];
+			if (uint32_t empty = empty_slots(h)) [[likely]]
+				return {home.generation, bucket, static_cast<uint32_t>(std::countr_zero(empty))};
+			if (timed && due_slots(h, t.tick)) [[unlikely]]
+				break;
+		}
+		return {};
+	}
+
 	static uint8_t *insert(Table &t, Group &g, uint64_t digest, const uint8_t *key, bool timed,
 	                       void *const *pinned, uint32_t nb_pinned)
 	{
 		Place home = locate(t, g, digest_position(digest));
-		uint32_t empty = empty_slots(home.header());
 		Slot to;
-		bool at_home = empty && t.flows < t.max_flows;
-		if (at_home) [[likely]]
-			to = {home.generation, home.bucket, static_cast<uint32_t>(std::countr_zero(empty))};
-		else if (!(to = make_room(t, g, digest, timed, pinned, nb_pinned)))
+		if (t.flows < t.max_flows) [[likely]]
+			to = empty_near(t, home, timed);
+		if (!to && !(to = make_room(t, g, digest, timed, pinned, nb_pinned))) [[unlikely]]
 			return nullptr;
 		uint8_t *entry = entry_at(*to.generation, to.bucket, to.slot);
 		std::memcpy(entry, key, KeySize);
 		meta_of(entry) = {digest_position(digest), 0, 0, 0, 0};
-		if (!at_home)
-			note_residence(t, g, digest, to, entry);
+		if (to.bucket != home.bucket || to.spill)
+			note_residence(t, g, home, digest, to, entry);
 		std::memset(state_of(entry), 0, Stride - KeySize - sizeof(EntryMeta));
 		Header &h = to.header();
 		h.tag[to.slot] = digest_tag(digest);
 		h.deadline[to.slot] = static_cast<uint16_t>(t.tick + t.arm[0]);
 		if (t.protected_classes & 1)
-			h.shielded |= static_cast<uint16_t>(1u << to.slot);
+			set_bit(h.shielded, to.slot, true);
+		if (t.patient_classes & 1)
+			set_bit(h.patient, to.slot, true);
 		t.flows++;
 		t.inserted++;
 		if (g.growing())

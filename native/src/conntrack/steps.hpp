@@ -11,14 +11,12 @@ namespace reframer::conntrack {
 
 // Keys that go through a step together; more keys in one call are taken in overlapping pieces.
 constexpr uint32_t piece = 32;
-// A home with more keys at spill homes than this is one that NIC hashes collide in: its keys are
-// looked for at their spill homes first.
-constexpr uint32_t many_spilled = 16;
 
 // Home of keys whose group is detached: no tag matches, and its filter sends every key the slow
 // way, where such keys are counted.
-inline constexpr Header no_home = {.tag = {}, .deadline = {}, .version = 0, .filter = UINT32_MAX,
-                                   .nb_spilled = 0, .shielded = 0, .nb_away = 0, .last_spill = 0};
+inline constexpr Header no_home = {.tag = {}, .deadline = {}, .guest = 0, .patient = 0,
+                                   .filter = UINT32_MAX, .nb_spilled = 0, .shielded = 0,
+                                   .nb_away = 0, .last_spill = 0};
 
 template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stride> {
 	using One = OneKey<KeySize, Stride>;
@@ -29,6 +27,7 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 		uint8_t *entries[piece];  // of that bucket
 		uint32_t filter[piece];   // filter_bit() of the tag
 		uint8_t tag[piece];
+		uint32_t flooded;         // bit per key whose first spill home stands here instead
 	};
 	// What step 2 leaves of a key that may be there: the first slot with its tag.
 	struct Candidate {
@@ -50,6 +49,7 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 		Header *headers = nullptr;
 		uint8_t *entries = nullptr;
 		uint64_t nb_buckets = 0;
+		const Flooded *flooded = nullptr; // NULL where no home is
 
 		explicit View(Table &table) : t(table)
 		{
@@ -58,6 +58,8 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 				headers = gen.headers;
 				entries = gen.entries;
 				nb_buckets = gen.nb_buckets;
+				if (table.groups[0]->flooded.nb) [[unlikely]]
+					flooded = &table.groups[0]->flooded;
 			}
 		}
 
@@ -71,9 +73,21 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 			return p.header();
 		}
 
+		// Keys of flooded homes are looked for at their first spill homes at once: there most are.
+		[[gnu::noinline]] void redirect(const Flooded &known, const uint64_t *digests, uint32_t first,
+		                                uint32_t n, Homes &out) const
+		{
+			for (uint32_t i = first; i < n; i++)
+				if (known.has(digest_position(digests[i]))) {
+					out.header[i] = &spill_header(digests[i], &out.entries[i]);
+					out.flooded |= 1u << i;
+				}
+		}
+
 		// `n` up to `piece`.
 		[[gnu::always_inline]] void homes(const uint64_t *digests, uint32_t n, Homes &out) const
 		{
+			out.flooded = 0;
 			if constexpr (Simple) {
 				uint32_t i = 0;
 				for (; i + 8 <= n; i += 8)
@@ -83,6 +97,8 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 					std::memcpy(last, digests + i, (n - i) * sizeof(uint64_t));
 					eight_homes(last, out, i);
 				}
+				if (flooded) [[unlikely]]
+					redirect(*flooded, digests, 0, n, out);
 			} else {
 				for (uint32_t i = 0; i < n; i++) {
 					out.tag[i] = digest_tag(digests[i]);
@@ -96,6 +112,8 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 					Place p = locate(t, *g, digest_position(digests[i]));
 					out.header[i] = &p.header();
 					out.entries[i] = One::entry_at(*p.generation, p.bucket, 0);
+					if (g->flooded.nb) [[unlikely]]
+						redirect(g->flooded, digests, i, i + 1, out);
 				}
 			}
 		}
@@ -141,6 +159,13 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 			_mm_prefetch(homes.header[i], _MM_HINT_T0);
 	}
 
+	// The buckets behind a home: a key that is away is mostly in the first, a new one may need all.
+	template <bool Insert> [[gnu::always_inline]] static void touch_next(const Header &h)
+	{
+		for (uint32_t d = 1; d <= (Insert ? max_distance : 1); d++)
+			_mm_prefetch(&h + d, _MM_HINT_T0);
+	}
+
 	// Step 2. @return bit per key that may live, or will have to live, elsewhere than at home:
 	// these go through match_away() later, when its lines have come.
 	template <bool Insert, typename V>
@@ -161,9 +186,9 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 					One::prefetch_entry(homes.entries[i] + size_t(std::countr_zero(rest)) * Stride);
 				continue;
 			}
-			if (h.filter & homes.filter[i]) [[unlikely]] {
+			if (h.filter & homes.filter[i] || homes.flooded >> i & 1) [[unlikely]] {
 				away |= 1u << i;
-				_mm_prefetch(&h + 1, _MM_HINT_T0);
+				touch_next<Insert>(h);
 				if (h.nb_spilled > many_spilled) [[unlikely]]
 					_mm_prefetch(&view.spill_header(digests[i]), _MM_HINT_T0);
 			} else if constexpr (Insert) {
@@ -172,7 +197,7 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 					One::prefetch_entry(homes.entries[i] + size_t(std::countr_zero(empty)) * Stride);
 				} else {
 					away |= 1u << i;
-					_mm_prefetch(&h + 1, _MM_HINT_T0);
+					touch_next<Insert>(h);
 				}
 			}
 		}
@@ -206,7 +231,10 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 				return true;
 			};
 			bool taken = false;
-			if (h->filter & homes.filter[i]) {
+			if (homes.flooded >> i & 1) {
+				for (uint32_t d = 1; !taken && d <= max_distance; d++)
+					taken = take(h[d], homes.entries[i] + size_t{d} * slots_per_bucket * Stride);
+			} else if (h->filter & homes.filter[i]) {
 				if (h->nb_spilled > many_spilled) [[unlikely]] {
 					uint8_t *entries;
 					const Header &spill = view.spill_header(digests[i], &entries);
@@ -218,16 +246,27 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 			// Step 2 may have given it up before an earlier piece inserted it: settled once is enough.
 			if (taken)
 				out.unsettled &= ~(1u << i);
-			if (taken || (!Insert && !h->nb_spilled))
+			if (taken || (!Insert && !h->nb_spilled && !(homes.flooded >> i & 1)))
 				continue;
 			out.unsettled |= 1u << i;
-			for (uint32_t d = 1; Insert && d <= max_distance; d++)
-				if (uint32_t empty = empty_slots(h[d])) {
-					auto slot = static_cast<uint32_t>(std::countr_zero(empty));
-					One::prefetch_entry(homes.entries[i] + (size_t{d} * slots_per_bucket + slot) * Stride);
-					break;
-				}
+			if constexpr (Insert)
+				prefetch_room(view, digests[i], *h, homes.entries[i]);
 		}
+	}
+
+	// The place that a new key will get whose home `h` is full.
+	template <typename V>
+	static void prefetch_room(const V &view, uint64_t digest, const Header &h, uint8_t *entries)
+	{
+		for (uint32_t d = 1; d <= max_distance; d++)
+			if (uint32_t empty = empty_slots((&h)[d])) {
+				auto slot = static_cast<uint32_t>(std::countr_zero(empty));
+				One::prefetch_entry(entries + (size_t{d} * slots_per_bucket + slot) * Stride);
+				return;
+			}
+		const Header &spill = view.spill_header(digest);
+		_mm_prefetch(&spill, _MM_HINT_T0);
+		_mm_prefetch(&spill + 1, _MM_HINT_T0);
 	}
 
 	// What step 3 needs to know of the table.
@@ -289,7 +328,8 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 			Candidate c = candidates.of[j];
 			const uint8_t *key = keys + size_t{c.index} * KeySize;
 			if (!One::same_key(c.entry, key) && !look_again(homes, key, c)) [[unlikely]] {
-				if (Insert || homes.header[c.index]->filter & homes.filter[c.index])
+				if (Insert || homes.header[c.index]->filter & homes.filter[c.index] ||
+				    homes.flooded >> c.index & 1)
 					unsettled |= 1u << c.index;
 				continue;
 			}

@@ -25,6 +25,9 @@ constexpr uint32_t smallest_group = 4; // buckets
 constexpr double crowded_load = 0.93;
 // Spill home at which a group that is half full grows early: one insert in 10^4 gets there at 88 %.
 constexpr uint32_t crowded_spill = 3;
+// A home with more keys at spill homes than this is one that NIC hashes collide in: its keys are
+// looked for at their spill homes first.
+constexpr uint32_t many_spilled = 16;
 
 struct Generation {
 	Header *headers = nullptr;
@@ -38,6 +41,34 @@ struct Generation {
 	bool holds(const uint8_t *entry, uint32_t stride) const
 	{
 		return entry >= entries && entry < entries + size_t{nb_all()} * slots_per_bucket * stride;
+	}
+};
+
+// Positions that so many keys share that most live at spill homes: what keys with one NIC hash do.
+struct Flooded {
+	static constexpr uint32_t most = 4; // further ones take the place of the oldest
+	uint32_t position[most] = {};
+	uint32_t nb = 0;    // known
+	uint32_t oldest = 0;
+
+	bool has(uint32_t p) const
+	{
+		bool any = false;
+		for (uint32_t i = 0; i < most; i++)
+			any |= position[i] == p && i < nb;
+		return any;
+	}
+	void add(uint32_t p)
+	{
+		if (has(p))
+			return;
+		position[nb < most ? nb++ : oldest++ % most] = p;
+	}
+	void forget(uint32_t p)
+	{
+		for (uint32_t i = 0; i < nb; i++)
+			if (position[i] == p)
+				position[i--] = position[--nb];
 	}
 };
 
@@ -60,6 +91,7 @@ struct conntrack_group {
 	uint64_t seed = 0;
 	uint32_t key_size = 0, state_size = 0, nb_groups = 0;
 	uint64_t tick_ns = 0;
+	reframer::conntrack::Flooded flooded;
 
 	bool next_touched = false;  // all of its memory is there, not only up to the frontier
 
@@ -77,6 +109,12 @@ struct Place {
 };
 
 struct Operations;
+
+inline void set_bit(uint16_t &bits, uint32_t slot, bool on)
+{
+	auto bit = static_cast<uint16_t>(1u << slot);
+	bits = static_cast<uint16_t>(on ? bits | bit : bits & ~bit);
+}
 
 } // namespace reframer::conntrack
 
@@ -100,6 +138,7 @@ struct conntrack_table {
 	uint64_t check_sweeps_at = 0;     // tick
 	uint32_t sweep_group = 0;
 	uint16_t protected_classes = 0;
+	uint16_t patient_classes = 0;     // timeouts that one deadline does not cover
 	uint64_t seed = 0;
 	conntrack_removed_fn on_removed = nullptr;
 	void *context = nullptr;
@@ -181,7 +220,8 @@ bool slot_is_dead(const Table &t, Header &h, uint32_t slot, uint8_t *entry);
 // Empties a slot and keeps the books of the entry's home.
 void vacate(Table &t, Group &g, Generation &gen, uint32_t bucket, uint32_t slot, int reason);
 // Writes into its home's books where a new entry lives: there, further on, or at spill home `spill`.
-void note_residence(const Table &t, Group &g, uint64_t digest, const Slot &at, uint8_t *entry);
+void note_residence(const Table &t, Group &g, const Place &home, uint64_t digest, const Slot &at,
+                    uint8_t *entry);
 // Sweeps `nb_buckets` of a group. @return entries expired.
 uint32_t sweep(Table &t, Group &g, uint32_t nb_buckets);
 // Exact sweep of a whole group after a leap of the clock from tick `from` to t.tick.

@@ -134,14 +134,14 @@ uint64_t state_of(uint64_t i) { return i * 2654435761u + 1; }
 // One thread's part of the flows: numbers first, first + step, ...
 void fill(Contender &c, const Plan &plan, uint64_t flows)
 {
-	for (uint32_t t = 0; t < plan.threads; t++) {
+	timed(plan.threads, [&](uint32_t t) {
 		uint8_t key[key_size], result = 0;
 		for (uint64_t i = t; i < flows; i += plan.threads) {
 			write_flow_key(key, key_size, i, 1);
 			if (c.shards[t]->track(key, 1, state_of(i), &result) != 1)
 				wrong_answer(c.name, "a new flow was not new, or had no room");
 		}
-	}
+	});
 }
 
 void run_lookups(std::vector<Contender> &contenders, const Plan &plan, uint64_t flows, bool hits,
@@ -231,14 +231,14 @@ void run_point(const std::vector<std::string> &names, const std::string &workloa
 		for (uint32_t t = 0; t < plan.threads; t++)
 			streams.emplace_back(flows / plan.threads, key_size, 31, plan.seed + t);
 		for (Contender &c : contenders)
-			for (uint32_t t = 0; t < plan.threads; t++) {
+			timed(plan.threads, [&](uint32_t t) {
 				std::vector<uint8_t> keys = streams[t].live_keys();
 				std::vector<uint8_t> results(flows / plan.threads);
 				for (size_t i = 0; i < results.size(); i++)
 					c.shards[t]->track(&keys[i * key_size], 1, 0, &results[i]);
 				if (c.shards[t]->flows() != results.size())
 					wrong_answer(c.name, "did not take all flows");
-			}
+			});
 	} else {
 		for (Contender &c : contenders)
 			fill(c, plan, flows);

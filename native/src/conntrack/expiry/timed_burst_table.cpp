@@ -1,6 +1,7 @@
 // The burst table with its own expiry: deadlines in its buckets, looked at by inserts (lazy) or by
 // a sweep that comes past once a second (scan).
 #include "conntrack/expiry/timed_tracker.hpp"
+#include "conntrack/trackers/cuckoopp.hpp"
 #include "reframer/conntrack.h"
 
 #include <algorithm>
@@ -82,8 +83,12 @@ public:
 	}
 	uint32_t expire(uint64_t tick) override
 	{
-		uint32_t budget = scan_ ? conntrack_sweep_budget(table_, 1, ticks_per_second_) : 0;
-		return conntrack_expire(table_, tick * tick_ns_, budget);
+		// Growth changes it slowly.
+		if (scan_ && tick % 64 == 0)
+			budget_ = 0;
+		if (scan_ && !budget_)
+			budget_ = conntrack_sweep_budget(table_, 1, ticks_per_second_);
+		return conntrack_expire(table_, tick * tick_ns_, budget_);
 	}
 	uint64_t residents() const override { return stats().flows; }
 	size_t bytes() const override { return stats().bytes; }
@@ -99,6 +104,7 @@ private:
 	conntrack_table *table_ = nullptr;
 	uint32_t key_size_;
 	bool scan_;
+	uint32_t budget_ = 0; // buckets a tick; 0: not asked for
 	uint64_t tick_ns_, ticks_per_second_;
 };
 
@@ -120,6 +126,8 @@ std::unique_ptr<TimedTracker> make_timed_tracker(const std::string &name, const 
 	bool inside = options.expiry == Expiry::lazy || options.expiry == Expiry::scan;
 	if (name == "burst-table" && inside)
 		return make_timed_burst_table(options);
+	if ((name == "cuckoopp" || name == "cuckoopp-burst") && inside && options.timeout_ticks <= cuckoo_timeout_limit)
+		return make_timed_cuckoopp(options, name == "cuckoopp-burst");
 	std::unique_ptr<Tracker> table = make_tracker(name, options.tracker);
 	if (!table)
 		return nullptr;

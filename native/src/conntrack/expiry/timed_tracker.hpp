@@ -39,8 +39,9 @@ struct TimedOptions {
 	uint32_t ticks_per_second = 1000; // 1..1000, as in the paper
 };
 
-// Any tracker by its name. The burst table's own way to expire (deadlines in its buckets) is used
-// for lazy and scan; all else keeps a block for each flow beside the table, as the paper does.
+// Any tracker by its name. The burst table's and Cuckoo++'s own way to expire (deadlines in buckets)
+// is used for lazy and scan, Cuckoo++'s up to 16384 ticks; all else keeps a block for each flow
+// beside the table, as the paper does.
 // NULL: not in this build. Throws std::bad_alloc, std::invalid_argument.
 std::unique_ptr<TimedTracker> make_timed_tracker(const std::string &name, const TimedOptions &options);
 
@@ -51,5 +52,6 @@ std::unique_ptr<TimedTracker> make_untimed(std::unique_ptr<Tracker> table);
 std::unique_ptr<TimedTracker> make_flow_blocks(std::unique_ptr<Tracker> table,
                                                const TimedOptions &options, uint64_t first_id = 1);
 std::unique_ptr<TimedTracker> make_timed_burst_table(const TimedOptions &options);
+std::unique_ptr<TimedTracker> make_timed_cuckoopp(const TimedOptions &options, bool bursts);
 
 } // namespace reframer::conntrack

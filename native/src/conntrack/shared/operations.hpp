@@ -17,7 +17,9 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	using Look = typename Finder::Look;
 	using Finder::entry_at, Finder::lookup, Finder::meta_word, Finder::state_at;
 
-	static void prefetch_entry(const Generation &g, uint64_t digest)
+	// What a call will write to is asked for as the only copy: fetched as a reader's first, a line that
+	// another thread has written to would have to be fetched twice.
+	template <bool Writes> static void prefetch_entry(const Generation &g, uint64_t digest)
 	{
 		uint32_t home = g.home_of(digest_position(digest));
 		const Bucket &b = g.buckets[home];
@@ -28,12 +30,12 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 			return;
 		const uint8_t *entry = entry_at(g, home, static_cast<uint32_t>(std::countr_zero(m)));
 		for (unsigned at = 0; at < Stride; at += 64)
-			__builtin_prefetch(entry + at);
+			__builtin_prefetch(entry + at, Writes);
 	}
 
 	// Calls `step(generation, key, digest, i)` for each key in order, the keys to come being on
 	// their way; it tells whether it inserted.
-	template <typename Step>
+	template <bool Writes, typename Step>
 	static void run(Thread &thread, const uint8_t *keys, const uint64_t *digests, uint32_t n, Step step)
 	{
 		Table &t = *thread.table;
@@ -44,19 +46,19 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 		auto digests_of = [&](uint32_t p) {
 			return digests ? digests + size_t{p} * piece : own[p % ring];
 		};
-		auto hash = [&](uint32_t p) {
+		auto step_one = [&](uint32_t p) {
 			if (!digests)
-				digest(thread, keys + size_t{p} * piece * KeySize, size_of(p), own[p % ring]);
+				hash<Writes>(thread, keys + size_t{p} * piece * KeySize, size_of(p), own[p % ring]);
 		};
 		for (uint32_t p = 0; p < std::min(pieces_ahead, nb_pieces); p++)
-			hash(p);
+			step_one(p);
 		for (uint32_t p = 0; p <= nb_pieces; p++) {
 			Generation *g = t.current.load(std::memory_order_acquire);
 			if (p + pieces_ahead < nb_pieces + 1 && p > 0)
-				hash(p + pieces_ahead - 1);
+				step_one(p + pieces_ahead - 1);
 			if (p < nb_pieces)
 				for (uint32_t i = 0, count = size_of(p); i < count; i++)
-					prefetch_entry(*g, digests_of(p)[i]);
+					prefetch_entry<Writes>(*g, digests_of(p)[i]);
 			if (p == 0)
 				continue;
 			uint32_t first = (p - 1) * piece, nb_new = 0;
@@ -74,11 +76,16 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 
 	static void digest(Thread &thread, const uint8_t *keys, uint32_t n, uint64_t *out)
 	{
+		hash<false>(thread, keys, n, out);
+	}
+	template <bool Writes>
+	static void hash(Thread &thread, const uint8_t *keys, uint32_t n, uint64_t *out)
+	{
 		Table &t = *thread.table;
 		hash_keys<KeySize>(t.hash_key, keys, n, out);
 		const Generation &g = *t.current.load(std::memory_order_acquire);
 		for (uint32_t i = 0; i < n; i++)
-			__builtin_prefetch(&g.buckets[g.home_of(digest_position(out[i]))]);
+			__builtin_prefetch(&g.buckets[g.home_of(digest_position(out[i]))], Writes);
 	}
 
 	// The entry is due: takes it out, or arms it anew. Whatever comes of it, look again.
@@ -155,7 +162,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	{
 		uint32_t total = 0;
 		size_t state_size = thread.table->state_size;
-		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+		run<false>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
 			Read r = Read::again;
 			for (Look look; r == Read::again;)
 				r = lookup(g, digest, key, look)
@@ -221,7 +228,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	{
 		uint32_t total = 0;
 		size_t state_size = thread.table->state_size;
-		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+		run<true>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
 			uint8_t *copy = states + i * state_size;
 			results[i] = 0;
 			for (Look look;;) {
@@ -277,7 +284,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	{
 		uint32_t total = 0;
 		size_t state_size = thread.table->state_size;
-		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+		run<true>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
 			const uint8_t *given = states + i * state_size;
 			results[i] = 0;
 			for (Look look;;) {
@@ -303,7 +310,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	{
 		uint32_t total = 0;
 		size_t state_size = thread.table->state_size;
-		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+		run<true>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
 			uint8_t result = 0;
 			auto call = [&](uint8_t *in_table, uint32_t &timeout_class, int is_new) {
 				uint64_t state[8] = {};
@@ -336,7 +343,7 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	                       bool timed, uint64_t tick, uint8_t *removed)
 	{
 		uint32_t total = 0;
-		run(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+		run<true>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
 			bool there = false;
 			for (Look look; lookup(g, digest, key, look);)
 				if (take_out(thread, look, timed, tick, there))

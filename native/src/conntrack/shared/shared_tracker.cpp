@@ -19,6 +19,9 @@ constexpr Named known[] = {
     {"rte-hash", make_shared_rte_hash},
     {"rte-hash-burst", make_shared_rte_hash},
 #endif
+#ifdef REFRAMER_HAVE_LIBCUCKOO
+    {"libcuckoo", make_libcuckoo},
+#endif
 #ifdef REFRAMER_HAVE_TBB
     {"tbb", make_tbb},
 #endif

@@ -52,6 +52,7 @@ std::unique_ptr<SharedTracker> make_shared_tracker(const SharedOptions &options)
 std::unique_ptr<SharedTracker> make_locked(const SharedOptions &options);
 std::unique_ptr<SharedTracker> make_shared_burst_table(const SharedOptions &options);
 // Tables of others, where they were there at build time.
+std::unique_ptr<SharedTracker> make_libcuckoo(const SharedOptions &options);
 std::unique_ptr<SharedTracker> make_tbb(const SharedOptions &options);
 std::unique_ptr<SharedTracker> make_urcu(const SharedOptions &options);
 // NULL where DPDK's EAL does not start. Threads other than EAL's register with it by themselves.

@@ -37,6 +37,9 @@ constexpr Named known[] = {
     {"absl-flat", [](const TrackerOptions &o) { return make_absl_flat(o, false); }},
     {"absl-flat-burst", [](const TrackerOptions &o) { return make_absl_flat(o, true); }},
 #endif
+#ifdef REFRAMER_HAVE_CK
+    {"ck-ht", [](const TrackerOptions &o) { return make_ck(o); }},
+#endif
 #ifdef REFRAMER_HAVE_BOOST
     {"boost-flat", [](const TrackerOptions &o) { return make_boost_flat(o); }},
 #endif

@@ -67,6 +67,7 @@ std::unique_ptr<Tracker> make_robin(const TrackerOptions &options, bool bursts);
 // Maps of others, where they were there at build time.
 std::unique_ptr<Tracker> make_absl_flat(const TrackerOptions &options, bool bursts);
 std::unique_ptr<Tracker> make_boost_flat(const TrackerOptions &options);
+std::unique_ptr<Tracker> make_ck(const TrackerOptions &options);
 // NULL where DPDK's EAL does not start.
 std::unique_ptr<Tracker> make_rte_hash(const TrackerOptions &options, bool bursts);
 
