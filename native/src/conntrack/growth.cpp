@@ -67,10 +67,10 @@ void move_entry(Table &t, Group &g, Header &from, uint32_t slot, uint8_t *entry)
 	Header &h = to.header();
 	h.tag[to.slot] = tag;
 	h.deadline[to.slot] = from.deadline[slot];
-	set_bit(h.shielded, to.slot, from.shielded >> slot & 1);
-	set_bit(h.patient, to.slot, from.patient >> slot & 1);
-	for (uint16_t *bits : {&from.guest, &from.patient, &from.shielded})
-		set_bit(*bits, slot, false);
+	if (from.shielded >> slot & 1)
+		set_bit(h.shielded, to.slot, true);
+	if (from.patient >> slot & 1)
+		set_bit(h.patient, to.slot, true);
 	uint8_t *copy = entry_at(t, *to.generation, to.bucket, to.slot);
 	std::memcpy(copy, entry, t.stride);
 	meta_of(t, copy).spilled = 0;
@@ -112,6 +112,7 @@ void move_bucket(Table &t, Group &g, uint32_t b)
 	g.away -= old.nb_away;
 	for (uint32_t bucket = b; bucket <= last; bucket++) {
 		Header &h = g.now.headers[bucket];
+		uint32_t moved = 0;
 		for (uint32_t used = ~empty_slots(h) & 0xffff; used; used &= used - 1) {
 			auto slot = static_cast<uint32_t>(std::countr_zero(used));
 			uint8_t *entry = entry_at(t, g.now, bucket, slot);
@@ -124,7 +125,12 @@ void move_bucket(Table &t, Group &g, uint32_t b)
 				g.spilled--;
 			}
 			move_entry(t, g, h, slot, entry);
+			moved |= 1u << slot;
 		}
+		// Nobody comes to bucket b any more; those behind it go on.
+		if (bucket != b && moved)
+			for (uint16_t *bits : {&h.guest, &h.patient, &h.shielded})
+				*bits = static_cast<uint16_t>(*bits & ~moved);
 	}
 }
 

@@ -87,6 +87,17 @@ inline uint32_t match_tag(const Header &h, uint8_t tag)
 }
 inline uint32_t empty_slots(const Header &h) { return match_tag(h, 0); }
 
+// Empty slots of the buckets behind a home, nearest first: bit 16 * distance + slot. All at once,
+// because how far it is to the first one is nothing that a branch could foresee.
+inline uint64_t empty_behind(const Header *home)
+{
+	static_assert(max_distance < 64 / slots_per_bucket);
+	uint64_t empty = 0;
+	for (uint32_t d = 1; d <= max_distance; d++)
+		empty |= uint64_t{empty_slots(home[d])} << d * slots_per_bucket;
+	return empty;
+}
+
 // Slots whose deadline has come at `tick`, empty ones included.
 inline uint32_t due_slots(const Header &h, uint64_t tick)
 {

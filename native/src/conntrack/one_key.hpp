@@ -109,17 +109,20 @@ template <unsigned KeySize, unsigned Stride> struct OneKey {
 			meta.idle = 0;
 	}
 
-	// The first empty slot from home on, unless a bucket before it has dead entries to replace.
+	// The first empty slot from home on. None where there may be dead entries to replace on the way.
 	static Slot empty_near(const Table &t, const Place &home, bool timed)
 	{
-		for (uint32_t bucket = home.bucket; bucket <= home.bucket + max_distance; bucket++) {
-			const Header &h = home.generation->headers[bucket];
-			if (uint32_t empty = empty_slots(h)) [[likely]]
-				return {home.generation, bucket, static_cast<uint32_t>(std::countr_zero(empty))};
-			if (timed && due_slots(h, t.tick)) [[unlikely]]
-				break;
-		}
-		return {};
+		const Header *h = &home.header();
+		if (uint32_t empty = empty_slots(*h)) [[likely]]
+			return {home.generation, home.bucket, static_cast<uint32_t>(std::countr_zero(empty))};
+		uint64_t empty = empty_behind(h);
+		uint32_t due = 0;
+		for (uint32_t d = 0; timed && d <= max_distance; d++)
+			due |= due_slots(h[d], t.tick) & ~static_cast<uint32_t>(empty >> d * slots_per_bucket);
+		if (!empty || due & 0xffff) [[unlikely]]
+			return {};
+		auto at = static_cast<uint32_t>(std::countr_zero(empty));
+		return {home.generation, home.bucket + at / slots_per_bucket, at % slots_per_bucket};
 	}
 
 	static uint8_t *insert(Table &t, Group &g, uint64_t digest, const uint8_t *key, bool timed,

@@ -39,6 +39,7 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 		Candidate of[piece];
 		uint32_t nb;
 		uint32_t unsettled; // bit per key that step 3 has to look up
+		uint32_t late;      // of these, those that were looked for away from home
 	};
 
 	// Where digests lead. Simple: one group that is not growing, the state of most tables most of
@@ -203,6 +204,7 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 		}
 		out.nb = nb;
 		out.unsettled = unsettled;
+		out.late = away;
 		return away;
 	}
 
@@ -258,12 +260,10 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 	template <typename V>
 	static void prefetch_room(const V &view, uint64_t digest, const Header &h, uint8_t *entries)
 	{
-		for (uint32_t d = 1; d <= max_distance; d++)
-			if (uint32_t empty = empty_slots((&h)[d])) {
-				auto slot = static_cast<uint32_t>(std::countr_zero(empty));
-				One::prefetch_entry(entries + (size_t{d} * slots_per_bucket + slot) * Stride);
-				return;
-			}
+		if (uint64_t empty = empty_behind(&h)) {
+			One::prefetch_entry(entries + size_t(std::countr_zero(empty)) * Stride);
+			return;
+		}
 		const Header &spill = view.spill_header(digest);
 		_mm_prefetch(&spill, _MM_HINT_T0);
 		_mm_prefetch(&spill + 1, _MM_HINT_T0);
@@ -341,11 +341,14 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 			states[first + c.index] = One::state_of(c.entry);
 			found++;
 		}
-		for (; unsettled; unsettled &= unsettled - 1) {
-			auto i = static_cast<uint32_t>(std::countr_zero(unsettled));
-			found += resolve<Insert, Timed>(t, keys + size_t{i} * KeySize, digests[i], first + i,
-			                                first + n, swapped >> i & 1, states, results);
-		}
+		// One kind after the other: where half of the homes are full, branches then know which comes.
+		// The same key twice is of the same kind.
+		for (uint32_t kind : {unsettled & ~candidates.late, unsettled & candidates.late})
+			for (; kind; kind &= kind - 1) {
+				auto i = static_cast<uint32_t>(std::countr_zero(kind));
+				found += resolve<Insert, Timed>(t, keys + size_t{i} * KeySize, digests[i], first + i,
+				                                first + n, swapped >> i & 1, states, results);
+			}
 		if (Insert && results && t.flags & CONNTRACK_SYMMETRIC) [[unlikely]]
 			note_directions(n, swapped, states + first, results + first);
 		return found;

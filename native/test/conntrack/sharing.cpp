@@ -135,12 +135,13 @@ void run_differential(SharedTracker &tracker, const SharedOptions &o, unsigned n
 		}
 	}
 	if (o.timed.expiry == Expiry::scan) {
-		// A second later, a scan has been everywhere; the flows that were live still are.
-		for (unsigned i = 0; i <= o.timed.ticks_per_second + 1; i++, tick++)
+		// A second, or a quarter of the timeout, later a scan has been everywhere.
+		const uint64_t round = std::max(o.timed.ticks_per_second, o.timed.timeout_ticks / 4);
+		for (uint64_t i = 0; i <= round + 1; i++, tick++)
 			for (unsigned thread = 0; thread < nb_threads; thread++)
 				tracker.expire(thread, tick);
 		uint64_t before = model.live().size();
-		model.advance(tick - o.timed.ticks_per_second - 1);
+		model.advance(tick - round - 1);
 		REQUIRE(tracker.residents() <= before);
 	}
 	CHECK(tracker.bytes() > 0);

@@ -9,7 +9,8 @@ enum class Expiry {
 	none,  // flows stay until they are removed
 	wheel, // a timer wheel; a flow is looked at when it may be over
 	lazy,  // nobody looks; a dead flow is not found, and gives its place to a new one
-	scan,  // a piece of the table each tick, the whole of it once a second
+	scan,  // a piece of the table each tick, the whole of it once a second; of the burst table, once
+	       // a quarter of the timeout
 };
 const char *expiry_name(Expiry expiry);
 

@@ -46,8 +46,13 @@ public:
 		each_burst(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests) {
 			void *states[longest_call];
 			// No time: the tables it is compared with know none.
-			total += conntrack_find_burst(table_, keys + size_t{first} * key_size_, digests, count,
-			                              CONNTRACK_NO_TIME, states);
+			uint32_t nb = conntrack_find_burst(table_, keys + size_t{first} * key_size_, digests, count,
+			                                   CONNTRACK_NO_TIME, states);
+			total += nb;
+			if (nb == 0) {
+				std::memset(found + first, 0, count);
+				return;
+			}
 			for (uint32_t i = 0; i < count; i++) {
 				found[first + i] = states[i] != nullptr;
 				if (states[i])
