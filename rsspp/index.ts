@@ -12,6 +12,6 @@
  */
 export { Balancing, type Backend } from './backend.js';
 export { Balancer, type BalancerOptions, type Epoch, type Move, type Report } from './balancer.js';
-export { Device, type DeviceSpec, type DeviceSummary } from './device.js';
+export { Device, type DeviceSpec, type DeviceSummary, type DpdkSpec, type EthtoolSpec, type TapSpec } from './device.js';
 export { NativeError, RssppError } from './errors.js';
 export { maxBuckets, maxCores, methods, solve, type Method, type Problem, type Solution } from './solver.js';

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../native/loader.js';
 import { reframer, runProgram, skipSuite, temporaryFolder } from './helpers/cli.js';
+import { readPackageFile, runnableBlocks } from './helpers/readme.js';
 
 const build = join(packageRoot, 'native/build');
 const include = join(packageRoot, 'native/include');
@@ -108,6 +109,35 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
     const wanted = ['libreframer.so', 'libreframer.so.0', 'pkgconfig/reframer.pc', 'include/reframer/reframer.h', 'include/reframer/conntrack_shared.h', 'man1/reframer.1', 'man3/libreframer.3', 'man7/reframer-preload.7', 'bin/reframer-lab'];
     if (hasDpdk) wanted.push('libreframer_dpdk.so', 'libreframer_preload.so', 'pkgconfig/reframer-dpdk.pc', 'include/reframer/dpdk.h', 'bin/reframer-dpdk');
     for (const file of wanted) expect(files.some((path) => path.endsWith(`/${file}`)), file).toBe(true);
+  });
+
+  test('the README\'s C program, copied, compiled by pkg-config as written, runs', async () => {
+    const readme = readPackageFile('README.md');
+    const block = runnableBlocks(readme).find(({ language }) => language === 'c');
+    const line = /`(cc inline\.c \$\(pkg-config --cflags --libs reframer\))`/.exec(readme)?.[1];
+    expect([block?.file, line]).toEqual(['inline.c', expect.any(String)]);
+    mkdirSync(folder.file('readme'));
+    writeFileSync(folder.file('readme/inline.c'), block?.text ?? '');
+    const { code, stdout, stderr } = await runProgram('bash', ['-c', `${line} && ./a.out`], { cwd: folder.file('readme'), env: environment });
+    expect(stderr).toBe('');
+    expect(stdout).toBe('run of 2: a1 ...\nrun of 2: b1 ...\n');
+    expect(code).toBe(0);
+  });
+
+  test.skipIf(!hasDpdk)('the README\'s lines for a DPDK program compile as written, in either language', async () => {
+    const readme = readPackageFile('README.md');
+    const lines = /```c\n(struct reframer_dpdk_queue \*q;\n[^]*?)\n```/.exec(readme)?.[1] ?? '';
+    const line = /`(cc program\.c \$\(pkg-config --cflags --libs reframer-dpdk\))`/.exec(readme)?.[1] ?? '';
+    expect(lines).toContain('rte_eth_add_rx_callback');
+    expect(line).not.toBe('');
+    const source = `#include <reframer/dpdk.h>\n#include <rte_ethdev.h>\nint main(int argc, char **argv)\n{\n\tuint16_t port = 0, queue = 0;\n\tif (rte_eal_init(argc, argv) < 0)\n\t\treturn 1;\n${lines}\n}\n`;
+    mkdirSync(folder.file('readme-dpdk'));
+    for (const [file, command] of [['program.c', line], ['program.cpp', line.replace('cc program.c', 'c++ program.cpp')]] as const) {
+      writeFileSync(folder.file(`readme-dpdk/${file}`), source);
+      const { code, stderr } = await runProgram('bash', ['-c', command], { cwd: folder.file('readme-dpdk'), env: environment });
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+    }
   });
 
   test('example: a load balancer in C++, with a flow table and without DPDK', async () => {

@@ -14,6 +14,8 @@ export interface TcpOptions {
   fileBytes: number;
   connections: number;
   timeMs: number;
+  /** How long the ends gather frames before GRO passes on what it has, as a NIC's interrupt coalescing; 0: not. */
+  gatherNs: number;
 }
 
 export interface TcpTrial {
@@ -25,18 +27,18 @@ export interface TcpTrial {
   packetsPerAggregate: number;
   retransmitted: number;
   socketErrors: number;
+  /** Packets of a flow in a row on their way from server to client, before and after the box; where it reframes. */
+  slf?: { in: number; out: number };
 }
 
 interface Reply {
   ready?: object;
   error?: { code: string; message: string };
-  summary?: { lost: number; missed: number };
+  summary?: { lost: number; missed: number; lanes: { in: string; slfIn: number; slfOut: number }[] };
 }
 
 const server = '10.77.0.1';
 const client = '10.77.0.2';
-// Interrupt coalescing of the ends, as NICs have it by default.
-const gatherNs = 30_000;
 // Frames of an AF_PACKET ring; its default of 512 is some milliseconds of what a window of TCP holds.
 const ringFrames = 4096;
 
@@ -96,7 +98,7 @@ export class TcpPath {
     // Frames pass through user space: each is one segment with its checksum. What arrives is aggregated.
     this.in('client', 'ethtool', '-K', 'tcp-c', 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'on');
     // A veth's poll finds one frame at a time; a NIC gathers for as long before it interrupts.
-    for (const [name, end] of [['client', 'tcp-c'], ['server', 'tcp-s']] as const) this.in(name, 'sh', '-c', `echo ${gatherNs} > /sys/class/net/${end}/gro_flush_timeout`);
+    for (const [name, end] of [['client', 'tcp-c'], ['server', 'tcp-s']] as const) this.in(name, 'sh', '-c', `echo ${this.options.gatherNs} > /sys/class/net/${end}/gro_flush_timeout`);
     // A veth aggregates only what comes from a peer that cannot send aggregates itself.
     for (const end of ['box-c', 'box-s']) this.in('box', 'ethtool', '-K', end, 'tso', 'off', 'gso', 'off');
     this.in('server', 'ethtool', '-K', 'tcp-s', 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'on');
@@ -120,8 +122,12 @@ export class TcpPath {
     return Number(values.split(' ')[names.split(' ').indexOf(field)] ?? 0);
   }
 
-  private frames(): number {
-    return Number(this.in('client', 'cat', '/sys/class/net/tcp-c/statistics/rx_packets'));
+  private counters(): { frames: number; received: number; retransmitted: number } {
+    return {
+      frames: Number(this.in('client', 'cat', '/sys/class/net/tcp-c/statistics/rx_packets')),
+      received: this.counter('client', 'Ip', 'InReceives'),
+      retransmitted: this.counter('server', 'Tcp', 'RetransSegs'),
+    };
   }
 
   /** @param reframer what the job `forward` takes beside its ports. */
@@ -131,18 +137,24 @@ export class TcpPath {
     const spec = { eal, in: 'net_af_packet0', out: 'net_af_packet1', bothWays: true, descriptors: 512, ...reframer };
     const box = await NativeSession.open<Reply>(dpdkProgram, 'forward', spec, this.inside('box'));
     if (box.first.ready === undefined) throw new CliError(box.first.error?.code ?? 'tcp-box', `the box: ${box.first.error?.message ?? 'did not get ready'}`, box.first.error?.code === 'not-supported' ? exitCodes.notSupported : exitCodes.failed);
+    const fromServer = 'net_af_packet0';
     try {
       await this.wrk(200); // connections, ARP and the congestion window begin outside of what is measured
-      const before = [this.frames(), this.counter('client', 'Ip', 'InReceives'), this.counter('server', 'Tcp', 'RetransSegs')] as const;
+      const before = this.counters();
       const text = await this.wrk(this.options.timeMs);
-      const after = [this.frames(), this.counter('client', 'Ip', 'InReceives'), this.counter('server', 'Tcp', 'RetransSegs')] as const;
+      const after = this.counters();
+      const { summary } = await box.ask({ do: 'stop' });
+      const lane = summary?.lanes.find((each) => each.in === fromServer && each.slfOut > 0);
       return {
         ...parseWrk(text),
-        packetsPerAggregate: (after[0] - before[0]) / Math.max(1, after[1] - before[1]),
-        retransmitted: after[2] - before[2],
+        packetsPerAggregate: (after.frames - before.frames) / Math.max(1, after.received - before.received),
+        retransmitted: after.retransmitted - before.retransmitted,
+        ...(lane === undefined ? {} : { slf: { in: lane.slfIn, out: lane.slfOut } }),
       };
-    } finally {
+    } catch (error) {
       await box.ask({ do: 'stop' }).catch(() => undefined);
+      throw error;
+    } finally {
       box.end();
     }
   }

@@ -1,30 +1,19 @@
 // An unmodified program of Debian's, dpdk-testpmd, with Reframer preloaded: what leaves it, frame by frame.
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../../native/loader.js';
 import { reframer, reframerJson, skipSuite, temporaryFolder, type Outcome } from '../helpers/cli.js';
+import { framesOf } from '../helpers/frames.js';
 
 const preload = join(packageRoot, 'native/build/libreframer_preload.so');
 const testpmd = ['/usr/bin/dpdk-testpmd', '/usr/local/bin/dpdk-testpmd'].find((path) => existsSync(path));
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
-
-/** Frames of a pcap as Node reads them: length and bytes, without time stamps. */
-function frames(file: string): string[] {
-  const bytes = readFileSync(file);
-  const list: string[] = [];
-  for (let at = 24; at < bytes.length; ) {
-    const length = bytes.readUInt32LE(at + 8);
-    list.push(bytes.subarray(at + 16, at + 16 + length).toString('latin1'));
-    at += 16 + length;
-  }
-  return list;
-}
 
 /** Forwards in.pcap to `output` and ends once all of it came out, or after ten seconds. */
 function forward(output: string, environment: NodeJS.ProcessEnv, packets: number): Promise<Outcome> {
@@ -78,17 +67,17 @@ if (testpmd === undefined || !existsSync(preload)) {
       ]);
       expect(stderr).toContain(`in ${packets}, out ${packets}, thinned 0, freed at stop 0, held 0; SLF ${reordered.slfIn.toFixed(3)} in, ${reordered.slfOut.toFixed(3)} out`);
       expect(code).toBe(0);
-      const out = frames(folder.file('preloaded.pcap'));
-      expect(out).toEqual(frames(folder.file('reordered.pcap')));
-      expect([...out].sort()).toEqual(frames(folder.file('in.pcap')).sort());
+      const out = framesOf(folder.file('preloaded.pcap'));
+      expect(out).toEqual(framesOf(folder.file('reordered.pcap')));
+      expect([...out].sort()).toEqual(framesOf(folder.file('in.pcap')).sort());
     });
 
     test('loses nothing and gains locality at the T of the paper', async () => {
       const { code, stderr } = await forward(folder.file('paper.pcap'), { LD_PRELOAD: preload, REFRAMER: 'delay=64us' }, packets);
       expect(code).toBe(0);
       expect(stderr).toContain(`in ${packets}, out ${packets}, thinned 0, freed at stop 0, held 0`);
-      const out = frames(folder.file('paper.pcap'));
-      expect([...out].sort()).toEqual(frames(folder.file('in.pcap')).sort());
+      const out = framesOf(folder.file('paper.pcap'));
+      expect([...out].sort()).toEqual(framesOf(folder.file('in.pcap')).sort());
       const [, before, after] = /SLF ([\d.]+) in, ([\d.]+) out/.exec(stderr) ?? [];
       expect(Number(after)).toBeGreaterThan(Number(before));
     });
@@ -97,7 +86,7 @@ if (testpmd === undefined || !existsSync(preload)) {
       const { code, stderr } = await forward(folder.file('off.pcap'), { LD_PRELOAD: preload, REFRAMER: 'off' }, packets);
       expect(code).toBe(0);
       expect(stderr).not.toContain('reframer:');
-      expect(frames(folder.file('off.pcap'))).toEqual(frames(folder.file('in.pcap')));
+      expect(framesOf(folder.file('off.pcap'))).toEqual(framesOf(folder.file('in.pcap')));
     });
 
     test('a REFRAMER that cannot be understood ends the program, and says why', async () => {

@@ -1,5 +1,6 @@
 // Frames and captures from hand-set bytes: what tests feed is visible here and owes nothing to the
 // code under test.
+import { readFileSync } from 'node:fs';
 
 export interface FrameOptions {
   source?: number;
@@ -114,3 +115,6 @@ export function readPcap(file: Buffer): { linkType: number; snaplen: number; fra
   }
   return { linkType: file.readUInt32LE(20), snaplen: file.readUInt32LE(16), frames };
 }
+
+/** The frames of a capture as Node reads them, without time stamps. */
+export const framesOf = (file: string): string[] => readPcap(readFileSync(file)).frames.map(({ bytes }) => Buffer.from(bytes).toString('latin1'));

@@ -26,14 +26,19 @@ interface Options {
 }
 
 interface Trial {
+  /** Of the forwarding core, by testpmd's counters of sent packets: that core has nothing else to do. */
+  nsPerPacket: number;
+  /** What testpmd counts itself; it leaves out polls after which it has nothing to forward. */
   cyclesPerPacket: number;
-  mhz: number;
 }
+
+/** Before the counters are looked at first: pages are touched, the first packets come due. */
+const warmUpMs = 300;
 
 export function register(program: Command): void {
   group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
     .command('preload')
-    .description('cycles a packet of dpdk-testpmd (net_pcap to net_null), plain and with libreframer_preload.so, in ABBA order')
+    .description('time a packet of dpdk-testpmd (net_pcap to net_null), plain and with libreframer_preload.so, in ABBA order')
     .option('--reframer <words>', 'as in the environment variable REFRAMER', 'delay=64us')
     .option('--rounds <number>', 'rounds of four trials', '3')
     .option('--time <time>', 'a trial forwards this long', '1s')
@@ -44,7 +49,7 @@ export function register(program: Command): void {
     .action(bench);
 }
 
-/** One run of testpmd; its own count of cycles in polls that forwarded packets. */
+/** One run of testpmd. */
 function trial(capture: string, environment: NodeJS.ProcessEnv, timeMs: number): Promise<Trial> {
   const child = spawn(
     'dpdk-testpmd',
@@ -59,17 +64,20 @@ function trial(capture: string, environment: NodeJS.ProcessEnv, timeMs: number):
       output += text;
       if (!waiting || !output.includes('testpmd>')) return;
       waiting = false;
+      // Rates are since the last look.
       child.stdin.write('start\n');
-      setTimeout(() => child.stdin.end('stop\nquit\n'), timeMs);
+      setTimeout(() => child.stdin.write('show port stats 1\n'), warmUpMs);
+      setTimeout(() => child.stdin.end('show port stats 1\nstop\nquit\n'), warmUpMs + timeMs);
     });
   }
   child.stdin.on('error', () => undefined);
   return new Promise((resolve, reject) => {
     child.on('error', (error) => reject(new CliError('testpmd', `dpdk-testpmd does not start: ${error.message}`)));
     child.on('close', () => {
-      const [, cycles, mhz] = /CPU cycles\/packet=([\d.]+) .* at (\d+) MHz/.exec(output) ?? [];
-      if (cycles === undefined) reject(new CliError('testpmd', `dpdk-testpmd counted nothing; its last words:\n${output.trimEnd().split('\n').slice(-5).join('\n')}`));
-      else resolve({ cyclesPerPacket: Number(cycles), mhz: Number(mhz) });
+      const [, cycles] = /CPU cycles\/packet=([\d.]+)/.exec(output) ?? [];
+      const rate = Number([...output.matchAll(/Tx-pps:\s+(\d+)/g)].at(-1)?.[1]);
+      if (cycles === undefined || !(rate > 0)) reject(new CliError('testpmd', `dpdk-testpmd counted nothing; its last words:\n${output.trimEnd().split('\n').slice(-5).join('\n')}`));
+      else resolve({ nsPerPacket: 1e9 / rate, cyclesPerPacket: Number(cycles) });
     });
   });
 }
@@ -90,32 +98,36 @@ async function bench(options: Options): Promise<void> {
   try {
     const capture = join(folder, 'in.pcap');
     await runLabOnce('generate', { out: capture, profile: 'campus', packets: 20_000, seed, snaplen }, { label: 'generate', quiet: true });
-    const plain: number[] = [];
-    const preloaded: number[] = [];
+    const plain: Trial[] = [];
+    const preloaded: Trial[] = [];
     const differences: number[] = [];
-    let mhz = 0;
+    const control: number[] = [];
     for (let round = 0; round < rounds; round++) {
-      const cycles: number[] = [];
+      const ns: number[] = [];
       for (const [i, with_] of [false, true, true, false].entries()) {
         const result = await trial(capture, with_ ? { LD_PRELOAD: library, REFRAMER: options.reframer } : {}, timeMs);
-        cycles.push(result.cyclesPerPacket);
-        (with_ ? preloaded : plain).push(result.cyclesPerPacket);
-        ({ mhz } = result);
+        ns.push(result.nsPerPacket);
+        (with_ ? preloaded : plain).push(result);
         progress.update({ done: round * 4 + i + 1, total: rounds * 4, what: 'trials' });
       }
-      const [a = 0, b = 0, c = 0, d = 0] = cycles;
+      const [a = 0, b = 0, c = 0, d = 0] = ns;
       differences.push(b - a, c - d);
+      control.push(d - a);
     }
     progress.end();
-    const cost = medianInterval(differences.map((difference) => (difference / mhz) * 1000), seed);
+    const median = (trials: readonly Trial[], name: keyof Trial): number => medianInterval(trials.map((each) => each[name]), seed).value;
+    const cost = medianInterval(differences, seed);
+    const same = medianInterval(control, seed);
     const result = {
-      reframer: options.reframer, mhz, plainCycles: plain, preloadedCycles: preloaded,
-      plainMedian: medianInterval(plain, seed).value, preloadedMedian: medianInterval(preloaded, seed).value, costNs: cost,
+      reframer: options.reframer, plain, preloaded, plainNs: median(plain, 'nsPerPacket'), preloadedNs: median(preloaded, 'nsPerPacket'),
+      plainCycles: median(plain, 'cyclesPerPacket'), preloadedCycles: median(preloaded, 'cyclesPerPacket'), costNs: cost, controlNs: same,
     };
     if (options.json === true) return printJson(result);
     print(
-      `cycles a packet: plain ${formatFixed(result.plainMedian, 1)}, with Reframer ${formatFixed(result.preloadedMedian, 1)}\n` +
-        `Reframer adds ${formatFixed(cost.value, 1)} ns a packet (95 %: ${formatFixed(cost.low, 1)} to ${formatFixed(cost.high, 1)}), ${differences.length} pairs`,
+      `ns a packet: plain ${formatFixed(result.plainNs, 1)}, with Reframer ${formatFixed(result.preloadedNs, 1)}; ` +
+        `testpmd's own cycles a packet ${formatFixed(result.plainCycles, 1)} and ${formatFixed(result.preloadedCycles, 1)}\n` +
+        `Reframer adds ${formatFixed(cost.value, 1)} ns a packet (95 %: ${formatFixed(cost.low, 1)} to ${formatFixed(cost.high, 1)}), ${differences.length} pairs; ` +
+        `plain against plain: ${formatFixed(same.value, 1)} (${formatFixed(same.low, 1)} to ${formatFixed(same.high, 1)})`,
     );
   } finally {
     progress.end();

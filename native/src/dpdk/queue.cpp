@@ -72,13 +72,19 @@ bool reframer_dpdk_queue::is_in_pieces(const rte_mbuf *packet)
 
 // Where no policy looks at headers, their hash is all that is wanted, and a loop over the burst
 // computes it in less than the stage does between its other steps.
-void reframer_dpdk_queue::hash_headers(const uint8_t *const *data, const uint32_t *captured, uint32_t nb, uint32_t *hash)
+void reframer_dpdk_queue::hash_headers(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash)
 {
 	using packet::KeyKind;
+	for (uint32_t i = 0; i < nb; i++)
+		__builtin_prefetch(rte_pktmbuf_mtod(packets[i], const uint8_t *));
 	const auto each = [&]<KeyKind kind>() {
+		const uint64_t seed = stage_params.hash_seed;
+		const packet::LinkType of = link;
 		uint32_t nb_unparsed = 0;
 		for (uint32_t i = 0; i < nb; i++) {
-			const packet::Digest digest = packet::classify<false>(data[i], captured[i], link, kind, stage_params.hash_seed);
+			const rte_mbuf *packet = packets[i];
+			const packet::Digest digest =
+			    packet::classify<false>(rte_pktmbuf_mtod(packet, const uint8_t *), packet->data_len, of, kind, seed);
 			hash[i] = digest.hash;
 			nb_unparsed += digest.traits & packet::trait_unparsed;
 		}
@@ -112,7 +118,7 @@ void reframer_dpdk_queue::free_thinned()
 
 // All of the burst, always. What the stage holds when a call begins is at most max_packets, since a
 // call that leaves packets due has filled its array; the slots beyond that take this burst, or what
-// is due makes room in the part of the array that is consumed.
+// is due makes room in the part of the array that is consumed, and only there.
 void reframer_dpdk_queue::push(const reframer_burst &burst, uint64_t now, Output &out, rte_mbuf **consumed)
 {
 	reframer_burst rest = burst;
@@ -136,44 +142,74 @@ void reframer_dpdk_queue::push(const reframer_burst &burst, uint64_t now, Output
 	}
 }
 
+// No policy looks at headers: the stage gets hashes and lengths, and what lies behind an mbuf is read
+// only where the NIC did not hash.
+void reframer_dpdk_queue::take_plain(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed)
+{
+	uint32_t wire[chunk], hash[chunk];
+	uint32_t nb_pieces = 0;
+	if (nic_hash) {
+		uint64_t hashed = RTE_MBUF_F_RX_RSS_HASH;
+		for (uint32_t i = 0; i < nb; i++) {
+			const rte_mbuf *packet = packets[i];
+			wire[i] = packet->pkt_len;
+			hash[i] = packet->hash.rss;
+			hashed &= packet->ol_flags;
+		}
+		if (hashed == 0) [[unlikely]]
+			hash_unhashed(packets, nb, hash);
+	} else {
+		for (uint32_t i = 0; i < nb; i++) {
+			wire[i] = packets[i]->pkt_len;
+			nb_pieces += is_in_pieces(packets[i]);
+		}
+		hash_headers(packets, nb, hash);
+		if (nb_pieces > 0) [[unlikely]] {
+			for (uint32_t i = 0; i < nb; i++)
+				if (is_in_pieces(packets[i]))
+					hash[i] = hash_in_pieces(packets[i]);
+			add(in_pieces, nb_pieces);
+		}
+	}
+	push({reinterpret_cast<void **>(packets), nullptr, nullptr, wire, hash, nb}, now, out, consumed);
+}
+
+// A NIC marks the kinds of packets that it hashes: a flow is of one kind. The others wait by a hash of
+// ours.
+void reframer_dpdk_queue::hash_unhashed(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash)
+{
+	uint32_t nb_unhashed = 0;
+	for (uint32_t i = 0; i < nb; i++)
+		if (!(packets[i]->ol_flags & RTE_MBUF_F_RX_RSS_HASH)) {
+			hash[i] = hash_in_pieces(packets[i]);
+			nb_unhashed++;
+		}
+	add(without_hash, nb_unhashed);
+}
+
 void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed)
 {
 	if (nb == 0 || nb > chunk)
 		__builtin_unreachable(); // gcc takes the arrays for uninitialised otherwise
+	if (plain) [[likely]]
+		return take_plain(packets, nb, now, out, consumed);
 	const uint8_t *data[chunk];
 	uint32_t captured[chunk], wire[chunk], hash[chunk];
-	void *held[chunk]; // the array is written to while the burst may still be in use
-	uint32_t nb_pieces = 0, nb_unhashed = 0;
+	uint32_t nb_pieces = 0;
 	for (uint32_t i = 0; i < nb; i++) {
 		const rte_mbuf *packet = packets[i];
-		held[i] = packets[i];
 		wire[i] = packet->pkt_len;
 		captured[i] = packet->data_len;
 		data[i] = rte_pktmbuf_mtod(packet, const uint8_t *);
 		hash[i] = packet->hash.rss;
-		nb_unhashed += !(packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH);
 		__builtin_prefetch(data[i]);
 		nb_pieces += is_in_pieces(packet);
 	}
-	if (plain && !nic_hash) {
-		hash_headers(data, captured, nb, hash);
-		for (uint32_t i = 0; nb_pieces && i < nb; i++)
-			if (is_in_pieces(packets[i]))
-				hash[i] = hash_in_pieces(packets[i]);
-		add(in_pieces, nb_pieces);
-		nb_pieces = 0;
-	} else if (nic_hash && nb_unhashed) {
-		// A NIC marks the kinds of packets that it hashes: a flow is of one kind. The others wait by
-		// a hash of ours.
-		for (uint32_t i = 0; i < nb; i++)
-			if (!(packets[i]->ol_flags & RTE_MBUF_F_RX_RSS_HASH))
-				hash[i] = hash_in_pieces(packets[i]);
-		add(without_hash, nb_unhashed);
-	}
-	reframer_burst burst = {held, plain ? nullptr : data, plain ? nullptr : captured, wire,
-	                        nic_hash || plain ? hash : nullptr, nb};
+	if (nic_hash)
+		hash_unhashed(packets, nb, hash);
+	void **const held = reinterpret_cast<void **>(packets);
 	if (nic_hash || nb_pieces == 0) [[likely]]
-		return push(burst, now, out, consumed);
+		return push({held, data, captured, wire, nic_hash ? hash : nullptr, nb}, now, out, consumed);
 	add(in_pieces, nb_pieces);
 	for (uint32_t first = 0; first < nb;) {
 		const bool pieces = is_in_pieces(packets[first]);

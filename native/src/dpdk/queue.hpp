@@ -46,7 +46,9 @@ private:
 	void push(const reframer_burst &burst, uint64_t now, Output &out, rte_mbuf **consumed);
 	void give(uint64_t now, uint32_t room, Output &out, bool all = false);
 	static bool is_in_pieces(const rte_mbuf *packet);
-	void hash_headers(const uint8_t *const *data, const uint32_t *captured, uint32_t nb, uint32_t *hash);
+	void take_plain(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed);
+	void hash_headers(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash);
+	void hash_unhashed(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash);
 	uint32_t hash_in_pieces(const rte_mbuf *packet) const;
 	void free_thinned();
 	void account(uint16_t nb, uint64_t now);
