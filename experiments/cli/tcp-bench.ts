@@ -16,6 +16,8 @@ export interface TcpOptions {
   timeMs: number;
   /** How long the ends gather frames before GRO passes on what it has, as a NIC's interrupt coalescing; 0: not. */
   gatherNs: number;
+  /** Bytes that a connection of the server may have on their way to its interface at a time; 0: the kernel's choice. */
+  senderQueueBytes: number;
 }
 
 export interface TcpTrial {
@@ -99,6 +101,9 @@ export class TcpPath {
     this.in('client', 'ethtool', '-K', 'tcp-c', 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'on');
     // A veth's poll finds one frame at a time; a NIC gathers for as long before it interrupts.
     for (const [name, end] of [['client', 'tcp-c'], ['server', 'tcp-s']] as const) this.in(name, 'sh', '-c', `echo ${this.options.gatherNs} > /sys/class/net/${end}/gro_flush_timeout`);
+    // One process sends for all connections, a window at a time; with a short queue they take turns, as the
+    // senders of many machines do.
+    if (this.options.senderQueueBytes > 0) this.in('server', 'sh', '-c', `echo ${this.options.senderQueueBytes} > /proc/sys/net/ipv4/tcp_limit_output_bytes`);
     // A veth aggregates only what comes from a peer that cannot send aggregates itself.
     for (const end of ['box-c', 'box-s']) this.in('box', 'ethtool', '-K', end, 'tso', 'off', 'gso', 'off');
     this.in('server', 'ethtool', '-K', 'tcp-s', 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'on');
