@@ -165,6 +165,17 @@ int rsspp_balancer_reject(struct rsspp_balancer *balancer, const struct rsspp_mo
  *                     break;                          // serve, and go on at the next poll
  *     }
  *
+ * A move may be announced by rsspp_handover_prepare(), some time before step 1. The losing core then does
+ * such a pass while the bucket is still its own, for as long as rsspp_handover_preparing() says so, in the
+ * same loop; admit gives out the bucket's packets before all others. Once rsspp_handover_prepared() says
+ * that few are left, begin, write and written should follow at once: the pass after them is over a queue
+ * that is nearly empty, and nothing of the bucket waits for service before it, so that the packets at the
+ * gaining core are held for hardly more than one poll of each core, however loaded the losing one is.
+ *
+ * Where the device refused to write an entry, rsspp_handover_cancel() between begin and written takes that
+ * move back: owner and device agree again. Without it packets go on by the old entry and are forwarded to
+ * the new owner, in order only until the bucket is moved once more.
+ *
  * Meanwhile the core may have up to hold_capacity packets inside. One that receives nothing while it has
  * a backlog of a burst or more (rsspp_handover_backlog()) has at most one more queue of them.
  *
@@ -204,8 +215,20 @@ int rsspp_handover_create(const struct rsspp_handover_params *params, struct rss
 /** Frees the object, not the packets that cores still hold. */
 void rsspp_handover_free(struct rsspp_handover *handover);
 
+/**
+ * Balancer: announces that a bucket will leave its owner; rsspp_handover_begin() ends it. Optional.
+ * @return 0, -EBUSY (it is moving, or announced already), -EAGAIN (the core's mailbox is full), -EINVAL.
+ */
+int rsspp_handover_prepare(struct rsspp_handover *handover, uint32_t bucket);
+/**
+ * Balancer: 1 once the bucket's owner has hardly any packets of it left. That is never so while the
+ * bucket alone brings more than its core can serve, or the core does no passes: wait for a bounded time.
+ */
+int rsspp_handover_prepared(const struct rsspp_handover *handover, uint32_t bucket);
 /** Balancer: starts a move. @return 0, -EBUSY (this bucket is moving), -EAGAIN (the core's mailbox is full), -EINVAL. */
 int rsspp_handover_begin(struct rsspp_handover *handover, uint32_t bucket, uint16_t to);
+/** Balancer: the device did not write this entry: the move begun since the last written does not take place. @return 0, -EINVAL (no such move). */
+int rsspp_handover_cancel(struct rsspp_handover *handover, uint32_t bucket);
 /** Balancer: the table with all moves begun so far is in force. */
 void rsspp_handover_written(struct rsspp_handover *handover);
 /** Balancer: moves begun and not finished. */
@@ -241,6 +264,8 @@ uint32_t rsspp_handover_poll(struct rsspp_handover *handover, uint16_t core, uin
 #define RSSPP_QUEUE_EMPTY (-2)
 /** Core: 1 while a bucket is to leave whose packets may still be in the RX queue: see above. Before the queue's length is read. */
 int rsspp_handover_draining(struct rsspp_handover *handover, uint16_t core);
+/** Core: 1 while a pass over the RX queue is due for buckets that are announced to leave. Before the queue's length is read. */
+int rsspp_handover_preparing(struct rsspp_handover *handover, uint16_t core);
 /**
  * Core: takes a received burst in without giving anything out. @return packets taken from the front;
  * fewer than nb when hold_capacity is reached: the others are offered again, here or to admit.

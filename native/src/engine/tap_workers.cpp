@@ -206,9 +206,22 @@ int TapWorkers::write_table(std::span<const uint16_t> table, std::span<const uin
 	int error = port.write_table(table, begun);
 	if (error == 0)
 		error = port.settle();
+	else
+		take_back(table, begun);
 	rsspp_handover_written(handover);
 	wake();
 	return error != 0 ? error : busy;
+}
+
+// Moves of entries that the device does not have.
+void TapWorkers::take_back(std::span<const uint16_t> table, std::span<const uint16_t> begun)
+{
+	std::vector<uint16_t> actual(table.size());
+	if (port.read_table(actual) != 0)
+		return;
+	for (uint16_t bucket : begun)
+		if (actual[bucket] != table[bucket])
+			rsspp_handover_cancel(handover, bucket);
 }
 
 void TapWorkers::wake()

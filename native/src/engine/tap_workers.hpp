@@ -65,6 +65,7 @@ private:
 	void process(Worker &worker, uint64_t packet);
 	void wait(Worker &worker);
 	void wake();
+	void take_back(std::span<const uint16_t> table, std::span<const uint16_t> begun);
 
 	TapPort &port;
 	const WorkerParams params;

@@ -9,8 +9,8 @@ using namespace reframer::rsspp;
 
 namespace {
 
-// A bucket's way out of a core and its way in may both be unread.
-constexpr uint32_t commands_per_bucket = 2;
+// A bucket's way in, its announced way out and its way out may all be unread.
+constexpr uint32_t commands_per_bucket = 3;
 
 uint32_t round_up(uint32_t x) { return std::bit_ceil(std::max(x, 2u)); }
 
@@ -21,10 +21,11 @@ namespace reframer::rsspp {
 CoreState::CoreState(uint32_t nb_buckets, const rsspp_handover_params &params)
     : part(nb_buckets, Part::elsewhere), store(params.hold_capacity), hold(nb_buckets, store), parcels(nb_buckets),
       forward(params.forward_capacity), mailbox(round_up(commands_per_bucket * nb_buckets)), counters(nb_buckets),
-      gained_mark(nb_buckets)
+      is_express(nb_buckets), gained_mark(nb_buckets)
 {
 	// A bucket is in each of these lists at most once, so they never grow.
 	leaving.reserve(nb_buckets);
+	preparing.reserve(nb_buckets);
 	told.reserve(nb_buckets);
 	sent.reserve(nb_buckets);
 	gained.reserve(nb_buckets);
@@ -35,7 +36,8 @@ CoreState::CoreState(uint32_t nb_buckets, const rsspp_handover_params &params)
 
 rsspp_handover::rsspp_handover(const rsspp_handover_params &params)
     : nb_buckets(params.nb_buckets), mask(params.nb_buckets - 1), nb_cores(uint16_t(params.nb_cores)),
-      owner(params.nb_buckets), next(params.nb_buckets), parcels(params.nb_buckets)
+      owner(params.nb_buckets), next(params.nb_buckets), readiness(params.nb_buckets), begun_in(params.nb_buckets),
+      parcels(params.nb_buckets)
 {
 	for (uint32_t c = 0; c < nb_cores; c++)
 		cores.push_back(std::make_unique<CoreState>(nb_buckets, params));
@@ -43,6 +45,7 @@ rsspp_handover::rsspp_handover(const rsspp_handover_params &params)
 		const uint16_t first = params.owner ? params.owner[b] : uint16_t(b % nb_cores);
 		owner[b].store(first, std::memory_order_relaxed);
 		next[b].store(nobody, std::memory_order_relaxed);
+		readiness[b].store(Readiness::no, std::memory_order_relaxed);
 		cores[first]->part[b] = Part::serving;
 	}
 }
@@ -79,6 +82,27 @@ extern "C" void rsspp_handover_free(rsspp_handover *h) { delete h; }
 
 // ---- balancer thread ----
 
+extern "C" int rsspp_handover_prepare(rsspp_handover *h, uint32_t bucket)
+{
+	if (bucket >= h->nb_buckets)
+		return -EINVAL;
+	if (h->next[bucket].load(std::memory_order_acquire) != nobody ||
+	    h->readiness[bucket].load(std::memory_order_relaxed) != Readiness::no)
+		return -EBUSY;
+	h->readiness[bucket].store(Readiness::asked, std::memory_order_release);
+	// Nothing moves, so the owner stays who it is.
+	const uint16_t owner = h->owner[bucket].load(std::memory_order_acquire);
+	if (h->cores[owner]->mailbox.push({0, uint16_t(bucket), nobody}))
+		return 0;
+	h->readiness[bucket].store(Readiness::no, std::memory_order_relaxed);
+	return -EAGAIN;
+}
+
+extern "C" int rsspp_handover_prepared(const rsspp_handover *h, uint32_t bucket)
+{
+	return h->readiness[bucket & h->mask].load(std::memory_order_acquire) == Readiness::ready;
+}
+
 extern "C" int rsspp_handover_begin(rsspp_handover *h, uint32_t bucket, uint16_t to)
 {
 	if (bucket >= h->nb_buckets || to >= h->nb_cores)
@@ -96,7 +120,19 @@ extern "C" int rsspp_handover_begin(rsspp_handover *h, uint32_t bucket, uint16_t
 		h->next[bucket].store(nobody, std::memory_order_release);
 		return -EAGAIN;
 	}
+	h->readiness[bucket].store(Readiness::no, std::memory_order_relaxed);
 	h->begun++;
+	h->begun_in[bucket] = command.epoch;
+	return 0;
+}
+
+extern "C" int rsspp_handover_cancel(rsspp_handover *h, uint32_t bucket)
+{
+	// Until the write is said to be in force, no core has acted on the move.
+	if (bucket >= h->nb_buckets || h->begun_in[bucket] != h->written.load(std::memory_order_relaxed) + 1)
+		return -EINVAL;
+	h->begun_in[bucket] = 0;
+	h->next[bucket].store(cancelled, std::memory_order_release);
 	return 0;
 }
 

@@ -22,6 +22,8 @@ enum class Part : uint8_t {
 };
 
 inline constexpr uint16_t nobody = UINT16_MAX;
+// The table was not written: the losing core forgets the move.
+inline constexpr uint16_t cancelled = UINT16_MAX - 1;
 
 struct Forwarded {
 	void *packet;
@@ -31,8 +33,25 @@ struct Forwarded {
 struct Command {
 	uint64_t epoch; // table write that puts it into force
 	uint16_t bucket;
-	uint16_t to;
+	uint16_t to;    // or nobody: no move yet, only its announcement
 };
+
+// A bucket that is about to leave: its packets are served before the others', until hardly any are left
+// behind which those of the gaining core would have to wait.
+struct Preparing {
+	uint16_t bucket;
+	enum class Stage : uint8_t {
+		asked,   // its packets are still among the others
+		sorted,  // they are not any more
+		passing, // until `watermark` packets were received, or empty polls prove it
+		serving, // those that the pass brought
+		ready,
+	} stage;
+	uint8_t empty_polls;
+	uint64_t watermark;
+};
+
+enum class Readiness : uint8_t { no, asked, ready };
 
 // A move on its way out of a core.
 struct Leaving {
@@ -54,12 +73,15 @@ struct alignas(cache_line) CoreState {
 	PacketStore store;
 	HoldQueues hold;
 	std::vector<PacketStore::List> parcels; // by bucket: set aside, and given away with it
-	PacketStore::List backlog;              // received without service, to be served by this core
+	PacketStore::List express;              // received without service, to be served first
+	PacketStore::List backlog;              // and behind them
 	ForwardRing<Forwarded> forward;         // from other cores
 	ForwardRing<Command> mailbox;           // from the balancer, to the losing and to the gaining core
 	std::vector<std::atomic<uint64_t>> counters; // by bucket; one writer
 
 	std::vector<Leaving> leaving;
+	std::vector<Preparing> preparing;
+	std::vector<uint8_t> is_express; // by bucket: what is received of it goes to `express`
 	std::vector<Command> told;    // to the caller; given up by rsspp_handover_release()
 	std::vector<uint16_t> coming; // buckets on their way to this core
 	std::vector<uint16_t> sent;   // parcels that the gaining core has not emptied yet
@@ -85,8 +107,10 @@ struct rsspp_handover {
 	const uint32_t nb_buckets, mask;
 	const uint16_t nb_cores;
 	// owner: whose the state is. next: who gains it, or no core. Only begin() sets next from none;
-	// only the owner clears it, before it stores the new owner with release.
+	// only the owner clears it, once it has stored the new owner with release or found it cancelled.
 	std::vector<std::atomic<uint16_t>> owner, next;
+	std::vector<std::atomic<reframer::rsspp::Readiness>> readiness; // by bucket
+	std::vector<uint64_t> begun_in; // by bucket: the write that its last move waited for; the balancer's own
 	std::vector<reframer::rsspp::Parcel> parcels;
 	std::vector<std::unique_ptr<reframer::rsspp::CoreState>> cores;
 	std::atomic<uint64_t> written{0};  // epoch of the last table write

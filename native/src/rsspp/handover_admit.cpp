@@ -151,6 +151,33 @@ void look_for_coming(rsspp_handover &h, CoreState &self, uint16_t core, Output &
 	}
 }
 
+void serve_from(rsspp_handover &h, CoreState &self, uint16_t core, PacketStore::List &list, Output &out)
+{
+	while (!out.full() && !list.empty()) {
+		// Its slot is free before it is taken, so there is one for it wherever it goes.
+		const PacketStore::Slot next = self.store.pop(list);
+		if (take(h, self, core, next.packet, next.hash, out))
+			continue;
+		self.store.push_front(list, next.packet, next.hash);
+		return;
+	}
+}
+
+// Packets of announced buckets come out of the others, before more of them are received.
+void sort_express(CoreState &self, uint32_t mask)
+{
+	bool begins = false;
+	for (Preparing &p : self.preparing) {
+		if (p.stage != Preparing::Stage::asked || self.part[p.bucket] != Part::serving)
+			continue;
+		p.stage = Preparing::Stage::sorted;
+		self.is_express[p.bucket] = 1;
+		begins = true;
+	}
+	if (begins && !self.backlog.empty())
+		self.store.sort_out(self.backlog, [&](uint32_t hash) { return self.is_express[hash & mask] ? &self.express : nullptr; });
+}
+
 void count(rsspp_handover &h, CoreState &self, uint32_t hash)
 {
 	std::atomic<uint64_t> &counter = self.counters[hash & h.mask];
@@ -190,25 +217,20 @@ extern "C" uint32_t rsspp_handover_admit(rsspp_handover *h, uint16_t core, void 
 		empty_hold(*h, self, core, bucket, out);
 		i += !self.hold.empty(bucket); // an emptied bucket left the list
 	}
-	if (self.store.full() && self.backlog.empty())
+	if (self.store.full() && self.backlog.empty() && self.express.empty())
 		take_back(self, out);
 	Forwarded late;
 	while (!out.full() && self.forward.peek(late) && take(*h, self, core, late.packet, late.hash, out))
 		self.forward.drop();
-	while (!out.full() && !self.backlog.empty()) {
-		// Its slot is free before it is taken, so there is one for it wherever it goes.
-		const PacketStore::Slot next = self.store.pop(self.backlog);
-		if (take(*h, self, core, next.packet, next.hash, out))
-			continue;
-		self.store.push_front(self.backlog, next.packet, next.hash);
-		break;
-	}
+	serve_from(*h, self, core, self.express, out);
+	serve_from(*h, self, core, self.backlog, out);
 	uint32_t taken = 0;
 	for (; taken < nb; taken++) {
 		// Behind the backlog, but for buckets that have nothing there.
-		const bool now = self.backlog.empty() || self.part[hashes[taken] & h->mask] == Part::collecting;
+		const uint32_t bucket = hashes[taken] & h->mask;
+		const bool now = (self.backlog.empty() && self.express.empty()) || self.part[bucket] == Part::collecting;
 		if (!(now ? take(*h, self, core, packets[taken], hashes[taken], out)
-		          : self.store.push(self.backlog, packets[taken], hashes[taken])))
+		          : self.store.push(self.is_express[bucket] ? self.express : self.backlog, packets[taken], hashes[taken])))
 			break;
 		count(*h, self, hashes[taken]);
 	}
@@ -231,15 +253,19 @@ extern "C" uint32_t rsspp_handover_absorb(rsspp_handover *h, uint16_t core, void
 		part = Part::collecting;
 		begins = true;
 	}
-	if (begins && !self.backlog.empty())
-		self.store.sort_out(self.backlog, [&](uint32_t hash) {
-			const uint32_t bucket = hash & h->mask;
-			return self.part[bucket] == Part::collecting ? &self.parcels[bucket] : nullptr;
-		});
+	if (begins)
+		for (PacketStore::List *list : {&self.express, &self.backlog})
+			self.store.sort_out(*list, [&](uint32_t hash) {
+				const uint32_t bucket = hash & h->mask;
+				return self.part[bucket] == Part::collecting ? &self.parcels[bucket] : nullptr;
+			});
+	sort_express(self, h->mask);
 	uint32_t taken = 0;
 	for (; taken < nb; taken++) {
 		const uint32_t bucket = hashes[taken] & h->mask;
-		PacketStore::List &list = self.part[bucket] == Part::collecting ? self.parcels[bucket] : self.backlog;
+		PacketStore::List &list = self.part[bucket] == Part::collecting ? self.parcels[bucket]
+		                          : self.is_express[bucket]             ? self.express
+		                                                                : self.backlog;
 		if (!self.store.push(list, packets[taken], hashes[taken]))
 			break;
 		count(*h, self, hashes[taken]);
@@ -251,7 +277,7 @@ extern "C" uint32_t rsspp_handover_absorb(rsspp_handover *h, uint16_t core, void
 
 extern "C" uint32_t rsspp_handover_backlog(const rsspp_handover *h, uint16_t core)
 {
-	return h->cores[core]->backlog.count;
+	return h->cores[core]->backlog.count + h->cores[core]->express.count;
 }
 
 extern "C" uint32_t rsspp_handover_gained(rsspp_handover *h, uint16_t core, uint16_t *buckets)

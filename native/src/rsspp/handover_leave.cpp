@@ -11,15 +11,62 @@ namespace {
 // write proves nothing yet; a second one does where a port cannot tell its queue length.
 constexpr uint32_t empty_polls_needed = 2;
 
-// Moves whose table is in force by now.
-void see_written(const rsspp_handover &h, CoreState &self)
+// When so many packets were received, all that are in the queue now were.
+uint64_t watermark_of(uint64_t received, int64_t queue_length)
+{
+	return queue_length < 0 ? UINT64_MAX : received + uint64_t(queue_length);
+}
+
+// Moves whose table is in force by now, and those that were taken back because it is not.
+void see_written(rsspp_handover &h, CoreState &self)
 {
 	if (self.leaving.empty())
 		return;
+	// First this: what was cancelled before the write is then seen to be.
 	const uint64_t written = h.written.load(std::memory_order_acquire);
-	for (Leaving &move : self.leaving)
-		if (move.stage == Leaving::Stage::begun && written >= move.command.epoch)
+	std::erase_if(self.leaving, [&](Leaving &move) {
+		if (move.stage != Leaving::Stage::begun)
+			return false;
+		std::atomic<uint16_t> &next = h.next[move.command.bucket];
+		if (next.load(std::memory_order_acquire) == cancelled) {
+			next.store(nobody, std::memory_order_release);
+			h.finished.fetch_add(1, std::memory_order_release);
+			return true;
+		}
+		if (written >= move.command.epoch)
 			move.stage = Leaving::Stage::written;
+		return false;
+	});
+}
+
+// So few packets of announced buckets may be left when the table is written: those at the gaining core
+// wait for their service.
+constexpr uint32_t express_enough = 8;
+
+void go_on_preparing(rsspp_handover &h, CoreState &self, uint64_t received, int64_t queue_length)
+{
+	using Stage = Preparing::Stage;
+	for (Preparing &p : self.preparing) {
+		if (p.stage == Stage::serving && self.express.empty())
+			p.stage = Stage::sorted; // what came meanwhile
+		if (p.stage == Stage::sorted) {
+			p.stage = Stage::passing;
+			p.empty_polls = 0;
+			p.watermark = watermark_of(received, queue_length);
+		}
+		if (p.stage != Stage::passing)
+			continue;
+		if (queue_length == RSSPP_QUEUE_EMPTY)
+			p.empty_polls++;
+		if (received < p.watermark && p.empty_polls < empty_polls_needed)
+			continue;
+		p.stage = self.express.count <= express_enough ? Stage::ready : Stage::serving;
+		// Unless the move has begun without waiting for it.
+		Readiness was = Readiness::asked;
+		while (p.stage == Stage::ready && was == Readiness::asked &&
+		       !h.readiness[p.bucket].compare_exchange_weak(was, Readiness::ready, std::memory_order_acq_rel)) {
+		}
+	}
 }
 
 // Nothing of the bucket is left in this core but what goes with it.
@@ -27,7 +74,7 @@ bool is_out(const CoreState &self, uint32_t bucket)
 {
 	const Part part = self.part[bucket];
 	return self.hold.empty(bucket) &&
-	       (part == Part::collecting || (part == Part::serving && self.backlog.empty()));
+	       (part == Part::collecting || (part == Part::serving && self.backlog.empty() && self.express.empty()));
 }
 
 } // namespace
@@ -38,10 +85,14 @@ void read_mailbox(CoreState &self, uint16_t core)
 {
 	Command command;
 	while (self.mailbox.pop(command)) {
-		if (command.to == core)
+		if (command.to == nobody) {
+			self.preparing.push_back({command.bucket, Preparing::Stage::asked, 0, 0});
+		} else if (command.to == core) {
 			self.coming.push_back(command.bucket);
-		else
+		} else {
 			self.leaving.push_back({command, Leaving::Stage::begun, 0, 0});
+			std::erase_if(self.preparing, [&](const Preparing &p) { return p.bucket == command.bucket; });
+		}
 	}
 }
 
@@ -70,6 +121,16 @@ extern "C" int rsspp_handover_draining(rsspp_handover *h, uint16_t core)
 	});
 }
 
+extern "C" int rsspp_handover_preparing(rsspp_handover *h, uint16_t core)
+{
+	CoreState &self = *h->cores[core];
+	read_mailbox(self, core);
+	return std::any_of(self.preparing.begin(), self.preparing.end(), [&](const Preparing &p) {
+		return p.stage == Preparing::Stage::asked ? self.part[p.bucket] == Part::serving
+		                                          : p.stage <= Preparing::Stage::passing;
+	});
+}
+
 extern "C" uint32_t rsspp_handover_poll(rsspp_handover *h, uint16_t core, uint64_t received,
                                         int64_t queue_length, uint16_t *buckets)
 {
@@ -77,12 +138,14 @@ extern "C" uint32_t rsspp_handover_poll(rsspp_handover *h, uint16_t core, uint64
 	for (Leaving &move : self.leaving) {
 		if (move.stage == Leaving::Stage::written) {
 			move.stage = Leaving::Stage::draining;
-			move.watermark = queue_length < 0 ? UINT64_MAX : received + uint64_t(queue_length);
+			move.watermark = watermark_of(received, queue_length);
 		}
 		if (move.stage == Leaving::Stage::draining && queue_length == RSSPP_QUEUE_EMPTY &&
 		    move.empty_polls < empty_polls_needed)
 			move.empty_polls++;
 	}
+	if (!self.preparing.empty())
+		go_on_preparing(*h, self, received, queue_length);
 	read_mailbox(self, core);
 	see_written(*h, self);
 	std::erase_if(self.leaving, [&](const Leaving &move) {
@@ -111,6 +174,7 @@ extern "C" void rsspp_handover_release(rsspp_handover *h, uint16_t core)
 			self.sent.push_back(bucket);
 		}
 		self.part[bucket] = Part::elsewhere;
+		self.is_express[bucket] = 0;
 		// Release: flow state and parcel written by this core are seen by the one that reads the owner.
 		h->owner[bucket].store(command.to, std::memory_order_release);
 		h->next[bucket].store(nobody, std::memory_order_release);

@@ -42,6 +42,8 @@ struct Scenario {
 	uint32_t burst = 2;
 	bool passes = false;            // losing cores take their queue out without service
 	std::vector<uint16_t> table = {}; // where the device sends at first; empty: to the owners
+	bool refuses = false;           // the device does not take the first write, and its moves are taken back
+	bool prepares = false;          // moves are announced
 };
 
 // What is broken on purpose.
@@ -134,10 +136,17 @@ struct World {
 			std::array<uint16_t, nb_buckets> wanted = table;
 			if (defect == Defect::early_table)
 				write(moves);
+			const bool refused = s.refuses && &moves == &s.writes.front();
 			for (const Move &m : moves) {
+				if (s.prepares && rsspp_handover_prepare(h, m.bucket) == 0)
+					for (int tries = 0; tries < 2 && !rsspp_handover_prepared(h, m.bucket); tries++)
+						explorer.yield();
 				for (int tries = 0; tries < 4; tries++) {
 					if (rsspp_handover_begin(h, m.bucket, m.to) == 0) {
-						wanted[m.bucket] = m.to;
+						if (!refused)
+							wanted[m.bucket] = m.to;
+						else if (rsspp_handover_cancel(h, m.bucket) != 0)
+							explorer.fail("a move that cannot be taken back");
 						break;
 					}
 					explorer.yield(); // it is moving still
@@ -186,7 +195,7 @@ struct World {
 		void *in[largest_burst];
 		uint32_t hashes[largest_burst];
 		uint16_t leaving[nb_buckets];
-		while (rsspp_handover_draining(h, c)) {
+		while (rsspp_handover_draining(h, c) || (s.prepares && rsspp_handover_preparing(h, c))) {
 			const uint32_t nb = receive(c, in, hashes);
 			const uint32_t taken = rsspp_handover_absorb(h, c, in, hashes, nb);
 			for (uint32_t i = 0; i < taken; i++)
@@ -278,6 +287,8 @@ const Scenario scenarios[] = {
 	{.name = "there and back, passed through", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}, {{0, 0}}}, .polls = 4, .passes = true},
 	// The device refused a write: what it sends to the wrong core is forwarded, more than the ring takes.
 	{.name = "a device that misleads", .arrivals = {0, 0, 0, 0, 0}, .writes = {}, .polls = 4, .table = {1, 1}},
+	{.name = "a refused write, then another", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}, {{0, 1}}}, .polls = 4, .refuses = true},
+	{.name = "one announced move", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .passes = true, .prepares = true},
 	{.name = "a hold of one packet", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .hold_capacity = 1},
 };
 

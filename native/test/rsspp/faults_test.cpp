@@ -75,6 +75,43 @@ TEST_CASE("a table write that is refused, wholly or in part")
 	}
 }
 
+TEST_CASE("moves taken back where the table was not written: order holds, whatever moves next")
+{
+	for (uint64_t round = 0; round < 24; round++) {
+		Port port(seed_of_run() + 6000 + round, 64, 4, round % 3 != 0, 65536);
+		port.takes_write = [&port, round] { return round % 4 != 0 && port.rng() % 3 != 0; };
+		port.takes_back = true;
+		port.absorbs = round % 2;
+		for (int step = 0; step < 4000; step++) {
+			for (uint64_t n = port.rng() % 8; n > 0; n--)
+				port.arrive();
+			if (step % 60 == 0)
+				port.move_some();
+			port.poll(uint16_t(port.rng() % 4));
+		}
+		settle(port);
+		for (uint32_t b = 0; b < 64; b++)
+			CHECK(rsspp_handover_owner(port.handover.h, b) == port.table[b]);
+	}
+}
+
+TEST_CASE("a move is taken back only between its begin and the write")
+{
+	Handover handover(8, 2);
+	CHECK(rsspp_handover_cancel(handover.h, 0) == -EINVAL);
+	CHECK(rsspp_handover_cancel(handover.h, 8) == -EINVAL);
+	REQUIRE(rsspp_handover_begin(handover.h, 0, 1) == 0);
+	CHECK(rsspp_handover_cancel(handover.h, 0) == 0);
+	CHECK(rsspp_handover_cancel(handover.h, 0) == -EINVAL);
+	CHECK(rsspp_handover_begin(handover.h, 0, 1) == -EBUSY); // until the owner knows
+	uint16_t buckets[8];
+	CHECK(rsspp_handover_poll(handover.h, 0, 0, 0, buckets) == 0);
+	CHECK(rsspp_handover_in_progress(handover.h) == 0);
+	REQUIRE(rsspp_handover_begin(handover.h, 0, 1) == 0);
+	rsspp_handover_written(handover.h);
+	CHECK(rsspp_handover_cancel(handover.h, 0) == -EINVAL);
+}
+
 // The write is lost at first and comes into force by itself much later: no protocol without the
 // device's help keeps order then, but nothing may be lost or processed by the wrong core.
 TEST_CASE("a table write that comes into force late")

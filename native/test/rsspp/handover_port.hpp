@@ -67,16 +67,50 @@ struct Port {
 
 	// Whether an entry that was written is in force; the rest stays as it was (faults of a device).
 	std::function<bool()> takes_write = [] { return true; };
+	// Whether the caller takes the moves back whose entries were not written.
+	bool takes_back = false;
 	// Whether a bucket may move that the device sends elsewhere than to its owner.
 	bool moves_misled = true;
+
+	// Moves that were announced begin when their owners are ready, or this many calls later.
+	int patience = 0;
+	struct Announced {
+		uint32_t bucket;
+		uint16_t to;
+		int patience;
+	};
+	std::vector<Announced> announced;
+	uint64_t begun_ready = 0, begun_unready = 0;
+
+	void move_prepared(std::vector<std::pair<uint32_t, uint16_t>> &moves)
+	{
+		for (int i = 0; i < 8; i++) {
+			const uint32_t b = uint32_t(rng() % buckets);
+			if (rsspp_handover_prepare(handover.h, b) == 0)
+				announced.push_back({b, uint16_t(rng() % cores), patience});
+		}
+		std::erase_if(announced, [&](Announced &a) {
+			const bool ready = rsspp_handover_prepared(handover.h, a.bucket);
+			if (!ready && a.patience-- > 0)
+				return false;
+			if (a.to == rsspp_handover_owner(handover.h, a.bucket))
+				a.to = uint16_t((a.to + 1) % cores);
+			REQUIRE(rsspp_handover_begin(handover.h, a.bucket, a.to) == 0);
+			(ready ? begun_ready : begun_unready)++;
+			moves.push_back({a.bucket, a.to});
+			return true;
+		});
+	}
 
 	void move_some()
 	{
 		std::vector<std::pair<uint32_t, uint16_t>> moves;
+		if (patience > 0)
+			move_prepared(moves);
 		if (one_way && rsspp_handover_in_progress(handover.h) > 0)
 			return;
 		const bool up = rng() % 2;
-		for (int i = 0; i < 8; i++) {
+		for (int i = 0; i < 8 && patience == 0; i++) {
 			const uint32_t b = uint32_t(rng() % buckets);
 			const uint16_t to = uint16_t(rng() % cores);
 			if (!moves_misled && rsspp_handover_owner(handover.h, b) != table[b])
@@ -92,6 +126,8 @@ struct Port {
 		for (auto [b, to] : moves)
 			if (takes_write())
 				table[b] = to;
+			else if (takes_back)
+				REQUIRE(rsspp_handover_cancel(handover.h, b) == 0);
 		rsspp_handover_written(handover.h);
 	}
 
@@ -99,7 +135,7 @@ struct Port {
 	void drain(uint16_t core)
 	{
 		std::vector<uint16_t> leaving(buckets);
-		while (rsspp_handover_draining(handover.h, core)) {
+		while (rsspp_handover_draining(handover.h, core) || rsspp_handover_preparing(handover.h, core)) {
 			std::vector<void *> in(left[core].begin(), left[core].end());
 			left[core].clear();
 			for (uint64_t n = in.empty() ? 1 + rng() % 32 : 0; n > 0 && !queue[core].empty(); n--) {
