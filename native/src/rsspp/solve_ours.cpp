@@ -190,8 +190,9 @@ private:
 		return false;
 	}
 
-	// What passes from hot to cold must lower the pair's maximum by at least this.
-	float min_gain() const { return 0.2f * slack; }
+	// What passes from hot to cold must lower the pair's maximum by at least this. Above the cap anything
+	// counts: beside an elephant there may be nothing but light buckets.
+	float min_gain(uint32_t hot) const { return w.core_load[hot] > cap ? 1e-3f * slack : 0.2f * slack; }
 
 	bool move_one(uint32_t hot, uint32_t cold, Fit fit)
 	{
@@ -211,7 +212,7 @@ private:
 		if (best < 0)
 			return false;
 		const float amount = list.load[best];
-		if (std::max(over - amount, amount - room) > over - min_gain())
+		if (std::max(over - amount, amount - room) > over - min_gain(hot))
 			return false;
 		w.move(hot, uint32_t(best), cold);
 		return true;
@@ -240,7 +241,7 @@ private:
 		if (from < 0)
 			return false;
 		const float amount = a.load[from] - b.load[to];
-		if (amount <= 0 || std::max(over - amount, amount - room) > over - min_gain())
+		if (amount <= 0 || std::max(over - amount, amount - room) > over - min_gain(hot))
 			return false;
 		const uint32_t back = b.id[to];
 		w.move(hot, uint32_t(from), cold);
