@@ -56,6 +56,7 @@ void run_robustness_trial(const Json &spec);
 void run_robustness_tables(const Json &spec);
 void run_pipeline_job(const Json &spec);
 void run_rsspp_state(const Json &spec);
+void run_rsspp_tap(const Json &spec);
 void run_balance_tap(const Json &spec);
 void run_balance_ethtool(const Json &spec);
 

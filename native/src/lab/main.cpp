@@ -32,6 +32,7 @@ constexpr JobEntry jobs[] = {
     {"robustness-tables", run_robustness_tables},
     {"pipeline", run_pipeline_job},
     {"rsspp-state", run_rsspp_state},
+    {"rsspp-tap", run_rsspp_tap},
     {"balance-tap", run_balance_tap},
     {"balance-ethtool", run_balance_ethtool},
 };

@@ -2,9 +2,9 @@
 
 #include "lab/job.hpp"
 #include "nf/chain.hpp"
+#include "lab/udp_frame.hpp"
 #include "nf/mbuf.hpp"
 #include "packet/bytes.hpp"
-#include "packet/checksum.hpp"
 #include "packet/toeplitz.hpp"
 #include "reframer/conntrack.h"
 #include "reframer/reframer.h"
@@ -24,7 +24,6 @@ namespace reframer::lab {
 namespace {
 
 constexpr uint32_t burst_size = 32, out_room = 128, ring_size = 1024, pool_size = 8192;
-constexpr uint32_t frame_bytes = 60, source_at = 26, ports_at = 34, tag_at = 42;
 
 // What the packet says of itself, in its payload.
 struct Tag {
@@ -75,7 +74,7 @@ uint64_t clock_ns()
 Tag tag_of(const nf::Mbuf *m)
 {
 	Tag tag;
-	std::memcpy(&tag, m->data() + tag_at, sizeof(tag));
+	std::memcpy(&tag, m->data() + udp_payload_at, sizeof(tag));
 	return tag;
 }
 
@@ -193,7 +192,7 @@ private:
 		uint32_t captured[out_room];
 		for (uint32_t i = 0; i < nb; i++) {
 			data[i] = static_cast<nf::Mbuf *>(admitted[i])->data();
-			captured[i] = frame_bytes;
+			captured[i] = udp_frame_bytes;
 		}
 		for (uint32_t at = 0; at < nb;) {
 			const reframer_burst burst = {admitted + at, data + at, captured + at, nullptr, admitted_hashes + at, nb - at};
@@ -237,8 +236,8 @@ private:
 		for (uint32_t i = 0; i < n; i++) {
 			const auto *m = static_cast<const nf::Mbuf *>(out[i]);
 			const uint8_t *d = m->data();
-			conntrack_key_ipv4(keys[i], d + source_at, d + source_at + 4, packet::load<uint16_t>(d + ports_at),
-			                   packet::load<uint16_t>(d + ports_at + 2), 17);
+			conntrack_key_ipv4(keys[i], d + udp_source_at, d + udp_source_at + 4, packet::load<uint16_t>(d + udp_ports_at),
+			                   packet::load<uint16_t>(d + udp_ports_at + 2), 17);
 			nic[i] = m->rss;
 		}
 		conntrack_digest_burst(table, keys, nic, n, digests);
@@ -375,19 +374,10 @@ private:
 
 	void write_frame(nf::Mbuf *m, Tag tag)
 	{
+		write_udp_frame(m, tag.flow);
 		uint8_t *d = m->data();
-		std::memset(d, 0, frame_bytes);
-		d[12] = 0x08;
-		const uint8_t ip[] = {0x45, 0, 0, frame_bytes - 14, 0, 0, 0x40, 0, 64, 17, 0, 0, 10, uint8_t(tag.flow >> 16), uint8_t(tag.flow >> 8), uint8_t(tag.flow),
-		                      uint8_t(1 + tag.flow * 2654435761u % 223), uint8_t(tag.flow >> 4), uint8_t(tag.flow), 1};
-		std::memcpy(d + 14, ip, sizeof(ip));
-		const uint16_t sum = packet::checksum(d + 14, 20);
-		std::memcpy(d + 24, &sum, 2);
-		const uint8_t udp[] = {uint8_t(4 + tag.flow % 200), uint8_t(tag.flow >> 3), 0, 80, 0, frame_bytes - 34, 0, 0};
-		std::memcpy(d + ports_at, udp, sizeof(udp));
-		std::memcpy(d + tag_at, &tag, sizeof(tag));
-		m->captured = m->wire = frame_bytes;
-		m->rss = hash.ipv4(d + source_at, d + ports_at);
+		std::memcpy(d + udp_payload_at, &tag, sizeof(tag));
+		m->rss = hash.ipv4(d + udp_source_at, d + udp_ports_at);
 	}
 
 	PipelineResult result(double seconds)

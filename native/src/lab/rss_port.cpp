@@ -28,6 +28,20 @@ double ArrivalStream::share_at(double seconds) const
 	return share_low + (1 - share_low) * (1 - std::cos(2 * std::numbers::pi * seconds / share_period)) / 2;
 }
 
+uint64_t ArrivalStream::count(uint64_t from_ns, uint64_t to_ns)
+{
+	uint64_t packets = 0;
+	if (share_period > 0 || from_ns % slice_ns != 0 || to_ns % slice_ns != 0) {
+		for (; peek().time_ns < to_ns; drop_front())
+			packets += peek().time_ns >= from_ns;
+		return packets;
+	}
+	for (; slice_start < to_ns; slice_start += slice_ns)
+		for (const traffic::FlowShare &flow : population.advance(double(slice_ns) * 1e-9))
+			packets += slice_start >= from_ns ? flow.packets : 0;
+	return packets;
+}
+
 void ArrivalStream::refill()
 {
 	// Counting sort by time: one bin a microsecond, then the few of a bin are in any order but for
@@ -44,7 +58,7 @@ void ArrivalStream::refill()
 			if (uint32_t(r) > limit)
 				continue;
 			const uint64_t offset = (r >> 32) * slice_ns >> 32;
-			scratch.push_back({slice_start + offset, flow.hash, 0, 0, 0, 0, UINT16_MAX});
+			scratch.push_back({slice_start + offset, flow.hash, 0, 0, 0, 0, UINT16_MAX, UINT16_MAX});
 			bin[offset / bin_ns + 1]++;
 		}
 	}
@@ -64,26 +78,20 @@ RssPort::RssPort(ArrivalStream stream, std::vector<uint16_t> table_, uint32_t nb
       class_bits(dispatch == Dispatch::table ? order_bits : flow_order_bits), stream(std::move(stream)),
       nb_entries(uint32_t(table.size() / 2)), depth(depth), dispatch_ns(dispatch_ns),
       flow_queue(dispatch >= Dispatch::software_flow ? size_t(1) << flow_order_bits : 0, uint16_t(nb_queues)),
-      recent(nb_queues),
+      recent(nb_queues), asleep(nb_queues),
       rings(dispatch == Dispatch::pooled ? 1 : nb_queues, Ring(dispatch == Dispatch::pooled ? depth * nb_queues : depth)), accepted((size_t(1) << class_bits) + table.size()),
       dropped(nb_queues), arrived(table.size())
 {
 }
 
-uint64_t RssPort::next_arrival()
-{
-	const uint64_t at = stream.peek().time_ns;
-	return dispatch >= Dispatch::software_packet ? uint64_t(std::max(free_ns, double(at)) + dispatch_ns) + 1 : at;
-}
-
 // A burst of packets waits in the one receive ring while the dispatcher works them off at its own
 // pace; beyond the ring's depth they drop.
-void RssPort::run_software(uint64_t now_ns)
+RssPort::Wake RssPort::run_software(uint64_t now_ns)
 {
 	for (;;) {
 		Arrival a = stream.peek();
 		if (a.time_ns > now_ns)
-			return;
+			return {};
 		slot_of(a);
 		const double start = std::max(free_ns, double(a.time_ns));
 		if (start - double(a.time_ns) >= dispatch_ns * depth) {
@@ -94,10 +102,11 @@ void RssPort::run_software(uint64_t now_ns)
 			continue;
 		}
 		if (start + dispatch_ns > double(now_ns))
-			return;
+			return {};
 		stream.drop_front();
 		free_ns = start + dispatch_ns;
-		receive(a, choose(a));
+		if (const uint16_t woken = receive(a, choose(a)); woken != no_core)
+			return {woken, std::min(now_ns, uint64_t(free_ns) + 1)};
 	}
 }
 

@@ -4,6 +4,7 @@
 
 #include "traffic/flow_population.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -18,7 +19,8 @@ struct Arrival {
 	uint32_t order;    // order class
 	uint32_t slot;     // entry of the table that decided, or rule
 	uint64_t polled_ns;// when a core took it from its ring
-	uint16_t absorbed_by; // the core that did so without serving it, or none
+	uint16_t polled_by; // that core
+	uint16_t queued_by; // the core that put it behind others inside, or none
 };
 
 // Packets whose hashes agree in this many low bits must leave in order. It contains the bucket, so
@@ -56,6 +58,8 @@ public:
 		return slice[at];
 	}
 	void drop_front() { at++; }
+	// Packets in a span of time; the stream is used up by it.
+	uint64_t count(uint64_t from_ns, uint64_t to_ns);
 
 private:
 	void refill();
@@ -111,24 +115,45 @@ public:
 	RssPort(ArrivalStream stream, std::vector<uint16_t> table, uint32_t nb_queues, uint32_t depth, Dispatch dispatch,
 	        double dispatch_ns);
 
-	// Everything that arrives until `now_ns` is in its ring or dropped.
-	void run_until(uint64_t now_ns)
+	static constexpr uint16_t no_core = UINT16_MAX;
+	struct Wake {
+		uint16_t core = no_core;
+		uint64_t at_ns = 0;
+	};
+
+	// Everything that arrives until `now_ns` is in its ring or dropped; but not beyond a packet for the
+	// ring of a core that sleeps, which is awake then.
+	Wake run_until(uint64_t now_ns)
 	{
 		if (dispatch >= Dispatch::software_packet)
 			return run_software(now_ns);
 		for (;;) {
 			Arrival a = stream.peek();
 			if (a.time_ns > now_ns)
-				return;
+				return {};
 			stream.drop_front();
 			if (next_write < writes.size())
 				write_until(a.time_ns);
-			receive(a, dispatch == Dispatch::spray    ? uint16_t(offered % rings.size())
-			           : dispatch == Dispatch::pooled ? uint16_t(0)
-			                                          : table[slot_of(a)]);
+			const uint16_t woken = receive(a, dispatch == Dispatch::spray    ? uint16_t(offered % rings.size())
+			                                  : dispatch == Dispatch::pooled ? uint16_t(0)
+			                                                                 : table[slot_of(a)]);
+			if (woken != no_core)
+				return {woken, a.time_ns};
 		}
 	}
-	uint64_t next_arrival();
+	// A core with nothing to do, until something comes for it.
+	void sleep(uint16_t core)
+	{
+		nb_asleep += !asleep[core];
+		asleep[core] = 1;
+	}
+	void wake(uint16_t core)
+	{
+		nb_asleep -= asleep[core];
+		asleep[core] = 0;
+	}
+	bool sleeps(uint16_t core) const { return asleep[core]; }
+	uint32_t sleepers() const { return nb_asleep; }
 
 	// Entries change one by one until `end_ns`, or, with `pause`, all at once while nothing is received.
 	void write(const std::vector<std::pair<uint32_t, uint16_t>> &entries, uint64_t now_ns, uint64_t took_ns, bool pause);
@@ -151,7 +176,8 @@ private:
 		}
 		return a.slot;
 	}
-	void receive(Arrival &a, uint16_t queue)
+	// Returns the core that this wakes.
+	uint16_t receive(Arrival &a, uint16_t queue)
 	{
 		offered++;
 		if (dispatch == Dispatch::spray || dispatch == Dispatch::pooled)
@@ -160,16 +186,23 @@ private:
 		if (a.time_ns < blocked_until_ns) {
 			dropped[queue]++;
 			lost_to_writes++;
-			return;
+			return no_core;
 		}
 		if (rings[queue].full()) {
 			dropped[queue]++;
-			return;
+			return no_core;
 		}
 		a.sequence = ++accepted[a.order];
 		rings[queue].push(a);
+		if (nb_asleep == 0)
+			return no_core;
+		const uint16_t core = dispatch == Dispatch::pooled ? uint16_t(std::find(asleep.begin(), asleep.end(), 1) - asleep.begin()) : queue;
+		if (!asleep[core])
+			return no_core;
+		wake(core);
+		return core;
 	}
-	void run_software(uint64_t now_ns);
+	Wake run_software(uint64_t now_ns);
 	uint16_t choose(const Arrival &a);
 	void write_until(uint64_t now_ns);
 
@@ -190,6 +223,8 @@ private:
 	std::vector<uint16_t> flow_queue; // by flow class; nb_queues: none yet
 	std::vector<uint64_t> recent;
 	uint64_t recent_since_ns = 0, turn = 0;
+	std::vector<uint8_t> asleep; // by core
+	uint32_t nb_asleep = 0;
 
 public:
 	std::vector<Ring> rings;

@@ -7,6 +7,7 @@
 #include "lab/job.hpp"
 #include "lab/rss_port.hpp"
 #include "lab/rsspp_policy.hpp"
+#include "lab/rsspp_service.hpp"
 #include "lab/rsspp_trial.hpp"
 
 #include <cmath>
@@ -23,11 +24,14 @@ inline constexpr uint64_t sample_every = 8;
 
 struct Core {
 	uint64_t now_ns = 0;
+	uint64_t rests_from_ns = 0;
 	uint64_t busy_ns = 0;      // since the last epoch
 	uint64_t busy_total_ns = 0;
 	uint64_t received = 0;
+	uint64_t forwarded = 0;
 	uint64_t packets = 0;      // in the running second
-	bool gives_up = false;     // buckets, when this core's turn comes again
+	std::vector<uint16_t> leaving; // buckets that it gives up when its turn comes again
+	uint32_t gives_up = 0;         // so many
 	std::vector<Arrival *> refused; // received, and not yet taken by the hand-over
 };
 
@@ -41,6 +45,14 @@ public:
 	{
 		service_ns = t.service_ns > 0 ? t.service_ns : t.load * t.cores / rate(t) * 1e9;
 		create();
+		if (t.service == Service::measured) {
+			measured_ns = measure_service_ns(t.seed);
+			double sum = 0;
+			for (float s : measured_ns)
+				sum += double(s);
+			for (float &s : measured_ns)
+				s *= float(service_ns * double(measured_ns.size()) / sum);
+		}
 		pool.resize(pool_size(t));
 		for (Arrival &a : pool)
 			free_list.push_back(&a);
@@ -70,12 +82,8 @@ private:
 	{
 		if (!t.exact_load)
 			return profile_of(t).packets_per_second;
-		ArrivalStream first(profile_of(t), t.seed, t.ramp_low, t.ramp_period_seconds);
 		const uint64_t from = uint64_t(t.warmup_seconds * 1e9), to = from + uint64_t(t.seconds * 1e9);
-		uint64_t packets = 0;
-		for (; first.peek().time_ns < to; first.drop_front())
-			packets += first.peek().time_ns >= from;
-		return double(packets) / t.seconds;
+		return double(ArrivalStream(profile_of(t), t.seed, t.ramp_low, t.ramp_period_seconds).count(from, to)) / t.seconds;
 	}
 	// Entries, then slots of rules.
 	static std::vector<uint16_t> first_table(const RssppTrial &t)
@@ -107,7 +115,10 @@ private:
 			policy = make_flows_policy(trial, port, handover);
 		else
 			policy = make_balancer_policy(trial, nb_slots, trial.paper_scaling);
-		leaving.resize(nb_slots);
+		for (Core &core : cores)
+			core.leaving.resize(nb_slots);
+		written_ns.resize(port.table.size());
+		given_ns.resize(port.table.size());
 		counters.resize(nb_slots);
 		active = trial.cores;
 	}
@@ -121,12 +132,18 @@ private:
 	}
 	uint64_t service()
 	{
-		if (!trial.exponential)
+		if (trial.service == Service::fixed)
 			return uint64_t(service_ns + 0.5);
+		if (trial.service == Service::measured)
+			return uint64_t(measured_ns[random() % measured_ns.size()] + 0.5f);
 		return uint64_t(-std::log((double(random() >> 11) + 0.5) * 0x1p-53) * service_ns);
 	}
 
-	void poll(uint16_t id);
+	// Returns whether more could come out at once.
+	bool poll(uint16_t id);
+	void rest(uint16_t id, uint64_t until_ns);
+	void wake(uint16_t id, uint64_t at_ns);
+	void wake_all(uint64_t at_ns);
 	void pass(uint16_t id);
 	void receive(uint16_t id, uint32_t most);
 	Ring &ring_of(uint16_t id) { return port.rings[port.rings.size() == 1 ? 0 : id]; }
@@ -136,6 +153,8 @@ private:
 	void end_write();
 	double floor_percent() const;
 	void apply(const std::vector<rsspp_move> &moves);
+	void begin_prepared();
+	void note_hold(uint16_t id, const Arrival &a);
 
 	const RssppTrial &trial;
 	const traffic::FlowPopulationProfile &profile;
@@ -148,10 +167,16 @@ private:
 	std::unique_ptr<Policy> policy; // none where a table is not what decides
 	rsspp_handover *handover = nullptr;
 	std::unordered_map<uint32_t, uint32_t> sampled;
+	struct Planned {
+		rsspp_move move;
+		uint64_t until_ns; // for which it may wait
+	};
+	std::vector<Planned> planned; // moves that their losing cores prepare
 	bool write_pending = false;
-	std::vector<uint16_t> leaving;
 	std::vector<uint64_t> counters;
+	std::vector<uint64_t> written_ns, given_ns; // of the last move by slot: table changed, owner changed
 	double service_ns = 0;
+	std::vector<float> measured_ns;
 	uint64_t now_ns = 0; // of the core that polls next
 	uint64_t epoch_start_ns = 0, next_epoch_ns = 0, short_until_ns = 0;
 

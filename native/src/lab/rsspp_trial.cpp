@@ -110,14 +110,19 @@ RssppTrialResult Machine::run()
 		for (uint16_t c = 1; c < trial.cores; c++)
 			if (cores[c].now_ns < cores[id].now_ns)
 				id = c;
-		const uint64_t now = now_ns = cores[id].now_ns;
+		const uint64_t now = cores[id].now_ns;
+		if (const RssPort::Wake woken = port.run_until(now); woken.core != RssPort::no_core) {
+			wake(woken.core, woken.at_ns); // its turn comes first
+			continue;
+		}
 		if (now >= end)
 			break;
+		now_ns = now;
+		port.wake(id);
 		end_write();
-		if (now >= next_epoch_ns) {
-			port.run_until(now);
+		begin_prepared();
+		if (now >= next_epoch_ns)
 			end_epoch();
-		}
 		if (now >= next_second) {
 			end_second();
 			next_second += 1'000'000'000;
@@ -137,12 +142,8 @@ RssppTrialResult Machine::run()
 			if (move.from != move.to)
 				apply({move});
 		}
-		poll(id);
-		// A core with nothing to do sleeps until something can happen to it.
-		Core &core = cores[id];
-		if (ring_of(id).length() == 0 && core.refused.empty() && rsspp_handover_in_progress(handover) == 0 && !write_pending &&
-		    rsspp_handover_backlog(handover, id) == 0 && core.now_ns < port.next_arrival())
-			core.now_ns = std::min({port.next_arrival(), next_epoch_ns, std::max(next_random_move, core.now_ns + 1), end});
+		if (!poll(id))
+			rest(id, std::min({next_epoch_ns, std::max(next_random_move, cores[id].now_ns + 1), end}));
 	}
 	uint64_t drops = 0;
 	for (uint64_t d : port.dropped)

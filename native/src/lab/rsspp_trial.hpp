@@ -9,6 +9,9 @@
 
 namespace reframer::lab {
 
+// Fixed, drawn from an exponential distribution, or from what a chain took on this machine.
+enum class Service { fixed, drawn, measured };
+
 struct RssppTrial {
 	std::string profile = "campus4";
 	std::string method = "ours";
@@ -19,12 +22,17 @@ struct RssppTrial {
 	double load = 0.8;          // mean load of a core at the mean rate; gives the service time
 	bool exact_load = false;    // load at the rate that really comes while measuring, not the profile's
 	double service_ns = 0;      // instead of load
-	bool exponential = false;   // drawn service times; fixed otherwise
+	Service service = Service::fixed; // all with the same mean
 	double seconds = 10;
 	double warmup_seconds = 2;
 	uint32_t interval_ms = 100;
 	uint32_t overload_interval_ms = 0; // instead, within a second of a core above 0.9; 0: no difference
 	bool passes = true;         // losing cores take their ring out at once; otherwise they serve it first
+	// How long a move waits for its losing core to prepare it; 0: not at all. It shortens holds, but a core
+	// that is overloaded gets relief that much later: up to 12 ms, for what it has inside comes first.
+	double prepare_ms = 0;
+	// Packets that a core serves in a poll while buckets move: fewer shorten holds.
+	uint32_t moving_burst = 32;
 	// Of one packet in such a pass: receiving and sorting it, without service.
 	double absorb_ns = 25;
 	bool autoscale = false;

@@ -4,14 +4,17 @@
 //         "classes" (Metron-like)|"flows" (Dyssect-like)|"sprayer"|"sw-rr"|"sw-flow"|"sw-load" (a
 //         dispatching core: packets in turn, flows in turn, flows to the least loaded; "dispatchNs"),
 //         "seed", "cores", "entries", "ringDepth", "load" (mean core load; with "exactLoad" of the
-//         packets that really come while measuring) or "serviceNs", "service": "fixed"|"exponential",
+//         packets that really come while measuring) or "serviceNs", "service": "fixed"|"drawn" (exponential)|"measured"
+//         (what a chain takes here, packet by packet, brought to that mean; not the same in every run),
 //         "seconds", "warmupSeconds", "intervalMs", "overloadIntervalMs" (within a second of a core above 0.9),
 //         "handOver": "pass" (a losing core takes its ring out at once, "absorbNs" a packet)|"serve"
-//         (it serves it first), "autoscale", "scaling": "ours"|"paper",
+//         (it serves it first), "prepareMs" (a pass before the table is written, waited for so long; 0:
+//         none), "movingBurst" (packets served in a poll while buckets move), "autoscale", "scaling": "ours"|"paper",
 //         "targetLoad", "movesPerSecond" (random ones, to load the hand-over), "rampLow",
 //         "rampPeriodSeconds", "write": "gradual"|"pause" (nothing is received) for "writeUs",
 //         "pathUs" (added to latencies)}
-// record the figures of RssppTrialResult; times in microseconds of virtual time, rates in packets a
+// record the figures of RssppTrialResult (holdMaxUs: from the table write, or reception if later, until the
+//        gaining core begins its service); times in microseconds of virtual time, rates in packets a
 //        second. `lost` and, but for the sprayer, `reordered` must be 0.
 #include "lab/job.hpp"
 #include "lab/rsspp_trial.hpp"
@@ -39,12 +42,14 @@ void run_rsspp_trial_job(const Json &spec)
 	t.load = in.real("load", t.load, 0.01, 10);
 	t.exact_load = in.boolean("exactLoad", false);
 	t.service_ns = in.real("serviceNs", 0, 0, 1e6);
-	t.exponential = in.choice<bool>("service", false, {{"fixed", false}, {"exponential", true}});
+	t.service = in.choice<Service>("service", Service::fixed, {{"fixed", Service::fixed}, {"drawn", Service::drawn}, {"measured", Service::measured}});
 	t.seconds = in.real("seconds", t.seconds, 0.1, 3600);
 	t.warmup_seconds = in.real("warmupSeconds", t.warmup_seconds, 0, 3600);
 	t.interval_ms = uint32_t(in.integer("intervalMs", t.interval_ms, 1, 10'000));
 	t.overload_interval_ms = uint32_t(in.integer("overloadIntervalMs", 0, 0, 10'000));
 	t.passes = in.choice<bool>("handOver", true, {{"pass", true}, {"serve", false}});
+	t.prepare_ms = in.real("prepareMs", t.prepare_ms, 0, 10'000);
+	t.moving_burst = uint32_t(in.integer("movingBurst", t.moving_burst, 1, 32));
 	t.absorb_ns = in.real("absorbNs", t.absorb_ns, 0, 1e6);
 	t.autoscale = in.boolean("autoscale", false);
 	t.target_load = in.real("targetLoad", t.target_load, 0.11, 1);

@@ -47,6 +47,21 @@ TEST_CASE("the same seed gives the same trial")
 	CHECK(a.latency_p99_us == b.latency_p99_us);
 }
 
+TEST_CASE("service times fixed, drawn or measured: the same mean, a longer tail where they vary")
+{
+	double p99[3];
+	for (const Service service : {Service::fixed, Service::drawn, Service::measured}) {
+		RssppTrial t = short_trial("pooled", 4, 0.5);
+		t.service = service;
+		const RssppTrialResult r = run_rsspp_trial(t);
+		CHECK(r.lost == 0);
+		CHECK(r.mean_load == doctest::Approx(0.5).epsilon(0.05));
+		p99[int(service)] = r.latency_p99_us;
+	}
+	CHECK(p99[1] > p99[0]);
+	CHECK(p99[2] > p99[0]);
+}
+
 TEST_CASE("spraying and round robin are even, whatever the flows")
 {
 	CHECK(run_rsspp_trial(short_trial("sprayer", 8, 0.6)).imbalance_percent < 1);
@@ -109,12 +124,18 @@ TEST_CASE("random moves, passed through or served first: nothing lost, nothing o
 	t.passes = false;
 	const RssppTrialResult served = run_rsspp_trial(t);
 	t.passes = true;
+	t.prepare_ms = 0;
 	const RssppTrialResult passed = run_rsspp_trial(t);
-	for (const RssppTrialResult &r : {served, passed}) {
+	t.prepare_ms = 20;
+	t.moving_burst = 8;
+	const RssppTrialResult prepared = run_rsspp_trial(t);
+	for (const RssppTrialResult &r : {served, passed, prepared}) {
 		CHECK(r.lost == 0);
 		CHECK(r.reordered == 0);
 		CHECK(r.moves > 150);
 	}
 	CHECK(passed.hold_max_us < served.hold_max_us);
 	CHECK(passed.handed_over > 0);
+	CHECK(prepared.hold_max_us < passed.hold_max_us);
+	CHECK(prepared.hold_max_us < 200);
 }
