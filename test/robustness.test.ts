@@ -63,6 +63,7 @@ const sound: Readonly<Record<string, Record<string, unknown>>> = {
   'rsspp-trial': { profile: 'campus', method: 'ours', cores: 4, entries: 128, load: 0.5 },
   'robustness-trial': { attack: 'none' },
   'balance-tap': { cores: 2, entries: 128 },
+  'rsspp-tap': { method: 'ours', cores: 2, entries: 128 },
 };
 
 const odd = fc.oneof(

@@ -170,7 +170,7 @@ export class Scheduler {
   private async measure(setting: Setting, point: Point, slot: Slot): Promise<SampleRecord | undefined> {
     const { part } = setting;
     if (this.history.done.get(point.id)?.reason === 'failed') {
-      this.fail(point, slot, 'given-up', 'an earlier trial of this point failed twice');
+      if (part.optional !== true) this.fail(point, slot, 'given-up', 'an earlier trial of this point failed twice');
       return undefined;
     }
     const spec = part.seeded === false ? part.spec(point.params) : { ...part.spec(point.params), seed: slot.seed };
@@ -194,12 +194,27 @@ export class Scheduler {
       }
       const { code, message, exitCode } = result.error ?? { code: 'no-record', message: 'the trial ended without a record', exitCode: 1 };
       // What cannot be run here, or was asked for wrongly, fails the same way at every point.
+      if (exitCode === 3 && part.optional === true) {
+        this.leaveOut(setting, slot, code, message);
+        return undefined;
+      }
       if (exitCode === 2 || exitCode === 3) throw new HarnessError(code, `${part.name} (${describeParams(point.params)}): ${message}`, exitCode);
       if (++failed < 2) continue;
       this.fail(point, slot, code, message);
       this.done(point, 'failed');
       this.task.status.say(`${part.name} (${describeParams(point.params)}) failed: ${message}`);
       return undefined;
+    }
+  }
+
+  /** Every point of the part at once: what this machine lacks for one, it lacks for all. */
+  private leaveOut({ part }: Setting, slot: Slot, code: string, message: string): void {
+    this.task.status.say(`${part.name} is left out: ${message}`);
+    for (const setting of this.task.settings.filter((s) => s.part === part)) {
+      for (const point of this.pending(setting)) {
+        this.fail(point, slot, code, message);
+        this.done(point, 'failed');
+      }
     }
   }
 

@@ -88,6 +88,8 @@ export interface Part {
   metrics: readonly string[];
   /** One record that tells about several points: their parameters, and where in the record they are. */
   unfold?: readonly { params: Params; path: string }[];
+  /** A machine that cannot run this part (exit code 3) leaves it out, with a word, instead of ending the run. */
+  optional?: boolean;
   /** Longest time that one trial may take, seconds. */
   timeoutSeconds?: number;
 }

@@ -2,7 +2,7 @@
 import type { Experiment, Figure, Plan, RunOptions } from '../core/types.js';
 import { claims } from './claims.js';
 import { metrics } from './metrics.js';
-import { autoscale, drops, imbalanceByCores, imbalanceByMethod, latency, migration, solver, state, tableWrites, throughput, type Scale } from './parts.js';
+import { autoscale, drops, imbalanceByCores, imbalanceByMethod, latency, migration, solver, state, tableWrites, tap, throughput, type Scale } from './parts.js';
 import { oneCoreGbps, published } from './published.js';
 
 function plan({ profile }: RunOptions): Plan {
@@ -14,7 +14,7 @@ function plan({ profile }: RunOptions): Plan {
       : { name: 'full', blocks: { min: 3, max: 3 }, precision: 0.02, budgetSeconds: 1500, warmup: { max: 1, drift: 0.05 } },
     parts: [
       latency(scale), drops(scale), imbalanceByCores(scale), imbalanceByMethod(scale), autoscale(scale), migration(scale), tableWrites(scale),
-      throughput(scale, oneCoreGbps), solver(scale), state(scale),
+      throughput(scale, oneCoreGbps), solver(scale), state(scale), tap(scale),
     ],
   };
 }
@@ -54,6 +54,7 @@ export const rsspp: Experiment = {
     { id: 'solve-moves', title: 'Moves an epoch', part: 'solver', kind: 'line', x: { param: 'entries', label: 'table entries', scale: 'log' }, metric: 'movesPerEpoch', series: 'contender', facet: 'cores' },
     { id: 'hold', title: 'Longest hold under 100 moves a second', part: 'migration', kind: 'line', x: byLoad, metric: 'holdMaxUs', series: 'contender' },
     lines('state', 'Packets by cores, state per bucket or shared', 'state', 'mpps', byCores),
+    bars('tap', 'Imbalance of the queues of a live TAP', 'tap', 'imbalancePercent'),
     bars('table-writes', '99th percentile of latency by way of writing', 'table-writes', 'p99Us'),
     bars('table-write-losses', 'Packets lost to table writes', 'table-writes', 'writeLosses'),
   ],
@@ -71,6 +72,7 @@ export const rsspp: Experiment = {
     'Traffic classes, single flows, spraying and software dispatch are rebuilt from their published descriptions with the parameters of the published runs; a software dispatcher has a core of its own and takes 108 ns a packet.',
     'How far settling goes is measured with the load of an epoch kept constant; epochs of 20 ms bring more than a closer solution, as far as a flow’s rate in one epoch tells nothing of the next one: that is assumed, not published.',
     'State per bucket against a shared table runs on real threads, so with one and two cores; there is no port, so rates are above the published ones, and only how they grow compares. More cores are not simulated.',
+    'The live part sends real packets through the kernel to threads that share the machine’s processors with the sender, so it tells how evenly and in what order they arrive, not how late. Where a network namespace, TAP or BPF is not allowed it is left out.',
     'The published run with the kernel is not repeated here.',
   ],
   references: [

@@ -24,6 +24,7 @@ export const metrics: readonly Metric[] = [
   { key: 'lost', label: 'packets lost', unit: '', direction: 'lower', path: 'lost', digits: 0 },
   { key: 'reordered', label: 'packets out of order', unit: '', direction: 'lower', path: 'reordered', digits: 0 },
   { key: 'held', label: 'packets held', unit: '', direction: 'neutral', path: 'held', digits: 0 },
+  { key: 'forwarded', label: 'packets forwarded', unit: '', direction: 'neutral', path: 'forwarded', digits: 0 },
   { key: 'holdMaxUs', label: 'longest hold', unit: 'µs', direction: 'lower', path: 'holdMaxUs', digits: 1 },
   { key: 'writeLosses', label: 'packets lost to table writes', unit: '', direction: 'lower', path: 'lostToWrites', digits: 0 },
   { key: 'mpps', label: 'packets', unit: 'M/s', direction: 'higher', path: 'mpps', digits: 2 },

@@ -107,6 +107,20 @@ describe('order of execution', () => {
     expect([...history.done.values()].filter((d) => d.reason === 'found').length).toBe(4);
   });
 
+  test('an optional part that this machine cannot run is left out once, the others are measured', async () => {
+    const path = folder.file('optional');
+    const { runTrial } = fakeTrials();
+    let refused = 0;
+    await runTiny(path, {
+      experiment: tiny([sweep(), { ...sweep(), name: 'live', job: 'live', optional: true }]),
+      runTrial: (job, spec, timeout) => (job === 'live' ? Promise.resolve({ records: [], wallMs: (refused += 1), error: { code: 'not-supported', message: 'no namespaces', exitCode: 3 } }) : runTrial(job, spec, timeout)),
+    });
+    const { history } = openRun(path);
+    expect(refused).toBe(1);
+    expect([...history.done].filter(([, d]) => d.reason === 'failed').map(([id]) => history.points.get(id)?.part)).toEqual(Array.from({ length: 8 }, () => 'live'));
+    expect([...history.samples.keys()].length).toBe(8);
+  });
+
   test('what is not supported ends the run with its code', async () => {
     const runTrial = () => Promise.resolve({ records: [], wallMs: 1, error: { code: 'not-supported', message: 'no engine', exitCode: 3 } });
     await expect(runTiny(folder.file('unsupported'), { runTrial })).rejects.toMatchObject({ code: 'not-supported', exitCode: 3 });

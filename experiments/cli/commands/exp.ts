@@ -72,9 +72,13 @@ const guessedTrialSeconds = { quick: 0.5, full: 1.5 } as const;
 function estimate({ settings, plan, options }: Prepared): { points: number; trials: number; seconds: number; longer: number } {
   const { blocks, budgetSeconds, limitSeconds, warmup } = plan.profile;
   const points = settings.flatMap((s) => s.points).length;
-  const trials = points * (blocks.min * 2 + warmup.max);
-  const seconds = Math.min(trials * guessedTrialSeconds[options.profile], limitSeconds ?? Number.POSITIVE_INFINITY);
-  return { points, trials, seconds, longer: Math.max(seconds, Math.min(budgetSeconds, seconds * 3)) };
+  const least = (s: Prepared['settings'][number]): number => s.points.length * (s.part.deterministic === true ? (s.part.seeds ?? 1) : blocks.min * 2 + warmup.max);
+  const count = (deterministic: boolean): number => settings.filter((s) => (s.part.deterministic === true) === deterministic).reduce((sum, s) => sum + least(s), 0);
+  const trials = count(true) + count(false);
+  const guess = guessedTrialSeconds[options.profile];
+  const seconds = Math.min(trials * guess, limitSeconds ?? Number.POSITIVE_INFINITY);
+  // Only where samples differ do more of them follow.
+  return { points, trials, seconds, longer: Math.max(seconds, count(true) * guess + Math.min(budgetSeconds, count(false) * guess * 3)) };
 }
 
 function dryRun(prepared: Prepared, json: boolean): void {
