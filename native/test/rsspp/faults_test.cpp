@@ -18,6 +18,18 @@ void settle(Port &port)
 		REQUIRE(port.expected[f] == port.next_sequence[f]); // each packet once
 }
 
+void run(Port &port)
+{
+	for (int step = 0; step < 4000; step++) {
+		for (uint64_t n = port.rng() % 8; n > 0; n--)
+			port.arrive();
+		if (step % 60 == 0)
+			port.move_some();
+		port.poll(uint16_t(port.rng() % 4));
+	}
+	settle(port);
+}
+
 } // namespace
 
 // At 2 Mpps a stall of 50 ms is 100,000 packets; the port's queues have no limit, so this is more
@@ -64,14 +76,7 @@ TEST_CASE("a table write that is refused, wholly or in part")
 		port.takes_write = [&port, round] { return round % 3 != 0 && port.rng() % 3 != 0; };
 		port.moves_misled = round % 2;
 		port.in_order = !port.moves_misled;
-		for (int step = 0; step < 4000; step++) {
-			for (uint64_t n = port.rng() % 8; n > 0; n--)
-				port.arrive();
-			if (step % 60 == 0)
-				port.move_some();
-			port.poll(uint16_t(port.rng() % 4));
-		}
-		settle(port);
+		run(port);
 	}
 }
 
@@ -82,14 +87,7 @@ TEST_CASE("moves taken back where the table was not written: order holds, whatev
 		port.takes_write = [&port, round] { return round % 4 != 0 && port.rng() % 3 != 0; };
 		port.takes_back = true;
 		port.absorbs = round % 2;
-		for (int step = 0; step < 4000; step++) {
-			for (uint64_t n = port.rng() % 8; n > 0; n--)
-				port.arrive();
-			if (step % 60 == 0)
-				port.move_some();
-			port.poll(uint16_t(port.rng() % 4));
-		}
-		settle(port);
+		run(port);
 		for (uint32_t b = 0; b < 64; b++)
 			CHECK(rsspp_handover_owner(port.handover.h, b) == port.table[b]);
 	}

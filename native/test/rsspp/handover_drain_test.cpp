@@ -3,6 +3,7 @@
 #include "handover_port.hpp"
 #include "rsspp/handover.hpp"
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <thread>
@@ -12,23 +13,43 @@ using namespace reframer::test;
 
 namespace {
 
+// A hundred packets of buckets 0 and 2 in turn, both core 0's.
+struct InTurn {
+	std::array<Packet, 100> packets;
+	std::vector<void *> in;
+	std::vector<uint32_t> hashes;
+	InTurn()
+	{
+		for (uint32_t i = 0; i < 100; i++) {
+			packets[i] = {i % 2, i};
+			in.push_back(&packets[i]);
+			hashes.push_back(i % 2 * 2);
+		}
+	}
+};
+
+void drive(Port &port)
+{
+	for (int step = 0; step < 4000; step++) {
+		for (uint64_t n = port.rng() % 12; n > 0; n--)
+			port.arrive();
+		if (port.rng() % 30 == 0)
+			port.move_some();
+		port.poll(uint16_t(port.rng() % port.cores));
+	}
+	int rounds = 0;
+	while (!port.idle() && ++rounds < 100000)
+		port.poll(uint16_t(port.rng() % port.cores));
+	REQUIRE(port.idle());
+}
+
 // Random moves, polls and passes; everything is checked in Port::poll().
 void run_random(uint64_t seed, uint32_t buckets, uint32_t cores, uint32_t hold, uint32_t forward, bool knows_length)
 {
 	Port port(seed, buckets, cores, knows_length, hold, forward);
 	port.absorbs = true;
 	port.one_way = hold < 1024;
-	for (int step = 0; step < 4000; step++) {
-		for (uint64_t n = port.rng() % 12; n > 0; n--)
-			port.arrive();
-		if (port.rng() % 30 == 0)
-			port.move_some();
-		port.poll(uint16_t(port.rng() % cores));
-	}
-	int rounds = 0;
-	while (!port.idle() && ++rounds < 100000)
-		port.poll(uint16_t(port.rng() % cores));
-	REQUIRE(port.idle());
+	drive(port);
 	uint64_t counted = 0, handed = 0, taken = 0, inside = 0;
 	std::vector<uint64_t> counters(buckets);
 	rsspp_handover_counters(port.handover.h, counters.data());
@@ -84,17 +105,7 @@ TEST_CASE("announced moves: the same, and the announcement is heard")
 		port.patience = 1 + int(round % 4);
 		port.takes_write = [&port, round] { return round % 5 != 0 || port.rng() % 2; };
 		port.takes_back = true;
-		for (int step = 0; step < 4000; step++) {
-			for (uint64_t n = port.rng() % 12; n > 0; n--)
-				port.arrive();
-			if (port.rng() % 30 == 0)
-				port.move_some();
-			port.poll(uint16_t(port.rng() % port.cores));
-		}
-		int rounds = 0;
-		while (!port.idle() && ++rounds < 100000)
-			port.poll(uint16_t(port.rng() % port.cores));
-		REQUIRE(port.idle());
+		drive(port);
 		CHECK(port.begun_ready > port.begun_unready / 4);
 		for (uint32_t f = 0; f < nb_flows; f++)
 			REQUIRE(port.expected[f] == port.next_sequence[f]);
@@ -104,14 +115,8 @@ TEST_CASE("announced moves: the same, and the announcement is heard")
 TEST_CASE("an announced bucket's packets come out before the others', and then it is ready")
 {
 	Handover handover(64, 2);
-	std::vector<Packet> packets(100);
-	std::vector<void *> in;
-	std::vector<uint32_t> hashes;
-	for (uint32_t i = 0; i < 100; i++) {
-		packets[i] = {i % 2, i}; // buckets 0 and 2 in turn, both core 0's
-		in.push_back(&packets[i]);
-		hashes.push_back(i % 2 * 2);
-	}
+	InTurn burst;
+	auto &[packets, in, hashes] = burst;
 	CHECK(rsspp_handover_preparing(handover.h, 0) == 0);
 	REQUIRE(rsspp_handover_prepare(handover.h, 2) == 0);
 	CHECK(rsspp_handover_prepare(handover.h, 2) == -EBUSY);
@@ -148,14 +153,8 @@ TEST_CASE("an announced bucket's packets come out before the others', and then i
 TEST_CASE("a pass gives the bucket away before anything is served, and its packets come first there")
 {
 	Handover handover(64, 2);
-	Packet packets[100];
-	std::vector<void *> in;
-	std::vector<uint32_t> hashes;
-	for (uint32_t i = 0; i < 100; i++) {
-		packets[i] = {i % 2, i}; // buckets 0 and 2 in turn, both core 0's
-		in.push_back(&packets[i]);
-		hashes.push_back(i % 2 * 2);
-	}
+	InTurn burst;
+	auto &[packets, in, hashes] = burst;
 	REQUIRE(rsspp_handover_begin(handover.h, 0, 1) == 0);
 	CHECK(rsspp_handover_draining(handover.h, 0) == 0); // the table is not written yet
 	rsspp_handover_written(handover.h);
