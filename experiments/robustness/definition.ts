@@ -68,12 +68,13 @@ export const robustness: Experiment = {
   figures: [
     { id: 'attack-p99', title: '99th percentile latency of legitimate packets by attack', part: 'attacks', kind: 'bar', category: { param: 'attack', label: 'attack' }, metric: 'p99Us', facet: 'policy' },
     { id: 'attack-cost', title: 'Time a packet by attack', part: 'attacks', kind: 'bar', category: { param: 'attack', label: 'attack' }, metric: 'nsPerPacket', facet: 'policy' },
+    { id: 'one-hash', title: 'Legitimate p99 when the attacker’s flows share one NIC hash', part: 'one-hash', kind: 'line', x: { param: 'maxBurst', label: 'packets of a group at most' }, metric: 'p99Us', series: 'attack' },
     { id: 'flood-rate', title: 'Legitimate p99 by rate of the flood', part: 'flood-rate', kind: 'line', x: { param: 'times', label: 'SYNs a legitimate packet' }, metric: 'p99Us', series: 'attack' },
     { id: 'tables', title: 'Lookup with random and with chosen keys', part: 'tables', kind: 'bar', category: { param: 'keys', label: 'keys' }, metric: 'nsPerFind', facet: 'tracker' },
   ],
   published: () => [],
   plan,
-  setup: 'One queue of the virtual NIC with a ring of 1024. 200,000 legitimate packets a second, Poisson, of 20,000 established TCP flows in trains of four; the attacker’s packets come five times as often, Poisson too. Each packet passes the Reframer stage (64 µs), the whole parser, and a flow table fixed at 65,536 flows that is placed by the NIC’s hash; established flows are protected from early eviction. Only measured polls advance the clock.',
+  setup: 'One queue of the virtual NIC with a ring of 1024. 200,000 legitimate packets a second, Poisson, of 20,000 established TCP flows in trains of four; the attacker’s packets come five times as often, Poisson too. A poll receives and serves at most 32 packets. Each packet passes the Reframer stage (64 µs, groups of up to 128 packets where nothing else is said), the whole parser, and a flow table fixed at 65,536 flows that is placed by the NIC’s hash; established flows are protected from early eviction. Only measured polls advance the clock.',
   limitations: [
     'One core, one machine: an attack on the link, the NIC or the memory bus is not seen.',
     'The rate is chosen so that legitimate and attacking packets together fit one core; the part with rates shows where they no longer do. Beyond that every queue without admission control drops packets whoever sent them.',

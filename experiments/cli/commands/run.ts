@@ -27,6 +27,7 @@ interface Options {
   key: string;
   hash: string;
   packets: string;
+  maxBurst: string;
   bypass?: string;
   early?: string;
   repair?: boolean;
@@ -95,6 +96,7 @@ export function register(program: Command): void {
     .option('--key <key>', `what packets are grouped by: ${keys.join(', ')}`, '5tuple')
     .option('--hash <whose>', `${hashes.join(', ')}: auto takes the NIC's where it covers the key`, 'auto')
     .option('--packets <number>', 'most packets held a queue', '4096')
+    .option('--max-burst <number>', 'packets of a group at which it leaves; 16 bounds what flows made to share a hash cost the others', '128')
     .option('--bypass <list>', `packets that do not wait, comma-separated: ${bypasses.join(', ')}`)
     .option('--early <list>', `packets that end their group's wait: ${earlies.join(', ')}`)
     .option('--repair', 'sort TCP data of a group by sequence number')
@@ -137,6 +139,7 @@ function nativeSpec(options: Options): object {
     key: parseChoice(options.key, '--key', keys),
     hash: parseChoice(options.hash, '--hash', hashes),
     maxPackets: parseCount(options.packets, '--packets', 32),
+    maxBurst: parseCount(options.maxBurst, '--max-burst', 1),
     bypass: parseList(options.bypass, '--bypass', bypasses),
     early: parseList(options.early, '--early', earlies),
     repair: options.repair === true,
