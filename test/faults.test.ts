@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { readJournal, type SampleRecord } from '../experiments/core/journal.js';
 import { openRun } from '../experiments/core/runs.js';
@@ -90,30 +90,37 @@ describe('kill -9', () => {
   });
 });
 
-/** A file system of that size, or undefined where this user may not make one. */
-function smallDisk(path: string, size: string): ((size: string) => void) | undefined {
+const mount = (...args: string[]): boolean => spawnSync('mount', args, { stdio: 'ignore' }).status === 0;
+const unmount = (path: string): void => void spawnSync('umount', [path], { stdio: 'ignore' });
+
+/** Mounts a file system of that size; false where this user may not. */
+const smallDisk = (path: string, size: string): boolean => mount('-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path);
+
+/** Whether this user may mount; leaves nothing mounted, since a suite whose tests are all left out cleans nothing up. */
+function mayMount(path: string): boolean {
   mkdirSync(path);
-  const mount = (args: string[]): boolean => spawnSync('mount', args, { stdio: 'ignore' }).status === 0;
-  if (!mount(['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path])) return undefined;
-  return (larger) => void mount(['-o', `remount,size=${larger}`, path]);
+  const may = process.platform === 'linux' && smallDisk(path, '24k');
+  if (may) unmount(path);
+  return may;
 }
 
 describe('a full disk', () => {
   const disk = folder.file('disk');
-  const resize = process.platform === 'linux' ? smallDisk(disk, '24k') : undefined;
+  const possible = mayMount(disk);
+  beforeAll(() => void (possible && smallDisk(disk, '24k')));
   afterAll(() => {
-    if (resize !== undefined) spawnSync('umount', [disk]);
+    if (possible) unmount(disk);
   });
-  if (resize === undefined) skipSuite('a full disk: no right to mount a small file system');
+  if (!possible) skipSuite('a full disk: no right to mount a small file system');
 
-  test.skipIf(resize === undefined)('while journaling: one message that says so, nothing lost, and the same command goes on', async () => {
+  test.skipIf(!possible)('while journaling: one message that says so, nothing lost, and the same command goes on', async () => {
     const path = join(disk, 'run');
     const { code, stderr, stdout } = await exp(path);
     expect(code).toBe(1);
     expect(stderr).toMatch(/ENOSPC|no space left/);
     expect(`${stderr}${stdout}`).not.toMatch(/\bat .*\.js:\d+/);
     const kept = checkJournal(join(path, 'journal.jsonl'));
-    resize?.('64m');
+    mount('-o', 'remount,size=64m', disk);
     expect((await exp(path)).code).toBe(0);
     const samples = checkJournal(join(path, 'journal.jsonl'));
     expect(samples.slice(0, kept.length)).toEqual(kept);
