@@ -31,10 +31,10 @@ void set_growth_point(const Table &t, Group &g)
 	    : static_cast<uint64_t>(double(g.now.nb_buckets) * slots_per_bucket * grow_at_load);
 }
 
-Slot empty_near(const Table &t, Group &g, uint32_t position)
+Slot empty_from(const Table &t, Group &g, uint32_t position, uint32_t distance)
 {
 	Place home = locate(t, g, position);
-	for (uint32_t bucket = home.bucket; bucket <= home.bucket + max_distance; bucket++)
+	for (uint32_t bucket = home.bucket; bucket <= home.bucket + distance; bucket++)
 		if (uint32_t empty = empty_slots(home.generation->headers[bucket]))
 			return {home.generation, bucket, static_cast<uint32_t>(std::countr_zero(empty))};
 	return {};
@@ -44,11 +44,11 @@ Slot empty_near(const Table &t, Group &g, uint32_t position)
 void move_entry(Table &t, Group &g, Header &from, uint32_t slot, uint8_t *entry)
 {
 	uint64_t digest = (uint64_t{from.tag[slot]} << 56) | meta_of(t, entry).position;
-	Slot to = empty_near(t, g, digest_position(digest));
+	Slot to = empty_from(t, g, digest_position(digest), max_distance);
 	if (!to)
 		digest = digest_of_entry(t, entry);
 	for (uint32_t spill = 1; !to && spill <= nb_spill_homes; spill++) {
-		to = empty_near(t, g, spill_position(digest, spill));
+		to = empty_from(t, g, spill_position(digest, spill), near_distance);
 		to.spill = spill;
 	}
 	uint8_t tag = from.tag[slot];
@@ -96,7 +96,7 @@ bool belongs_to(const Table &t, const Group &g, uint32_t b, uint8_t *entry)
 void move_bucket(Table &t, Group &g, uint32_t b)
 {
 	Header &old = g.now.headers[b];
-	uint32_t last = b + (old.nb_away || g.spilled ? max_distance : 0);
+	uint32_t last = b + std::max<uint32_t>(old.reach, g.spilled ? near_distance : 0);
 	g.frontier = b + 1;
 	if (old.nb_spilled) {
 		// Positions of bucket b lie in [low, high]; so do the new homes that inherit its books.
@@ -106,17 +106,22 @@ void move_bucket(Table &t, Group &g, uint32_t b)
 		for (uint64_t i = low * g.next.nb_buckets >> 32; i <= high * g.next.nb_buckets >> 32; i++) {
 			g.next.headers[i].nb_spilled = unknown_spilled;
 			g.next.headers[i].filter |= old.filter;
-			g.next.headers[i].last_spill = std::max(g.next.headers[i].last_spill, old.last_spill);
+			if (g.next.headers[i].last_spill < old.last_spill)
+				g.next.headers[i].last_spill = old.last_spill;
 		}
 	}
 	g.away -= old.nb_away;
 	for (uint32_t bucket = b; bucket <= last; bucket++) {
 		Header &h = g.now.headers[bucket];
 		uint32_t moved = 0;
-		for (uint32_t used = ~empty_slots(h) & 0xffff; used; used &= used - 1) {
+		// Who is no guest in b is at home there; behind it only guests can be.
+		uint32_t used = ~empty_slots(h) & 0xffff;
+		if (bucket != b)
+			used &= h.guest;
+		for (; used; used &= used - 1) {
 			auto slot = static_cast<uint32_t>(std::countr_zero(used));
 			uint8_t *entry = entry_at(t, g.now, bucket, slot);
-			if (!belongs_to(t, g, b, entry))
+			if (h.guest >> slot & 1 && !belongs_to(t, g, b, entry))
 				continue;
 			if (meta_of(t, entry).spilled) {
 				Header &books = locate(t, g, meta_of(t, entry).position).header();

@@ -67,11 +67,11 @@ template <unsigned KeySize, unsigned Stride> struct OneKey {
 		const Header &h = home.header();
 		uint8_t tag = digest_tag(digest);
 		uint8_t *entry = nullptr;
-		if (h.nb_away)
-			entry = find_from(*home.generation, home.bucket + 1, max_distance, tag, key, where);
+		if (h.reach)
+			entry = find_from(*home.generation, home.bucket + 1, h.reach, tag, key, where);
 		for (uint32_t i = 1; !entry && h.nb_spilled && i <= h.last_spill; i++) {
 			Place spill = locate(t, g, spill_position(digest, i));
-			entry = find_from(*spill.generation, spill.bucket, max_distance + 1, tag, key, where);
+			entry = find_from(*spill.generation, spill.bucket, near_distance + 1, tag, key, where);
 		}
 		return entry;
 	}
@@ -110,19 +110,26 @@ template <unsigned KeySize, unsigned Stride> struct OneKey {
 	}
 
 	// The first empty slot from home on. None where there may be dead entries to replace on the way.
-	static Slot empty_near(const Table &t, const Place &home, bool timed)
+	static Slot empty_from(const Table &t, const Place &home, bool timed)
 	{
 		const Header *h = &home.header();
 		if (uint32_t empty = empty_slots(*h)) [[likely]]
 			return {home.generation, home.bucket, static_cast<uint32_t>(std::countr_zero(empty))};
-		uint64_t empty = empty_behind(h);
-		uint32_t due = 0;
-		for (uint32_t d = 0; timed && d <= max_distance; d++)
-			due |= due_slots(h[d], t.tick) & ~static_cast<uint32_t>(empty >> d * slots_per_bucket);
-		if (!empty || due & 0xffff) [[unlikely]]
-			return {};
-		auto at = static_cast<uint32_t>(std::countr_zero(empty));
-		return {home.generation, home.bucket + at / slots_per_bucket, at % slots_per_bucket};
+		constexpr uint32_t at_once = near_distance + 1;
+		static_assert((max_distance + 1) % at_once == 0);
+		for (uint32_t first = 0; first <= max_distance; first += at_once) {
+			uint64_t empty = empty_near(h + first);
+			uint32_t due = 0;
+			for (uint32_t d = 0; timed && d < at_once; d++)
+				due |= due_slots(h[first + d], t.tick) & ~static_cast<uint32_t>(empty >> d * slots_per_bucket);
+			if (due & 0xffff) [[unlikely]]
+				break;
+			if (!empty) [[unlikely]]
+				continue;
+			auto at = static_cast<uint32_t>(std::countr_zero(empty));
+			return {home.generation, home.bucket + first + at / slots_per_bucket, at % slots_per_bucket};
+		}
+		return {};
 	}
 
 	static uint8_t *insert(Table &t, Group &g, uint64_t digest, const uint8_t *key, bool timed,
@@ -131,7 +138,7 @@ template <unsigned KeySize, unsigned Stride> struct OneKey {
 		Place home = locate(t, g, digest_position(digest));
 		Slot to;
 		if (t.flows < t.max_flows) [[likely]]
-			to = empty_near(t, home, timed);
+			to = empty_from(t, home, timed);
 		if (!to && !(to = make_room(t, g, digest, timed, pinned, nb_pinned))) [[unlikely]]
 			return nullptr;
 		uint8_t *entry = entry_at(*to.generation, to.bucket, to.slot);

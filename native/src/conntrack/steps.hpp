@@ -16,7 +16,7 @@ constexpr uint32_t piece = 32;
 // way, where such keys are counted.
 inline constexpr Header no_home = {.tag = {}, .deadline = {}, .guest = 0, .patient = 0,
                                    .filter = UINT32_MAX, .nb_spilled = 0, .shielded = 0,
-                                   .nb_away = 0, .last_spill = 0};
+                                   .nb_away = 0, .reach = 0, .last_spill = 0};
 
 template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stride> {
 	using One = OneKey<KeySize, Stride>;
@@ -163,7 +163,7 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 	// The buckets behind a home: a key that is away is mostly in the first, a new one may need all.
 	template <bool Insert> [[gnu::always_inline]] static void touch_next(const Header &h)
 	{
-		for (uint32_t d = 1; d <= (Insert ? max_distance : 1); d++)
+		for (uint32_t d = 1; d <= (Insert ? near_distance : 1); d++)
 			_mm_prefetch(&h + d, _MM_HINT_T0);
 	}
 
@@ -234,7 +234,7 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 			};
 			bool taken = false;
 			if (homes.flooded >> i & 1) {
-				for (uint32_t d = 1; !taken && d <= max_distance; d++)
+				for (uint32_t d = 1; !taken && d <= near_distance; d++)
 					taken = take(h[d], homes.entries[i] + size_t{d} * slots_per_bucket * Stride);
 			} else if (h->filter & homes.filter[i]) {
 				if (h->nb_spilled > many_spilled) [[unlikely]] {
@@ -242,7 +242,7 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 					const Header &spill = view.spill_header(digests[i], &entries);
 					taken = take(spill, entries);
 				}
-				for (uint32_t d = 1; !taken && h->nb_away && d <= max_distance; d++)
+				for (uint32_t d = 1; !taken && d <= h->reach; d++)
 					taken = take(h[d], homes.entries[i] + size_t{d} * slots_per_bucket * Stride);
 			}
 			// Step 2 may have given it up before an earlier piece inserted it: settled once is enough.
@@ -260,10 +260,12 @@ template <unsigned KeySize, unsigned Stride> struct Steps : OneKey<KeySize, Stri
 	template <typename V>
 	static void prefetch_room(const V &view, uint64_t digest, const Header &h, uint8_t *entries)
 	{
-		if (uint64_t empty = empty_behind(&h)) {
+		if (uint64_t empty = empty_near(&h)) {
 			One::prefetch_entry(entries + size_t(std::countr_zero(empty)) * Stride);
 			return;
 		}
+		for (uint32_t d = near_distance + 1; d <= max_distance; d++)
+			_mm_prefetch(&h + d, _MM_HINT_T0);
 		const Header &spill = view.spill_header(digest);
 		_mm_prefetch(&spill, _MM_HINT_T0);
 		_mm_prefetch(&spill + 1, _MM_HINT_T0);

@@ -69,11 +69,11 @@ uint32_t sweep_buckets(Table &t, Group &g, Generation &gen, uint32_t first, uint
 	return expired;
 }
 
-// A slot at home or up to max_distance further on: empty, or else of a dead entry.
-Slot free_slot(Table &t, Group &g, uint32_t position, bool timed, bool only_dead)
+// A slot at home or up to `distance` further on: empty, or else of a dead entry.
+Slot free_slot(Table &t, Group &g, uint32_t position, uint32_t distance, bool timed, bool only_dead)
 {
 	Place home = locate(t, g, position);
-	for (uint32_t bucket = home.bucket; bucket <= home.bucket + max_distance; bucket++) {
+	for (uint32_t bucket = home.bucket; bucket <= home.bucket + distance; bucket++) {
 		Header &h = home.generation->headers[bucket];
 		uint32_t empty = empty_slots(h);
 		if (empty && !only_dead)
@@ -96,7 +96,7 @@ Slot evict(Table &t, Group &g, uint32_t position, void *const *pinned, uint32_t 
 	Place home = locate(t, g, position);
 	Slot victim;
 	int first = INT32_MAX;
-	for (uint32_t bucket = home.bucket; bucket <= home.bucket + max_distance; bucket++) {
+	for (uint32_t bucket = home.bucket; bucket <= home.bucket + near_distance; bucket++) {
 		Header &h = home.generation->headers[bucket];
 		uint32_t candidates = ~(h.shielded | empty_slots(h)) & 0xffff;
 		for (; candidates; candidates &= candidates - 1) {
@@ -129,13 +129,16 @@ void note_residence(const Table &t, Group &g, const Place &home, uint64_t digest
 		meta_of(t, entry).spilled = 1;
 		if (h.nb_spilled != unknown_spilled)
 			h.nb_spilled++;
-		h.last_spill = std::max(h.last_spill, static_cast<uint8_t>(at.spill));
+		if (h.last_spill < at.spill)
+			h.last_spill = at.spill & 15;
 		g.spilled++;
 		if (t.flags & CONNTRACK_NIC_HASH && h.nb_spilled > many_spilled && h.nb_spilled != unknown_spilled)
 			g.flooded.add(digest_position(digest));
 	} else if (home.bucket != at.bucket) {
 		h.nb_away++;
 		g.away++;
+		if (h.reach < at.bucket - home.bucket)
+			h.reach = (at.bucket - home.bucket) & 15;
 	} else {
 		return;
 	}
@@ -191,7 +194,8 @@ void vacate(Table &t, Group &g, Generation &gen, uint32_t bucket, uint32_t slot,
 			home_header.nb_spilled--;
 		g.spilled--;
 	} else if (home.bucket != bucket) {
-		home_header.nb_away--;
+		if (--home_header.nb_away == 0)
+			home_header.reach = 0;
 		g.away--;
 	}
 	if (home_header.nb_away == 0 && home_header.nb_spilled == 0)
@@ -260,10 +264,10 @@ Slot make_room(Table &t, Group &g, uint64_t digest, bool timed, void *const *pin
                uint32_t nb_pinned)
 {
 	bool only_dead = t.flows >= t.max_flows;
-	Slot slot = free_slot(t, g, digest_position(digest), timed, only_dead);
+	Slot slot = free_slot(t, g, digest_position(digest), max_distance, timed, only_dead);
 	uint32_t spill = 0;
 	while (!slot && spill < nb_spill_homes)
-		slot = free_slot(t, g, spill_position(digest, ++spill), timed, only_dead);
+		slot = free_slot(t, g, spill_position(digest, ++spill), near_distance, timed, only_dead);
 	slot.spill = spill;
 	if (!slot && !(t.flags & CONNTRACK_NO_EVICTION))
 		slot = evict(t, g, digest_position(digest), pinned, nb_pinned);

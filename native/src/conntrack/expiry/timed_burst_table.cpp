@@ -91,7 +91,12 @@ public:
 			budget_ = 0;
 		if (scan_ && !budget_)
 			budget_ = conntrack_sweep_budget(table_, 1, sweep_period_);
-		return conntrack_expire(table_, tick * tick_ns_, budget_);
+		pending_ += budget_;
+		if (pending_ < at_once)
+			return 0;
+		uint32_t nb = pending_;
+		pending_ = 0;
+		return conntrack_expire(table_, tick * tick_ns_, nb);
 	}
 	uint64_t residents() const override { return stats().flows; }
 	size_t bytes() const override { return stats().bytes; }
@@ -107,6 +112,9 @@ private:
 	conntrack_table *table_ = nullptr;
 	uint32_t key_size_;
 	bool scan_;
+	// Buckets swept in one go: fewer are hardly worth a call.
+	static constexpr uint32_t at_once = 32;
+	uint32_t pending_ = 0;
 	uint32_t budget_ = 0; // buckets a tick; 0: not asked for
 	uint64_t sweep_period_; // ticks in which each bucket is looked at
 	uint64_t tick_ns_;
