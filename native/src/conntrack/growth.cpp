@@ -51,8 +51,13 @@ void move_entry(Table &t, Group &g, Header &from, uint32_t slot, uint8_t *entry)
 		to = empty_from(t, g, spill_position(digest, spill), near_distance);
 		to.spill = spill;
 	}
-	uint8_t tag = from.tag[slot];
+	const uint8_t tag = from.tag[slot];
+	const bool patient = from.patient >> slot & 1, shielded = from.shielded >> slot & 1;
+	// At once: the next entry may come here, if it has to stay in this half.
 	from.tag[slot] = 0;
+	if ((from.guest | from.patient | from.shielded) >> slot & 1)
+		for (uint16_t *bits : {&from.guest, &from.patient, &from.shielded})
+			set_bit(*bits, slot, false);
 	t.moved++;
 	if (!to) {
 		// Every home is full although the new half is the emptier one: nothing but a
@@ -67,9 +72,9 @@ void move_entry(Table &t, Group &g, Header &from, uint32_t slot, uint8_t *entry)
 	Header &h = to.header();
 	h.tag[to.slot] = tag;
 	h.deadline[to.slot] = from.deadline[slot];
-	if (from.shielded >> slot & 1)
+	if (shielded)
 		set_bit(h.shielded, to.slot, true);
-	if (from.patient >> slot & 1)
+	if (patient)
 		set_bit(h.patient, to.slot, true);
 	uint8_t *copy = entry_at(t, *to.generation, to.bucket, to.slot);
 	std::memcpy(copy, entry, t.stride);
@@ -113,7 +118,6 @@ void move_bucket(Table &t, Group &g, uint32_t b)
 	g.away -= old.nb_away;
 	for (uint32_t bucket = b; bucket <= last; bucket++) {
 		Header &h = g.now.headers[bucket];
-		uint32_t moved = 0;
 		// Who is no guest in b is at home there; behind it only guests can be.
 		uint32_t used = ~empty_slots(h) & 0xffff;
 		if (bucket != b)
@@ -130,12 +134,7 @@ void move_bucket(Table &t, Group &g, uint32_t b)
 				g.spilled--;
 			}
 			move_entry(t, g, h, slot, entry);
-			moved |= 1u << slot;
 		}
-		// Nobody comes to bucket b any more; those behind it go on.
-		if (bucket != b && moved)
-			for (uint16_t *bits : {&h.guest, &h.patient, &h.shielded})
-				*bits = static_cast<uint16_t>(*bits & ~moved);
 	}
 }
 
