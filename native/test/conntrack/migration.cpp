@@ -73,6 +73,11 @@ TEST_CASE("groups move under load, with every packet counted once")
 				constexpr uint32_t n = 32;
 				if (entry.next_packet > packets_each)
 					continue;
+				// On a busy machine the one who asks for moves may not have come yet.
+				if (entry.next_packet >= packets_each / 2 && moves == 0) {
+					std::this_thread::yield();
+					continue;
+				}
 				Key keys[n];
 				uint32_t nic[n];
 				uint64_t digests[n];
