@@ -69,6 +69,7 @@ const stats = ffi.struct('reframer_stats', {
   hold_max_ns: 'uint64_t',
   hold_histogram: ffi.array('uint64_t', histogramBuckets, 'Array'),
   delay_ns: 'uint64_t',
+  passed: 'uint64_t',
 });
 
 const load = ffi.struct('reframer_load', {
@@ -140,6 +141,7 @@ export interface NativeStats {
   hold_max_ns: number;
   hold_histogram: number[];
   delay_ns: number;
+  passed: number;
 }
 
 export interface NativeLoad {

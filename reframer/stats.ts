@@ -40,6 +40,8 @@ export interface ReframerStats {
   holdP99Ns: number;
   /** T now in force; moves under `adaptive`. */
   delayNs: number;
+  /** Packets that were not grouped at all, because `adaptive` gains nothing by it. */
+  passed: number;
   /** Hold times that fell in each bucket that is not empty. */
   holdHistogram: readonly { lowNs: number; packets: number }[];
 }
@@ -72,6 +74,7 @@ export function readStats(native: NativeStats): ReframerStats {
     holdP50Ns: quantile(0.5),
     holdP99Ns: quantile(0.99),
     delayNs: native.delay_ns,
+    passed: native.passed,
     holdHistogram: native.hold_histogram.flatMap((packets, i) =>
       packets === 0 ? [] : [{ lowNs: functions.histogramLowNs(i), packets }],
     ),

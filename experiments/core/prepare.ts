@@ -3,11 +3,12 @@
 import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
-import { labProgram, locate } from '../../native/loader.js';
+import { dpdkProgram, labProgram, locate } from '../../native/loader.js';
 import { captureContext, usableCpus } from './context.js';
 import { HarnessError } from './errors.js';
 import { hashFile } from './hash.js';
 import { expandPart, type Identity, type Setting } from './points.js';
+import { dpdkJob } from './runner.js';
 import { journalName, newRunFolder, openRun, resumable } from './runs.js';
 import type { Experiment, JsonObject, Part, Plan, RunOptions, Trace } from './types.js';
 
@@ -70,7 +71,8 @@ export async function prepare(experiment: Experiment, request: Request, now: Dat
   const plan = experiment.plan(options);
   const parts = chosenParts(experiment, plan, only);
   const program = locate(labProgram);
-  const binary = await hashFile(program);
+  const other = parts.some((part) => part.job.startsWith(dpdkJob)) ? `+${await hashFile(locate(dpdkProgram))}` : '';
+  const binary = `${await hashFile(program)}${other}`;
   const identity: Identity = { experiment: experiment.name, seed, binary, traces: options.traces };
   const settings = parts.flatMap((part) => expandPart(part, identity));
   const cpus = usableCpus();

@@ -3,6 +3,7 @@ import { appendFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { $, type ProcessPromise } from 'zx';
 
+import { dpdkProgram, locate } from '../../native/loader.js';
 import { HarnessError } from './errors.js';
 import type { JsonObject } from './types.js';
 
@@ -21,6 +22,9 @@ export interface RunnerOptions {
   /** Everything the children say on stderr. */
   logFile: string;
 }
+
+/** In front of the name of a job of `reframer-dpdk`. */
+export const dpdkJob = 'dpdk:';
 
 const live = new Set<ProcessPromise>();
 
@@ -58,7 +62,8 @@ export function makeRunner({ program, cpus, logFile }: RunnerOptions): RunTrial 
   process.once('exit', killTrials);
   return async (job, spec, timeoutSeconds) => {
     const started = performance.now();
-    const command = cpus === undefined ? [program, job] : ['taskset', '-c', cpus, program, job];
+    const words = job.startsWith(dpdkJob) ? [locate(dpdkProgram), job.slice(dpdkJob.length)] : [program, job];
+    const command = cpus === undefined ? words : ['taskset', '-c', cpus, ...words];
     // `exec`: the process that we know is the trial itself, not a shell around it.
     const child = $({ quiet: true, nothrow: true, input: JSON.stringify(spec), timeout: timeoutSeconds * 1000, timeoutSignal: 'SIGKILL' })`exec ${command}`;
     live.add(child);

@@ -69,7 +69,7 @@ export interface Part {
   name: string;
   title: string;
   question: string;
-  /** The job of `reframer-lab` that measures a point. */
+  /** The job of `reframer-lab` that measures a point; one of `reframer-dpdk` with `dpdk:` in front. */
   job: string;
   axes: readonly Axis[];
   where?: (params: Params) => boolean;

@@ -4,6 +4,7 @@ import type { Experiment, Plan, RunOptions } from '../core/types.js';
 import { captures, speedUp } from './captures.js';
 import { claims } from './claims.js';
 import { adaptive, burst, held, off, runs, type Row } from './contenders.js';
+import { dpdkPorts } from './dpdk-ports.js';
 import { figures } from './figures.js';
 import { functionCosts, libraryFunctionCosts, lookAhead } from './functions.js';
 import { fixedRate, modernOverload, offeredLoad, overload, ownCores, zeroLoss } from './in-chain.js';
@@ -27,8 +28,10 @@ function plan(options: RunOptions): Plan {
     functionCosts(quick), lookAhead(quick, short), fixedRate(quick ? brief : [...brief, held(256)], scale), zeroLoss(brief, scale), offeredLoad(quick, quick ? [off, held(64), adaptive] : brief, scale), ownCores(quick, scale),
     flowCount(quick, short), coreCount(quick, scale), worstCases(quick, short), releasePolicies(quick, scale), groupingKeys(quick, scale), sensitiveFlows(quick, scale), receiveQueues(quick, scale),
   ];
-  const parts = [...core, ...withTraces, ...further, libraryFunctionCosts(quick)];
-  const byDefault = quick ? [...core, ...withTraces] : parts.slice(0, -1);
+  // Those that need a library beside the suite's own are run when asked for.
+  const standard = [...core, ...withTraces, ...further];
+  const parts = [...standard, libraryFunctionCosts(quick), dpdkPorts(options, short)];
+  const byDefault = quick ? [...core, ...withTraces] : standard;
   return {
     profile: quick
       ? { name: 'quick', blocks: { min: 3, max: 5 }, precision: 0.02, budgetSeconds: 60, limitSeconds: 90 + 30 * options.traces.length, warmup: { max: 1, drift: 0.05 } }

@@ -15,6 +15,7 @@ export const metrics: readonly Metric[] = [
   us('p95Us', '95th percentile latency', 'latencyNs.p95'),
   us('p99Us', '99th percentile latency', 'latencyNs.p99'),
   us('p999Us', '99.9th percentile latency', 'latencyNs.p999'),
+  us('sensitiveMeanUs', 'mean latency of the class', 'sensitiveLatencyNs.mean'),
   us('sensitiveP50Us', 'median latency of the class', 'sensitiveLatencyNs.p50'),
   us('sensitiveP99Us', '99th percentile latency of the class', 'sensitiveLatencyNs.p99'),
   { key: 'perCoreGbps', label: 'throughput per core', unit: 'Gbps', direction: 'higher', path: 'throughputPerCoreBps', scale: 1e-9, digits: 2 },

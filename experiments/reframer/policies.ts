@@ -43,7 +43,7 @@ export function sensitiveFlows(quick: boolean, scale: TrialScale): Part {
     ],
     contenders: versusOff,
     spec: (p) => trialSpec(p, scale, { offeredBps: Number(p.offeredGbps) * 1e9 }, { nicHash: false, sensitive: 'udp', sensitivePasses: p.passes === true }),
-    headline: 'throughputGbps', metrics: ['throughputGbps', 'sensitiveP50Us', 'sensitiveP99Us', 'p50Us', 'p99Us', 'slfOut'],
+    headline: 'throughputGbps', metrics: ['throughputGbps', 'sensitiveMeanUs', 'sensitiveP50Us', 'sensitiveP99Us', 'meanUs', 'p50Us', 'p99Us', 'slfOut'],
   };
 }
 

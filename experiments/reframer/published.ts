@@ -34,6 +34,18 @@ const sources: readonly (() => PublishedRow[])[] = [
   }),
   // The same at the lowest load: the penalty of holding is the same wherever the holding is done.
   () => rowsOf('reframer-off-chain-low-load.csv', 'load', ['meanUs', 'p50Us'], (row) => ({ offeredGbps: 10, contender: delayed(Number(row.delayUs)) })),
+  // Throughput is not ours to compare: our queues have a core each, theirs shared eight.
+  () => rowsOf('reframer-rx-queues.csv', 'rx-queues', ['slfIn'], (row) => (row.delayUs === 0 ? { queues: Number(row.queues), contender: 'off' } : undefined)),
+  // Thirty segments are 70 Gbps. Their class is the small flows, ours UDP.
+  () => readPublished('reframer-sensitive-flows.csv').rows.flatMap((row) => {
+    if (row.segments !== 30) return [];
+    const at = (contender: string): Params => ({ offeredGbps: 70, contender });
+    if (row.class === 'large') return [{ part: 'sensitive', params: at('UDP passes'), metric: 'meanUs', value: Number(row.meanUs) }];
+    return [
+      { part: 'sensitive', params: at('off'), metric: 'sensitiveMeanUs', value: Number(row.unbufferedMeanUs) },
+      { part: 'sensitive', params: at('UDP passes'), metric: 'sensitiveMeanUs', value: Number(row.meanUs) },
+    ];
+  }),
   () => readPublished('reframer-scalability.csv').rows.flatMap((row) => {
     const at = (contender: string): Record<string, ParamValue> => ({ cores: Number(row.cores), contender });
     return [

@@ -1,16 +1,16 @@
 // `reframer misses`: cache misses of a packet by level, from valgrind's model of the caches. Counts do
 // not depend on what else the machine does; time is not measured here.
 import type { Command } from 'commander';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { packageRoot } from '../../../native/loader.js';
 import { readPublished } from '../../core/published.js';
 import type { JsonObject } from '../../core/types.js';
 import { CliError } from '../errors.js';
-import { print, printJson, ProgressLine, renderTable } from '../output.js';
+import { print, printJson, ProgressLine, renderTable, talk } from '../output.js';
 
 interface Options {
   json?: boolean;
@@ -62,32 +62,53 @@ function buildLab(): string {
   return join(buildFolder, 'reframer-lab');
 }
 
+/** Runs beside others; what the command is, is in its error. */
+function start(command: string, args: readonly string[], what: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-4000)));
+    child.on('error', (error) => reject(new CliError('failed', `${what}: ${error.message}`, 1)));
+    child.on('close', (code) => (code === 0 ? resolve(stdout) : reject(new CliError('failed', `${what}: ${(stderr || stdout).slice(-400)}`, 1))));
+  });
+}
+
+interface Counts {
+  first: number;
+  last: number;
+  packets: number;
+}
+
 /** Misses inside the chain and the stage, and packets, of one trial. */
-function count(lab: string, spec: JsonObject, lastLevel: string, folder: string): { first: number; last: number; packets: number } {
-  const specFile = join(folder, 'spec.json');
-  const outFile = join(folder, 'callgrind.out');
+async function count(lab: string, spec: JsonObject, lastLevel: string, file: string): Promise<Counts> {
+  const specFile = `${file}.json`;
+  const outFile = `${file}.out`;
   writeFileSync(specFile, JSON.stringify(spec));
   const inside = ['*ChainBase*process*', 'reframer_push', 'reframer_poll'].map((name) => `--toggle-collect=${name}`);
-  const stdout = run('valgrind', ['--tool=callgrind', '--cache-sim=yes', '--collect-atstart=no', ...inside, firstLevel, lastLevel, `--callgrind-out-file=${outFile}`, lab, 'trial', specFile], 'valgrind');
+  // Counted from where the trial's packets begin to arrive: the program says so (native/src/lab/callgrind.hpp).
+  const valgrind = ['--tool=callgrind', '--cache-sim=yes', '--instr-atstart=no', '--collect-atstart=no', ...inside, firstLevel, lastLevel, `--callgrind-out-file=${outFile}`];
+  const stdout = await start('valgrind', [...valgrind, lab, 'trial', specFile], 'valgrind');
   const record = JSON.parse(stdout.split('\n')[0] ?? '') as { checks: { out: number } };
   const lines = readFileSync(outFile, 'utf8').split('\n');
   const words = (head: string): string[] => lines.find((line) => line.startsWith(head))?.slice(head.length).trim().split(/\s+/) ?? [];
   const names = words('events:');
   const sums = words(lines.some((line) => line.startsWith('totals:')) ? 'totals:' : 'summary:').map(Number);
   const sum = (...events: string[]): number => events.reduce((all, event) => all + (sums[names.indexOf(event)] ?? 0), 0);
-  return { first: sum('D1mr', 'D1mw'), last: sum('DLmr', 'DLmw'), packets: record.checks.out };
+  const first = sum('D1mr', 'D1mw');
+  if (first === 0) throw new CliError('failed', 'valgrind counted nothing; is build-valgrind older than the program? Remove native/build-valgrind', 1);
+  return { first, last: sum('DLmr', 'DLmw'), packets: record.checks.out };
 }
 
-/** A trial and one of twice its length: their difference has no set-up in it. */
-function missesOf(lab: string, spec: JsonObject, folder: string): Misses {
-  const of = (lastLevel: string): { first: number; last: number } => {
-    const [once, twice] = [1, 2].map((times) => count(lab, { ...spec, durationNs: Number(spec.durationNs) * times }, lastLevel, folder));
-    if (once === undefined || twice === undefined) throw new CliError('failed', 'no counts', 1);
-    const packets = twice.packets - once.packets;
-    return { first: (twice.first - once.first) / packets, last: (twice.last - once.last) / packets };
-  };
-  const second = of(lastLevels.l2);
-  return { l1: second.first, l2: second.last, l3: of(lastLevels.l3).last };
+/** The four trials of a point: one and one of twice its length, whose difference has no cold caches in it, for each last level. */
+const trialsOf = (spec: JsonObject): { spec: JsonObject; lastLevel: string }[] =>
+  [lastLevels.l2, lastLevels.l3].flatMap((lastLevel) => [1, 2].map((times) => ({ lastLevel, spec: { ...spec, durationNs: Number(spec.durationNs) * times } })));
+
+function missesOf([shortL2, longL2, shortL3, longL3]: readonly (Counts | undefined)[]): Misses {
+  if (!shortL2 || !longL2 || !shortL3 || !longL3) throw new CliError('failed', 'no counts', 1);
+  const difference = (long: Counts, short: Counts, what: 'first' | 'last'): number => (long[what] - short[what]) / (long.packets - short.packets);
+  return { l1: difference(longL2, shortL2, 'first'), l2: difference(longL2, shortL2, 'last'), l3: difference(longL3, shortL3, 'last') };
 }
 
 // The cost of a packet is fixed, so that the same packets are processed whatever the machine does; it is
@@ -111,20 +132,31 @@ function points(): Point[] {
 }
 
 async function misses(options: Options): Promise<void> {
+  if (options.quiet !== true && !existsSync(join(buildFolder, 'reframer-lab'))) talk('misses: building reframer-lab for valgrind, once; some minutes');
   const lab = buildLab();
   const folder = mkdtempSync(join(tmpdir(), 'reframer-misses-'));
   const progress = new ProgressLine('misses', options.quiet);
-  const found: (Point & Misses)[] = [];
+  const all = points();
+  const trials = all.flatMap((point) => trialsOf(point.spec));
+  const counts: Counts[] = [];
   try {
-    const all = points();
-    for (const [i, point] of all.entries()) {
-      progress.update({ done: i, total: all.length, what: 'points' });
-      found.push({ ...point, ...missesOf(lab, point.spec, folder) });
-    }
+    // Counts do not depend on what runs beside them.
+    let next = 0;
+    let done = 0;
+    const worker = async (): Promise<void> => {
+      for (let i = next++; i < trials.length; i = next++) {
+        const trial = trials[i];
+        if (trial === undefined) break;
+        counts[i] = await count(lab, trial.spec, trial.lastLevel, join(folder, String(i)));
+        progress.update({ done: ++done, total: trials.length, what: 'trials under valgrind' });
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(availableParallelism(), 8) }, worker));
   } finally {
     progress.end();
     rmSync(folder, { recursive: true, force: true });
   }
+  const found = all.map((point, i) => ({ ...point, ...missesOf(counts.slice(4 * i, 4 * i + 4)) }));
   if (options.json === true) return printJson(found.map(({ name, l1, l2, l3, published, spec }) => ({ name, l1, l2, l3, publishedL1: published ?? null, spec })));
   print('data misses a packet, in stage and chain; valgrind’s model of 48 KiB, 1 MiB and 8 MiB caches');
   print(renderTable(

@@ -93,6 +93,15 @@ uint16_t reframer_rx_burst(struct reframer_dpdk_queue *queue, struct rte_mbuf **
 uint16_t reframer_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t nb,
                               uint16_t room, void *q);
 /**
+ * The same at a time of the caller's, for a program that reads a clock once a poll anyway, or replays
+ * packets at their own times. One clock an object: not mixed with the calls above.
+ * @param packets room for `room` packets, of which the first `nb` have been received.
+ * @param now_ns nanoseconds of any clock; a step back holds packets longer and is counted.
+ * @return packets in the array, at most `room`.
+ */
+uint16_t reframer_dpdk_pass(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets, uint16_t nb,
+                            uint16_t room, uint64_t now_ns);
+/**
  * Run vector of the last burst: for one lookup a run. Valid until the next call on this object.
  * @return runs; with more than REFRAMER_DPDK_MAX_RUNS in a burst, the first ones.
  */

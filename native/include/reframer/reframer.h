@@ -166,6 +166,7 @@ struct reframer_stats {
 	uint64_t hold_max_ns;
 	uint64_t hold_histogram[REFRAMER_HISTOGRAM_BUCKETS];
 	uint64_t delay_ns;             /**< T now in force (moves under REFRAMER_ADAPTIVE) */
+	uint64_t passed;               /**< packets that were not grouped at all, because REFRAMER_ADAPTIVE gains nothing by it */
 };
 
 /** What the caller knows of its own load, for REFRAMER_ADAPTIVE; once a poll or less often. */
@@ -213,6 +214,13 @@ uint32_t reframer_take_thinned(struct reframer_stage *r, void **out, uint32_t nb
 
 /** When the next held packet is due, in the clock of `now_ns`; UINT64_MAX if none is held. */
 uint64_t reframer_next_deadline(const struct reframer_stage *r);
+/**
+ * Nonzero where more is held than grouping needs: packets are overdue by more than T, which moves with
+ * REFRAMER_ADAPTIVE; or, where load is reported, there are more than the core handles in 2 T. A caller
+ * that takes out fewer packets a poll than are due does well to receive nothing then: a core short of
+ * time would else keep a queue in the stage, behind the full one of the ring.
+ */
+int reframer_backlogged(const struct reframer_stage *r, uint64_t now_ns);
 /** Changes policy and T; what is held keeps the deadline that it has or gets an earlier one. @return 0 or -EINVAL. */
 int reframer_set_policy(struct reframer_stage *r, uint32_t policy, uint64_t delay_ns);
 void reframer_report_load(struct reframer_stage *r, const struct reframer_load *load);

@@ -16,6 +16,7 @@
 
 #include "dpdk/eal.hpp"
 #include "dpdk/forward_lanes.hpp"
+#include "dpdk/ports.hpp"
 #include "lab/device_session.hpp"
 #include "lab/spec_reader.hpp"
 
@@ -79,7 +80,7 @@ lab::Json lane_record(const ForwardLanes::Lane &lane)
 	reframer_dpdk_stats s = {};
 	if (lane.reframer)
 		reframer_dpdk_get_stats(lane.reframer, &s);
-	return {{"in", ForwardLanes::name_of(lane.in)}, {"out", ForwardLanes::name_of(lane.out)}, {"queue", lane.queue},
+	return {{"in", port_name(lane.in)}, {"out", port_name(lane.out)}, {"queue", lane.queue},
 	        {"received", lane.received.load(std::memory_order_relaxed)}, {"sent", lane.sent.load(std::memory_order_relaxed)},
 	        {"unsent", lane.unsent.load(std::memory_order_relaxed)}, {"txWaits", lane.waits.load(std::memory_order_relaxed)},
 	        {"held", s.stage.packets_held}, {"thinned", s.stage.packets_thinned},
@@ -95,7 +96,7 @@ lab::Json sample(const ForwardLanes &lanes)
 		list.push_back(lane_record(*lane));
 	uint64_t missed = 0, no_buffer = 0;
 	for (const uint16_t port : lanes.ports()) {
-		const ForwardLanes::Missed of = ForwardLanes::missed(port);
+		const PortMissed of = port_missed(port);
 		missed += of.all;
 		no_buffer += of.no_buffer;
 	}

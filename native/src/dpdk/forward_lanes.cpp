@@ -1,7 +1,7 @@
 #include "dpdk/forward_lanes.hpp"
 
 #include "dpdk/counter.hpp"
-#include "lab/job.hpp"
+#include "dpdk/ports.hpp"
 
 #include <rte_cycles.h>
 #include <rte_errno.h>
@@ -22,21 +22,6 @@ constexpr uint16_t burst = 64;
 constexpr auto settle = std::chrono::milliseconds(20);
 constexpr uint64_t send_patience_s = 1;
 
-lab::JobError failure(const std::string &what, int error)
-{
-	const int code = error < 0 ? -error : error;
-	const bool unsupported = code == ENOTSUP || code == ENOSYS;
-	return lab::JobError(unsupported ? "not-supported" : "port", what + ": " + rte_strerror(code), unsupported ? 3 : 1);
-}
-
-uint16_t port_named(const std::string &name)
-{
-	uint16_t port;
-	if (rte_eth_dev_get_port_by_name(name.c_str(), &port) != 0)
-		throw lab::JobError("bad-spec", "DPDK has no port '" + name + "'; --eal makes or allows one, such as --vdev=net_tap0 or -a 0000:03:00.0", 2);
-	return port;
-}
-
 } // namespace
 
 ForwardLanes::ForwardLanes(const ForwardParams &p) : params(p)
@@ -53,9 +38,9 @@ ForwardLanes::ForwardLanes(const ForwardParams &p) : params(p)
 	// A core's cache must leave most of the pool to the others.
 	pool = rte_pktmbuf_pool_create("reframer_box", buffers, std::min(250u, buffers / 4), 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (pool == nullptr)
-		throw failure("no memory for " + std::to_string(buffers) + " packet buffers of 2 KiB; give EAL more by -m, or hold less by --packets", rte_errno);
+		throw port_failure("no memory for " + std::to_string(buffers) + " packet buffers of 2 KiB; give EAL more by -m, or hold less by --packets", rte_errno);
 	for (const uint16_t port : used)
-		start_port(port);
+		start_port(port, {uint16_t(params.nb_queues), uint16_t(params.nb_descriptors)}, pool);
 	// Where the pool is smaller than that, at most half of it is held: the rings shall not starve.
 	reframer_dpdk_params held_by = params.reframer;
 	held_by.pool = pool;
@@ -84,58 +69,9 @@ ForwardLanes::~ForwardLanes()
 	stop();
 	for (auto &lane : all)
 		reframer_dpdk_close(lane->reframer);
-	for (const uint16_t port : used) {
-		rte_eth_dev_stop(port);
-		rte_eth_dev_close(port);
-	}
+	for (const uint16_t port : used)
+		close_port(port);
 	rte_mempool_free(pool);
-}
-
-void ForwardLanes::start_port(uint16_t port)
-{
-	rte_eth_dev_info info;
-	if (const int error = rte_eth_dev_info_get(port, &info); error != 0)
-		throw failure(name_of(port), error);
-	if (params.nb_queues > info.max_rx_queues || params.nb_queues > info.max_tx_queues)
-		throw lab::JobError("not-supported", name_of(port) + " has at most " + std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) + " queues", 3);
-	rte_eth_conf conf = {};
-	const uint64_t hashes = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
-	// Also for one queue: the NIC's hash spares reading headers.
-	if (params.nb_queues > 1 || (hashes && info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH)) {
-		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf.rx_adv_conf.rss_conf.rss_hf = hashes;
-	}
-	conf.rxmode.offloads = info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_RSS_HASH | RTE_ETH_RX_OFFLOAD_SCATTER);
-	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
-	int error = rte_eth_dev_configure(port, uint16_t(params.nb_queues), uint16_t(params.nb_queues), &conf);
-	uint16_t nb_rx = uint16_t(params.nb_descriptors), nb_tx = nb_rx;
-	if (error == 0)
-		error = rte_eth_dev_adjust_nb_rx_tx_desc(port, &nb_rx, &nb_tx);
-	for (uint16_t q = 0; error == 0 && q < params.nb_queues; q++) {
-		error = rte_eth_tx_queue_setup(port, q, nb_tx, SOCKET_ID_ANY, nullptr);
-		if (error == 0)
-			error = rte_eth_rx_queue_setup(port, q, nb_rx, SOCKET_ID_ANY, nullptr, pool);
-	}
-	if (error == 0)
-		error = rte_eth_dev_start(port);
-	if (error != 0)
-		throw failure(name_of(port) + " does not start with " + std::to_string(params.nb_queues) + " queues", error);
-	// A box in the wire takes what is not addressed to it. Ports that cannot be told do so anyway.
-	rte_eth_promiscuous_enable(port);
-}
-
-std::string ForwardLanes::name_of(uint16_t port)
-{
-	char name[RTE_ETH_NAME_MAX_LEN];
-	return rte_eth_dev_get_name_by_port(port, name) == 0 ? name : "port " + std::to_string(port);
-}
-
-ForwardLanes::Missed ForwardLanes::missed(uint16_t port)
-{
-	rte_eth_stats stats;
-	if (rte_eth_stats_get(port, &stats) != 0)
-		return {0, 0};
-	return {stats.imissed + stats.rx_nombuf, stats.rx_nombuf};
 }
 
 void ForwardLanes::send(Lane &lane, rte_mbuf **packets, uint32_t nb)

@@ -41,12 +41,6 @@ public:
 		std::atomic<uint64_t> received{0}, sent{0}, waits{0}, unsent{0};
 	};
 	const std::vector<std::unique_ptr<Lane>> &lanes() const { return all; }
-	static std::string name_of(uint16_t port);
-	// Packets that the receive rings or their driver could not take; of them, for want of a buffer.
-	struct Missed {
-		uint64_t all, no_buffer;
-	};
-	static Missed missed(uint16_t port);
 	const std::vector<uint16_t> &ports() const { return used; }
 
 	// Takes what waits in the receive rings, drains, sends, ends the threads.
@@ -54,7 +48,6 @@ public:
 
 private:
 	uint32_t threads_wanted() const { return params.nb_cores < all.size() ? params.nb_cores : uint32_t(all.size()); }
-	void start_port(uint16_t port);
 	void run(uint32_t core);
 	void serve(Lane &lane);
 	void send(Lane &lane, struct rte_mbuf **packets, uint32_t nb);

@@ -276,9 +276,8 @@ void reframer_dpdk_queue::account(uint16_t nb, uint64_t now)
 	busy = total = polled = 0;
 }
 
-uint16_t reframer_dpdk_queue::pass(rte_mbuf **packets, uint16_t nb, uint16_t room)
+uint16_t reframer_dpdk_queue::pass(rte_mbuf **packets, uint16_t nb, uint16_t room, uint64_t now)
 {
-	const uint64_t now = clock.now();
 	Output out = {packets, room};
 	nb_runs = 0;
 	add(polls, 1);
@@ -293,11 +292,19 @@ uint16_t reframer_dpdk_queue::pass(rte_mbuf **packets, uint16_t nb, uint16_t roo
 	return uint16_t(out.given);
 }
 
+// A core that is short of time gets a full array each time, and more is due.
+uint16_t reframer_dpdk_queue::receive(rte_mbuf **packets, uint16_t nb)
+{
+	const uint64_t now = clock.now();
+	const uint16_t received = reframer_backlogged(stage, now) ? 0 : rte_eth_rx_burst(port, queue, packets, nb);
+	return pass(packets, received, nb, now);
+}
+
 uint32_t reframer_dpdk_queue::drain(rte_mbuf **packets, uint32_t room)
 {
 	Output out = {packets, room};
 	nb_runs = 0;
-	give(clock.now(), room, out, true);
+	give(now(), room, out, true);
 	return out.given;
 }
 
@@ -377,12 +384,19 @@ void reframer_dpdk_close(struct reframer_dpdk_queue *q)
 
 uint16_t reframer_rx_burst(struct reframer_dpdk_queue *q, struct rte_mbuf **packets, uint16_t nb)
 {
-	return q->pass(packets, rte_eth_rx_burst(q->port, q->queue, packets, nb), nb);
+	return q->receive(packets, nb);
 }
 
 uint16_t reframer_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb, uint16_t room, void *q)
 {
 	return static_cast<reframer_dpdk_queue *>(q)->pass(packets, nb, room);
+}
+
+uint16_t reframer_dpdk_pass(struct reframer_dpdk_queue *q, struct rte_mbuf **packets, uint16_t nb, uint16_t room,
+                            uint64_t now_ns)
+{
+	q->use_time(now_ns);
+	return q->pass(packets, nb, room, now_ns);
 }
 
 uint32_t reframer_dpdk_runs(const struct reframer_dpdk_queue *q, const struct reframer_run **runs)

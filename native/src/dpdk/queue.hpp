@@ -17,7 +17,15 @@ struct reframer_dpdk_queue {
 	int init(uint16_t port_id, uint16_t queue_id, const reframer_dpdk_params &params);
 	~reframer_dpdk_queue();
 
-	uint16_t pass(rte_mbuf **packets, uint16_t nb, uint16_t room);
+	uint16_t pass(rte_mbuf **packets, uint16_t nb, uint16_t room) { return pass(packets, nb, room, clock.now()); }
+	uint16_t pass(rte_mbuf **packets, uint16_t nb, uint16_t room, uint64_t now);
+	uint16_t receive(rte_mbuf **packets, uint16_t nb);
+	// Times are the caller's from now on.
+	void use_time(uint64_t now)
+	{
+		callers_time = true;
+		callers_now = now;
+	}
 	uint32_t drain(rte_mbuf **packets, uint32_t room);
 	uint32_t free_held();
 	void stats(reframer_dpdk_stats &out) const;
@@ -53,7 +61,11 @@ private:
 	void free_thinned();
 	void account(uint16_t nb, uint64_t now);
 
+	uint64_t now() const { return callers_time ? callers_now : clock.now(); }
+
 	reframer::dpdk::TscClock clock;
+	uint64_t callers_now = 0;
+	bool callers_time = false;
 	bool nic_hash = false, plain = true, thins = false, adapts = false;
 	reframer::packet::LinkType link = reframer::packet::LinkType::ethernet;
 	reframer::packet::KeyKind key = reframer::packet::KeyKind::five_tuple;

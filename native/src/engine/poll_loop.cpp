@@ -141,7 +141,9 @@ uint32_t PollLoop::through_stage(uint32_t n, uint64_t now, bool draining)
 
 void PollLoop::take(uint64_t now_ns, bool draining, const reframer_load *load)
 {
-	nb_received_ = receive();
+	// A loop that takes out less than is due, because its core is short of time, would move the ring's
+	// queue into the stage, and the ring would fill again behind it: twice the wait for the same work.
+	nb_received_ = draining || (config_.release_max && stage_ && reframer_backlogged(stage_, now_ns)) ? 0 : receive();
 	if (stage_) {
 		if (load)
 			reframer_report_load(stage_, load);

@@ -28,6 +28,7 @@ struct QueueConfig {
 	bool look_ahead = true;         // ask for the header of a packet that goes on hold
 	bool nic_hash = true;           // the stage is given the RSS hash
 	double service_ns = 0;          // fixed cost of a packet instead of the measured one; 0: measured
+	double service_run_ns = 0;      // with it: what a packet costs more that another flow's precedes
 	double worst_packet_ns = 0;     // a packet that misses every cache of one entry; for PollMarker
 	bool keep_marked = false;       // leave marked polls in the clock
 	bool stand_twice = false;       // between polls, wait as long again as the NIC's side takes

@@ -46,7 +46,10 @@ void VirtualQueue::run(std::span<const Arrival> arrivals, double until_ns)
 				continue;
 		if (clock_ > until_ns)
 			break;
-		if (waiting() == 0) {
+		// A loop that takes nothing from the ring, because the stage has enough, waits as one that
+		// finds nothing.
+		if (waiting() == 0 || held_back_) {
+			held_back_ = false;
 			double next = next_ < arrivals.size() ? static_cast<double>(arrivals[next_].time_ns) : HUGE_VAL;
 			if (stage_) {
 				uint64_t due = reframer_next_deadline(stage_);
@@ -82,8 +85,11 @@ void VirtualQueue::drain()
 		poll(draining);
 		dma_.run([&] { account(); });
 	};
-	while (waiting() > 0)
+	while (waiting() > 0) {
 		once(false);
+		if (held_back_)
+			once(true);
+	}
 	if (stage_) {
 		struct reframer_stats stats;
 		do {
@@ -138,6 +144,7 @@ void VirtualQueue::poll(bool draining)
 	loop_.process();
 	uint64_t t2 = tsc_stop();
 	const uint32_t n = loop_.received(), out = loop_.processed();
+	held_back_ = n == 0 && out == 0;
 
 	double stage_ns = static_cast<double>(t1 - t0) * ns_per_tick_;
 	double chain_ns = static_cast<double>(t2 - t1) * ns_per_tick_;
@@ -145,7 +152,7 @@ void VirtualQueue::poll(bool draining)
 	result_.polls++;
 	result_.total_ns += cost;
 	if (config_.service_ns > 0) {
-		cost = config_.service_ns * out;
+		cost = fixed_cost();
 		stage_ns = 0;
 		chain_ns = cost;
 	} else {
@@ -167,6 +174,17 @@ void VirtualQueue::poll(bool draining)
 		result_.chain_ns += chain_ns;
 	}
 	poll_start_ = start;
+}
+
+double VirtualQueue::fixed_cost()
+{
+	uint32_t runs = 0;
+	for (const nf::Mbuf *m : loop_.sent()) {
+		const uint32_t flow = notes_[loop_.index_of(m)].flow;
+		runs += flow != last_flow_served_;
+		last_flow_served_ = flow;
+	}
+	return config_.service_ns * loop_.processed() + config_.service_run_ns * runs;
 }
 
 // What a poll that took `ns` is charged; books it as interrupted or preempted if it was.

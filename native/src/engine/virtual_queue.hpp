@@ -60,6 +60,7 @@ private:
 	void check_order();
 	double measure_empty_poll();
 	double charge(uint32_t received, uint32_t processed, double ns);
+	double fixed_cost();
 	bool in_window(double t) const
 	{
 		return t >= config_.window_start_ns && t < config_.window_end_ns;
@@ -73,13 +74,14 @@ private:
 	Dma &dma_;
 
 	double clock_ = 0;
+	bool held_back_ = false;        // the last poll took nothing and gave nothing
 	double poll_start_ = -1;        // of a poll whose departures are not in the books yet; else negative
 	double ns_per_tick_;
 	double empty_poll_ns_ = 0;
 	size_t next_ = 0;               // arrival that has not come yet
 	uint64_t number_ = 0;           // arrivals so far
 	uint64_t filled_ = 0;           // of them, put into the ring
-	uint32_t last_flow_in_ = ~0u, last_flow_out_ = ~0u;
+	uint32_t last_flow_in_ = ~0u, last_flow_out_ = ~0u, last_flow_served_ = ~0u;
 	double report_clock_ = 0, report_busy_ = 0; // since the last load report
 	uint32_t report_packets_ = 0;
 

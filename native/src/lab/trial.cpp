@@ -53,6 +53,7 @@
 //   warmupNs    virtual time before it, loop running, not measured, default 5 ms
 //   learnNs     arrivals before that whose flows enter the tables without being timed, default 50 ms
 //   serviceNs   fixed cost of a packet instead of the measured one (model checks), default 0 = off
+//   serviceRunNs  with it: what a packet costs more that follows one of another flow, default 0
 //   seed        of traffic, routes, rules and hash keys, default 1
 //   raw         keep marked polls in the clock, default false
 //   standTwice  between polls, while the clock stands, wait as long again as the NIC's side takes: what
@@ -105,6 +106,7 @@
 #include "engine/thread_queue.hpp"
 #include "engine/tsc.hpp"
 #include "engine/virtual_queue.hpp"
+#include "lab/callgrind.hpp"
 #include "lab/trial_front.hpp"
 #include "lab/trial_setup.hpp"
 #include "lab/trial_source.hpp"
@@ -176,14 +178,7 @@ Bench prepare(const TrialSpec &spec, TrialOutcome &out)
 	out.tsc_overhead_ns = engine::measure_tsc_overhead() / out.tsc_hz * 1e9;
 	out.dma_on_core = nic_core >= 0;
 
-	nf::Config config;
-	config.kind = spec.chain;
-	config.nb_rules = spec.rules;
-	config.look_ahead = spec.look_ahead;
-	config.deny_share = spec.deny_share;
-	config.seed = spec.seed;
-	config.table_capacity = table_capacity(spec.queues);
-	nf::ChainFactory factory(config);
+	nf::ChainFactory factory(chain_config(spec));
 
 	const uint64_t window_start = spec.learn_ns + spec.warmup_ns;
 	const uint64_t end = window_start + spec.duration_ns;
@@ -198,9 +193,11 @@ Bench prepare(const TrialSpec &spec, TrialOutcome &out)
 	queue.thins = spec.ack_thinning;
 	queue.sensitive_protocol = spec.sensitive;
 	queue.service_ns = static_cast<double>(spec.service_ns);
+	queue.service_run_ns = static_cast<double>(spec.service_run_ns);
 	queue.keep_marked = spec.raw;
 	queue.stand_twice = spec.stand_twice;
-	queue.worst_packet_ns = out.worst_packet_ns = worst_packet_ns(factory, spec, out.tsc_hz);
+	if (!spec.service_ns) // else no poll can be interrupted
+		queue.worst_packet_ns = out.worst_packet_ns = worst_packet_ns(factory, spec, out.tsc_hz);
 	queue.start_ns = static_cast<double>(spec.learn_ns);
 	queue.window_start_ns = static_cast<double>(window_start);
 	queue.window_end_ns = static_cast<double>(end);
@@ -248,6 +245,7 @@ void run_virtual(Bench &bench)
 	}
 	for (uint64_t until = 0; until < bench.end - 1;) {
 		until = bench.fill(arena);
+		begin_counting();
 		if (front)
 			front->relay(bench.arrivals, until);
 		for (uint32_t q = 0; q < spec.queues; q++)

@@ -22,10 +22,20 @@ constexpr size_t form_sample = 2048;
 
 } // namespace
 
-Stage make_stage(const TrialSpec &spec)
+nf::Config chain_config(const TrialSpec &spec)
 {
-	if (spec.policy == Policy::off)
-		return nullptr;
+	nf::Config config;
+	config.kind = spec.chain;
+	config.nb_rules = spec.rules;
+	config.look_ahead = spec.look_ahead;
+	config.deny_share = spec.deny_share;
+	config.seed = spec.seed;
+	config.table_capacity = table_capacity(spec.queues);
+	return config;
+}
+
+reframer_params stage_params(const TrialSpec &spec)
+{
 	reframer_params p;
 	reframer_default_params(&p);
 	p.policy = spec.policy == Policy::burst      ? REFRAMER_BURST
@@ -37,12 +47,20 @@ Stage make_stage(const TrialSpec &spec)
 	p.early = spec.early;
 	p.bypass = spec.bypass;
 	p.options = spec.ack_thinning ? REFRAMER_OPT_ACK_THINNING : 0;
+	p.hash_seed = spec.seed | 1; // 0 would draw one
+	return p;
+}
+
+Stage make_stage(const TrialSpec &spec)
+{
+	if (spec.policy == Policy::off)
+		return nullptr;
+	reframer_params p = stage_params(spec);
 	reframer_rule sensitive{};
 	sensitive.protocol = spec.sensitive;
 	const bool passes = spec.sensitive && spec.sensitive_passes;
 	p.rules = passes ? &sensitive : nullptr; // copied
 	p.nb_rules = passes ? 1 : 0;
-	p.hash_seed = spec.seed | 1; // 0 would draw one
 	reframer_stage *stage = nullptr;
 	if (int error = reframer_create(&p, &stage))
 		throw JobError("failed", std::string("the stage: ") + reframer_strerror(error));

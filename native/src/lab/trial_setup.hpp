@@ -16,6 +16,9 @@ struct StageDeleter {
 };
 using Stage = std::unique_ptr<reframer_stage, StageDeleter>;
 
+nf::Config chain_config(const TrialSpec &spec);
+// Of a policy that is not off; without rules.
+reframer_params stage_params(const TrialSpec &spec);
 // Null where the policy is off.
 Stage make_stage(const TrialSpec &spec);
 

@@ -169,6 +169,9 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.warmup_ns = in.integer("warmupNs", 5000000, 0, 60000000000);
 	t.learn_ns = in.integer("learnNs", 50000000, 0, 60000000000);
 	t.service_ns = in.integer("serviceNs", 0, 0, 1000000000);
+	t.service_run_ns = in.integer("serviceRunNs", 0, 0, 1000000000);
+	if (t.service_run_ns && !t.service_ns)
+		in.fail("serviceRunNs", "goes with serviceNs only");
 	t.seed = in.integer("seed", 1, 0, 1ull << 53);
 	t.raw = in.boolean("raw", false);
 	t.stand_twice = in.boolean("standTwice", false);
@@ -238,6 +241,7 @@ Json describe(const TrialSpec &t)
 	            {"warmupNs", t.warmup_ns},
 	            {"learnNs", t.learn_ns},
 	            {"serviceNs", t.service_ns},
+	            {"serviceRunNs", t.service_run_ns},
 	            {"seed", t.seed},
 	            {"raw", t.raw},
 	            {"standTwice", t.stand_twice},

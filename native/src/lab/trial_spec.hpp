@@ -49,6 +49,7 @@ struct TrialSpec {
 	Dma dma;
 	uint64_t duration_ns, warmup_ns, learn_ns;
 	uint64_t service_ns;    // 0: time is taken from the TSC
+	uint64_t service_run_ns;
 	uint64_t seed;
 	bool raw, stand_twice;
 	std::vector<int> cpus;  // the core under test, then the one that stands in for DMA

@@ -64,6 +64,8 @@ uint32_t reframer_take_thinned(struct reframer_stage *r, void **out, uint32_t nb
 
 uint64_t reframer_next_deadline(const struct reframer_stage *r) { return r->stage.next_deadline(); }
 
+int reframer_backlogged(const struct reframer_stage *r, uint64_t now_ns) { return r->stage.backlogged(now_ns); }
+
 int reframer_set_policy(struct reframer_stage *r, uint32_t policy, uint64_t delay_ns)
 {
 	return r->stage.set_policy(policy, delay_ns);

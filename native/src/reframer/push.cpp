@@ -47,6 +47,8 @@ uint32_t Stage::push(const reframer_burst &burst, uint64_t caller_now)
 	idle_ = false;
 
 	const uint32_t total = std::min(burst.count, free_.top);
+	if (straight_on_ && waiting_ + ready_packets_ == 0 && push_straight(burst, total))
+		return total;
 	const bool unread = !burst.hash || !plain_;
 	for (uint32_t first = 0; first < total; first += chunk) {
 		const uint32_t count = std::min(chunk, total - first);
@@ -62,6 +64,51 @@ uint32_t Stage::push(const reframer_burst &burst, uint64_t caller_now)
 	stats_.packets_held_max = std::max(stats_.packets_held_max, waiting_);
 	stats_.packets_in += total;
 	return total;
+}
+
+// Past the groups, if there is room. Runs are those that came: equal hashes in a row.
+bool Stage::push_straight(const reframer_burst &burst, uint32_t count)
+{
+	if (straight_head_ == straight_tail_)
+		straight_head_ = straight_tail_ = 0;
+	if (count > nb_straight - straight_tail_ || nb_straight_held() + count > max_packets_)
+		return false;
+	const uint32_t *lengths = burst.wire ? burst.wire : burst.captured;
+	Straight *const to = straight_ + straight_tail_;
+	uint64_t bytes = 0;
+	for (uint32_t i = 0; i < count && lengths; i++)
+		bytes += lengths[i];
+	if (held_bytes_ + bytes > max_bytes_)
+		return false;
+	if (!burst.hash)
+		for (uint32_t i = 0; i < count; i++)
+			prefetch_header(burst.data[i]);
+	for (uint32_t i = 0; i < count; i++) {
+		to[i] = {burst.packets[i], now_, lengths ? lengths[i] : 0, burst.hash ? burst.hash[i] : 0};
+	}
+	if (!burst.hash)
+		specialised([&]<packet::KeyKind kind, bool>() {
+			uint32_t unparsed = 0;
+			for (uint32_t i = 0; i < count; i++) {
+				const packet::Digest digest = packet::classify<false>(burst.data[i], burst.captured[i], link_, kind, seed_);
+				to[i].hash = digest.hash;
+				unparsed += digest.traits & packet::trait_unparsed;
+			}
+			stats_.unparsed += unparsed;
+		});
+	uint64_t last = last_hash_in_;
+	for (uint32_t i = 0; i < count; i++) {
+		stats_.runs_in += to[i].hash != last;
+		last = to[i].hash;
+	}
+	last_hash_in_ = last;
+	straight_tail_ += count;
+	held_bytes_ += bytes;
+	stats_.bytes_in += bytes;
+	stats_.packets_in += count;
+	stats_.passed += count;
+	stats_.packets_held_max = std::max(stats_.packets_held_max, nb_straight_held());
+	return true;
 }
 
 void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t count)

@@ -31,16 +31,25 @@ void Stage::poll(uint64_t caller_now, Output &out)
 	}
 	idle_ = true;
 	last_poll_ = now;
-	emit_ready(out);
-	emit_due(out, now, REFRAMER_BY_DEADLINE);
-	if (policy_ == REFRAMER_ADAPTIVE && adaptive_.due(now))
+	if (straight_head_ != straight_tail_)
+		emit_straight(out);
+	if (straight_head_ == straight_tail_) {
+		emit_ready(out);
+		emit_due(out, now, REFRAMER_BY_DEADLINE);
+	}
+	if (policy_ == REFRAMER_ADAPTIVE && adaptive_.due(now)) {
 		set_delay(adaptive_.step(now, budget_ns_, stats_));
+		straight_on_ = plain_ && !options_ && adaptive_.passes();
+	}
 }
 
 void Stage::drain(uint64_t caller_now, Output &out)
 {
 	advance_clock(caller_now);
 	read_all_headers();
+	emit_straight(out);
+	if (straight_head_ != straight_tail_)
+		return;
 	emit_ready(out);
 	emit_due(out, UINT64_MAX, REFRAMER_BY_DRAIN);
 }
@@ -108,6 +117,34 @@ void Stage::count_hold(uint64_t hold, uint64_t count)
 	stats_.hold_histogram[histogram_bucket(hold)] += count;
 	if (count)
 		stats_.hold_max_ns = std::max(stats_.hold_max_ns, hold);
+}
+
+void Stage::emit_straight(Output &out)
+{
+	uint64_t bytes = 0, groups = 0, last = last_hash_out_;
+	const uint32_t first = straight_head_;
+	const uint32_t end = first + std::min(nb_straight_held(), out.room - out.nb_packets);
+	uint32_t at = first;
+	while (at < end && out.nb_runs < out.run_room) {
+		const uint32_t hash = straight_[at].hash, run = out.nb_packets;
+		const uint64_t hold = now_ - straight_[at].arrival;
+		do {
+			out.packets[out.nb_packets++] = straight_[at].packet;
+			bytes += straight_[at].wire;
+			at++;
+		} while (at < end && straight_[at].hash == hash && now_ - straight_[at].arrival == hold);
+		out.runs[out.nb_runs++] = {run, out.nb_packets - run, hash, REFRAMER_BY_DEADLINE};
+		count_hold(hold, out.nb_packets - run);
+		stats_.runs_out += hash != last;
+		last = hash;
+		groups++;
+	}
+	last_hash_out_ = last;
+	straight_head_ = at;
+	stats_.bytes_out += bytes;
+	stats_.packets_out += at - first;
+	held_bytes_ -= bytes;
+	stats_.released[REFRAMER_BY_DEADLINE] += groups;
 }
 
 void Stage::emit_ready(Output &out)

@@ -96,10 +96,12 @@ int Stage::init(const reframer_params &params)
 	const size_t chosen_at = arena_.reserve<uint32_t>(nb_revised);
 	const size_t ids_at = arena_.reserve<uint32_t>(nb_revised);
 	const size_t taken_at = arena_.reserve<uint8_t>(nb_revised);
+	const size_t straight_at = arena_.reserve<Straight>(nb_straight);
 	if (!arena_.allocate())
 		return -ENOMEM;
 
 	slots_ = arena_.at<Slot>(slots_at);
+	straight_ = arena_.at<Straight>(straight_at);
 	free_.init(arena_.at<uint32_t>(free_at), nb_slots);
 	table_.init(arena_.at<Bucket>(buckets_at), nb_buckets, seed_);
 	for (uint32_t i = 0; i < nb_fifos_; i++)
@@ -145,6 +147,7 @@ int Stage::set_policy(uint32_t policy, uint64_t delay_ns)
 	lookahead_ = plain_ && policy != REFRAMER_BURST ? lookahead_param_ : 0;
 	// The adaptive policy starts without delay and must find that one pays.
 	set_delay(policy == REFRAMER_FIXED ? delay_ns : 0);
+	straight_on_ = false;
 	if (policy == REFRAMER_ADAPTIVE)
 		adaptive_.reset(now_, budget_ns_, stats_);
 	return 0;
@@ -169,6 +172,8 @@ uint32_t Stage::release_bucket(uint32_t mask, uint32_t value)
 
 uint64_t Stage::next_deadline() const
 {
+	if (straight_head_ != straight_tail_)
+		return straight_[straight_head_].arrival - clock_offset_;
 	if (ready_head_ != none)
 		return now_ - clock_offset_;
 	uint64_t earliest = UINT64_MAX;
@@ -182,11 +187,24 @@ uint64_t Stage::next_deadline() const
 	return earliest == UINT64_MAX ? UINT64_MAX : earliest - clock_offset_;
 }
 
+// What a core is given at once: below that there is no backlog to speak of.
+constexpr uint32_t backlog_least = 2 * 32;
+
+bool Stage::backlogged(uint64_t caller_now) const
+{
+	const uint64_t due = next_deadline(), delay = fifos_[0].delay;
+	if (due == UINT64_MAX)
+		return false;
+	const uint32_t held = waiting_ + ready_packets_;
+	return due + delay < caller_now || (policy_ == REFRAMER_ADAPTIVE && held > backlog_least &&
+	                                    held * adaptive_.packet_ns() > 2 * static_cast<double>(delay));
+}
+
 void Stage::get_stats(reframer_stats &out) const
 {
 	out = stats_;
 	out.groups_held = groups_ + ready_groups_;
-	out.packets_held = waiting_ + ready_packets_;
+	out.packets_held = waiting_ + ready_packets_ + nb_straight_held();
 	out.bytes_held = held_bytes_;
 	out.delay_ns = fifos_[0].delay;
 }
@@ -194,7 +212,7 @@ void Stage::get_stats(reframer_stats &out) const
 void Stage::reset_stats()
 {
 	stats_ = {};
-	stats_.packets_held_max = waiting_;
+	stats_.packets_held_max = waiting_ + nb_straight_held();
 	adaptive_.rebase();
 }
 

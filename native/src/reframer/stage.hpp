@@ -51,6 +51,7 @@ public:
 	uint32_t take_thinned(void **out, uint32_t room);
 
 	uint64_t next_deadline() const;
+	bool backlogged(uint64_t caller_now) const;
 	int set_policy(uint32_t policy, uint64_t delay_ns);
 	void report_load(const reframer_load &load) { adaptive_.report(load); }
 	void get_stats(reframer_stats &out) const;
@@ -67,6 +68,7 @@ private:
 	uint64_t advance_clock(uint64_t caller_now);
 	void push_hashed(const reframer_burst &burst, uint32_t first, uint32_t count);
 	void push_unread(const reframer_burst &burst, uint32_t first, uint32_t count);
+	bool push_straight(const reframer_burst &burst, uint32_t count);
 	void read_all_headers();
 	void relieve();
 	template <packet::KeyKind kind, bool plain> struct Reader;
@@ -89,6 +91,7 @@ private:
 	void make_ready(uint32_t id, reframer_reason reason);
 	void queue_ready(uint32_t id, reframer_reason reason);
 	void make_all_ready(reframer_reason reason);
+	void emit_straight(Output &out);
 	void emit_ready(Output &out);
 	void emit_due(Output &out, uint64_t limit, reframer_reason reason);
 	void emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason reason);
@@ -146,6 +149,19 @@ private:
 	uint32_t lookahead_ = 0, lookahead_param_ = 0;
 	uint32_t bypass_traits_ = 0, early_traits_ = 0, options_ = 0;
 	bool bypass_new_ = false;
+
+	// Packets that pass while the adaptive policy gains nothing by holding: not grouped, not in the
+	// table. Only entered while nothing else is held, and emptied before anything else leaves.
+	struct Straight {
+		void *packet;
+		uint64_t arrival;
+		uint32_t wire, hash;
+	};
+	static constexpr uint32_t nb_straight = 1024;
+	Straight *straight_ = nullptr;
+	uint32_t straight_head_ = 0, straight_tail_ = 0;
+	bool straight_on_ = false;
+	uint32_t nb_straight_held() const { return straight_tail_ - straight_head_; }
 
 	Rules rules_;
 	Recency recency_;

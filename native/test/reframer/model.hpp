@@ -80,6 +80,20 @@ public:
 		}
 	}
 
+	// A burst that the engine passes on ungrouped. It may, while nothing else is held.
+	bool push_straight(const std::vector<ModelPacket> &burst, uint64_t caller_now)
+	{
+		tick(caller_now);
+		if (policy != REFRAMER_ADAPTIVE || delays[0] != 0 || waiting > 0 || !ready_groups.empty())
+			return false;
+		polled = false;
+		for (const ModelPacket &packet : burst) {
+			straight.push_back(packet);
+			straight.back().arrival = now;
+		}
+		return true;
+	}
+
 	void poll(uint64_t caller_now, uint32_t room, uint32_t run_room)
 	{
 		tick(caller_now);
@@ -138,6 +152,8 @@ public:
 
 	uint64_t next_deadline() const
 	{
+		if (!straight.empty())
+			return straight.front().arrival - offset;
 		if (!ready_groups.empty())
 			return now - offset;
 		uint64_t earliest = UINT64_MAX;
@@ -278,10 +294,30 @@ private:
 		}
 	}
 
+	// Runs of what came in a row, at one time.
+	void give_straight(uint32_t room, uint32_t run_room)
+	{
+		uint64_t arrival = 0;
+		for (; !straight.empty() && out.size() < room; straight.pop_front()) {
+			const ModelPacket &packet = straight.front();
+			if (runs.empty() || runs.back().hash != packet.hash || arrival != packet.arrival) {
+				if (runs.size() == run_room)
+					return;
+				runs.push_back({static_cast<uint32_t>(out.size()), 0, packet.hash, REFRAMER_BY_DEADLINE});
+			}
+			arrival = packet.arrival;
+			runs.back().count++;
+			out.push_back(packet.id);
+		}
+	}
+
 	void give(uint32_t room, uint32_t run_room, uint64_t limit, uint32_t reason)
 	{
 		out.clear();
 		runs.clear();
+		give_straight(room, run_room);
+		if (!straight.empty())
+			return;
 		give_ready(room, run_room);
 		while (out.size() < room && runs.size() < run_room) {
 			const size_t q = first_due(limit).queue;
@@ -303,7 +339,7 @@ private:
 	std::vector<uint64_t> delays;
 	std::map<uint32_t, Where> index;  // waiting groups by hash
 	Queue ready_groups;
-	std::deque<ModelPacket> unread;
+	std::deque<ModelPacket> unread, straight;
 	std::set<uint32_t> seen;
 	bool polled = false;
 	uint64_t last_poll = 0;
