@@ -174,3 +174,17 @@ TEST_CASE("later fragments are counted with the ports of the first")
 	CHECK(flow(later) == "udp 10.0.0.1:1000 > 10.0.0.2:2000");
 	CHECK(flow(orphan) == "udp 10.0.0.1 > 10.0.0.2");
 }
+
+TEST_CASE("a later fragment has an offset in bytes and no ports, whatever its first bytes look like")
+{
+	const Bytes four = ethernet(type_ipv4, ipv4({.id = 3, .fragment_offset = 1480, .more_fragments = true}, udp({})));
+	const Headers h = parse_of(four);
+	CHECK(h.fragment_offset == 1480);
+	CHECK((h.flags & header_fragment) != 0);
+	CHECK((h.flags & header_ports) == 0);
+	CHECK(h.source_port == 0);
+	CHECK(h.destination_port == 0);
+	const Headers first = parse_of(ethernet(type_ipv4, ipv4({.id = 3, .more_fragments = true}, udp({}))));
+	CHECK(first.fragment_offset == 0);
+	CHECK((first.flags & header_ports) != 0);
+}
