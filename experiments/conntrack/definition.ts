@@ -18,7 +18,7 @@ function plan({ profile }: RunOptions): Plan {
   return {
     profile: quick
       ? { name: 'quick', blocks: { min: 1, max: 1 }, precision: 0.05, budgetSeconds: 120, warmup: { max: 0, drift: 0.05 } }
-      : { name: 'full', blocks: { min: 1, max: 5 }, precision: 0.02, budgetSeconds: 600, limitSeconds: 600, warmup: { max: 0, drift: 0.05 } },
+      : { name: 'full', blocks: { min: 1, max: 5 }, precision: 0.02, budgetSeconds: 1200, limitSeconds: 1500, warmup: { max: 0, drift: 0.05 } },
     parts: sections.flatMap((section) => section.parts({ quick })),
   };
 }
