@@ -46,16 +46,17 @@ void Machine::receive(uint16_t id, uint32_t most)
 
 // Buckets leave, or will: all that is in the ring comes out without service, at the price of receiving
 // alone. Not beyond one ring of packets inside, so that no method has more room than twice the ring; where
-// there is time for it, not before all of the ring finds room. An announced bucket takes more than one pass,
-// the last one when the table is written: for those there is an eighth of a ring more each.
+// there is time for it, not before all of the ring finds room. Announced buckets take several passes, the
+// last one when the table is written, and an overloaded core's ring fills between them: for those there is
+// half a ring more, and a little for the last.
 void Machine::pass(uint16_t id)
 {
 	Core &core = cores[id];
 	std::vector<Arrival *> &in = core.refused;
-	const uint32_t spare = trial.prepare_ms > 0 ? trial.ring_depth / 8 : 0;
+	const uint32_t spare = trial.prepare_ms > 0 ? trial.ring_depth / 2 : 0;
 	const auto due = [&] {
 		const uint32_t inside = rsspp_handover_backlog(handover, id);
-		return (inside < trial.ring_depth + 2 * spare && rsspp_handover_draining(handover, id)) ||
+		return (inside < trial.ring_depth + spare + spare / 4 && rsspp_handover_draining(handover, id)) ||
 		       (inside + port.rings[id].length() <= trial.ring_depth + spare && rsspp_handover_preparing(handover, id));
 	};
 	while (due()) {
