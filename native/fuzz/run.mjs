@@ -8,7 +8,7 @@
 // the committed native/fuzz/TARGET_corpus. Findings stay in native/build-fuzz/findings.
 // --plain leaves the sanitizers out (native/build-fuzz-plain, same corpus): many times as many
 // executions, of which crashes, hangs and what the target itself checks are seen, and not every byte
-// read too far. --length bounds inputs, in bytes.
+// read too far. It is for executing much, not for learning: no comparisons are traced, all inputs are as likely. --length bounds inputs, in bytes.
 // Every run adds a line to native/build-fuzz/executions.jsonl; --total sums them up.
 // stdout: a line a target (a JSON document with --json). Exit codes: 0 nothing found, 1 a finding,
 // 2 usage, 3 no clang with libFuzzer here.
@@ -77,7 +77,7 @@ function buildTargets(build, names, clang, plain) {
   };
   if (!existsSync(join(build, 'build.ninja')))
     run('meson', ['setup', build, join(root, 'native'), '-Dfuzz=true', '-Dtests=true', '-Ddpdk=disabled',
-      '-Dwerror=false', '-Db_lundef=false', ...(plain ? [] : ['-Dbuildtype=debugoptimized', '-Db_sanitize=address,undefined', '-Dcpp_args=-fno-sanitize-recover=all'])]);
+      '-Dwerror=false', '-Db_lundef=false', ...(plain ? ['-Dcpp_args=-fno-sanitize-coverage=trace-cmp,trace-div,trace-gep'] : ['-Dbuildtype=debugoptimized', '-Db_sanitize=address,undefined', '-Dcpp_args=-fno-sanitize-recover=all'])]);
   run('ninja', ['-C', build, '-j2', ...names.map((name) => `fuzz/fuzz-${name}`)]);
 }
 
@@ -91,7 +91,7 @@ function fuzz(build, target, { seconds, length, plain }) {
   const seeds = join(source, `${target}_corpus`);
   const started = Date.now();
   const child = spawn(join(build, 'fuzz', `fuzz-${target}`), [
-    `-max_total_time=${seconds}`, '-print_final_stats=1', '-timeout=20', '-rss_limit_mb=4096', ...(length > 0 || target in longest ? [`-max_len=${length || longest[target]}`] : []),
+    `-max_total_time=${seconds}`, '-print_final_stats=1', ...(plain ? ['-entropic=0', '-reload=0'] : []), '-timeout=20', '-rss_limit_mb=4096', ...(length > 0 || target in longest ? [`-max_len=${length || longest[target]}`] : []),
     `-artifact_prefix=${join(findings, `${target}-`)}`, corpus, ...(existsSync(seeds) ? [seeds] : []),
   ], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UBSAN_OPTIONS: 'print_stacktrace=1' } });
   let tail = '';

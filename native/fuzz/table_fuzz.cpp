@@ -6,15 +6,14 @@
 #include "reframer/conntrack.h"
 
 #include <algorithm>
-#include <iterator>
-#include <map>
+#include <array>
 #include <vector>
 
 using reframer::fuzz::Bytes;
 
 namespace {
 
-constexpr uint32_t largest_call = 40;
+constexpr uint32_t largest_call = 40, nb_flows = 600;
 constexpr uint64_t tick_ns = 1'000'000;
 constexpr uint64_t timeouts_ms[] = {50, 300, 4000, 0};
 constexpr uint32_t nb_classes = 4, nb_groups = 4;
@@ -22,7 +21,7 @@ constexpr uint32_t nb_classes = 4, nb_groups = 4;
 void expect(bool right, const char *what) { reframer::fuzz::expect(right, "table", what); }
 
 struct Flow {
-	uint64_t value, seen;
+	uint64_t value, seen; // value 0: no such flow
 	uint32_t timeout_class;
 };
 
@@ -93,8 +92,8 @@ public:
 		if (lossy())
 			return;
 		uint64_t live = 0;
-		for (const auto &[number, flow] : model)
-			live += alive(flow) && !away[group_of(number)];
+		for (uint32_t number = 0; number < nb_flows; number++)
+			live += model[number].value && alive(model[number]) && !away[group_of(number)];
 		const uint64_t visited = conntrack_iterate(table, now, [](void *, const void *, void *, int) {}, nullptr);
 		expect(visited == live, "live flows");
 		expect(groups_moved || s.flows == live, "entries after a whole sweep");
@@ -130,7 +129,7 @@ private:
 		digests.resize(n);
 		std::vector<uint32_t> hashes(n);
 		for (uint32_t i = 0; i < n; i++, number += stride) {
-			numbers[i] = number % 600;
+			numbers[i] = number % nb_flows;
 			std::memcpy(&bytes[i * key_size], &numbers[i], 4);
 			hashes[i] = nic_hash(numbers[i]);
 		}
@@ -143,15 +142,15 @@ private:
 
 	Flow *known(uint32_t number)
 	{
-		const auto at = model.find(number);
-		if (at == model.end())
+		Flow &flow = model[number];
+		if (!flow.value)
 			return nullptr;
-		if (!alive(at->second)) {
-			model.erase(at);
+		if (!alive(flow)) {
+			flow = {};
 			return nullptr;
 		}
-		at->second.seen = tick();
-		return &at->second;
+		flow.seen = tick();
+		return &flow;
 	}
 
 	void insert()
@@ -224,7 +223,7 @@ private:
 			if (away[group_of(numbers[i])])
 				continue;
 			expected += known(numbers[i]) != nullptr;
-			model.erase(numbers[i]);
+			model[numbers[i]] = {};
 		}
 		expect(removed == expected, "number of flows removed");
 	}
@@ -251,7 +250,7 @@ private:
 	bool nic, fixed, colliding, groups_moved = false;
 	uint64_t now = first_ns, latest = first_ns, next = 1, left[3] = {};
 	conntrack_group *away[nb_groups] = {};
-	std::map<uint32_t, Flow> model;
+	std::array<Flow, nb_flows> model{};
 	std::vector<uint8_t> bytes;
 	std::vector<uint32_t> numbers;
 	std::vector<uint64_t> digests;

@@ -12,12 +12,15 @@ namespace reframer::test {
 
 // A number below `n`.
 using Choose = std::function<uint32_t(uint32_t n)>;
+// Whether there is another step.
+using More = std::function<bool()>;
 
 struct Violation : std::runtime_error {
 	using std::runtime_error::runtime_error;
 };
 
-// Throws Violation. @return packets pushed.
-uint64_t run_sequence(const Choose &choose, uint32_t nb_steps);
+// A stage of its own, steps as long as there are more, then drained to the last packet and its books
+// closed. Throws Violation. @return packets pushed.
+uint64_t run_sequence(const Choose &choose, const More &more);
 
 } // namespace reframer::test
