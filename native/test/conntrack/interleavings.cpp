@@ -3,75 +3,73 @@
 // Its sources are compiled once more for this program, with a hook at each access to shared bytes.
 // Two threads are two fibers; a run follows a list of steps at which one is preempted for the
 // other. All lists up to two long are tried (as Musuvathi's CHESS does; REFRAMER_PREEMPTIONS says
-// another number, three take half a minute), and each run's history must be linearizable. What this does not see: reorderings by processor or compiler
-// (acquire and release on every access rule those out that matter, see conntrack_shared.h), and
-// preemption between other atomics than bucket words.
+// another number, three take half a minute), and each run's history must be linearizable. Under
+// ThreadSanitizer each is searched for races, too. What this does not see: reorderings by processor
+// or compiler (acquire and release on every access rule those out that matter, see
+// conntrack_shared.h), and preemption between other atomics than bucket words.
 #include "conntrack/shared/atomics.hpp"
 #include "linearizability.hpp"
 #include "reframer/conntrack_shared.h"
+#include "support/fibers.hpp"
 
 #include <doctest/doctest.h>
-#include <ucontext.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <string>
 
+using reframer::test::Fibers;
 using reframer::test::HistoryChecker;
 using reframer::test::Operation;
 
 namespace {
 
-constexpr size_t stack_bytes = size_t{128} << 10;
+// Runs two fibers by a schedule. Its own variables are nobody's business: ThreadSanitizer, to which the
+// fibers are threads, leaves them out.
+#define NOT_WATCHED [[gnu::no_sanitize("thread")]]
 
-// Runs two fibers by a schedule.
 class Scheduler {
 public:
 	// @return steps taken. A run that does not end is a deadlock.
-	uint32_t run(const std::vector<uint32_t> &preempt_at, std::function<void()> first,
-	             std::function<void()> second)
+	NOT_WATCHED uint32_t run(const std::vector<uint32_t> &preempt_at, std::function<void()> first,
+	                         std::function<void()> second)
 	{
-		preempt_at_ = &preempt_at;
+		preempt_at_ = preempt_at.data();
+		nb_preemptions_ = preempt_at.size();
 		next_ = 0;
 		step_ = waits_ = 0;
 		deadlock_ = false;
 		bodies_[0] = std::move(first);
 		bodies_[1] = std::move(second);
+		done_[0] = done_[1] = false;
 		active_ = this;
-		for (unsigned i = 0; i < 2; i++) {
-			done_[i] = false;
-			getcontext(&fibers_[i]);
-			fibers_[i].uc_stack.ss_sp = stacks_[i].data();
-			fibers_[i].uc_stack.ss_size = stack_bytes;
-			fibers_[i].uc_link = &main_;
-			makecontext(&fibers_[i], reinterpret_cast<void (*)()>(&enter), 1, i);
-		}
+		fibers_.begin(&enter);
 		for (current_ = 0; !(done_[0] && done_[1]) && !deadlock_;) {
 			if (done_[current_])
 				current_ = 1 - current_;
-			swapcontext(&main_, &fibers_[current_]);
+			fibers_.change(Fibers::none, current_);
 		}
 		active_ = nullptr;
 		return step_;
 	}
 	bool deadlock() const { return deadlock_; }
-	uint64_t now() { return ++clock_; }
+	NOT_WATCHED uint64_t now() { return ++clock_; }
 
-	void point()
+	NOT_WATCHED void point()
 	{
 		uint32_t step = step_++;
-		if (next_ < preempt_at_->size() && (*preempt_at_)[next_] == step) {
+		if (next_ < nb_preemptions_ && preempt_at_[next_] == step) {
 			next_++;
 			yield();
 		}
 	}
-	void wait()
+	NOT_WATCHED void wait()
 	{
 		// Nobody can let the waiting one go on.
 		if (++waits_ > 10'000 || done_[1 - current_]) {
 			deadlock_ = true;
-			swapcontext(&fibers_[current_], &main_);
+			fibers_.leave(current_);
 		}
 		yield();
 	}
@@ -79,29 +77,31 @@ public:
 	static Scheduler *active_;
 
 private:
-	static void enter(unsigned i)
+	NOT_WATCHED static void enter()
 	{
-		active_->bodies_[i]();
-		active_->done_[i] = true;
+		Scheduler &s = *active_;
+		const unsigned self = s.current_;
+		s.bodies_[self]();
+		s.done_[self] = true;
+		s.fibers_.leave(self);
 	}
-	void yield()
+	NOT_WATCHED void yield()
 	{
 		if (done_[1 - current_])
 			return;
 		unsigned from = current_;
 		current_ = 1 - from;
-		swapcontext(&fibers_[from], &fibers_[current_]);
+		fibers_.change(from, current_);
 	}
 
-	const std::vector<uint32_t> *preempt_at_ = nullptr;
-	size_t next_ = 0;
+	const uint32_t *preempt_at_ = nullptr;
+	size_t nb_preemptions_ = 0, next_ = 0;
 	uint32_t step_ = 0, waits_ = 0;
 	uint64_t clock_ = 0;
 	bool done_[2] = {}, deadlock_ = false;
 	unsigned current_ = 0;
 	std::function<void()> bodies_[2];
-	ucontext_t main_, fibers_[2];
-	std::vector<char> stacks_[2] = {std::vector<char>(stack_bytes), std::vector<char>(stack_bytes)};
+	Fibers fibers_;
 };
 
 Scheduler *Scheduler::active_ = nullptr;
@@ -110,12 +110,12 @@ Scheduler *Scheduler::active_ = nullptr;
 
 namespace reframer::conntrack::shared {
 
-void explore_point()
+NOT_WATCHED void explore_point()
 {
 	if (Scheduler::active_)
 		Scheduler::active_->point();
 }
-void explore_wait()
+NOT_WATCHED void explore_wait()
 {
 	if (Scheduler::active_)
 		Scheduler::active_->wait();
