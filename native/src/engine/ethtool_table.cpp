@@ -22,8 +22,8 @@ XdpCounter::XdpCounter(unsigned interface_index, const packet::ToeplitzKey &key,
 		throw_errno("xdp", "cannot attach the counting XDP program");
 }
 
-EthtoolTable::EthtoolTable(const EthtoolParams &wanted)
-    : params(wanted), rss(params.interface, ethtool_call(params.interface)),
+EthtoolTable::EthtoolTable(const EthtoolParams &wanted, EthtoolCall call)
+    : params(wanted), rss(params.interface, std::move(call)),
       counter(if_nametoindex(params.interface.c_str()), rss.key(), rss.ports(), rss.table_size())
 {
 	if (params.cpus.empty())

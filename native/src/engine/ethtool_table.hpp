@@ -68,7 +68,10 @@ struct EthtoolParams {
 
 class EthtoolTable final : public TableDevice {
 public:
-	explicit EthtoolTable(const EthtoolParams &params); // @throws DeviceError
+	// @throws DeviceError
+	explicit EthtoolTable(const EthtoolParams &params) : EthtoolTable(params, ethtool_call(params.interface)) {}
+	// Table and key from `call` instead of the interface's driver: for tests.
+	EthtoolTable(const EthtoolParams &params, EthtoolCall call);
 
 	std::string name() const override { return "ethtool " + params.interface; }
 	uint32_t nb_queues() const override { return rss.nb_queues(); }

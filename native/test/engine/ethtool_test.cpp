@@ -258,6 +258,115 @@ TEST_CASE("the XDP program counts every packet in the bucket that the NIC's hash
 	});
 }
 
+TEST_CASE("a table of a real interface: counted, loaded, rewritten, and asked for what it has not")
+{
+	in_own_network("xdp", [] {
+		TapParams tap;
+		tap.nb_queues = 1;
+		const TapPort port(tap);
+		Driver driver;
+		driver.rings = 2;
+		const auto refusal = [&](std::vector<uint32_t> cpus) {
+			try {
+				EthtoolTable refused({.interface = "rss0", .cpus = std::move(cpus)}, call_of(driver));
+			} catch (const DeviceError &e) {
+				return std::string(e.what());
+			}
+			return std::string();
+		};
+		CHECK(refusal({0}).find("name one CPU for each") != std::string::npos);
+		CHECK(refusal({0, 100'000}).find("there is no CPU 100000") != std::string::npos);
+		driver.rings = 1;
+		EthtoolTable table({.interface = "rss0", .cpus = {0}}, call_of(driver));
+		CHECK(table.name() == "ethtool rss0");
+		CHECK(table.nb_queues() == 1);
+		REQUIRE(table.table_size() == 128);
+		uint64_t sent = 0;
+		for (int round = 0; round < 20; round++)
+			for (const Counted &c : frames(false)) {
+				REQUIRE(write(port.queue(0), c.frame.data(), c.frame.size()) == ssize_t(c.frame.size()));
+				sent++;
+			}
+		for (int i = 0; i < 1000 && table.counted() < sent; i++)
+			usleep(1000);
+		CHECK(table.counted() == sent);
+		std::vector<uint64_t> packets(128);
+		std::vector<float> loads(1);
+		REQUIRE(table.sample(packets, loads) == 0);
+		uint64_t sum = 0;
+		for (const uint64_t count : packets)
+			sum += count;
+		CHECK(sum == sent);
+		CHECK(loads[0] >= 0);
+		CHECK(loads[0] <= 1);
+		std::vector<float> many(2);
+		CHECK(table.sample(packets, many) == -EINVAL);
+		CHECK(table.sample(std::span(packets).first(64), loads) == -EINVAL);
+		std::vector<uint16_t> wanted(128);
+		REQUIRE(table.read_table(wanted) == 0);
+		driver.rings = 2;
+		{
+			const FirstTable undo(table);
+			driver.table[3] = 1;
+		}
+		CHECK(driver.table[3] == 0); // put back
+	});
+	Driver driver;
+	CHECK_THROWS_AS(EthtoolTable({.interface = "absent0", .cpus = {}}, call_of(driver)), DeviceError);
+}
+
+TEST_CASE("drivers that tell little are asked again, or taken at their word")
+{
+	Driver driver;
+	driver.table.assign(128, 5);
+	int calls = 0, refuse = 0;
+	const EthtoolCall terse = [&](void *command) {
+		const uint32_t what = static_cast<ethtool_rxnfc *>(command)->cmd;
+		if (what == ETHTOOL_GRXRINGS || what == ETHTOOL_GRXFH)
+			return -EOPNOTSUPP;
+		return ++calls == refuse ? -EIO : driver(command);
+	};
+	EthtoolRss rss("eth9", terse);
+	CHECK(rss.nb_queues() == 6); // by its table's highest entry
+	CHECK(rss.ports().tcp4);
+	CHECK(rss.ports().tcp6);
+	CHECK_FALSE(rss.ports().udp4);
+	std::vector<uint16_t> table(128);
+	CHECK(rss.read(table) == 0);
+	CHECK(rss.read(std::span(table).first(64)) == -EINVAL);
+	refuse = calls + 1;
+	CHECK(rss.read(table) == -EIO);
+	refuse = calls + 1; // the reading before a write
+	CHECK(rss.write(table) == -EIO);
+	calls = 0;
+	refuse = 2; // sizes are told, the table is not
+	try {
+		EthtoolRss unreadable("eth9", terse);
+		FAIL("a table that cannot be read");
+	} catch (const DeviceError &e) {
+		CHECK(e.unsupported);
+		CHECK(std::string(e.what()).find("cannot be read") != std::string::npos);
+	}
+	for (const std::string &name : {std::string(), std::string(16, 'x'), std::string("absent0")})
+		CHECK_THROWS_AS(ethtool_call(name), DeviceError);
+}
+
+TEST_CASE("programs that the kernel refuses, and interfaces that there are not, are errors with a reason")
+{
+	BpfAssembler reads_nothing;
+	reads_nothing.exit(); // its answer was never set
+	try {
+		reads_nothing.load_program(BPF_PROG_TYPE_SOCKET_FILTER);
+		FAIL("a program without an answer was loaded");
+	} catch (const DeviceError &e) {
+		CHECK(std::string(e.what()).find("the kernel refuses the eBPF program") != std::string::npos);
+	}
+	CHECK_THROWS_AS(BpfWords(0), DeviceError);
+	CHECK_THROWS_AS(bpf_constant(nullptr, 8), DeviceError);
+	CHECK_THROWS_AS(BpfGrace(-1), DeviceError);
+	CHECK_THROWS_AS(XdpCounter(0, packet::toeplitz_key_microsoft, {}, 128), DeviceError);
+}
+
 TEST_CASE("the TAP's program steers by the same hash")
 {
 	for (const Counted &c : frames(true)) {

@@ -190,8 +190,59 @@ TEST_CASE("flows keep their order while their buckets move, and nothing is lost"
 	});
 }
 
+TEST_CASE("frames of others are counted as such, and bad tables written to nobody")
+{
+	in_own_network("tap", [] {
+		SenderParams traffic;
+		traffic.nb_packets = 2000;
+		traffic.packets_per_second = 400'000;
+		WorkerParams work;
+		work.nb_flows = traffic.nb_flows / 2; // the others are not its own
+		work.in_order = false;
+		TapPort port(TapParams{});
+		TapWorkers workers(port, work);
+		CHECK(workers.name() == "tap rss0");
+		traffic.skew = 0;
+		UdpSender sender(traffic, [&] { return workers.received(); });
+		REQUIRE(wait_for([&] { return sender.done(); }));
+		std::vector<uint16_t> table(128), wrong(64), one = {5}, beyond = {128};
+		std::vector<uint64_t> packets(128);
+		std::vector<float> loads(4), few(3);
+		REQUIRE(wait_for([&] {
+			REQUIRE(workers.sample(packets, loads) == 0);
+			return std::accumulate(packets.begin(), packets.end(), uint64_t{0}) == traffic.nb_packets;
+		}));
+		CHECK(workers.sample(packets, few) == -EINVAL);
+		REQUIRE(workers.read_table(table) == 0);
+		table[5] = 3;
+		CHECK(workers.write_table(table, one) == 0); // without a hand-over
+		CHECK(workers.moves_in_progress() == 0);
+		CHECK(workers.write_table(wrong, one) == -EINVAL);
+		CHECK(workers.write_table(table, beyond) == -EINVAL);
+		const WorkerTotals totals = workers.stop();
+		CHECK(totals.received == totals.processed);
+		CHECK(totals.received + totals.foreign == traffic.nb_packets);
+		CHECK(totals.foreign > traffic.nb_packets / 4);
+
+		TapWorkers ordered(port, WorkerParams{});
+		CHECK(ordered.write_table(wrong, one) == -EINVAL);
+		CHECK(ordered.write_table(table, beyond) == -EINVAL);
+		table[5] = 4;
+		CHECK(ordered.write_table(table, one) == -EINVAL);
+		table[5] = 3;
+		CHECK(ordered.write_table(table, one) == 0); // where it is already
+	});
+}
+
 TEST_CASE("a TAP refuses what it has not")
 {
+	for (const uint32_t flows : {0u, 40'001u})
+		CHECK_THROWS_AS(UdpSender({.nb_flows = flows}, [] { return uint64_t{0}; }), DeviceError);
+	for (const std::string &name : {std::string(), std::string(16, 'x')}) {
+		TapParams params;
+		params.interface = name;
+		CHECK_THROWS_AS(TapPort{params}, DeviceError);
+	}
 	for (const uint32_t entries : {0u, 32u, 100u, 8192u}) {
 		TapParams params;
 		params.nb_entries = entries;
@@ -210,6 +261,9 @@ TEST_CASE("a TAP refuses what it has not")
 		CHECK(port.write_table(table, one) == -EINVAL);
 		CHECK(port.write_table(first, beyond) == -EINVAL);
 		CHECK(port.write_table(few, one) == -EINVAL);
+		std::vector<uint64_t> packets(128);
+		std::vector<float> loads(3);
+		CHECK(port.sample(packets, loads) == -EINVAL);
 		REQUIRE(port.read_table(table) == 0);
 		CHECK(table == first);
 	});

@@ -4,12 +4,16 @@
 #include "engine/virtual_queue.hpp"
 #include "nf/prefixes.hpp"
 
+#include "cores.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <deque>
+#include <sched.h>
+#include <stdexcept>
 #include <vector>
 
 using namespace reframer;
@@ -190,6 +194,49 @@ TEST_CASE("the measured clock runs: time is charged, frames arrive whole, answer
 		answer = r.ring_dropped ? 0 : dma.answer();
 	}
 	CHECK(answers[0] == answers[1]);
+}
+
+TEST_CASE("what the writing core throws arrives here, and a core that there is not is an error")
+{
+	int last = 0;
+	reframer::test::unpin(last);
+	Dma dma(Dma::Into::llc, last);
+	bool done = false;
+	dma.run([&] { done = true; });
+	CHECK(done);
+	CHECK_THROWS_AS(dma.run([] { throw std::logic_error("on that core"); }), std::logic_error);
+	dma.run([&] { done = false; }); // it goes on
+	CHECK(!done);
+	CHECK_THROWS_AS(Dma(Dma::Into::llc, CPU_SETSIZE - 1), std::runtime_error);
+}
+
+TEST_CASE("a queue refuses arrivals that it would lose, and notices a stage that takes too few")
+{
+	auto chain = nf::ChainFactory({.kind = nf::ChainKind::forward}).make(nf::Form::packet, 0);
+	Dma dma(Dma::Into::dram, -1);
+	QueueConfig config;
+	config.service_ns = 100;
+	auto arrivals = poisson_arrivals(seed(), 1e-3, 1000);
+	VirtualQueue late(config, nullptr, *chain, dma);
+	CHECK_THROWS_AS(late.run(arrivals, static_cast<double>(arrivals.front().time_ns - 1)), std::logic_error);
+
+	// A stage much smaller than the queue was told, of which a poll takes one packet.
+	reframer_params params;
+	reframer_default_params(&params);
+	params.max_packets = 32;
+	params.delay_ns = REFRAMER_MAX_DELAY_NS;
+	params.hash_seed = 1;
+	reframer_stage *stage = nullptr;
+	REQUIRE(reframer_create(&params, &stage) == 0);
+	config.release_max = 1;
+	for (Arrival &a : arrivals)
+		a.time_ns = 1;
+	config.ring_depth = 1024;
+	{
+		VirtualQueue small(config, stage, *chain, dma);
+		CHECK_THROWS_AS(small.run(arrivals, 1e9), std::logic_error);
+	}
+	reframer_free(stage);
 }
 
 TEST_CASE("histogram quantiles are within one part in 64")
