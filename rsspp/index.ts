@@ -5,10 +5,7 @@
  * const { owners, moves } = solve({ loads, owners: table, cores: 8 });
  *
  * const balancing = await Balancing.start(backend, { cores: 8 });
- * for (;;) {
- *   const { nextEpochMs } = await balancing.epoch();
- *   await setTimeout(nextEpochMs); // of node:timers/promises
- * }
+ * setInterval(() => balancing.epoch(), 100);
  * ```
  *
  * @module

@@ -12,9 +12,9 @@ const none = (id: string, text: string, metric: string, attack = 'syn-flood'): C
   id, text, source, unit: '', published: 0, ...exact, kind: 'at-most', measured: { part: 'attacks', metric, at: { policy: 'fixed', attack } },
 });
 // Who shares a hash shares a group, and a group leaves as one: its longest decides.
-const oneHash = (id: string, text: string, maxBurst: number): Claim => ({
+const oneHash = (id: string, text: string, maxBurst: number, hash: 'nic' | 'software' = 'nic'): Claim => ({
   id, text, source, unit: '%', published: 50, ...exact, kind: 'at-most',
-  measured: { part: 'one-hash', metric: 'p99Us', at: { maxBurst, attack: 'same-hash' }, versus: { maxBurst, attack: 'none' } },
+  measured: { part: 'one-hash', metric: 'p99Us', at: { hash, maxBurst, attack: 'same-hash' }, versus: { hash, maxBurst, attack: 'none' } },
 });
 
 export const claims: readonly Claim[] = [
@@ -26,6 +26,7 @@ export const claims: readonly Claim[] = [
   slower('elephant-p99', 'Legitimate p99 beside an elephant', 'elephant'),
   oneHash('same-hash-p99', 'Legitimate p99 when the attacker’s flows share one NIC hash, groups of at most 16 packets', 16),
   oneHash('same-hash-default-p99', 'The same with groups of up to 128 packets, the default', 128),
+  oneHash('same-hash-software-p99', 'The same, grouped by the stage’s own keyed hash of the header', 128, 'software'),
   slower('same-set-p99', 'Legitimate p99 when their NIC hashes agree in 20 bits', 'same-set'),
   slower('fragments-p99', 'Legitimate p99 among fragments that are never completed', 'fragments'),
   slower('crafted-p99', 'Legitimate p99 among crafted headers', 'crafted'),

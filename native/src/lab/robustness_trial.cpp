@@ -4,7 +4,8 @@
 //          "crafted"|"drip"|"capture", "capture": FILE (whose frames the last sends, round and round), "times": 5
 //          (packets of the attacker a legitimate one), "policy": "fixed"|"off", "delayNs": 64000, "legitimatePps": 200000, "flows": 20000 (legitimate,
 //          established), "tableFlows": 65536 (the table's fixed size), "ringDepth": 1024, "maxBurst": 128
-//          (packets of a group at which it leaves), "releaseMax": 32 (packets a poll serves; 0: all due),
+//          (packets of a group at which it leaves), "hash": "nic"|"software" (what the stage groups by: the
+//          NIC's hash, which an attacker can aim at, or its own of the header, which has a secret key), "releaseMax": 32 (packets a poll serves; 0: all due),
 //          "durationNs", "warmupNs", "dma": "llc"|"dram", "seed", "cpus": [under test, DMA]}
 // record  {"attack","times","policy","p50Us","p99Us","p999Us" (legitimate packets, arrival to
 //          departure), "legitimatePackets","legitimateDrops","drops","nsPerPacket",
@@ -44,7 +45,7 @@ struct TrialSpec {
 	Attack attack;
 	std::string attack_name, capture;
 	double times, legitimate_pps;
-	bool reframes;
+	bool reframes, nic_hash;
 	uint64_t delay_ns, duration_ns, warmup_ns, seed;
 	uint32_t flows, table_flows, ring_depth, max_burst, release_max;
 	engine::Dma::Into dma;
@@ -67,6 +68,7 @@ TrialSpec read_spec(const Json &spec)
 		in.fail("capture", "is a file for the attack capture, and for no other");
 	t.times = in.real("times", 5, 0, 1000);
 	t.reframes = in.choice("policy", true, {{"fixed", true}, {"off", false}});
+	t.nic_hash = in.choice("hash", true, {{"nic", true}, {"software", false}});
 	t.delay_ns = in.integer("delayNs", 64000, 1, second);
 	t.legitimate_pps = in.real("legitimatePps", 200e3, 1, 1e8);
 	t.flows = uint32_t(in.integer("flows", 20000, 1, 1u << 20));
@@ -330,6 +332,7 @@ void run_robustness_trial(const Json &json)
 	engine::QueueConfig config;
 	config.ring_depth = t.ring_depth;
 	config.release_max = t.release_max;
+	config.nic_hash = t.nic_hash;
 	config.window_start_ns = double(t.warmup_ns);
 	config.window_end_ns = double(t.warmup_ns + t.duration_ns);
 	config.tsc_hz = engine::measure_tsc_hz();
