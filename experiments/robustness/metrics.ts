@@ -16,7 +16,7 @@ export const metrics: readonly Metric[] = [
   { key: 'nsPerPacket', label: 'time a packet, all packets', unit: 'ns', direction: 'lower', path: 'nsPerPacket', digits: 0 },
   { key: 'loadPercent', label: 'load of the core', unit: '%', direction: 'lower', path: 'loadShare', scale: 100, digits: 0 },
   { key: 'grownMiB', label: 'memory grown', unit: 'MiB', direction: 'lower', path: 'grownMiB', digits: 1 },
-  { key: 'nsPerInsert', label: 'time an insert', unit: 'ns', direction: 'lower', path: 'nsPerInsert', digits: 0 },
-  { key: 'nsPerFind', label: 'time a lookup', unit: 'ns', direction: 'lower', path: 'nsPerFind', digits: 0 },
+  { key: 'nsPerInsert', label: 'time an insert', unit: 'ns', direction: 'lower', path: 'nsPerInsert', digits: 1 },
+  { key: 'nsPerFind', label: 'time a lookup', unit: 'ns', direction: 'lower', path: 'nsPerFind', digits: 1 },
   { key: 'refused', label: 'keys without room', unit: '', direction: 'lower', path: 'refused', digits: 0 },
 ];
