@@ -9,15 +9,16 @@
  * - `not-supported`: a table of fixed size cannot prepare for growth
  * - `stale`: the states of this burst may have moved since; look its keys up again
  * - `detached`: the group is not in this tracker, or was given away
- * - `taken`: the tracker has that group already
+ * - `taken`: the tracker has that group already, or the ticket was used
  * - `other-table`: the group comes from a tracker with other options or another seed
+ * - `busy`: a shared table has no place for another user, or the call came from within `update`
  * - `closed`: the instance was closed
  */
 export class ConntrackError extends Error {
   constructor(
     readonly code:
       | 'bad-option' | 'bad-burst' | 'bad-key' | 'bad-time' | 'out-of-memory' | 'not-supported' | 'stale' | 'detached' | 'taken'
-      | 'other-table' | 'closed',
+      | 'other-table' | 'busy' | 'closed',
     message: string,
     readonly option?: string,
   ) {

@@ -51,6 +51,8 @@ const balancer_params = ffi.struct('rsspp_balancer_params', {
   node_penalty: 'float',
   hold_epochs: 'uint32_t',
   shrink_epochs: 'uint32_t',
+  interval_us: 'uint32_t',
+  busy_interval_us: 'uint32_t',
   node: 'void *',
 });
 
@@ -63,6 +65,7 @@ const report = ffi.struct('rsspp_report', {
   nb_active: 'uint32_t',
   nb_overloaded: 'uint32_t',
   cores_changed: 'int32_t',
+  next_epoch_us: 'uint32_t',
   solve_ns: 'uint64_t',
   epoch: 'uint64_t',
 });
@@ -101,6 +104,8 @@ export interface NativeBalancerParams {
   node_penalty: number;
   hold_epochs: number;
   shrink_epochs: number;
+  interval_us: number;
+  busy_interval_us: number;
   node: Uint16Array | null;
 }
 
@@ -123,6 +128,7 @@ export interface NativeReport {
   nb_active: number;
   nb_overloaded: number;
   cores_changed: number;
+  next_epoch_us: number;
   solve_ns: number;
   epoch: number;
 }

@@ -28,10 +28,18 @@ export interface BalancerOptions {
   smoothing?: number;
   /** Weight of a bucket's last change in its prediction, 0..1; default 0. */
   trend?: number;
-  /** Epochs for which a moved bucket stays; default 1. */
+  /** Gain, as a share of the mean, below which no bucket changes its node; default 0.05. */
+  nodePenalty?: number;
+  /** How far above the lower bound a core may stay at least, as a share of it; default 0.009. Widens with the error of the predictions. */
+  tolerance?: number;
+  /** Epochs for which a moved bucket stays, 0..255; default 0. */
   holdEpochs?: number;
-  /** Epochs in a row that must agree before a core is given back; default 5. */
+  /** Epochs of `intervalMs` in a row that must agree before a core is given back; default 10. */
   shrinkEpochs?: number;
+  /** Epoch in milliseconds, 0.001..3.6e6; default 100. The balancer has no clock: `Report.nextEpochMs` says when the next step is due. */
+  intervalMs?: number;
+  /** Epoch while a core is above a load of 0.9, and for a second after; 0.001..intervalMs, default the lesser of 10 and `intervalMs`. */
+  busyIntervalMs?: number;
   /** NUMA node of each core; default: one node. */
   nodes?: ArrayLike<number>;
 }
@@ -49,6 +57,8 @@ export interface Epoch {
   coreLoads: ArrayLike<number>;
   /** Occupancy of each core's RX queue, 0..1; ranks cores that run at full load. */
   queueFill?: ArrayLike<number>;
+  /** Packets received or in the RX queue of each core and not yet served: what one at full load has to make up for. Better than `queueFill`. */
+  waiting?: ArrayLike<number | bigint>;
 }
 
 export interface Report extends Omit<Solution, 'owners'> {
@@ -60,9 +70,12 @@ export interface Report extends Omit<Solution, 'owners'> {
   /** The same, predicted. */
   imbalanceAfterPercent: number;
   activeCores: number;
-  /** Active cores at full load, with packets waiting where `queueFill` tells: a shorter epoch pays now. */
+  /** Active cores at full load, with packets waiting where `queueFill` tells. */
   overloadedCores: number;
+  /** Cores added (positive) or given back (negative). */
   coresChanged: number;
+  /** Milliseconds until the next step is due. */
+  nextEpochMs: number;
   solveNs: number;
 }
 
@@ -80,6 +93,8 @@ function real(name: string, value: number | undefined, fallback: number, low: nu
 function nativeParams(options: BalancerOptions, defaults: NativeBalancerParams): NativeBalancerParams {
   const cores = whole('cores', options.cores, 1, maxCores);
   const method = methods.indexOf(options.method ?? 'ours');
+  const intervalMs = real('intervalMs', options.intervalMs, defaults.interval_us / 1e3, 0.001, 3.6e6);
+  const busyIntervalMs = real('busyIntervalMs', options.busyIntervalMs, Math.min(intervalMs, defaults.busy_interval_us / 1e3), 0.001, intervalMs);
   if (method < 0) throw new RssppError('bad-option', `there is no method '${options.method}'; there are ${methods.join(', ')}`, 'method');
   if (options.nodes !== undefined && options.nodes.length !== cores) {
     throw new RssppError('bad-option', `nodes has ${options.nodes.length} entries for ${cores} cores`, 'nodes');
@@ -97,6 +112,10 @@ function nativeParams(options: BalancerOptions, defaults: NativeBalancerParams):
     trend: real('trend', options.trend, defaults.trend, 0, 1),
     hold_epochs: whole('holdEpochs', options.holdEpochs ?? defaults.hold_epochs, 0, 255),
     shrink_epochs: whole('shrinkEpochs', options.shrinkEpochs ?? defaults.shrink_epochs, 1, 1_000_000),
+    tolerance: real('tolerance', options.tolerance, defaults.tolerance, 0, 1),
+    node_penalty: real('nodePenalty', options.nodePenalty, defaults.node_penalty, 0, 10),
+    interval_us: Math.round(intervalMs * 1e3),
+    busy_interval_us: Math.round(busyIntervalMs * 1e3),
     node: options.nodes === undefined ? null : Uint16Array.from(options.nodes),
   };
 }
@@ -113,6 +132,7 @@ export class Balancer {
   private readonly counters: BigUint64Array;
   private readonly loads: Float32Array;
   private readonly fill: Float32Array;
+  private readonly waiting: BigUint64Array;
   private readonly moves: Uint16Array;
   private native: NativeBalancer | undefined;
   private owners: Uint16Array;
@@ -132,6 +152,7 @@ export class Balancer {
     this.counters = new BigUint64Array(this.buckets);
     this.loads = new Float32Array(this.cores);
     this.fill = new Float32Array(this.cores);
+    this.waiting = new BigUint64Array(this.cores);
     this.moves = new Uint16Array(this.buckets * moveWords);
     this.owners = Uint16Array.from({ length: this.buckets }, (_, b) => b % this.cores);
   }
@@ -156,13 +177,18 @@ export class Balancer {
     sized('packets', epoch.packets.length, this.buckets);
     sized('coreLoads', epoch.coreLoads.length, this.cores);
     if (epoch.queueFill !== undefined) sized('queueFill', epoch.queueFill.length, this.cores);
+    if (epoch.waiting !== undefined) sized('waiting', epoch.waiting.length, this.cores);
     for (let b = 0; b < this.buckets; b++) this.counters[b] = BigInt(epoch.packets[b] ?? 0);
     for (let c = 0; c < this.cores; c++) {
       this.loads[c] = epoch.coreLoads[c] ?? 0;
       this.fill[c] = epoch.queueFill?.[c] ?? 0;
+      this.waiting[c] = BigInt(epoch.waiting?.[c] ?? 0);
     }
     const out = {} as NativeReport;
-    const columns = { packets: this.counters, core_load: this.loads, queue_fill: epoch.queueFill === undefined ? null : this.fill, waiting: null };
+    const columns = {
+      packets: this.counters, core_load: this.loads,
+      queue_fill: epoch.queueFill === undefined ? null : this.fill, waiting: epoch.waiting === undefined ? null : this.waiting,
+    };
     const count = this.functions.step(native, columns, this.moves, out);
     if (count < 0) throw new RssppError('too-large', 'the method gave up on this epoch; use `ours` or `lpt`');
     const changes: Move[] = [];
@@ -180,6 +206,7 @@ export class Balancer {
       activeCores: out.nb_active,
       overloadedCores: out.nb_overloaded,
       coresChanged: out.cores_changed,
+      nextEpochMs: out.next_epoch_us / 1e3,
       solveNs: Number(out.solve_ns),
     };
   }

@@ -5,7 +5,10 @@
  * const { owners, moves } = solve({ loads, owners: table, cores: 8 });
  *
  * const balancing = await Balancing.start(backend, { cores: 8 });
- * setInterval(() => balancing.epoch(), 100);
+ * for (;;) {
+ *   const { nextEpochMs } = await balancing.epoch();
+ *   await setTimeout(nextEpochMs); // of node:timers/promises
+ * }
  * ```
  *
  * @module

@@ -111,6 +111,21 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
     for (const file of wanted) expect(files.some((path) => path.endsWith(`/${file}`)), file).toBe(true);
   });
 
+  test('is what the Debian packages take, each file in one of them, and their version is ours', () => {
+    const debian = join(packageRoot, 'debian');
+    const patterns = readdirSync(debian).filter((name) => name.endsWith('.install') && (hasDpdk || !name.includes('dpdk'))).flatMap((name) =>
+      readFileSync(join(debian, name), 'utf8').trim().split('\n').map((line) => ({ name, line, fits: new RegExp(`^${line.replace(/[.+]/g, '\\$&').replaceAll('*', '[^/]*')}(/|$)`) })),
+    );
+    const files = readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1).replace(/^usr\/local\//, 'usr/'));
+    expect(files.length).toBeGreaterThan(10);
+    expect(files.filter((file) => patterns.filter(({ fits }) => fits.test(file)).length !== 1)).toEqual([]);
+    expect(patterns.filter(({ fits, line }) => !files.some((file) => fits.test(file)) && (hasDpdk || !line.includes('dpdk')))).toEqual([]);
+    const { version } = JSON.parse(readPackageFile('package.json')) as { version: string };
+    expect(readPackageFile('debian/changelog')).toMatch(new RegExp(`^reframer \\(${version.replaceAll('.', '\\.')}\\) `));
+  });
+
   test('the README\'s C program, copied, compiled by pkg-config as written, runs', async () => {
     const readme = readPackageFile('README.md');
     const block = runnableBlocks(readme).find(({ language }) => language === 'c');

@@ -3,14 +3,24 @@ import type { Command } from 'commander';
 
 import { runLabTalking } from './lab.js';
 import { group } from './main.js';
-import { print, printJson, renderTable } from './output.js';
+import { print, printJson, renderTable, talk } from './output.js';
 import { parseCount } from './units.js';
+
+/** A list that the command line may narrow: `--flows 4M,16M`. */
+export interface BenchList {
+  /** Name of the option, and of the specification's member. */
+  name: string;
+  says: string;
+  /** @throws UsageError */
+  parse: (word: string) => string | number;
+}
 
 export interface Bench<Row> {
   name: string;
   description: string;
   /** What --quick leaves out, and the members of the specification that do it. */
   quick: { says: string; spec: object };
+  lists?: readonly BenchList[];
   columns: readonly (readonly [title: string, cell: (row: Row) => string])[];
   caption: string;
 }
@@ -22,27 +32,57 @@ interface Options {
   quiet?: boolean;
 }
 
+/** A list of counts. */
+export const counts = (name: string, says: string): BenchList => ({ name, says, parse: (word) => parseCount(word, `--${name}`, 1) });
+/** A list of names, which the job checks. */
+export const names = (name: string, says: string): BenchList => ({ name, says, parse: (word) => word });
+
 export function registerBench<Row>(program: Command, bench: Bench<Row>): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  const command = group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
     .command(bench.name)
     .description(bench.description)
     .option('--quick', bench.quick.says)
     .option('--seed <number>', 'seed of the traffic')
     .option('--json', 'print {"rows":[...]}')
-    .option('--quiet', 'no progress')
-    .action((options: Options) => run(bench, options));
+    .option('--quiet', 'no progress');
+  for (const { name, says } of bench.lists ?? []) command.option(`--${name} <list>`, says);
+  command.action((options: Options & Record<string, string | undefined>) => run(bench, options));
 }
 
-async function run<Row>(bench: Bench<Row>, options: Options): Promise<void> {
+async function run<Row>(bench: Bench<Row>, options: Options & Record<string, string | undefined>): Promise<void> {
+  const lists = (bench.lists ?? []).flatMap(({ name, parse }) => {
+    const given = options[name];
+    return given === undefined ? [] : [[name, given.split(',').map((word) => parse(word.trim()))] as const];
+  });
   const spec = {
     ...(options.quick === true ? bench.quick.spec : {}),
     ...(options.seed === undefined ? {} : { seed: parseCount(options.seed, '--seed') }),
+    ...Object.fromEntries(lists),
   };
-  const job = `bench-${bench.name}`;
-  const records = await runLabTalking<{ row?: Row }>(job, spec, { label: `bench ${bench.name}`, quiet: options.quiet });
-  const rows = records.flatMap((record) => (record.row === undefined ? [] : [record.row]));
-  if (options.json === true) return printJson({ rows });
-  const titles = bench.columns.map(([title]) => ({ title }));
-  print(renderTable(titles, rows.map((row) => bench.columns.map(([, cell]) => cell(row)))));
-  print(bench.caption);
+  const rows: Row[] = [];
+  const table = (): void => {
+    const titles = bench.columns.map(([title]) => ({ title }));
+    print(renderTable(titles, rows.map((row) => bench.columns.map(([, cell]) => cell(row)))));
+    print(bench.caption);
+  };
+  // A long one that is ended early, or fails half way, has measured what it has measured.
+  const unfinished = (): void => {
+    if (rows.length === 0) return;
+    if (options.json === true) printJson({ rows, interrupted: true });
+    else table();
+    talk(`unfinished: ${rows.length} rows`);
+  };
+  process.once('exit', unfinished);
+  try {
+    const onRecord = ({ row }: { row?: Row }): void => void (row === undefined ? 0 : rows.push(row));
+    await runLabTalking(`bench-${bench.name}`, spec, { label: `bench ${bench.name}`, quiet: options.quiet, onRecord });
+  } catch (error) {
+    // The error is the one document of --json.
+    if (options.json !== true) unfinished();
+    throw error;
+  } finally {
+    process.removeListener('exit', unfinished);
+  }
+  if (options.json === true) printJson({ rows });
+  else table();
 }

@@ -6,8 +6,10 @@ import { labProgram, locate } from '../../native/loader.js';
 import { CliError, LabError, type ErrorRecord } from './errors.js';
 import { ProgressLine, type Progress } from './output.js';
 
-export interface LabOptions {
+export interface LabOptions<T = object> {
   onProgress?: (progress: Progress) => void;
+  /** Told of each record as it comes. */
+  onRecord?: ((record: T) => void) | undefined;
 }
 
 export interface LabResult<T> {
@@ -30,7 +32,7 @@ const stderrTailBytes = 4096;
  * Runs a job; its failure is returned beside the records that came before it.
  * @throws NativeError when there is no native build
  */
-export async function tryLab<T extends object>(job: string, spec: object, options: LabOptions = {}): Promise<LabResult<T>> {
+export async function tryLab<T extends object>(job: string, spec: object, options: LabOptions<T> = {}): Promise<LabResult<T>> {
   const program = locate(labProgram);
   const child = spawn(program, [job], { stdio: ['pipe', 'pipe', 'pipe'] });
   running.add(child);
@@ -56,7 +58,10 @@ export async function tryLab<T extends object>(job: string, spec: object, option
       const record = parseLine(line, job);
       if ('progress' in record) options.onProgress?.(record.progress as Progress);
       else if ('error' in record) reported = record.error as ErrorRecord;
-      else records.push(record as T);
+      else {
+        records.push(record as T);
+        options.onRecord?.(record as T);
+      }
     }
     const { code, signal } = await ended;
     if (code === 0 && reported === undefined) return { records };
@@ -66,31 +71,31 @@ export async function tryLab<T extends object>(job: string, spec: object, option
   }
 }
 
-export interface Talk {
+export interface Talk<T = object> extends Pick<LabOptions<T>, 'onRecord'> {
   /** What the progress line begins with. */
   label: string;
   quiet?: boolean | undefined;
 }
 
 /** As tryLabTalking(), for who needs all of it. @throws LabError when the job fails */
-export async function runLabTalking<T extends object>(job: string, spec: object, talk: Talk): Promise<T[]> {
+export async function runLabTalking<T extends object>(job: string, spec: object, talk: Talk<T>): Promise<T[]> {
   const { records, error } = await tryLabTalking<T>(job, spec, talk);
   if (error !== undefined) throw error;
   return records;
 }
 
 /** As tryLab(), with progress shown on stderr. */
-export async function tryLabTalking<T extends object>(job: string, spec: object, { label, quiet }: Talk): Promise<LabResult<T>> {
+export async function tryLabTalking<T extends object>(job: string, spec: object, { label, quiet, onRecord }: Talk<T>): Promise<LabResult<T>> {
   const progress = new ProgressLine(label, quiet);
   try {
-    return await tryLab<T>(job, spec, { onProgress: (p) => progress.update(p) });
+    return await tryLab<T>(job, spec, { onProgress: (p) => progress.update(p), onRecord });
   } finally {
     progress.end();
   }
 }
 
 /** For jobs that give one record. */
-export async function runLabOnce<T extends object>(job: string, spec: object, talk: Talk): Promise<T> {
+export async function runLabOnce<T extends object>(job: string, spec: object, talk: Talk<T>): Promise<T> {
   const [record] = await runLabTalking<T>(job, spec, talk);
   if (record === undefined) throw new CliError('lab-output', `reframer-lab ${job} ended well without a record`);
   return record;

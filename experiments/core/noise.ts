@@ -96,7 +96,9 @@ export function machineWarnings(context: JsonObject, noise: JsonObject): Warning
   }
   const pages = at(context, 'system', 'hugepages');
   if (Array.isArray(pages) && !pages.some((p) => numeric(at(p, 'free')) > 0)) {
-    found.push(warning('hugepages', 'no free huge pages: tables pay for 4 KiB pages', 'echo 512 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'));
+    const transparent = ['always', 'madvise'].includes(String(at(context, 'system', 'transparentHugepages')));
+    const seen = transparent ? 'no free huge pages: DPDK pays for 4 KiB pages, large tables of ours have transparent huge ones' : 'no free huge pages, and no transparent ones: tables pay for 4 KiB pages';
+    found.push(warning('hugepages', seen, 'echo 512 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'));
   }
   if (numeric(at(context, 'machine', 'usable')) < 2) {
     found.push(warning('one-core', 'one processor: the core under test fills its own buffers', 'run on two processors or more'));

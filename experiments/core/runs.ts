@@ -1,9 +1,9 @@
 // Folders of runs: where they are, which one to go on with, and who is writing to it.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { packageRoot } from '../../native/loader.js';
-import { machineFingerprint } from './context.js';
+import { machineFingerprint, readText } from './context.js';
 import { HarnessError } from './errors.js';
 import { readHistory, type History } from './history.js';
 import { readJournal } from './journal.js';
@@ -116,10 +116,24 @@ function isAlive(pid: number): boolean {
 export function lockRun(folder: string): () => void {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, 'lock');
-  const owner = existsSync(file) ? Number(readFileSync(file, 'utf8')) : Number.NaN;
-  if (Number.isInteger(owner) && owner !== process.pid && isAlive(owner)) {
-    throw new HarnessError('run-in-use', `${folder} is being written by process ${owner}; wait for it, or use --fresh`);
+  // Made complete beside it and linked into place, so that of two that start at once one gets it.
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, String(process.pid));
+  try {
+    for (;;) {
+      try {
+        linkSync(own, file);
+        return () => rmSync(file, { force: true });
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
+      const owner = Number(readText(file));
+      if (owner > 0 && owner !== process.pid && isAlive(owner)) {
+        throw new HarnessError('run-in-use', `${folder} is being written by process ${owner}; wait for it, or use --fresh`);
+      }
+      rmSync(file, { force: true });
+    }
+  } finally {
+    rmSync(own, { force: true });
   }
-  writeFileSync(file, String(process.pid));
-  return () => rmSync(file, { force: true });
 }

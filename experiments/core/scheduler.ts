@@ -7,7 +7,7 @@ import { blockOrder, blockSeed } from './order.js';
 import { describeParams, makePoint, portableSpec, type Identity, type Point, type Setting } from './points.js';
 import { seedFrom } from './random.js';
 import type { RunTrial, TrialResult } from './runner.js';
-import { bisect, type Found } from './search.js';
+import { bisect, mostProbes, type Found } from './search.js';
 import { medianInterval, relativeHalfWidth, type Interval } from './statistics.js';
 import type { Status } from './status.js';
 import type { JsonObject, Metric, Profile, SearchAxis } from './types.js';
@@ -43,6 +43,7 @@ export class Scheduler {
   private readonly intervals = new Map<string, { interval: Interval; samples: number }>();
   private readonly blocksOf = new Map<string, number>();
   private readonly nextBlock = new Map<string, { block: number; attempt: number }>();
+  private readonly tookOf = new Map<string, { ms: number; trials: number }>();
   private readonly started = performance.now();
   private spentMs: number;
   private trials = 0;
@@ -83,6 +84,9 @@ export class Scheduler {
         if (this.task.stop?.() === true) return false;
         if (setting.search !== undefined) await this.search(setting);
         else {
+          // Time may have run out since this setting's last block.
+          this.judge(setting);
+          if (this.pending(setting).length === 0) continue;
           const contenders = this.contenders(setting);
           if (setting.part.deterministic !== true && this.overLimit(contenders)) {
             for (const point of this.pending(setting)) this.done(point, 'limit');
@@ -179,7 +183,7 @@ export class Scheduler {
     for (;;) {
       const atMs = performance.now() - this.started;
       const result = await this.task.runTrial(part.job, spec, part.timeoutSeconds ?? trialSeconds);
-      this.count(result);
+      this.count(part.name, result);
       const record = result.records[0];
       if (result.error === undefined && record !== undefined) {
         const sample: SampleRecord = {
@@ -218,10 +222,12 @@ export class Scheduler {
     }
   }
 
-  private count(result: TrialResult): void {
+  private count(part: string, { wallMs }: TrialResult): void {
+    const took = this.tookOf.get(part) ?? { ms: 0, trials: 0 };
+    this.tookOf.set(part, { ms: took.ms + wallMs, trials: took.trials + 1 });
     this.trials += 1;
-    this.trialMs += result.wallMs;
-    this.spentMs += result.wallMs;
+    this.trialMs += wallMs;
+    this.spentMs += wallMs;
   }
 
   private fail(point: Point, { block, attempt, slot }: Slot, code: string, message: string): void {
@@ -333,21 +339,38 @@ export class Scheduler {
     });
   }
 
-  /** At least the minimum of blocks, at most the budget: the estimate lies at the end of the minimum, then of the budget. */
+  /**
+   * The estimate lies at the end of the minimum of blocks, then of the budget, as long as a rule may stop a point
+   * in between. Seeds of deterministic parts, searches and every point's first block are measured whatever the budget.
+   */
   private secondsLeft(): number {
     const { settings, profile } = this.task;
-    const perTrial = this.trials === 0 ? 0 : this.trialMs / this.trials / 1000;
     let least = 0;
     let most = 0;
+    let first = 0;
+    let fixed = 0;
     for (const setting of settings) {
+      const { part, search } = setting;
+      const perTrial = this.trialSecondsOf(part.name);
       for (const point of this.pending(setting)) {
         const had = this.blocksOf.get(point.id) ?? 0;
-        least += Math.max(0, profile.blocks.min - had) * 2;
-        most += Math.max(0, profile.blocks.max - had) * 2;
+        if (search !== undefined) fixed += perTrial * mostProbes(search);
+        else if (part.deterministic === true) fixed += perTrial * Math.max(0, (part.seeds ?? 1) - had);
+        else {
+          least += perTrial * Math.max(0, profile.blocks.min - had) * 2;
+          most += perTrial * Math.max(0, profile.blocks.max - had) * 2;
+          if (had === 0) first += perTrial * (2 + profile.warmup.max);
+        }
       }
     }
     const until = (seconds: number): number => Math.max(0, seconds - this.spentMs / 1000);
-    return Math.max(Math.min(least * perTrial, until(profile.limitSeconds ?? Number.POSITIVE_INFINITY)), Math.min(most * perTrial, until(profile.budgetSeconds)));
+    return fixed + Math.max(first, Math.min(least, until(profile.limitSeconds ?? Number.POSITIVE_INFINITY)), Math.min(most, until(profile.budgetSeconds)));
+  }
+
+  /** Mean of the part's trials; of all, as long as there was none of it. */
+  private trialSecondsOf(part: string): number {
+    const own = this.tookOf.get(part) ?? { ms: this.trialMs, trials: this.trials };
+    return own.trials === 0 ? 0 : own.ms / own.trials / 1000;
   }
 }
 

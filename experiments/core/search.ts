@@ -11,6 +11,11 @@ export interface Found {
   probes: number;
 }
 
+/** Probes that a search takes when both ends have to be looked at. */
+export function mostProbes({ from, to, resolution }: SearchAxis): number {
+  return 2 + Math.max(0, Math.ceil(Math.log2((to - from) / resolution)));
+}
+
 export async function bisect(axis: SearchAxis, probe: (value: number) => Promise<number>): Promise<Found> {
   if (!(axis.resolution > 0) || !(axis.to > axis.from)) {
     throw new HarnessError('bad-axis', `axis ${axis.name}: needs from < to and a resolution above 0`, 2);

@@ -5,7 +5,7 @@ import type { PointRecord, SampleRecord, WarningRecord } from './journal.js';
 import { shortHash } from './hash.js';
 import { runWarnings } from './noise.js';
 import { seedFrom } from './random.js';
-import { medianInterval, outliers, pairedRatio, permutationP, type Interval, type Ratio, fewestPairs } from './statistics.js';
+import { medianInterval, outliers, pairedRatio, permutationP, type Interval, type Ratio, equivalenceMargin, fewestPairs } from './statistics.js';
 import type { Experiment, JsonObject, Metric, Params, Part, Plan, RunOptions, Trace } from './types.js';
 
 export interface PointSummary {
@@ -34,6 +34,13 @@ export interface ControlResult {
   verdict: 'no change' | 'changed' | 'inconclusive';
 }
 
+/** The pairs of all controls, each of its own setting's metric, as if they were of one. */
+export interface PooledControl {
+  settings: number;
+  ratio: Ratio;
+  verdict: ControlResult['verdict'];
+}
+
 export interface Summary {
   v: 1;
   experiment: string;
@@ -43,10 +50,13 @@ export interface Summary {
   started: string;
   complete: boolean;
   pointsPlanned: number;
+  /** Points with samples. A point whose record tells about several others counts once, whatever `points` holds of it. */
+  pointsMeasured: number;
   points: PointSummary[];
   claims: ClaimResult[];
   warnings: WarningRecord[];
   control: ControlResult[];
+  controlPooled: PooledControl | null;
   noise: JsonObject;
   context: JsonObject;
   samples: number;
@@ -150,7 +160,22 @@ function controls(points: readonly PointSummary[], parts: readonly Part[]): Cont
   });
 }
 
-function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>, plan: Plan, history: History, unmeasured: number): WarningRecord[] {
+/** Where single controls have too few pairs for a word: does the same against itself come out even over all of them? */
+function poolControls(history: History, points: readonly PointSummary[], plan: Plan, experiment: Experiment): PooledControl | null {
+  const pairs = points.filter((p) => p.control).flatMap((point) => {
+    const part = plan.parts.find((p) => p.name === point.part);
+    const baseline = part === undefined ? undefined : baselineOf(history, part, point.setting);
+    const found = part === undefined || baseline === undefined ? [] : pairsOf(history, point.id, baseline.id, metricOf(experiment, part.headline));
+    return found.length > 0 ? [found] : [];
+  });
+  if (pairs.length === 0) return null;
+  const ratio = pairedRatio(pairs.flat(), 'higher', seedFrom('control', experiment.name));
+  const differs = ratio.verdict === 'faster' || ratio.verdict === 'slower';
+  return { settings: pairs.length, ratio, verdict: differs && Math.abs(ratio.value - 1) > equivalenceMargin ? 'changed' : ratio.pairs < fewestPairs ? 'inconclusive' : 'no change' };
+}
+
+/** `points`: as they were measured, before records that tell about several points are taken apart. */
+function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>, plan: Plan, history: History, unmeasured: number, pooled: PooledControl | null): WarningRecord[] {
   const found: WarningRecord[] = [];
   const more = summary.profile === 'full' ? 'run again when the machine is quieter' : 'run with --full';
   const blocksOf = new Map<string, number>();
@@ -159,6 +184,9 @@ function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>
   const add = (name: string, seen: string, remedy: string): number => found.push({ type: 'warning', name, seen, remedy });
   for (const { ratio, metric, verdict } of summary.control) {
     if (verdict === 'changed') add('control', `the baseline against itself came out as ${((ratio.value - 1) * 100).toFixed(1)} % on ${metric}`, 'take differences of that size for noise; quieten the machine and run with --fresh');
+  }
+  if (pooled?.verdict === 'changed' && summary.control.every((c) => c.verdict === 'inconclusive')) {
+    add('control', `over all controls the baseline against itself came out as ${((pooled.ratio.value - 1) * 100).toFixed(1)} %`, 'take differences of that size for noise; quieten the machine and run with --fresh');
   }
   const few = summary.points.filter((p) => Object.values(p.ratios).some((r) => r.pairs < 10) && !p.control).length;
   if (few > 0) add('few-pairs', `${few} points rest on fewer than 10 pairs`, more);
@@ -177,28 +205,32 @@ function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>
 export function summarize(experiment: Experiment, history: History): Summary {
   const plan = planOf(experiment, history);
   const points: PointSummary[] = [];
+  const measured: PointSummary[] = [];
   for (const point of history.points.values()) {
     const part = plan.parts.find((p) => p.name === point.part);
     if (part === undefined || !history.samples.has(point.id)) continue;
     const metrics = part.metrics.map((key) => metricOf(experiment, key));
     const summary = summarizePoint(history, point, metrics, baselineOf(history, part, point.setting));
+    measured.push(summary);
     // A record that tells about several points is no point of its own.
     points.push(...(part.unfold === undefined ? [summary] : unfoldPoint(history, summary, part, metrics)));
   }
   const planned = [...history.points.keys()].filter((id) => !history.probes.has(id));
   const unmeasured = planned.filter((id) => history.done.has(id) && !history.samples.has(id)).length;
   const control = controls(points, plan.parts);
-  const base = { points, control, profile: history.run.profile };
+  const controlPooled = poolControls(history, measured, plan, experiment);
+  const base = { points: measured, control, profile: history.run.profile };
   const wall = history.ends.reduce((sum, e) => sum + e.wallMs, 0);
   const trial = history.ends.reduce((sum, e) => sum + e.trialMs, 0);
   const lastNoise = Object.assign({}, ...history.noise.map((n) => n.measures)) as JsonObject;
   return {
     v: 1, experiment: experiment.name, title: experiment.title, profile: history.run.profile, seed: history.run.seed, started: history.run.started,
-    complete: planned.length > 0 && planned.every((id) => history.done.has(id)), pointsPlanned: planned.length, points,
+    complete: planned.length > 0 && planned.every((id) => history.done.has(id)), pointsPlanned: planned.length, pointsMeasured: measured.length, points,
     claims: experiment.claims.map((claim) => judgeClaim(claim, points, experiment)),
-    warnings: uniqueWarnings([...history.warnings, ...runWarnings(history), ...resultWarnings(base, plan, history, unmeasured)]),
-    control, noise: lastNoise, context: history.context, samples: history.measured, setAside: history.setAside,
-    overheadShare: wall > 0 ? (wall - trial) / wall : null,
+    warnings: uniqueWarnings([...history.warnings, ...runWarnings(history), ...resultWarnings(base, plan, history, unmeasured, controlPooled)]),
+    control, controlPooled, noise: lastNoise, context: history.context, samples: history.measured, setAside: history.setAside,
+    // A session that only found everything done tells nothing.
+    overheadShare: trial > 0 ? (wall - trial) / wall : null,
   };
 }
 

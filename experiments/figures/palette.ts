@@ -24,18 +24,20 @@ export interface Palette {
 /** `all` are the series of the whole run, so that a figure with a few of them draws them alike. */
 export function makePalette(all: readonly string[]): (shown: readonly string[]) => Palette {
   const colour = new Map<string, string>(Object.entries(fixed));
-  const taken = new Set(Object.values(fixed));
+  const isKnown = (name: string): boolean => (known as readonly string[]).includes(name);
+  const others = [...new Set(all)].filter((name) => !isKnown(name));
+  // Where none of the shared series is about, their colours are free: eleven tables need each of them.
+  const taken = new Set(all.some(isKnown) ? Object.values(fixed) : []);
   const free = okabeIto.filter((c) => !taken.has(c));
-  const others = [...new Set(all)].filter((name) => !(known as readonly string[]).includes(name));
-  const lots = free.length > 0 ? free : okabeIto;
-  others.forEach((name, i) => colour.set(name, lots[i % lots.length] as string));
+  others.forEach((name, i) => colour.set(name, free[i % free.length] as string));
   const order = [...known, ...others];
   return (shown) => {
     const domain = order.filter((name) => shown.includes(name));
     return {
       domain,
       colours: domain.map((name) => colour.get(name) ?? okabeIto[0]),
-      shapes: domain.map((name) => shapes[order.indexOf(name) % shapes.length] as string),
+      // A step further each time round, so that no two series share colour and shape.
+      shapes: domain.map((name) => shapes[(order.indexOf(name) + Math.floor(order.indexOf(name) / shapes.length)) % shapes.length] as string),
     };
   };
 }

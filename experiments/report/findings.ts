@@ -1,5 +1,6 @@
 // What a figure or part shows, in words, with numbers from the data.
 import type { PointSummary, Summary } from '../core/summary.js';
+import { fewestPairs } from '../core/statistics.js';
 import { metricOf } from '../core/summary.js';
 import type { Experiment, Figure, Metric, Params, Part } from '../core/types.js';
 import { pointsFor } from '../figures/data.js';
@@ -56,10 +57,17 @@ export function claimsFinding(summary: Summary): string {
   return `Of ${summary.claims.length} published values, ${count('reproduced')} are reproduced, ${count('not reproduced')} are not, and ${count('not testable here')} cannot be tested here.`;
 }
 
+function pooledFinding({ control, controlPooled }: Summary): string {
+  const alone = `None of the ${control.length} same-against-same controls has the ${fewestPairs} pairs that a word takes`;
+  if (controlPooled === null || controlPooled.verdict === 'inconclusive') return `${alone}, nor do all together.`;
+  const { ratio, verdict } = controlPooled;
+  return `${alone}; all together, the ${ratio.pairs} pairs of the baseline with itself differ by ${percentChange(ratio.value)} (95 % interval ${percentChange(ratio.low)} to ${percentChange(ratio.high)}): ${verdict}.`;
+}
+
 export function controlFinding(summary: Summary): string {
   if (summary.control.length === 0) return 'The run has no same-against-same control.';
   const decided = summary.control.filter((c) => c.verdict !== 'inconclusive');
-  if (decided.length === 0) return 'The same-against-same controls have too few pairs to say anything.';
+  if (decided.length === 0) return pooledFinding(summary);
   const changed = decided.filter((c) => c.verdict === 'changed').length;
   const worst = Math.max(...decided.map((c) => Math.abs(c.ratio.value - 1)));
   return `The baseline measured against itself differs by at most ${(worst * 100).toFixed(1)} % in ${decided.length} controls, of which ${changed} would have been called a change.`;

@@ -56,7 +56,7 @@ ${htmlTable(table)}</section>`,
   );
   const marks = [
     ...(summary.profile === 'quick' ? [quickMark] : []),
-    ...(summary.complete ? [] : [`Unfinished run: ${summary.points.length} of ${summary.pointsPlanned} points have samples`]),
+    ...(summary.complete ? [] : [`Unfinished run: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples`]),
   ];
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

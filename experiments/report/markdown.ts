@@ -20,7 +20,7 @@ export function markdownReport(model: ReportModel): string {
   return `${[
     `# ${experiment.title}`,
     ...(summary.profile === 'quick' ? [`> **${quickMark}**`] : []),
-    ...(summary.complete ? [] : [`> **Unfinished run**: ${summary.points.length} of ${summary.pointsPlanned} points have samples.`]),
+    ...(summary.complete ? [] : [`> **Unfinished run**: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples.`]),
     experiment.question,
     `${claimsFinding(summary)} ${controlFinding(summary)}`,
     ...sections,

@@ -55,7 +55,7 @@ export function typstSource(model: ReportModel): string {
     return [`== ${say(part.title)}`, say(part.question), `${say(finding)} ${refs === '' ? '' : `See ${refs} and @tab-${part.name}.`}`, ...own.map(typstFigure), typstTable(table, `${part.title}: ${finding}`, true, `tab-${part.name}`)].join('\n\n');
   });
   const warnings = summary.warnings.map((w) => `- *${say(w.name)}*: ${say(`${w.seen}. Remedy: ${w.remedy}.`)}`).join('\n');
-  const mark = [...(summary.profile === 'quick' ? [quickMark] : []), ...(summary.complete ? [] : [`Unfinished run: ${summary.points.length} of ${summary.pointsPlanned} points have samples`])];
+  const mark = [...(summary.profile === 'quick' ? [quickMark] : []), ...(summary.complete ? [] : [`Unfinished run: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples`])];
   return `#set document(title: ${literal(experiment.title)})
 #set page(paper: "a4", margin: (x: 1.6cm, y: 1.9cm), columns: 2, numbering: "1"${summary.profile === 'quick' ? `, header: align(center, text(size: 8pt, fill: rgb("#b00020"), ${say('QUICK RUN').slice(1)}))` : ''})
 #set text(size: 9pt, lang: "en")

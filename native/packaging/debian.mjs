@@ -1,9 +1,9 @@
 // Builds the Debian packages: node native/packaging/debian.mjs OUTPUT_FOLDER
 //
-// dpkg-buildpackage wants debian/ at the top of a tree of its own, and leaves packages beside it: both
-// are made in a temporary folder. Needs debhelper, dpkg-dev and what debian/control names.
+// dpkg-buildpackage, which a clean clone takes as it is, leaves its work in the tree and packages
+// beside it: here both lie in a temporary folder. Needs debhelper, dpkg-dev and what debian/control names.
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,13 +21,7 @@ try {
   for (const name of ['src', 'include', 'man', 'meson.build', 'meson_options.txt', 'libreframer.map', 'libreframer_dpdk.map', 'libreframer_preload.map']) {
     cpSync(join(root, 'native', name), join(tree, 'native', name), { recursive: true });
   }
-  cpSync(join(root, 'package.json'), join(tree, 'package.json'));
-  cpSync(join(root, 'native', 'packaging', 'debian'), join(tree, 'debian'), { recursive: true });
-  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-  writeFileSync(
-    join(tree, 'debian', 'changelog'),
-    `reframer (${version}) unstable; urgency=medium\n\n  * Built from source.\n\n -- The Reframer authors <reframer@localhost>  ${new Date().toUTCString().replace('GMT', '+0000')}\n`,
-  );
+  for (const name of ['package.json', 'debian']) cpSync(join(root, name), join(tree, name), { recursive: true });
   const { status, error } = spawnSync('dpkg-buildpackage', ['-us', '-uc', '-b'], { cwd: tree, stdio: ['ignore', 2, 2] });
   if (error !== undefined) {
     process.stderr.write(`packaging: dpkg-buildpackage does not start (${error.message}); apt-get install dpkg-dev debhelper\n`);

@@ -82,3 +82,10 @@ test('a series keeps its colour whichever others are shown, and no two share one
   const some = palette(['64us', 'off']);
   for (const [i, name] of some.domain.entries()) expect(some.colours[i]).toBe(all.colours[all.domain.indexOf(name)]);
 });
+
+test('eleven series of an experiment of its own have ten colours, and no two look alike', () => {
+  const names = Array.from({ length: 11 }, (_, i) => `table ${i}`);
+  const { colours, shapes } = makePalette(names)(names);
+  expect(new Set(colours).size).toBe(10);
+  expect(new Set(colours.map((colour, i) => `${colour} ${shapes[i]}`)).size).toBe(11);
+});

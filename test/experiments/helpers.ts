@@ -71,6 +71,6 @@ export function prepared(experiment: Experiment, folder: string, seed = 1): Prep
 
 export const fixedTime = new Date('2000-01-02T03:04:05Z');
 
-export function runTiny(folder: string, { experiment = tiny(), runTrial = fakeTrials().runTrial, stop, seed = 1 }: { experiment?: Experiment; runTrial?: RunTrial; stop?: () => boolean; seed?: number } = {}): Promise<Outcome> {
-  return execute(prepared(experiment, folder, seed), { status: silent, argv: ['exp', 'tiny'], now: fixedTime, runTrial, ...(stop === undefined ? {} : { stop }) });
+export function runTiny(folder: string, { experiment = tiny(), runTrial = fakeTrials().runTrial, stop, seed = 1, status = silent }: { experiment?: Experiment; runTrial?: RunTrial; stop?: () => boolean; seed?: number; status?: Status } = {}): Promise<Outcome> {
+  return execute(prepared(experiment, folder, seed), { status, argv: ['exp', 'tiny'], now: fixedTime, runTrial, ...(stop === undefined ? {} : { stop }) });
 }

@@ -1,17 +1,18 @@
 // Order of execution, and what is left after a kill at any byte.
-import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
 import { readHistory } from '../../experiments/core/history.js';
 import { Journal, readJournal, type SampleRecord } from '../../experiments/core/journal.js';
-import { openRun } from '../../experiments/core/runs.js';
+import { lockRun, openRun } from '../../experiments/core/runs.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
 import { validateRecord } from '../../experiments/core/schema.js';
 import { summarize } from '../../experiments/core/summary.js';
 import type { Part } from '../../experiments/core/types.js';
+import { controlFinding } from '../../experiments/report/findings.js';
 import { temporaryFolder } from '../helpers/cli.js';
-import { fakeTrials, runTiny, sweep, tiny } from './helpers.js';
+import { fakeTrials, runTiny, silent, sweep, tiny } from './helpers.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
@@ -62,6 +63,21 @@ describe('order of execution', () => {
     expect(new Set(summary.points.map((p) => p.stopped))).toEqual(new Set(['limit']));
     expect(summary.warnings.map((w) => w.name)).toContain('time-limit');
     expect(new Set(summary.points.flatMap((p) => Object.values(p.ratios).map((r) => r.verdict)))).toEqual(new Set(['inconclusive']));
+  });
+
+  test('once the budget is spent no setting begins a block beyond the minimum, wherever its turn stands', async () => {
+    const path = folder.file('budget');
+    // 16 trials a round of blocks and 16 of warm-up, 10 ms each: the budget ends within the second round.
+    const experiment = tiny([sweep()], { name: 'quick', blocks: { min: 1, max: 5 }, precision: 1e-9, budgetSeconds: 0.35, warmup: { max: 2, drift: 0 } });
+    await runTiny(path, { experiment });
+    const { history } = openRun(path);
+    const blocks = [...history.done.values()].map((d) => [d.reason, d.samples / 2]);
+    expect(blocks).toEqual([...Array.from({ length: 4 }, () => ['budget', 2]), ...Array.from({ length: 4 }, () => ['budget', 1])]);
+    // Nothing but the pairs of all controls together is enough for a word.
+    const summary = summarize(experiment, history);
+    expect(summary.control.map((c) => c.verdict)).toEqual(['inconclusive', 'inconclusive']);
+    expect(summary.controlPooled).toMatchObject({ settings: 2, verdict: 'no change', ratio: { pairs: 6 } });
+    expect(controlFinding(summary)).toMatch(/^None of the 2 .* the 6 pairs .* no change\.$/);
   });
 
   test('a void trial is measured again and not counted', async () => {
@@ -121,9 +137,55 @@ describe('order of execution', () => {
     expect([...history.samples.keys()].length).toBe(8);
   });
 
+  test('the time left counts first blocks, seeds of deterministic parts and probes of searches, whatever the budget', async () => {
+    const profile = { name: 'quick', blocks: { min: 3, max: 4 }, precision: 0.02, budgetSeconds: 0.01, limitSeconds: 0.01, warmup: { max: 2, drift: 0.1 } } as const;
+    const watched = async (name: string, part: Part, runTrial = fakeTrials().runTrial): Promise<number[]> => {
+      const left: number[] = [];
+      const status = { ...silent, update: ({ secondsLeft }: { secondsLeft: number }) => void left.push(secondsLeft) };
+      await runTiny(folder.file(name), { experiment: tiny([part], profile), runTrial, status });
+      return left;
+    };
+    // 6 points of 10 seeds, 10 ms a trial; a block counts as done when all of it is.
+    const seeds = await watched('left-seeds', { ...sweep(), deterministic: true, seeds: 10 });
+    expect(seeds.length).toBe(60);
+    seeds.forEach((left, i) => {
+      expect(left).toBeGreaterThanOrEqual((59 - i) * 0.01 - 1e-9);
+      expect(left).toBeLessThanOrEqual((66 - i) * 0.01);
+    });
+    // The limit is over after the first block, and the second setting still gets its own.
+    for (const left of await watched('left-first', sweep())) expect(left).toBeGreaterThan(0);
+    // 6 points of 7 probes, 1 ms each.
+    const search: Part = {
+      ...sweep(), axes: [...sweep().axes, { kind: 'search', name: 'offeredGbps', from: 1, to: 100, resolution: 5, metric: 'throughputGbps', atMost: 60 }],
+      spec: ({ offeredGbps = 0 }) => ({ rate: offeredGbps }), headline: 'zeroLossGbps', metrics: ['zeroLossGbps'],
+    };
+    const probes = await watched('left-probes', search, (_job, spec) => Promise.resolve({ records: [{ throughputBps: Number(spec.rate) * 1e9 }], wallMs: 1 }));
+    expect(probes.length).toBe(42);
+    probes.forEach((left, i) => expect(left).toBeGreaterThanOrEqual((41 - i) * 0.001 - 1e-9));
+  });
+
   test('what is not supported ends the run with its code', async () => {
     const runTrial = () => Promise.resolve({ records: [], wallMs: 1, error: { code: 'not-supported', message: 'no engine', exitCode: 3 } });
     await expect(runTiny(folder.file('unsupported'), { runTrial })).rejects.toMatchObject({ code: 'not-supported', exitCode: 3 });
+  });
+});
+
+describe('the lock of a run', () => {
+  const path = folder.file('locked');
+  const lock = join(path, 'lock');
+
+  test('one writer; a lock of nobody, or of no process, is taken over', () => {
+    const release = lockRun(path);
+    expect(readFileSync(lock, 'utf8')).toBe(String(process.pid));
+    release();
+    for (const left of ['', 'nonsense', '-1', '4194305']) {
+      writeFileSync(lock, left);
+      lockRun(path)();
+    }
+    writeFileSync(lock, String(process.ppid));
+    expect(() => lockRun(path)).toThrow(expect.objectContaining({ code: 'run-in-use' }));
+    expect(readFileSync(lock, 'utf8')).toBe(String(process.ppid));
+    expect(readdirSync(path)).toEqual(['lock']);
   });
 });
 

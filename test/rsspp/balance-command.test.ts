@@ -118,6 +118,7 @@ test('options that cannot be meant', async () => {
     [['--backend', 'abacus'], /--backend/],
     [['--backend', 'tap', '--target', '3'], /--target/],
     [['--backend', 'tap', '--skew', 'much'], /--skew/],
+    [['--backend', 'tap', '--busy-interval', '1s'], /--busy-interval/],
     [['--backend', 'tap', '--method', 'worst'], /--method/],
     [['--backend', 'ethtool'], /--interface/],
     [['--backend', 'ethtool', '--interface', 'absent0'], /absent0/],

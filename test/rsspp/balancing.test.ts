@@ -1,7 +1,7 @@
 // A balancer at work on a backend: virtual devices that obey, lose entries, or refuse.
 import { expect, test } from 'vitest';
 
-import { Balancer, Balancing, RssppError, type Backend, type Epoch } from '../../rsspp/index.js';
+import { Balancer, Balancing, RssppError, type Backend, type Epoch, type Report } from '../../rsspp/index.js';
 
 /** A device in memory: bucket b brings `rate(b)` packets an epoch; a packet costs 1/capacity of a core. */
 class VirtualDevice implements Backend {
@@ -95,8 +95,32 @@ test('a core that is removed is emptied and can come back', () => {
   expect(() => balancer.step(epoch(200n))).toThrow(/closed/);
 });
 
+test('the next epoch is due sooner while a core is busy', () => {
+  const balancer = new Balancer({ cores: 2, buckets: 8, intervalMs: 50, busyIntervalMs: 2 });
+  const step = (load: number, waiting = [0, 0]): Report => balancer.step({ packets: new Array<number>(8).fill(0), coreLoads: [load, 0.1], waiting });
+  expect(step(0.5).nextEpochMs).toBe(50);
+  expect(step(0.95).nextEpochMs).toBe(2);
+  expect(step(0.5).nextEpochMs).toBe(2); // for a second
+  expect(() => step(0.5, [0])).toThrow(/waiting has 1 entries instead of 2/);
+  balancer.close();
+});
+
+test('what waits on a full core counts as its load', () => {
+  const moved = [undefined, [0, 0], [50_000, 0]].map((waiting) => {
+    const balancer = new Balancer({ cores: 2, buckets: 64 });
+    const epoch = (packets: number): Report =>
+      balancer.step({ packets: Array.from({ length: 64 }, (_, b) => packets * (b % 2 === 0 ? 1000 : 900)), coreLoads: [1, 0.9], ...(waiting === undefined ? {} : { waiting }) });
+    epoch(0);
+    const report = epoch(1);
+    balancer.close();
+    return report.changes.filter(({ from }) => from === 0).length;
+  });
+  expect(moved[2]).toBeGreaterThan(moved[1] ?? 0);
+  expect(moved[0]).toBe(moved[1]);
+});
+
 test('options out of range are named', () => {
-  for (const [option, value] of [['cores', 0], ['buckets', 1], ['targetLoad', 2], ['smoothing', 0], ['minCores', 9]] as const) {
+  for (const [option, value] of [['cores', 0], ['buckets', 1], ['targetLoad', 2], ['smoothing', 0], ['minCores', 9], ['intervalMs', 0], ['busyIntervalMs', 101]] as const) {
     expect(() => new Balancer({ cores: 4, [option]: value })).toThrow(expect.objectContaining({ code: 'bad-option', option }));
   }
 });

@@ -11,6 +11,7 @@ import { untilStopped } from '../until-stopped.js';
 interface Options {
   backend: string;
   interval: string;
+  busyInterval?: string;
   duration?: string;
   target?: string;
   method: string;
@@ -39,6 +40,7 @@ export function register(program: Command): void {
     .description('balance the cores behind a device by its indirection table, live; the first table is put back at the end')
     .requiredOption('--backend <kind>', 'tap: a multi-queue TAP with traffic of its own, in its own network namespace; ethtool: an interface of Linux; dpdk: a DPDK port')
     .option('--interval <duration>', 'epoch: how often the table may be rewritten', '100ms')
+    .option('--busy-interval <duration>', 'epoch while a core is above 90 % load, and for a second after; otherwise 10ms where a table write disturbs nothing (tap, dpdk software), else the interval')
     .option('--duration <duration>', 'end after this time; otherwise at Ctrl-C')
     .option('--target <load>', 'use only as many cores as this load needs; otherwise all')
     .option('--method <name>', methods.join(', '), 'ours')
@@ -96,6 +98,16 @@ function deviceSpec(options: Options): DeviceSpec {
   };
 }
 
+// Half a RETA driver stops reception while it writes, and the load of a CPU comes in steps of 10 ms.
+const quickToWrite = (spec: DeviceSpec): boolean => spec.kind === 'tap' || (spec.kind === 'dpdk' && spec.table === 'software');
+
+function busyInterval(options: Options, spec: DeviceSpec, intervalMs: number): number {
+  if (options.busyInterval === undefined) return quickToWrite(spec) ? Math.min(10, intervalMs) : intervalMs;
+  const ms = Math.max(1, parseDuration(options.busyInterval, '--busy-interval') / 1e6);
+  if (ms > intervalMs) throw new UsageError(`--busy-interval: ${options.busyInterval} is longer than --interval`);
+  return ms;
+}
+
 /** RssppError as what the command line ends with. */
 function cliError(error: unknown): unknown {
   if (!(error instanceof RssppError)) return error;
@@ -128,6 +140,7 @@ async function balance(options: Options): Promise<void> {
   const method: Method = parseChoice(options.method, '--method', methods);
   const target = options.target === undefined ? undefined : number(options.target, '--target', 0.11, 1);
   const spec = deviceSpec(options);
+  const busyIntervalMs = busyInterval(options, spec, intervalMs);
   const run = untilStopped(durationMs);
   try {
     const device = await Device.open(spec);
@@ -137,6 +150,8 @@ async function balance(options: Options): Promise<void> {
       const balancing = await Balancing.start(device, {
         cores: device.queues,
         method,
+        intervalMs,
+        busyIntervalMs,
         dryRun: options.dryRun === true,
         ...(target === undefined ? {} : { autoscale: true, targetLoad: target }),
       });
@@ -180,7 +195,8 @@ interface EpochOptions {
 async function epochs(balancing: Balancing, device: Device, totals: Totals, { intervalMs, json, run }: EpochOptions): Promise<void> {
   const view = json ? undefined : new BalanceView(device.name);
   let failuresInARow = 0;
-  for (let next = Date.now() + intervalMs; !run.stopped(); next = Math.max(next + intervalMs, Date.now())) {
+  let waitMs = intervalMs;
+  for (let next = Date.now() + waitMs; !run.stopped(); next = Math.max(next + waitMs, Date.now())) {
     await run.sleep(next - Date.now());
     if (run.stopped()) break;
     const table = balancing.balancer.table();
@@ -188,6 +204,7 @@ async function epochs(balancing: Balancing, device: Device, totals: Totals, { in
     try {
       report = await balancing.epoch();
       failuresInARow = 0;
+      waitMs = report.nextEpochMs;
     } catch (error) {
       // Entries that the device kept are where they were, and may be asked for again.
       if (!(error instanceof RssppError) || error.code !== 'backend' || ++failuresInARow === patience) throw error;

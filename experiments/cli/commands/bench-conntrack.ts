@@ -1,7 +1,7 @@
 // `reframer bench conntrack`: flow trackers side by side, beside the rate of random cache lines over the same memory.
 import type { Command } from 'commander';
 
-import { registerBench } from '../bench.js';
+import { counts, names, registerBench } from '../bench.js';
 import { formatCount, formatFixed } from '../units.js';
 
 interface Row {
@@ -30,6 +30,12 @@ export function register(program: Command): void {
     name: 'conntrack',
     description: 'lookups a second of the burst table, rte_hash and Cuckoo++: hits, misses, a trace-like mix, single inserts by load, hostile keys',
     quick: { says: '10 k and 1 M flows and one thread only, fewer rounds: wider intervals', spec: { quick: true } },
+    lists: [
+      counts('flows', 'flows in the table, such as 4M,16M'),
+      counts('threads', 'threads, each with a table and a share of the flows of its own, such as 1,2'),
+      names('workloads', 'of hits, misses, trace, inserts, hostile'),
+      names('contenders', 'tables, such as burst-table-long,rte-hash-burst'),
+    ],
     columns: [
       ['flows', (row) => formatCount(row.flows)],
       ['workload', (row) => row.workload],

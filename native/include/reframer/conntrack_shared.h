@@ -63,8 +63,9 @@ struct conntrack_thread;
 
 /**
  * Parameters as for conntrack_create(), with these differences: tick_ns is at least 10^6 (a thread
- * must not be preempted for 2^14 ticks inside a call), nb_groups is 1, CONNTRACK_NIC_HASH is not
- * there, and on_removed is called with a bucket locked, by whichever thread removes.
+ * must not be preempted for 2^14 ticks inside a call), nb_groups is 1, CONNTRACK_NIC_HASH and
+ * CONNTRACK_SYMMETRIC are not there (conntrack_key_symmetric() makes one key of both directions), and
+ * on_removed is called with a bucket locked, by whichever thread removes.
  * `max_flows` may be fallen short of by up to 64 a thread: threads keep places in reserve.
  * @return 0, -EINVAL, -ENOMEM.
  */

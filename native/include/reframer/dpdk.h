@@ -206,8 +206,8 @@ struct rsspp_dpdk_queue;
 
 struct rsspp_dpdk_balancer_params {
 	size_t size;                   /**< sizeof(struct rsspp_dpdk_balancer_params), set by the defaults */
-	struct rsspp_balancer_params balancer; /**< nb_buckets and nb_cores are set from the table */
-	uint64_t interval_ns;          /**< epoch; default 100 ms, the authors' */
+	struct rsspp_balancer_params balancer; /**< nb_buckets and nb_cores are set from the table, interval_us from interval_ns; busy_interval_us is 100 ms by default, as many drivers stop reception while they write a table: 10 ms where yours does not */
+	uint64_t interval_ns;          /**< epoch; at least 1000, default 100 ms, the authors' */
 };
 
 void rsspp_dpdk_balancer_default_params(struct rsspp_dpdk_balancer_params *params);

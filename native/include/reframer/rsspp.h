@@ -2,9 +2,9 @@
  * RSS++: share the load of receive cores by rewriting the NIC's RSS indirection table (RETA).
  *
  * Published as "RSS++: load and state-aware receive side scaling" (CoNEXT'19). A RETA entry is a
- * *bucket*; its *owner* is the core whose queue it names. Once an epoch (default 100 ms) the caller
- * passes packet counters per bucket and load per core; the balancer answers with the buckets that
- * should change owner. Writing the table and handing flow state over are the caller's (see the
+ * *bucket*; its *owner* is the core whose queue it names. Once an epoch (default 100 ms, 10 ms while a
+ * core is busy) the caller passes packet counters per bucket and load per core; the balancer answers
+ * with the buckets that should change owner. Writing the table and handing flow state over are the caller's (see the
  * migration part of this header).
  *
  * Thread safety: none; one balancer per port, called from one thread, off the packet path.
@@ -89,7 +89,9 @@ struct rsspp_balancer_params {
 	float tolerance;             /**< least one; as rsspp_problem. The balancer widens it, up to 0.05, to the error with which it foretold the last epochs: levelling finer than that costs moves and brings nothing */
 	float node_penalty;          /**< as rsspp_problem */
 	uint32_t hold_epochs;        /**< epochs for which a moved bucket stays where it is; default 0: a hold of one, as the authors have, raised the imbalance on campus traffic and saved no moves */
-	uint32_t shrink_epochs;      /**< autoscale: epochs in a row that must agree before a core is given back; default 10, a second: with half of it noise gave back cores that the next second needed */
+	uint32_t shrink_epochs;      /**< autoscale: epochs of interval_us in a row that must agree before a core is given back; default 10, a second: with half of it noise gave back cores that the next second needed */
+	uint32_t interval_us;        /**< epoch; 1 to 3.6e9, default 100000, the authors'. The balancer has no clock: it says by next_epoch_us when the next step is due */
+	uint32_t busy_interval_us;   /**< epoch while a core is above a load of 0.9, and for a second after; 1 to interval_us, default 10000: drops and latency fall several times. interval_us where a table write disturbs reception */
 	const uint16_t *node;        /**< [nb_cores], copied; NULL: one node */
 };
 
@@ -112,6 +114,7 @@ struct rsspp_report {
 	uint32_t nb_active;          /**< active cores from now on */
 	uint32_t nb_overloaded;      /**< active cores at full load, with packets waiting as far as that is known: a shorter epoch pays now */
 	int32_t cores_changed;       /**< added (positive) or given back (negative) in this epoch */
+	uint32_t next_epoch_us;      /**< when the next step is due: interval_us or busy_interval_us */
 	uint64_t solve_ns;           /**< time that this call took */
 	uint64_t epoch;              /**< number of this epoch, from 1 */
 };

@@ -151,6 +151,8 @@ uint32_t conntrack_find_or_insert_burst(struct conntrack_table *t, const void *k
 {
 	if (lacks_digests(*t, digests)) {
 		std::fill_n(states, count, nullptr);
+		if (results)
+			std::fill_n(results, count, uint8_t{0});
 		return 0;
 	}
 	bool timed = advance(*t, now_ns);

@@ -200,8 +200,11 @@ void ensure_room(Table &t, uint32_t count)
 			move_buckets(t, *g, UINT32_MAX);
 		if (g->flows + count > crowded_at(g->now)) {
 			uint64_t slots = (g->flows + 2 * uint64_t{count}) * 100 / 80;
-			if (start_growth_to(t, *g, slots / slots_per_bucket + 1, false) != 0)
+			if (start_growth_to(t, *g, slots / slots_per_bucket + 1, false) != 0) {
+				// No memory now. Ask again when another sixteenth has come.
+				t.room = std::min<uint64_t>(t.room, g->now.nb_buckets);
 				continue;
+			}
 			move_buckets(t, *g, UINT32_MAX);
 		}
 		t.room = std::min(t.room, crowded_at(g->now) - g->flows);

@@ -263,14 +263,22 @@ void sweep_leap(Table &t, Group &g, uint64_t from)
 Slot make_room(Table &t, Group &g, uint64_t digest, bool timed, void *const *pinned,
                uint32_t nb_pinned)
 {
-	bool only_dead = t.flows >= t.max_flows;
-	Slot slot = free_slot(t, g, digest_position(digest), max_distance, timed, only_dead);
-	uint32_t spill = 0;
-	while (!slot && spill < nb_spill_homes)
-		slot = free_slot(t, g, spill_position(digest, ++spill), near_distance, timed, only_dead);
-	slot.spill = spill;
-	if (!slot && !(t.flags & CONNTRACK_NO_EVICTION))
+	const bool only_dead = t.flows >= t.max_flows, evicts = !(t.flags & CONNTRACK_NO_EVICTION);
+	Slot slot;
+	// Home is 0. Where only a dead entry would do, a flood finds none: then it pays for home and one
+	// spill home, not for all sixteen, before it takes a live one's place.
+	auto search = [&](uint32_t first, uint32_t last) {
+		for (uint32_t home = first; !slot && home <= last && (timed || !only_dead); home++) {
+			slot = free_slot(t, g, home ? spill_position(digest, home) : digest_position(digest),
+			                 home ? near_distance : max_distance, timed, only_dead);
+			slot.spill = home;
+		}
+	};
+	const uint32_t at_first = only_dead && evicts ? 1 : nb_spill_homes;
+	search(0, at_first);
+	if (!slot && evicts)
 		slot = evict(t, g, digest_position(digest), pinned, nb_pinned);
+	search(at_first + 1, nb_spill_homes);
 	if (!slot)
 		t.refused++;
 	return slot;

@@ -18,6 +18,11 @@ using reframer::dpdk::add;
 
 namespace {
 
+uint64_t cycles_of(double us)
+{
+	return uint64_t(us * 1e-6 * double(rte_get_tsc_hz()));
+}
+
 int32_t run_service(void *argument)
 {
 	auto *b = static_cast<rsspp_dpdk_balancer *>(argument);
@@ -55,8 +60,11 @@ int rsspp_dpdk_balancer::epoch(rsspp_report *report)
 		shown_loads[c].store(loads[c], std::memory_order_relaxed);
 	}
 	rsspp_report unused;
+	if (report == nullptr)
+		report = &unused;
 	const rsspp_epoch input = {packets.data(), loads.data(), nullptr, nullptr};
-	const int nb_moves = rsspp_balancer_step(balancer, &input, moves.data(), report ? report : &unused);
+	const int nb_moves = rsspp_balancer_step(balancer, &input, moves.data(), report);
+	interval_cycles = cycles_of(report->next_epoch_us);
 	add(epochs, 1);
 	if (nb_moves <= 0)
 		return nb_moves;
@@ -87,6 +95,7 @@ void rsspp_dpdk_balancer_default_params(struct rsspp_dpdk_balancer_params *param
 	params->size = sizeof(*params);
 	rsspp_balancer_default_params(&params->balancer);
 	params->interval_ns = 100'000'000;
+	params->balancer.busy_interval_us = params->balancer.interval_us;
 }
 
 int rsspp_dpdk_balancer_create(struct rsspp_dpdk_table *table, const struct rsspp_dpdk_balancer_params *params,
@@ -103,6 +112,8 @@ try {
 	rsspp_balancer_params inner = params->balancer;
 	inner.nb_buckets = b->nb_buckets;
 	inner.nb_cores = table->nb_queues;
+	inner.interval_us = uint32_t(std::max<uint64_t>(1, params->interval_ns / 1000));
+	inner.busy_interval_us = std::min(inner.busy_interval_us, inner.interval_us);
 	if (const int error = rsspp_balancer_create(&inner, &b->balancer); error != 0)
 		return error;
 	b->packets.resize(b->nb_buckets);
@@ -119,7 +130,7 @@ try {
 		return error;
 	for (uint32_t i = 0; i < b->nb_buckets; i++)
 		b->shown_table[i].store(b->wanted[i], std::memory_order_relaxed);
-	b->interval_cycles = uint64_t(double(params->interval_ns) * double(rte_get_tsc_hz()) / 1e9);
+	b->interval_cycles = cycles_of(inner.interval_us);
 	b->sampled_at = rte_rdtsc();
 	reframer::dpdk::Registry<rsspp_dpdk_balancer>::add(b.get());
 	*out = b.release();

@@ -67,9 +67,10 @@ private:
 	{
 		const unsigned next = 1 - active;
 		Half &fresh = halves[next], &old = halves[active];
-		// Left from an attempt that failed half way through: nothing leads to it.
-		if (const int error = destroy(fresh.rss); error != 0)
-			return error;
+		// Left from an attempt that failed half way through. The jump first: it leads to the rule.
+		for (rte_flow **left : {&fresh.jump, &fresh.rss})
+			if (const int error = destroy(*left); error != 0)
+				return error;
 		if (const int error = create_rss(table_groups[next], queues, fresh.rss); error != 0)
 			return error;
 		// With the better priority it counts from now on, with the worse one from the old jump's end:
@@ -80,9 +81,14 @@ private:
 			return error;
 		}
 		if (const int error = destroy(old.jump); error != 0) {
-			// Whether the old one still wins is a matter of priority: go back to what is known.
-			destroy(fresh.jump);
-			destroy(fresh.rss);
+			// Back to what was. Where neither jump goes, the better priority says which table counts; what
+			// is left of the other goes with the next attempt.
+			if (destroy(fresh.jump) == 0) {
+				destroy(fresh.rss);
+			} else if (jump_priorities[next] < jump_priorities[active]) {
+				active = next;
+				current = queues;
+			}
 			return error;
 		}
 		destroy(old.rss);

@@ -81,9 +81,10 @@ int conntrack_dpdk_burst(struct conntrack_table *table, uint32_t key_size, uint3
 	uint64_t digests[CONNTRACK_DPDK_BURST];
 	void *found[CONNTRACK_DPDK_BURST];
 	uint8_t news[CONNTRACK_DPDK_BURST];
-	conntrack_digest_burst(table, keys, nic ? hashes : nullptr, nb_keys, digests);
-	conntrack_prefetch_burst(table, digests, nb_keys);
-	const uint32_t n = conntrack_find_or_insert_burst(table, keys, digests, nb_keys, now_ns, found, news);
+	if (nic)
+		conntrack_digest_burst(table, keys, hashes, nb_keys, digests);
+	// Prefetching within the burst is the call's own affair.
+	const uint32_t n = conntrack_find_or_insert_burst(table, keys, nic ? digests : nullptr, nb_keys, now_ns, found, news);
 	for (uint32_t i = 0; i < nb_keys; i++) {
 		states[at[i]] = found[i];
 		if (results)

@@ -52,7 +52,7 @@ int init(const rte_graph *, rte_node *node)
 rte_node_t base_node()
 {
 	static const rte_node_t id = [] {
-		// nb_edges 1 and room for a name behind the struct's flexible array.
+		// Room for one name behind the struct's flexible array; edges come with the clones.
 		alignas(rte_node_register) static char memory[sizeof(rte_node_register) + sizeof(const char *)];
 		auto *node = reinterpret_cast<rte_node_register *>(memory);
 		std::snprintf(node->name, sizeof(node->name), "%s", base_name);

@@ -1,5 +1,6 @@
 #include "dpdk/port_cores.hpp"
 
+#include "dpdk/ports.hpp"
 #include "packet/parse.hpp"
 
 #include <rte_cycles.h>
@@ -59,7 +60,7 @@ PortCores::~PortCores()
 	stop();
 	rsspp_dpdk_table_close(table);
 	rsspp_dpdk_dispatch_free(dispatch);
-	rte_eth_dev_stop(port);
+	close_port(port); // gives the ring's buffers back before their pool goes
 	rte_mempool_free(pool);
 }
 

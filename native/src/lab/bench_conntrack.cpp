@@ -23,12 +23,9 @@
 #include "lab/spec_reader.hpp"
 
 #include <algorithm>
-#include <barrier>
-#include <chrono>
+#include <functional>
 #include <numeric>
 #include <thread>
-
-#include <pthread.h>
 
 namespace reframer::lab {
 
@@ -55,40 +52,11 @@ struct Contender {
 	std::vector<double> samples;                  // Mops
 };
 
-// Runs `work(thread)` on that many pinned threads at once. @return seconds of the slowest.
-template <typename Work> double timed(uint32_t threads, Work work)
+// Seconds that on_threads() takes.
+double timed(uint32_t threads, const std::function<void(uint32_t)> &work)
 {
-	using Clock = std::chrono::steady_clock;
-	if (threads == 1) {
-		auto start = Clock::now();
-		work(0);
-		return std::chrono::duration<double>(Clock::now() - start).count();
-	}
-	std::barrier start(threads);
-	std::vector<double> seconds(threads);
-	std::vector<std::exception_ptr> errors(threads);
-	std::vector<std::thread> pool;
-	for (uint32_t i = 0; i < threads; i++)
-		pool.emplace_back([&, i] {
-			cpu_set_t one;
-			CPU_ZERO(&one);
-			CPU_SET(i, &one);
-			pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
-			start.arrive_and_wait();
-			auto begin = Clock::now();
-			try {
-				work(i);
-			} catch (...) {
-				errors[i] = std::current_exception();
-			}
-			seconds[i] = std::chrono::duration<double>(Clock::now() - begin).count();
-		});
-	for (std::thread &t : pool)
-		t.join();
-	for (auto &e : errors)
-		if (e)
-			std::rethrow_exception(e);
-	return *std::max_element(seconds.begin(), seconds.end());
+	static const double hz = engine::measure_tsc_hz();
+	return double(on_threads(threads, work)) / hz;
 }
 
 // Random lines of `bytes` of memory, 128 under way.
@@ -128,18 +96,39 @@ private:
 	conntrack::Pages pages_;
 };
 
-// State of flow `i` in the tables for hits and misses.
-uint64_t state_of(uint64_t i) { return i * 2654435761u + 1; }
+// State of a flow in the tables for hits and misses: of those that a thread inserts together, the same.
+uint64_t state_of(const Plan &plan, uint64_t flow)
+{
+	return flow / (uint64_t{plan.threads} * tracker_burst) * 2654435761u + 1;
+}
 
-// One thread's part of the flows: numbers first, first + step, ...
+// Each thread's part of the flows: numbers thread, thread + threads, ...; in bursts, so that filling
+// tables beyond the caches takes seconds, not a minute.
 void fill(Contender &c, const Plan &plan, uint64_t flows)
 {
 	timed(plan.threads, [&](uint32_t t) {
-		uint8_t key[key_size], result = 0;
-		for (uint64_t i = t; i < flows; i += plan.threads) {
-			write_flow_key(key, key_size, i, 1);
-			if (c.shards[t]->track(key, 1, state_of(i), &result) != 1)
+		uint8_t keys[tracker_burst * key_size], results[tracker_burst];
+		for (uint64_t first = t; first < flows; first += uint64_t{plan.threads} * tracker_burst) {
+			uint32_t n = 0;
+			for (uint64_t i = first; i < flows && n < tracker_burst; i += plan.threads)
+				write_flow_key(&keys[n++ * key_size], key_size, i, 1);
+			if (c.shards[t]->track(keys, n, state_of(plan, first), results) != n)
 				wrong_answer(c.name, "a new flow was not new, or had no room");
+		}
+	});
+}
+
+// The flows that are live before a stream's first packet.
+void fill_live(Contender &c, const Plan &plan, const std::vector<TraceStream> &streams)
+{
+	timed(plan.threads, [&](uint32_t t) {
+		const std::vector<uint8_t> keys = streams[t].live_keys();
+		const size_t flows = keys.size() / key_size;
+		uint8_t results[tracker_burst];
+		for (size_t first = 0; first < flows; first += tracker_burst) {
+			auto n = static_cast<uint32_t>(std::min<size_t>(tracker_burst, flows - first));
+			if (c.shards[t]->track(&keys[first * key_size], n, 0, results) != n)
+				wrong_answer(c.name, "did not take all flows");
 		}
 	});
 }
@@ -155,7 +144,7 @@ void run_lookups(std::vector<Contender> &contenders, const Plan &plan, uint64_t 
 		for (uint32_t p = 0; p < plan.packets; p++) {
 			uint64_t i = random() % (flows / plan.threads) * plan.threads + t;
 			write_flow_key(&keys[t][size_t{p} * key_size], key_size, i, hits ? 1 : 2);
-			expected[t] += hits ? state_of(i) : 0;
+			expected[t] += hits ? state_of(plan, i) : 0;
 		}
 	}
 	for (size_t which : order) {
@@ -208,15 +197,11 @@ void run_trace(std::vector<Contender> &contenders, const Plan &plan,
 	}
 }
 
-void run_point(const std::vector<std::string> &names, const std::string &workload, uint64_t flows,
-               const Plan &plan)
+std::vector<Contender> make_contenders(const std::vector<std::string> &names, const Plan &plan,
+                                       conntrack::TrackerOptions options)
 {
-	std::vector<Contender> contenders;
-	conntrack::TrackerOptions options;
-	// New flows of a call come before the ended ones go.
-	options.flows = flows / plan.threads + (workload == "trace" ? call / 4 : 0);
 	options.seed = plan.seed;
-	options.updates = workload == "trace";
+	std::vector<Contender> contenders;
 	for (const std::string &name : names) {
 		Contender c{name, {}, {}};
 		for (uint32_t t = 0; t < plan.threads; t++)
@@ -225,40 +210,29 @@ void run_point(const std::vector<std::string> &names, const std::string &workloa
 			throw JobError("not-supported", name + ": DPDK does not start here", 3);
 		contenders.push_back(std::move(c));
 	}
-	std::vector<TraceStream> streams;
-	if (workload == "trace") {
-		// A new flow in 31 packets, as on the paper's campus trace.
-		for (uint32_t t = 0; t < plan.threads; t++)
-			streams.emplace_back(flows / plan.threads, key_size, 31, plan.seed + t);
-		for (Contender &c : contenders)
-			timed(plan.threads, [&](uint32_t t) {
-				std::vector<uint8_t> keys = streams[t].live_keys();
-				std::vector<uint8_t> results(flows / plan.threads);
-				for (size_t i = 0; i < results.size(); i++)
-					c.shards[t]->track(&keys[i * key_size], 1, 0, &results[i]);
-				if (c.shards[t]->flows() != results.size())
-					wrong_answer(c.name, "did not take all flows");
-			});
-	} else {
-		for (Contender &c : contenders)
-			fill(c, plan, flows);
-	}
-	size_t footprint = contenders[0].shards[0]->bytes() * plan.threads;
-	Bound bound(footprint, plan.seed);
+	return contenders;
+}
+
+// The rounds of one workload on filled tables. `round` makes its packets and lets the contenders have
+// them in the order given.
+template <typename Round>
+void run_rounds(std::vector<Contender> &contenders, const std::string &workload, uint64_t flows,
+                const Plan &plan, Round run)
+{
+	Bound bound(contenders[0].shards[0]->bytes() * plan.threads, plan.seed);
 	std::vector<double> bounds;
 	std::vector<size_t> order(contenders.size());
 	std::iota(order.begin(), order.end(), size_t{0});
 	std::mt19937_64 random(plan.seed);
+	for (Contender &c : contenders)
+		c.samples.clear();
 	for (uint32_t round = 0; round <= plan.rounds; round++) {
 		if (round % 2)
 			std::reverse(order.begin(), order.end());
 		else
 			std::shuffle(order.begin(), order.end(), random);
 		bounds.push_back(bound.mops(plan));
-		if (workload == "trace")
-			run_trace(contenders, plan, streams, round, order);
-		else
-			run_lookups(contenders, plan, flows, workload == "hits", round, order);
+		run(round, order);
 		if (round == 0) { // warm-up
 			bounds.clear();
 			for (Contender &c : contenders)
@@ -277,6 +251,46 @@ void run_point(const std::vector<std::string> &names, const std::string &workloa
 		        {"mopsHigh", m.high}, {"boundMops", median_of(bounds, plan.seed).value},
 		        {"bytesPerFlow", double(bytes) / double(flows)}, {"rounds", plan.rounds}}}});
 	}
+}
+
+// Tables are filled once for hits and misses, which leave them as they are, and once for the trace.
+template <typename Done>
+void run_flows(const std::vector<std::string> &names, const std::vector<std::string> &workloads,
+               uint64_t flows, const Plan &plan, Done done)
+{
+	conntrack::TrackerOptions options;
+	std::vector<Contender> contenders;
+	options.flows = (flows + plan.threads - 1) / plan.threads;
+	for (const std::string &workload : workloads) {
+		if (workload == "trace")
+			continue;
+		if (contenders.empty()) {
+			contenders = make_contenders(names, plan, options);
+			for (Contender &c : contenders)
+				fill(c, plan, flows);
+		}
+		run_rounds(contenders, workload, flows, plan, [&](uint32_t round, const std::vector<size_t> &order) {
+			run_lookups(contenders, plan, flows, workload == "hits", round, order);
+		});
+		done(workload);
+	}
+	if (std::find(workloads.begin(), workloads.end(), "trace") == workloads.end())
+		return;
+	contenders.clear();
+	// New flows of a call come before the ended ones go.
+	options.flows = flows / plan.threads + call / 4;
+	options.updates = true;
+	contenders = make_contenders(names, plan, options);
+	// A new flow in 31 packets, as on the paper's campus trace.
+	std::vector<TraceStream> streams;
+	for (uint32_t t = 0; t < plan.threads; t++)
+		streams.emplace_back(flows / plan.threads, key_size, 31, plan.seed + t);
+	for (Contender &c : contenders)
+		fill_live(c, plan, streams);
+	run_rounds(contenders, "trace", flows, plan, [&](uint32_t round, const std::vector<size_t> &order) {
+		run_trace(contenders, plan, streams, round, order);
+	});
+	done("trace");
 }
 
 } // namespace
@@ -335,11 +349,7 @@ void run_bench_conntrack(const Json &spec)
 	};
 	for (uint64_t f : flows)
 		for (uint32_t t : threads)
-			for (const std::string &w : workloads) {
-				Plan plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, seed, t};
-				run_point(wanted, w, f, plan);
-				report(w);
-			}
+			run_flows(wanted, workloads, f, Plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, seed, t}, report);
 	if (inserts) {
 		bench_inserts(wanted, quick ? 1u << 20 : 1u << 22, seed);
 		report("inserts");

@@ -5,27 +5,13 @@
 #include "reframer/conntrack.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
-
-#include <x86intrin.h>
 
 namespace reframer::lab {
 
 namespace {
 
 constexpr uint32_t key_size = 16;
-
-double ticks_per_ns()
-{
-	using Clock = std::chrono::steady_clock;
-	auto start = Clock::now();
-	uint64_t from = __rdtsc();
-	while (Clock::now() - start < std::chrono::milliseconds(20))
-		;
-	uint64_t to = __rdtsc();
-	return double(to - from) / std::chrono::duration<double, std::nano>(Clock::now() - start).count();
-}
 
 struct Latencies {
 	std::vector<uint32_t> ticks;
@@ -63,6 +49,7 @@ void insert_range(Insert insert, uint64_t from, uint64_t to, uint64_t timed, Lat
 				insert(&keys[i * key_size]);
 				continue;
 			}
+			// Unfenced: an insert may overlap the next one's beginning, as in a program.
 			uint64_t start = __rdtsc();
 			insert(&keys[i * key_size]);
 			out.ticks.push_back(static_cast<uint32_t>(std::min<uint64_t>(__rdtsc() - start, UINT32_MAX)));
@@ -123,7 +110,7 @@ void at_loads(const std::string &name, Insert insert, Bytes bytes, uint64_t slot
 
 void bench_inserts(const std::vector<std::string> &contenders, uint64_t slots, uint64_t seed)
 {
-	double per_ns = ticks_per_ns();
+	const double per_ns = engine::measure_tsc_hz() * 1e-9;
 	{
 		// All of its slots may be taken: 97 % is what load_percent allows.
 		Table table(slots * 97 / 100, 97, CONNTRACK_FIXED_SIZE, seed);

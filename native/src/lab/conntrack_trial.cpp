@@ -1,6 +1,11 @@
 #include "lab/conntrack_trial.hpp"
 
 #include <algorithm>
+#include <barrier>
+#include <exception>
+#include <thread>
+
+#include <pthread.h>
 
 namespace reframer::lab {
 
@@ -27,6 +32,12 @@ void KeyColumn::add(uint64_t flow, uint64_t salt)
 {
 	bytes_.resize(bytes_.size() + key_size);
 	write_flow_key(bytes_.data() + bytes_.size() - key_size, key_size, flow, salt);
+}
+
+void KeyColumn::add_bytes(const void *key)
+{
+	const auto *bytes = static_cast<const uint8_t *>(key);
+	bytes_.insert(bytes_.end(), bytes, bytes + key_size);
 }
 
 void fill_flows(Tracker &tracker, const std::string &contender, uint64_t first, uint64_t count)
@@ -82,6 +93,41 @@ double time_lookups(Tracker &tracker, const std::string &contender, const Lookup
 		wrong_answer(contender, "a lookup gave the wrong state, or none, or one that is not there");
 	std::sort(ticks.begin(), ticks.end());
 	return ticks[ticks.size() / 2];
+}
+
+uint64_t on_threads(uint32_t threads, const std::function<void(uint32_t)> &work)
+{
+	std::barrier ready(threads);
+	std::vector<uint64_t> start(threads), stop(threads);
+	std::vector<std::exception_ptr> errors(threads);
+	std::vector<std::thread> pool;
+	cpu_set_t usable;
+	sched_getaffinity(0, sizeof(usable), &usable);
+	std::vector<unsigned> cpus;
+	for (unsigned c = 0; c < CPU_SETSIZE; c++)
+		if (CPU_ISSET(c, &usable))
+			cpus.push_back(c);
+	for (uint32_t t = 0; t < threads; t++)
+		pool.emplace_back([&, t] {
+			cpu_set_t one;
+			CPU_ZERO(&one);
+			CPU_SET(cpus[t % cpus.size()], &one);
+			pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+			ready.arrive_and_wait();
+			start[t] = engine::tsc_start();
+			try {
+				work(t);
+			} catch (...) {
+				errors[t] = std::current_exception();
+			}
+			stop[t] = engine::tsc_stop();
+		});
+	for (std::thread &t : pool)
+		t.join();
+	for (auto &e : errors)
+		if (e)
+			std::rethrow_exception(e);
+	return *std::max_element(stop.begin(), stop.end()) - *std::min_element(start.begin(), start.end());
 }
 
 uint64_t quantile_of(std::vector<uint64_t> &samples, double share)

@@ -7,6 +7,7 @@
 #include "lab/conntrack_workload.hpp"
 #include "lab/spec_reader.hpp"
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ public:
 	static constexpr uint32_t key_size = 16;
 	void clear() { bytes_.clear(); }
 	void add(uint64_t flow, uint64_t salt = 1);
+	void add_bytes(const void *key);
 	uint32_t size() const { return static_cast<uint32_t>(bytes_.size() / key_size); }
 	const uint8_t *at(uint32_t i) const { return bytes_.data() + size_t{i} * key_size; }
 	uint8_t *at(uint32_t i) { return bytes_.data() + size_t{i} * key_size; }
@@ -38,6 +40,12 @@ public:
 private:
 	std::vector<uint8_t> bytes_;
 };
+
+// `count` keys that tables whose hash has no secret take for one: the same CRC from either end.
+KeyColumn hostile_keys(uint32_t count, uint64_t seed);
+// A burst table placed by NIC hashes, in calls of `burst` keys, up to 256. For the NIC's hash stands
+// the key's CRC: it spreads ordinary keys, and of hostile_keys() it is one value.
+std::unique_ptr<conntrack::Tracker> make_nic_tracker(uint64_t flows, uint64_t seed, uint32_t burst);
 
 // Calls work(first, count) for each call of keys.
 template <typename Work> void each_call(uint32_t keys, Work work)
@@ -61,6 +69,10 @@ struct Lookups {
 Lookups draw_lookups(std::mt19937_64 &random, uint64_t flows, uint32_t count, uint32_t one_miss_in);
 // @return ticks a key, median of the calls. Ends the job on a wrong answer.
 double time_lookups(conntrack::Tracker &tracker, const std::string &contender, const Lookups &lookups);
+
+// Runs `work(thread)` on that many threads, each pinned to a processor of its own among those that the
+// process may use. @return TSC ticks from the first one's start to the last one's end.
+uint64_t on_threads(uint32_t threads, const std::function<void(uint32_t)> &work);
 
 // The value below which `share` of the samples lie; sorts them.
 uint64_t quantile_of(std::vector<uint64_t> &samples, double share);

@@ -9,104 +9,13 @@
 // record {"contender","attack","ordinaryNs","hostileNs","slowdown","insertSlowdown","refusedPercent"}
 //        ns of a lookup that hits, among as many ordinary keys and among the attacker's; slowdown is
 //        their ratio, insertSlowdown that of inserting them; refused: hostile keys without room.
-#include "conntrack/trackers/hostile_keys.hpp"
 #include "lab/conntrack_trial.hpp"
-#include "reframer/conntrack.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace reframer::lab {
 
 namespace {
-
-constexpr uint32_t key_size = KeyColumn::key_size;
-
-using Key = conntrack::FlowKey<key_size>;
-
-KeyColumn hostile_keys(uint32_t count, uint64_t seed)
-{
-	conntrack::HostileKeys<key_size> attacker(seed);
-	KeyColumn keys;
-	for (uint32_t n = 0; n < count; n++) {
-		const Key key = attacker.next();
-		keys.add(0);
-		std::memcpy(keys.at(n), key.word, key_size);
-		if (conntrack::crc_hash(key) != conntrack::crc_hash(Key::load(keys.at(0))))
-			throw JobError("wrong-answer", "the attacker's keys do not collide");
-	}
-	return keys;
-}
-
-// A burst table that goes by NIC hashes; all keys of the attacker have the same one.
-class ByNicHash final : public conntrack::Tracker {
-public:
-	ByNicHash(uint64_t flows, uint64_t seed)
-	{
-		conntrack_params p;
-		conntrack_default_params(&p);
-		p.initial_flows = flows;
-		p.flags = CONNTRACK_NIC_HASH;
-		p.seed = seed;
-		if (conntrack_create(&p, &table_) != 0)
-			throw std::bad_alloc();
-	}
-	~ByNicHash() override { conntrack_free(table_); }
-	uint32_t depth() const override { return conntrack::tracker_burst; }
-	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) override
-	{
-		uint32_t total = 0;
-		each(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests, void **states) {
-			total += conntrack_find_burst(table_, keys + size_t{first} * key_size, digests, count,
-			                              clock, states);
-			for (uint32_t i = 0; i < count; i++) {
-				found[first + i] = states[i] != nullptr;
-				if (states[i])
-					std::memcpy(&values[first + i], states[i], 8);
-			}
-		});
-		return total;
-	}
-	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t stamp, uint8_t *results) override
-	{
-		uint32_t inserted = 0;
-		each(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests, void **states) {
-			conntrack_find_or_insert_burst(table_, keys + size_t{first} * key_size, digests, count,
-			                               clock, states, results + first);
-			for (uint32_t i = 0; i < count; i++) {
-				if (states[i])
-					std::memcpy(states[i], &stamp, 8);
-				else
-					results[first + i] = refused;
-				inserted += results[first + i] == 1;
-			}
-		});
-		return inserted;
-	}
-	uint32_t remove(const uint8_t *, uint32_t) override { return 0; }
-	uint64_t flows() const override { return 0; }
-	size_t bytes() const override { return 0; }
-
-private:
-	// Stands for the NIC: the CRC spreads ordinary keys, and the attacker's have one value.
-	static uint32_t nic_hash(const uint8_t *key) { return conntrack::crc_hash(Key::load(key)); }
-
-	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
-	{
-		for (uint32_t first = 0; first < n; first += conntrack::tracker_burst) {
-			uint32_t count = std::min(conntrack::tracker_burst, n - first);
-			uint32_t hashes[conntrack::tracker_burst];
-			uint64_t digests[conntrack::tracker_burst];
-			void *states[conntrack::tracker_burst];
-			for (uint32_t i = 0; i < count; i++)
-				hashes[i] = nic_hash(keys + size_t{first + i} * key_size);
-			conntrack_digest_burst(table_, keys + size_t{first} * key_size, hashes, count, digests);
-			step(first, count, digests, states);
-		}
-	}
-	static constexpr uint64_t clock = 1'000'000'000;
-	conntrack_table *table_ = nullptr;
-};
 
 struct Outcome {
 	double insert_ticks, find_ticks;
@@ -135,8 +44,7 @@ Outcome attack(conntrack::Tracker &tracker, const std::string &contender, const 
 	std::vector<uint8_t> found(keys.size());
 	for (uint32_t n = 0; n < keys.size() && !taken.empty(); n++) {
 		uint32_t i = taken[random() % taken.size()];
-		asked.add(0);
-		std::memcpy(asked.at(n), keys.at(i), key_size);
+		asked.add_bytes(keys.at(i));
 		expected.push_back(trial_state(i));
 	}
 	uint64_t best = UINT64_MAX;
@@ -175,7 +83,7 @@ void run_conntrack_hostile(const Json &spec)
 	options.seed = seed + 1;
 	options.updates = true;
 	auto tracker_with = [&](const KeyColumn &keys, Outcome &out) {
-		auto tracker = by_nic ? std::unique_ptr<conntrack::Tracker>(new ByNicHash(options.flows, options.seed))
+		auto tracker = by_nic ? make_nic_tracker(options.flows, options.seed, conntrack::tracker_burst)
 		                      : open_contender(contender, options);
 		if (!tracker)
 			return false;

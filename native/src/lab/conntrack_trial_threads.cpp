@@ -14,11 +14,8 @@
 #include "lab/conntrack_trial.hpp"
 
 #include <algorithm>
-#include <barrier>
 #include <deque>
 #include <thread>
-
-#include <pthread.h>
 
 namespace reframer::lab {
 
@@ -161,42 +158,6 @@ private:
 	std::deque<uint64_t> present_; // first flow of each burst that was inserted
 	std::vector<uint64_t> inserts_, lookup_ticks_;
 };
-
-// Runs `work(thread)` on pinned threads of their own. @return TSC ticks from the start of all to the end of the last.
-template <typename Work> uint64_t on_threads(uint32_t threads, Work work)
-{
-	std::barrier ready(threads);
-	std::vector<uint64_t> start(threads), stop(threads);
-	std::vector<std::exception_ptr> errors(threads);
-	std::vector<std::thread> pool;
-	cpu_set_t usable;
-	sched_getaffinity(0, sizeof(usable), &usable);
-	std::vector<unsigned> cpus;
-	for (unsigned c = 0; c < CPU_SETSIZE; c++)
-		if (CPU_ISSET(c, &usable))
-			cpus.push_back(c);
-	for (uint32_t t = 0; t < threads; t++)
-		pool.emplace_back([&, t] {
-			cpu_set_t one;
-			CPU_ZERO(&one);
-			CPU_SET(cpus[t % cpus.size()], &one);
-			pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
-			ready.arrive_and_wait();
-			start[t] = engine::tsc_start();
-			try {
-				work(t);
-			} catch (...) {
-				errors[t] = std::current_exception();
-			}
-			stop[t] = engine::tsc_stop();
-		});
-	for (std::thread &t : pool)
-		t.join();
-	for (auto &e : errors)
-		if (e)
-			std::rethrow_exception(e);
-	return *std::max_element(stop.begin(), stop.end()) - *std::min_element(start.begin(), start.end());
-}
 
 } // namespace
 

@@ -58,7 +58,7 @@ void ArrivalStream::refill()
 			if (uint32_t(r) > limit)
 				continue;
 			const uint64_t offset = (r >> 32) * slice_ns >> 32;
-			scratch.push_back({slice_start + offset, flow.hash, 0, 0, 0, 0, UINT16_MAX, UINT16_MAX});
+			scratch.push_back({slice_start + offset, flow.hash, 0, 0, 0, 0, UINT16_MAX, UINT16_MAX, 0});
 			bin[offset / bin_ns + 1]++;
 		}
 	}

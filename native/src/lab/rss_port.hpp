@@ -21,6 +21,7 @@ struct Arrival {
 	uint64_t polled_ns;// when a core took it from its ring
 	uint16_t polled_by; // that core
 	uint16_t queued_by; // the core that put it behind others inside, or none
+	uint32_t own_ns;    // service of its bucket's packets until it was polled
 };
 
 // Packets whose hashes agree in this many low bits must leave in order. It contains the bucket, so

@@ -12,6 +12,7 @@ void Machine::serve(Core &core, const Arrival &a)
 	const uint64_t work = service();
 	core.now_ns += work;
 	core.busy_ns += work;
+	own_ns[a.slot] += uint32_t(work);
 	core.packets++;
 	served++;
 	uint32_t &last = next_out[a.order];
@@ -36,6 +37,7 @@ void Machine::receive(uint16_t id, uint32_t most)
 		*a = ring.pop();
 		a->polled_ns = core.now_ns;
 		a->polled_by = id;
+		a->own_ns = own_ns[a->slot];
 		if (policy->wants_flows() && (core.received + in.size()) % sample_every == 0)
 			sampled[a->hash]++;
 		in.push_back(a);
@@ -44,15 +46,18 @@ void Machine::receive(uint16_t id, uint32_t most)
 
 // Buckets leave, or will: all that is in the ring comes out without service, at the price of receiving
 // alone. Not beyond one ring of packets inside, so that no method has more room than twice the ring; where
-// there is time for it, not before all of the ring finds room.
+// there is time for it, not before all of the ring finds room. Announced buckets take several passes, the
+// last one when the table is written, and an overloaded core's ring fills between them: for those there is
+// half a ring more, and a little for the last.
 void Machine::pass(uint16_t id)
 {
 	Core &core = cores[id];
 	std::vector<Arrival *> &in = core.refused;
+	const uint32_t spare = trial.prepare_ms > 0 ? trial.ring_depth / 2 : 0;
 	const auto due = [&] {
 		const uint32_t inside = rsspp_handover_backlog(handover, id);
-		return (inside < trial.ring_depth && rsspp_handover_draining(handover, id)) ||
-		       (inside + port.rings[id].length() <= trial.ring_depth && rsspp_handover_preparing(handover, id));
+		return (inside < trial.ring_depth + spare + spare / 4 && rsspp_handover_draining(handover, id)) ||
+		       (inside + port.rings[id].length() <= trial.ring_depth + spare && rsspp_handover_preparing(handover, id));
 	};
 	while (due()) {
 		receive(id, burst_size);
@@ -103,12 +108,18 @@ void Machine::wake(uint16_t id, uint64_t at_ns)
 
 // How long a packet waited because its bucket moved: from the table write, or from when it was received
 // if that was later, until its service begins. Before the write it waited as it would have in its ring, and
-// so it does behind packets that its own core has inside.
+// so it does behind packets that its own core has inside. Besides: what of that was not the service of
+// earlier packets of its bucket, which order demands whoever serves them.
 void Machine::note_hold(uint16_t id, const Arrival &a)
 {
 	const bool came_along = a.polled_by != id; // set aside for this core, or forwarded
-	if (came_along || (a.polled_ns <= given_ns[a.slot] && a.queued_by != id))
-		hold_max_ns = std::max(hold_max_ns, cores[id].now_ns - std::max(a.polled_ns, written_ns[a.slot]));
+	if (!came_along && (a.polled_ns > given_ns[a.slot] || a.queued_by == id))
+		return;
+	const uint64_t written = written_ns[a.slot];
+	const uint64_t hold = cores[id].now_ns - std::max(a.polled_ns, written);
+	const uint32_t own = own_ns[a.slot] - (a.polled_ns > written ? a.own_ns : own_at_write[a.slot]);
+	hold_max_ns = std::max(hold_max_ns, hold);
+	hold_beyond_max_ns = std::max(hold_beyond_max_ns, hold - std::min<uint64_t>(hold, own));
 }
 
 bool Machine::poll(uint16_t id)
@@ -145,7 +156,9 @@ bool Machine::poll(uint16_t id)
 		if (behind)
 			in[i]->queued_by = id;
 	}
-	const uint32_t room = rsspp_handover_in_progress(handover) > 0 ? trial.moving_burst : burst_size;
+	// A core that is in a long poll when the table is written keeps the gaining one waiting for all of it.
+	const bool moving = !planned.empty() || rsspp_handover_in_progress(handover) > 0;
+	const uint32_t room = moving ? trial.moving_burst : burst_size;
 	const uint32_t taken = rsspp_handover_admit(handover, id, reinterpret_cast<void *const *>(in.data()), hashes,
 	                                            uint32_t(in.size()), out, out_hashes, room, &nb_out);
 	in.erase(in.begin(), in.begin() + taken);
@@ -199,6 +212,7 @@ void Machine::begin_prepared()
 		if (rsspp_handover_begin(handover, move.bucket, move.to) == 0) {
 			entries.emplace_back(move.bucket, move.to);
 			written_ns[move.bucket] = now_ns;
+			own_at_write[move.bucket] = own_ns[move.bucket];
 		} else {
 			policy->reject(move);
 		}

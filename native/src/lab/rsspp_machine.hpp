@@ -119,6 +119,8 @@ private:
 			core.leaving.resize(nb_slots);
 		written_ns.resize(port.table.size());
 		given_ns.resize(port.table.size());
+		own_ns.resize(port.table.size());
+		own_at_write.resize(port.table.size());
 		counters.resize(nb_slots);
 		active = trial.cores;
 	}
@@ -178,7 +180,7 @@ private:
 	double service_ns = 0;
 	std::vector<float> measured_ns;
 	uint64_t now_ns = 0; // of the core that polls next
-	uint64_t epoch_start_ns = 0, next_epoch_ns = 0, short_until_ns = 0;
+	uint64_t epoch_start_ns = 0, next_epoch_ns = 0;
 
 	bool measuring = false;
 	engine::Histogram latency;
@@ -188,7 +190,8 @@ private:
 	int last_direction = 0;
 	uint64_t drops_before = 0, second_start_drops = 0, write_losses_before = 0;
 	std::vector<uint64_t> arrived_before;
-	uint64_t hold_max_ns = 0;
+	uint64_t hold_max_ns = 0, hold_beyond_max_ns = 0;
+	std::vector<uint32_t> own_ns, own_at_write; // by slot: service of its packets so far; it may wrap
 	uint64_t served = 0; // all of the run
 };
 

@@ -22,6 +22,8 @@ public:
 		p.method = uint32_t(trial.method == "flows" ? RSSPP_OURS : method_of(trial.method));
 		p.autoscale = trial.autoscale && !paper_scaling;
 		p.target_load = float(trial.target_load);
+		p.interval_us = trial.interval_ms * 1000;
+		p.busy_interval_us = trial.overload_interval_ms > 0 ? trial.overload_interval_ms * 1000 : p.interval_us;
 		if (p.method == RSSPP_GREEDY)
 			p.hold_epochs = 1; // as published: who just received waits an epoch
 		if (rsspp_balancer_create(&p, &balancer) != 0)
@@ -44,7 +46,7 @@ public:
 			throw JobError("not-supported", "the method gave up: the case is too large for it", 3);
 		out.moves.assign(room.begin(), room.begin() + n);
 		out.active = report.nb_active;
-		out.hurry = report.nb_overloaded > 0;
+		out.next_epoch_ns = uint64_t(report.next_epoch_us) * 1000;
 		out.cores_changed += report.cores_changed;
 		out.solve_us = double(report.solve_ns) * 1e-3;
 		return out;

@@ -28,7 +28,7 @@ struct EpochOutcome {
 	uint32_t active = 0;
 	int32_t cores_changed = 0;
 	double solve_us = 0;
-	bool hurry = false; // a core is overloaded: the next epoch should be short
+	uint64_t next_epoch_ns = 0; // 0: the trial's interval
 };
 
 class Policy {

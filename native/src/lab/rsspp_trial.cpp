@@ -9,11 +9,6 @@ namespace reframer::lab {
 
 namespace {
 
-// Epochs are short while a core is this busy, and for some time after: what was levelled closely under
-// load stays level.
-constexpr float busy_load = 0.9f;
-constexpr uint64_t short_for_ns = 1'000'000'000;
-
 double median(std::vector<double> v)
 {
 	if (v.empty())
@@ -49,11 +44,8 @@ void Machine::end_epoch()
 	sampled.clear();
 	apply(out.moves);
 	active = out.active;
-	const bool busy = std::any_of(load.begin(), load.end(), [](float l) { return l > busy_load; });
-	if (out.hurry || busy)
-		short_until_ns = now_ns + short_for_ns;
-	if (now_ns < short_until_ns && trial.overload_interval_ms > 0)
-		next_epoch_ns = now_ns + uint64_t(trial.overload_interval_ms) * 1'000'000;
+	if (out.next_epoch_ns > 0)
+		next_epoch_ns = now_ns + out.next_epoch_ns;
 	if (measuring) {
 		solve_us.push_back(out.solve_us);
 		const int direction = out.cores_changed > 0 ? 1 : out.cores_changed < 0 ? -1 : 0;
@@ -167,6 +159,7 @@ RssppTrialResult Machine::run()
 	r.lost_to_writes = port.lost_to_writes - write_losses_before;
 	r.lost = int64_t(port.offered) - int64_t(served + drops + r.in_flight);
 	r.hold_max_us = double(hold_max_ns) * 1e-3;
+	r.hold_beyond_max_us = double(hold_beyond_max_ns) * 1e-3;
 	r.seconds = trial.seconds;
 	r.service_ns = service_ns;
 	r.offered_pps = double(r.offered) / trial.seconds;

@@ -13,8 +13,9 @@
 //         "targetLoad", "movesPerSecond" (random ones, to load the hand-over), "rampLow",
 //         "rampPeriodSeconds", "write": "gradual"|"pause" (nothing is received) for "writeUs",
 //         "pathUs" (added to latencies)}
-// record the figures of RssppTrialResult (holdMaxUs: from the table write, or reception if later, until the
-//        gaining core begins its service); times in microseconds of virtual time, rates in packets a
+// record the figures of RssppTrialResult (holdMaxUs: longest hold, from the table write, or reception if later,
+//        until the gaining core begins the packet's service; holdBeyondUs: longest, without the service of
+//        earlier packets of its bucket meanwhile); times in microseconds of virtual time, rates in packets a
 //        second. `lost` and, but for the sprayer, `reordered` must be 0.
 #include "lab/job.hpp"
 #include "lab/rsspp_trial.hpp"
@@ -47,6 +48,8 @@ void run_rsspp_trial_job(const Json &spec)
 	t.warmup_seconds = in.real("warmupSeconds", t.warmup_seconds, 0, 3600);
 	t.interval_ms = uint32_t(in.integer("intervalMs", t.interval_ms, 1, 10'000));
 	t.overload_interval_ms = uint32_t(in.integer("overloadIntervalMs", 0, 0, 10'000));
+	if (t.overload_interval_ms > t.interval_ms)
+		in.fail("overloadIntervalMs", "is not above intervalMs");
 	t.passes = in.choice<bool>("handOver", true, {{"pass", true}, {"serve", false}});
 	t.prepare_ms = in.real("prepareMs", t.prepare_ms, 0, 10'000);
 	t.moving_burst = uint32_t(in.integer("movingBurst", t.moving_burst, 1, 32));
@@ -79,7 +82,7 @@ void run_rsspp_trial_job(const Json &spec)
 	      {"latencyMeanUs", r.latency_mean_us}, {"imbalancePercent", r.imbalance_percent},
 	      {"floorPercent", r.floor_percent}, {"movesPerEpoch", r.epochs ? double(r.moves) / double(r.epochs) : 0},
 	      {"moves", r.moves}, {"epochs", r.epochs}, {"held", r.held}, {"heldMax", r.held_max},
-	      {"holdMaxUs", r.hold_max_us}, {"forwarded", r.forwarded}, {"handedOver", r.handed_over}, {"solveUs", r.solve_us},
+	      {"holdMaxUs", r.hold_max_us}, {"holdBeyondUs", r.hold_beyond_max_us}, {"forwarded", r.forwarded}, {"handedOver", r.handed_over}, {"solveUs", r.solve_us},
 	      {"meanCores", r.mean_cores}, {"reversals", r.reversals},
 	      {"coresBySecond", r.cores_by_second}, {"dropsBySecond", r.drops_by_second},
 	      {"imbalanceBySecond", r.imbalance_by_second},

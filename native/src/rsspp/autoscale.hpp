@@ -18,13 +18,15 @@ public:
 	}
 
 	// `loads`: predicted, per bucket; `clipped`: a core ran at full load, so demand is more than
-	// was seen. Returns the number of cores from now on, 1..available.
-	uint32_t decide(const std::vector<float> &loads, bool clipped, uint32_t active, uint32_t available)
+	// was seen; `epochs`: length of the one that ended, in ordinary ones. Returns the number of cores from
+	// now on, 1..available.
+	uint32_t decide(const std::vector<float> &loads, bool clipped, uint32_t active, uint32_t available, float epochs)
 	{
 		float total = 0;
 		for (float load : loads)
 			total += load;
-		level = level < 0 ? total : level + newest * (total - level);
+		const float weight = epochs == 1 ? newest : 1 - std::pow(1 - newest, epochs);
+		level = level < 0 ? total : level + weight * (total - level);
 		const float scale = total > 0 ? level / total : 1;
 		// One full core among others with room is the solver's business, once; demand that is hidden
 		// twice in a row, or while all are busy, is not.
@@ -38,19 +40,20 @@ public:
 			wanted = std::max(wanted, active + std::max(1u, active / 4));
 		wanted = std::min(wanted, available);
 		if (wanted > active) {
-			agreeing = 0;
+			agreed = 0;
 			return wanted;
 		}
 		// Giving back needs several epochs that agree; the most cautious of them counts.
 		const uint32_t fewer = std::max(min_cores, cores_for(loads, target, std::max(1.0f, scale), available));
 		if (clipped || fewer >= active) {
-			agreeing = 0;
+			agreed = 0;
 			return active;
 		}
-		candidate = agreeing == 0 ? fewer : std::max(candidate, fewer);
-		if (++agreeing < shrink_epochs)
+		candidate = agreed == 0 ? fewer : std::max(candidate, fewer);
+		agreed += epochs;
+		if (agreed < float(shrink_epochs) - rounding)
 			return active;
-		agreeing = 0;
+		agreed = 0;
 		return candidate;
 	}
 
@@ -61,6 +64,8 @@ private:
 	// Weight of the newest epoch in the level that decides: three epochs, so that one burst does not
 	// take a core into service that the next epoch has no use for.
 	static constexpr float newest = 0.33f;
+	// Ten tenths of an epoch are one.
+	static constexpr float rounding = 0.01f;
 
 	// Elephants above the aim fill a core each and cannot be split; the rest spreads.
 	uint32_t cores_for(const std::vector<float> &loads, float aim, float scale, uint32_t available) const
@@ -82,7 +87,7 @@ private:
 	uint32_t shrink_epochs;
 	float level = -1; // of the total load, smoothed; below 0: none yet
 	bool was_clipped = false;
-	uint32_t agreeing = 0;
+	float agreed = 0; // for so many ordinary epochs
 	uint32_t candidate = 0;
 };
 

@@ -13,6 +13,9 @@ using namespace reframer::rsspp;
 namespace {
 
 constexpr float clipped_at = 0.98f;       // a core this busy may be hiding demand (authors' value)
+constexpr float busy_at = 0.9f;           // one this busy will drop or delay if its load rises: epochs are short
+// And for so long after: what was levelled closely under load stays level.
+constexpr uint64_t busy_for_us = 1'000'000;
 constexpr float queue_weight = 0.1f;      // full queue against full load, to rank clipped cores (theirs)
 constexpr float most_behind = 1.0f;        // an epoch of waiting packets at most
 constexpr float imbalance_cap = 2000.0f;  // percent, as in the published figures
@@ -30,7 +33,8 @@ struct rsspp_balancer {
 	      predictor(p.nb_buckets, p.smoothing, p.trend),
 	      autoscale(p.target_load, p.min_cores, p.shrink_epochs), table(p.nb_buckets),
 	      next(p.nb_buckets), held(p.nb_buckets), pinned(p.nb_buckets), active(p.nb_cores, 1),
-	      usable(p.nb_cores, 1), load(p.nb_cores), core_packets(p.nb_cores), expected(p.nb_cores)
+	      usable(p.nb_cores, 1), load(p.nb_cores), core_packets(p.nb_cores), expected(p.nb_cores),
+	      epoch_us(p.interval_us)
 	{
 		if (p.node)
 			node.assign(p.node, p.node + p.nb_cores);
@@ -61,6 +65,7 @@ struct rsspp_balancer {
 	float measured_imbalance() const;
 	void learn_error();
 	float tolerance_now() const;
+	void set_pace(bool busy);
 
 	rsspp_balancer_params params;
 	Workspace workspace;
@@ -78,6 +83,8 @@ struct rsspp_balancer {
 	std::vector<float> expected;        // packets that each core was to get in it, by the counts before
 	float error = 0;                    // smoothed: how far off that was, as a share of the mean
 	uint64_t epochs = 0;
+	uint64_t busy_left_us = 0;          // for which epochs stay short
+	uint32_t epoch_us;                  // length of the running one
 };
 
 // Loads as the solver sees them; returns the cores that may be hiding demand.
@@ -158,6 +165,14 @@ float rsspp_balancer::measured_imbalance() const
 	                  : std::min(imbalance_cap, 100.0f * float(most - least) / float(least));
 }
 
+void rsspp_balancer::set_pace(bool busy)
+{
+	if (busy)
+		busy_left_us = busy_for_us;
+	epoch_us = busy_left_us > 0 ? params.busy_interval_us : params.interval_us;
+	busy_left_us -= std::min<uint64_t>(busy_left_us, epoch_us);
+}
+
 // Gives back the least loaded cores, or takes usable ones into service, near ones first.
 void rsspp_balancer::scale_to(uint32_t wanted)
 {
@@ -192,6 +207,9 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	report = {};
 	report.epoch = ++epochs;
 	report.nb_active = nb_active();
+	const float of_interval = float(epoch_us) / float(params.interval_us);
+	set_pace(std::any_of(epoch.core_load, epoch.core_load + params.nb_cores, [](float l) { return l > busy_at; }));
+	report.next_epoch_us = epoch_us;
 	if (!complete)
 		return 0;
 	measure_packets();
@@ -203,7 +221,7 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 
 	const uint32_t before = report.nb_active;
 	if (params.autoscale)
-		scale_to(autoscale.decide(predictor.loads(), clipped, before, nb_usable()));
+		scale_to(autoscale.decide(predictor.loads(), clipped, before, nb_usable(), of_interval));
 	report.nb_active = nb_active();
 	report.cores_changed = int32_t(report.nb_active) - int32_t(before);
 
@@ -287,6 +305,8 @@ extern "C" void rsspp_balancer_default_params(rsspp_balancer_params *p)
 	p->smoothing = 1.0f;
 	p->hold_epochs = 0;
 	p->shrink_epochs = 10;
+	p->interval_us = 100'000;
+	p->busy_interval_us = 10'000;
 }
 
 extern "C" int rsspp_balancer_create(const rsspp_balancer_params *p, rsspp_balancer **out)
@@ -295,7 +315,8 @@ extern "C" int rsspp_balancer_create(const rsspp_balancer_params *p, rsspp_balan
 	    p->nb_buckets > RSSPP_MAX_BUCKETS || p->nb_cores == 0 || p->nb_cores > RSSPP_MAX_CORES ||
 	    p->method > RSSPP_EXACT || p->min_cores == 0 || p->min_cores > p->nb_cores ||
 	    !(p->target_load > 0.1f && p->target_load <= 1) || !(p->threshold >= 0) ||
-	    !(p->smoothing > 0 && p->smoothing <= 1) || !(p->trend >= 0 && p->trend <= 1))
+	    !(p->smoothing > 0 && p->smoothing <= 1) || !(p->trend >= 0 && p->trend <= 1) ||
+	    p->interval_us == 0 || p->interval_us > 3'600'000'000u || p->busy_interval_us == 0 || p->busy_interval_us > p->interval_us)
 		return -EINVAL;
 	try {
 		*out = new rsspp_balancer(*p);

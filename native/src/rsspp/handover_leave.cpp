@@ -42,6 +42,9 @@ void see_written(rsspp_handover &h, CoreState &self)
 // So few packets of announced buckets may be left when the table is written: those at the gaining core
 // wait for their service.
 constexpr uint32_t express_enough = 8;
+// And so many in the queue, where its length is known: its packets of the bucket were not seen yet, and the
+// pass after the write takes the longer.
+constexpr int64_t queue_enough = 256;
 
 void go_on_preparing(rsspp_handover &h, CoreState &self, uint64_t received, int64_t queue_length)
 {
@@ -60,7 +63,7 @@ void go_on_preparing(rsspp_handover &h, CoreState &self, uint64_t received, int6
 			p.empty_polls++;
 		if (received < p.watermark && p.empty_polls < empty_polls_needed)
 			continue;
-		p.stage = self.express.count <= express_enough ? Stage::ready : Stage::serving;
+		p.stage = self.express.count <= express_enough && queue_length <= queue_enough ? Stage::ready : Stage::serving;
 		// Unless the move has begun without waiting for it.
 		Readiness was = Readiness::asked;
 		while (p.stage == Stage::ready && was == Readiness::asked &&

@@ -5,7 +5,11 @@
 #include <doctest/doctest.h>
 
 #include <cerrno>
+#include <fstream>
 #include <set>
+
+#include <sys/resource.h>
+#include <unistd.h>
 
 using reframer::test::FlowModel;
 using reframer::test::run_seed;
@@ -396,6 +400,67 @@ TEST_CASE("growth loses nothing and keeps memory near what is used")
 		REQUIRE(std::memcmp(state, &i, 8) == 0);
 	}
 	CHECK(conntrack_prepare(f.table) == 0);
+}
+
+// Sanitizers map terabytes, which a bound on the address space does not allow.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("a table that got no memory to grow asks again when there is some")
+{
+	const auto pages = [] {
+		uint64_t size = 0;
+		std::ifstream("/proc/self/statm") >> size;
+		return size;
+	};
+	conntrack_params params;
+	conntrack_default_params(&params);
+	params.initial_flows = 64;
+	params.seed = run_seed();
+	conntrack_table *t = nullptr;
+	REQUIRE(conntrack_create(&params, &t) == 0);
+	constexpr uint32_t n = 50'000; // 4 MB of table
+	std::vector<uint64_t> keys(2 * n);
+	std::vector<void *> states(n);
+	const auto insert = [&](uint64_t salt) {
+		for (uint64_t i = 0; i < n; i++) {
+			keys[2 * i] = i;
+			keys[2 * i + 1] = salt;
+		}
+		return conntrack_find_or_insert_burst(t, keys.data(), nullptr, n, CONNTRACK_NO_TIME, states.data(), nullptr);
+	};
+	rlimit before;
+	REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+	rlimit tight = before;
+	tight.rlim_cur = pages() * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) + (512 << 10);
+	REQUIRE(setrlimit(RLIMIT_AS, &tight) == 0);
+	const uint32_t held = insert(1);
+	REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
+	CHECK(held > 0);
+	CHECK(held < n);
+	CHECK(insert(2) == n);
+	conntrack_free(t);
+}
+#endif
+
+TEST_CASE("without the NIC's hash a table placed by it does nothing, and says so for every key")
+{
+	conntrack_params params;
+	conntrack_default_params(&params);
+	params.flags = CONNTRACK_NIC_HASH;
+	conntrack_table *t = nullptr;
+	REQUIRE(conntrack_create(&params, &t) == 0);
+	uint64_t keys[6] = {1, 2, 3, 4, 5, 6};
+	void *states[3] = {keys, keys, keys};
+	uint8_t results[3] = {9, 9, 9};
+	CHECK(conntrack_find_or_insert_burst(t, keys, nullptr, 3, 0, states, results) == 0);
+	for (int i = 0; i < 3; i++) {
+		CHECK(states[i] == nullptr);
+		CHECK(results[i] == 0);
+	}
+	states[0] = keys;
+	CHECK(conntrack_find_burst(t, keys, nullptr, 3, 0, states) == 0);
+	CHECK(states[0] == nullptr);
+	CHECK(conntrack_remove_burst(t, keys, nullptr, 3, 0) == 0);
+	conntrack_free(t);
 }
 
 TEST_CASE("keys of both directions become one")

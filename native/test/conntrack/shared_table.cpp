@@ -250,8 +250,10 @@ TEST_CASE("shared tables say what they cannot do")
 	conntrack_params params;
 	conntrack_default_params(&params);
 	conntrack_shared *table = nullptr;
-	params.flags = CONNTRACK_NIC_HASH;
-	CHECK(conntrack_shared_create(&params, &table) == -EINVAL);
+	for (const uint32_t flags : {CONNTRACK_NIC_HASH, CONNTRACK_SYMMETRIC}) {
+		params.flags = flags;
+		CHECK(conntrack_shared_create(&params, &table) == -EINVAL);
+	}
 	params.flags = 0;
 	params.tick_ns = 999'999;
 	CHECK(conntrack_shared_create(&params, &table) == -EINVAL);

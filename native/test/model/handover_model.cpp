@@ -189,6 +189,17 @@ struct World {
 		return nb;
 	}
 
+	// What the port says of its queue after a receive call that found `nb` packets.
+	int64_t told_length(uint16_t c, uint32_t nb) const
+	{
+		const auto length = int64_t(queue[c].size() + left[c].size());
+		if (defect == Defect::no_watermark)
+			return 0;
+		if (!s.knows_length)
+			return nb == 0 && length == 0 ? RSSPP_QUEUE_EMPTY : RSSPP_QUEUE_UNKNOWN;
+		return length;
+	}
+
 	// All out of the queue without service: the loop that rsspp.h prints.
 	void pass(uint16_t c)
 	{
@@ -202,12 +213,7 @@ struct World {
 				left[c].pop_front();
 			received[c] += taken;
 			explorer.point();
-			auto length = int64_t(queue[c].size() + left[c].size());
-			if (!s.knows_length)
-				length = nb == 0 && length == 0 ? RSSPP_QUEUE_EMPTY : RSSPP_QUEUE_UNKNOWN;
-			if (defect == Defect::no_watermark)
-				length = 0;
-			if (rsspp_handover_poll(h, c, received[c], length, leaving) > 0)
+			if (rsspp_handover_poll(h, c, received[c], told_length(c, nb), leaving) > 0)
 				rsspp_handover_release(h, c);
 			else if (nb == 0 || taken < nb)
 				break;
@@ -233,13 +239,8 @@ struct World {
 		if (defect != Defect::early_release)
 			process_all();
 		explorer.point();
-		auto length = int64_t(queue[c].size() + left[c].size());
-		if (!s.knows_length)
-			length = nb == 0 && length == 0 ? RSSPP_QUEUE_EMPTY : RSSPP_QUEUE_UNKNOWN;
-		if (defect == Defect::no_watermark)
-			length = 0;
 		uint16_t leaving[nb_buckets];
-		if (rsspp_handover_poll(h, c, received[c], length, leaving) > 0)
+		if (rsspp_handover_poll(h, c, received[c], told_length(c, nb), leaving) > 0)
 			rsspp_handover_release(h, c);
 		if (defect == Defect::early_release) {
 			explorer.point();

@@ -167,6 +167,40 @@ TEST_CASE("autoscale: cores follow the load, several at once, without flapping")
 	CHECK(b.report.nb_active == 1);
 }
 
+TEST_CASE("epochs are short while a core is busy, and for a second after")
+{
+	Balancer b(8, 2);
+	CHECK(b.report.next_epoch_us == 100'000);
+	b.step({0.89f, 0.5f});
+	CHECK(b.report.next_epoch_us == 100'000);
+	b.step({0.5f, 0.91f});
+	uint64_t short_us = 0;
+	for (; b.report.next_epoch_us == 10'000; b.step({0.5f, 0.5f}))
+		short_us += b.report.next_epoch_us;
+	CHECK(short_us == 1'000'000);
+	CHECK(b.report.next_epoch_us == 100'000);
+}
+
+TEST_CASE("autoscale counts time, not epochs: short ones give no core back sooner")
+{
+	Balancer b(512, 16, true);
+	const std::vector<uint64_t> packets(512, 100);
+	const auto epoch = [&](double cores_of_load) { b.epoch(packets, cores_of_load / (512.0 * 100)); };
+	for (int e = 0; e < 20; e++)
+		epoch(12);
+	REQUIRE(b.report.nb_active == 15);
+	epoch(14.5);
+	REQUIRE(b.report.next_epoch_us == 10'000);
+	uint64_t calm_us = 0;
+	const uint32_t active = b.report.nb_active;
+	while (b.report.nb_active >= active && calm_us < 10'000'000) {
+		calm_us += b.report.next_epoch_us;
+		epoch(4);
+	}
+	CHECK(calm_us >= 900'000);
+	CHECK(calm_us <= 1'600'000);
+}
+
 TEST_CASE("a dead core is emptied at the next epoch, whatever the method")
 {
 	for (uint32_t method : {RSSPP_STATIC, RSSPP_GREEDY, RSSPP_OURS, RSSPP_LPT}) {
@@ -215,4 +249,7 @@ TEST_CASE("parameters out of range are refused")
 	CHECK(refused([&] { p.smoothing = 0; }));
 	CHECK(refused([&] { p.min_cores = 5; }));
 	CHECK(refused([&] { p.target_load = 2; }));
+	CHECK(refused([&] { p.interval_us = 0; }));
+	CHECK(refused([&] { p.busy_interval_us = 0; }));
+	CHECK(refused([&] { p.busy_interval_us = p.interval_us + 1; }));
 }

@@ -10,6 +10,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -131,6 +132,34 @@ struct Port {
 		rsspp_handover_written(handover.h);
 	}
 
+	// What the port says of its queue after a receive call.
+	int64_t told_length(uint16_t core, bool nothing_came) const
+	{
+		const auto length = int64_t(queue[core].size() + left[core].size());
+		if (knows_length)
+			return length;
+		return nothing_came && length == 0 ? RSSPP_QUEUE_EMPTY : RSSPP_QUEUE_UNKNOWN;
+	}
+
+	// Arrivals, moves and polls in any order, then all that is left comes out.
+	void run(int steps, uint64_t most_arrivals, uint64_t steps_a_move)
+	{
+		for (int step = 0; step < steps; step++) {
+			for (uint64_t n = rng() % most_arrivals; n > 0; n--)
+				arrive();
+			if (rng() % steps_a_move == 0)
+				move_some();
+			poll(uint16_t(rng() % cores));
+		}
+		int rounds = 0;
+		while (!idle() && ++rounds < 100000)
+			poll(uint16_t(rng() % cores));
+		REQUIRE(idle());
+		std::vector<uint64_t> counters(buckets);
+		rsspp_handover_counters(handover.h, counters.data());
+		REQUIRE(std::accumulate(counters.begin(), counters.end(), uint64_t{0}) == packets.size());
+	}
+
 	// As the documented loop: everything out of the queue without service.
 	void drain(uint16_t core)
 	{
@@ -148,10 +177,7 @@ struct Port {
 			const uint32_t taken = rsspp_handover_absorb(handover.h, core, in.data(), hashes.data(), uint32_t(in.size()));
 			left[core].assign(in.begin() + taken, in.end());
 			received[core] += taken;
-			int64_t length = int64_t(queue[core].size() + left[core].size());
-			if (!knows_length)
-				length = in.empty() ? RSSPP_QUEUE_EMPTY : RSSPP_QUEUE_UNKNOWN;
-			if (rsspp_handover_poll(handover.h, core, received[core], length, leaving.data()) > 0)
+			if (rsspp_handover_poll(handover.h, core, received[core], told_length(core, in.empty()), leaving.data()) > 0)
 				rsspp_handover_release(handover.h, core);
 			else if (in.empty() || taken < in.size() || rng() % 8 == 0)
 				break;
@@ -195,10 +221,7 @@ struct Port {
 			processed++;
 		}
 		std::vector<uint16_t> leaving(buckets);
-		int64_t length = int64_t(queue[core].size() + left[core].size());
-		if (!knows_length)
-			length = in.empty() && length == 0 ? RSSPP_QUEUE_EMPTY : RSSPP_QUEUE_UNKNOWN;
-		if (rsspp_handover_poll(handover.h, core, received[core], length, leaving.data()) > 0)
+		if (rsspp_handover_poll(handover.h, core, received[core], told_length(core, in.empty()), leaving.data()) > 0)
 			rsspp_handover_release(handover.h, core);
 	}
 

@@ -22,23 +22,7 @@ TEST_CASE("random moves and interleavings: none lost, none reordered, none proce
 		const uint32_t buckets = 64u << (round % 3), cores = 2 + uint32_t(round % 7);
 		Port port(seed + round, buckets, cores, true, 65536);
 		CAPTURE(round);
-		for (int step = 0; step < 6000; step++) {
-			for (uint64_t n = port.rng() % 12; n > 0; n--)
-				port.arrive();
-			if (port.rng() % 40 == 0)
-				port.move_some();
-			port.poll(uint16_t(port.rng() % cores));
-		}
-		int rounds = 0;
-		while (!port.idle() && ++rounds < 100000)
-			port.poll(uint16_t(port.rng() % cores));
-		REQUIRE(port.idle());
-		uint64_t counted = 0;
-		std::vector<uint64_t> counters(buckets);
-		rsspp_handover_counters(port.handover.h, counters.data());
-		for (uint64_t c : counters)
-			counted += c;
-		CHECK(counted == port.packets.size());
+		port.run(6000, 12, 40);
 	}
 }
 
@@ -46,17 +30,7 @@ TEST_CASE("a port that cannot tell its queue length: two polls that found nothin
 {
 	for (uint64_t round = 0; round < 20; round++) {
 		Port port(seed_of_run() + 1000 + round, 64, 4, false, 65536);
-		for (int step = 0; step < 3000; step++) {
-			if (step % 3 == 0)
-				port.arrive();
-			if (port.rng() % 100 == 0)
-				port.move_some();
-			port.poll(uint16_t(port.rng() % 4));
-		}
-		int rounds = 0;
-		while (!port.idle() && ++rounds < 100000)
-			port.poll(uint16_t(port.rng() % 4));
-		REQUIRE(port.idle());
+		port.run(3000, 2, 100);
 	}
 }
 

@@ -157,7 +157,7 @@ inline uint64_t &meta_word(const Table &t, uint8_t *entry)
 inline Meta meta_of(const Table &t, uint8_t *entry) { return {get(meta_word(t, entry))}; }
 inline uint8_t *state_of(const Table &t, uint8_t *entry) { return entry + t.key_size + sizeof(Meta); }
 
-// calls.cpp: time, and who is inside a call.
+// conntrack_shared.cpp: time, and who is inside a call.
 
 // A call from here to its end: generations that it can reach stay. `tick`: the table's time.
 class Call {
