@@ -11,6 +11,9 @@ export const burst: Row = ['burst', 'burst', 0, 'packet'];
 export const adaptive: Row = ['adaptive', 'adaptive', 128, 'packet'];
 /** The chain works once a run instead of once a packet, with Reframer's run vector. */
 export const runs: Row = ['64us, runs', 'fixed', 64, 'run'];
+export const adaptiveRuns: Row = ['adaptive, runs', 'adaptive', 128, 'run'];
+/** The same form on the runs that arrive: what of a gain is the form's, and not Reframer's. */
+export const offRuns: Row = ['off, runs', 'off', 0, 'run'];
 
 export const contenders = (rows: readonly Row[]): Axis => ({ kind: 'zip', names: ['contender', 'policy', 'delayUs', 'form'], rows });
 export const versusOff = { axis: 'contender', baseline: 'off' } as const;
@@ -21,3 +24,5 @@ export const loadMetrics = ['throughputGbps', 'slfOut', 'slfIn', 'nsPerPacket', 
 export const overloadBps = 70e9;
 /** Above what the modern chain carries in any configuration measured (about 600 Gbps). */
 export const modernOverloadBps = 800e9;
+/** Above what one function alone carries on two cores (about 450 Gbps). */
+export const functionOverloadBps = 500e9;

@@ -3,10 +3,10 @@
 import type { Experiment, Plan, RunOptions } from '../core/types.js';
 import { captures, speedUp } from './captures.js';
 import { claims } from './claims.js';
-import { adaptive, burst, held, off, runs, type Row } from './contenders.js';
+import { adaptive, adaptiveRuns, burst, held, off, offRuns, runs, type Row } from './contenders.js';
 import { dpdkPorts } from './dpdk-ports.js';
 import { figures } from './figures.js';
-import { functionCosts, libraryFunctionCosts, lookAhead } from './functions.js';
+import { functionCosts, functionsHeld, libraryFunctionCosts, lookAhead } from './functions.js';
 import { fixedRate, modernOverload, offeredLoad, overload, ownCores, zeroLoss } from './in-chain.js';
 import { metrics } from './metrics.js';
 import { groupingKeys, receiveQueues, releasePolicies, sensitiveFlows } from './policies.js';
@@ -20,12 +20,12 @@ function plan(options: RunOptions): Plan {
   // Rates of 10 million packets a second and more: as many packets in less time.
   const short: TrialScale = quick ? { durationNs: 3e6, warmupNs: 1e6, learnNs: 5e6 } : { durationNs: 5e6, warmupNs: 2e6, learnNs: 10e6 };
   const sweep = quick ? [off, burst, held(16), held(64), held(256), adaptive] : [off, burst, ...[8, 16, 32, 64, 104, 128, 256].map(held), adaptive, runs];
-  const modernSweep = quick ? [off, burst, held(64), runs] : [off, burst, held(16), held(64), held(128), adaptive, ['16us, runs', 'fixed', 16, 'run'] as Row, runs];
+  const modernSweep = quick ? [off, offRuns, burst, held(64), runs] : [off, offRuns, burst, held(16), held(64), held(128), adaptive, ['16us, runs', 'fixed', 16, 'run'] as Row, runs, adaptiveRuns];
   const brief = quick ? [off, held(64)] : [off, burst, held(16), held(64), held(128), adaptive];
   const withTraces = options.traces.length === 0 ? [] : [captures(options), speedUp(options, brief, scale)];
   const core = [overload(sweep, scale), modernOverload(modernSweep, short)];
   const further = [
-    functionCosts(quick), lookAhead(quick, short), fixedRate(quick ? brief : [...brief, held(256)], scale), zeroLoss(brief, scale), offeredLoad(quick, quick ? [off, held(64), adaptive] : brief, scale), ownCores(quick, scale),
+    functionCosts(quick), functionsHeld(quick, short), lookAhead(quick, short), fixedRate(quick ? brief : [...brief, held(256)], scale), zeroLoss(brief, scale), offeredLoad(quick, quick ? [off, held(64), adaptive] : brief, scale), ownCores(quick, scale),
     flowCount(quick, short), coreCount(quick, scale), worstCases(quick, short), releasePolicies(quick, scale), groupingKeys(quick, scale), sensitiveFlows(quick, scale), receiveQueues(quick, scale),
   ];
   // Those that need a library beside the suite's own are run when asked for.

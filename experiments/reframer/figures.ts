@@ -15,6 +15,7 @@ const bars = (id: string, title: string, part: string, metric: string, facet?: s
 export const figures: readonly Figure[] = [
   slfFigure('function-cost', 'Cost of functions and chains', 'functions'),
   slfFigure('library-function-cost', 'Cost of functions built on Hyperscan and DPDK', 'library-functions'),
+  bars('functions-held', 'Cost of single functions behind Reframer', 'functions-held', 'nsPerPacket', 'chain'),
   bars('look-ahead', 'Cost with and without looking ahead', 'look-ahead', 'nsPerPacket', 'chain'),
   sweepFigure('throughput', 'Throughput at overload', 'throughputGbps'),
   sweepFigure('slf', 'Packets of a flow in a row', 'slfOut'),

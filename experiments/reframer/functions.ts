@@ -1,6 +1,6 @@
 // What functions cost by the number of packets of a flow in a row, and what looking ahead brings.
 import type { Part } from '../core/types.js';
-import { contenders, modernOverloadBps } from './contenders.js';
+import { adaptiveRuns, contenders, functionOverloadBps, loadMetrics, modernOverloadBps, off, offRuns, runs, versusOff } from './contenders.js';
 import { trialSpec, type TrialScale } from './trial.js';
 
 // The published generator: 10,000 clients, 400 packets each, `interleave` of them in a row.
@@ -30,6 +30,17 @@ export const functionCosts = (quick: boolean): Part =>
 /** Of functions that need libraries beside the suite's own; not part of a run unless asked for. */
 export const libraryFunctionCosts = (quick: boolean): Part =>
   costs('library-functions', 'Cost of functions built on Hyperscan and DPDK', ['dpi', 'inspect', 'rte-lpm', 'rte-fib', 'rte-acl', 'modern-rte'], quick ? [1, 8] : [1, 2, 4, 8, 32], { durationNs: 1.5e6, warmupNs: 0.3e6, learnNs });
+
+/** Cheap functions, at overload: what holding brings them, and what the adaptive policy costs where it brings nothing. */
+export function functionsHeld(quick: boolean, scale: TrialScale): Part {
+  return {
+    name: 'functions-held', title: 'Single functions behind Reframer', question: 'Does a single cheap function gain by holding, and does the adaptive policy spare those that do not?', job: 'trial',
+    axes: [{ kind: 'list', name: 'chain', values: quick ? ['nat'] : ['counter', 'router', 'firewall', 'nat', 'lb', 'cookie-lb'] }, contenders([off, offRuns, runs, adaptiveRuns])],
+    contenders: versusOff,
+    spec: (p) => trialSpec(p, scale, { offeredBps: functionOverloadBps, queues: 2 }),
+    headline: 'nsPerPacket', metrics: loadMetrics,
+  };
+}
 
 export function lookAhead(quick: boolean, scale: TrialScale): Part {
   return {

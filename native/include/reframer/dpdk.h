@@ -103,7 +103,8 @@ uint16_t reframer_dpdk_pass(struct reframer_dpdk_queue *queue, struct rte_mbuf *
                             uint16_t room, uint64_t now_ns);
 /**
  * Run vector of the last burst: for one lookup a run. Valid until the next call on this object.
- * @return runs; with more than REFRAMER_DPDK_MAX_RUNS in a burst, the first ones.
+ * @return runs; with more than REFRAMER_DPDK_MAX_RUNS in a burst, the first ones; 0 also where the stage
+ * was left out, because REFRAMER_ADAPTIVE gains nothing now: then nothing is known of runs.
  */
 uint32_t reframer_dpdk_runs(const struct reframer_dpdk_queue *queue, const struct reframer_run **runs);
 /** Gives out what is held, due or not: at a stop, until it returns 0. */

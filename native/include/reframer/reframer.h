@@ -154,7 +154,7 @@ struct reframer_run {
 struct reframer_stats {
 	uint64_t packets_in, packets_out, packets_thinned;
 	uint64_t bytes_in, bytes_out;
-	uint64_t runs_in, runs_out;    /**< packets / runs is the spatial locality factor (SLF) */
+	uint64_t runs_in, runs_out;    /**< packets / runs is the spatial locality factor (SLF); see reframer_pass() for bursts without hashes */
 	uint64_t released[REFRAMER_NB_REASONS]; /**< groups, by reason */
 	uint64_t bypassed;             /**< packets that did not wait */
 	uint64_t repaired;             /**< packets moved by TCP repair */
@@ -205,6 +205,22 @@ uint32_t reframer_poll(struct reframer_stage *r, uint64_t now_ns, void **out, ui
 /** As reframer_poll(), deadline or not. Empty when it returns 0. */
 uint32_t reframer_drain(struct reframer_stage *r, uint64_t now_ns, void **out, uint32_t nb_out,
                         struct reframer_run *runs, uint32_t *nb_runs);
+/**
+ * Nonzero while REFRAMER_ADAPTIVE gains nothing by holding and nothing is held: a burst that is pushed
+ * now would come out of the next poll as it went in. A caller that asks once a poll can leave the stage
+ * out of that poll: it keeps the burst, calls reframer_pass() instead of reframer_push() and
+ * reframer_poll(), and pays nothing a packet for a stage that does nothing. Those who do not ask get
+ * the same packets in the same order, through the stage. Only where load is reported, and no policy
+ * needs headers.
+ */
+int reframer_passes(const struct reframer_stage *r);
+/**
+ * Counts a burst (of any length, also 0) that the caller keeps because reframer_passes() said so in this
+ * poll, and lets the controller look at the clock. `packets`, `data` and, if `wire` is given, `captured`
+ * are not read. Statistics are those of a push and a poll with a hold of 0; where `hash` is NULL each
+ * packet counts as a run. Without a yes of reframer_passes() before it, later packets may overtake.
+ */
+void reframer_pass(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns);
 /**
  * Makes the groups with (hash & mask) == value due at the next poll: before a RETA bucket moves.
  * The hash is reframer_run.hash: for RSS buckets the instance must be fed NIC hashes, and mask is

@@ -60,6 +60,7 @@ private:
 	uint32_t hash_in_pieces(const rte_mbuf *packet) const;
 	void free_thinned();
 	void account(uint16_t nb, uint64_t now);
+	void leave_out(rte_mbuf *const *packets, uint32_t nb, uint64_t now);
 
 	uint64_t now() const { return callers_time ? callers_now : clock.now(); }
 

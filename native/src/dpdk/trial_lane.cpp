@@ -77,8 +77,6 @@ void TrialLane::poll(uint64_t now_ns, uint32_t most, bool draining)
 		digests_.push_back(digest_of(packets_[i]));
 
 	const uint64_t checked = rte_rdtsc();
-	const reframer_run *runs = nullptr;
-	uint32_t nb_runs = 0;
 	nb_processed_ = nb_received_;
 	if (queue_) {
 		const auto room = static_cast<uint16_t>(config_.room);
@@ -86,13 +84,11 @@ void TrialLane::poll(uint64_t now_ns, uint32_t most, bool draining)
 			nb_processed_ = reframer_dpdk_drain(queue_, packets_.data(), room);
 		else
 			nb_processed_ = reframer_dpdk_pass(queue_, packets_.data(), static_cast<uint16_t>(nb_received_), room, now_ns);
-		nb_runs = reframer_dpdk_runs(queue_, &runs);
 	}
 	const uint64_t released = rte_rdtsc();
 	for (uint32_t i = 0; i < nb_processed_; i++)
 		views_[i] = view_of(packets_[i]);
-	nb_departed_ = nb_processed_ ? chain_.process(views_.data(), nb_processed_, nb_runs ? runs : nullptr, nb_runs, dropped_.data())
-	                             : 0;
+	nb_departed_ = nb_processed_ ? chain_.process(views_.data(), nb_processed_, dropped_.data()) : 0;
 	for (uint32_t i = 0; i < nb_departed_; i++) { // once sent, it is the driver's
 		departed_[i] = {views_[i]->mark, views_[i]->index, views_[i]->wire};
 		packets_[i] = packet_of(views_[i]);

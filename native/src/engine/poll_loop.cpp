@@ -41,7 +41,7 @@ PollLoop::PollLoop(const QueueConfig &config, reframer_stage *stage, nf::Chain &
 	hash_.resize(config.burst);
 	out_.resize(room);
 	dropped_.resize(room);
-	runs_.resize(room);
+	runs_.resize(release_room);
 	sent_.reserve(room);
 }
 
@@ -70,8 +70,8 @@ uint32_t PollLoop::receive()
 			break;
 		nf::Mbuf *m = d.buffer;
 		m->captured = d.captured;
-		m->wire = d.wire;
-		m->rss = d.rss;
+		m->wire = wire_[n] = d.wire;
+		m->rss = hash_[n] = d.rss;
 		m->mark = d.mark;
 		received_[n] = m;
 		posted_[head_] = free_.back();
@@ -86,27 +86,29 @@ uint32_t PollLoop::receive()
 	return n;
 }
 
-// Through the stage: `n` received packets in, what is due out to out_ and runs_.
+reframer_burst PollLoop::received_burst(uint32_t n) const
+{
+	const bool headers = config_.reads_headers || !config_.nic_hash;
+	return {reinterpret_cast<void *const *>(received_.data()), headers ? data_.data() : nullptr,
+	        headers ? captured_.data() : nullptr, wire_.data(), config_.nic_hash ? hash_.data() : nullptr, n};
+}
+
+// Through the stage: `n` received packets in, what is due out to out_.
 uint32_t PollLoop::through_stage(uint32_t n, uint64_t now, bool draining)
 {
 	if (n) {
-		for (uint32_t i = 0; i < n; i++) {
-			nf::Mbuf *m = received_[i];
-			data_[i] = m->data();
-			if (config_.look_ahead) // into the second level: the chain comes for it when the hold ends
-				__builtin_prefetch(m->data(), 0, 2);
-			captured_[i] = m->captured;
-			wire_[i] = m->wire;
-			hash_[i] = m->rss;
+		const reframer_burst burst = received_burst(n);
+		for (uint32_t i = 0; i < n && config_.look_ahead; i++)
+			// Into the second level: the chain comes for it when the hold ends.
+			__builtin_prefetch(received_[i]->data(), 0, 2);
+		for (uint32_t i = 0; i < n && burst.data; i++) {
+			data_[i] = received_[i]->data();
+			captured_[i] = received_[i]->captured;
 		}
-		reframer_burst burst = {reinterpret_cast<void *const *>(received_.data()), data_.data(),
-		                        captured_.data(), wire_.data(),
-		                        config_.nic_hash ? hash_.data() : nullptr, n};
 		if (reframer_push(stage_, &burst, now) != n)
 			throw std::logic_error("the stage took fewer packets than it promises");
 	}
 	uint32_t out = 0, got = 0;
-	nb_runs_ = 0;
 	auto most = static_cast<uint32_t>(out_.size());
 	if (config_.release_max) {
 		// At least so many that the stage has room for the next burst, which it would else refuse.
@@ -118,11 +120,8 @@ uint32_t PollLoop::through_stage(uint32_t n, uint64_t now, bool draining)
 		uint32_t room = std::min<uint32_t>(release_room, most - out);
 		uint32_t runs = room;
 		auto to = reinterpret_cast<void **>(out_.data() + out);
-		got = draining ? reframer_drain(stage_, now, to, room, runs_.data() + nb_runs_, &runs)
-		               : reframer_poll(stage_, now, to, room, runs_.data() + nb_runs_, &runs);
-		for (uint32_t r = 0; out && r < runs; r++)
-			runs_[nb_runs_ + r].first += out;
-		nb_runs_ += runs;
+		got = draining ? reframer_drain(stage_, now, to, room, runs_.data(), &runs)
+		               : reframer_poll(stage_, now, to, room, runs_.data(), &runs);
 		out += got;
 		if (got < room)
 			break;
@@ -144,13 +143,18 @@ void PollLoop::take(uint64_t now_ns, bool draining, const reframer_load *load)
 	// A loop that takes out less than is due, because its core is short of time, would move the ring's
 	// queue into the stage, and the ring would fill again behind it: twice the wait for the same work.
 	nb_received_ = draining || (config_.release_max && stage_ && reframer_backlogged(stage_, now_ns)) ? 0 : receive();
-	if (stage_) {
-		if (load)
-			reframer_report_load(stage_, load);
+	if (stage_ && load)
+		reframer_report_load(stage_, load);
+	if (stage_ && (draining || !reframer_passes(stage_))) {
 		nb_out_ = through_stage(nb_received_, now_ns, draining);
+		leaving_ = out_.data();
 	} else {
+		if (stage_) {
+			const reframer_burst burst = received_burst(nb_received_);
+			reframer_pass(stage_, &burst, now_ns);
+		}
 		nb_out_ = nb_received_;
-		out_.swap(received_);
+		leaving_ = received_.data();
 	}
 	in_stage_ += nb_received_;
 	in_stage_ -= nb_out_;
@@ -158,20 +162,13 @@ void PollLoop::take(uint64_t now_ns, bool draining, const reframer_load *load)
 
 void PollLoop::process()
 {
-	uint32_t kept = nb_out_ ? chain_.process(out_.data(), nb_out_, nb_runs_ ? runs_.data() : nullptr, nb_runs_,
-	                                         dropped_.data())
-	                        : 0;
+	uint32_t kept = nb_out_ ? chain_.process(leaving_, nb_out_, dropped_.data()) : 0;
 	// Transmit: what was sent before is free now, then descriptors for what leaves.
-	for (nf::Mbuf *m : sent_)
-		free_.push_back(m);
-	sent_.clear();
-	for (uint32_t i = 0; i < kept; i++) {
-		nf::Mbuf *m = out_[i];
-		tx_ring_[tx_head_++ % tx_ring_size] = {m->data(), m->captured};
-		sent_.push_back(m);
-	}
-	for (uint32_t i = 0; i < nb_out_ - kept; i++)
-		free_.push_back(dropped_[i]);
+	free_.insert(free_.end(), sent_.begin(), sent_.end()); // room for every buffer is reserved
+	for (uint32_t i = 0; i < kept; i++)
+		tx_ring_[tx_head_++ % tx_ring_size] = {leaving_[i]->data(), leaving_[i]->captured};
+	sent_.assign(leaving_, leaving_ + kept);
+	free_.insert(free_.end(), dropped_.begin(), dropped_.begin() + (nb_out_ - kept));
 }
 
 } // namespace reframer::engine

@@ -74,6 +74,7 @@ private:
 		return reinterpret_cast<nf::Mbuf *>(pool_.data() + i * nf::Mbuf::stride);
 	}
 	uint32_t receive();
+	reframer_burst received_burst(uint32_t n) const;
 	uint32_t through_stage(uint32_t received, uint64_t now_ns, bool draining);
 
 	QueueConfig config_;
@@ -90,7 +91,8 @@ private:
 	alignas(64) uint32_t head_ = 0; // taken_, as slot and lap
 	uint32_t lap_ = 1;
 	uint64_t in_stage_ = 0, thinned_ = 0;
-	uint32_t nb_received_ = 0, nb_out_ = 0, nb_runs_ = 0;
+	uint32_t nb_received_ = 0, nb_out_ = 0;
+	nf::Mbuf **leaving_ = nullptr;  // what the poll put through: received_ or out_
 
 	std::vector<nf::Mbuf *> free_;  // last in, first out, as a mempool's cache
 	// A poll's working arrays.

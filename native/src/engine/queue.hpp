@@ -27,6 +27,7 @@ struct QueueConfig {
 	uint8_t sensitive_protocol = 0; // IP protocol whose latency is also counted apart; 0: none
 	bool look_ahead = true;         // ask for the header of a packet that goes on hold
 	bool nic_hash = true;           // the stage is given the RSS hash
+	bool reads_headers = true;      // the stage may look at headers; false: with the RSS hash alone it must not
 	double service_ns = 0;          // fixed cost of a packet instead of the measured one; 0: measured
 	double service_run_ns = 0;      // with it: what a packet costs more that another flow's precedes
 	double worst_packet_ns = 0;     // a packet that misses every cache of one entry; for PollMarker

@@ -189,6 +189,7 @@ Bench prepare(const TrialSpec &spec, TrialOutcome &out)
 	queue.release_max = spec.release_max;
 	queue.report_load = spec.policy == Policy::adaptive;
 	queue.nic_hash = spec.nic_hash;
+	queue.reads_headers = spec.early || spec.bypass || spec.ack_thinning || (spec.sensitive && spec.sensitive_passes);
 	queue.look_ahead = spec.look_ahead;
 	queue.thins = spec.ack_thinning;
 	queue.sensitive_protocol = spec.sensitive;

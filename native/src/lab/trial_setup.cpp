@@ -102,13 +102,6 @@ bool forms_agree(const nf::ChainFactory &all, std::span<const engine::Arrival> a
 	std::stable_sort(sample.begin(), sample.end(),
 	                 [](const auto &a, const auto &b) { return a.rss < b.rss; });
 	auto n = static_cast<uint32_t>(sample.size());
-	std::vector<reframer_run> runs;
-	for (uint32_t i = 0; i < n; i++) {
-		if (i && sample[i].rss == sample[i - 1].rss)
-			runs.back().count++;
-		else
-			runs.push_back({i, 1, sample[i].rss, REFRAMER_BY_DRAIN});
-	}
 	nf::ChainFactory factory(all, form_sample * 2);
 	nf::Region<uint8_t> memory[2];
 	uint32_t kept[2];
@@ -124,8 +117,7 @@ bool forms_agree(const nf::ChainFactory &all, std::span<const engine::Arrival> a
 			packets[form].push_back(m);
 		}
 		chains[form] = factory.make(form ? nf::Form::run : nf::Form::packet, 0);
-		kept[form] = chains[form]->process(packets[form].data(), n, runs.data(),
-		                                   static_cast<uint32_t>(runs.size()), dropped.data());
+		kept[form] = chains[form]->process(packets[form].data(), n, dropped.data());
 	}
 	if (kept[0] != kept[1] || chains[0]->table_digest() != chains[1]->table_digest())
 		return false;
@@ -162,7 +154,7 @@ double worst_packet_ns(const nf::ChainFactory &all, const TrialSpec &spec, doubl
 			std::memcpy(packets[i]->data(), frame, sizeof(frame));
 		}
 		uint64_t start = engine::tsc_start();
-		chain->process(packets.data(), burst, nullptr, 0, dropped.data());
+		chain->process(packets.data(), burst, dropped.data());
 		cost.push_back(static_cast<double>(engine::tsc_stop() - start) / tsc_hz * 1e9 / burst);
 	}
 	std::nth_element(cost.begin(), cost.begin() + bursts / 2, cost.end());

@@ -5,6 +5,7 @@
 #include "nf/load_balancer.hpp"
 #include "nf/modern_functions.hpp"
 #include "nf/paper_functions.hpp"
+#include "nf/run_chain.hpp"
 #ifdef REFRAMER_HAVE_HYPERSCAN
 #include "nf/dpi.hpp"
 #endif
@@ -79,7 +80,7 @@ struct ModernSizes {
 // Touches nothing: what the loop around a chain costs.
 class Forward final : public Chain {
 public:
-	uint32_t process(Mbuf **, uint32_t n, const reframer_run *, uint32_t, Mbuf **) override
+	uint32_t process(Mbuf **, uint32_t n, Mbuf **) override
 	{
 		verdicts_[verdict_pass] += n;
 		return n;
@@ -95,8 +96,12 @@ public:
 template <typename Sizes, typename... Functions>
 std::unique_ptr<Chain> chain_of(const Config &config, Form form, Functions... functions)
 {
-	if (form == Form::run)
+	if constexpr ((Plans<Functions> && ...)) {
+		if (form == Form::run)
+			return std::make_unique<RunChain<Sizes, Functions...>>(config, std::move(functions)...);
+	} else if (form == Form::run) {
 		return std::make_unique<FunctionChain<true, Sizes, Functions...>>(config, std::move(functions)...);
+	}
 	return std::make_unique<FunctionChain<false, Sizes, Functions...>>(config, std::move(functions)...);
 }
 

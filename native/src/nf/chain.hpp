@@ -4,7 +4,6 @@
 
 #include "nf/config.hpp"
 #include "nf/context.hpp"
-#include "reframer/reframer.h"
 
 #include <cstdint>
 #include <memory>
@@ -21,11 +20,10 @@ class Chain {
 public:
 	virtual ~Chain() = default;
 
-	// Works on `n` packets. `runs` covers them in order (the stage's run vector), or is null with
-	// nb_runs 0 where nothing is known. Packets that pass stay in order at the front of `packets`;
-	// the others go to `dropped` with their verdict. Returns how many pass.
-	virtual uint32_t process(Mbuf **packets, uint32_t n, const reframer_run *runs,
-	                         uint32_t nb_runs, Mbuf **dropped) = 0;
+	// Works on `n` packets. Those that pass stay in order at the front of `packets`; the others go to
+	// `dropped` with their verdict. Returns how many pass. Runs are found here, by comparing keys, and
+	// not taken from the stage: equal hashes do not prove equal keys, so the compare is due anyway.
+	virtual uint32_t process(Mbuf **packets, uint32_t n, Mbuf **dropped) = 0;
 
 	// Enters a flow into the tables without processing a packet: state of a chain that has run for
 	// a while. Idle flows are such that no packet ever comes.

@@ -3,7 +3,7 @@
 
 #include "nf/chain.hpp"
 #include "nf/dpdk_tables.hpp"
-#include "nf/route.hpp"
+#include "nf/rewrite.hpp"
 
 namespace reframer::nf {
 
@@ -25,6 +25,7 @@ void find_all(const Table &table, Context *const *leaders, uint32_t n, Store sto
 
 class DpdkRouter {
 public:
+	static constexpr bool forwards = true;
 	explicit DpdkRouter(std::shared_ptr<const DpdkRoutes> routes) : routes_(std::move(routes)) {}
 	void prepare(Context *const *leaders, uint32_t n, bool)
 	{
@@ -32,6 +33,7 @@ public:
 	}
 	uint16_t lookup(const Context &leader) const { return leader.next_hop; }
 	void apply(Context &c, uint16_t hop) { forward(c, hop); }
+	void plan(const Context &c, const RunLoad &, Rewrite &w) { w.forward(c.next_hop); }
 
 private:
 	std::shared_ptr<const DpdkRoutes> routes_;
@@ -51,6 +53,12 @@ public:
 		matched_[rule]++;
 		if (rules_->deny(rule))
 			c.verdict = verdict_denied;
+	}
+	void plan(const Context &c, const RunLoad &load, Rewrite &w)
+	{
+		matched_[c.prepared] += load.packets;
+		if (rules_->deny(c.prepared))
+			w.verdict = verdict_denied;
 	}
 	void counters(Counters &out) const { out.emplace_back("firewallMatchAll", matched_.back()); }
 

@@ -1,179 +1,133 @@
-// A chain of any functions, in the order of the list. A function has
-//   lookup(leader) giving a result, apply(context, result);
-// and may have
-//   prefetch(context)                    asks for the lines that the lookup will read
-//   prepare(contexts, n, look_ahead)     does lookups of many leaders at once
-//   finish_run()                         the run ends: packets that apply() gathered go no further
-//   learn(key, hash, ports), each(...), counters(...)
-// The lookup must depend on nothing but key and layer 4 of the leader (same_flow()).
+// A chain of any functions (function_set.hpp), in the order of the list.
 #pragma once
 
-#include "nf/chain_base.hpp"
+#include "nf/function_set.hpp"
+#include "nf/route.hpp"
 
-#include <tuple>
+#include <algorithm>
 
 namespace reframer::nf {
 
 // Per packet: function after function over a chunk, as the original's elements work. Per run: the
 // flow's results are looked up once, then all functions work on a packet while its header is in the
-// first-level cache.
+// first-level cache. `Sizes` says how many packets pass through the functions together and how far
+// ahead their headers are prefetched.
 template <bool by_run, typename Sizes, typename... Functions>
-class FunctionChain final : public ChainBase<FunctionChain<by_run, Sizes, Functions...>, Sizes> {
-	using Base = ChainBase<FunctionChain, Sizes>;
+class FunctionChain final : public FunctionSet<Functions...> {
+	using Set = FunctionSet<Functions...>;
 
 public:
 	template <typename... Arguments>
 	explicit FunctionChain(const Config &config, Arguments &&...arguments)
-	    : Base(config.seed), look_ahead_(config.look_ahead),
-	      functions_(std::forward<Arguments>(arguments)...)
+	    : Set(config, std::forward<Arguments>(arguments)...)
 	{
 	}
 
-	void functions(Context *c, uint32_t n, const reframer_run *runs, uint32_t nb_runs)
+	uint32_t process(Mbuf **packets, uint32_t n, Mbuf **dropped) override
 	{
-		uint32_t nb_flows = by_run ? flow_runs(c, runs, nb_runs) : single_packets(c, n);
-		if constexpr ((uses_hash<Functions> || ...)) {
-			for (uint32_t f = 0; f < nb_flows; f++)
-				leaders_[f]->hash = hash_key(leaders_[f]->key, this->seed_);
+		uint32_t kept = 0, nb_dropped = 0;
+		for (uint32_t at = 0; at < n; at += Sizes::chunk) {
+			const uint32_t size = std::min(n - at, Sizes::chunk);
+			parse(packets + at, size);
+			functions(size);
+			for (uint32_t i = 0; i < size; i++) {
+				Context &c = contexts_[i];
+				this->verdicts_[c.verdict]++;
+				if (c.verdict == verdict_pass) {
+					rewrite_ethernet(c);
+					packets[kept++] = c.mbuf; // never ahead of what is still to be read
+				} else {
+					c.mbuf->verdict = c.verdict;
+					dropped[nb_dropped++] = c.mbuf;
+				}
+			}
 		}
-		if (look_ahead_)
-			for (uint32_t f = 0; f < nb_flows; f++)
-				each_function([&](auto &function) {
-					if constexpr (requires { function.prefetch(*leaders_[f]); })
-						function.prefetch(*leaders_[f]);
-				});
-		each_function([&](auto &function) {
-			if constexpr (requires { function.prepare(leaders_, nb_flows, look_ahead_); })
-				function.prepare(leaders_, nb_flows, look_ahead_);
-		});
+		return kept;
+	}
+
+private:
+	void parse(Mbuf **packets, uint32_t n)
+	{
+		for (uint32_t i = 0; i < std::min(n, Sizes::prefetch_distance); i++)
+			__builtin_prefetch(packets[i]->data());
+		for (uint32_t i = 0; i < n; i++) {
+			if (i + Sizes::prefetch_distance < n)
+				__builtin_prefetch(packets[i + Sizes::prefetch_distance]->data());
+			Context &c = contexts_[i];
+			c.mbuf = packets[i];
+			c.verdict = parse_headers(c.mbuf->data(), c.mbuf->captured, c);
+		}
+	}
+
+	void functions(uint32_t n)
+	{
+		Context *const c = contexts_;
+		const uint32_t nb = by_run ? flow_runs(n) : single_packets(n);
+		this->prepare(leaders_, nb);
 		if constexpr (by_run)
-			for (uint32_t f = 0; f < nb_flows; f++)
-				drive_flow(leaders_[f], ends_[f]);
+			for (uint32_t f = 0; f < nb; f++)
+				drive(leaders_[f], f + 1 < nb ? leaders_[f + 1] : c + n, std::index_sequence_for<Functions...>());
 		else
-			each_function([&](auto &function) {
+			this->each_function([&](auto &function) {
 				for (uint32_t i = 0; i < n; i++) {
 					if (c[i].verdict != verdict_pass)
 						continue;
 					function.apply(c[i], function.lookup(c[i]));
-					finish(function);
+					this->finish(function);
 				}
 			});
 	}
 
-	void learn_key(const FlowKey &key, bool ports)
-	{
-		uint64_t hash = hash_key(key, this->seed_);
-		each_function([&](auto &function) {
-			if constexpr (requires { function.learn(key, hash, ports); })
-				function.learn(key, hash, ports);
-		});
-	}
-	Counters counters() const override
-	{
-		Counters out;
-		each_function([&](const auto &function) {
-			if constexpr (requires { function.counters(out); })
-				function.counters(out);
-		});
-		return out;
-	}
-	bool has_tables() const override { return (counts<Functions> || ...); }
-	uint64_t counted_packets() const override
-	{
-		uint64_t sum = 0;
-		each_function([&](const auto &function) {
-			if constexpr (counts<std::remove_cvref_t<decltype(function)>>)
-				function.each([&](const FlowKey &, uint64_t packets, uint64_t) { sum += packets; });
-		});
-		return sum;
-	}
-	uint64_t table_digest() const override
-	{
-		uint64_t sum = 0;
-		each_function([&](const auto &function) {
-			if constexpr (keeps_flows<std::remove_cvref_t<decltype(function)>>)
-				function.each([&](const FlowKey &key, uint64_t a, uint64_t b) {
-					sum += hash_key(key, a * 0x9e3779b97f4a7c15 + b);
-				});
-		});
-		return sum;
-	}
-
-private:
-	static constexpr auto visitor = [](const FlowKey &, uint64_t, uint64_t) {};
-	template <typename F>
-	static constexpr bool keeps_flows = requires(const F &f) { f.each(visitor); };
-	template <typename F>
-	static constexpr bool counts = keeps_flows<F> && requires { F::counts_every_packet; };
-	template <typename F>
-	static constexpr bool uses_hash = requires { F::uses_hash; };
-
-	template <typename Visit>
-	void each_function(Visit visit)
-	{
-		std::apply([&](auto &...f) { (visit(f), ...); }, functions_);
-	}
-	template <typename Visit>
-	void each_function(Visit visit) const
-	{
-		std::apply([&](const auto &...f) { (visit(f), ...); }, functions_);
-	}
-	template <typename F>
-	static void finish(F &function)
-	{
-		if constexpr (requires { function.finish_run(); })
-			function.finish_run();
-	}
-
-	uint32_t single_packets(Context *c, uint32_t n)
+	uint32_t single_packets(uint32_t n)
 	{
 		uint32_t nb = 0;
-		for (uint32_t i = 0; i < n; i++)
-			if (c[i].verdict == verdict_pass)
-				leaders_[nb++] = c + i;
-		return nb;
-	}
-
-	// Cuts runs of equal hash where the flow changes: a hash does not prove a key. Leaders are
-	// packets that pass; ends_ is where the next flow begins.
-	uint32_t flow_runs(Context *c, const reframer_run *runs, uint32_t nb_runs)
-	{
-		uint32_t nb = 0;
-		for (uint32_t r = 0; r < nb_runs; r++) {
-			Context *at = c + runs[r].first;
-			Context *const end = at + runs[r].count;
-			Context *leader = nullptr;
-			for (; at < end; at++) {
-				if (at->verdict != verdict_pass || (leader && same_flow(*leader, *at)))
-					continue;
-				if (leader)
-					ends_[nb - 1] = at;
-				leader = at;
-				leaders_[nb++] = at;
-			}
-			if (leader)
-				ends_[nb - 1] = end;
+		for (uint32_t i = 0; i < n; i++) {
+			leaders_[nb] = contexts_ + i;
+			nb += contexts_[i].verdict == verdict_pass;
 		}
 		return nb;
 	}
 
-	void drive_flow(Context *leader, Context *end)
+	// Leaders: packets that pass and are not of the flow of the one before that passed. Each is compared
+	// with its neighbour: the stage's run vector would save nothing, since a hash does not prove a key.
+	uint32_t flow_runs(uint32_t n)
 	{
-		drive(leader, end, std::index_sequence_for<Functions...>());
+		uint32_t nb = 0;
+		Context none;
+		none.key = {};
+		none.layer4 = layer4_other;
+		const Context *before = &none;
+		for (uint32_t i = 0; i < n; i++) {
+			Context *const at = contexts_ + i;
+			const bool passes = at->verdict == verdict_pass;
+			leaders_[nb] = at;
+			nb += passes && !same_flow(*before, *at);
+			before = passes ? at : before;
+		}
+		return nb;
 	}
+
 	template <size_t... Index>
 	void drive(Context *leader, Context *end, std::index_sequence<Index...>)
 	{
 		// A function is asked when a packet reaches it: one that is dropped before leaves no entry.
 		std::tuple<decltype(std::declval<Functions &>().lookup(*leader))...> results{};
-		bool known[sizeof...(Functions)] = {};
-		for (Context *c = leader; c < end; c++) {
+		size_t known = 0;
+		auto first = [&]<size_t i>(std::integral_constant<size_t, i>) {
+			auto &function = std::get<i>(this->functions_);
+			std::get<i>(results) = function.lookup(*leader);
+			function.apply(*leader, std::get<i>(results));
+			known = i + 1;
+			return leader->verdict == verdict_pass;
+		};
+		(first(std::integral_constant<size_t, Index>()) && ...);
+		for (Context *c = leader + 1; c < end; c++) {
 			if (c->verdict != verdict_pass)
 				continue;
 			auto step = [&]<size_t i>(std::integral_constant<size_t, i>) {
-				auto &function = std::get<i>(functions_);
-				if (!known[i]) [[unlikely]] {
-					known[i] = true;
+				auto &function = std::get<i>(this->functions_);
+				if (i >= known) [[unlikely]] {
+					known = i + 1;
 					std::get<i>(results) = function.lookup(*leader);
 				}
 				function.apply(*c, std::get<i>(results));
@@ -181,13 +135,11 @@ private:
 			};
 			(step(std::integral_constant<size_t, Index>()) && ...);
 		}
-		each_function([](auto &function) { finish(function); });
+		this->each_function([](auto &function) { Set::finish(function); });
 	}
 
-	bool look_ahead_;
+	Context contexts_[Sizes::chunk];
 	Context *leaders_[Sizes::chunk];
-	Context *ends_[Sizes::chunk];
-	std::tuple<Functions...> functions_;
 };
 
 } // namespace reframer::nf

@@ -5,6 +5,7 @@
 #include "nf/backends.hpp"
 #include "nf/chain.hpp"
 #include "nf/flow_hash.hpp"
+#include "nf/rewrite.hpp"
 #include "reframer/conntrack.h"
 
 #include <memory>
@@ -19,6 +20,8 @@ public:
 		uint16_t zero;
 	};
 	static_assert(sizeof(Connection) == 8);
+
+	static constexpr bool translates = true;
 
 	LoadBalancer(uint32_t capacity, std::shared_ptr<const Backends> servers, uint64_t seed);
 
@@ -37,6 +40,17 @@ public:
 		else
 			rewrite_endpoint(c, 16, 2, servers_->address(connection->server_plus_one - 1u),
 			                 c.key.destination_port, connection->ip_change, connection->l4_change);
+	}
+	void plan(const Context &c, const RunLoad &, Rewrite &w)
+	{
+		const Connection *connection = find_or_choose(c.key, &c.digest); // a common frame has ports
+		if (!connection) {
+			w.verdict = verdict_table_full;
+			return;
+		}
+		w.to.destination = servers_->address(connection->server_plus_one - 1u);
+		w.ip_change += connection->ip_change;
+		w.l4_change += connection->l4_change;
 	}
 	void learn(const FlowKey &key, uint64_t, bool ports)
 	{

@@ -8,7 +8,7 @@
 #include "nf/nat_icmp.hpp"
 #include "nf/open_table.hpp"
 #include "nf/prefixes.hpp"
-#include "nf/route.hpp"
+#include "nf/rewrite.hpp"
 
 #include <memory>
 #include <vector>
@@ -45,9 +45,16 @@ private:
 class Router {
 public:
 	explicit Router(std::shared_ptr<const Trie> trie) : trie_(std::move(trie)) {}
+	static constexpr bool forwards = true;
 	void prefetch(const Context &c) const { trie_->prefetch(c.destination_host()); }
-	uint16_t lookup(const Context &c) { return trie_->find(c.destination_host()); }
+	void prepare(Context *const *leaders, uint32_t n, bool)
+	{
+		for (uint32_t i = 0; i < n; i++)
+			leaders[i]->next_hop = trie_->find(leaders[i]->destination_host());
+	}
+	uint16_t lookup(const Context &c) { return c.next_hop; }
 	void apply(Context &c, uint16_t hop) { forward(c, hop); }
+	void plan(const Context &c, const RunLoad &, Rewrite &w) { w.forward(c.next_hop); }
 
 private:
 	std::shared_ptr<const Trie> trie_;
@@ -100,12 +107,23 @@ class Firewall {
 public:
 	explicit Firewall(std::shared_ptr<const RuleSet> rules)
 	    : matched(rules->size()), rules_(std::move(rules)) {}
-	uint16_t lookup(const Context &c) { return rules_->find(c.destination_host()); }
+	void prepare(Context *const *leaders, uint32_t n, bool)
+	{
+		for (uint32_t i = 0; i < n; i++)
+			leaders[i]->prepared = rules_->find(leaders[i]->destination_host());
+	}
+	uint16_t lookup(const Context &c) { return c.prepared; }
 	void apply(Context &c, uint16_t rule)
 	{
 		matched[rule]++;
 		if (rules_->deny(rule))
 			c.verdict = verdict_denied;
+	}
+	void plan(const Context &c, const RunLoad &load, Rewrite &w)
+	{
+		matched[c.prepared] += load.packets;
+		if (rules_->deny(c.prepared))
+			w.verdict = verdict_denied;
 	}
 	void counters(Counters &out) const { out.emplace_back("firewallMatchAll", matched.back()); }
 	std::vector<uint64_t> matched;
@@ -136,6 +154,16 @@ public:
 		s->packets++;
 		s->bytes += c.mbuf->wire;
 	}
+	void plan(const Context &c, const RunLoad &load, Rewrite &w)
+	{
+		State *s = lookup(c);
+		if (!s) {
+			w.verdict = verdict_table_full;
+			return;
+		}
+		s->packets += load.packets;
+		s->bytes += load.bytes;
+	}
 	void learn(const FlowKey &key, uint64_t hash, bool)
 	{
 		bool created;
@@ -153,7 +181,7 @@ private:
 
 class Nat {
 public:
-	static constexpr bool uses_hash = true;
+	static constexpr bool uses_hash = true, translates = true;
 	Nat(uint32_t capacity, uint32_t core, uint64_t seed)
 	    : table_(capacity), ports_(core, capacity), seed_(seed) {}
 	void prefetch(const Context &c) const { table_.prefetch(c.hash); }
@@ -171,6 +199,18 @@ public:
 			icmp_errors_ += translate_icmp_error(c, ports_, [this](const FlowKey &key) {
 				return table_.find(key, hash_key(key, seed_));
 			});
+	}
+	void plan(const Context &c, const RunLoad &, Rewrite &w)
+	{
+		const NatState *s = find_or_map(c.key, c.hash); // a common frame has ports
+		if (!s) {
+			w.verdict = verdict_table_full;
+			return;
+		}
+		w.to.source = s->address;
+		w.to.source_port = s->port;
+		w.ip_change += s->ip_change;
+		w.l4_change += s->l4_change;
 	}
 	void learn(const FlowKey &key, uint64_t hash, bool ports)
 	{

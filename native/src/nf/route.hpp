@@ -19,14 +19,27 @@ inline void forward(Context &c, uint16_t next_hop)
 	c.next_hop = next_hop;
 }
 
-// The last step of a chain: the addresses of the next link, locally administered.
-inline void rewrite_ethernet(Context &c)
+// Of the next link, locally administered, as they lie in the frame.
+struct EthernetAddresses {
+	uint64_t first;
+	uint32_t rest;
+};
+
+inline EthernetAddresses ethernet_addresses(uint16_t next_hop)
 {
-	uint8_t *frame = c.mbuf->data();
-	const uint8_t hop[2] = {static_cast<uint8_t>(c.next_hop >> 8), static_cast<uint8_t>(c.next_hop)};
-	const uint8_t addresses[12] = {0x02, 0, 0, 1, hop[0], hop[1], 0x02, 0, 0, 0, hop[0], hop[1]};
-	std::memcpy(frame, addresses, sizeof(addresses));
-	c.mbuf->next_hop = c.next_hop;
+	const uint64_t hop = __builtin_bswap16(next_hop);
+	return {2ull << 48 | hop << 32 | 0x01000002, static_cast<uint32_t>(hop << 16)};
 }
+
+// The last step of a chain.
+inline void write_ethernet(Mbuf *m, const EthernetAddresses &addresses, uint16_t next_hop)
+{
+	uint8_t *frame = m->data();
+	std::memcpy(frame, &addresses.first, 8);
+	store32(frame + 8, addresses.rest);
+	m->next_hop = next_hop;
+}
+
+inline void rewrite_ethernet(Context &c) { write_ethernet(c.mbuf, ethernet_addresses(c.next_hop), c.next_hop); }
 
 } // namespace reframer::nf

@@ -52,6 +52,13 @@ uint32_t reframer_drain(struct reframer_stage *r, uint64_t now_ns, void **out, u
 	return output.nb_packets;
 }
 
+int reframer_passes(const struct reframer_stage *r) { return r->stage.passes(); }
+
+void reframer_pass(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns)
+{
+	r->stage.pass(*burst, now_ns);
+}
+
 uint32_t reframer_release_bucket(struct reframer_stage *r, uint32_t mask, uint32_t value)
 {
 	return r->stage.release_bucket(mask, value);

@@ -32,8 +32,6 @@ void Stage::poll(uint64_t caller_now, Output &out)
 		if ((idle_ && now > last_poll_) || now - oldest >= fifos_[0].delay)
 			read_all_headers();
 	}
-	idle_ = true;
-	last_poll_ = now;
 	if (straight_head_ != straight_tail_)
 		emit_straight(out);
 	if (straight_head_ == straight_tail_) {
@@ -41,10 +39,48 @@ void Stage::poll(uint64_t caller_now, Output &out)
 		emit_ready(out);
 		emit_due(out, now, REFRAMER_BY_DEADLINE);
 	}
+	end_poll(now);
+}
+
+void Stage::end_poll(uint64_t now)
+{
+	idle_ = true;
+	last_poll_ = now;
 	if (policy_ == REFRAMER_ADAPTIVE && adaptive_.due(now)) {
 		set_delay(adaptive_.step(now, budget_ns_, stats_));
 		straight_on_ = plain_ && !options_ && adaptive_.passes();
 	}
+}
+
+// The caller keeps the burst, see passes(): counted as if it had been pushed and polled.
+void Stage::pass(const reframer_burst &burst, uint64_t caller_now)
+{
+	const uint64_t now = advance_clock(caller_now);
+	if (const uint32_t count = burst.count) {
+		const uint32_t *const lengths = burst.wire ? burst.wire : burst.captured;
+		const uint32_t *const hash = burst.hash;
+		uint64_t bytes = 0;
+		uint32_t changes = count - 1; // of the hash, within the burst; unknown: each packet is a run
+		for (uint32_t i = 0; lengths && i < count; i++)
+			bytes += lengths[i];
+		if (hash) {
+			changes = 0;
+			for (uint32_t i = 1; i < count; i++)
+				changes += hash[i] != hash[i - 1];
+		}
+		const uint64_t first = hash ? hash[0] : UINT64_MAX, last = hash ? hash[count - 1] : UINT64_MAX;
+		stats_.runs_in += changes + (!hash || first != last_hash_in_);
+		stats_.runs_out += changes + (!hash || first != last_hash_out_);
+		last_hash_in_ = last_hash_out_ = last;
+		stats_.packets_in += count;
+		stats_.packets_out += count;
+		stats_.passed += count;
+		stats_.bytes_in += bytes;
+		stats_.bytes_out += bytes;
+		stats_.released[REFRAMER_BY_DEADLINE] += changes + 1;
+		count_hold(0, count);
+	}
+	end_poll(now);
 }
 
 void Stage::drain(uint64_t caller_now, Output &out)

@@ -49,6 +49,8 @@ public:
 	void drain(uint64_t caller_now, Output &out);
 	uint32_t release_bucket(uint32_t mask, uint32_t value);
 	uint32_t take_thinned(void **out, uint32_t room);
+	bool passes() const { return straight_on_ && waiting_ + ready_packets_ + nb_straight_held() == 0; }
+	void pass(const reframer_burst &burst, uint64_t caller_now);
 
 	uint64_t next_deadline() const;
 	bool backlogged(uint64_t caller_now) const;
@@ -100,6 +102,7 @@ private:
 	void hand_out(const uint32_t *ids, uint32_t count, Output &out, uint32_t at);
 	void count_hold(uint64_t hold, uint64_t count);
 	void set_delay(uint64_t delay_ns);
+	void end_poll(uint64_t now);
 
 	// revise.cpp
 	void revise(uint32_t id);

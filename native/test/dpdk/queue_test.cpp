@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <map>
 #include <random>
+#include <utility>
 #include <vector>
 
 using namespace reframer::test;
@@ -125,7 +126,7 @@ TEST_CASE("the callback loses nothing, keeps the order of flows and never leaves
 		params.hash = c.hash;
 		Queue queue(params, eal().ring_port);
 		constexpr uint32_t longest = 600; // more than runs are kept for
-		uint64_t sent = 0, beyond = 0, split_runs = 0;
+		uint64_t sent = 0, beyond = 0, split_runs = 0, nb_passed = 0;
 		for (int step = 0; step < 1500; step++) {
 			rte_mbuf *array[longest + 1];
 			const uint32_t room = 1 + uint32_t(source.rng() % (step % 50 == 0 ? longest : 64));
@@ -158,7 +159,11 @@ TEST_CASE("the callback loses nothing, keeps the order of flows and never leaves
 				split_runs += runs[r].first != covered;
 				covered += runs[r].count;
 			}
-			CHECK((covered == n || nb_runs == REFRAMER_DPDK_MAX_RUNS));
+			reframer_dpdk_stats now;
+			reframer_dpdk_get_stats(queue.q, &now);
+			const uint64_t passed = std::exchange(nb_passed, now.stage.passed);
+			const bool left_out = c.policy == REFRAMER_ADAPTIVE && nb_runs == 0 && n == nb && now.stage.passed == passed + n;
+			CHECK((covered == n || nb_runs == REFRAMER_DPDK_MAX_RUNS || left_out));
 			sink.take(array, n);
 		}
 		reframer_dpdk_stats stats;

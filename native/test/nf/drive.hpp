@@ -61,6 +61,8 @@ inline std::vector<std::vector<uint8_t>> make_traffic(nf::Random &random, const 
 				frames::put16(&p[12], 0x86dd);
 			else if (odd == 1)
 				p.resize(random.below(34));
+			else if (odd == 3 && p.size() > 40)
+				p[14 + 4u * f.vlans + 8] = 1; // the last hop, within a run of others
 			else if (odd == 2 && !f.vlans)
 				frames::put16(&p[20], 0x2000); // more fragments; its IP checksum is then wrong before us
 			traffic.push_back(std::move(p));
@@ -78,10 +80,8 @@ struct Outcome {
 	bool operator==(const Outcome &) const = default;
 };
 
-enum class Runs { none, hashes, colliding };
-
 inline Outcome run_chain(const nf::Config &config, nf::Form form, const std::vector<std::vector<uint8_t>> &traffic,
-                  Runs kind, uint64_t burst_seed)
+                         uint64_t burst_seed)
 {
 	nf::ChainFactory factory(config);
 	auto chain = factory.make(form, 3);
@@ -94,15 +94,7 @@ inline Outcome run_chain(const nf::Config &config, nf::Form form, const std::vec
 		std::vector<nf::Mbuf *> packets, dropped(n);
 		for (uint32_t i = 0; i < n; i++)
 			packets.push_back(pool.load(i, traffic[at + i]));
-		std::vector<reframer_run> runs;
-		for (uint32_t i = 0; kind != Runs::none && i < n;) {
-			// A run as the stage gives it: equal hash. Colliding ones mix flows.
-			uint32_t count = std::min(1 + random.below(kind == Runs::colliding ? 50 : 3), n - i);
-			runs.push_back({i, count, 0, 0});
-			i += count;
-		}
-		uint32_t kept = chain->process(packets.data(), n, runs.empty() ? nullptr : runs.data(),
-		                               static_cast<uint32_t>(runs.size()), dropped.data());
+		uint32_t kept = chain->process(packets.data(), n, dropped.data());
 		for (uint32_t i = 0; i < kept; i++)
 			out.frames.emplace_back(packets[i]->data(), packets[i]->data() + packets[i]->captured);
 		for (uint32_t i = 0; i < n - kept; i++)

@@ -97,6 +97,15 @@ public:
 		return true;
 	}
 
+	// A burst that the caller keeps. It may, while nothing at all is held.
+	bool pass(uint64_t caller_now)
+	{
+		tick(caller_now);
+		polled = true;
+		last_poll = now;
+		return policy == REFRAMER_ADAPTIVE && delays[0] == 0 && waiting == 0 && ready_groups.empty() && straight.empty();
+	}
+
 	void poll(uint64_t caller_now, uint32_t room, uint32_t run_room)
 	{
 		tick(caller_now);

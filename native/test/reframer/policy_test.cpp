@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -16,7 +17,7 @@ namespace {
 
 // A core that pushes bursts of 32 NIC hashes and reports `busy` of its time.
 struct Core {
-	Core(uint64_t budget)
+	Core(uint64_t budget, bool asking = false) : asks(asking)
 	{
 		reframer_params params;
 		reframer_default_params(&params);
@@ -36,14 +37,23 @@ struct Core {
 		while (now < until) {
 			for (uint32_t i = 0; i < 32; i++) {
 				packets[i] = this;
-				hash[i] = next++ % flows * 2654435761u;
+				hash[i] = next++ / repeats % flows * 2654435761u;
 				wire[i] = 100;
 			}
 			now += 32 * gap;
 			const reframer_burst burst = {packets, nullptr, nullptr, wire, hash, 32};
-			reframer_push(r, &burst, now);
-			uint32_t nb_runs = 4096;
-			const uint32_t n = reframer_poll(r, now, out, 4096, runs, &nb_runs);
+			uint32_t nb_runs = 4096, n;
+			if (asks && reframer_passes(r)) {
+				reframer_pass(r, &burst, now);
+				n = 32;
+				nb_runs = 1;
+				for (uint32_t i = 1; i < 32; i++)
+					nb_runs += hash[i] != hash[i - 1];
+				left_out += n;
+			} else {
+				reframer_push(r, &burst, now);
+				n = reframer_poll(r, now, out, 4096, runs, &nb_runs);
+			}
 			const double busy = cost(nb_runs, n);
 			if (busy >= 0) {
 				const reframer_load load = {busy > 0.9 * 32 * static_cast<double>(gap) ? 200u : 0u, 256,
@@ -57,8 +67,9 @@ struct Core {
 	}
 
 	reframer_stage *r = nullptr;
-	uint64_t now = 0;
-	uint32_t next = 0;
+	bool asks;
+	uint64_t now = 0, left_out = 0;
+	uint32_t next = 0, repeats = 1;
 };
 
 } // namespace
@@ -101,6 +112,29 @@ TEST_CASE("adaptive: without load reports the gain in runs decides")
 	CHECK(zero > 120);
 	Core trickle(64'000);
 	CHECK(trickle.run(20'000'000'000, 1'000'000, 16, silent) == 0);
+}
+
+TEST_CASE("adaptive: who leaves the stage out while packets only pass has the same T and statistics")
+{
+	const auto cost = [](uint32_t runs, uint32_t packets) { return runs * 400.0 + packets * 300.0; };
+	const auto light = [](uint32_t runs, uint32_t packets) { return runs * 4.0 + packets * 3.0; };
+	Core asks(64'000, true), pushes(64'000);
+	asks.repeats = pushes.repeats = 2;
+	for (uint64_t ms = 1; ms <= 60; ms++) {
+		const bool busy = ms / 20 % 2; // the load comes and goes
+		for (Core *core : {&asks, &pushes})
+			busy ? core->run(ms * 1'000'000, 500, 16, cost) : core->run(ms * 1'000'000, 500, 16, light);
+		reframer_stats a, b;
+		reframer_get_stats(asks.r, &a);
+		reframer_get_stats(pushes.r, &b);
+		a.packets_held_max = b.packets_held_max = 0; // what passes through the stage is in it for a moment
+		REQUIRE(std::memcmp(&a, &b, sizeof(a)) == 0);
+		CHECK(asks.left_out == a.passed);
+	}
+	CHECK(asks.left_out > 50'000);
+	reframer_stats stats;
+	reframer_get_stats(asks.r, &stats);
+	CHECK(stats.packets_in > stats.passed + 10'000);
 }
 
 TEST_CASE("new flows pass, known ones wait")
