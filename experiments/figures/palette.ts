@@ -30,7 +30,7 @@ export function makePalette(all: readonly string[]): (shown: readonly string[]) 
   const taken = new Set(all.some(isKnown) ? Object.values(fixed) : []);
   const free = okabeIto.filter((c) => !taken.has(c));
   others.forEach((name, i) => colour.set(name, free[i % free.length] as string));
-  const order = [...known, ...others];
+  const order: readonly string[] = all.some(isKnown) ? [...known, ...others] : others;
   return (shown) => {
     const domain = order.filter((name) => shown.includes(name));
     return {

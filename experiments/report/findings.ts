@@ -37,6 +37,8 @@ export function finding(experiment: Experiment, summary: Summary, figure: Figure
     const skip = [facetParam ?? ''];
     const ratio = best.ratios[metric.key];
     if (baseline === undefined || ratio === undefined) {
+      // Each contender in a panel of its own: its name is said already, where it is best is not.
+      if (facetParam === 'contender') return `${facet}: best is ${value}${figure.kind === 'line' ? ` at ${figure.x.label} ${String(best.params[figure.x.param])}` : ''}.`;
       return `${where}best is ${value}, with ${nameOf(best.params, skip)}.`;
     }
     const from = withUnit(baseline.metrics[metric.key]?.value ?? Number.NaN, metric);
