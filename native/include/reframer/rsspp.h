@@ -91,7 +91,7 @@ struct rsspp_balancer_params {
 	uint32_t hold_epochs;        /**< epochs for which a moved bucket stays where it is; default 0: a hold of one, as the authors have, raised the imbalance on campus traffic and saved no moves */
 	uint32_t shrink_epochs;      /**< autoscale: epochs of interval_us in a row that must agree before a core is given back; default 10, a second: with half of it noise gave back cores that the next second needed */
 	uint32_t interval_us;        /**< epoch; 1 to 3.6e9, default 100000, the authors'. The balancer has no clock: it says by next_epoch_us when the next step is due */
-	uint32_t busy_interval_us;   /**< epoch while a core is above a load of 0.9, and for a second after; 1 to interval_us, default 10000: drops and latency fall several times. interval_us where a table write disturbs reception */
+	uint32_t busy_interval_us;   /**< epoch while a core is above a load of 0.9, and for a second after; 1 to interval_us, default 10000: drops and latency fall several times. interval_us where a table write disturbs reception. Not while autoscale could still add a core */
 	const uint16_t *node;        /**< [nb_cores], copied; NULL: one node */
 };
 
@@ -238,7 +238,7 @@ void rsspp_handover_written(struct rsspp_handover *handover);
 uint32_t rsspp_handover_in_progress(const struct rsspp_handover *handover);
 /** Current owner of a bucket. Any thread. */
 uint16_t rsspp_handover_owner(const struct rsspp_handover *handover, uint32_t bucket);
-/** Packets of every bucket that arrived at any core, monotonic: input of rsspp_balancer_step(). Any thread. */
+/** Packets of every bucket that admit gave out to be processed, at any core, monotonic: input of rsspp_balancer_step(). Any thread. */
 void rsspp_handover_counters(const struct rsspp_handover *handover, uint64_t *packets);
 
 /**

@@ -65,7 +65,7 @@ struct rsspp_balancer {
 	float measured_imbalance() const;
 	void learn_error();
 	float tolerance_now() const;
-	void set_pace(bool busy);
+	void set_pace(bool busy, rsspp_report &report);
 
 	rsspp_balancer_params params;
 	Workspace workspace;
@@ -165,12 +165,17 @@ float rsspp_balancer::measured_imbalance() const
 	                  : std::min(imbalance_cap, 100.0f * float(most - least) / float(least));
 }
 
-void rsspp_balancer::set_pace(bool busy)
+// Where a core can be added, that is the remedy, and the number of cores is judged by ordinary epochs: the
+// noise of short ones took half a core more into service in the ramp of the experiment.
+void rsspp_balancer::set_pace(bool busy, rsspp_report &report)
 {
-	if (busy)
+	if (params.autoscale && nb_active() < nb_usable())
+		busy_left_us = 0;
+	else if (busy)
 		busy_left_us = busy_for_us;
 	epoch_us = busy_left_us > 0 ? params.busy_interval_us : params.interval_us;
 	busy_left_us -= std::min<uint64_t>(busy_left_us, epoch_us);
+	report.next_epoch_us = epoch_us;
 }
 
 // Gives back the least loaded cores, or takes usable ones into service, near ones first.
@@ -208,10 +213,11 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	report.epoch = ++epochs;
 	report.nb_active = nb_active();
 	const float of_interval = float(epoch_us) / float(params.interval_us);
-	set_pace(std::any_of(epoch.core_load, epoch.core_load + params.nb_cores, [](float l) { return l > busy_at; }));
-	report.next_epoch_us = epoch_us;
-	if (!complete)
+	const bool busy = std::any_of(epoch.core_load, epoch.core_load + params.nb_cores, [](float l) { return l > busy_at; });
+	if (!complete) {
+		set_pace(busy, report);
 		return 0;
+	}
 	measure_packets();
 	learn_error();
 	report.nb_overloaded = read_loads(epoch);
@@ -223,6 +229,7 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	if (params.autoscale)
 		scale_to(autoscale.decide(predictor.loads(), clipped, before, nb_usable(), of_interval));
 	report.nb_active = nb_active();
+	set_pace(busy, report);
 	report.cores_changed = int32_t(report.nb_active) - int32_t(before);
 
 	for (uint32_t b = 0; b < params.nb_buckets; b++) {

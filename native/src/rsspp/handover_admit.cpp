@@ -14,11 +14,15 @@ struct Output {
 	uint32_t count;
 
 	bool full() const { return count == room; }
+	// Here it is counted, not where it was received: a core that works off its backlog receives nothing, and
+	// its buckets would look idle just when it is overloaded.
 	void put(CoreState &self, void *packet, uint32_t hash)
 	{
 		packets[count] = packet;
 		hashes[count++] = hash;
 		self.admitted++;
+		std::atomic<uint64_t> &counter = self.counters[hash & uint32_t(self.counters.size() - 1)];
+		counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 	}
 };
 
@@ -178,12 +182,6 @@ void sort_express(CoreState &self, uint32_t mask)
 		self.store.sort_out(self.backlog, [&](uint32_t hash) { return self.is_express[hash & mask] ? &self.express : nullptr; });
 }
 
-void count(rsspp_handover &h, CoreState &self, uint32_t hash)
-{
-	std::atomic<uint64_t> &counter = self.counters[hash & h.mask];
-	counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-}
-
 // Packets set aside fill the memory, and nothing else gives any back: they are still this core's to
 // serve.
 void take_back(CoreState &self, Output &out)
@@ -232,7 +230,6 @@ extern "C" uint32_t rsspp_handover_admit(rsspp_handover *h, uint16_t core, void 
 		if (!(now ? take(*h, self, core, packets[taken], hashes[taken], out)
 		          : self.store.push(self.is_express[bucket] ? self.express : self.backlog, packets[taken], hashes[taken])))
 			break;
-		count(*h, self, hashes[taken]);
 	}
 	self.refused += nb - taken;
 	*nb_out = out.count;
@@ -268,7 +265,6 @@ extern "C" uint32_t rsspp_handover_absorb(rsspp_handover *h, uint16_t core, void
 		                                                                : self.backlog;
 		if (!self.store.push(list, packets[taken], hashes[taken]))
 			break;
-		count(*h, self, hashes[taken]);
 	}
 	self.held_max = std::max(self.held_max, self.store.size());
 	self.refused += nb - taken;

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <thread>
+#include <utility>
 
 using reframer::rsspp::PacketStore;
 using namespace reframer::test;
@@ -197,6 +198,25 @@ TEST_CASE("a pass gives the bucket away before anything is served, and its packe
 	rsspp_handover_admit(handover.h, 0, nullptr, nullptr, 0, out, out_hashes, 40, &nb_out);
 	REQUIRE(nb_out == 11);
 	CHECK(static_cast<Packet *>(out[10])->sequence == 101);
+}
+
+TEST_CASE("packets count when they come out to be processed: a core at work on its backlog does not look idle")
+{
+	Handover handover(64, 2);
+	const InTurn burst(100, 2, 2);
+	const auto counted = [&] {
+		std::vector<uint64_t> counters(64);
+		rsspp_handover_counters(handover.h, counters.data());
+		return std::pair(counters[0], counters[2]);
+	};
+	REQUIRE(rsspp_handover_absorb(handover.h, 0, burst.in.data(), burst.hashes.data(), 100) == 100);
+	CHECK(counted() == std::pair<uint64_t, uint64_t>(0, 0));
+	void *out[40];
+	uint32_t out_hashes[40], nb_out;
+	for (uint64_t half : {20, 40, 50}) {
+		rsspp_handover_admit(handover.h, 0, nullptr, nullptr, 0, out, out_hashes, 40, &nb_out);
+		CHECK(counted() == std::pair(half, half));
+	}
 }
 
 TEST_CASE("a backlog is sorted when another of its buckets leaves")
