@@ -6,23 +6,9 @@ import { describe, expect, test } from 'vitest';
 
 import { ConntrackError, decodeKey, encodeKey, FlowBurst, FlowGroup, FlowTracker, makeSymmetric, type FiveTuple, type FlowTrackerOptions, type KeyKind } from '../../conntrack/index.js';
 import { packageRoot } from '../../native/loader.js';
+import { codeOf, keys } from '../helpers/conntrack.js';
 import { addressBytes, addressText } from '../../native/address.js';
 import '../helpers/seed.js';
-
-const keys = (...numbers: number[]): Uint8Array => {
-  const bytes = new Uint8Array(16 * numbers.length);
-  numbers.forEach((n, i) => new DataView(bytes.buffer).setUint32(16 * i, n));
-  return bytes;
-};
-
-const codeOf = (action: () => unknown): string | undefined => {
-  try {
-    action();
-  } catch (error) {
-    return error instanceof ConntrackError ? error.code : String(error);
-  }
-  return undefined;
-};
 
 describe('flows', () => {
   test('states are stored by burst, and a key that repeats has one state', () => {

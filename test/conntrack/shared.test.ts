@@ -3,26 +3,12 @@ import { Worker } from 'node:worker_threads';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
-import { ConntrackError, FlowBurst, SharedFlowTracker, type SharedTrackerOptions } from '../../conntrack/index.js';
+import { FlowBurst, SharedFlowTracker, type SharedTrackerOptions } from '../../conntrack/index.js';
 import { seededRandom } from '../../experiments/core/random.js';
 import { packageRoot } from '../../native/loader.js';
-
-const keys = (...numbers: number[]): Uint8Array => {
-  const bytes = new Uint8Array(16 * numbers.length);
-  numbers.forEach((n, i) => new DataView(bytes.buffer).setUint32(16 * i, n));
-  return bytes;
-};
+import { codeOf, keys } from '../helpers/conntrack.js';
 
 const states = (...numbers: number[]): Uint8Array => new Uint8Array(BigUint64Array.from(numbers.map(BigInt)).buffer);
-
-const codeOf = (action: () => unknown): string | undefined => {
-  try {
-    action();
-  } catch (error) {
-    return error instanceof ConntrackError ? error.code : String(error);
-  }
-  return undefined;
-};
 
 const word = (burst: FlowBurst, i: number): number => Number(burst.view.getBigUint64(8 * i, true));
 

@@ -1,4 +1,5 @@
 // What an attacker sends who knows every hash but a secret one, and a table that meets it.
+#include "conntrack/trackers/burst_stats.hpp"
 #include "conntrack/trackers/hostile_keys.hpp"
 #include "lab/conntrack_trial.hpp"
 #include "lab/job.hpp"
@@ -68,16 +69,10 @@ public:
 		});
 		return removed;
 	}
-	uint64_t flows() const override { return stats().flows; }
-	size_t bytes() const override { return stats().bytes; }
+	uint64_t flows() const override { return conntrack::stats_of(table_).flows; }
+	size_t bytes() const override { return conntrack::stats_of(table_).bytes; }
 
 private:
-	conntrack_stats stats() const
-	{
-		conntrack_stats s;
-		conntrack_get_stats(table_, &s);
-		return s;
-	}
 	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
 	{
 		for (uint32_t first = 0; first < n; first += burst_) {

@@ -1,5 +1,6 @@
 // The burst table with its own expiry: deadlines in its buckets, looked at by inserts (lazy) or by
 // a sweep that comes past once a second (scan).
+#include "conntrack/trackers/burst_stats.hpp"
 #include "conntrack/expiry/timed_tracker.hpp"
 #include "conntrack/trackers/cuckoopp.hpp"
 #include "reframer/conntrack.h"
@@ -98,17 +99,10 @@ public:
 		pending_ = 0;
 		return conntrack_expire(table_, tick * tick_ns_, nb);
 	}
-	uint64_t residents() const override { return stats().flows; }
-	size_t bytes() const override { return stats().bytes; }
+	uint64_t residents() const override { return stats_of(table_).flows; }
+	size_t bytes() const override { return stats_of(table_).bytes; }
 
 private:
-	conntrack_stats stats() const
-	{
-		conntrack_stats s;
-		conntrack_get_stats(table_, &s);
-		return s;
-	}
-
 	conntrack_table *table_ = nullptr;
 	uint32_t key_size_;
 	bool scan_;

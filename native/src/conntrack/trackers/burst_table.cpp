@@ -1,4 +1,5 @@
 // The burst table behind the trackers' interface, through its C interface as anyone would use it.
+#include "conntrack/trackers/burst_stats.hpp"
 #include "conntrack/trackers/tracker.hpp"
 #include "reframer/conntrack.h"
 
@@ -89,17 +90,10 @@ public:
 		return conntrack_remove_burst(table_, keys, nullptr, n, clock_);
 	}
 
-	uint64_t flows() const override { return stats().flows; }
-	size_t bytes() const override { return stats().bytes; }
+	uint64_t flows() const override { return stats_of(table_).flows; }
+	size_t bytes() const override { return stats_of(table_).bytes; }
 
 private:
-	conntrack_stats stats() const
-	{
-		conntrack_stats s;
-		conntrack_get_stats(table_, &s);
-		return s;
-	}
-
 	// Calls `step` burst by burst. With digests_ahead, digests run `ahead` bursts ahead of it and
 	// entries are prefetched half as far ahead; in long calls the table sees to that itself.
 	template <typename Step> void each_burst(const uint8_t *keys, uint32_t n, Step step)
