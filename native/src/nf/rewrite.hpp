@@ -49,14 +49,17 @@ struct alignas(64) Rewrite {
 	EthernetAddresses addresses;
 
 	// Of a flow that nothing is done to. A leader with a packet stands for that packet alone.
+	template <bool translates>
 	void open(const Context &leader)
 	{
-		to = leader.key;
+		if constexpr (translates) {
+			to = leader.key;
+			udp = leader.layer4 == layer4_udp ? 0xffff : 0;
+		}
 		next_hop = 0;
 		ip_change = l4_change = 0;
 		verdict = leader.verdict;
 		one_by_one = leader.mbuf != nullptr;
-		udp = leader.layer4 == layer4_udp ? 0xffff : 0;
 	}
 	void forward(uint16_t hop)
 	{
@@ -64,12 +67,16 @@ struct alignas(64) Rewrite {
 		// The TTL is the low byte of its word: one less, whatever it was.
 		ip_change += change16(1, 0);
 	}
+	template <bool forwards, bool translates>
 	void close()
 	{
 		special = one_by_one || verdict != verdict_pass;
-		ip_sum_change = fold(ip_change);
-		l4_sum_change = fold(l4_change);
-		l4_sum = static_cast<uint16_t>(CommonFrame::l4 + (udp ? 6 : 16));
+		if constexpr (forwards || translates)
+			ip_sum_change = fold(ip_change);
+		if constexpr (translates) {
+			l4_sum_change = fold(l4_change);
+			l4_sum = static_cast<uint16_t>(CommonFrame::l4 + 16 - (udp & 10));
+		}
 		addresses = ethernet_addresses(next_hop);
 	}
 

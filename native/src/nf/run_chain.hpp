@@ -29,7 +29,8 @@ public:
 		Output out{packets, dropped};
 		for (uint32_t at = 0; at < n; at += Sizes::chunk) {
 			const uint32_t size = std::min(n - at, Sizes::chunk);
-			plan(gather(packets + at, size));
+			gather(packets + at, size);
+			plan(std::index_sequence_for<Functions...>());
 			rewrite(packets + at, size, out);
 		}
 		this->verdicts_[verdict_pass] += out.kept;
@@ -51,24 +52,27 @@ private:
 		uint64_t packets, bytes;
 	};
 
-	// Finds the runs: their first packet's key, how many packets and bytes. Returns how many there are.
-	uint32_t gather(Mbuf *const *packets, uint32_t n)
+	// Finds the runs: their key, how many packets and bytes.
+	void gather(Mbuf *const *packets, uint32_t n)
 	{
 		for (uint32_t i = 0; i < std::min(n, Sizes::prefetch_distance); i++)
 			fetch(packets[i]);
 		uint64_t last[2] = {}; // equals no key
 		uint64_t bytes = 0;
-		uint32_t nb = 0;
+		uint32_t nb = 0, nb_parsed = 0;
 		for (uint32_t i = 0; i < n; i++) {
 			if (i + Sizes::prefetch_distance < n)
 				fetch(packets[i + Sizes::prefetch_distance]);
 			Mbuf *const m = packets[i];
 			uint64_t words[2];
 			if (m->captured >= CommonFrame::l4 + 8 && CommonFrame::read(m->data(), m->captured, words)) [[likely]] {
-				nb += ((words[0] ^ last[0]) | (words[1] ^ last[1])) != 0;
+				const uint32_t starts = ((words[0] ^ last[0]) | (words[1] ^ last[1])) != 0;
+				nb += starts;
 				last[0] = words[0];
 				last[1] = words[1];
 				Context &c = leaders_[nb - 1];
+				nb_parsed += starts;
+				parsed_[nb_parsed - 1] = &c;
 				std::memcpy(&c.key, words, sizeof(words));
 				c.mbuf = nullptr; // each packet of the run is written by itself
 				c.layer4 = words[1] >> 32 == (1ull << 8 | 6) ? layer4_tcp : layer4_udp;
@@ -77,13 +81,16 @@ private:
 				Context &c = leaders_[nb++];
 				c.mbuf = m;
 				c.verdict = parse_headers(m->data(), m->captured, c);
+				parsed_[nb_parsed] = &c;
+				nb_parsed += c.verdict == verdict_pass;
 				last[0] = last[1] = 0;
 			}
 			bytes += m->wire;
 			ends_[nb] = {i + 1, bytes};
 			run_of_[i] = static_cast<uint16_t>(nb - 1);
 		}
-		return nb;
+		nb_ = nb;
+		nb_parsed_ = nb_parsed;
 	}
 
 	static void fetch(Mbuf *m)
@@ -93,22 +100,23 @@ private:
 	}
 
 	// Function after function over the runs, so that lookups of many are under way at once.
-	void plan(uint32_t nb)
+	template <size_t... Index>
+	void plan(std::index_sequence<Index...>)
 	{
-		uint32_t nb_parsed = 0;
+		this->prepare(parsed_, nb_parsed_);
+		(plan_function<Index>(), ...);
+	}
+	template <size_t index>
+	void plan_function()
+	{
+		auto &function = std::get<index>(this->functions_);
+		const uint32_t nb = nb_;
 		for (uint32_t r = 0; r < nb; r++) {
+			Rewrite &w = rewrites_[r];
 			Context &c = leaders_[r];
-			parsed_[nb_parsed] = &c;
-			nb_parsed += c.verdict == verdict_pass;
-			rewrites_[r].open(c);
-		}
-		this->prepare(parsed_, nb_parsed);
-		this->each_function([&](auto &function) {
-			for (uint32_t r = 0; r < nb; r++) {
-				Rewrite &w = rewrites_[r];
-				if (w.verdict != verdict_pass) [[unlikely]]
-					continue;
-				Context &c = leaders_[r];
+			if constexpr (index == 0)
+				w.template open<translates>(c);
+			if (w.verdict == verdict_pass) [[likely]] {
 				if (!w.one_by_one) [[likely]] {
 					const Sums &before = ends_[r], &end = ends_[r + 1];
 					function.plan(c, {static_cast<uint32_t>(end.packets - before.packets), end.bytes - before.bytes}, w);
@@ -117,9 +125,9 @@ private:
 					w.verdict = c.verdict;
 				}
 			}
-		});
-		for (uint32_t r = 0; r < nb; r++)
-			rewrites_[r].close();
+			if constexpr (index == sizeof...(Functions) - 1)
+				w.template close<forwards, translates>();
+		}
 	}
 
 	void rewrite(Mbuf *const *packets, uint32_t n, Output &out)
@@ -146,6 +154,7 @@ private:
 	Context *parsed_[Sizes::chunk];
 	Sums ends_[Sizes::chunk + 1] = {}; // of the run before
 	Rewrite rewrites_[Sizes::chunk];
+	uint32_t nb_ = 0, nb_parsed_ = 0; // runs; of them, those that are not malformed
 	uint16_t run_of_[Sizes::chunk];
 };
 
