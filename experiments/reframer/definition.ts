@@ -30,7 +30,7 @@ function plan(options: RunOptions): Plan {
   ];
   // Those that need a library beside the suite's own are run when asked for.
   const standard = [...core, ...withTraces, ...further];
-  const parts = [...standard, libraryFunctionCosts(quick), dpdkPorts(options, short)];
+  const parts = [...standard, libraryFunctionCosts(quick), dpdkPorts(options, scale)];
   const byDefault = quick ? [...core, ...withTraces] : standard;
   return {
     profile: quick

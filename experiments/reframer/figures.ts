@@ -23,7 +23,7 @@ export const figures: readonly Figure[] = [
   sweepFigure('latency-p50', 'Median latency at overload', 'p50Us'),
   sweepFigure('latency-p99', '99th percentile of latency at overload', 'p99Us'),
   sweepFigure('drops', 'Packets lost at overload', 'dropPercent'),
-  bars('modern-throughput', 'Throughput of the modern chain at 800 Gbps', 'overload-modern', 'throughputGbps'),
+  bars('modern-throughput', 'Throughput of the modern chain at 1000 Gbps', 'overload-modern', 'throughputGbps'),
   { id: 'samples', title: 'Every sample', part: 'overload', kind: 'box', series: 'contender', facet: 'chain', metric: 'throughputGbps' },
   sweepFigure('fixed-rate-mean', 'Mean latency at 29.7 Gbps', 'meanUs', 'fixed-rate'),
   sweepFigure('fixed-rate-p99', '99th percentile of latency at 29.7 Gbps', 'p99Us', 'fixed-rate'),

@@ -19,7 +19,7 @@ export function overload(rows: readonly Row[], scale: TrialScale): Part {
 /** The modern chain carries the paper's load unaided: this is what it does beyond its limit. */
 export function modernOverload(rows: readonly Row[], scale: TrialScale): Part {
   return {
-    name: 'overload-modern', title: 'The modern chain beyond its limit', question: 'How much more does the modern chain carry when 800 Gbps arrive on 8 queues?',
+    name: 'overload-modern', title: 'The modern chain beyond its limit', question: 'How much more does the modern chain carry when 1000 Gbps arrive on 8 queues?',
     job: 'trial', axes: [contenders(rows)], contenders: versusOff, spec: (p) => trialSpec({ ...p, chain: 'modern' }, scale, { offeredBps: modernOverloadBps }),
     headline: 'throughputGbps', metrics: loadMetrics,
   };
