@@ -67,6 +67,7 @@ export const rsspp: Experiment = {
     'Latencies include 58 µs for wire, tester and driver: the lower quartile of the published ones.',
     'Load in the latency part is the published mean load of a core. The published drops are placed by offered rate over the 22.1 Gbps at which that system saturated, so 120, 130 and 140 % are loads of 0.837, 0.912 and 0.982. Placed by the published mean core load instead (about 0.94, 1.0 and 1.09) the ratios come out far lower: above a load of 1 every method must drop what cannot be served.',
     'The ratio of drops counts a run without a drop as one drop, so it is a lower bound.',
+    'At 140 % no balancer reaches 8 times fewer drops than static RSS: bursts exceed what four cores can serve, and even one queue for all of them, as deep as theirs together, drops. That contender is the bound.',
     'The clock of the published autoscale run is not known; a core carries 4.7 Gbps here, as in the published throughput of one core with the same work, and the ramp is a sinus of 1.7 to 17 Gbps. The mean number of cores follows that choice: at 5.5 Gbps a core it is about an eighth lower for every method.',
     'Chains have the published one-core throughput as their cost. A shared table’s locks, as sprayed packets would need, are not simulated; nor is the cost of moving state between caches.',
     'Traffic classes, single flows, spraying and software dispatch are rebuilt from their published descriptions with the parameters of the published runs; a software dispatcher has a core of its own and takes 108 ns a packet.',

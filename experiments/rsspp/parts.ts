@@ -108,7 +108,7 @@ const coreGbps = 4.7;
 const campus4Pps = 1.87e6;
 
 export function autoscale(scale: Scale): Part {
-  const period = scale.quick ? 15 : 60;
+  const period = scale.quick ? 12 : 60;
   // Every method begins with all cores in use; how long it takes to give them back the first time is not part of the ramp.
   const settleSeconds = 3;
   return {
@@ -124,7 +124,7 @@ export function migration(scale: Scale): Part {
   return {
     name: 'migration', title: 'Hand-over under random moves', question: 'Does anything get lost, overtaken or held long when 100 buckets a second change core?', job: 'rsspp-trial',
     axes: [{ kind: 'list', name: 'load', values: scale.quick ? [0.5, 0.7] : [0.5, 0.7, 0.9] }, { kind: 'zip', names: ['contender', 'handOver', 'prepareMs', 'movingBurst'], rows: [['served first', 'serve', 0, 32], ['passed through', 'pass', 0, 32], ['announced', 'pass', 20, 8]] }], deterministic: true, seeds: scale.quick ? 1 : 3,
-    spec: (p) => trial({ method: 'static' }, { ...scale, seconds: 6, warmupSeconds: 1 }, { cores: 8, load: Number(p.load), movesPerSecond: 100, handOver: String(p.handOver), prepareMs: Number(p.prepareMs), movingBurst: Number(p.movingBurst) }),
+    spec: (p) => trial({ method: 'static' }, { ...scale, seconds: scale.quick ? 3 : 6, warmupSeconds: 1 }, { cores: 8, load: Number(p.load), movesPerSecond: 100, handOver: String(p.handOver), prepareMs: Number(p.prepareMs), movingBurst: Number(p.movingBurst) }),
     headline: 'holdMaxUs', metrics: ['packets', 'moves', 'lost', 'reordered', 'held', 'holdMaxUs'], contenders: { axis: 'contender', baseline: 'served first' },
   };
 }
@@ -154,7 +154,7 @@ export function throughput(scale: Scale, oneCoreGbps: (chain: string) => number)
     name: 'throughput', title: 'Throughput by cores', question: 'How much of 99.5 Gbps do the cores carry, given the published cost of each chain on one core?', job: 'rsspp-trial',
     axes: [{ kind: 'zip', names: ['chain', 'cores'], rows }, contenders(scale.quick ? [rss, ours] : [rss, greedy, ours])],
     contenders: versusRss, deterministic: true, seeds: 1,
-    spec: (p) => trial({ ...p, epochMs: Math.round(Number(p.epochMs) * speedUp) }, { ...scale, warmupSeconds: 4, seconds: scale.quick ? 4 : 8 }, { cores: Number(p.cores), load: load(String(p.chain), Number(p.cores)), exactLoad: true }),
+    spec: (p) => trial({ ...p, epochMs: Math.round(Number(p.epochMs) * speedUp) }, { ...scale, warmupSeconds: scale.quick ? 2 : 4, seconds: scale.quick ? 3 : 8 }, { cores: Number(p.cores), load: load(String(p.chain), Number(p.cores)), exactLoad: true }),
     headline: 'carriedGbps', metrics: ['carriedGbps', 'dropKpps', 'imbalancePercent'],
   };
 }

@@ -34,7 +34,12 @@ constexpr double settle_seconds = 60;
 FlowPopulation::FlowPopulation(const FlowPopulationProfile &profile, uint64_t seed)
     : profile(profile), state(seed)
 {
-	flows.push_back({uint32_t(uniform() * 4294967296.0), profile.elephant_packets_per_second, INFINITY, true});
+	Flow elephant_flow;
+	elephant_flow.hash = uint32_t(uniform() * 4294967296.0);
+	elephant_flow.rate = profile.elephant_packets_per_second;
+	elephant_flow.left = INFINITY;
+	elephant_flow.heavy = true;
+	flows.push_back(elephant_flow);
 	// Fill up to the steady state, then measure what it brings and scale to the profile's rate.
 	for (double t = 0; t < settle_seconds; t += 1)
 		advance(1);
@@ -72,7 +77,23 @@ uint64_t FlowPopulation::poisson(double mean)
 {
 	if (mean > 30) // close enough to a normal for counts of an epoch
 		return uint64_t(std::max(0.0, mean + std::sqrt(mean) * normal() + 0.5));
-	const double limit = std::exp(-mean);
+	return events(std::exp(-mean));
+}
+
+// Light flows are many, and their mean is the same in nearly every epoch.
+uint64_t FlowPopulation::poisson(Flow &flow, double mean)
+{
+	if (mean > 30)
+		return poisson(mean);
+	if (mean != flow.meant) {
+		flow.meant = mean;
+		flow.limit = std::exp(-mean);
+	}
+	return events(flow.limit);
+}
+
+uint64_t FlowPopulation::events(double limit)
+{
 	uint64_t k = 0;
 	for (double p = uniform(); p > limit; p *= uniform())
 		k++;
@@ -116,7 +137,7 @@ const std::vector<FlowShare> &FlowPopulation::advance(double seconds)
 		// A flow scaled down still has all its epochs: only its packets get fewer.
 		const double meant = std::min(f.rate * seconds * wave, f.left);
 		const double part = f.left == INFINITY ? meant : meant * scale;
-		const uint64_t packets = poisson(part);
+		const uint64_t packets = poisson(f, part);
 		if (packets > 0)
 			shares.push_back({f.hash, uint32_t(packets)});
 		f.left -= meant;

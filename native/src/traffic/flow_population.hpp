@@ -35,12 +35,15 @@ private:
 		uint32_t hash;
 		double rate;  // packets a second while it lives
 		double left;  // packets
+		double meant = -1, limit = 0; // of the last draw: mean and e to its minus, mostly the next one's, too
 		bool heavy;
 	};
 
 	double uniform();
 	double normal();
 	uint64_t poisson(double mean);
+	uint64_t poisson(Flow &flow, double mean);
+	uint64_t events(double limit);
 	Flow arrival();
 
 	FlowPopulationProfile profile;
