@@ -163,4 +163,6 @@ async function misses(options: Options): Promise<void> {
     [{ title: 'point' }, ...['L1', 'L2', 'L3', 'published L1'].map((title) => ({ title, align: 'right' as const }))],
     found.map(({ name, l1, l2, l3, published }) => [name, l1.toFixed(1), l2.toFixed(2), l3.toFixed(2), published === undefined || Number.isNaN(published) ? '' : published.toFixed(1)]),
   ));
+  // What a reader of the L1 column would take for an error.
+  print('paper: a walk over its 11,746 rules reads 92 KiB in a row, some 1,470 lines that the first level does not hold; processors fetch such lines ahead, the model does not.');
 }
