@@ -22,6 +22,13 @@ export function parseDuration(text: string, option: string): number {
   return Math.round(parts.value * factor);
 }
 
+/** A duration in milliseconds, of at least one: nothing here ticks faster. */
+export function parseMilliseconds(text: string, option: string): number {
+  const ms = parseDuration(text, option) / 1e6;
+  if (ms < 1) throw new UsageError(`${option}: '${text}' is shorter than 1ms`);
+  return ms;
+}
+
 /** @returns bits per second, or 'native': the capture's own timing */
 export function parseRate(text: string, option: string): number | 'native' {
   if (text === 'native') return 'native';

@@ -119,6 +119,7 @@ test('options that cannot be meant', async () => {
     [['--backend', 'tap', '--target', '3'], /--target/],
     [['--backend', 'tap', '--skew', 'much'], /--skew/],
     [['--backend', 'tap', '--busy-interval', '1s'], /--busy-interval/],
+    [['--backend', 'tap', '--interval', '0'], /--interval: '0' is shorter than 1ms/],
     [['--backend', 'tap', '--method', 'worst'], /--method/],
     [['--backend', 'ethtool'], /--interface/],
     [['--backend', 'ethtool', '--interface', 'absent0'], /absent0/],

@@ -5,7 +5,7 @@ import { Balancing, Device, RssppError, methods, type DeviceSpec, type Method, t
 import { BalanceView, type BalanceEpoch } from '../balance-view.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
 import { print, printJson, talk } from '../output.js';
-import { formatCount, formatFixed, parseChoice, parseCount, parseDuration } from '../units.js';
+import { formatCount, formatFixed, parseChoice, parseCount, parseDuration, parseMilliseconds } from '../units.js';
 import { untilStopped } from '../until-stopped.js';
 
 interface Options {
@@ -103,7 +103,7 @@ const quickToWrite = (spec: DeviceSpec): boolean => spec.kind === 'tap' || (spec
 
 function busyInterval(options: Options, spec: DeviceSpec, intervalMs: number): number {
   if (options.busyInterval === undefined) return quickToWrite(spec) ? Math.min(10, intervalMs) : intervalMs;
-  const ms = Math.max(1, parseDuration(options.busyInterval, '--busy-interval') / 1e6);
+  const ms = parseMilliseconds(options.busyInterval, '--busy-interval');
   if (ms > intervalMs) throw new UsageError(`--busy-interval: ${options.busyInterval} is longer than --interval`);
   return ms;
 }
@@ -135,7 +135,7 @@ class Totals {
 }
 
 async function balance(options: Options): Promise<void> {
-  const intervalMs = Math.max(1, parseDuration(options.interval, '--interval') / 1e6);
+  const intervalMs = parseMilliseconds(options.interval, '--interval');
   const durationMs = options.duration === undefined ? 0 : parseDuration(options.duration, '--duration') / 1e6;
   const method: Method = parseChoice(options.method, '--method', methods);
   const target = options.target === undefined ? undefined : number(options.target, '--target', 0.11, 1);

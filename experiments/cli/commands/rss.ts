@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 import { runLabOnce } from '../lab.js';
 import { print, printJson, renderTable, talk } from '../output.js';
-import { formatCount, formatFixed, parseCount, parseDuration } from '../units.js';
+import { formatCount, formatFixed, parseCount, parseMilliseconds } from '../units.js';
 
 interface Options {
   cores: string;
@@ -59,7 +59,7 @@ async function rss(file: string, options: Options): Promise<void> {
     file,
     cores: parseCount(options.cores, '--cores', 1),
     reta: parseCount(options.reta, '--reta', 2),
-    intervalMs: Math.max(1, Math.round(parseDuration(options.interval, '--interval') / 1e6)),
+    intervalMs: Math.round(parseMilliseconds(options.interval, '--interval')),
     keepGoing: options.keepGoing === true,
   };
   const result = await runLabOnce<RssResult>('rss', spec, { label: file, quiet: options.quiet });
@@ -73,8 +73,9 @@ async function rss(file: string, options: Options): Promise<void> {
     title,
     align: i === 0 ? ('left' as const) : ('right' as const),
   }));
-  const rows = Object.entries(result.methods).map(([name, f]) => [
-    labels[name] ?? name,
+  // JSON objects come sorted by name; people compare with plain RSS.
+  const rows = Object.entries(labels).flatMap(([name, label]) => (result.methods[name] === undefined ? [] : [[label, result.methods[name]] as const])).map(([label, f]) => [
+    label,
     `${formatFixed(f.imbalancePercent, 0)} %`,
     `${formatFixed(f.worstOverMeanPercent, 0)} %`,
     formatFixed(f.movesPerEpoch, 1),
