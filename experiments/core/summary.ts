@@ -1,4 +1,6 @@
 // The outcome of a run, from its journal alone.
+import { median } from 'simple-statistics';
+
 import { judgeClaim, type ClaimResult } from './claims.js';
 import { numberAt, type History } from './history.js';
 import type { PointRecord, SampleRecord, WarningRecord } from './journal.js';
@@ -103,7 +105,16 @@ function pairsOf(history: History, point: string, baseline: string, metric: Metr
   return pairs;
 }
 
-function summarizePoint(history: History, point: PointRecord, metrics: readonly Metric[], baseline: PointRecord | undefined): PointSummary {
+/** `medians`: no intervals, ratios and outliers except of controls; for who has other use for the samples. */
+export type Detail = 'full' | 'medians';
+
+const medianOf = (values: readonly number[], seed: number, detail: Detail): Interval => {
+  if (detail === 'full') return medianInterval(values, seed);
+  const value = median([...values]);
+  return { value, low: value, high: value };
+};
+
+function summarizePoint(history: History, point: PointRecord, metrics: readonly Metric[], baseline: PointRecord | undefined, detail: Detail): PointSummary {
   const samples = history.samples.get(point.id) ?? [];
   const done = history.done.get(point.id);
   const summary: PointSummary = {
@@ -115,7 +126,8 @@ function summarizePoint(history: History, point: PointRecord, metrics: readonly 
     if (values.length === 0) continue;
     const { key } = metric;
     summary.values[key] = values;
-    summary.metrics[key] = medianInterval(values, seedFrom('median', point.id, key));
+    summary.metrics[key] = medianOf(values, seedFrom('median', point.id, key), detail);
+    if (detail === 'medians' && !point.control) continue;
     summary.outliers[key] = outliers(values).length;
     if (baseline === undefined || baseline.id === point.id || metric.direction === 'neutral') continue;
     summary.ratios[key] = pairedRatio(pairsOf(history, point.id, baseline.id, metric), metric.direction, seedFrom('ratio', point.id, key));
@@ -127,7 +139,7 @@ function summarizePoint(history: History, point: PointRecord, metrics: readonly 
 }
 
 /** Points that lie inside the records of another one. */
-function unfoldPoint(history: History, point: PointSummary, part: Part, metrics: readonly Metric[]): PointSummary[] {
+function unfoldPoint(history: History, point: PointSummary, part: Part, metrics: readonly Metric[], detail: Detail): PointSummary[] {
   const samples = history.samples.get(point.id) ?? [];
   return (part.unfold ?? []).flatMap(({ params, path }) => {
     const all = { ...point.params, ...params };
@@ -136,7 +148,7 @@ function unfoldPoint(history: History, point: PointSummary, part: Part, metrics:
       const values = samples.flatMap((s) => valueOf(metric, s, path === '' ? '' : `${path}.`) ?? []);
       if (values.length === 0) continue;
       inner.values[metric.key] = values;
-      inner.metrics[metric.key] = medianInterval(values, seedFrom('median', inner.id, metric.key));
+      inner.metrics[metric.key] = medianOf(values, seedFrom('median', inner.id, metric.key), detail);
     }
     return Object.keys(inner.metrics).length > 0 ? [inner] : [];
   });
@@ -202,7 +214,7 @@ function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>
   return found;
 }
 
-export function summarize(experiment: Experiment, history: History): Summary {
+export function summarize(experiment: Experiment, history: History, detail: Detail = 'full'): Summary {
   const plan = planOf(experiment, history);
   const points: PointSummary[] = [];
   const measured: PointSummary[] = [];
@@ -210,10 +222,10 @@ export function summarize(experiment: Experiment, history: History): Summary {
     const part = plan.parts.find((p) => p.name === point.part);
     if (part === undefined || !history.samples.has(point.id)) continue;
     const metrics = part.metrics.map((key) => metricOf(experiment, key));
-    const summary = summarizePoint(history, point, metrics, baselineOf(history, part, point.setting));
+    const summary = summarizePoint(history, point, metrics, baselineOf(history, part, point.setting), detail);
     measured.push(summary);
     // A record that tells about several points is no point of its own.
-    points.push(...(part.unfold === undefined ? [summary] : unfoldPoint(history, summary, part, metrics)));
+    points.push(...(part.unfold === undefined ? [summary] : unfoldPoint(history, summary, part, metrics, detail)));
   }
   const planned = [...history.points.keys()].filter((id) => !history.probes.has(id));
   const unmeasured = planned.filter((id) => history.done.has(id) && !history.samples.has(id)).length;

@@ -87,9 +87,12 @@ function checkAlike(before: Run, after: Run, allow: boolean): string[] {
   return problems;
 }
 
-export function compareRuns(before: Run, after: Run, experiment: Experiment, options: { threshold: number; allowUnlike: boolean }): Comparison {
+/** `deciding`: of metrics that decide only, where there are any. */
+export function compareRuns(before: Run, after: Run, experiment: Experiment, options: { threshold: number; allowUnlike: boolean; deciding?: boolean }): Comparison {
   const notes = checkAlike(before, after, options.allowUnlike);
-  const [a, b] = [summarize(experiment, before.history), summarize(experiment, after.history)];
+  const [a, b] = [summarize(experiment, before.history, 'medians'), summarize(experiment, after.history, 'medians')];
+  const decides = (key: string): boolean => metricOf(experiment, key).gate === true;
+  const onlyDeciding = options.deciding === true && b.points.some((p) => !p.control && Object.keys(p.metrics).some(decides));
   const noise = new Map<string, number>();
   const marginOf = (part: string, metric: Metric): number => {
     const name = `${part}/${metric.key}`;
@@ -109,7 +112,7 @@ export function compareRuns(before: Run, after: Run, experiment: Experiment, opt
     return Object.keys(after_.metrics).flatMap((key) => {
       const metric = metricOf(experiment, key);
       const [x, y] = [before_.values[key], after_.values[key]];
-      if (metric.direction === 'neutral' || x === undefined || y === undefined) return [];
+      if (metric.direction === 'neutral' || (onlyDeciding && metric.gate !== true) || x === undefined || y === undefined) return [];
       const ratio = ratioOf({ history: before.history, point: before_ }, { history: after.history, point: after_ }, metric);
       const margin = marginOf(after_.part, metric);
       const change = Number.isNaN(ratio.value) ? 'inconclusive' : changeOf(ratio, metric, margin, Math.min(x.length, y.length));

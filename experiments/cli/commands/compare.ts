@@ -40,7 +40,7 @@ function parseShare(text: string): number {
 function compare(before: string, after: string, options: Options): void {
   const [a, b] = [findRun(before), findRun(after)];
   const experiment = findExperiment(a.history.run.experiment);
-  const comparison = compareRuns(a, b, experiment, { threshold: parseShare(options.threshold), allowUnlike: options.allowUnlike === true });
+  const comparison = compareRuns(a, b, experiment, { threshold: parseShare(options.threshold), allowUnlike: options.allowUnlike === true, deciding: options.all !== true && options.json !== true });
   process.exitCode = comparison.regressions > 0 ? exitCodes.regression : exitCodes.ok;
   if (options.json === true) return printJson(comparison);
   const shown = comparison.points.filter((p) => options.all === true || p.gate || !comparison.points.some((q) => q.gate));
