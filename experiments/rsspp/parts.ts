@@ -108,7 +108,7 @@ const coreGbps = 4.7;
 const campus4Pps = 1.87e6;
 
 export function autoscale(scale: Scale): Part {
-  const period = scale.quick ? 12 : 60;
+  const period = scale.quick ? 15 : 60;
   // Every method begins with all cores in use; how long it takes to give them back the first time is not part of the ramp.
   const settleSeconds = 3;
   return {
