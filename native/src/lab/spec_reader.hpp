@@ -4,6 +4,7 @@
 
 #include "lab/job.hpp"
 
+#include <cmath>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -141,9 +142,12 @@ private:
 		if (!v.is_number())
 			fail(name, "must be a number");
 		const double value = v.get<double>();
-		if (!(value >= low && value <= high))
-			fail(name, "is " + v.dump() + ", must be from " + Json(low).dump() + " to " +
-			               Json(high).dump());
+		if (!(value >= low && value <= high)) {
+			const auto text = [](double bound) {
+				return bound == std::floor(bound) && std::abs(bound) < 1e15 ? Json(static_cast<int64_t>(bound)).dump() : Json(bound).dump();
+			};
+			fail(name, "is " + v.dump() + ", must be from " + text(low) + " to " + text(high));
+		}
 		// In range, so the conversion is defined.
 		if (whole && value != static_cast<double>(static_cast<int64_t>(value)))
 			fail(name, "must be a whole number");

@@ -85,7 +85,7 @@ TEST_CASE("a specification is read strictly")
 	CHECK(error_of({{"queus", 4}}) == "queus is not known here");
 	CHECK(error_of({{"queues", "4"}}) == "queues must be a number");
 	CHECK(error_of({{"queues", 4.5}}) == "queues must be a whole number");
-	CHECK(error_of({{"queues", 0}}) == "queues is 0, must be from 1.0 to 128.0");
+	CHECK(error_of({{"queues", 0}}) == "queues is 0, must be from 1 to 128");
 	CHECK(error_of({{"chain", "papyrus"}}).starts_with("chain is 'papyrus', must be one of: paper, modern, "));
 	CHECK(error_of({{"early", {"fun"}}, {"policy", "fixed"}}) == "early does not know \"fun\"");
 	CHECK(error_of({{"frontCores", 2}}) != "");
