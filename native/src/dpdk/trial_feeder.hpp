@@ -1,5 +1,6 @@
 // The other end of a trial's port: sends packets into it, as the wire would. Over net_ring it is the
-// port itself that is sent to, over af_packet the other end of a veth pair.
+// port itself that is sent to, over af_packet and af_xdp the
+// other end of a veth pair.
 #pragma once
 
 #include "engine/queue.hpp"

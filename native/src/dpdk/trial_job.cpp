@@ -4,10 +4,10 @@
 // Specification: that of reframer-lab's `trial` (lab/trial.cpp) and
 //   port        {"eal":  options of EAL, a list, default --no-huge --no-shconf -m 512 and the ports' --vdev,
 //                "in":   port that is received from, as for --vdev: "net_pcap0,rx_pcap=FILE,tx_pcap=FILE",
-//                        "net_ring0", "net_null0", "net_af_packet0,iface=veth0"; with `eal`, a name,
+//                        "net_ring0", "net_null0", "net_af_packet0,iface=veth0", "net_af_xdp0,iface=veth0"; with `eal`, a name,
 //                "out":  port that is sent to, default `in`,
 //                "feed": port into which the trial sends what `source` says: `in` itself with net_ring,
-//                        the other end of a veth pair with af_packet. Without it `in` has packets of its own,
+//                        the other end of a veth pair with af_packet or af_xdp. Without it `in` has packets of its own,
 //                "clock": "tsc" (default) | "logical": packets are received by their time stamps, and each
 //                        costs serviceNs. Then nothing depends on the machine, and what leaves is what
 //                        reframer-lab's trial with the same serviceNs sends, in the same order,
@@ -24,7 +24,9 @@
 //   latencyNs                    departure - arrival on the logical clock; on the TSC from the poll that
 //                                received a packet to the end of the one that sent it
 //   drops                        {ring: before the loop (ring, buffers), nf, nfReasons, tx: refused by the port}
-//   checks                       as there; ordered: within the flows of the first checkPackets packets
+//   checks                       as there; ordered: within the flows of the first checkPackets packets; foreign:
+//                                at least so many received that the trial did not feed, such as the kernel's
+//                                own on a veth pair (IPv6 says hello; disable_ipv6 in the namespace)
 // A failed check is an error record "check-failed" after the result, exit code 1.
 #include "dpdk/trial_job.hpp"
 
@@ -150,7 +152,8 @@ Json record(const DpdkTrial &spec, const DpdkOutcome &o)
 	        {"seed", spec.trial.seed},
 	        {"tscHz", o.tsc_hz},
 	        {"wallSeconds", o.wall_seconds},
-	        {"ports", {{"in", o.in_driver}, {"out", o.out_driver}, {"nicHash", o.has_stage ? Json(o.stage.nic_hash != 0) : Json(nullptr)}}},
+	        {"ports", {{"in", o.in_driver}, {"out", o.out_driver},
+	                   {"feed", spec.feed.empty() ? Json(nullptr) : Json(o.feed_driver)}, {"nicHash", o.has_stage ? Json(o.stage.nic_hash != 0) : Json(nullptr)}}},
 	        {"windowNs", o.window_ns},
 	        {"throughputBps", ratio(static_cast<double>(o.departed_bits), seconds)},
 	        {"throughputPps", ratio(static_cast<double>(o.departed), seconds)},
@@ -172,7 +175,7 @@ Json record(const DpdkTrial &spec, const DpdkOutcome &o)
 	        {"drops", {{"ring", o.lost}, {"nf", o.totals.nf_dropped}, {"nfReasons", reasons}, {"tx", o.totals.unsent}}},
 	        {"polls", {{"busy", o.busy_polls}, {"empty", o.empty_polls}}},
 	        {"checks",
-	         {{"in", o.offered}, {"out", o.totals.sent}, {"nfDropped", o.totals.nf_dropped}, {"ringDropped", o.lost},
+	         {{"in", o.offered}, {"foreign", o.foreign}, {"out", o.totals.sent}, {"nfDropped", o.totals.nf_dropped}, {"ringDropped", o.lost},
 	          {"unsent", o.totals.unsent}, {"thinned", s.packets_thinned}, {"held", o.held}, {"misplaced", o.totals.misplaced},
 	          {"orderChecked", o.totals.checked}, {"conserved", o.conserved()}, {"ordered", o.totals.reordered == 0},
 	          {"formsAgree", o.forms_checked ? Json(o.forms_agree) : Json(nullptr)}, {"passed", o.passed()}}},

@@ -104,6 +104,8 @@ public:
 		out_.tsc_hz = static_cast<double>(rte_get_tsc_hz());
 		out_.in_driver = driver_of(ports_.in);
 		out_.out_driver = driver_of(ports_.out);
+		if (!spec_.feed.empty())
+			out_.feed_driver = driver_of(ports_.feed);
 		out_.totals = lane_->totals();
 		if (spec_.feed.empty()) // what the port itself lost is known to nobody but it
 			out_.offered = out_.totals.received + (out_.lost = port_missed(ports_.in).all - missed);
@@ -305,8 +307,11 @@ private:
 		while (holds())
 			lane_->poll(now(), 0, true);
 		if (!spec_.feed.empty()) {
-			out_.offered = arrivals_.size();
-			out_.lost = out_.offered - lane_->totals().received;
+			// Over a veth pair the kernel may speak, too; what it said hides as many lost packets.
+			const uint64_t fed = arrivals_.size(), received = lane_->totals().received;
+			out_.offered = std::max(fed, received);
+			out_.foreign = out_.offered - fed;
+			out_.lost = out_.offered - received;
 		}
 	}
 

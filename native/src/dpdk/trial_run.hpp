@@ -29,10 +29,11 @@ struct DpdkTrial {
 
 struct DpdkOutcome {
 	double tsc_hz = 0, wall_seconds = 0;
-	std::string in_driver, out_driver;
+	std::string in_driver, out_driver, feed_driver;
 	uint64_t flows = 0;                             // fed trials
 	bool forms_checked = false, forms_agree = false; // likewise
 	uint64_t offered = 0;                           // fed, or received where the port feeds itself
+	uint64_t foreign = 0;                           // of them, at least so many that nobody fed
 	uint64_t lost = 0;                              // of them, before the loop: full ring, no buffer
 	uint64_t held = 0;
 	TrialLane::Totals totals;
