@@ -1,6 +1,8 @@
 // A section is what one part of the experiment brings: points, metrics, figures, claims, published values.
 import type { Claim, Figure, Metric, Part, PublishedRow } from '../core/types.js';
 
+export { ownTarget as target } from '../core/types.js';
+
 export interface Scale {
   quick: boolean;
 }
@@ -15,4 +17,3 @@ export interface Section {
 }
 
 export const paperFiles = 'HPSR’21 result files';
-export const target = 'target of this project';

@@ -1,7 +1,7 @@
 // Published values against ours.
 import type { Interval } from './statistics.js';
 import type { PointSummary } from './summary.js';
-import type { Claim, Experiment, Params } from './types.js';
+import { ownTarget, type Claim, type Experiment, type Params } from './types.js';
 
 export interface ClaimResult {
   id: string;
@@ -13,6 +13,9 @@ export interface ClaimResult {
   verdict: 'reproduced' | 'not reproduced' | 'not testable here';
   reason: string;
 }
+
+/** What a value that holds is called: papers are reproduced, aims of our own are reached. */
+export const metWord = ({ source }: Pick<Claim, 'source'>): string => (source === ownTarget ? 'reached' : 'reproduced');
 
 const matches = (params: Params, wanted: Params): boolean => Object.entries(wanted).every(([name, value]) => params[name] === value);
 
@@ -40,7 +43,7 @@ export function judgeClaim(claim: Claim, points: readonly PointSummary[], experi
   const fits = (claim.kind === 'at-most' || most >= low) && (claim.kind === 'at-least' || least <= high);
   const bounds = { 'at-least': `at least ${format(low)}`, 'at-most': `at most ${format(high)}`, near: `${format(low)} to ${format(high)}` }[claim.kind];
   const median = claim.strict === true ? ', by the median itself' : '';
-  return { ...base, ours, verdict: fits ? 'reproduced' : 'not reproduced', reason: `counts as reproduced: ${bounds} ${claim.unit}${median}` };
+  return { ...base, ours, verdict: fits ? 'reproduced' : 'not reproduced', reason: `counts as ${metWord(claim)}: ${bounds} ${claim.unit}${median}` };
 }
 
 const format = (value: number): string => String(Number(value.toPrecision(4)));

@@ -121,6 +121,9 @@ export interface Trace {
   sha256: string;
 }
 
+/** `source` of a claim that no paper makes: an aim of ours, reached or not. */
+export const ownTarget = 'target of this project';
+
 export interface Claim {
   id: string;
   text: string;

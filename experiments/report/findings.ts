@@ -1,8 +1,9 @@
 // What a figure or part shows, in words, with numbers from the data.
 import type { PointSummary, Summary } from '../core/summary.js';
+import { metWord } from '../core/claims.js';
 import { fewestPairs } from '../core/statistics.js';
 import { metricOf } from '../core/summary.js';
-import type { Experiment, Figure, Metric, Params, Part } from '../core/types.js';
+import { ownTarget, type Experiment, type Figure, type Metric, type Params, type Part } from '../core/types.js';
 import { pointsFor } from '../figures/data.js';
 import { percentChange, withUnit } from './text.js';
 
@@ -55,8 +56,15 @@ export function partFinding(experiment: Experiment, summary: Summary, part: Part
 }
 
 export function claimsFinding(summary: Summary): string {
-  const count = (verdict: string): number => summary.claims.filter((c) => c.verdict === verdict).length;
-  return `Of ${summary.claims.length} published values, ${count('reproduced')} are reproduced, ${count('not reproduced')} are not, and ${count('not testable here')} cannot be tested here.`;
+  const tell = (claims: Summary['claims'], what: string): string => {
+    const [first] = claims;
+    if (first === undefined) return '';
+    const count = (verdict: string): number => claims.filter((c) => c.verdict === verdict).length;
+    return `Of ${claims.length} ${what}, ${count('reproduced')} are ${metWord(first)}, ${count('not reproduced')} are not, and ${count('not testable here')} cannot be tested here.`;
+  };
+  const published = summary.claims.filter(({ source }) => source !== ownTarget);
+  const own = summary.claims.filter(({ source }) => source === ownTarget);
+  return [tell(published, 'published values'), tell(own, 'aims of this project')].filter((s) => s !== '').join(' ');
 }
 
 function pooledFinding({ control, controlPooled }: Summary): string {

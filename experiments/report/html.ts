@@ -23,7 +23,7 @@ function vegaRuntime(): string {
   return readFileSync(join(dirname(module), 'vega.min.js'), 'utf8').replace(/\/\/# sourceMappingURL=.*$/m, '');
 }
 
-const words = new Set(['faster', 'slower', 'reproduced', 'not reproduced']);
+const words = new Set(['faster', 'slower', 'reproduced', 'not reproduced', 'reached', 'not reached']);
 
 function htmlTable({ columns, numeric, rows }: Table): string {
   const attribute = (i: number): string => (numeric[i] === true ? ' class="n"' : '');

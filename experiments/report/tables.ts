@@ -1,6 +1,7 @@
 // Tables of a run, the same ones for terminal, Markdown, HTML, PDF and CSV.
 import type { Summary, PointSummary } from '../core/summary.js';
 import { metricOf, planOf } from '../core/summary.js';
+import { metWord } from '../core/claims.js';
 import type { History } from '../core/history.js';
 import type { Experiment, Part } from '../core/types.js';
 import { bounds, number, plain, ratioText } from './text.js';
@@ -54,11 +55,11 @@ export function claimsTable(summary: Summary): Table {
     `${plain(c.published)} ${c.unit}`.trim(),
     c.ours === null ? '-' : `${plain(c.ours.value)} ${c.unit}`.trim(),
     c.ours === null ? '-' : `${plain(c.ours.low)} to ${plain(c.ours.high)}`,
-    c.verdict,
+    c.verdict.replace('reproduced', metWord(c)),
     c.reason,
     c.source,
   ]);
-  return { title: 'Claims', columns: ['claim', 'published', 'ours', '95 % interval', 'verdict', 'why', 'source'], numeric: [false, true, true, true, false, false, false], rows };
+  return { title: 'Claims', columns: ['claim', 'published or aimed at', 'ours', '95 % interval', 'verdict', 'why', 'source'], numeric: [false, true, true, true, false, false, false], rows };
 }
 
 export function warningsTable(summary: Summary): Table {

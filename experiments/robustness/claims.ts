@@ -1,7 +1,6 @@
 // What must hold under attack. There is no published run to compare with: the targets are our own.
-import type { Claim } from '../core/types.js';
+import { ownTarget as source, type Claim } from '../core/types.js';
 
-const source = 'target of this project';
 const exact = { tolerance: 0, strict: true } as const;
 const quiet = { policy: 'fixed', attack: 'none' } as const;
 

@@ -1,9 +1,8 @@
 // What the paper reports, what this balancer is to reach, and which point tells.
-import type { Claim } from '../core/types.js';
+import { ownTarget as target, type Claim } from '../core/types.js';
 import { dropLoads } from './parts.js';
 
 const files = 'CoNEXT’19 result files';
-const target = 'target of this project';
 const rss = { contender: 'static RSS' };
 const ours = { contender: 'ours' };
 const fast = { contender: 'ours, 10 to 100 ms' };

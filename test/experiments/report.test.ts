@@ -7,6 +7,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRun, type Run } from '../../experiments/core/runs.js';
 import { check, resultsSchema } from '../../experiments/core/schema.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
+import { ownTarget } from '../../experiments/core/types.js';
+import { claimsFinding } from '../../experiments/report/findings.js';
+import { claimsTable } from '../../experiments/report/tables.js';
 import { compareRuns } from '../../experiments/report/compare.js';
 import { keepRun } from '../../experiments/report/keep.js';
 import { writeReport, type Written } from '../../experiments/report/write.js';
@@ -68,6 +71,12 @@ describe('content', () => {
   test('claims: reproduced, not reproduced, not testable here', () => {
     expect(written.summary.claims.map((c) => c.verdict)).toEqual(['reproduced', 'not reproduced', 'not testable here']);
     expect(written.summary.claims[0]?.ours?.value).toBeCloseTo(100, -1);
+  });
+
+  test('an aim of ours is reached, not reproduced', () => {
+    const summary = { ...written.summary, claims: written.summary.claims.map((claim, i) => (i === 1 ? claim : { ...claim, source: ownTarget })) };
+    expect(claimsFinding(summary)).toBe('Of 1 published values, 0 are reproduced, 1 are not, and 0 cannot be tested here. Of 2 aims of this project, 1 are reached, 0 are not, and 1 cannot be tested here.');
+    expect(claimsTable(summary).rows.map((row) => row[4])).toEqual(['reached', 'not reproduced', 'not testable here']);
   });
 
   test('same against same: no change', () => {
