@@ -194,9 +194,7 @@ uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *bu
 
 /**
  * Gives out what is due. `runs` needs room for one run a packet in the worst case; a run is cut
- * where the arrays end. A group longer than `nb_out` leaves in parts, and what else is due has up to half of
- * each poll meanwhile: flows that share a hash, by chance or on purpose, delay the others by a poll
- * and not by all that they have.
+ * where the arrays end.
  * @param nb_runs in: room in `runs`; out: runs written.
  * @return packets written to `out`.
  */

@@ -19,11 +19,21 @@ void emit(const Json &record);
 class JobError : public std::runtime_error {
 public:
 	JobError(std::string code, const std::string &message, int exit_code = 1)
-	    : std::runtime_error(message), code(std::move(code)), exit_code(exit_code) {}
+	    : std::runtime_error(printable(message)), code(std::move(code)), exit_code(exit_code) {}
 	std::string code;
 	int exit_code;
 	std::string file;
 	int64_t offset = -1;
+
+private:
+	// Messages quote what was given; a NUL in it would end them.
+	static std::string printable(const std::string &message)
+	{
+		std::string shown;
+		for (const char c : message)
+			shown += static_cast<unsigned char>(c) < ' ' ? std::string("\\") + std::to_string(int(c)) : std::string(1, c);
+		return shown;
+	}
 };
 
 using Job = void (*)(const Json &spec);

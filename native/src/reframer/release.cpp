@@ -10,9 +10,6 @@ namespace reframer::stage {
 namespace {
 // Slots of coming groups that are fetched while one is given out; covers the second-level cache.
 constexpr uint32_t release_lookahead = 8;
-// Ready groups of one hash that emit_beside() looks through; a flood that makes more of them a poll
-// leaves nobody the time for it.
-constexpr uint32_t most_beside = 32;
 
 // Any index will do, also that of a gap: a prefetch does not fault. (Hence no pointer arithmetic.)
 [[gnu::always_inline]] inline void prefetch_slot(const Slot *slots, uint32_t id)
@@ -35,7 +32,6 @@ void Stage::poll(uint64_t caller_now, Output &out)
 	if (straight_head_ != straight_tail_)
 		emit_straight(out);
 	if (straight_head_ == straight_tail_) {
-		emit_beside(out, now, REFRAMER_BY_DEADLINE);
 		emit_ready(out);
 		emit_due(out, now, REFRAMER_BY_DEADLINE);
 	}
@@ -90,7 +86,6 @@ void Stage::drain(uint64_t caller_now, Output &out)
 	emit_straight(out);
 	if (straight_head_ != straight_tail_)
 		return;
-	emit_beside(out, UINT64_MAX, REFRAMER_BY_DRAIN);
 	emit_ready(out);
 	emit_due(out, UINT64_MAX, REFRAMER_BY_DRAIN);
 }
@@ -227,34 +222,6 @@ void Stage::emit_ready(Output &out)
 	}
 }
 
-// A group that fills a poll does not hold up what else is due: that has half of the room, and goes
-// first. Who shares a hash shares a group, all of an attacker's packets may do so, and everybody behind it
-// would wait for the whole of it. Within a flow nothing overtakes: what is ready has one hash, and no group of
-// that hash passes.
-void Stage::emit_beside(Output &out, uint64_t limit, reframer_reason reason)
-{
-	if (ready_packets_ <= out.room || options_) [[likely]]
-		return;
-	const uint32_t hash = slots_[ready_head_].hash;
-	uint32_t nb_ready = 0;
-	for (uint32_t id = ready_head_; id != none; id = slots_[id].link)
-		if (slots_[id].hash != hash || ++nb_ready > most_beside)
-			return;
-	const uint32_t room = out.nb_packets + (out.room - out.nb_packets) / 2;
-	const uint32_t run_room = out.nb_runs + (out.run_room - out.nb_runs) / 2;
-	while (out.nb_runs < run_room) {
-		Fifo *fifo = first_due(limit);
-		if (!fifo)
-			return;
-		const uint32_t id = fifo->head_id(), at = out.nb_packets;
-		if (slots_[id].hash == hash || slots_[id].count > room - at)
-			return;
-		fifo->head++;
-		leave_table(&id, 1, reason, out);
-		hand_out(&id, 1, out, at);
-	}
-}
-
 void Stage::emit_due(Output &out, uint64_t limit, reframer_reason reason)
 {
 	while (out.nb_packets < out.room && out.nb_runs < out.run_room) {
@@ -270,7 +237,6 @@ void Stage::emit_due(Output &out, uint64_t limit, reframer_reason reason)
 		if (out.nb_packets == out.room || out.nb_runs == out.run_room)
 			return;
 		make_ready(id, reason);
-		emit_beside(out, limit, reason);
 		emit_ready(out);
 	}
 }

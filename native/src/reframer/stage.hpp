@@ -95,7 +95,6 @@ private:
 	void make_all_ready(reframer_reason reason);
 	void emit_straight(Output &out);
 	void emit_ready(Output &out);
-	void emit_beside(Output &out, uint64_t limit, reframer_reason reason);
 	void emit_due(Output &out, uint64_t limit, reframer_reason reason);
 	void emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason reason);
 	void leave_table(const uint32_t *ids, uint32_t count, reframer_reason reason, Output &out);

@@ -35,10 +35,7 @@ struct ModelGroup {
 	uint32_t hash;
 	uint64_t deadline;
 	uint32_t reason;
-	std::vector<ModelPacket> packets;
-	size_t gone = 0; // of them, where a call's room has cut it
-
-	size_t left() const { return packets.size() - gone; }
+	std::deque<ModelPacket> packets;
 };
 
 class Model {
@@ -295,43 +292,14 @@ private:
 	{
 		while (!ready_groups.empty() && out.size() < room && runs.size() < run_room) {
 			ModelGroup &g = ready_groups.front();
-			const auto n = static_cast<uint32_t>(std::min(g.left(), room - out.size()));
+			const auto n = static_cast<uint32_t>(std::min(g.packets.size(), room - out.size()));
 			runs.push_back({static_cast<uint32_t>(out.size()), n, g.hash, g.reason});
-			for (uint32_t i = 0; i < n; i++)
-				out.push_back(g.packets[g.gone++].id);
-			if (g.left() == 0)
-				ready_groups.pop_front();
-		}
-	}
-
-	// Groups that are due beside ready ones of one other hash, which no poll of that room can hold.
-	void give_beside(uint32_t room, uint32_t run_room, uint64_t limit, uint32_t reason)
-	{
-		size_t count = 0;
-		for (const ModelGroup &g : ready_groups) {
-			count += g.left();
-			if (g.hash != ready_groups.front().hash)
-				return;
-		}
-		if (count <= room || ready_groups.size() > 32)
-			return;
-		const size_t most = out.size() + (room - out.size()) / 2;
-		const size_t most_runs = runs.size() + (run_room - runs.size()) / 2;
-		while (runs.size() < most_runs) {
-			const size_t q = first_due(limit).queue;
-			if (q == queues.size())
-				return;
-			ModelGroup &g = queues[q].front();
-			if (g.hash == ready_groups.front().hash || out.size() + g.packets.size() > most)
-				return;
-			runs.push_back({static_cast<uint32_t>(out.size()), static_cast<uint32_t>(g.packets.size()), g.hash, reason});
-			waiting -= g.packets.size();
-			for (const ModelPacket &packet : g.packets) {
-				out.push_back(packet.id);
-				bytes -= packet.wire;
+			for (uint32_t i = 0; i < n; i++) {
+				out.push_back(g.packets.front().id);
+				g.packets.pop_front();
 			}
-			index.erase(g.hash);
-			queues[q].pop_front();
+			if (g.packets.empty())
+				ready_groups.pop_front();
 		}
 	}
 
@@ -359,7 +327,6 @@ private:
 		give_straight(room, run_room);
 		if (!straight.empty())
 			return;
-		give_beside(room, run_room, limit, reason);
 		give_ready(room, run_room);
 		while (out.size() < room && runs.size() < run_room) {
 			const size_t q = first_due(limit).queue;
@@ -369,7 +336,6 @@ private:
 			while (!queues[q].empty() && queues[q].front().deadline <= limit &&
 			       out.size() < room && runs.size() < run_room) {
 				ready({q, queues[q].begin()}, reason);
-				give_beside(room, run_room, limit, reason);
 				give_ready(room, run_room);
 			}
 		}

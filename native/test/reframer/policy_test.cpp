@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <random>
 #include <vector>
 
@@ -297,61 +296,6 @@ TEST_CASE("in a full bucket of the group table the group that is due first makes
 	// The ways are full. Each newcomer takes the way of the one that left, so way and age differ.
 	for (uint64_t id = 9; id <= 12; id++)
 		CHECK(push(id, id * 100) == id - 8);
-	reframer_free(r);
-}
-
-TEST_CASE("a group longer than a poll leaves room for what else is due, and nothing of its hash passes it")
-{
-	reframer_params params;
-	reframer_default_params(&params);
-	params.hash_seed = 42;
-	params.delay_ns = 1000;
-	reframer_stage *r = nullptr;
-	REQUIRE(reframer_create(&params, &r) == 0);
-	constexpr uint32_t shared = 7, room = 32;
-	uint64_t id = 0;
-	const auto push = [&](uint32_t hash, uint32_t count, uint64_t now) {
-		std::vector<void *> packets(count);
-		for (void *&packet : packets)
-			packet = reinterpret_cast<void *>(++id);
-		const std::vector<uint32_t> hashes(count, hash), wire(count, 64);
-		const reframer_burst burst = {packets.data(), nullptr, nullptr, wire.data(), hashes.data(), count};
-		REQUIRE(reframer_push(r, &burst, now) == count);
-	};
-	const auto poll = [&](uint64_t now) {
-		void *out[room];
-		reframer_run runs[room];
-		uint32_t nb_runs = room;
-		const uint32_t n = reframer_poll(r, now, out, room, runs, &nb_runs);
-		std::vector<uint64_t> ids(n);
-		for (uint32_t i = 0; i < n; i++)
-			ids[i] = reinterpret_cast<uintptr_t>(out[i]);
-		return ids;
-	};
-	const auto numbers = [](uint64_t first, uint64_t count) {
-		std::vector<uint64_t> ids(count);
-		std::iota(ids.begin(), ids.end(), first);
-		return ids;
-	};
-	push(shared, 100, 0);      // 1 to 100
-	for (uint32_t flow = 1; flow <= 20; flow++)
-		push(1000 * flow, 1, 1); // 101 to 120
-	std::vector<uint64_t> first = numbers(101, 16), second = numbers(117, 4);
-	for (const uint64_t i : numbers(1, 16))
-		first.push_back(i);
-	for (const uint64_t i : numbers(17, 28))
-		second.push_back(i);
-	CHECK(poll(1001) == first);   // sixteen of the others, half of the room
-	CHECK(poll(1002) == second);  // the other four
-	push(shared, 1, 1003);        // 121
-	push(5, 1, 1004);             // 122
-	CHECK(poll(2100) == numbers(45, 32)); // 121 is due first, and must not pass 45 to 100
-	CHECK(poll(2101) == [&] {
-		std::vector<uint64_t> rest = numbers(77, 24);
-		rest.push_back(121);
-		rest.push_back(122);
-		return rest;
-	}());
 	reframer_free(r);
 }
 
