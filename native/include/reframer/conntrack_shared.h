@@ -35,7 +35,8 @@
  *   every thread that was inside a call has left it; threads between calls hold up nothing.
  *
  * Growth maps memory (one mmap() on the thread that needs it). Where a walk by
- * conntrack_shared_iterate() keeps a full table from growing, inserts without room wait for its end.
+ * conntrack_shared_iterate() keeps a full table from growing, inserts without room wait for its end; so they
+ * do where a thread that moves a home is preempted, and the larger generation is nearly full meanwhile.
  *
  * A thread that is preempted inside a change keeps the others from that one bucket; readers and
  * writers of other buckets go on. So this is not lock-free in the word's strict sense.

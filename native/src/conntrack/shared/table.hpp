@@ -18,6 +18,9 @@ namespace reframer::conntrack::shared {
 constexpr double grow_at_load = 0.85;
 constexpr uint64_t grow_numerator = 5, grow_denominator = 4; // as in the table of one thread
 constexpr uint64_t smallest_step = 32; // buckets
+// A generation that is grown into takes no more new entries than this before all homes have moved: a thread
+// that is preempted with a home in its hands must find room for it when it comes back.
+constexpr double room_to_move = 0.9;
 // Old homes that a thread moves for each flow that it inserts while the table grows: the old half
 // fills by 6 % at most meanwhile.
 constexpr uint32_t moves_per_insert = 1;

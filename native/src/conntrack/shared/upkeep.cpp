@@ -204,6 +204,10 @@ void note_residence(Thread &thread, Generation &g, uint32_t home, Slot at, uint8
 Room make_room(Thread &thread, Generation &g, uint32_t home, bool timed, uint64_t tick, Slot &out)
 {
 	Table &t = *thread.table;
+	if (&g != t.current.load(std::memory_order_acquire) &&
+	    static_cast<double>(t.places_taken.load(std::memory_order_relaxed)) >
+	        room_to_move * double(g.nb_buckets) * slots_per_bucket)
+		return Room::after_growth;
 	bool place = take_place(thread, g);
 	if (free_slot(thread, g, home, home, place, timed, tick, out)) {
 		if (place || take_place(thread, g))
