@@ -8,7 +8,7 @@ export interface Gain {
   ratio: number;
 }
 
-/** One record of job `analyze`; native/src/lab/analyze.cpp says what the members mean. */
+/** One record of job `analyze`; native/src/lab/captures/analyze.cpp says what the members mean. */
 export interface Analysis {
   file: string;
   packets: number;

@@ -1,4 +1,4 @@
-// Metrics of the Reframer experiment; native/src/lab/trial.cpp and analyze.cpp say what they mean.
+// Metrics of the Reframer experiment; native/src/lab/reframer/trial.cpp and analyze.cpp say what they mean.
 import type { Metric } from '../core/types.js';
 
 const us = (key: string, label: string, path: string): Metric => ({ key, label, unit: 'µs', direction: 'lower', path, scale: 1e-3, digits: 1 });

@@ -1,4 +1,4 @@
-// A point's parameters as the specification of job `trial` (native/src/lab/trial.cpp).
+// A point's parameters as the specification of job `trial` (native/src/lab/reframer/trial.cpp).
 import type { JsonObject, Params } from '../core/types.js';
 
 export interface TrialScale {

@@ -1,4 +1,4 @@
-// Metrics of the robustness experiment; native/src/lab/robustness_trial.cpp and robustness_tables.cpp say what they mean.
+// Metrics of the robustness experiment; native/src/lab/robustness/trial.cpp and robustness/tables.cpp say what they mean.
 import type { Metric } from '../core/types.js';
 
 const us = (key: string, label: string, path: string, gate = false): Metric => ({ key, label, unit: 'µs', direction: 'lower', path, digits: 1, ...(gate ? { gate } : {}) });

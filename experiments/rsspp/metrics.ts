@@ -1,4 +1,4 @@
-// Metrics of the RSS++ experiment; native/src/lab/rsspp_trial_job.cpp and bench_rsspp.cpp say what they mean.
+// Metrics of the RSS++ experiment; native/src/lab/rsspp/trial_job.cpp and rsspp/bench.cpp say what they mean.
 import type { Metric } from '../core/types.js';
 
 const us = (key: string, label: string, path: string): Metric => ({ key, label, unit: 'µs', direction: 'lower', path, digits: 1 });

@@ -8,7 +8,7 @@
 #undef main
 
 #include "bytes.hpp"
-#include "lab/spec_reader.hpp"
+#include "jobs/spec_reader.hpp"
 
 #include <string_view>
 

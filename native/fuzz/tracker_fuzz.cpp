@@ -1,7 +1,7 @@
 // Any bytes as calls on a flow tracker, checked against the obvious map. The first byte names the
 // tracker (or all of them, one after the other), the second the size of its keys.
 #include "bytes.hpp"
-#include "conntrack/trackers/tracker.hpp"
+#include "conntrack/contenders/tracker.hpp"
 
 #include <array>
 #include <string>

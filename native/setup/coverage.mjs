@@ -19,9 +19,9 @@ import { root } from './steps.mjs';
 
 const build = join(root, 'native', 'build-coverage');
 const source = join(root, 'native', 'src');
-const rooms = ['packet', 'reframer', 'rsspp', 'conntrack', 'traffic', 'nf', 'engine'];
+const rooms = ['packet', 'reframer', 'rsspp', 'conntrack', 'traffic', 'nf', 'measure', 'datapath', 'devices'];
 // Tables of others, which are compared with and not shipped.
-const leftOut = ['conntrack/trackers/'];
+const leftOut = ['conntrack/contenders/'];
 
 const say = (text) => process.stderr.write(`coverage: ${text}\n`);
 const options = new Set(process.argv.slice(2));

@@ -87,7 +87,7 @@ async function count(lab: string, spec: JsonObject, lastLevel: string, file: str
   const outFile = `${file}.out`;
   writeFileSync(specFile, JSON.stringify(spec));
   const inside = ['*Chain*process*', 'reframer_push', 'reframer_poll'].map((name) => `--toggle-collect=${name}`);
-  // Counted from where the trial's packets begin to arrive: the program says so (native/src/lab/callgrind.hpp).
+  // Counted from where the trial's packets begin to arrive: the program says so (native/src/measure/callgrind.hpp).
   const valgrind = ['--tool=callgrind', '--cache-sim=yes', '--instr-atstart=no', '--collect-atstart=no', ...inside, firstLevel, lastLevel, `--callgrind-out-file=${outFile}`];
   const stdout = await start('valgrind', [...valgrind, lab, 'trial', specFile], 'valgrind');
   const record = JSON.parse(stdout.split('\n')[0] ?? '') as { checks: { out: number } };

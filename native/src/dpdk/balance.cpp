@@ -1,5 +1,5 @@
 // Job `balance-dpdk`: cores that receive, count and free the packets of a DPDK port, balanced by its
-// RETA, by flow rules, or by a table in software; see lab/device_session.hpp.
+// RETA, by flow rules, or by a table in software; see jobs/device_session.hpp.
 //
 // spec    {"eal": ["--vdev=net_null0", ...], "port": "net_null0", "table": "reta"|"flow"|"software",
 //          "cores": 2, "entries": 512 (not reta: the port says), "workRounds": 100}
@@ -10,8 +10,8 @@
 
 #include "dpdk/eal.hpp"
 #include "dpdk/port_cores.hpp"
-#include "lab/device_session.hpp"
-#include "lab/spec_reader.hpp"
+#include "jobs/device_session.hpp"
+#include "jobs/spec_reader.hpp"
 
 #include <string>
 #include <vector>

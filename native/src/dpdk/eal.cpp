@@ -1,6 +1,6 @@
 #include "dpdk/eal.hpp"
 
-#include "lab/job.hpp"
+#include "jobs/job.hpp"
 
 #include <rte_eal.h>
 #include <rte_errno.h>

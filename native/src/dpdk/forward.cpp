@@ -17,8 +17,8 @@
 #include "dpdk/eal.hpp"
 #include "dpdk/forward_lanes.hpp"
 #include "dpdk/ports.hpp"
-#include "lab/device_session.hpp"
-#include "lab/spec_reader.hpp"
+#include "jobs/device_session.hpp"
+#include "jobs/spec_reader.hpp"
 
 #include <string>
 #include <utility>

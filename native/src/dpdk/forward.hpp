@@ -1,6 +1,6 @@
 #pragma once
 
-#include "lab/job.hpp"
+#include "jobs/job.hpp"
 
 namespace reframer::dpdk {
 

@@ -1,7 +1,7 @@
 // Cores on a DPDK port: they count packets by entry of the table, work, and free them.
 #pragma once
 
-#include "engine/table_device.hpp"
+#include "devices/table_device.hpp"
 #include "packet/toeplitz.hpp"
 #include "reframer/dpdk.h"
 

@@ -1,7 +1,7 @@
 // DPDK ports as the jobs use them: found by name, configured with what the driver offers, started.
 #pragma once
 
-#include "lab/job.hpp"
+#include "jobs/job.hpp"
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
 // reframer-lab: every job that needs no DPDK.
-#include "lab/program.hpp"
+#include "jobs/program.hpp"
 
 namespace {
 

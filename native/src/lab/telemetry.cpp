@@ -3,8 +3,8 @@
 //
 // spec    {"socket": "/run/dpdk/rte/dpdk_telemetry.v2", "commands": ["/reframer/list", ...]}
 // records {"command","answer"}; the first is {"program":{"version","pid","max_output_len"}}
-#include "lab/job.hpp"
-#include "lab/spec_reader.hpp"
+#include "jobs/job.hpp"
+#include "jobs/spec_reader.hpp"
 
 #include <cerrno>
 #include <cstring>

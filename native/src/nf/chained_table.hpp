@@ -3,7 +3,7 @@
 #pragma once
 
 #include "nf/context.hpp"
-#include "nf/memory.hpp"
+#include "measure/pages.hpp"
 
 #include <cstdint>
 

@@ -1,6 +1,6 @@
 #include "nf/dpdk_tables.hpp"
 
-#include "conntrack/trackers/eal.hpp"
+#include "conntrack/contenders/eal.hpp"
 
 #include <rte_acl.h>
 #include <rte_errno.h>

@@ -4,7 +4,7 @@
 
 #include "nf/chain.hpp"
 #include "nf/flow_hash.hpp"
-#include "nf/memory.hpp"
+#include "measure/pages.hpp"
 #include "nf/nat_icmp.hpp"
 #include "nf/open_table.hpp"
 #include "nf/prefixes.hpp"

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "nf/checksum.hpp"
-#include "nf/memory.hpp"
+#include "measure/pages.hpp"
 
 namespace reframer::nf {
 

@@ -1,7 +1,7 @@
 // Keys that collide in every hash without a secret, and floods that want established flows out.
 #include "conntrack/tcp_state.hpp"
-#include "conntrack/trackers/hostile_keys.hpp"
-#include "conntrack/trackers/tracker.hpp"
+#include "conntrack/contenders/hostile_keys.hpp"
+#include "conntrack/contenders/tracker.hpp"
 #include "model.hpp"
 #include "reframer/conntrack.h"
 #include "reframer/conntrack_shared.h"

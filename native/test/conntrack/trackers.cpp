@@ -1,5 +1,5 @@
 // Every tracker against the model, with keys of both sizes.
-#include "conntrack/trackers/tracker.hpp"
+#include "conntrack/contenders/tracker.hpp"
 #include "model.hpp"
 
 #include <doctest/doctest.h>

@@ -1,7 +1,7 @@
 // The adaptive policy on a model of a chain: a packet costs so much, and more where another flow's
 // precedes it. Nothing is timed, so what is said here holds on any machine; the model's numbers are
 // the paper chain's, as measured.
-#include "engine/virtual_queue.hpp"
+#include "datapath/ports/virtual_queue.hpp"
 #include "traffic/generator.hpp"
 
 #include <doctest/doctest.h>

@@ -1,6 +1,6 @@
 // Linux interfaces: the ethtool commands against a driver that follows the kernel's rules, the
 // counting XDP program on a real interface, and clear answers where there is no table.
-#include "engine/ethtool_table.hpp"
+#include "devices/ethtool_table.hpp"
 #include "packet/parse.hpp"
 #include "support/own_network.hpp"
 #include "support/packet_builder.hpp"

@@ -1,5 +1,5 @@
 // Writing, reading back and undoing, on devices that obey, round, refuse, or stop half way through.
-#include "engine/table_device.hpp"
+#include "devices/table_device.hpp"
 
 #include <doctest/doctest.h>
 

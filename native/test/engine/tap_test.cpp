@@ -1,8 +1,8 @@
 // Real packets through the real kernel: a multi-queue TAP steered by our program and table, in a
 // network namespace of this test's own.
-#include "engine/tap_port.hpp"
-#include "engine/tap_workers.hpp"
-#include "engine/udp_sender.hpp"
+#include "devices/tap_port.hpp"
+#include "devices/tap_workers.hpp"
+#include "devices/udp_sender.hpp"
 #include "support/own_network.hpp"
 #include "support/seed.hpp"
 

@@ -1,8 +1,8 @@
 // The loop on real threads: what comes out must add up, whatever the machine does meanwhile.
-#include "engine/thread_queue.hpp"
+#include "datapath/ports/thread_queue.hpp"
 
-#include "engine/cores.hpp"
-#include "engine/order_of_flows.hpp"
+#include "measure/cores.hpp"
+#include "measure/order_of_flows.hpp"
 #include "nf/chain.hpp"
 #include "nf/prefixes.hpp"
 

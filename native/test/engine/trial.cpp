@@ -1,5 +1,5 @@
 // The job `trial` from specification to record, on fixed service times so that results repeat.
-#include "lab/trial.hpp"
+#include "lab/reframer/trial.hpp"
 #include "traffic/capture_writer.hpp"
 
 #include "cores.hpp"

@@ -1,5 +1,5 @@
 // Job `validate`: what it concludes from given measurements, and its parts at work.
-#include "lab/validate.hpp"
+#include "lab/reframer/validate.hpp"
 
 #include <doctest/doctest.h>
 

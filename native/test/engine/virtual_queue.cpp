@@ -1,7 +1,7 @@
-#include "engine/histogram.hpp"
-#include "engine/marks.hpp"
-#include "engine/poisson.hpp"
-#include "engine/virtual_queue.hpp"
+#include "measure/histogram.hpp"
+#include "measure/marks.hpp"
+#include "datapath/ports/poisson.hpp"
+#include "datapath/ports/virtual_queue.hpp"
 #include "nf/prefixes.hpp"
 
 #include "cores.hpp"

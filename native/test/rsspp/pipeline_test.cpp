@@ -1,4 +1,4 @@
-#include "lab/pipeline.hpp"
+#include "lab/rsspp/pipeline.hpp"
 
 #include <doctest/doctest.h>
 

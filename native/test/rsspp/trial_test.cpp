@@ -1,5 +1,5 @@
 // The comparators of the experiment in virtual time: each does what its description says.
-#include "lab/rsspp_trial.hpp"
+#include "lab/rsspp/trial.hpp"
 
 #include <doctest/doctest.h>
 

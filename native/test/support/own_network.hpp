@@ -1,7 +1,7 @@
 // Runs a test in a network namespace of its own; says so where that cannot be.
 #pragma once
 
-#include "engine/tap_port.hpp"
+#include "devices/tap_port.hpp"
 
 #include <doctest/doctest.h>
 

@@ -1,7 +1,7 @@
 // Jobs `analyze` and `reorder` from the inside: what the one computes, the other's engine does.
-#include "lab/flow_stats.hpp"
-#include "lab/order_check.hpp"
-#include "lab/reorder_run.hpp"
+#include "lab/captures/flow_stats.hpp"
+#include "lab/captures/order_check.hpp"
+#include "lab/captures/reorder_run.hpp"
 #include "support/folder.hpp"
 #include "support/packet_builder.hpp"
 #include "support/seed.hpp"

@@ -3,7 +3,7 @@
 #include "conntrack/expiry/timed_tracker.hpp"
 #include "conntrack/expiry/timer_wheel.hpp"
 #include "conntrack/memory.hpp"
-#include "conntrack/trackers/key_words.hpp"
+#include "conntrack/contenders/key_words.hpp"
 
 #include <algorithm>
 #include <atomic>

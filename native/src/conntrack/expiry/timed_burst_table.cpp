@@ -1,8 +1,8 @@
 // The burst table with its own expiry: deadlines in its buckets, looked at by inserts (lazy) or by
 // a sweep that comes past once a second (scan).
-#include "conntrack/trackers/burst_stats.hpp"
+#include "conntrack/contenders/burst_stats.hpp"
 #include "conntrack/expiry/timed_tracker.hpp"
-#include "conntrack/trackers/cuckoopp.hpp"
+#include "conntrack/contenders/cuckoopp.hpp"
 #include "reframer/conntrack.h"
 
 #include <algorithm>

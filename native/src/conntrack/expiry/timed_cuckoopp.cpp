@@ -1,7 +1,7 @@
 // Cuckoo++ with the timers of its paper: deadlines beside the tags. A dead entry is not found, and
 // gives its place to a new one that finds its bucket full (lazy); or a sweep comes past (scan).
 #include "conntrack/expiry/timed_tracker.hpp"
-#include "conntrack/trackers/cuckoopp.hpp"
+#include "conntrack/contenders/cuckoopp.hpp"
 
 namespace reframer::conntrack {
 

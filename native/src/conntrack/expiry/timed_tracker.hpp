@@ -1,7 +1,7 @@
 // Trackers whose flows end by themselves: any tracker with one of the paper's ways to expire.
 #pragma once
 
-#include "conntrack/trackers/tracker.hpp"
+#include "conntrack/contenders/tracker.hpp"
 
 namespace reframer::conntrack {
 

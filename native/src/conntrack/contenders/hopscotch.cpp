@@ -1,0 +1,21 @@
+// HopScotch: tsl::hopscotch_map with the parameters of the paper: neighbourhood of 30, hashes stored.
+#include "conntrack/contenders/map_tracker.hpp"
+
+#include <tsl/hopscotch_map.h>
+
+namespace reframer::conntrack {
+
+namespace {
+
+template <unsigned Size>
+using HopscotchMap = tsl::hopscotch_map<FlowKey<Size>, uint64_t, CrcHasher<Size>, std::equal_to<FlowKey<Size>>,
+                                        std::allocator<std::pair<FlowKey<Size>, uint64_t>>, 30, true>;
+
+} // namespace
+
+std::unique_ptr<Tracker> make_hopscotch(const TrackerOptions &options, bool bursts)
+{
+	return make_tsl<HopscotchMap>(options, bursts);
+}
+
+} // namespace reframer::conntrack

@@ -1,0 +1,21 @@
+// RobinMap: tsl::robin_map with stored hashes, as in the paper.
+#include "conntrack/contenders/map_tracker.hpp"
+
+#include <tsl/robin_map.h>
+
+namespace reframer::conntrack {
+
+namespace {
+
+template <unsigned Size>
+using RobinMap = tsl::robin_map<FlowKey<Size>, uint64_t, CrcHasher<Size>, std::equal_to<FlowKey<Size>>,
+                                std::allocator<std::pair<FlowKey<Size>, uint64_t>>, true>;
+
+} // namespace
+
+std::unique_ptr<Tracker> make_robin(const TrackerOptions &options, bool bursts)
+{
+	return make_tsl<RobinMap>(options, bursts);
+}
+
+} // namespace reframer::conntrack

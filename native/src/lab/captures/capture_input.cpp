@@ -1,0 +1,91 @@
+#include "lab/captures/capture_input.hpp"
+
+#include <algorithm>
+
+namespace reframer::lab {
+
+using traffic::CaptureError;
+
+JobError job_error(const CaptureError &e)
+{
+	JobError error(e.code, e.what());
+	error.file = e.file;
+	error.offset = e.offset;
+	return error;
+}
+
+CaptureInput::CaptureInput(const std::string &file, bool keep_going, size_t max_batches)
+    : keep_going_(keep_going)
+{
+	try {
+		reader_ = traffic::open_capture(file);
+	} catch (const CaptureError &e) {
+		throw job_error(e);
+	}
+	ahead_ = std::make_unique<traffic::ReadAhead>(*reader_, max_batches);
+}
+
+traffic::FrameBatch *CaptureInput::next()
+{
+	if (damage_)
+		return nullptr;
+	try {
+		return ahead_->next();
+	} catch (const CaptureError &e) {
+		if (!keep_going_)
+			throw job_error(e);
+		damage_ = e;
+		return nullptr;
+	}
+}
+
+Json CaptureInput::link_types() const
+{
+	Json names = Json::array();
+	for (const auto &interface : reader_->interfaces()) {
+		const std::string name = traffic::link_type_name(interface.link_field);
+		if (std::find(names.begin(), names.end(), name) == names.end())
+			names.push_back(name);
+	}
+	return names;
+}
+
+std::vector<std::string> CaptureInput::warnings() const
+{
+	std::vector<std::string> said;
+	if (damage_)
+		said.push_back(std::string(damage_->what()) + " (only what comes before it was used)");
+	const auto &notes = reader_->notes();
+	const auto say = [&](uint64_t count, const char *what) {
+		if (count)
+			said.push_back(std::to_string(count) + " " + what);
+	};
+	say(notes.fraction_out_of_range,
+	    "time stamps have a fraction of a second or more; it was carried over");
+	say(notes.without_time, "records have no time stamp; they got that of the record before");
+	say(notes.over_snaplen, "records are longer than the snapshot length of their interface");
+	say(notes.skipped_records, "ERF records hold no frame and were skipped");
+	std::vector<std::string> unread;
+	for (const auto &interface : reader_->interfaces()) {
+		const std::string name = traffic::link_type_name(interface.link_field);
+		const auto link = static_cast<packet::LinkType>(interface.link_field & 0xffff);
+		// 12 and 14 are read as raw IP (see the reader)
+		if (traffic::link_type_parsed(link) || link == packet::LinkType{12} ||
+		    link == packet::LinkType{14} ||
+		    std::find(unread.begin(), unread.end(), name) != unread.end())
+			continue;
+		unread.push_back(name);
+		said.push_back("packets of link type " + name +
+		               " are not looked into: all of them count as one flow");
+	}
+	return said;
+}
+
+Json CaptureInput::damage() const
+{
+	if (!damage_)
+		return nullptr;
+	return {{"code", damage_->code}, {"message", damage_->what()}, {"offset", damage_->offset}};
+}
+
+} // namespace reframer::lab

@@ -1,0 +1,65 @@
+// A capture as the input of a job: read ahead on a second thread, errors as the job's errors,
+// oddities as warnings in plain words.
+#pragma once
+
+#include "jobs/job.hpp"
+#include "traffic/capture.hpp"
+#include "traffic/read_ahead.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace reframer::lab {
+
+JobError job_error(const traffic::CaptureError &e);
+
+class CaptureInput {
+public:
+	// With `keep_going` damage ends the input instead of failing the job. A file whose very start
+	// cannot be read fails in either case.
+	CaptureInput(const std::string &file, bool keep_going, size_t max_batches = 12);
+
+	// The next batch, or null at the end. To be given back.
+	traffic::FrameBatch *next();
+	void give_back(traffic::FrameBatch *batch) { ahead_->give_back(batch); }
+
+	const traffic::CaptureReader &reader() const { return *reader_; }
+	// What the frames' lengths of an interface include; 0 for an interface that is not known.
+	static uint32_t fcs_bytes(const traffic::FrameBatch &batch, const packet::Frame &frame)
+	{
+		return (*batch.interfaces)[frame.interface].fcs_bytes;
+	}
+	// After the end. Names of link types, each once; warnings; the damage, when there was one.
+	Json link_types() const;
+	std::vector<std::string> warnings() const;
+	Json damage() const;
+
+private:
+	std::unique_ptr<traffic::CaptureReader> reader_;
+	std::unique_ptr<traffic::ReadAhead> ahead_;
+	std::optional<traffic::CaptureError> damage_;
+	bool keep_going_;
+};
+
+// Emits {"progress": ...} at most four times a second.
+class Progress {
+public:
+	explicit Progress(std::string what) : what_(std::move(what)) {}
+	void operator()(uint64_t done)
+	{
+		const auto now = std::chrono::steady_clock::now();
+		if (now - last_ < std::chrono::milliseconds(250))
+			return;
+		last_ = now;
+		emit({{"progress", {{"done", done}, {"total", nullptr}, {"what", what_}}}});
+	}
+
+private:
+	std::string what_;
+	std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+} // namespace reframer::lab

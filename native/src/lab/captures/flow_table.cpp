@@ -1,0 +1,48 @@
+#include "lab/captures/flow_table.hpp"
+
+#include <bit>
+#include <cmath>
+#include <sys/mman.h>
+
+namespace reframer::lab {
+
+void FlowTable::add_chunk()
+{
+	constexpr size_t bytes = chunk_entries * sizeof(FlowEntry);
+	void *memory = std::aligned_alloc(bytes, bytes);
+	if (!memory)
+		throw std::bad_alloc();
+	// Flows are visited at random: with small pages every visit would miss the TLB too.
+	madvise(memory, bytes, MADV_HUGEPAGE);
+	chunks_.emplace_back(static_cast<FlowEntry *>(memory));
+}
+
+void DistinctCounter::add(uint64_t hash)
+{
+	// Flow hashes are good enough for a table; here every bit counts.
+	hash ^= hash >> 32;
+	hash *= 0xd6e8feb86659fd93;
+	hash ^= hash >> 32;
+	hash *= 0xd6e8feb86659fd93;
+	hash ^= hash >> 32;
+	uint8_t &rank = rank_[hash >> (64 - index_bits)];
+	const auto zeros = std::countl_zero(hash << index_bits | 1ull << (index_bits - 1));
+	rank = std::max<uint8_t>(rank, static_cast<uint8_t>(zeros + 1));
+}
+
+double DistinctCounter::estimate() const
+{
+	const double m = static_cast<double>(rank_.size());
+	double sum = 0;
+	size_t zeros = 0;
+	for (const uint8_t rank : rank_) {
+		sum += std::ldexp(1.0, -rank);
+		zeros += rank == 0;
+	}
+	const double raw = 0.7213 / (1 + 1.079 / m) * m * m / sum;
+	if (raw <= 2.5 * m && zeros > 0)
+		return m * std::log(m / static_cast<double>(zeros));
+	return raw;
+}
+
+} // namespace reframer::lab

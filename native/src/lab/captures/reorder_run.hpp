@@ -1,0 +1,121 @@
+// A capture through the Reframer engine in virtual time: every packet arrives at its own time, and
+// the stage is polled at every arrival and at every deadline, so no packet waits longer than T.
+#pragma once
+
+#include "lab/captures/capture_input.hpp"
+#include "lab/captures/order_check.hpp"
+#include "lab/captures/pace.hpp"
+#include "packet/classify.hpp"
+#include "packet/flow_key.hpp"
+#include "reframer/reframer.h"
+#include "traffic/capture_writer.hpp"
+
+#include <array>
+#include <memory>
+#include <vector>
+
+namespace reframer::lab {
+
+struct ReorderOptions {
+	uint64_t delay_ns = 64'000;
+	uint64_t rate_bps = 0; // 0: the capture's own timing
+	uint32_t policy = REFRAMER_FIXED;
+	packet::KeyKind key = packet::KeyKind::five_tuple;
+	// Packets of a group at which it leaves. Offline there is no ring behind that a long group could
+	// fill, so there is no limit unless one is asked for.
+	uint32_t max_burst = UINT32_MAX;
+	uint64_t seed = 1;
+};
+
+// A packet inside the stage: the handle that goes in and comes out.
+struct Held {
+	const packet::Frame *frame;
+	void *batch;
+	uint64_t arrival_ns;
+	uint64_t flow; // 64-bit hash of the grouping key
+	OrderCheck::Ticket ticket;
+};
+
+class ReorderRun {
+public:
+	ReorderRun(CaptureInput &input, traffic::CaptureWriter &output, const ReorderOptions &options);
+	~ReorderRun();
+	ReorderRun(const ReorderRun &) = delete;
+	ReorderRun &operator=(const ReorderRun &) = delete;
+
+	void run(Progress &progress);
+
+	uint64_t packets_in() const { return packets_in_; }
+	uint64_t packets_out() const { return packets_out_; }
+	uint64_t bytes_in() const { return bytes_in_; }
+	uint64_t bytes_out() const { return bytes_out_; }
+	double slf_in() const { return slf(packets_in_, runs_in_); }
+	double slf_out() const { return slf(packets_out_, runs_out_); }
+	uint64_t hold_max_ns() const { return hold_max_ns_; }
+	double hold_p50_ns() const;
+	uint64_t flows_reordered() const { return order_.nb_reordered(); }
+	uint64_t time_backwards() const { return clock_.backwards(); }
+	bool time_stood_still() const { return packets_in_ > 1 && now_ == first_now_; }
+	reframer_stats stats() const;
+
+	// Batches that the input must allow to be kept: what is held at most, and room to go on.
+	static constexpr size_t max_batches = 2200;
+
+private:
+	// RX burst of every driver that the original ran on.
+	static constexpr uint32_t rx_burst = 32;
+
+	struct Batch {
+		traffic::FrameBatch *frames = nullptr;
+		uint32_t outstanding = 0;
+		std::vector<Held> held;
+	};
+
+	void take_batch(Batch &batch);
+	void arrive(Held *const *held, uint32_t count, const uint32_t *hashes, uint64_t now);
+	void add_to_burst(Held &held, uint32_t hash, uint64_t now);
+	void push_burst(uint64_t now);
+	void advance_to(uint64_t now);
+	void release(uint64_t now, bool drain);
+	void depart(const Held &held, uint64_t now);
+	uint64_t arrival_time(const packet::Frame &frame, uint32_t fcs_bytes);
+	Batch *new_batch();
+
+	static double slf(uint64_t packets, uint64_t runs)
+	{
+		return runs ? static_cast<double>(packets) / static_cast<double>(runs) : 0;
+	}
+
+	CaptureInput &input_;
+	traffic::CaptureWriter &output_;
+	ReorderOptions options_;
+	reframer_stage *stage_ = nullptr;
+	OrderCheck order_;
+
+	std::vector<std::unique_ptr<Batch>> batches_;
+	std::vector<Batch *> spare_;
+	size_t nb_kept_ = 0;
+
+	ForwardClock clock_;
+	uint64_t base_ns_ = 0, wire_bits_ = 0;
+	uint64_t now_ = 0, first_now_ = 0;
+
+	// REFRAMER_BURST: what has come of the burst, and when it must leave.
+	std::array<Held *, rx_burst> burst_{};
+	std::array<uint32_t, rx_burst> burst_hash_{};
+	uint32_t burst_count_ = 0;
+	uint64_t burst_deadline_ = UINT64_MAX;
+
+	std::array<void *, 256> out_{};
+	std::array<reframer_run, 256> runs_{};
+
+	uint64_t packets_in_ = 0, packets_out_ = 0, bytes_in_ = 0, bytes_out_ = 0;
+	uint64_t runs_in_ = 0, runs_out_ = 0;
+	uint64_t last_in_ = 0, last_out_ = 0;
+	uint64_t hold_max_ns_ = 0;
+	// Of hold times, in steps of T / 4096.
+	std::array<uint64_t, 4097> holds_{};
+	uint64_t hold_step_ns_;
+};
+
+} // namespace reframer::lab

@@ -1,0 +1,363 @@
+// Job `bench-conntrack`: flow trackers side by side, and the rate at which this machine gives out
+// random cache lines of the same footprint.
+//
+// spec   {"quick": false, "contenders": [...],
+//         "workloads": ["hits","misses","trace","inserts","hostile"],
+//         "flows": [10000,100000,1000000,4000000,16000000], "threads": [1, 2], "seed": 1}
+//        (all optional; with several threads each has a tracker of its own and its share of flows;
+//        inserts and hostile run once, on one thread, with sizes of their own)
+// record {"row": {"contender","workload","flows","threads","batch","depth","mops","mopsLow",
+//         "mopsHigh","boundMops","bytesPerFlow"}}
+//        mops: millions of packets a second, median of the rounds; low and high enclose the middle
+//        95 % of medians resampled from them. depth: keys whose memory is under way together.
+//        boundMops: random cache lines over the same memory; null for inserts and hostile.
+//        inserts add "meanNs","p50Ns","p999Ns","maxNs" of one insert; hostile adds "refusedPercent".
+//
+// Contenders take turns inside each round, in an order drawn for each pair of rounds and reversed
+// in the second. Every answer is checked; a wrong one ends the job.
+#include "conntrack/memory.hpp"
+#include "conntrack/contenders/tracker.hpp"
+#include "lab/conntrack/bench.hpp"
+#include "lab/conntrack/workload.hpp"
+#include "jobs/job.hpp"
+#include "jobs/spec_reader.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <numeric>
+#include <thread>
+
+namespace reframer::lab {
+
+namespace {
+
+using conntrack::make_tracker;
+using conntrack::Tracker;
+using conntrack::tracker_burst;
+
+constexpr uint32_t key_size = 16;
+// Packets handed over in one call: several bursts, so that a tracker that looks ahead can.
+constexpr uint32_t call = 128 * tracker_burst;
+
+struct Plan {
+	uint32_t packets;  // a thread and round
+	uint32_t rounds;
+	uint64_t seed;
+	uint32_t threads;
+};
+
+struct Contender {
+	std::string name;
+	std::vector<std::unique_ptr<Tracker>> shards; // one a thread
+	std::vector<double> samples;                  // Mops
+};
+
+// Seconds that on_threads() takes.
+double timed(uint32_t threads, const std::function<void(uint32_t)> &work)
+{
+	static const double hz = engine::measure_tsc_hz();
+	return double(on_threads(threads, work)) / hz;
+}
+
+// Random lines of `bytes` of memory, 128 under way.
+class Bound {
+public:
+	Bound(size_t bytes, uint64_t seed) : lines_(std::max<size_t>(bytes / 64, 1)), seed_(seed)
+	{
+		if (!pages_.map(lines_ * 64))
+			throw std::bad_alloc();
+		pages_.touch();
+	}
+	double mops(const Plan &plan)
+	{
+		constexpr uint32_t ahead = 128;
+		std::vector<std::vector<uint32_t>> order(plan.threads);
+		for (uint32_t t = 0; t < plan.threads; t++) {
+			std::mt19937_64 random(seed_++);
+			order[t].resize(plan.packets + ahead);
+			for (uint32_t &line : order[t])
+				line = static_cast<uint32_t>(random() % lines_);
+		}
+		double seconds = timed(plan.threads, [&](uint32_t t) {
+			const uint8_t *data = pages_.data();
+			uint64_t sum = 0;
+			for (uint32_t i = 0; i < plan.packets; i++) {
+				__builtin_prefetch(data + size_t{order[t][i + ahead]} * 64);
+				sum += data[size_t{order[t][i]} * 64];
+			}
+			asm volatile("" : : "r"(sum));
+		});
+		return double(plan.packets) * plan.threads / seconds * 1e-6;
+	}
+
+private:
+	size_t lines_;
+	uint64_t seed_;
+	conntrack::Pages pages_;
+};
+
+// State of a flow in the tables for hits and misses: of those that a thread inserts together, the same.
+uint64_t state_of(const Plan &plan, uint64_t flow)
+{
+	return flow / (uint64_t{plan.threads} * tracker_burst) * 2654435761u + 1;
+}
+
+// Each thread's part of the flows: numbers thread, thread + threads, ...; in bursts, so that filling
+// tables beyond the caches takes seconds, not a minute.
+void fill(Contender &c, const Plan &plan, uint64_t flows)
+{
+	timed(plan.threads, [&](uint32_t t) {
+		uint8_t keys[tracker_burst * key_size], results[tracker_burst];
+		for (uint64_t first = t; first < flows; first += uint64_t{plan.threads} * tracker_burst) {
+			uint32_t n = 0;
+			for (uint64_t i = first; i < flows && n < tracker_burst; i += plan.threads)
+				write_flow_key(&keys[n++ * key_size], key_size, i, 1);
+			if (c.shards[t]->track(keys, n, state_of(plan, first), results) != n)
+				wrong_answer(c.name, "a new flow was not new, or had no room");
+		}
+	});
+}
+
+// The flows that are live before a stream's first packet.
+void fill_live(Contender &c, const Plan &plan, const std::vector<TraceStream> &streams)
+{
+	timed(plan.threads, [&](uint32_t t) {
+		const std::vector<uint8_t> keys = streams[t].live_keys();
+		const size_t flows = keys.size() / key_size;
+		uint8_t results[tracker_burst];
+		for (size_t first = 0; first < flows; first += tracker_burst) {
+			auto n = static_cast<uint32_t>(std::min<size_t>(tracker_burst, flows - first));
+			if (c.shards[t]->track(&keys[first * key_size], n, 0, results) != n)
+				wrong_answer(c.name, "did not take all flows");
+		}
+	});
+}
+
+void run_lookups(std::vector<Contender> &contenders, const Plan &plan, uint64_t flows, bool hits,
+                 uint32_t round, const std::vector<size_t> &order)
+{
+	std::vector<std::vector<uint8_t>> keys(plan.threads);
+	std::vector<uint64_t> expected(plan.threads);
+	for (uint32_t t = 0; t < plan.threads; t++) {
+		std::mt19937_64 random(plan.seed + round * 64 + t);
+		keys[t].resize(size_t{plan.packets} * key_size);
+		for (uint32_t p = 0; p < plan.packets; p++) {
+			uint64_t i = random() % (flows / plan.threads) * plan.threads + t;
+			write_flow_key(&keys[t][size_t{p} * key_size], key_size, i, hits ? 1 : 2);
+			expected[t] += hits ? state_of(plan, i) : 0;
+		}
+	}
+	for (size_t which : order) {
+		Contender &c = contenders[which];
+		double seconds = timed(plan.threads, [&](uint32_t t) {
+			uint64_t values[call], sum = 0, found_total = 0;
+			uint8_t found[call];
+			for (uint32_t first = 0; first < plan.packets; first += call) {
+				uint32_t n = std::min(call, plan.packets - first);
+				uint32_t nb = c.shards[t]->find(&keys[t][size_t{first} * key_size], n, values, found);
+				found_total += nb;
+				for (uint32_t i = 0; nb && i < n; i++)
+					sum += found[i] ? values[i] : 0;
+			}
+			if (found_total != (hits ? plan.packets : 0) || sum != expected[t])
+				wrong_answer(c.name, "a lookup gave the wrong state, or none, or one that is not there");
+		});
+		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
+	}
+}
+
+void run_trace(std::vector<Contender> &contenders, const Plan &plan,
+               std::vector<TraceStream> &streams, uint32_t round, const std::vector<size_t> &order)
+{
+	// Ended flows go after each call rather than each burst: a tracker that looks ahead could
+	// otherwise not.
+	std::vector<TraceStream::Chunk> chunks;
+	for (TraceStream &s : streams)
+		chunks.push_back(s.next(plan.packets, call));
+	for (size_t which : order) {
+		Contender &c = contenders[which];
+		double seconds = timed(plan.threads, [&](uint32_t t) {
+			const TraceStream::Chunk &chunk = chunks[t];
+			uint8_t results[call];
+			uint64_t nb_new = 0;
+			size_t ended = 0;
+			for (uint32_t first = 0, b = 0; first < plan.packets; first += call, b++) {
+				uint32_t n = std::min(call, plan.packets - first);
+				nb_new += c.shards[t]->track(&chunk.packets[size_t{first} * key_size], n, round, results);
+				uint32_t gone = chunk.nb_ended[b];
+				if (gone && c.shards[t]->remove(&chunk.ended[ended * key_size], gone) != gone)
+					wrong_answer(c.name, "a live flow could not be removed");
+				ended += gone;
+			}
+			if (nb_new != chunk.nb_new)
+				wrong_answer(c.name, "counted " + std::to_string(nb_new) + " new flows, not " +
+				                  std::to_string(chunk.nb_new));
+		});
+		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
+	}
+}
+
+std::vector<Contender> make_contenders(const std::vector<std::string> &names, const Plan &plan,
+                                       conntrack::TrackerOptions options)
+{
+	options.seed = plan.seed;
+	std::vector<Contender> contenders;
+	for (const std::string &name : names) {
+		Contender c{name, {}, {}};
+		for (uint32_t t = 0; t < plan.threads; t++)
+			c.shards.push_back(make_tracker(name, options));
+		if (!c.shards[0])
+			throw JobError("not-supported", name + ": DPDK does not start here", 3);
+		contenders.push_back(std::move(c));
+	}
+	return contenders;
+}
+
+// The rounds of one workload on filled tables. `round` makes its packets and lets the contenders have
+// them in the order given.
+template <typename Round>
+void run_rounds(std::vector<Contender> &contenders, const std::string &workload, uint64_t flows,
+                const Plan &plan, Round run)
+{
+	Bound bound(contenders[0].shards[0]->bytes() * plan.threads, plan.seed);
+	std::vector<double> bounds;
+	std::vector<size_t> order(contenders.size());
+	std::iota(order.begin(), order.end(), size_t{0});
+	std::mt19937_64 random(plan.seed);
+	for (Contender &c : contenders)
+		c.samples.clear();
+	for (uint32_t round = 0; round <= plan.rounds; round++) {
+		if (round % 2)
+			std::reverse(order.begin(), order.end());
+		else
+			std::shuffle(order.begin(), order.end(), random);
+		bounds.push_back(bound.mops(plan));
+		run(round, order);
+		if (round == 0) { // warm-up
+			bounds.clear();
+			for (Contender &c : contenders)
+				c.samples.clear();
+		}
+	}
+	for (Contender &c : contenders) {
+		Median m = median_of(c.samples, plan.seed);
+		size_t bytes = 0;
+		for (const auto &shard : c.shards)
+			bytes += shard->bytes();
+		emit({{"row",
+		       {{"contender", c.name}, {"workload", workload}, {"flows", flows},
+		        {"threads", plan.threads}, {"batch", c.shards[0]->depth() > 1 ? tracker_burst : 1},
+		        {"depth", c.shards[0]->depth()}, {"mops", m.value}, {"mopsLow", m.low},
+		        {"mopsHigh", m.high}, {"boundMops", median_of(bounds, plan.seed).value},
+		        {"bytesPerFlow", double(bytes) / double(flows)}, {"rounds", plan.rounds}}}});
+	}
+}
+
+// Tables are filled once for hits and misses, which leave them as they are, and once for the trace.
+template <typename Done>
+void run_flows(const std::vector<std::string> &names, const std::vector<std::string> &workloads,
+               uint64_t flows, const Plan &plan, Done done)
+{
+	conntrack::TrackerOptions options;
+	std::vector<Contender> contenders;
+	options.flows = (flows + plan.threads - 1) / plan.threads;
+	for (const std::string &workload : workloads) {
+		if (workload == "trace")
+			continue;
+		if (contenders.empty()) {
+			contenders = make_contenders(names, plan, options);
+			for (Contender &c : contenders)
+				fill(c, plan, flows);
+		}
+		run_rounds(contenders, workload, flows, plan, [&](uint32_t round, const std::vector<size_t> &order) {
+			run_lookups(contenders, plan, flows, workload == "hits", round, order);
+		});
+		done(workload);
+	}
+	if (std::find(workloads.begin(), workloads.end(), "trace") == workloads.end())
+		return;
+	contenders.clear();
+	// New flows of a call come before the ended ones go.
+	options.flows = flows / plan.threads + call / 4;
+	options.updates = true;
+	contenders = make_contenders(names, plan, options);
+	// A new flow in 31 packets, as on the paper's campus trace.
+	std::vector<TraceStream> streams;
+	for (uint32_t t = 0; t < plan.threads; t++)
+		streams.emplace_back(flows / plan.threads, key_size, 31, plan.seed + t);
+	for (Contender &c : contenders)
+		fill_live(c, plan, streams);
+	run_rounds(contenders, "trace", flows, plan, [&](uint32_t round, const std::vector<size_t> &order) {
+		run_trace(contenders, plan, streams, round, order);
+	});
+	done("trace");
+}
+
+} // namespace
+
+Median median_of(const std::vector<double> &samples, uint64_t seed)
+{
+	auto middle = [](std::vector<double> v) {
+		std::sort(v.begin(), v.end());
+		return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
+	};
+	std::mt19937_64 random(seed);
+	std::vector<double> medians(1000), drawn(samples.size());
+	for (double &m : medians) {
+		for (double &d : drawn)
+			d = samples[random() % samples.size()];
+		m = middle(drawn);
+	}
+	std::sort(medians.begin(), medians.end());
+	return {middle(samples), medians[25], medians[974]};
+}
+
+void run_bench_conntrack(const Json &spec)
+{
+	SpecReader in(spec, "");
+	const bool quick = in.boolean("quick", false);
+	std::vector<std::string> wanted = {"burst-table", "burst-table-ahead", "burst-table-long",
+	                                   "cuckoopp-burst"};
+	auto known = conntrack::tracker_names();
+	if (std::find(known.begin(), known.end(), "rte-hash-burst") != known.end())
+		wanted.push_back("rte-hash-burst");
+	wanted = in.texts("contenders", wanted);
+	auto workloads = in.texts("workloads", {"hits", "misses", "trace", "inserts", "hostile"});
+	const auto flows = in.integers<uint64_t>(
+	    "flows", quick ? std::vector<uint64_t>{10'000, 1'000'000} : std::vector<uint64_t>{10'000, 100'000, 1'000'000, 4'000'000, 16'000'000},
+	    1000, 32'000'000);
+	const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+	const auto threads = in.integers<uint32_t>(
+	    "threads", quick || cores < 2 ? std::vector<uint32_t>{1} : std::vector<uint32_t>{1, 2}, 1, 1024);
+	const uint64_t seed = in.integer("seed", 1, 0, uint64_t{1} << 53);
+	for (const std::string &name : wanted)
+		if (std::find(known.begin(), known.end(), name) == known.end())
+			in.fail("contenders", "has " + name + ", and no tracker is called so");
+	for (const std::string &w : workloads)
+		if (w != "hits" && w != "misses" && w != "trace" && w != "inserts" && w != "hostile")
+			in.fail("workloads", "are hits, misses, trace, inserts and hostile, not " + w);
+	for (const uint32_t t : threads)
+		if (t > cores)
+			throw JobError("not-supported", "this machine has " + std::to_string(cores) + " cores", 3);
+	in.finish();
+	// These two do not depend on flows and threads.
+	auto takes = [&](const char *name) { return std::erase(workloads, name) > 0; };
+	const bool inserts = takes("inserts"), hostile = takes("hostile");
+	uint64_t done = 0, total = flows.size() * workloads.size() * threads.size() + inserts + hostile;
+	auto report = [&](const std::string &what) {
+		emit({{"progress", {{"done", ++done}, {"total", total}, {"what", what}}}});
+	};
+	for (uint64_t f : flows)
+		for (uint32_t t : threads)
+			run_flows(wanted, workloads, f, Plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, seed, t}, report);
+	if (inserts) {
+		bench_inserts(wanted, quick ? 1u << 20 : 1u << 22, seed);
+		report("inserts");
+	}
+	if (hostile) {
+		bench_hostile(wanted, quick ? 100'000 : 1'000'000, quick, seed);
+		report("hostile");
+	}
+}
+
+} // namespace reframer::lab

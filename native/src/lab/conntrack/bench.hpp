@@ -1,0 +1,25 @@
+// What the parts of the job `bench-conntrack` share.
+#pragma once
+
+#include "conntrack/contenders/tracker.hpp"
+#include "lab/conntrack/trial.hpp"
+#include "jobs/job.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace reframer::lab {
+
+struct Median {
+	double value, low, high; // low and high enclose the middle 95 % of resampled medians
+};
+Median median_of(const std::vector<double> &samples, uint64_t seed);
+
+// Workloads "insert-50", "insert-90" (of a table's slots, without growth) and "insert-growth".
+void bench_inserts(const std::vector<std::string> &contenders, uint64_t slots, uint64_t seed);
+// Workloads "hostile" (keys with one CRC, the hash of the paper's tables) and, for the burst table,
+// "nic" and "nic-hostile" (places from NIC hashes: spread, and all the same).
+void bench_hostile(const std::vector<std::string> &contenders, uint32_t flows, bool quick, uint64_t seed);
+
+} // namespace reframer::lab

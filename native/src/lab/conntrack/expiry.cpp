@@ -1,0 +1,254 @@
+// Job `conntrack-expiry`: flows that end by a timeout, on one core: what do the ways to notice it cost?
+//
+// spec   {"contender": "rte-hash", "expiry": "wheel", "ticksPerSecond": 1000, "timeScale": 0.1,
+//         "seconds": 12, "mpps": 3.36, "packetsPerNew": 56, "ring": 4096, "seed": 1}
+//        seconds are the paper's; each lasts timeScale of ours, and flows and table shrink with it
+//        (4 M slots and 200,000 flows that send at scale 1); the timeout is 5 s of them
+// record {"contender","expiry","ticksPerSecond","cyclesPerPacket","tickSharePercent","tickP99Us",
+//         "worstTickUs","dropPercent","residentsOverLive","newFlows","preempted"}
+//        tickShare: time in expire() over all; residents and live flows: mean over the last second;
+//        live: a packet within the timeout
+//
+// Packets come at the given rate by a virtual clock, which only the measured time of bursts and
+// ticks advances; what finds the ring full is dropped. A burst that took far longer than bursts do
+// (the machine was elsewhere) counts as a usual one, and as preempted. Whether each packet is of a
+// new flow is compared with the flow's own history.
+#include "conntrack/expiry/timed_tracker.hpp"
+#include "lab/conntrack/trial.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace reframer::lab {
+
+namespace {
+
+using conntrack::Expiry;
+constexpr uint32_t burst_size = conntrack::tracker_burst;
+constexpr uint32_t key_size = KeyColumn::key_size;
+constexpr uint32_t chunk_packets = 1 << 15;
+
+// Flow numbers of packets: popular flows more often, new ones in the place of old ones.
+class Arrivals {
+public:
+	Arrivals(uint64_t senders, uint32_t per_new, uint64_t seed)
+	    : random_(seed), zipf_(senders, 1.1), live_(senders), next_(static_cast<uint32_t>(senders)), per_new_(per_new)
+	{
+		for (uint32_t i = 0; i < senders; i++)
+			live_[i] = i;
+		std::shuffle(live_.begin(), live_.end(), random_);
+	}
+	uint32_t operator()()
+	{
+		if (random_() % per_new_ == 0)
+			return live_[random_() % live_.size()] = next_++;
+		return live_[zipf_(random_)];
+	}
+
+private:
+	std::mt19937_64 random_;
+	Zipf zipf_;
+	std::vector<uint32_t> live_;
+	uint32_t next_, per_new_;
+};
+
+// When each flow last sent, in ticks; what tells a new flow from a known one.
+class History {
+public:
+	explicit History(uint64_t timeout) : timeout_(timeout) {}
+	// @return whether this packet begins a flow.
+	bool packet(uint32_t flow, uint64_t tick)
+	{
+		if (flow >= last_.size())
+			last_.resize(flow + 1 + flow / 2, never);
+		bool is_new = !alive(last_[flow], tick);
+		last_[flow] = tick;
+		return is_new;
+	}
+	uint64_t live(uint64_t tick) const
+	{
+		return static_cast<uint64_t>(std::count_if(last_.begin(), last_.end(), [&](uint64_t l) { return alive(l, tick); }));
+	}
+
+private:
+	static constexpr uint64_t never = UINT64_MAX;
+	bool alive(uint64_t last, uint64_t tick) const { return last != never && tick < last + timeout_; }
+	uint64_t timeout_;
+	std::vector<uint64_t> last_;
+};
+
+struct Setup {
+	std::string contender;
+	Expiry expiry;
+	uint32_t hz, ring;
+	double scale, seconds, mpps;
+	uint32_t per_new;
+	uint64_t seed;
+};
+
+class ExpiryTrial {
+public:
+	ExpiryTrial(const Setup &s, conntrack::TimedTracker &tracker)
+	    : s_(s), tracker_(tracker), history_(uint64_t{5} * s.hz),
+	      arrivals_(static_cast<uint64_t>(200'000 * s.scale), s.per_new, s.seed) {}
+
+	Json run()
+	{
+		const auto packets = static_cast<uint64_t>(s_.seconds * s_.scale * s_.mpps * 1e6);
+		while (arrived_ < packets)
+			burst();
+		auto share = [&](double part) { return part / double(arrived_) * 100; };
+		std::sort(tick_ticks_.begin(), tick_ticks_.end());
+		const double us = 1e6 / hz_;
+		Json r = {{"contender", s_.contender}, {"expiry", conntrack::expiry_name(s_.expiry)},
+		          {"ticksPerSecond", s_.hz}, {"cyclesPerPacket", burst_total_ / double(processed_)},
+		          {"tickSharePercent", tick_total_ / (tick_total_ + burst_total_) * 100},
+		          {"tickP99Us", double(quantile_of(tick_ticks_, 0.99)) * us},
+		          {"worstTickUs", tick_ticks_.empty() ? 0 : double(tick_ticks_.back()) * us},
+		          {"dropPercent", share(double(dropped_))}, {"newFlows", new_flows_},
+		          {"preempted", preempted_}};
+		if (s_.expiry != Expiry::none)
+			r["residentsOverLive"] = residents_sum_ / live_sum_;
+		return r;
+	}
+
+private:
+	void refill()
+	{
+		flows_.resize(chunk_packets);
+		keys_.resize(size_t{chunk_packets} * key_size);
+		for (uint32_t i = 0; i < chunk_packets; i++) {
+			flows_[i] = arrivals_();
+			write_flow_key(&keys_[size_t{i} * key_size], key_size, flows_[i], 1);
+		}
+		next_ = 0;
+	}
+
+	// Moves the tracker's clock to the tick of a packet's arrival, tick by tick.
+	void advance(uint64_t tick)
+	{
+		for (; tick_ < tick;) {
+			tick_++;
+			uint64_t start = engine::tsc_start();
+			tracker_.expire(tick_);
+			uint64_t took = elapsed(start);
+			// The first seconds fill the table.
+			if (tick_ > uint64_t{6} * s_.hz) {
+				tick_ticks_.push_back(took);
+				tick_total_ += double(took);
+			}
+			clock_ns_ += double(took) * 1e9 / hz_;
+			if (double(tick_) > (s_.seconds - 1) * s_.hz && tick_ % std::max(1u, s_.hz / 10) == 0) {
+				residents_sum_ += double(tracker_.residents());
+				live_sum_ += double(history_.live(tick_));
+			}
+		}
+	}
+
+	// Without what reading the clock takes: some ticks are hardly longer than that.
+	uint64_t elapsed(uint64_t start) const
+	{
+		uint64_t took = engine::tsc_stop() - start;
+		return took - std::min(took, overhead_);
+	}
+
+	double arrival_ns(uint64_t packet) const { return double(packet) * 1e3 / s_.mpps; }
+
+	void burst()
+	{
+		if (next_ + burst_size > chunk_packets || flows_.empty())
+			refill();
+		const double last = arrival_ns(arrived_ + burst_size);
+		clock_ns_ = std::max(clock_ns_, last);
+		advance(static_cast<uint64_t>(last * 1e-9 / s_.scale * s_.hz));
+		// What came meanwhile and did not fit into the ring is lost, burst by burst.
+		if (clock_ns_ - last > arrival_ns(s_.ring)) {
+			dropped_ += burst_size;
+		} else {
+			uint64_t start = engine::tsc_start();
+			uint32_t nb = tracker_.track(&keys_[size_t{next_} * key_size], burst_size, tick_, 1, results_);
+			double took = usual(double(elapsed(start)));
+			clock_ns_ += took * 1e9 / hz_;
+			if (tick_ > uint64_t{6} * s_.hz) {
+				burst_total_ += took;
+				processed_ += burst_size;
+			}
+			check(nb);
+		}
+		next_ += burst_size;
+		arrived_ += burst_size;
+	}
+
+	double usual(double took)
+	{
+		typical_ = typical_ == 0 ? took : typical_ + (std::min(took, 2 * typical_) - typical_) * 0.01;
+		if (took < 20 * typical_ || took < 30e-6 * hz_)
+			return took;
+		preempted_++;
+		return typical_;
+	}
+
+	void check(uint32_t nb_new)
+	{
+		uint32_t expected = 0;
+		for (uint32_t i = 0; i < burst_size; i++) {
+			bool is_new = history_.packet(flows_[next_ + i], tick_);
+			expected += is_new;
+			if (s_.expiry != Expiry::none && results_[i] != is_new)
+				wrong_answer(s_.contender, std::string("a flow is ") + (is_new ? "new" : "known") + ", and was told to be " +
+				                               (results_[i] == 1 ? "new" : results_[i] == 0 ? "known" : "without room"));
+		}
+		new_flows_ += nb_new;
+		if (s_.expiry != Expiry::none && nb_new != expected)
+			wrong_answer(s_.contender, "counted other new flows than there were");
+	}
+
+	const Setup &s_;
+	conntrack::TimedTracker &tracker_;
+	History history_;
+	Arrivals arrivals_;
+	const double hz_ = engine::measure_tsc_hz();
+	const uint64_t overhead_ = static_cast<uint64_t>(engine::measure_tsc_overhead());
+	std::vector<uint32_t> flows_;
+	std::vector<uint8_t> keys_;
+	uint8_t results_[burst_size];
+	uint32_t next_ = 0;
+	uint64_t arrived_ = 0, processed_ = 0, dropped_ = 0, tick_ = 0, new_flows_ = 0, preempted_ = 0;
+	double clock_ns_ = 0, burst_total_ = 0, tick_total_ = 0, typical_ = 0, residents_sum_ = 0, live_sum_ = 0;
+	std::vector<uint64_t> tick_ticks_;
+};
+
+} // namespace
+
+void run_conntrack_expiry(const Json &spec)
+{
+	SpecReader reader(spec, "");
+	Setup s;
+	s.contender = reader.text("contender", "burst-table");
+	s.expiry = reader.choice("expiry", Expiry::lazy,
+	                         {{"none", Expiry::none}, {"wheel", Expiry::wheel}, {"lazy", Expiry::lazy}, {"scan", Expiry::scan}});
+	s.hz = static_cast<uint32_t>(reader.integer("ticksPerSecond", 1000, 1, 1000));
+	s.scale = reader.real("timeScale", 0.1, 0.01, 1);
+	s.seconds = reader.real("seconds", 12, 8, 100);
+	s.mpps = reader.real("mpps", 3.36, 0.1, 100);
+	s.per_new = static_cast<uint32_t>(reader.integer("packetsPerNew", 56, 2, 10000));
+	s.ring = static_cast<uint32_t>(reader.integer("ring", 4096, 64, 1 << 20));
+	s.seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
+	reader.finish();
+	conntrack::TimedOptions options;
+	options.tracker.flows = static_cast<uint64_t>((1 << 22) * s.scale);
+	options.tracker.seed = s.seed + 1;
+	options.expiry = s.expiry;
+	options.ticks_per_second = s.hz;
+	options.timeout_ticks = 5 * s.hz;
+	conntrack::TrackerOptions small;
+	small.flows = 1000;
+	if (!open_contender(s.contender, small))
+		return;
+	auto tracker = conntrack::make_timed_tracker(s.contender, options);
+	if (!tracker)
+		throw JobError("not-supported", s.contender + " has no such way to expire", 3);
+	emit(ExpiryTrial(s, *tracker).run());
+}
+
+} // namespace reframer::lab

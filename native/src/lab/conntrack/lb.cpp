@@ -1,0 +1,224 @@
+// Job `conntrack-lb`: the paper's network function on one core: look each packet's flow up, give new
+// flows a server, rewrite the destination.
+//
+// spec   {"contender": "cuckoopp", "packetsPerNew": 31, "slots": 4194304, "fillPercent": 60,
+//         "liveFlows": 300000, "packets": 2000000, "seed": 1}
+//        slots: of a table of a power of two; fillPercent: flows that lie in it before the first
+//        packet, those live included; popular flows send more packets (Zipf 1.1)
+// record {"contender","packets","newFlows","mpps","cyclesPerPacket","loadPercent","tscGhz"}
+//        cycles of the time stamp counter, the median of pieces of 8192 packets; loadPercent: flows over slots at the end
+//
+// Bursts of 32 headers of 64 bytes, one behind the other in memory; nothing ends or expires, as in
+// the paper's throughput figures. A burst is looked up, its misses inserted together. New flows of a
+// burst share a server, bursts take the ten servers in turn. Afterwards every packet's server is
+// compared with a map's.
+#include "lab/conntrack/trial.hpp"
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <unordered_map>
+
+namespace reframer::lab {
+
+namespace {
+
+constexpr uint32_t burst_size = conntrack::tracker_burst;
+// Packets that are timed together.
+constexpr uint32_t piece = 256 * burst_size;
+constexpr uint32_t key_size = KeyColumn::key_size;
+constexpr uint32_t header_size = 64; // Ethernet, IPv4, TCP, padded to a line
+constexpr uint32_t ip_at = 14, checksum_at = ip_at + 10, source_at = ip_at + 12;
+constexpr uint32_t destination_at = ip_at + 16, ports_at = ip_at + 20;
+
+using Servers = std::array<uint32_t, 10>; // addresses, network order
+
+void write_header(uint8_t *h, const uint8_t *key)
+{
+	std::memset(h, 0, header_size);
+	h[12] = 0x08;
+	h[ip_at] = 0x45;
+	h[ip_at + 8] = 64;
+	h[ip_at + 9] = key[12];
+	std::memcpy(h + source_at, key, 8);
+	std::memcpy(h + ports_at, key + 8, 4);
+	uint32_t sum = 0;
+	for (uint32_t i = 0; i < 20; i += 2)
+		sum += static_cast<uint32_t>(h[ip_at + i] << 8 | h[ip_at + i + 1]);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	h[checksum_at] = static_cast<uint8_t>(~sum >> 8);
+	h[checksum_at + 1] = static_cast<uint8_t>(~sum);
+}
+
+bool checksum_holds(const uint8_t *h)
+{
+	uint32_t sum = 0;
+	for (uint32_t i = 0; i < 20; i += 2)
+		sum += static_cast<uint32_t>(h[ip_at + i] << 8 | h[ip_at + i + 1]);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum == 0xffff;
+}
+
+// A packet without options that may be tracked; else false.
+bool read_key(const uint8_t *h, uint8_t *key)
+{
+	if (h[12] != 0x08 || h[13] != 0x00 || h[ip_at] != 0x45)
+		return false;
+	std::memcpy(key, h + source_at, 8);
+	std::memcpy(key + 8, h + ports_at, 4);
+	uint32_t rest = h[ip_at + 9];
+	std::memcpy(key + 12, &rest, 4);
+	return true;
+}
+
+// RFC 1624: the new sum from the old one and the words that change.
+void set_destination(uint8_t *h, uint32_t address)
+{
+	uint32_t old;
+	uint16_t check;
+	std::memcpy(&old, h + destination_at, 4);
+	std::memcpy(&check, h + checksum_at, 2);
+	uint32_t sum = static_cast<uint16_t>(~check) + (~old & 0xffff) + (~old >> 16) +
+	    (address & 0xffff) + (address >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	check = static_cast<uint16_t>(~((sum & 0xffff) + (sum >> 16)));
+	std::memcpy(h + destination_at, &address, 4);
+	std::memcpy(h + checksum_at, &check, 2);
+}
+
+class LoadBalancer {
+public:
+	LoadBalancer(conntrack::Tracker &tracker, const Servers &servers)
+	    : tracker_(tracker), servers_(servers) {}
+
+	// @return packets without room for their flow; their destination stays.
+	uint32_t burst(uint8_t *headers)
+	{
+		uint8_t *packet[burst_size];
+		uint32_t n = 0, nb_missing = 0, refused = 0;
+		for (uint32_t i = 0; i < burst_size; i++) {
+			packet[n] = headers + size_t{i} * header_size;
+			n += read_key(packet[n], keys_ + size_t{n} * key_size);
+		}
+		tracker_.find(keys_, n, values_, found_);
+		for (uint32_t i = 0; i < n; i++)
+			if (!found_[i])
+				std::memcpy(missing_ + size_t{nb_missing++} * key_size, keys_ + size_t{i} * key_size, key_size);
+		if (nb_missing) {
+			turn_ = turn_ + 1 == servers_.size() ? 0 : turn_ + 1;
+			new_flows_ += tracker_.track(missing_, nb_missing, turn_, results_);
+		}
+		for (uint32_t i = 0, m = 0; i < n; i++) {
+			if (!found_[i] && results_[m++] == conntrack::Tracker::refused)
+				refused++;
+			else
+				set_destination(packet[i], servers_[found_[i] ? values_[i] : turn_]);
+		}
+		return refused;
+	}
+	uint64_t new_flows() const { return new_flows_; }
+
+private:
+	conntrack::Tracker &tracker_;
+	const Servers &servers_;
+	uint64_t turn_ = 0, new_flows_ = 0;
+	uint8_t keys_[burst_size * key_size], missing_[burst_size * key_size];
+	uint8_t found_[burst_size], results_[burst_size];
+	uint64_t values_[burst_size];
+};
+
+// Every packet of a flow must have got the server of its first one; flows that were there have theirs.
+void check(const std::string &contender, const std::vector<uint8_t> &keys,
+           const std::vector<uint8_t> &headers, const Servers &servers,
+           const std::vector<uint8_t> &live, uint64_t live_server)
+{
+	std::unordered_map<std::string, uint32_t> expected;
+	auto text = [](const uint8_t *key) { return std::string(reinterpret_cast<const char *>(key), key_size); };
+	for (size_t i = 0; i < live.size(); i += key_size)
+		expected[text(&live[i])] = servers[live_server];
+	for (size_t p = 0; p < keys.size() / key_size; p++) {
+		const uint8_t *h = &headers[p * header_size];
+		uint32_t got;
+		std::memcpy(&got, h + destination_at, 4);
+		bool known = std::find(servers.begin(), servers.end(), got) != servers.end();
+		if (!known || expected.emplace(text(&keys[p * key_size]), got).first->second != got)
+			wrong_answer(contender, "packet " + std::to_string(p) + " went to another server than its flow");
+		if (!checksum_holds(h))
+			wrong_answer(contender, "packet " + std::to_string(p) + " left with a broken checksum");
+	}
+}
+
+} // namespace
+
+void run_conntrack_lb(const Json &spec)
+{
+	SpecReader reader(spec, "");
+	const std::string contender = reader.text("contender", "burst-table");
+	const auto per_new = static_cast<uint32_t>(reader.integer("packetsPerNew", 31, 2, 1'000'000));
+	const uint64_t slots = reader.integer("slots", 1 << 22, 1 << 12, 1 << 26);
+	const double fill = reader.real("fillPercent", 60, 0, 95);
+	const uint64_t live_flows = reader.integer("liveFlows", 300'000, 1000, 1 << 24);
+	const auto packets = static_cast<uint32_t>(reader.integer("packets", 2'000'000, 1 << 14, 1 << 26)) / piece * piece;
+	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
+	reader.finish();
+	if (!std::has_single_bit(slots))
+		reader.fail("slots", "must be a power of two");
+	const auto before = std::max(live_flows, static_cast<uint64_t>(double(slots) * fill / 100));
+	if (before + packets / per_new * 1.1 > double(slots))
+		reader.fail("packets", "bring more new flows than there are slots");
+	conntrack::TrackerOptions options;
+	options.flows = slots;
+	options.power_of_two = true;
+	options.updates = true;
+	options.seed = seed + 1;
+	auto tracker = open_contender(contender, options);
+	if (!tracker)
+		return;
+
+	TraceStream stream(live_flows, key_size, per_new, seed);
+	const std::vector<uint8_t> live = stream.live_keys();
+	constexpr uint64_t live_server = 7;
+	std::vector<uint8_t> results(live_flows);
+	if (tracker->track(live.data(), static_cast<uint32_t>(live_flows), live_server, results.data()) != live_flows)
+		wrong_answer(contender, "does not take the flows that are live at first");
+	// Flows that send nothing: keys that no live one has.
+	KeyColumn silent;
+	for (uint64_t i = live_flows; i < before; i += silent.size()) {
+		silent.clear();
+		for (uint64_t k = i; k < std::min<uint64_t>(before, i + trial_call); k++)
+			silent.add(k, 3);
+		results.resize(trial_call);
+		if (tracker->track(silent.at(0), silent.size(), 0, results.data()) != silent.size())
+			wrong_answer(contender, "does not take the flows that fill it");
+	}
+	const TraceStream::Chunk chunk = stream.next(packets, burst_size);
+	std::vector<uint8_t> headers(size_t{packets} * header_size);
+	for (uint32_t p = 0; p < packets; p++)
+		write_header(&headers[size_t{p} * header_size], &chunk.packets[size_t{p} * key_size]);
+
+	Servers servers;
+	for (uint32_t i = 0; i < servers.size(); i++)
+		servers[i] = 0x0a | (i + 1) << 24; // 10.0.0.x
+	LoadBalancer balancer(*tracker, servers);
+	uint32_t refused = 0;
+	std::vector<uint64_t> pieces; // of as many packets each
+	for (uint32_t p = 0; p + piece <= packets; p += piece) {
+		const uint64_t start = engine::tsc_start();
+		for (uint32_t b = p; b < p + piece; b += burst_size)
+			refused += balancer.burst(&headers[size_t{b} * header_size]);
+		pieces.push_back(engine::tsc_stop() - start);
+	}
+	const double per_packet = double(quantile_of(pieces, 0.5)) / piece;
+	if (refused || balancer.new_flows() != chunk.nb_new || tracker->flows() != before + chunk.nb_new)
+		wrong_answer(contender, "counted " + std::to_string(balancer.new_flows()) + " new flows, not " +
+		                            std::to_string(chunk.nb_new) + ", and refused " + std::to_string(refused));
+	check(contender, chunk.packets, headers, servers, live, live_server);
+	const double hz = engine::measure_tsc_hz();
+	emit({{"contender", contender}, {"packets", packets}, {"newFlows", chunk.nb_new},
+	      {"mpps", hz / per_packet * 1e-6}, {"cyclesPerPacket", per_packet},
+	      {"loadPercent", double(tracker->flows()) / double(slots) * 100}, {"tscGhz", hz * 1e-9}});
+}
+
+} // namespace reframer::lab

@@ -1,0 +1,225 @@
+// Job `conntrack-threads`: one flow table and several threads, by the way they share it.
+//
+// spec   {"contender": "rte-hash", "sharing": "concurrent", "threads": 2, "writePercent": 5,
+//         "flows": 1000000, "operations": 2000000, "seed": 1}
+//        sharing: sharded, mutex, spinlock, rwlock, striped, concurrent; operations: of each thread
+// record {"contender","sharing","threads","mops","insertCycles","lookupCycles"}
+//        mops: operations of all threads, M/s, by the slowest thread; cycles: median of bursts of 32,
+//        a key; or {"contender","unavailable"}
+//
+// A write burst inserts 32 new flows and removes the 32 oldest of its thread. Lookups are of flows
+// that stay: of the thread's own where a flow needs an owner, else of all. Every state is checked,
+// and at the end that exactly the flows are there that should be.
+#include "conntrack/shared/shared_tracker.hpp"
+#include "lab/conntrack/trial.hpp"
+
+#include <algorithm>
+#include <deque>
+#include <thread>
+
+namespace reframer::lab {
+
+namespace {
+
+using conntrack::Sharing;
+constexpr uint32_t burst_size = conntrack::tracker_burst;
+constexpr uint64_t tick = 1; // nothing ends by itself
+// Flows of a thread that come and go.
+constexpr uint32_t churn_bursts = 256;
+
+struct Setup {
+	std::string contender;
+	Sharing sharing;
+	uint32_t threads;
+	double writes;
+	uint64_t flows, operations, seed;
+};
+
+class Worker {
+public:
+	Worker(const Setup &s, conntrack::SharedTracker &tracker, unsigned thread)
+	    : s_(s), tracker_(tracker), thread_(thread), random_(s.seed * 64 + thread), next_new_(thread)
+	{
+		draw_lookups();
+		for (uint32_t b = 0; b < churn_bursts; b++)
+			insert_burst();
+		inserts_.clear();
+	}
+
+	// Flows that stay and are this thread's to insert.
+	void fill()
+	{
+		for (uint64_t i = thread_; i < s_.flows; i += s_.threads) {
+			uint8_t key[KeyColumn::key_size], result = 0;
+			write_flow_key(key, sizeof(key), i, 1);
+			if (tracker_.track(thread_, key, 1, tick, trial_state(i), &result) != 1)
+				wrong_answer(s_.contender, "a flow that stays was not new, or had no room");
+		}
+	}
+
+	void run()
+	{
+		// A write burst is two operations a key.
+		const double share = s_.writes / (2 - s_.writes);
+		std::mt19937_64 dice(s_.seed * 128 + thread_);
+		for (uint64_t done = 0; done < s_.operations;) {
+			if (double(dice() >> 11) * 0x1p-53 < share) {
+				insert_burst();
+				remove_burst();
+				done += 2 * burst_size;
+			} else {
+				lookup_burst();
+				done += burst_size;
+			}
+		}
+	}
+
+	uint64_t churning() const { return present_.size() * burst_size; }
+	std::vector<uint64_t> &inserts() { return inserts_; }
+	std::vector<uint64_t> &lookups() { return lookup_ticks_; }
+
+	// At rest: its own flows are there, and those that it removed are not.
+	void check_end()
+	{
+		uint64_t values[burst_size];
+		uint8_t found[burst_size];
+		for (uint64_t first : present_) {
+			write_new(first);
+			if (tracker_.find(thread_, keys_.at(0), burst_size, tick, values, found) != burst_size)
+				wrong_answer(s_.contender, "a flow that was inserted is not there");
+		}
+		if (last_removed_ == UINT64_MAX)
+			return;
+		write_new(last_removed_);
+		if (tracker_.find(thread_, keys_.at(0), burst_size, tick, values, found) != 0)
+			wrong_answer(s_.contender, "a flow that was removed is still there");
+	}
+
+private:
+	// Drawn beforehand: as many as fit into caches beside the table without counting.
+	void draw_lookups()
+	{
+		for (uint32_t n = 0; n < 512 * burst_size; n++) {
+			uint64_t i = random_() % (s_.flows / s_.threads) * s_.threads + (tracker_.needs_owner() ? thread_ : random_() % s_.threads);
+			asked_.add(i);
+			expected_.push_back(trial_state(i));
+		}
+	}
+
+	void write_new(uint64_t first)
+	{
+		keys_.clear();
+		for (uint32_t i = 0; i < burst_size; i++)
+			keys_.add(first + uint64_t{i} * s_.threads, 3);
+	}
+
+	void insert_burst()
+	{
+		write_new(next_new_);
+		uint8_t results[burst_size];
+		uint64_t start = engine::tsc_start();
+		uint32_t nb = tracker_.track(thread_, keys_.at(0), burst_size, tick, 5, results);
+		inserts_.push_back(engine::tsc_stop() - start);
+		if (nb != burst_size)
+			wrong_answer(s_.contender, "a new flow was not new, or had no room");
+		present_.push_back(next_new_);
+		next_new_ += uint64_t{burst_size} * s_.threads;
+	}
+
+	void remove_burst()
+	{
+		last_removed_ = present_.front();
+		present_.pop_front();
+		write_new(last_removed_);
+		if (tracker_.remove(thread_, keys_.at(0), burst_size, tick) != burst_size)
+			wrong_answer(s_.contender, "a flow that was there could not be removed");
+	}
+
+	void lookup_burst()
+	{
+		uint64_t values[burst_size];
+		uint8_t found[burst_size];
+		uint64_t start = engine::tsc_start();
+		uint32_t nb = tracker_.find(thread_, asked_.at(at_), burst_size, tick, values, found);
+		lookup_ticks_.push_back(engine::tsc_stop() - start);
+		if (nb != burst_size || !std::equal(values, values + burst_size, expected_.begin() + at_))
+			wrong_answer(s_.contender, "a lookup gave the wrong state, or none");
+		at_ = at_ + burst_size == asked_.size() ? 0 : at_ + burst_size;
+	}
+
+	const Setup &s_;
+	conntrack::SharedTracker &tracker_;
+	unsigned thread_;
+	std::mt19937_64 random_;
+	KeyColumn asked_, keys_;
+	std::vector<uint64_t> expected_;
+	uint32_t at_ = 0;
+	uint64_t next_new_, last_removed_ = UINT64_MAX;
+	std::deque<uint64_t> present_; // first flow of each burst that was inserted
+	std::vector<uint64_t> inserts_, lookup_ticks_;
+};
+
+} // namespace
+
+void run_conntrack_threads(const Json &spec)
+{
+	SpecReader reader(spec, "");
+	Setup s;
+	s.contender = reader.text("contender", "burst-table");
+	s.sharing = reader.choice("sharing", Sharing::concurrent,
+	                          {{"sharded", Sharing::sharded}, {"mutex", Sharing::mutex}, {"spinlock", Sharing::spinlock},
+	                           {"rwlock", Sharing::rwlock}, {"striped", Sharing::striped}, {"concurrent", Sharing::concurrent}});
+	s.threads = static_cast<uint32_t>(reader.integer("threads", 1, 1, 64));
+	s.writes = reader.real("writePercent", 5, 0, 100) / 100;
+	s.flows = reader.integer("flows", 1'000'000, 1000, 1 << 24);
+	s.operations = reader.integer("operations", 2'000'000, 1000, UINT32_MAX);
+	s.seed = reader.integer("seed", 1, 0, UINT32_MAX);
+	reader.finish();
+	auto unavailable = [&](const std::string &why) { emit({{"contender", s.contender}, {"sharing", conntrack::sharing_name(s.sharing)}, {"unavailable", why}}); };
+	if (s.threads > std::thread::hardware_concurrency())
+		return unavailable("this machine has " + std::to_string(std::thread::hardware_concurrency()) + " cores");
+	conntrack::SharedOptions options;
+	options.table = s.contender;
+	options.sharing = s.sharing;
+	options.nb_threads = s.threads;
+	// One burst more, which comes before the oldest goes.
+	const uint64_t churn = uint64_t{churn_bursts + 1} * burst_size * s.threads;
+	// Room beyond that: where readers hold no lock, removed flows keep their places for a while.
+	options.timed.tracker.flows = (s.flows + churn) * 5 / 4;
+	options.timed.tracker.seed = s.seed + 1;
+	options.timed.tracker.updates = true;
+	std::unique_ptr<conntrack::SharedTracker> tracker;
+	try {
+		tracker = conntrack::make_shared_tracker(options);
+	} catch (const std::invalid_argument &e) {
+		return unavailable(e.what());
+	}
+	if (!tracker)
+		return unavailable("not in this build, or not this table in this way");
+
+	std::vector<std::unique_ptr<Worker>> workers(s.threads);
+	on_threads(s.threads, [&](uint32_t t) {
+		workers[t] = std::make_unique<Worker>(s, *tracker, t);
+		workers[t]->fill();
+	});
+	const uint64_t ticks = on_threads(s.threads, [&](uint32_t t) { workers[t]->run(); });
+	on_threads(s.threads, [&](uint32_t t) { workers[t]->check_end(); });
+	uint64_t there = s.flows;
+	std::vector<uint64_t> inserts, lookups;
+	for (auto &w : workers) {
+		there += w->churning();
+		inserts.insert(inserts.end(), w->inserts().begin(), w->inserts().end());
+		lookups.insert(lookups.end(), w->lookups().begin(), w->lookups().end());
+	}
+	if (tracker->residents() != there)
+		wrong_answer(s.contender, "holds " + std::to_string(tracker->residents()) + " flows, not " + std::to_string(there));
+	const double hz = engine::measure_tsc_hz();
+	Json record = {{"contender", s.contender}, {"sharing", conntrack::sharing_name(s.sharing)}, {"threads", s.threads},
+	               {"mops", double(s.operations) * s.threads * hz / double(ticks) * 1e-6},
+	               {"lookupCycles", double(quantile_of(lookups, 0.5)) / burst_size}};
+	if (!inserts.empty())
+		record["insertCycles"] = double(quantile_of(inserts, 0.5)) / burst_size;
+	emit(record);
+}
+
+} // namespace reframer::lab

@@ -1,0 +1,156 @@
+#include "lab/reframer/bench_pool.hpp"
+
+#include "measure/cores.hpp"
+#include "jobs/job.hpp"
+#include "packet/bytes.hpp"
+#include "packet/hash.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <sys/mman.h>
+#include <x86intrin.h>
+
+namespace reframer::lab {
+
+namespace {
+
+constexpr size_t huge_page = 2u << 20;
+// Reading this much drives what was just written out of a second-level cache of 1 or 2 MiB into
+// the last level: where a NIC's writes are, too.
+constexpr size_t eviction_bytes = 4u << 20;
+// As in the campus traces: some hundred flows at a time, trains of some ten packets.
+constexpr uint32_t trains_at_a_time = 256, mean_train = 24;
+
+uint64_t mix(uint64_t x) { return packet::fold_multiply(x ^ packet::hash_c0, packet::hash_c1); }
+
+void write_header(uint8_t *frame, uint64_t flow)
+{
+	const uint64_t a = mix(flow), b = mix(flow + (1ull << 40));
+	std::memset(frame, 0, BenchPool::frame_bytes);
+	frame[0] = 2;
+	frame[6] = 2;
+	packet::put_be16(frame + 12, 0x0800);
+	frame[14] = 0x45;
+	packet::put_be16(frame + 16, BenchPool::frame_bytes - 14);
+	frame[22] = 64;
+	frame[23] = 6;
+	packet::put_be32(frame + 26, static_cast<uint32_t>(a));
+	packet::put_be32(frame + 30, static_cast<uint32_t>(a >> 32));
+	packet::put_be32(frame + 34, static_cast<uint32_t>(b));
+	frame[46] = 0x50;
+	frame[47] = 0x10;
+}
+
+} // namespace
+
+void pin_to_core(int core)
+{
+	if (!engine::pin(pthread_self(), core))
+		throw JobError("not-supported", "cannot run on core " + std::to_string(core), 3);
+}
+
+BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, uint64_t seed,
+                     int filler_core)
+    : place_(where), traffic_(kind), flows_(flows), random_(seed)
+{
+	const size_t bytes = (nb_buffers * stride + huge_page - 1) / huge_page * huge_page;
+	base_ = static_cast<uint8_t *>(std::aligned_alloc(huge_page, bytes));
+	if (!base_)
+		throw JobError("failed", "no memory for the buffer pool");
+	(void)madvise(base_, bytes, MADV_HUGEPAGE);
+	std::memset(base_, 0, bytes);
+	// A mempool in use for a while gives its buffers in no order. In order, the core's own stride
+	// prefetcher would bring the headers.
+	for (uint32_t i = 0; i < nb_buffers; i++)
+		order_.push_back(base_ + stride * i);
+	std::shuffle(order_.begin(), order_.end(), random_);
+	if (traffic_ == BenchTraffic::trains)
+		trains_.resize(trains_at_a_time);
+	if (place_ == HeaderPlace::llc) {
+		eviction_.resize(eviction_bytes, 1);
+		filler_ = std::thread([this, filler_core] {
+			(void)engine::pin(pthread_self(), filler_core);
+			work();
+		});
+	}
+}
+
+BenchPool::~BenchPool()
+{
+	stop_ = true;
+	if (filler_.joinable())
+		filler_.join();
+	std::free(base_);
+}
+
+uint64_t BenchPool::next_flow()
+{
+	const auto any = [this] {
+		return static_cast<uint64_t>(static_cast<unsigned __int128>(random_()) * flows_ >> 64);
+	};
+	if (traffic_ == BenchTraffic::uniform)
+		return any();
+	Train &train = trains_[random_() % trains_.size()];
+	if (train.left == 0)
+		train = {any(), 1 + static_cast<uint32_t>(random_() % (2 * mean_train - 1))};
+	train.left--;
+	return train.flow;
+}
+
+const Received &BenchPool::fill(uint32_t count)
+{
+	received_.packets.resize(count);
+	received_.data.resize(count);
+	received_.captured.assign(count, frame_bytes);
+	received_.hash.resize(count);
+	flow_.resize(count);
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *buffer = order_[(next_buffer_ + i) % nb_buffers];
+		flow_[i] = next_flow();
+		received_.packets[i] = buffer;
+		received_.data[i] = buffer + data_offset;
+		received_.hash[i] = static_cast<uint32_t>(mix(~flow_[i]));
+	}
+	if (place_ == HeaderPlace::llc) {
+		asked_count_ = count;
+		asked_.fetch_add(1, std::memory_order_release);
+		while (done_.load(std::memory_order_acquire) != asked_.load(std::memory_order_relaxed))
+			_mm_pause();
+	} else {
+		write(count);
+	}
+	next_buffer_ = (next_buffer_ + count) % nb_buffers;
+	return received_;
+}
+
+void BenchPool::write(uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *frame = order_[(next_buffer_ + i) % nb_buffers] + data_offset;
+		write_header(frame, flow_[i]);
+		if (place_ == HeaderPlace::dram)
+			_mm_clflush(frame);
+	}
+	_mm_mfence();
+}
+
+void BenchPool::work()
+{
+	volatile uint64_t sink = 0;
+	while (!stop_.load(std::memory_order_relaxed)) {
+		if (asked_.load(std::memory_order_acquire) == done_.load(std::memory_order_relaxed)) {
+			_mm_pause();
+			continue;
+		}
+		write(asked_count_);
+		uint64_t sum = 0;
+		for (size_t i = 0; i < eviction_.size(); i += 64)
+			sum += eviction_[i];
+		sink = sink + sum;
+		done_.fetch_add(1, std::memory_order_release);
+	}
+}
+
+} // namespace reframer::lab

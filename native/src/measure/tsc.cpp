@@ -1,0 +1,32 @@
+#include "measure/tsc.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+namespace reframer::engine {
+
+double measure_tsc_hz()
+{
+	using Clock = std::chrono::steady_clock;
+	auto a = Clock::now();
+	uint64_t t = tsc_start();
+	while (Clock::now() - a < std::chrono::milliseconds(20)) {
+	}
+	auto b = Clock::now();
+	uint64_t ticks = tsc_start() - t;
+	return static_cast<double>(ticks) / std::chrono::duration<double>(b - a).count();
+}
+
+double measure_tsc_overhead()
+{
+	std::array<uint64_t, 1001> d;
+	for (uint64_t &v : d) {
+		uint64_t t = tsc_start();
+		v = tsc_stop() - t;
+	}
+	std::nth_element(d.begin(), d.begin() + 500, d.end());
+	return static_cast<double>(d[500]);
+}
+
+} // namespace reframer::engine
