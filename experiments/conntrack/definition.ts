@@ -29,6 +29,7 @@ export const conntrack: Experiment = {
   question: 'What do lookups and inserts cost in seven flow tables, by load, size, mix, sharing, age, growth and attack?',
   metrics: sections.flatMap((section) => section.metrics),
   claims: sections.flatMap((section) => section.claims),
+  shapes: sections.flatMap((section) => section.shapes ?? []),
   figures: sections.flatMap((section) => section.figures),
   published: () => sections.flatMap((section) => section.published()),
   plan,

@@ -62,8 +62,8 @@ export const expirySection: Section = {
     line('expiry-share', 'Time in ticks', 'tickSharePercent'),
   ],
   claims: [
-    { id: 'expiry-residents', text: 'Flows in the burst table over live ones, sweeping at 1000 Hz', source: target, unit: 'times', published: 1.1, tolerance: 0, strict: true, kind: 'at-most', measured: { part, metric: 'residentsOverLive', at: { ticksPerSecond: 1000, contender: 'burst table, sweep' } } },
-    { id: 'expiry-share', text: 'Time of sweeps at 1000 Hz', source: target, unit: '%', published: 5, tolerance: 0, strict: true, kind: 'at-most', measured: { part, metric: 'tickSharePercent', at: { ticksPerSecond: 1000, contender: 'burst table, sweep' } } },
+    { id: 'expiry-residents', text: 'Flows in the burst table over live ones, sweeping at 1000 Hz', source: target, unit: 'times', published: 1.1, tolerance: 0, kind: 'at-most', measured: { part, metric: 'residentsOverLive', at: { ticksPerSecond: 1000, contender: 'burst table, sweep' } } },
+    { id: 'expiry-share', text: 'Time of sweeps at 1000 Hz', source: target, unit: '%', published: 5, tolerance: 0, kind: 'at-most', measured: { part, metric: 'tickSharePercent', at: { ticksPerSecond: 1000, contender: 'burst table, sweep' } } },
     { id: 'expiry-lazy-residents', text: 'Flows in Cuckoo over live ones, lazy expiry at 1000 Hz', source: `${paperFiles}, deletions_single_thread`, unit: 'times', published: 3, tolerance: 0.3, kind: 'near', measured: { part, metric: 'residentsOverLive', at: { ticksPerSecond: 1000, contender: 'Cuckoo, lazy' } } },
     { id: 'expiry-wheel-residents', text: 'The same with a timer wheel', source: `${paperFiles}, deletions_single_thread`, unit: 'times', published: 1.02, tolerance: 0.1, kind: 'near', measured: { part, metric: 'residentsOverLive', at: { ticksPerSecond: 1000, contender: 'Cuckoo, wheel' } } },
   ],

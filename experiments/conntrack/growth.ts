@@ -38,7 +38,7 @@ export const growthSection: Section = {
     line('growth-mean', 'Mean insert while the table grows', 'growthInsertNs'),
   ],
   claims: [
-    { id: 'growth-p999', text: '99.9th percentile of an insert into the burst table, growing from 100,000 to 1 M flows', source: target, unit: 'µs', published: 2, tolerance: 0, strict: true, kind: 'at-most', measured: { part, metric: 'growthP999Us', at: { contender: 'burst table', flows: 1_000_000 } } },
+    { id: 'growth-p999', text: '99.9th percentile of an insert into the burst table, growing from 100,000 to 1 M flows', source: target, unit: 'µs', published: 2, tolerance: 0, kind: 'at-most', measured: { part, metric: 'growthP999Us', at: { contender: 'burst table', flows: 1_000_000 } } },
   ],
   published: () => [],
 };

@@ -18,7 +18,7 @@ function hostile({ quick }: Scale): Part {
 }
 
 const atMostTwice = (id: string, contender: string, text: string): Section['claims'][number] => ({
-  id, text, source: target, unit: 'times', published: 2, tolerance: 0, strict: true, kind: 'at-most', measured: { part, metric: 'slowdown', at: { contender } },
+  id, text, source: target, unit: 'times', published: 2, tolerance: 0, kind: 'at-most', measured: { part, metric: 'slowdown', at: { contender } },
 });
 
 export const hostileSection: Section = {

@@ -1,6 +1,6 @@
 // Cycles of lookups and inserts by load, in tables of fixed size.
 import { readPublished } from '../core/published.js';
-import type { Claim, Figure, Part, PublishedRow } from '../core/types.js';
+import type { Claim, Figure, Part, PublishedRow, ShapeClaim } from '../core/types.js';
 import { paperFiles, target, type Scale, type Section } from './section.js';
 import { contenders, everyTable, publishedTable } from './tables.js';
 
@@ -44,11 +44,11 @@ const claims: readonly Claim[] = [
   near('insert-cuckoo-90', 'Cuckoo', 'insertCycles', 90, 639),
   near('insert-robin-90', 'RobinMap', 'insertCycles', 90, 1188),
   {
-    id: 'insert-ours-90', text: 'Mean insert of the burst table at 90 % load over that at 50 %', source: target, unit: 'times', published: 1.5, tolerance: 0, strict: true, kind: 'at-most',
+    id: 'insert-ours-90', text: 'Mean insert of the burst table at 90 % load over that at 50 %', source: target, unit: 'times', published: 1.5, tolerance: 0, kind: 'at-most',
     measured: { part, metric: 'insertOver50', at: at('burst table', 90) },
   },
   {
-    id: 'insert-ours-p999', text: 'Slowest insert but one in a thousand of the burst table at 90 % load', source: target, unit: 'ns', published: 2000, tolerance: 0, strict: true, kind: 'at-most',
+    id: 'insert-ours-p999', text: 'Slowest insert but one in a thousand of the burst table at 90 % load', source: target, unit: 'ns', published: 2000, tolerance: 0, kind: 'at-most',
     measured: { part, metric: 'insertP999Ns', at: at('burst table', 90) },
   },
 ];
@@ -57,6 +57,18 @@ function published(): PublishedRow[] {
   return readPublished('conntrack-cycles.csv').rows.flatMap((row) =>
     (['lookupCycles', 'insertCycles'] as const).map((metric) => ({ part, params: { contender: publishedTable[String(row.table)] ?? '', loadPercent: Number(row.loadPercent) }, metric, value: Number(row[metric]) })),
   );
+}
+
+/** Cycles of a table by load over those at 10 %: the speed of the machine cancels out. */
+function byFill(metric: 'lookupCycles' | 'insertCycles', file: string, contender: string): ShapeClaim {
+  const { rows } = readPublished('conntrack-cycles.csv');
+  const value = (percent: number): number => Number(rows.find((row) => row.table === file && row.loadPercent === percent)?.[metric]);
+  const what = metric === 'lookupCycles' ? 'A lookup' : 'An insert';
+  return {
+    id: `shape-${metric === 'lookupCycles' ? 'lookup' : 'insert'}-${file}`, text: `${what} in ${contender} by load over that at 10 %`,
+    source: `${paperFiles}, single_thread_avgload`, tolerance: 0.25, part, metric, from: { at: at(contender, 10), published: value(10) },
+    steps: [50, 70, 90].map((percent) => ({ label: `${percent} %`, at: at(contender, percent), published: value(percent) })),
+  };
 }
 
 export const loadSection: Section = {
@@ -76,5 +88,9 @@ export const loadSection: Section = {
     { id: 'load-size', title: 'A lookup at 50 % load by size', part, kind: 'line', where: { loadPercent: 50 }, x: { param: 'slots', label: 'slots', scale: 'log' }, metric: 'lookupCycles', series: 'contender' },
   ],
   claims,
+  shapes: [
+    byFill('lookupCycles', 'cuckoopp', 'Cuckoo++'), byFill('lookupCycles', 'chaining_fastclick', 'Chaining'),
+    byFill('insertCycles', 'cuckoopp', 'Cuckoo++'),
+  ],
   published,
 };

@@ -30,7 +30,7 @@ export const memorySection: Section = {
     { id: 'memory-ipv6', title: 'Memory a flow, IPv6 keys', part, where: { keySize: 40 }, kind: 'bar', category: { param: 'contender', label: 'table' }, metric: 'residentBytesPerFlow', facet: 'flows' },
   ],
   claims: [
-    { id: 'memory-4m', text: 'Memory of the burst table, 4 M flows with 8 bytes of state', source: target, unit: 'bytes a flow', published: 48, tolerance: 0, strict: true, kind: 'at-most', measured: { part, metric: 'bytesPerFlow', at: { contender: 'burst table', flows: 4_000_000, keySize: 16 } } },
+    { id: 'memory-4m', text: 'Memory of the burst table, 4 M flows with 8 bytes of state', source: target, unit: 'bytes a flow', published: 48, tolerance: 0, kind: 'at-most', measured: { part, metric: 'bytesPerFlow', at: { contender: 'burst table', flows: 4_000_000, keySize: 16 } } },
   ],
   published: () => [],
 };

@@ -27,7 +27,7 @@ function rates({ quick }: Scale): Part {
 }
 
 const against = (workload: string, text: string, flows: number, published: number): Section['claims'][number] => ({
-  id: `peers-${workload}-${flows / 1e6}m`, text: `${text}, ${flows / 1e6} M flows, against batched Cuckoo++`, source: target, unit: '% more', published, tolerance: 0, strict: true, kind: 'at-least',
+  id: `peers-${workload}-${flows / 1e6}m`, text: `${text}, ${flows / 1e6} M flows, against batched Cuckoo++`, source: target, unit: '% more', published, tolerance: 0, kind: 'at-least',
   measured: { part, metric: 'mops', at: { workload, flows, contender: ours }, versus: { contender: 'Cuckoo++, bursts' } },
 });
 

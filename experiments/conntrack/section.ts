@@ -1,5 +1,5 @@
 // A section is what one part of the experiment brings: points, metrics, figures, claims, published values.
-import type { Claim, Figure, Metric, Part, PublishedRow } from '../core/types.js';
+import type { Claim, Figure, Metric, Part, PublishedRow, ShapeClaim } from '../core/types.js';
 
 export { ownTarget as target } from '../core/types.js';
 
@@ -13,6 +13,8 @@ export interface Section {
   metrics: readonly Metric[];
   figures: readonly Figure[];
   claims: readonly Claim[];
+  /** Published curves; default none. */
+  shapes?: readonly ShapeClaim[];
   published: () => readonly PublishedRow[];
 }
 

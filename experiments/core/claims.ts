@@ -1,49 +1,165 @@
-// Published values against ours.
-import type { Interval } from './statistics.js';
+// Published values and aims against what a run measured. The words are in verdict.ts.
+import { expandAxes } from './points.js';
+import { seedFrom } from './random.js';
+import type { History } from './history.js';
+import { fewestValues, noInterval, unpairedRatio, type Interval } from './statistics.js';
 import type { PointSummary } from './summary.js';
-import { ownTarget, type Claim, type Experiment, type Params } from './types.js';
+import { HarnessError } from './errors.js';
+import type { Claim, Direction, Experiment, Params, Part, Plan, ShapeClaim } from './types.js';
+import {
+  aimBounds, isAim, judgeAim, judgePublished, judgeShape, publishedBounds, type Bounds,
+  type ClaimVerdict, type Measured, type PublishedVerdict,
+} from './verdict.js';
 
 export interface ClaimResult {
   id: string;
   text: string;
   source: string;
   unit: string;
-  published: number;
+  /** Published or aimed at; null where a curve has one a step. */
+  published: number | null;
   ours: Interval | null;
-  verdict: 'reproduced' | 'not reproduced' | 'not testable here';
+  /** Values, or pairs of values, that ours rests on. */
+  n: number;
+  /** Of a curve: each value over the first. */
+  steps?: { label: string; published: number; ours: Interval; n: number }[];
+  verdict: ClaimVerdict;
   reason: string;
 }
 
-/** What a value that holds is called: papers are reproduced, aims of our own are reached. */
-export const metWord = ({ source }: Pick<Claim, 'source'>): string => (source === ownTarget ? 'reached' : 'reproduced');
+/** What claims are judged by: the run, and what the experiment would have measured. */
+export interface Judging {
+  experiment: Experiment;
+  plan: Plan;
+  history: History;
+  points: readonly PointSummary[];
+}
 
-const matches = (params: Params, wanted: Params): boolean => Object.entries(wanted).every(([name, value]) => params[name] === value);
+const matches = (params: Params, wanted: Params): boolean =>
+  Object.entries(wanted).every(([name, value]) => params[name] === value);
 
-function pointAt(points: readonly PointSummary[], part: string, at: Params): PointSummary | undefined {
-  return points.find((p) => p.part === part && !p.control && matches(p.params, at));
+const pointAt = ({ points }: Judging, part: string, at: Params): PointSummary | undefined =>
+  points.find((p) => p.part === part && !p.control && matches(p.params, at));
+
+/** Points of a part as claims see them: those that one record tells about stand for themselves. */
+function paramsOf(part: Part): Params[] {
+  const unfold = part.unfold ?? [{ params: {} }];
+  return expandAxes(part.axes, part.where).flatMap((params) => unfold.map((inner) => ({ ...params, ...inner.params })));
+}
+
+const planned = (plan: Plan, part: string, at: Params): boolean =>
+  plan.parts.some((p) => p.name === part && paramsOf(p).some((params) => matches(params, at)));
+
+interface Missing {
+  verdict: 'not testable here' | 'not in this run';
+  reason: string;
+}
+
+/** Why the run has no value there. */
+function missing({ experiment, plan, history }: Judging, part: string, at: Params): Missing {
+  const { run } = history;
+  const absent = (reason: string): Missing => ({ verdict: 'not in this run', reason });
+  const recorded = [...history.points.values()].filter((p) => p.part === part);
+  const failure = history.failures.find((f) => recorded.some((p) => p.id === f.point));
+  if (recorded.length > 0 && failure !== undefined && !recorded.some((p) => history.samples.has(p.id))) {
+    return { verdict: 'not testable here', reason: `part ${part} did not run: ${failure.message}` };
+  }
+  if (!planned(plan, part, at)) {
+    const full = experiment.plan({ profile: 'full', seed: run.seed, traces: [] });
+    if (run.profile === 'quick' && planned(full, part, at)) return absent('a quick run has no such point; --full has');
+    return { verdict: 'not testable here', reason: `part ${part} has no such point on this machine` };
+  }
+  if (recorded.length === 0 && run.argv.some((word) => word.startsWith('--only'))) return absent(`--only left part ${part} out`);
+  if (recorded.length === 0 && plan.byDefault?.includes(part) === false) return absent(`part ${part} runs when asked for: --only ${part}`);
+  if (recorded.length === 0) return absent(`the run has no part ${part}`);
+  return absent(`the run has no sample of that point that counts`);
 }
 
 const asTimesLess = ({ value, low, high }: Interval): Interval => ({ value: 1 / value, low: 1 / high, high: 1 / low });
-const asChange = ({ value, low, high }: Interval): Interval => ({ value: (value - 1) * 100, low: (low - 1) * 100, high: (high - 1) * 100 });
-
-export function judgeClaim(claim: Claim, points: readonly PointSummary[], experiment: Experiment): ClaimResult {
-  const base = { id: claim.id, text: claim.text, source: claim.source, unit: claim.unit, published: claim.published };
-  const { measured } = claim;
-  if (measured === undefined) return { ...base, ours: null, verdict: 'not testable here', reason: claim.untestable ?? 'nothing here measures it' };
-  const point = pointAt(points, measured.part, measured.at);
-  const interval = measured.versus === undefined ? point?.metrics[measured.metric] : point?.ratios[measured.metric];
-  if (interval === undefined || Number.isNaN(interval.value)) {
-    const metric = experiment.metrics.find((m) => m.key === measured.metric)?.label ?? measured.metric;
-    return { ...base, ours: null, verdict: 'not testable here', reason: `this run did not measure ${metric} in part ${measured.part}; --full does` };
-  }
-  const ours = measured.versus === undefined ? interval : measured.as === 'times-less' ? asTimesLess(interval) : asChange(interval);
-  const slack = Math.abs(claim.published) * claim.tolerance;
-  const [low, high] = [claim.published - slack, claim.published + slack];
-  const [most, least] = claim.strict === true ? [ours.value, ours.value] : [ours.high, ours.low];
-  const fits = (claim.kind === 'at-most' || most >= low) && (claim.kind === 'at-least' || least <= high);
-  const bounds = { 'at-least': `at least ${format(low)}`, 'at-most': `at most ${format(high)}`, near: `${format(low)} to ${format(high)}` }[claim.kind];
-  const median = claim.strict === true ? ', by the median itself' : '';
-  return { ...base, ours, verdict: fits ? 'reproduced' : 'not reproduced', reason: `counts as ${metWord(claim)}: ${bounds} ${claim.unit}${median}` };
-}
+const asChange = ({ value, low, high }: Interval): Interval =>
+  ({ value: (value - 1) * 100, low: (low - 1) * 100, high: (high - 1) * 100 });
 
 const format = (value: number): string => String(Number(value.toPrecision(4)));
+const spanOf = ({ low, high }: Bounds, unit: string): string => {
+  const end = unit === '' ? '' : ` ${unit}`;
+  if (!Number.isFinite(low)) return `at most ${format(high)}${end}`;
+  if (!Number.isFinite(high)) return `at least ${format(low)}${end}`;
+  return low === high ? `exactly ${format(low)}${end}` : `${format(low)} to ${format(high)}${end}`;
+};
+
+const tooFew = (n: number): string => `n = ${n}: no verdict; it takes ${fewestValues} values`;
+
+export function judgeClaim(claim: Claim, judging: Judging): ClaimResult {
+  const { measured, id, text, source, unit, published } = claim;
+  const base = { id, text, source, unit, published };
+  const none = { ours: null, n: 0 };
+  if (measured === undefined) {
+    return { ...base, ...none, verdict: 'not testable here', reason: claim.untestable ?? 'nothing here measures it' };
+  }
+  const { part, metric: key, at, versus, as } = measured;
+  const point = pointAt(judging, part, at);
+  const refused = point?.refused[key];
+  if (refused !== undefined) return { ...base, ...none, verdict: 'not testable here', reason: refused };
+  const ratio = point?.ratios[key];
+  const interval = versus === undefined ? point?.metrics[key] : ratio;
+  if (interval === undefined) return { ...base, ...none, ...missing(judging, part, at) };
+  if (Number.isNaN(interval.value)) {
+    return { ...base, ...none, verdict: 'not testable here', reason: 'the baseline, or this, is 0: there is no ratio' };
+  }
+  const ours = versus === undefined ? interval : as === 'times-less' ? asTimesLess(interval) : asChange(interval);
+  const n = versus === undefined ? (point?.values[key] ?? []).length : (ratio?.pairs ?? 0);
+  const bounds = isAim(claim) ? aimBounds(claim) : publishedBounds(claim);
+  const wanted = `counts as ${isAim(claim) ? 'reached' : 'reproduced'}: ${spanOf(bounds, unit)}`;
+  const reason = n < fewestValues ? tooFew(n) : wanted;
+  const better = as === 'times-less' ? 'higher' : directionOf(judging.experiment, key);
+  const values: Measured = { ...ours, n };
+  return { ...base, ours, n, verdict: isAim(claim) ? judgeAim(values, bounds) : judgePublished(values, bounds, better), reason };
+}
+
+const directionOf = (experiment: Experiment, key: string): Direction =>
+  experiment.metrics.find((m) => m.key === key)?.direction ?? 'neutral';
+
+/** This point over the one that the curve starts from: pair by pair where that is its baseline. */
+function overFirst(point: PointSummary, first: PointSummary, key: string): Measured {
+  const [ours, theirs] = [point.values[key] ?? [], first.values[key] ?? []];
+  const ratio = point.ratios[key];
+  if (ratio !== undefined && first.setting === point.setting && first.ratios[key] === undefined) return { ...ratio, n: ratio.pairs };
+  if (ours.length === 0 || theirs.length === 0) return { value: Number.NaN, ...noInterval, n: 0 };
+  return { ...unpairedRatio(ours, theirs, seedFrom('shape', point.id, key)), n: Math.min(ours.length, theirs.length) };
+}
+
+export function judgeShapeClaim(claim: ShapeClaim, judging: Judging): ClaimResult {
+  const { id, text, source, part, metric: key, from, tolerance } = claim;
+  const base = { id, text, source, unit: '', published: null, ours: null, n: 0 };
+  const first = pointAt(judging, part, from.at);
+  const points = claim.steps.map((step) => pointAt(judging, part, step.at));
+  const all = [first, ...points];
+  const absent = all.findIndex((p) => p?.values[key] === undefined && p?.refused[key] === undefined);
+  if (absent >= 0) return { ...base, ...missing(judging, part, absent === 0 ? from.at : (claim.steps[absent - 1]?.at ?? {})) };
+  const refused = all.find((p) => p?.refused[key] !== undefined)?.refused[key];
+  if (refused !== undefined) return { ...base, verdict: 'not testable here', reason: refused };
+  const better = directionOf(judging.experiment, key);
+  const judged = claim.steps.map((step, i) => {
+    const published = step.published / from.published;
+    const ours = overFirst(points[i] as PointSummary, first as PointSummary, key);
+    const verdict = judgePublished(ours, publishedBounds({ published, tolerance }), better);
+    return { step: { label: step.label, published, ours: { value: ours.value, low: ours.low, high: ours.high }, n: ours.n }, verdict };
+  });
+  const steps = judged.map((j) => j.step);
+  const n = Math.min(...steps.map((s) => s.n));
+  const apart = judged.filter((j) => j.verdict !== 'reproduced').map((j) => `${j.step.label} ${j.verdict}`);
+  const rule = `counts as reproduced: every ratio within ${format(tolerance * 100)} % of the published one`;
+  const reason = n < fewestValues ? tooFew(n) : apart.length > 0 ? `${rule}; ${apart.join(', ')}` : rule;
+  const verdict: PublishedVerdict = judgeShape(judged.map((j) => j.verdict));
+  return { ...base, n, steps, verdict, reason };
+}
+
+/** @throws HarnessError `bad-definition` for a published value that is not two-sided */
+export function judgeClaims(judging: Judging): ClaimResult[] {
+  const { claims, shapes = [], name } = judging.experiment;
+  for (const claim of claims) {
+    if (isAim(claim) || (claim.kind === 'near' && claim.tolerance > 0)) continue;
+    throw new HarnessError('bad-definition', `${name}: claim ${claim.id} is of a published value: it is 'near', with a tolerance above 0`, 2);
+  }
+  return [...claims.map((claim) => judgeClaim(claim, judging)), ...shapes.map((shape) => judgeShapeClaim(shape, judging))];
+}

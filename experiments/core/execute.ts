@@ -59,12 +59,15 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
     const planned = settings.flatMap((s) => s.points);
     const reused = planned.filter((p) => history.done.has(p.id)).length;
     if (journal.repaired) status.say('the journal ended in the middle of a line; that sample is measured again');
+    if (prepared.finished !== undefined) {
+      status.say(`${prepared.finished} is finished: this is a new run; \`npx reframer report\` with that folder shows the old one`);
+    }
     if (prepared.resumed || reused > 0) {
       const kept = history.measured - history.setAside;
       status.say(`resuming ${folder}: ${reused} of ${planned.length} points are finished and reused, ${kept} samples kept`);
     }
     if (reused === planned.length) {
-      status.say('nothing left to measure; --fresh measures anew');
+      status.say('nothing left to measure; another --out, or none, measures anew');
       return { complete: true, reused, measured: 0, wallMs: 0, trialMs: 0 };
     }
     const session = history.sessions + 1;

@@ -58,7 +58,7 @@ interface OpenBlock extends BlockView {
 
 export function readHistory(records: readonly JournalRecord[]): History {
   const first = records[0];
-  if (first?.type !== 'run') throw new HarnessError('journal-damaged', 'the journal does not begin with a run record; --fresh starts a new run');
+  if (first?.type !== 'run') throw new HarnessError('journal-damaged', 'the journal does not begin with a run record; measure into another folder');
   const history: History = {
     run: first, context: {}, sessions: 0, points: new Map(), done: new Map(), blocks: [], samples: new Map(), warmups: new Map(),
     probes: new Map(), setAside: 0, voids: 0, measured: 0, failures: [], noise: [], warnings: [], ends: [], trialMs: 0,

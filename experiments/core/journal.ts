@@ -121,7 +121,7 @@ export function readJournal(file: string): ReadJournal {
     try {
       return validateRecord(JSON.parse(line));
     } catch (error) {
-      throw new HarnessError('journal-damaged', `${file}: line ${i + 1}: ${(error as Error).message}; --fresh starts a new run`);
+      throw new HarnessError('journal-damaged', `${file}: line ${i + 1}: ${(error as Error).message}; the run cannot be read: measure into another folder`);
     }
   });
   return { records, soundBytes: end, torn: end < bytes.length };

@@ -124,7 +124,7 @@ export function runWarnings(history: History): WarningRecord[] {
     const other = numeric(measures.otherLoadShare);
     // Half a percent of lost time is the size of the effects that quick runs can still tell apart.
     if (steal > 0.005) found.push(warning('steal', `the hypervisor took ${percent(steal)} of the processor time`, 'run when the host is quieter, or on another host'));
-    if (other > 0.05) found.push(warning('other-load', `other programs used ${percent(other)} of the processors`, 'stop them, then run with --fresh'));
+    if (other > 0.05) found.push(warning('other-load', `other programs used ${percent(other)} of the processors`, 'stop them, then run again'));
   }
   if (history.voids > 0) {
     found.push(warning('void-trials', `${history.voids} of ${history.measured} trials were void (too many interrupted polls) and measured again`, 'keep other programs off the two processors'));

@@ -9,7 +9,7 @@ import { HarnessError } from './errors.js';
 import { hashFile } from './hash.js';
 import { expandPart, type Identity, type Setting } from './points.js';
 import { dpdkJob } from './runner.js';
-import { journalName, newRunFolder, openRun, resumable } from './runs.js';
+import { journalName, newRunFolder, openRun, resumable, type ResumeKey } from './runs.js';
 import type { Experiment, JsonObject, Part, Plan, RunOptions, Trace } from './types.js';
 
 export interface Request {
@@ -35,6 +35,8 @@ export interface Prepared {
   context: JsonObject;
   folder: string;
   resumed: boolean;
+  /** A finished run of the same kind, left as it is. */
+  finished: string | undefined;
 }
 
 /** Two captures of the same file name get a number, so that tables can tell them apart. */
@@ -65,8 +67,60 @@ function chosenParts(experiment: Experiment, plan: Plan, only: readonly string[]
   return parts.filter((part) => wanted.includes(part.name));
 }
 
+/** Whether the part's points depend on the captures that were given. */
+const usesTrace = (part: Part, traces: readonly Trace[], identity: Identity): boolean => {
+  const specs = expandPart(part, identity).flatMap((s) => s.points.map((p) => JSON.stringify(part.spec(p.params))));
+  return specs.some((spec) => traces.some(({ file }) => spec.includes(JSON.stringify(file))));
+};
+
+/** @throws HarnessError `no-use-for-trace`: every part that is to be measured would ignore the captures */
+function refuseUnusedTraces(experiment: Experiment, plan: Plan, parts: readonly Part[], identity: Identity): void {
+  const { traces } = identity;
+  if (traces.length === 0 || parts.some((part) => usesTrace(part, traces, identity))) return;
+  const able = plan.parts.filter((part) => usesTrace(part, traces, identity)).map((part) => part.name);
+  const next = able.length > 0 ? `leave --trace out, or measure ${able.join(', ')}` : `leave --trace out: no part of ${experiment.name} takes a capture`;
+  throw new HarnessError('no-use-for-trace', `--trace: ${parts.map((p) => p.name).join(', ')} cannot use a capture; ${next}`, 2);
+}
+
+interface Place {
+  folder: string;
+  resumed: boolean;
+  finished: string | undefined;
+}
+
+const isFinished = (folder: string, settings: readonly Setting[]): boolean => {
+  const { done } = openRun(folder).history;
+  return settings.flatMap((s) => s.points).every((point) => done.has(point.id));
+};
+
+/** The folder to measure in: the one given, an interrupted run's, or a new one. */
+function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[], now: Date): Place {
+  const { out, mode } = request;
+  const { experiment, profile, seed } = key;
+  const given = out === undefined ? undefined : resolve(out);
+  if (given !== undefined && existsSync(join(given, journalName))) {
+    if (mode === 'fresh') {
+      throw new HarnessError('run-exists', `${out}: holds a run already; give another folder, or leave --fresh out to go on with it`, 2);
+    }
+    const { run } = openRun(given).history;
+    if (run.experiment !== experiment || run.profile !== profile || run.seed !== seed) {
+      throw new HarnessError('other-run', `${out}: holds a run of ${run.experiment}, ${run.profile}, seed ${run.seed}; give another folder`, 2);
+    }
+    return { folder: given, resumed: true, finished: undefined };
+  }
+  const found = mode === 'fresh' || given !== undefined ? undefined : resumable(key);
+  const finished = found !== undefined && isFinished(found, settings) ? found : undefined;
+  if (mode === 'resume' && (found === undefined || finished !== undefined)) {
+    const which = `${experiment} (${profile}, seed ${seed}, this build, this machine)`;
+    const what = finished === undefined ? `no run of ${which} to go on with` : `the newest run of ${which} is finished: ${finished}`;
+    throw new HarnessError('no-run', `${what}; leave --resume out to start one`, 2);
+  }
+  const resumed = found !== undefined && finished === undefined;
+  return { folder: given ?? (resumed ? found : newRunFolder(experiment, now)), resumed, finished };
+}
+
 export async function prepare(experiment: Experiment, request: Request, now: Date): Promise<Prepared> {
-  const { profile, seed, only, out, mode, argv } = request;
+  const { profile, seed, only, argv } = request;
   const options: RunOptions = { profile, seed, traces: await nameTraces(request.traceFiles) };
   const plan = experiment.plan(options);
   const parts = chosenParts(experiment, plan, only);
@@ -74,22 +128,10 @@ export async function prepare(experiment: Experiment, request: Request, now: Dat
   const other = parts.some((part) => part.job.startsWith(dpdkJob)) ? `+${await hashFile(locate(dpdkProgram))}` : '';
   const binary = `${await hashFile(program)}${other}`;
   const identity: Identity = { experiment: experiment.name, seed, binary, traces: options.traces };
+  refuseUnusedTraces(experiment, plan, parts, identity);
   const settings = parts.flatMap((part) => expandPart(part, identity));
   const cpus = usableCpus();
   const context = captureContext({ binarySha256: binary, argv, cpus });
-  const given = out === undefined ? undefined : resolve(out);
-  if (given !== undefined && existsSync(join(given, journalName))) {
-    if (mode === 'fresh') throw new HarnessError('run-exists', `${out}: holds a run already; give another folder, or leave --fresh out to go on with it`, 2);
-    const { run } = openRun(given).history;
-    if (run.experiment !== experiment.name || run.profile !== profile || run.seed !== seed) {
-      throw new HarnessError('other-run', `${out}: holds a run of ${run.experiment}, ${run.profile}, seed ${run.seed}; give another folder`, 2);
-    }
-    return { experiment, options, plan, parts, settings, identity, program, cpus, context, folder: given, resumed: true };
-  }
-  const found = mode === 'fresh' || given !== undefined ? undefined : resumable({ experiment: experiment.name, profile, seed, binary, context });
-  if (mode === 'resume' && found === undefined) {
-    throw new HarnessError('no-run', `no run of ${experiment.name} (${profile}, seed ${seed}, this build, this machine) to go on with; leave --resume out to start one`, 2);
-  }
-  const folder = given ?? found ?? newRunFolder(experiment.name, now);
-  return { experiment, options, plan, parts, settings, identity, program, cpus, context, folder, resumed: found !== undefined };
+  const place = placeOf(request, { experiment: experiment.name, profile, seed, binary, context }, settings, now);
+  return { experiment, options, plan, parts, settings, identity, program, cpus, context, ...place };
 }

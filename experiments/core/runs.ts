@@ -129,7 +129,7 @@ export function lockRun(folder: string): () => void {
       }
       const owner = Number(readText(file));
       if (owner > 0 && owner !== process.pid && isAlive(owner)) {
-        throw new HarnessError('run-in-use', `${folder} is being written by process ${owner}; wait for it, or use --fresh`);
+        throw new HarnessError('run-in-use', `${folder} is being written by process ${owner}; wait for it, or give another folder`);
       }
       rmSync(file, { force: true });
     }

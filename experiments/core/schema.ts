@@ -60,6 +60,7 @@ export function check(schema: Schema, value: unknown, path = ''): string[] {
 interface SchemaFile {
   records: Record<string, Schema>;
   summary: Schema;
+  superseded: Schema;
 }
 
 let loaded: SchemaFile | undefined;
@@ -67,9 +68,9 @@ let loaded: SchemaFile | undefined;
 export function resultsSchema(): SchemaFile {
   if (loaded === undefined) {
     const file = JSON.parse(readFileSync(join(packageRoot, 'results', 'schema.json'), 'utf8')) as { $defs: Record<string, Schema> };
-    const { summary, ...records } = file.$defs;
-    if (summary === undefined) throw new HarnessError('bad-schema', 'results/schema.json has no definition of summary');
-    loaded = { records, summary };
+    const { summary, superseded, ...records } = file.$defs;
+    if (summary === undefined || superseded === undefined) throw new HarnessError('bad-schema', 'results/schema.json has no definition of summary or superseded');
+    loaded = { records, summary, superseded };
   }
   return loaded;
 }

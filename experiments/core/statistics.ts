@@ -1,4 +1,5 @@
-// Medians, intervals and verdicts. Everything random is seeded: a report can be made again.
+// Medians, intervals and words for ratios. Everything random is seeded: a report can be made again.
+// An interval that does not exist has NaN at both ends (null in JSON).
 import { cumulativeStdNormalProbability, median, medianAbsoluteDeviation, permutationTest, quantileSorted } from 'simple-statistics';
 
 import { seededRandom } from './random.js';
@@ -10,7 +11,8 @@ export interface Interval {
   high: number;
 }
 
-export type Verdict = 'faster' | 'slower' | 'no change' | 'inconclusive';
+/** Of a metric's own direction: better is more throughput, less latency. */
+export type Verdict = 'better' | 'worse' | 'no change' | 'undecided' | 'too few';
 
 export interface Ratio extends Interval {
   pairs: number;
@@ -20,9 +22,11 @@ export interface Ratio extends Interval {
 // 2,000 resamples put the interval's ends within a few percent of its width.
 const resamples = 2000;
 
-// Below six pairs a median cannot exclude 1 at 95 %: all on one side happens by chance too often
-// (2 / 2^5 = 6 %).
-export const fewestPairs = 6;
+// Below six values the smallest and the largest do not enclose the median at 95 %: all on one side
+// happens by chance too often (2 / 2^5 = 6 %). So fewer have no interval, and get no verdict.
+export const fewestValues = 6;
+
+export const noInterval = { low: Number.NaN, high: Number.NaN } as const;
 
 /** Differences smaller than this are of no use to anyone, however certain. */
 export const equivalenceMargin = 0.01;
@@ -73,38 +77,51 @@ const ends = (values: Float64Array, count: number): { low: number; high: number 
   return { low: quantileSorted(sorted, tail), high: quantileSorted(sorted, 1 - tail) };
 };
 
-/** Median with its 95 % interval (expanded percentile bootstrap). */
+/** Median with its 95 % interval (expanded percentile bootstrap), from six values on. */
 export function medianInterval(values: readonly number[], seed: number): Interval {
-  if (values.length === 0) return { value: Number.NaN, low: Number.NaN, high: Number.NaN };
+  if (values.length === 0) return { value: Number.NaN, ...noInterval };
   const value = median([...values]);
+  if (values.length < fewestValues) return { value, ...noInterval };
   const first = values[0] as number;
-  if (values.length === 1 || values.every((v) => v === first)) return { value, low: value, high: value };
+  if (values.every((v) => v === first)) return { value, low: value, high: value };
   return { value, ...ends(resampledMedians(values, seededRandom(seed)), values.length) };
 }
 
-export function verdictOf(ratio: Interval, pairs: number, direction: Direction, margin = equivalenceMargin): Verdict {
-  if (Number.isNaN(ratio.value) || pairs < fewestPairs) return 'inconclusive';
+export function verdictOf(
+  ratio: Interval, pairs: number, direction: Direction, margin = equivalenceMargin,
+): Verdict {
+  if (pairs < fewestValues) return 'too few';
+  if (Number.isNaN(ratio.low) || Number.isNaN(ratio.high)) return 'undecided';
   if (ratio.low >= 1 - margin && ratio.high <= 1 + margin) return 'no change';
-  if (ratio.low > 1) return direction === 'lower' ? 'slower' : 'faster';
-  if (ratio.high < 1) return direction === 'lower' ? 'faster' : 'slower';
-  return 'inconclusive';
+  if (ratio.low > 1) return direction === 'lower' ? 'worse' : 'better';
+  if (ratio.high < 1) return direction === 'lower' ? 'better' : 'worse';
+  return 'undecided';
 }
 
-/** Median of the pairs' ratios, taken on logarithms so that 2x and 1/2x weigh the same. */
-export function pairedRatio(pairs: readonly (readonly [number, number])[], direction: Direction, seed: number): Ratio {
-  const logs = pairs.filter(([a, b]) => a > 0 && b > 0).map(([a, b]) => Math.log(a / b));
-  const log = medianInterval(logs, seed);
+/**
+ * Median of the pairs' ratios, taken on logarithms so that 2x and 1/2x weigh the same. Two zeros are
+ * equal; where one of a pair alone is 0 there is no ratio, and leaving that pair out would favour one.
+ */
+export function pairedRatio(
+  pairs: readonly (readonly [number, number])[], direction: Direction, seed: number,
+): Ratio {
+  const logs = pairs.map(([a, b]) => (a === 0 && b === 0 ? 0 : a > 0 && b > 0 ? Math.log(a / b) : Number.NaN));
+  const log = logs.some(Number.isNaN) ? { value: Number.NaN, ...noInterval } : medianInterval(logs, seed);
   const ratio = { value: Math.exp(log.value), low: Math.exp(log.low), high: Math.exp(log.high) };
   return { ...ratio, pairs: logs.length, verdict: verdictOf(ratio, logs.length, direction) };
 }
 
 /** Ratio of two medians whose samples have no partners, as between two runs. */
-export function unpairedRatio(ours: readonly number[], theirs: readonly number[], seed: number): Interval {
+export function unpairedRatio(
+  ours: readonly number[], theirs: readonly number[], seed: number,
+): Interval {
   const value = median([...ours]) / median([...theirs]);
+  const fewest = Math.min(ours.length, theirs.length);
+  if (fewest < fewestValues) return { value, ...noInterval };
   const random = seededRandom(seed);
   const a = resampledMedians(ours, random);
   const b = resampledMedians(theirs, random);
-  return { value, ...ends(a.map((v, i) => v / (b[i] as number)), Math.min(ours.length, theirs.length)) };
+  return { value, ...ends(a.map((v, i) => v / (b[i] as number)), fewest) };
 }
 
 /** Probability of so large a difference of means were both the same; seeded. */
@@ -128,6 +145,8 @@ export function outliers(values: readonly number[]): number[] {
 
 /** Half the interval's width over the median: what the stopping rule looks at. */
 export function relativeHalfWidth({ value, low, high }: Interval): number {
+  // Without an interval nothing is precise.
+  if (Number.isNaN(low) || Number.isNaN(high)) return Number.POSITIVE_INFINITY;
   if (low === high) return 0;
   return value === 0 ? Number.POSITIVE_INFINITY : (high - low) / 2 / Math.abs(value);
 }

@@ -1,14 +1,19 @@
 // The outcome of a run, from its journal alone.
 import { median } from 'simple-statistics';
 
-import { judgeClaim, type ClaimResult } from './claims.js';
+import { costRefused } from './backlog.js';
+import { judgeClaims, type ClaimResult } from './claims.js';
 import { numberAt, type History } from './history.js';
 import type { PointRecord, SampleRecord, WarningRecord } from './journal.js';
 import { shortHash } from './hash.js';
 import { runWarnings } from './noise.js';
 import { seedFrom } from './random.js';
-import { medianInterval, outliers, pairedRatio, permutationP, type Interval, type Ratio, equivalenceMargin, fewestPairs } from './statistics.js';
+import {
+  equivalenceMargin, fewestValues, medianInterval, noInterval, outliers, pairedRatio, permutationP,
+  type Interval, type Ratio,
+} from './statistics.js';
 import type { Experiment, JsonObject, Metric, Params, Part, Plan, RunOptions, Trace } from './types.js';
+import { countVerdicts, type VerdictCounts } from './verdict.js';
 
 export interface PointSummary {
   id: string;
@@ -20,6 +25,8 @@ export interface PointSummary {
   warmups: number;
   stopped: string;
   metrics: Record<string, Interval>;
+  /** Metrics that must not be quoted of this point, and why. */
+  refused: Record<string, string>;
   /** Against the baseline of the same setting, pair by pair. */
   ratios: Record<string, Ratio>;
   /** Unpaired second opinion: probability of such a difference of means by chance. */
@@ -33,7 +40,7 @@ export interface ControlResult {
   params: Params;
   metric: string;
   ratio: Ratio;
-  verdict: 'no change' | 'changed' | 'inconclusive';
+  verdict: 'no change' | 'changed' | 'undecided' | 'too few';
 }
 
 /** The pairs of all controls, each of its own setting's metric, as if they were of one. */
@@ -56,6 +63,8 @@ export interface Summary {
   pointsMeasured: number;
   points: PointSummary[];
   claims: ClaimResult[];
+  /** Published values and aims of this project, counted apart. */
+  verdicts: VerdictCounts;
   warnings: WarningRecord[];
   control: ControlResult[];
   controlPooled: PooledControl | null;
@@ -110,40 +119,64 @@ export type Detail = 'full' | 'medians';
 
 const medianOf = (values: readonly number[], seed: number, detail: Detail): Interval => {
   if (detail === 'full') return medianInterval(values, seed);
-  const value = median([...values]);
-  return { value, low: value, high: value };
+  return { value: median([...values]), ...noInterval };
 };
 
-function summarizePoint(history: History, point: PointRecord, metrics: readonly Metric[], baseline: PointRecord | undefined, detail: Detail): PointSummary {
+const noFigures = () => ({ metrics: {}, refused: {}, ratios: {}, permutationP: {}, outliers: {}, values: {} });
+
+/** One trial whose queue ran empty is enough: leaving out just those would favour the slow ones. */
+function refusal(metric: Metric, samples: readonly SampleRecord[], point: PointRecord): string | undefined {
+  const { backlog } = metric;
+  if (backlog === undefined) return undefined;
+  return samples.map((s) => costRefused(backlog, s.record, point.spec)).find((why) => why !== undefined);
+}
+
+function summarizePoint(
+  history: History, point: PointRecord, metrics: readonly Metric[], baseline: PointRecord | undefined, detail: Detail,
+): PointSummary {
   const samples = history.samples.get(point.id) ?? [];
-  const done = history.done.get(point.id);
+  const theirSamples = baseline === undefined ? [] : (history.samples.get(baseline.id) ?? []);
+  const { id, part, setting, params, control } = point;
   const summary: PointSummary = {
-    id: point.id, part: point.part, setting: point.setting, params: point.params, control: point.control, samples: samples.length,
-    warmups: history.warmups.get(point.id)?.length ?? 0, stopped: done?.reason ?? 'unfinished', metrics: {}, ratios: {}, permutationP: {}, outliers: {}, values: {},
+    id, part, setting, params, control, samples: samples.length, warmups: history.warmups.get(id)?.length ?? 0,
+    stopped: history.done.get(id)?.reason ?? 'unfinished', ...noFigures(),
   };
   for (const metric of metrics) {
     const values = samples.flatMap((s) => valueOf(metric, s) ?? []);
     if (values.length === 0) continue;
-    const { key } = metric;
+    const { key, direction } = metric;
+    const refused = refusal(metric, samples, point);
+    if (refused !== undefined) {
+      summary.refused[key] = refused;
+      continue;
+    }
     summary.values[key] = values;
-    summary.metrics[key] = medianOf(values, seedFrom('median', point.id, key), detail);
-    if (detail === 'medians' && !point.control) continue;
+    summary.metrics[key] = medianOf(values, seedFrom('median', id, key), detail);
+    if (detail === 'medians' && !control) continue;
     summary.outliers[key] = outliers(values).length;
-    if (baseline === undefined || baseline.id === point.id || metric.direction === 'neutral') continue;
-    summary.ratios[key] = pairedRatio(pairsOf(history, point.id, baseline.id, metric), metric.direction, seedFrom('ratio', point.id, key));
-    const theirs = (history.samples.get(baseline.id) ?? []).flatMap((s) => valueOf(metric, s) ?? []);
-    const p = permutationP(values, theirs, seedFrom('permutation', point.id, key));
+    if (baseline === undefined || baseline.id === id || direction === 'neutral') continue;
+    if (refusal(metric, theirSamples, baseline) !== undefined) continue;
+    summary.ratios[key] = pairedRatio(pairsOf(history, id, baseline.id, metric), direction, seedFrom('ratio', id, key));
+    const theirs = theirSamples.flatMap((s) => valueOf(metric, s) ?? []);
+    const p = permutationP(values, theirs, seedFrom('permutation', id, key));
     summary.permutationP[key] = Number.isFinite(p) ? p : null;
   }
   return summary;
 }
 
 /** Points that lie inside the records of another one. */
-function unfoldPoint(history: History, point: PointSummary, part: Part, metrics: readonly Metric[], detail: Detail): PointSummary[] {
+function unfoldPoint(
+  history: History, point: PointSummary, part: Part, metrics: readonly Metric[], detail: Detail,
+): PointSummary[] {
   const samples = history.samples.get(point.id) ?? [];
+  const axis = part.contenders?.axis ?? 'contender';
   return (part.unfold ?? []).flatMap(({ params, path }) => {
-    const all = { ...point.params, ...params };
-    const inner: PointSummary = { ...point, id: shortHash({ outer: point.id, params }), params: all, metrics: {}, ratios: {}, permutationP: {}, outliers: {}, values: {} };
+    // Inner parameters make a setting of their own, apart from the contender's name.
+    const own = Object.fromEntries(Object.entries(params).filter(([name]) => name !== axis));
+    const inner: PointSummary = {
+      ...point, id: shortHash({ outer: point.id, params }), params: { ...point.params, ...params },
+      setting: `${part.name}:${shortHash({ outer: point.setting, own })}`, ...noFigures(),
+    };
     for (const metric of metrics) {
       const values = samples.flatMap((s) => valueOf(metric, s, path === '' ? '' : `${path}.`) ?? []);
       if (values.length === 0) continue;
@@ -160,15 +193,20 @@ const baselineOf = (history: History, part: Part, setting: string): PointRecord 
   return [...history.points.values()].find((p) => p.setting === setting && !p.control && p.params[contenders.axis] === contenders.baseline);
 };
 
+/** Same against same: nothing is found unless the interval leaves 1 out. */
+function controlWord({ verdict, pairs, value, low, high }: Ratio, margin = 0): ControlResult['verdict'] {
+  if (pairs < fewestValues) return 'too few';
+  if ([value, low, high].some(Number.isNaN)) return 'undecided';
+  return (verdict === 'better' || verdict === 'worse') && Math.abs(value - 1) > margin ? 'changed' : 'no change';
+}
+
 function controls(points: readonly PointSummary[], parts: readonly Part[]): ControlResult[] {
   return points.filter((p) => p.control).flatMap((point) => {
     const metric = parts.find((p) => p.name === point.part)?.headline ?? '';
     const ratio = point.ratios[metric];
     if (ratio === undefined) return [];
-    const differs = ratio.verdict === 'faster' || ratio.verdict === 'slower';
-    // Same against same: nothing to find unless the interval leaves 1 out.
-    const verdict = differs ? 'changed' : ratio.pairs < fewestPairs ? 'inconclusive' : 'no change';
-    return [{ setting: point.setting, params: point.params, metric, ratio, verdict } satisfies ControlResult];
+    const { setting, params } = point;
+    return [{ setting, params, metric, ratio, verdict: controlWord(ratio) } satisfies ControlResult];
   });
 }
 
@@ -182,8 +220,7 @@ function poolControls(history: History, points: readonly PointSummary[], plan: P
   });
   if (pairs.length === 0) return null;
   const ratio = pairedRatio(pairs.flat(), 'higher', seedFrom('control', experiment.name));
-  const differs = ratio.verdict === 'faster' || ratio.verdict === 'slower';
-  return { settings: pairs.length, ratio, verdict: differs && Math.abs(ratio.value - 1) > equivalenceMargin ? 'changed' : ratio.pairs < fewestPairs ? 'inconclusive' : 'no change' };
+  return { settings: pairs.length, ratio, verdict: controlWord(ratio, equivalenceMargin) };
 }
 
 /** `points`: as they were measured, before records that tell about several points are taken apart. */
@@ -195,18 +232,18 @@ function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>
   const short = (p: PointSummary): boolean => p.stopped === 'limit' && (blocksOf.get(p.id) ?? 0) < plan.profile.blocks.min;
   const add = (name: string, seen: string, remedy: string): number => found.push({ type: 'warning', name, seen, remedy });
   for (const { ratio, metric, verdict } of summary.control) {
-    if (verdict === 'changed') add('control', `the baseline against itself came out as ${((ratio.value - 1) * 100).toFixed(1)} % on ${metric}`, 'take differences of that size for noise; quieten the machine and run with --fresh');
+    if (verdict === 'changed') add('control', `the baseline against itself came out as ${((ratio.value - 1) * 100).toFixed(1)} % on ${metric}`, 'take differences of that size for noise; quieten the machine and run again');
   }
-  if (pooled?.verdict === 'changed' && summary.control.every((c) => c.verdict === 'inconclusive')) {
-    add('control', `over all controls the baseline against itself came out as ${((pooled.ratio.value - 1) * 100).toFixed(1)} %`, 'take differences of that size for noise; quieten the machine and run with --fresh');
+  if (pooled?.verdict === 'changed' && summary.control.every((c) => c.verdict === 'too few')) {
+    add('control', `over all controls the baseline against itself came out as ${((pooled.ratio.value - 1) * 100).toFixed(1)} %`, 'take differences of that size for noise; quieten the machine and run again');
   }
   const few = summary.points.filter((p) => Object.values(p.ratios).some((r) => r.pairs < 10) && !p.control).length;
   if (few > 0) add('few-pairs', `${few} points rest on fewer than 10 pairs`, more);
   const odd = summary.points.reduce((sum, p) => sum + Math.max(0, ...Object.values(p.outliers)), 0);
   if (odd > 0) add('outliers', `${odd} samples lie far from their median; they are counted like the others`, 'look at the box figure; stop other programs');
   const unsettled = summary.points.filter((p) => p.stopped !== 'once' && p.stopped !== 'found' && p.warmups >= plan.profile.warmup.max && plan.profile.warmup.max > 2).length;
-  if (unsettled > 0) add('warm-up', `${unsettled} points still drifted after ${plan.profile.warmup.max} warm-up trials`, 'let the machine settle, then run with --fresh');
-  if (unmeasured > 0) add('no-samples', `${unmeasured} points have no sample that may be used: every trial was void or failed`, 'keep other programs off the processors, then run with --fresh');
+  if (unsettled > 0) add('warm-up', `${unsettled} points still drifted after ${plan.profile.warmup.max} warm-up trials`, 'let the machine settle, then run again');
+  if (unmeasured > 0) add('no-samples', `${unmeasured} points have no sample that may be used: every trial was void or failed`, 'keep other programs off the processors, then run again');
   const cut = summary.points.filter(short).length;
   if (cut > 0) add('time-limit', `${cut} points had fewer than ${plan.profile.blocks.min} blocks when the time limit of ${plan.profile.limitSeconds} s was reached`, more);
   const wide = summary.points.filter((p) => ['budget', 'blocks', 'limit'].includes(p.stopped) && !short(p)).length;
@@ -232,13 +269,14 @@ export function summarize(experiment: Experiment, history: History, detail: Deta
   const control = controls(points, plan.parts);
   const controlPooled = poolControls(history, measured, plan, experiment);
   const base = { points: measured, control, profile: history.run.profile };
+  const claims = judgeClaims({ experiment, plan, history, points });
   const wall = history.ends.reduce((sum, e) => sum + e.wallMs, 0);
   const trial = history.ends.reduce((sum, e) => sum + e.trialMs, 0);
   const lastNoise = Object.assign({}, ...history.noise.map((n) => n.measures)) as JsonObject;
   return {
     v: 1, experiment: experiment.name, title: experiment.title, profile: history.run.profile, seed: history.run.seed, started: history.run.started,
     complete: planned.length > 0 && planned.every((id) => history.done.has(id)), pointsPlanned: planned.length, pointsMeasured: measured.length, points,
-    claims: experiment.claims.map((claim) => judgeClaim(claim, points, experiment)),
+    claims, verdicts: countVerdicts(claims),
     warnings: uniqueWarnings([...history.warnings, ...runWarnings(history), ...resultWarnings(base, plan, history, unmeasured, controlPooled)]),
     control, controlPooled, noise: lastNoise, context: history.context, samples: history.measured, setAside: history.setAside,
     // A session that only found everything done tells nothing.

@@ -21,6 +21,18 @@ export interface Metric {
   digits?: number;
   /** A worsening of this metric makes `compare` exit with 4. */
   gate?: boolean;
+  /** A cost a packet: refused where the queue ran empty, for then it tells of the gaps between arrivals. */
+  backlog?: Backlog;
+}
+
+/** Where a record tells whether the queue always held packets; see core/backlog.ts. */
+export interface Backlog {
+  /** Share of the time that the core was busy. */
+  busyShare: string;
+  /** Share of the packets that found the ring full. */
+  dropShare?: string;
+  /** Bits carried a second; offered are those of the specification (`offeredBps`). */
+  carriedBps?: string;
 }
 
 interface AxisCommon {
@@ -121,7 +133,7 @@ export interface Trace {
   sha256: string;
 }
 
-/** `source` of a claim that no paper makes: an aim of ours, reached or not. */
+/** `source` of a claim that no paper makes: an aim of ours, reached or missed. */
 export const ownTarget = 'target of this project';
 
 export interface Claim {
@@ -131,12 +143,10 @@ export interface Claim {
   source: string;
   unit: string;
   published: number;
-  /** Deviation from the published value that still counts as reproduced, as a share of it. */
+  /** Deviation from a published value, up or down, that still counts as reproduced: a share of it. */
   tolerance: number;
-  /** `at-least`: anything above is reproduced as well. */
+  /** A published value is always `near`: two-sided. `at-least` and `at-most` are for aims of ours. */
   kind: 'near' | 'at-least' | 'at-most';
-  /** The median itself must reach it; otherwise an interval that touches the bounds is enough. */
-  strict?: boolean;
   /**
    * Which point tells; `versus` makes it the change against the part's baseline, in percent, or with
    * `as` how many times less this point has.
@@ -144,6 +154,22 @@ export interface Claim {
   measured?: { part: string; metric: string; at: Params; versus?: Params; as?: 'times-less' };
   /** Why it cannot be tested here, when there is nothing to measure. */
   untestable?: string;
+}
+
+/**
+ * A published curve in one verdict: each value over the one at `from` must lie within the tolerance of
+ * the published ratio. Speeds of machines cancel out.
+ */
+export interface ShapeClaim {
+  id: string;
+  text: string;
+  source: string;
+  tolerance: number;
+  part: string;
+  metric: string;
+  /** The point that the others are divided by; its own published value. */
+  from: { at: Params; published: number };
+  steps: readonly { label: string; at: Params; published: number }[];
 }
 
 export interface PublishedRow {
@@ -207,6 +233,8 @@ export interface Experiment {
   question: string;
   metrics: readonly Metric[];
   claims: readonly Claim[];
+  /** Published curves; default none. */
+  shapes?: readonly ShapeClaim[];
   figures: readonly Figure[];
   published: () => readonly PublishedRow[];
   plan: (options: RunOptions) => Plan;

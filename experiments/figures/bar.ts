@@ -1,7 +1,7 @@
 // Bars with their interval; the paper's value is a black tick across the bar.
 import type { Summary } from '../core/summary.js';
 import type { BarFigure, JsonObject } from '../core/types.js';
-import { assemble, uniqueInOrder, type FigureSpec } from './common.js';
+import { assemble, hasInterval, uniqueInOrder, type FigureSpec } from './common.js';
 import { axisTitle, makeRow, publishedRows, publishedSeries, text, type FigureInput } from './data.js';
 import { makePalette, publishedColour } from './palette.js';
 
@@ -28,7 +28,7 @@ export function barFigure(figure: BarFigure, input: FigureInput, summary: Summar
   const ours = [{ filter: `datum.series !== '${publishedSeries}'` }];
   const layers: JsonObject[] = [
     { transform: ours, mark: { type: 'bar', opacity: 0.85 }, encoding: { x, y, color: { field: 'series', type: 'nominal', legend: null, scale: { domain: palette.domain, range: palette.colours } }, tooltip } },
-    { transform: ours, mark: { type: 'rule', strokeWidth: 1.5 }, encoding: { x, y: { field: 'low', type: 'quantitative', title: axisTitle(metric) }, y2: { field: 'high' } } },
+    { transform: [...ours, hasInterval], mark: { type: 'rule', strokeWidth: 1.5 }, encoding: { x, y: { field: 'low', type: 'quantitative', title: axisTitle(metric) }, y2: { field: 'high' } } },
   ];
   if (published.length > 0) {
     layers.push({ transform: [{ filter: `datum.series === '${publishedSeries}'` }], mark: { type: 'tick', thickness: 3, color: publishedColour }, encoding: { x, y, tooltip: [{ field: 'x', title: category.label }, { field: 'value', title: 'published' }] } });

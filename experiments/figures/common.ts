@@ -7,6 +7,9 @@ export const fontFamily = 'DejaVu Sans, Verdana, Helvetica, sans-serif';
 
 export const quickMark = 'QUICK RUN: few samples, short trials; use --full for figures to quote';
 
+/** Rows of fewer than six values have no interval to draw. */
+export const hasInterval: JsonObject = { filter: 'isValid(datum.low) && isValid(datum.high)' };
+
 export interface FigureSpec {
   id: string;
   title: string;

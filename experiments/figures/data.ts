@@ -11,8 +11,9 @@ export interface Row {
   x: ParamValue;
   y?: ParamValue;
   value: number;
-  low: number;
-  high: number;
+  /** null: fewer than six values have no interval. */
+  low: number | null;
+  high: number | null;
   samples: number;
 }
 
@@ -37,7 +38,8 @@ export const rounded = (value: number): number => Number(value.toPrecision(6));
 export function makeRow(point: PointSummary, metric: Metric, parts: { series: string; facet: string; x: ParamValue; y?: ParamValue }): Row {
   const interval = point.metrics[metric.key];
   if (interval === undefined) throw new Error(`point ${point.id} has no ${metric.key}`);
-  return { ...parts, value: rounded(interval.value), low: rounded(interval.low), high: rounded(interval.high), samples: point.samples };
+  const end = (value: number): number | null => (Number.isNaN(value) ? null : rounded(value));
+  return { ...parts, value: rounded(interval.value), low: end(interval.low), high: end(interval.high), samples: point.samples };
 }
 
 export const text = (value: ParamValue | undefined): string => (value === undefined ? '' : String(value));

@@ -2,7 +2,7 @@
 // the paper's values as hollow diamonds. With a facet parameter: small multiples.
 import type { Summary } from '../core/summary.js';
 import type { JsonObject, JsonValue, LineFigure } from '../core/types.js';
-import { assemble, uniqueInOrder, type FigureSpec } from './common.js';
+import { assemble, hasInterval, uniqueInOrder, type FigureSpec } from './common.js';
 import { axisTitle, makeRow, publishedRows, publishedSeries, text, type FigureInput, type Row } from './data.js';
 import { makePalette, publishedColour } from './palette.js';
 
@@ -35,9 +35,10 @@ export function lineFigure(figure: LineFigure, input: FigureInput, summary: Summ
     { field: 'samples', title: 'samples' },
   ];
   const levelTest = `indexof(${JSON.stringify(levels)}, datum.series) >= 0`;
-  const onLine: JsonValue = [{ filter: `!(${levelTest}) && datum.series !== '${publishedSeries}'` }];
+  const onLine: JsonObject[] = [{ filter: `!(${levelTest}) && datum.series !== '${publishedSeries}'` }];
+  const onLineWithInterval: JsonValue = [...onLine, hasInterval];
   const layers: JsonObject[] = [
-    { transform: onLine, mark: { type: 'area', opacity: 0.2, line: false }, encoding: { x, y: { field: 'low', type: 'quantitative', title: axisTitle(metric), scale: { zero: true } }, y2: { field: 'high' }, color: colour } },
+    { transform: onLineWithInterval, mark: { type: 'area', opacity: 0.2, line: false }, encoding: { x, y: { field: 'low', type: 'quantitative', title: axisTitle(metric), scale: { zero: true } }, y2: { field: 'high' }, color: colour } },
     { transform: onLine, mark: { type: 'line', strokeWidth: 2 }, encoding: { x, y, color: colour } },
     { transform: onLine, mark: { type: 'point', filled: true, size: 55 }, encoding: { x, y, color: colour, shape, tooltip } },
   ];

@@ -12,6 +12,7 @@ import { metrics } from './metrics.js';
 import { groupingKeys, receiveQueues, releasePolicies, sensitiveFlows } from './policies.js';
 import { published } from './published.js';
 import { coreCount, flowCount, worstCases } from './scale.js';
+import { shapes } from './shapes.js';
 import type { TrialScale } from './trial.js';
 
 function plan(options: RunOptions): Plan {
@@ -48,6 +49,7 @@ export const reframer: Experiment = {
   question: 'Does a chain of network functions carry more when packets wait microseconds to be grouped by flow?',
   metrics,
   claims,
+  shapes,
   figures,
   published,
   plan,

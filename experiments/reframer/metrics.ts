@@ -3,13 +3,17 @@ import type { Metric } from '../core/types.js';
 
 const us = (key: string, label: string, path: string): Metric => ({ key, label, unit: 'µs', direction: 'lower', path, scale: 1e-3, digits: 1 });
 
+/** Of the chain's cores, and of those in front. */
+const backlog = { busyShare: 'busyShare', dropShare: 'drops.ringShare', carriedBps: 'throughputBps' } as const;
+const frontBacklog = { busyShare: 'front.busyShare', dropShare: 'front.ringDropShare' } as const;
+
 export const metrics: readonly Metric[] = [
   { key: 'throughputGbps', label: 'throughput', unit: 'Gbps', direction: 'higher', path: 'throughputBps', scale: 1e-9, digits: 2, gate: true },
   { key: 'slfOut', label: 'SLF at the chain', unit: '', direction: 'higher', path: 'slfOut', digits: 2 },
   { key: 'slfIn', label: 'SLF at the ring', unit: '', direction: 'neutral', path: 'slfIn', digits: 2 },
-  { key: 'nsPerPacket', label: 'time per packet', unit: 'ns', direction: 'lower', path: 'nsPerPacket', digits: 0, gate: true },
-  { key: 'cyclesPerPacket', label: 'cycles per packet', unit: '', direction: 'lower', path: 'cyclesPerPacket', digits: 0 },
-  { key: 'stageNs', label: 'poll and Reframer per packet', unit: 'ns', direction: 'lower', path: 'stageNsPerPacket', digits: 0 },
+  { key: 'nsPerPacket', label: 'time per packet', unit: 'ns', direction: 'lower', path: 'nsPerPacket', digits: 0, gate: true, backlog },
+  { key: 'cyclesPerPacket', label: 'cycles per packet', unit: '', direction: 'lower', path: 'cyclesPerPacket', digits: 0, backlog },
+  { key: 'stageNs', label: 'poll and Reframer per packet', unit: 'ns', direction: 'lower', path: 'stageNsPerPacket', digits: 0, backlog },
   us('meanUs', 'mean latency', 'latencyNs.mean'),
   us('p50Us', 'median latency', 'latencyNs.p50'),
   us('p95Us', '95th percentile latency', 'latencyNs.p95'),
@@ -20,7 +24,7 @@ export const metrics: readonly Metric[] = [
   us('sensitiveP99Us', '99th percentile latency of the class', 'sensitiveLatencyNs.p99'),
   { key: 'perCoreGbps', label: 'throughput per core', unit: 'Gbps', direction: 'higher', path: 'throughputPerCoreBps', scale: 1e-9, digits: 2 },
   { key: 'cores', label: 'cores', unit: '', direction: 'neutral', path: 'cores', digits: 0 },
-  { key: 'frontNs', label: 'time per packet in front', unit: 'ns', direction: 'lower', path: 'front.nsPerPacket', digits: 0 },
+  { key: 'frontNs', label: 'time per packet in front', unit: 'ns', direction: 'lower', path: 'front.nsPerPacket', digits: 0, backlog: frontBacklog },
   { key: 'dropPercent', label: 'dropped at the ring', unit: '%', direction: 'lower', path: 'drops.ringShare', scale: 100, digits: 1 },
   { key: 'zeroLossGbps', label: 'highest rate without loss', unit: 'Gbps', direction: 'higher', path: 'offeredGbps', digits: 1, gate: true },
   { key: 'ringDropShare', label: 'share dropped at the ring', unit: '', direction: 'lower', path: 'drops.ringShare', digits: 5 },

@@ -64,7 +64,8 @@ th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: left;
 th { background: #f4f4f4; } td.n, th.n { text-align: right; white-space: nowrap; }
 figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; color: #333; }
 .toggles label { margin-right: 1rem; font-size: .85rem; }
-.v-faster, .v-reproduced, .v-reached { color: #00664a; font-weight: bold; } .v-slower, .v-not-reproduced, .v-not-reached { color: #a33c00; font-weight: bold; }
+.v-better, .v-reproduced, .v-reached, .v-exceeds { color: #00664a; font-weight: bold; }
+.v-worse, .v-falls-short, .v-missed { color: #a33c00; font-weight: bold; }
 #tip { position: absolute; background: #fff; border: 1px solid #888; padding: .3rem .5rem; font-size: .8rem; pointer-events: none; box-shadow: 0 1px 4px #0003; }
 @media print { .toggles { display: none; } body { max-width: none; padding: 0; } figure, table { break-inside: avoid; } }
 `;

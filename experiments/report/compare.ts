@@ -4,13 +4,14 @@ import { machineFingerprint } from '../core/context.js';
 import type { History } from '../core/history.js';
 import { HarnessError } from '../core/errors.js';
 import { seedFrom } from '../core/random.js';
-import { fewestPairs, pairedRatio, unpairedRatio, type Interval } from '../core/statistics.js';
+import { poolShifts, type Pooled } from '../core/pooled.js';
+import { fewestValues, noInterval, pairedRatio, unpairedRatio, type Interval } from '../core/statistics.js';
 import { metricOf, summarize, type PointSummary } from '../core/summary.js';
 import { repeatability, visitsOf } from './repeat.js';
 import type { Experiment, Metric, Params } from '../core/types.js';
 import { canonicalJson } from '../core/hash.js';
 
-export type Change = 'better' | 'worse' | 'no change' | 'inconclusive';
+export type Change = 'better' | 'worse' | 'no change' | 'undecided' | 'too few';
 
 export interface ComparedPoint {
   part: string;
@@ -20,28 +21,57 @@ export interface ComparedPoint {
   after: number;
   /** After over before. */
   ratio: Interval;
+  /** The fewer of the two runs' values. */
+  n: number;
   /** What it must exceed to count: the threshold, or the size of differences that come from nothing in these runs. */
   margin: number;
   change: Change;
   gate: boolean;
 }
 
+/** Points with too few values, taken together: of one part and metric. */
+export interface PooledPoints extends Pooled {
+  part: string;
+  metric: string;
+  change: 'better' | 'worse' | 'too few';
+}
+
 export interface Comparison {
   experiment: string;
   threshold: number;
   points: ComparedPoint[];
+  pooled: PooledPoints[];
   onlyBefore: number;
   onlyAfter: number;
+  /** Deciding points that are worse, alone or together with others. */
   regressions: number;
+  /** Deciding points of which nothing can be said. */
+  undecided: number;
   notes: string[];
 }
 
-function changeOf(ratio: Interval, metric: Metric, margin: number, samples: number): Change {
-  const certain = samples >= fewestPairs && (ratio.low > 1 || ratio.high < 1);
-  if (Math.abs(ratio.value - 1) <= margin) return 'no change';
-  if (!certain) return 'inconclusive';
-  const grew = ratio.value > 1;
-  return grew === (metric.direction === 'higher') ? 'better' : 'worse';
+/** No change takes the whole interval inside the margin; a wide one decides nothing. */
+export function changeOf(ratio: Interval, { direction }: Pick<Metric, 'direction'>, margin: number, n: number): Change {
+  if (n < fewestValues) return 'too few';
+  if ([ratio.value, ratio.low, ratio.high].some(Number.isNaN)) return 'undecided';
+  if (ratio.low >= 1 - margin && ratio.high <= 1 + margin) return 'no change';
+  const apart = ratio.low > 1 || ratio.high < 1;
+  if (!apart || Math.abs(ratio.value - 1) <= margin) return 'undecided';
+  return ratio.value > 1 === (direction === 'higher') ? 'better' : 'worse';
+}
+
+/** Too few values a point may still be many points that all moved: the rule is in core/pooled.ts. */
+function poolFew(points: readonly (ComparedPoint & { values: readonly [readonly number[], readonly number[]] })[], experiment: Experiment): PooledPoints[] {
+  const few = points.filter((p) => p.change === 'too few');
+  const keys = [...new Set(few.map((p) => `${p.part}/${p.metric}`))];
+  return keys.map((key) => {
+    const own = few.filter((p) => `${p.part}/${p.metric}` === key);
+    const { part, metric, margin } = own[0] as ComparedPoint;
+    const pooled = poolShifts(own.map(({ values: [before, after] }) => ({ before, after })), margin);
+    const { direction } = metricOf(experiment, metric);
+    const change = pooled.moved === 'no' ? 'too few' : (pooled.moved === 'up') === (direction === 'higher') ? 'better' : 'worse';
+    return { ...pooled, part, metric, change };
+  });
 }
 
 /**
@@ -53,14 +83,17 @@ function ratioOf(before: { history: History; point: PointSummary }, after: { his
   const [x, y] = [before.point.values[key] ?? [], after.point.values[key] ?? []];
   const [m0, m1] = [before.point.metrics[key]?.value ?? 0, after.point.metrics[key]?.value ?? 0];
   // Nothing to divide by: equal zeros are equal, anything else has no ratio.
-  if (m0 === 0 || m1 === 0) return m0 === m1 ? { value: 1, low: 1, high: 1 } : { value: Number.NaN, low: Number.NaN, high: Number.NaN };
+  if (m0 === 0 || m1 === 0) {
+    const equal = [...x, ...y].every((v) => v === 0);
+    return equal && Math.min(x.length, y.length) >= fewestValues ? { value: 1, low: 1, high: 1 } : { value: equal ? 1 : Number.NaN, ...noInterval };
+  }
   const seed = seedFrom('compare', after.point.id, key);
   const ours = visitsOf(after.history, after.point.id, metric);
   const pairs = [...visitsOf(before.history, before.point.id, metric)].flatMap(([visit, theirs]) => {
     const mine = ours.get(visit);
     return mine === undefined ? [] : [[mine, theirs] as const];
   });
-  return pairs.length >= fewestPairs ? pairedRatio(pairs, metric.direction, seed) : unpairedRatio(y, x, seed);
+  return pairs.length >= fewestValues ? pairedRatio(pairs, metric.direction, seed) : unpairedRatio(y, x, seed);
 }
 
 /** Warnings that tell of time taken by others: it does not fall on both runs alike. */
@@ -106,7 +139,7 @@ export function compareRuns(before: Run, after: Run, experiment: Experiment, opt
   }
   const theirs = new Map(a.points.filter((p) => !p.control).map((p) => [keyOf(p), p]));
   const ours = b.points.filter((p) => !p.control);
-  const points = ours.flatMap((after_) => {
+  const compared = ours.flatMap((after_) => {
     const before_ = theirs.get(keyOf(after_));
     if (before_ === undefined) return [];
     return Object.keys(after_.metrics).flatMap((key) => {
@@ -115,17 +148,26 @@ export function compareRuns(before: Run, after: Run, experiment: Experiment, opt
       if (metric.direction === 'neutral' || (onlyDeciding && metric.gate !== true) || x === undefined || y === undefined) return [];
       const ratio = ratioOf({ history: before.history, point: before_ }, { history: after.history, point: after_ }, metric);
       const margin = marginOf(after_.part, metric);
-      const change = Number.isNaN(ratio.value) ? 'inconclusive' : changeOf(ratio, metric, margin, Math.min(x.length, y.length));
+      const n = Math.min(x.length, y.length);
       const [was, is] = [before_.metrics[key]?.value ?? 0, after_.metrics[key]?.value ?? 0];
-      return [{ part: after_.part, params: after_.params, metric: key, before: was, after: is, ratio, margin, change, gate: metric.gate === true } satisfies ComparedPoint];
+      return [{
+        part: after_.part, params: after_.params, metric: key, before: was, after: is, ratio, n, margin,
+        change: changeOf(ratio, metric, margin, n), gate: metric.gate === true, values: [x, y] as const,
+      }];
     });
   });
+  const pooled = poolFew(compared, experiment);
+  const points = compared.map(({ values: _values, ...point }) => point satisfies ComparedPoint);
   const matched = ours.filter((p) => theirs.has(keyOf(p))).length;
   if (matched === 0) throw new HarnessError('unlike-runs', 'the runs have no point in common', 2);
   // Of the metrics that decide only: the others show their margin in --json.
   for (const [name, size] of noise) if (size > options.threshold && points.some((p) => p.gate && name === `${p.part}/${p.metric}`)) notes.push(`${name.replace('/', ': ')} differs by up to ${(size * 100).toFixed(1)} % when a run is compared with itself; smaller changes are not told apart`);
+  const deciding = points.some((p) => p.gate) ? points.filter((p) => p.gate) : points;
+  const decides_ = (p: { part: string; metric: string }): boolean => deciding.some((q) => q.part === p.part && q.metric === p.metric);
+  const together = pooled.filter((p) => p.change === 'worse' && decides_(p)).reduce((sum, p) => sum + Math.max(p.up, p.down), 0);
   return {
-    experiment: experiment.name, threshold: options.threshold, points, onlyBefore: theirs.size - matched, onlyAfter: ours.length - matched,
-    regressions: points.filter((p) => p.gate && p.change === 'worse').length, notes,
+    experiment: experiment.name, threshold: options.threshold, points, pooled, onlyBefore: theirs.size - matched, onlyAfter: ours.length - matched,
+    regressions: points.filter((p) => p.gate && p.change === 'worse').length + together,
+    undecided: deciding.filter((p) => p.change === 'undecided' || p.change === 'too few').length, notes,
   };
 }

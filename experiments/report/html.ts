@@ -8,7 +8,7 @@ import { toVega } from '../figures/render.js';
 import { clientScript, pageStyle } from './client.js';
 import { claimsFinding, controlFinding, partFinding } from './findings.js';
 import { methodText, type FigureView, type ReportModel } from './model.js';
-import type { Table } from './tables.js';
+import { refusals, type Table } from './tables.js';
 
 const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
@@ -23,7 +23,8 @@ function vegaRuntime(): string {
   return readFileSync(join(dirname(module), 'vega.min.js'), 'utf8').replace(/\/\/# sourceMappingURL=.*$/m, '');
 }
 
-const words = new Set(['faster', 'slower', 'reproduced', 'not reproduced', 'reached', 'not reached']);
+/** Verdicts that have a colour. */
+const words = new Set(['better', 'worse', 'reproduced', 'exceeds', 'falls short', 'reached', 'missed']);
 
 function htmlTable({ columns, numeric, rows }: Table): string {
   const attribute = (i: number): string => (numeric[i] === true ? ' class="n"' : '');
@@ -46,13 +47,21 @@ function figureData(figure: FigureView): object {
 const list = (items: readonly string[]): string => `<ul>${items.map((i) => `<li>${escapeHtml(i)}</li>`).join('')}</ul>`;
 const paragraph = (text: string): string => (text === '' ? '' : `<p>${escapeHtml(text)}</p>`);
 
+const supersededBox = ({ superseded }: ReportModel): string =>
+  superseded.length === 0
+    ? ''
+    : `<div class="mark"><p>Superseded figures of this run</p>${list(superseded.map(({ what, why }) => `${what}: ${why}`))}</div>\n`;
+
+const claimTables = ({ apart }: ReportModel): string =>
+  [apart.published, apart.aims].filter((t) => t.rows.length > 0).map((t) => `<h3>${escapeHtml(t.title)}</h3>${htmlTable(t)}`).join('\n');
+
 export function htmlReport(model: ReportModel): string {
   const { experiment, summary, figures, parts } = model;
   const sections = parts.map(
     ({ part, table }) =>
       `<section><h2>${escapeHtml(part.title)}</h2>${paragraph(part.question)}${paragraph(partFinding(experiment, summary, part))}
 ${figures.filter((f) => f.part === part.name).map(htmlFigure).join('\n')}
-${htmlTable(table)}</section>`,
+${htmlTable(table)}${paragraph(refusals(summary, part))}</section>`,
   );
   const marks = [
     ...(summary.profile === 'quick' ? [quickMark] : []),
@@ -64,10 +73,10 @@ ${htmlTable(table)}</section>`,
 <style>${pageStyle}</style></head><body>
 <h1>${escapeHtml(experiment.title)}</h1>
 ${marks.map((m) => `<p class="mark">${escapeHtml(m)}</p>`).join('')}
-<p>${escapeHtml(experiment.question)}</p>
+${supersededBox(model)}<p>${escapeHtml(experiment.question)}</p>
 <p id="abstract">${escapeHtml(claimsFinding(summary))} ${escapeHtml(controlFinding(summary))}</p>
 ${sections.join('\n')}
-<section><h2>Claims</h2>${htmlTable(model.claims)}</section>
+<section><h2>Claims</h2>${claimTables(model)}</section>
 <section><h2>Method</h2>${paragraph(experiment.setup)}${paragraph(methodText(model))}</section>
 <section><h2>Limitations</h2>${list(experiment.limitations)}</section>
 <section><h2>Warnings</h2>${model.warnings.rows.length === 0 ? '<p>None.</p>' : htmlTable(model.warnings)}</section>

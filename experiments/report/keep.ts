@@ -15,7 +15,9 @@ function pathsOf(experiment: Experiment, part: Part): string[] {
   const searched = part.axes.flatMap((axis) => (axis.kind === 'search' ? [axis.metric] : []));
   const keys = new Set([...part.metrics, part.headline, ...searched]);
   const metrics = experiment.metrics.filter((m) => keys.has(m.key));
-  return prefixes.flatMap((prefix) => metrics.map((m) => prefix + m.path));
+  // What tells whether a cost a packet may be quoted.
+  const backlog = metrics.flatMap((m) => Object.values(m.backlog ?? {}) as string[]);
+  return [...prefixes.flatMap((prefix) => metrics.map((m) => prefix + m.path)), ...backlog];
 }
 
 function only(record: JsonObject, paths: readonly string[]): JsonObject {

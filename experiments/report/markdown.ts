@@ -2,7 +2,7 @@
 import { quickMark } from '../figures/common.js';
 import { claimsFinding, controlFinding, partFinding } from './findings.js';
 import { methodText, type ReportModel } from './model.js';
-import type { Table } from './tables.js';
+import { refusals, type Table } from './tables.js';
 
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
 
@@ -11,21 +11,25 @@ export function markdownTable({ columns, numeric, rows }: Table): string {
   return [line(columns), `|${numeric.map((n) => (n ? ' ---: ' : ' --- ')).join('|')}|`, ...rows.map(line)].join('\n');
 }
 
+const supersededMark = ({ superseded }: ReportModel): string =>
+  ['> **Superseded figures of this run**', '>', ...superseded.map(({ what, why }) => `> - **${what}**: ${why}`)].join('\n');
+
 export function markdownReport(model: ReportModel): string {
   const { experiment, summary, figures, parts } = model;
   const sections = parts.map(({ part, table }) => {
     const images = figures.filter((f) => f.part === part.name).map((f) => `![${f.title}](figures/${f.id}.svg)\n\n*${f.caption}*`);
-    return [`## ${part.title}`, part.question, partFinding(experiment, summary, part), markdownTable(table), ...images].filter((s) => s !== '').join('\n\n');
+    return [`## ${part.title}`, part.question, partFinding(experiment, summary, part), markdownTable(table), refusals(summary, part), ...images].filter((s) => s !== '').join('\n\n');
   });
   return `${[
     `# ${experiment.title}`,
     ...(summary.profile === 'quick' ? [`> **${quickMark}**`] : []),
     ...(summary.complete ? [] : [`> **Unfinished run**: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples.`]),
+    ...(model.superseded.length > 0 ? [supersededMark(model)] : []),
     experiment.question,
     `${claimsFinding(summary)} ${controlFinding(summary)}`,
     ...sections,
     '## Claims',
-    markdownTable(model.claims),
+    ...[model.apart.published, model.apart.aims].filter((t) => t.rows.length > 0).flatMap((t) => [`### ${t.title}`, markdownTable(t)]),
     '## Method',
     experiment.setup,
     methodText(model),

@@ -1,10 +1,13 @@
 // Tables of a run, the same ones for terminal, Markdown, HTML, PDF and CSV.
 import type { Summary, PointSummary } from '../core/summary.js';
 import { metricOf, planOf } from '../core/summary.js';
-import { metWord } from '../core/claims.js';
+import type { Interval } from '../core/statistics.js';
+import type { ClaimResult } from '../core/claims.js';
+import { fewestValues } from '../core/statistics.js';
+import { isAim } from '../core/verdict.js';
 import type { History } from '../core/history.js';
 import type { Experiment, Part } from '../core/types.js';
-import { bounds, number, plain, ratioText } from './text.js';
+import { bounds, hasInterval, number, plain, ratioText, verdictText } from './text.js';
 
 export interface Table {
   title: string;
@@ -21,27 +24,32 @@ function paramNames(points: readonly PointSummary[], part: Part): string[] {
   return [...new Set(points.flatMap((p) => Object.keys(p.params)))].filter((name) => !hidden.includes(name));
 }
 
+/** Under a column of costs: the rest of the sentence stands below the table. */
+const refusedCell = 'not measured';
+
 /** One part: headline with interval, against the baseline, verdict, then the other metrics. */
 export function partTable(experiment: Experiment, summary: Summary, part: Part): Table {
   const points = summary.points.filter((p) => p.part === part.name);
   const names = paramNames(points, part);
   const headline = metricOf(experiment, part.headline);
-  const others = part.metrics.filter((key) => key !== headline.key).map((key) => metricOf(experiment, key)).filter((m) => points.some((p) => p.metrics[m.key] !== undefined));
+  const told = (p: PointSummary, key: string): boolean => p.metrics[key] !== undefined || p.refused[key] !== undefined;
+  const others = part.metrics.filter((key) => key !== headline.key && points.some((p) => told(p, key))).map((key) => metricOf(experiment, key));
   const paired = part.contenders !== undefined && points.some((p) => Object.keys(p.ratios).length > 0);
   const unit = (label: string, u: string): string => (u === '' ? label : `${label}, ${u}`);
-  const columns = [...names, unit(headline.label, headline.unit), '95 % interval', ...(paired ? ['against baseline', 'factor', 'verdict', 'p'] : []), ...others.map((m) => unit(m.label, m.unit)), 'n'];
+  const columns = [
+    ...names, unit(headline.label, headline.unit), '95 % interval',
+    ...(paired ? ['against baseline', 'factor', 'verdict', 'p'] : []), ...others.map((m) => unit(m.label, m.unit)), 'n',
+  ];
   const rows = points.map((point) => {
     const interval = point.metrics[headline.key];
-    const ratio = point.ratios[headline.key];
-    const isBaseline = paired && ratio === undefined;
     const digits = headline.digits ?? 2;
-    const p = point.permutationP[headline.key];
+    const again = (name: string): string => (point.control && name === part.contenders?.axis ? ' (again)' : '');
     return [
-      ...names.map((name) => `${point.params[name] ?? ''}${point.control && name === part.contenders?.axis ? ' (again)' : ''}`),
-      interval === undefined ? '-' : number(interval.value, digits),
-      interval === undefined || interval.low === interval.high ? '-' : bounds(interval, digits),
-      ...(paired ? [isBaseline ? 'baseline' : ratio === undefined ? '-' : ratioText(ratio), ratio === undefined || !Number.isFinite(ratio.value) ? '' : `${number(ratio.value, 2)}x`, ratio?.verdict ?? '', typeof p === 'number' ? (p < 0.001 ? '<0.001' : p.toFixed(3)) : ''] : []),
-      ...others.map((m) => number(point.metrics[m.key]?.value ?? Number.NaN, m.digits ?? 2)),
+      ...names.map((name) => `${point.params[name] ?? ''}${again(name)}`),
+      interval === undefined ? (point.refused[headline.key] ?? '-') : number(interval.value, digits),
+      interval === undefined ? '-' : bounds(interval, digits),
+      ...(paired ? ratioCells(point, headline.key, part) : []),
+      ...others.map((m) => (point.refused[m.key] === undefined ? number(point.metrics[m.key]?.value ?? Number.NaN, m.digits ?? 2) : refusedCell)),
       String(point.samples),
     ];
   });
@@ -49,17 +57,46 @@ export function partTable(experiment: Experiment, summary: Summary, part: Part):
   return { title: part.title, columns, numeric, rows };
 }
 
+function ratioCells(point: PointSummary, key: string, part: Part): string[] {
+  const ratio = point.ratios[key];
+  const baseline = part.contenders !== undefined && !point.control && point.params[part.contenders.axis] === part.contenders.baseline;
+  if (ratio === undefined) return [baseline ? 'baseline' : '-', '', '', ''];
+  const p = ratio.pairs < fewestValues ? null : point.permutationP[key];
+  return [
+    ratioText(ratio), Number.isFinite(ratio.value) ? `${number(ratio.value, 2)}x` : '', verdictText(ratio),
+    typeof p === 'number' ? (p < 0.001 ? '<0.001' : p.toFixed(3)) : '',
+  ];
+}
+
+/** Said below a table that has such cells. */
+export function refusals(summary: Summary, part: Part): string {
+  const why = summary.points.filter((p) => p.part === part.name).flatMap((p) => Object.values(p.refused));
+  return why.length === 0 ? '' : `A cost a packet is ${[...new Set(why)].join('; or ')}.`;
+}
+
+const steps = ({ steps: all = [] }: ClaimResult, value: (step: NonNullable<ClaimResult['steps']>[number]) => string): string =>
+  all.map((step) => `${step.label}: ${value(step)}`).join('; ');
+
 export function claimsTable(summary: Summary): Table {
   const rows = summary.claims.map((c) => [
     c.text,
-    `${plain(c.published)} ${c.unit}`.trim(),
-    c.ours === null ? '-' : `${plain(c.ours.value)} ${c.unit}`.trim(),
-    c.ours === null ? '-' : `${plain(c.ours.low)} to ${plain(c.ours.high)}`,
-    c.verdict.replace('reproduced', metWord(c)),
+    c.published === null ? steps(c, (s) => `${plain(s.published)}x`) || '-' : `${plain(c.published)} ${c.unit}`.trim(),
+    c.ours === null ? steps(c, (s) => `${plain(s.ours.value)}x`) || '-' : `${plain(c.ours.value)} ${c.unit}`.trim(),
+    c.ours === null ? steps(c, (s) => spanText(s.ours)) || '-' : spanText(c.ours),
+    c.verdict,
     c.reason,
     c.source,
   ]);
-  return { title: 'Claims', columns: ['claim', 'published or aimed at', 'ours', '95 % interval', 'verdict', 'why', 'source'], numeric: [false, true, true, true, false, false, false], rows };
+  const columns = ['claim', 'published or aimed at', 'ours', '95 % interval', 'verdict', 'why', 'source'];
+  return { title: 'Claims', columns, numeric: [false, true, true, true, false, false, false], rows };
+}
+
+const spanText = (interval: Interval): string => (hasInterval(interval) ? `${plain(interval.low)} to ${plain(interval.high)}` : '-');
+
+/** Claims on published values first, then aims of this project. */
+export function claimsApart(summary: Summary): { published: Table; aims: Table } {
+  const of = (aims: boolean, title: string): Table => ({ ...claimsTable({ ...summary, claims: summary.claims.filter((c) => isAim(c) === aims) }), title });
+  return { published: of(false, 'Published values'), aims: of(true, 'Aims of this project') };
 }
 
 export function warningsTable(summary: Summary): Table {
@@ -98,7 +135,12 @@ export function pointsCsv(summary: Summary): string {
   const rows = summary.points.flatMap((p) =>
     Object.entries(p.metrics).map(([key, m]) => {
       const r = p.ratios[key];
-      return [p.part, ...names.map((n) => String(p.params[n] ?? '')), String(p.control), key, String(m.value), String(m.low), String(m.high), String(p.samples), ...(r === undefined ? ['', '', '', ''] : [String(r.value), String(r.low), String(r.high), r.verdict])];
+      const end = (value: number): string => (Number.isNaN(value) ? '' : String(value));
+      const ratio = r === undefined ? ['', '', '', ''] : [end(r.value), end(r.low), end(r.high), verdictText(r)];
+      return [
+        p.part, ...names.map((n) => String(p.params[n] ?? '')), String(p.control), key, String(m.value), end(m.low), end(m.high),
+        String(p.samples), ...ratio,
+      ];
     }),
   );
   return `${[head, ...rows].map((row) => row.map(csvCell).join(',')).join('\n')}\n`;

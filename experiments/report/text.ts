@@ -2,6 +2,8 @@
 import type { Interval, Ratio } from '../core/statistics.js';
 import type { Metric } from '../core/types.js';
 
+export const hasInterval = ({ low, high }: Interval): boolean => !Number.isNaN(low) && !Number.isNaN(high);
+
 export function number(value: number, digits: number): string {
   if (!Number.isFinite(value)) return '-';
   return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
@@ -12,8 +14,10 @@ export function withUnit(value: number, metric: Metric): string {
   return metric.unit === '' ? text : `${text} ${metric.unit}`;
 }
 
-export function bounds({ low, high }: Interval, digits: number): string {
-  return `${number(low, digits)} to ${number(high, digits)}`;
+/** Fewer than six values have none. */
+export function bounds(interval: Interval, digits: number): string {
+  const { low, high } = interval;
+  return hasInterval(interval) ? `${number(low, digits)} to ${number(high, digits)}` : '-';
 }
 
 export function percentChange(ratio: number): string {
@@ -21,10 +25,14 @@ export function percentChange(ratio: number): string {
   return `${change >= 0 ? '+' : '−'}${number(Math.abs(change), 1)} %`;
 }
 
-export function ratioText(ratio: Ratio): string {
+export function ratioText(ratio: Interval): string {
   if (!Number.isFinite(ratio.value)) return '-';
-  return `${percentChange(ratio.value)} (${percentChange(ratio.low)} to ${percentChange(ratio.high)})`;
+  const change = percentChange(ratio.value);
+  return hasInterval(ratio) ? `${change} (${percentChange(ratio.low)} to ${percentChange(ratio.high)})` : change;
 }
+
+/** The word that stands beside a ratio. */
+export const verdictText = ({ verdict, pairs }: Ratio): string => (verdict === 'too few' ? `n = ${pairs}: no verdict` : verdict);
 
 /** Four significant digits, for values that have no metric of their own. */
 export function plain(value: number): string {

@@ -2,7 +2,7 @@
 import { quickMark } from '../figures/common.js';
 import { claimsFinding, controlFinding, partFinding } from './findings.js';
 import { methodText, type FigureView, type ReportModel } from './model.js';
-import type { Table } from './tables.js';
+import { refusals, type Table } from './tables.js';
 
 /** A Typst string literal. */
 export const literal = (text: string): string => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', ' ')}"`;
@@ -29,7 +29,7 @@ function typstTable({ columns, numeric, rows }: Table, caption: string, wide: bo
 
 function typstFigure(figure: FigureView): string {
   const wide = 'facet' in figure.spec;
-  return `#figure(placement: auto, scope: ${wide ? '"parent"' : '"column"'}, caption: [${say(`${figure.title}. ${figure.caption}`)}], image(${literal(`/figures/${figure.id}.svg`)}, width: ${wide ? '88%' : '100%'})) <fig-${figure.id}>`;
+  return `#figure(placement: auto, scope: ${wide ? '"parent"' : '"column"'}, caption: [${say(`${figure.title}. ${figure.caption}`.trim())}], image(${literal(`/figures/${figure.id}.svg`)}, width: ${wide ? '88%' : '100%'})) <fig-${figure.id}>`;
 }
 
 /** The claims in few words a column: they stand across both. */
@@ -45,6 +45,17 @@ function setupSentence({ context }: ReportModel): string {
   return `Measured on ${value('machine.cpu')} with ${value('machine.processors')} processors (${value('machine.virtual') === 'true' ? 'a virtual machine' : 'no hypervisor'}), ${value('machine.memoryGiB')} GiB, caches ${value('machine.caches')}; kernel ${value('system.kernel')}, governor ${value('system.governors')}, hugepages ${value('system.hugepages')}; built with ${value('build.compiler')}, commit ${value('build.git.commit').slice(0, 12)}${value('build.git.dirty') === 'true' ? ' with changes' : ''}. Engine: ${value('engine')}.`;
 }
 
+const claimTables = ({ apart: { published, aims } }: ReportModel): string =>
+  [
+    [published, 'Published values and ours, with the bounds that count as reproduced or the reason why there is no verdict.', 'tab-claims'] as const,
+    [aims, 'Aims of this project, with the bound to reach.', 'tab-aims'] as const,
+  ].flatMap(([table, caption, label]) => (table.rows.length === 0 ? [] : [typstTable(claimsForPaper(table), caption, true, label)])).join('\n');
+
+const supersededText = ({ superseded }: ReportModel): string =>
+  superseded.length === 0
+    ? ''
+    : `#heading(numbering: none)[Superseded figures of this run]\n${superseded.map(({ what, why }) => `- *${say(what)}*: ${say(why)}`).join('\n')}\n\n`;
+
 export function typstSource(model: ReportModel): string {
   const { experiment, summary, figures, parts } = model;
   const abstract = `${experiment.question} ${parts.map(({ part }) => partFinding(experiment, summary, part)).filter((t) => t !== '').join(' ')} ${claimsFinding(summary)}`;
@@ -52,7 +63,7 @@ export function typstSource(model: ReportModel): string {
     const own = figures.filter((f) => f.part === part.name);
     const refs = own.map((f) => `@fig-${f.id}`).join(', ');
     const finding = partFinding(experiment, summary, part);
-    return [`== ${say(part.title)}`, say(part.question), `${say(finding)} ${refs === '' ? '' : `See ${refs} and @tab-${part.name}.`}`, ...own.map(typstFigure), typstTable(table, `${part.title}: ${finding}`, true, `tab-${part.name}`)].join('\n\n');
+    return [`== ${say(part.title)}`, say(part.question), `${finding === '' ? '' : say(finding)} ${refs === '' ? '' : `See ${refs} and @tab-${part.name}.`}`, ...own.map(typstFigure), typstTable(table, [part.title, refusals(summary, part)].filter((t) => t !== '').join('. '), true, `tab-${part.name}`)].join('\n\n');
   });
   const warnings = summary.warnings.map((w) => `- *${say(w.name)}*: ${say(`${w.seen}. Remedy: ${w.remedy}.`)}`).join('\n');
   const mark = [...(summary.profile === 'quick' ? [quickMark] : []), ...(summary.complete ? [] : [`Unfinished run: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples`])];
@@ -69,7 +80,7 @@ export function typstSource(model: ReportModel): string {
 
   #text(size: 8.5pt, ${literal(`Run of ${summary.started.slice(0, 10)}, seed ${summary.seed}`)})
 ])
-#heading(numbering: none)[Abstract]
+${supersededText(model)}#heading(numbering: none)[Abstract]
 ${say(abstract)}
 
 = Set-up
@@ -82,8 +93,8 @@ ${say(methodText(model))} ${say(controlFinding(summary))}
 ${sections.join('\n\n')}
 
 = Claims
-${say(claimsFinding(summary))} @tab-claims lists them.
-${typstTable(claimsForPaper(model.claims), 'Published values and ours, with the bounds that count as reproduced or the reason why there is no value.', true, 'tab-claims')}
+${say(claimsFinding(summary))}
+${claimTables(model)}
 
 = Limitations
 ${experiment.limitations.map((l) => `- ${say(l)}`).join('\n')}

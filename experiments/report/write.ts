@@ -10,6 +10,7 @@ import { htmlReport } from './html.js';
 import { markdownReport } from './markdown.js';
 import { reportModel, type ReportModel } from './model.js';
 import { pdfReport } from './pdf.js';
+import { readSuperseded } from './superseded.js';
 import { pointsCsv, tableCsv } from './tables.js';
 
 export interface Written {
@@ -21,14 +22,32 @@ export interface Written {
 }
 
 /** The summary without what the journal holds anyway. */
-function trimmed(summary: Summary): object {
-  return { ...summary, points: summary.points.map(({ values: _values, ...point }) => point) };
+function trimmed({ summary, superseded }: ReportModel): object {
+  return { ...summary, superseded, points: summary.points.map(({ values: _values, ...point }) => point) };
+}
+
+export interface ReportTexts {
+  model: ReportModel;
+  /** Files by name: the same bytes for the same journal. */
+  texts: Map<string, string>;
+}
+
+/** What a kept run has of its report, apart from figures and PDF; writes nothing. */
+export function reportTexts({ folder, history }: Run, experiment: Experiment): ReportTexts {
+  const summary = summarize(experiment, history);
+  const model = reportModel(experiment, summary, history, readSuperseded(folder));
+  const texts = new Map([
+    ['context.json', `${JSON.stringify(summary.context, null, 2)}\n`],
+    ['summary.json', `${JSON.stringify(trimmed(model), null, 1)}\n`],
+    ['report.md', markdownReport(model)],
+  ]);
+  return { model, texts };
 }
 
 export async function writeReport(run: Run, experiment: Experiment): Promise<Written> {
-  const { folder, history } = run;
-  const summary = summarize(experiment, history);
-  const model = reportModel(experiment, summary, history);
+  const { folder } = run;
+  const { model, texts } = reportTexts(run, experiment);
+  const { summary } = model;
   const files: string[] = [];
   const notes: string[] = [];
   const write = (name: string, content: string | Buffer): void => {
@@ -49,12 +68,10 @@ export async function writeReport(run: Run, experiment: Experiment): Promise<Wri
     write(`figures/${figure.id}.svg`, svg);
     write(`figures/${figure.id}.png`, toPng(svg));
   }
-  write('context.json', `${JSON.stringify(summary.context, null, 2)}\n`);
-  write('summary.json', `${JSON.stringify(trimmed(summary), null, 1)}\n`);
+  for (const [name, text] of texts) write(name, text);
   write('points.csv', pointsCsv(summary));
   write('claims.csv', tableCsv(model.claims));
   for (const { part, table } of model.parts) write(`${part.name}.csv`, tableCsv(table));
-  write('report.md', markdownReport(model));
   write('report.html', htmlReport(model));
   try {
     write('report.pdf', pdfReport(model, svgs));

@@ -13,7 +13,7 @@ export const metrics: readonly Metric[] = [
   count('establishedLost', 'established flows unknown at the end'),
   { key: 'evicted', label: 'unproven flows evicted', unit: '', direction: 'neutral', path: 'evicted', digits: 0 },
   { key: 'heldMax', label: 'most packets held', unit: '', direction: 'neutral', path: 'heldMax', digits: 0 },
-  { key: 'nsPerPacket', label: 'time a packet, all packets', unit: 'ns', direction: 'lower', path: 'nsPerPacket', digits: 0 },
+  { key: 'nsPerPacket', label: 'time a packet, all packets', unit: 'ns', direction: 'lower', path: 'nsPerPacket', digits: 0, backlog: { busyShare: 'loadShare' } },
   { key: 'loadPercent', label: 'load of the core', unit: '%', direction: 'lower', path: 'loadShare', scale: 100, digits: 0 },
   { key: 'grownMiB', label: 'memory grown', unit: 'MiB', direction: 'lower', path: 'grownMiB', digits: 1 },
   { key: 'nsPerInsert', label: 'time an insert', unit: 'ns', direction: 'lower', path: 'nsPerInsert', digits: 1 },

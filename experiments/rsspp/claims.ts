@@ -6,10 +6,13 @@ const files = 'CoNEXT’19 result files';
 const rss = { contender: 'static RSS' };
 const ours = { contender: 'ours' };
 const fast = { contender: 'ours, 10 to 100 ms' };
-const exact = { tolerance: 0, strict: true } as const;
+const exact = { tolerance: 0 } as const;
+// One published run of a few seconds: a third more or less is the same.
+const oneRun = 0.3;
 
 const times = (id: string, text: string, part: string, metric: string, load: number, contender: { contender: string }, published: number, source: string): Claim => ({
-  id, text, source, unit: 'times', published, ...exact, kind: 'at-least', measured: { part, metric, at: { load, ...contender }, versus: rss, as: 'times-less' },
+  id, text, source, unit: 'times', published, tolerance: source === target ? 0 : oneRun, kind: source === target ? 'at-least' : 'near',
+  measured: { part, metric, at: { load, ...contender }, versus: rss, as: 'times-less' },
 });
 
 const imbalance = (id: string, text: string, trace: string, contender: string, published: number, more: Partial<Claim> = {}): Claim => ({
@@ -28,7 +31,7 @@ export const claims: readonly Claim[] = [
   imbalance('imbalance-rss-campus4', 'Imbalance of static RSS at 8 cores, Campus #4', 'campus4', 'static RSS', 51),
   imbalance('imbalance-greedy-campus4', 'Imbalance of RSS++ at 8 cores, Campus #4', 'campus4', 'RSS++ greedy', 14),
   imbalance('imbalance-ours-campus4', 'Imbalance of ours at 8 cores, Campus #4', 'campus4', 'ours', 10, { source: target, ...exact, kind: 'at-most' }),
-  imbalance('imbalance-ours-campus', 'Imbalance of ours at 8 cores, Campus (the elephant’s floor stands beside it)', 'campus', 'ours', 51, { ...exact, kind: 'at-most' }),
+  imbalance('imbalance-ours-campus', 'Imbalance of ours at 8 cores, Campus (the elephant’s floor stands beside it)', 'campus', 'ours', 51, { source: target, ...exact, kind: 'at-most' }),
   { id: 'cores-paper', text: 'Mean cores of the published rule under the ramp', source: `${files}, dynamicscale`, unit: 'cores', published: 3.5, tolerance: 0.1, kind: 'near', measured: { part: 'autoscale', metric: 'meanCores', at: { contender: 'greedy, published rule' } } },
   { id: 'cores-metron', text: 'Mean cores of traffic classes under the ramp', source: `${files}, dynamicscale`, unit: 'cores', published: 6.8, tolerance: 0.1, kind: 'near', measured: { part: 'autoscale', metric: 'meanCores', at: { contender: 'traffic classes' } } },
   { id: 'cores-ours', text: 'Mean cores of ours under the ramp', source: target, unit: 'cores', published: 3.2, ...exact, kind: 'at-most', measured: { part: 'autoscale', metric: 'meanCores', at: ours } },
@@ -43,7 +46,7 @@ export const claims: readonly Claim[] = [
   { id: 'solve-16', text: 'Time to solve 512 buckets on 16 cores', source: target, unit: 'µs', published: 20, ...exact, kind: 'at-most', measured: { part: 'solver', metric: 'solveUs', at: { entries: 512, cores: 16, contender: 'ours' } } },
   { id: 'solve-64', text: 'Time to solve 512 buckets on 64 cores', source: target, unit: 'µs', published: 100, ...exact, kind: 'at-most', measured: { part: 'solver', metric: 'solveUs', at: { entries: 512, cores: 64, contender: 'ours' } } },
   { id: 'gap-16', text: 'Worst core above the lower bound when settled, 512 buckets on 16 cores', source: target, unit: '%', published: 1, ...exact, kind: 'at-most', measured: { part: 'solver', metric: 'settledOverBoundPercent', at: { entries: 512, cores: 16, contender: 'ours' } } },
-  { id: 'state-2', text: 'State per bucket against a locked shared table at 2 cores', source: `${files}, migration`, unit: '%', published: 4, ...exact, kind: 'at-least', measured: { part: 'state', metric: 'mpps', at: { cores: 2, contender: 'per bucket' }, versus: { contender: 'shared, a lock for each packet' } } },
-  { id: 'state', text: 'State per bucket against a locked shared table at 4 cores', source: `${files}, migration`, unit: 'times', published: 1.17, tolerance: 0.1, kind: 'at-least', untestable: 'contention of four cores for a lock is not simulated, and an extrapolation would assume the answer' },
+  { id: 'state-2', text: 'State per bucket against a locked shared table at 2 cores', source: `${files}, migration`, unit: '%', published: 4, tolerance: 0.5, kind: 'near', measured: { part: 'state', metric: 'mpps', at: { cores: 2, contender: 'per bucket' }, versus: { contender: 'shared, a lock for each packet' } } },
+  { id: 'state', text: 'State per bucket against a locked shared table at 4 cores', source: `${files}, migration`, unit: 'times', published: 1.17, tolerance: 0.1, kind: 'near', untestable: 'contention of four cores for a lock is not simulated, and an extrapolation would assume the answer' },
   { id: 'kernel', text: 'Throughput and round-trip time of the Linux version over 18 cores', source: `${files}, heatmap`, unit: 'µs', published: 394, tolerance: 0.1, kind: 'near', untestable: 'needs a network interface with RSS, its driver’s hash in XDP, and TCP end points' },
 ];

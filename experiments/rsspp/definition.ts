@@ -3,7 +3,7 @@ import type { Experiment, Figure, Plan, RunOptions } from '../core/types.js';
 import { claims } from './claims.js';
 import { metrics } from './metrics.js';
 import { autoscale, drops, imbalanceByCores, imbalanceByMethod, latency, migration, solver, state, tableWrites, tap, throughput, type Scale } from './parts.js';
-import { oneCoreGbps, published } from './published.js';
+import { oneCoreGbps, published, shapes } from './published.js';
 
 function plan({ profile }: RunOptions): Plan {
   const quick = profile === 'quick';
@@ -34,6 +34,7 @@ export const rsspp: Experiment = {
   question: 'What do latency, loss, imbalance and the number of cores become when the indirection table follows the load?',
   metrics,
   claims,
+  shapes: shapes(),
   figures: [
     lines('latency-p95', '95th percentile of latency', 'latency', 'p95Us', byLoad),
     lines('latency-p99', '99th percentile of latency', 'latency', 'p99Us', byLoad),

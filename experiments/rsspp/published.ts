@@ -1,6 +1,6 @@
 // The published values, as points of our parts.
 import { readPublished } from '../core/published.js';
-import type { ParamValue, PublishedRow } from '../core/types.js';
+import type { ParamValue, PublishedRow, ShapeClaim } from '../core/types.js';
 import { chains, dropLoads, stateFrameBits } from './parts.js';
 
 const contenderOf: Readonly<Record<string, string>> = {
@@ -74,3 +74,20 @@ function state(): PublishedRow[] {
 }
 
 export const published = (): PublishedRow[] => [...imbalance(), ...latency(), ...drops(), ...autoscale(), ...throughput(), ...state()];
+
+// Another draw of the same distributions: a third up or down is the same shape.
+const shapeTolerance = 0.33;
+
+function byCores(trace: 'campus' | 'campus4', method: string): ShapeClaim {
+  const { rows, source } = readPublished('rsspp-imbalance.csv');
+  const value = (cores: number): number => Number(rows.find((row) => row.trace === trace && row.method === method && row.cores === cores)?.p50Percent);
+  const at = (cores: number): Record<string, ParamValue> => ({ trace, cores, contender: contenderOf[method] ?? method });
+  const [first, ...rest] = [4, 8, 16] as const;
+  return {
+    id: `shape-imbalance-${method}-${trace}`, text: `Imbalance of ${contenderOf[method]} by cores over that of ${first}, ${trace === 'campus' ? 'Campus' : 'Campus #4'}`,
+    source: source.replace(/[.;]\s*\w*\.?$/, ''), tolerance: shapeTolerance, part: 'imbalance-cores', metric: 'imbalancePercent',
+    from: { at: at(first), published: value(first) }, steps: rest.map((cores) => ({ label: `${cores} cores`, at: at(cores), published: value(cores) })),
+  };
+}
+
+export const shapes = (): readonly ShapeClaim[] => [byCores('campus4', 'rss'), byCores('campus4', 'rsspp')];

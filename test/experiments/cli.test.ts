@@ -1,5 +1,5 @@
 // The commands as a user types them, over a fake lab: interrupt, resume, one figure, compare.
-import { appendFileSync, cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
@@ -26,12 +26,14 @@ beforeAll(async () => {
 });
 
 describe('exp', () => {
-  test('measures, prints a table with verdicts, writes the report', () => {
+  test('measures, prints verdicts and paths, writes the report', () => {
     expect(first.stderr).toContain('report:');
     expect(first.code).toBe(0);
     expect(first.stdout).toMatch(/QUICK RUN/);
-    expect(first.stdout).toMatch(/faster/);
-    expect(first.stdout).toMatch(/off \(again\)/);
+    expect(first.stdout).toMatch(/Throughput is .* with no Reframer and .* with T = 64 µs.*95 % interval/);
+    expect(first.stdout).toMatch(/Of 21 published values: .*not in this run/);
+    expect(first.stdout.split('\n').length).toBeLessThan(30);
+    expect(readFileSync(join(whole, 'report.md'), 'utf8')).toMatch(/off \(again\)/);
     for (const file of ['journal.jsonl', 'summary.json', 'report.html', 'report.pdf', 'report.md', 'figures/modern-throughput.svg']) expect(existsSync(join(whole, file)), file).toBe(true);
   });
 
@@ -42,6 +44,15 @@ describe('exp', () => {
     expect(stderr).toMatch(/6 of 6 points are finished and reused/);
     expect(JSON.parse(stdout)).toMatchObject({ reused: 6, measured: 0, summary: { experiment: 'reframer', complete: true } });
     expect(existsSync(log)).toBe(false);
+  });
+
+  test('what --only left out is not in this run, and no option is advised for it', () => {
+    const { claims } = JSON.parse(readFileSync(join(whole, 'summary.json'), 'utf8')) as { claims: { id: string; verdict: string; reason: string }[] };
+    const of = (id: string): object | undefined => claims.find((claim) => claim.id === id);
+    expect(of('gain-64')).toMatchObject({ verdict: 'not in this run', reason: '--only left part overload out' });
+    expect(of('scaling')).toMatchObject({ verdict: 'not in this run' });
+    expect(of('web')).toMatchObject({ verdict: 'not testable here' });
+    expect(claims.filter(({ verdict, reason }) => verdict === 'not in this run' && /--full/.test(reason) && !/quick run has no such point/.test(reason))).toEqual([]);
   });
 
   test.each(['SIGINT', 'SIGKILL'] as const)('%s in the middle, then the same command: the rest is measured', async (signal) => {
@@ -77,9 +88,9 @@ describe('exp', () => {
     const trace = folder.file('mine.pcap');
     writeFileSync(trace, 'not looked at by the fake lab');
     const path = folder.file('trace');
-    const { code, stdout } = await exp(['--trace', trace, '--only', 'capture-locality', '--only', 'capture-throughput', '--out', path]);
+    const { code } = await exp(['--trace', trace, '--only', 'capture-locality', '--only', 'capture-throughput', '--out', path]);
     expect(code).toBe(0);
-    expect(stdout).toContain('mine.pcap');
+    expect(readFileSync(join(path, 'report.md'), 'utf8')).toContain('mine.pcap');
     expect(existsSync(join(path, 'figures', 'capture-locality.svg'))).toBe(true);
     expect(existsSync(join(path, 'figures', 'capture-gain.png'))).toBe(true);
     expect(readFileSync(join(path, 'journal.jsonl'), 'utf8')).not.toContain(folder.path);
@@ -97,6 +108,8 @@ describe('exp', () => {
     ['a figure that needs more', ['exp', 'reframer', '--only', 'capture-locality'], /needs --full/],
     ['both profiles', ['exp', 'reframer', '--quick', '--full'], /--quick/],
     ['resume and fresh', ['exp', 'reframer', '--resume', '--fresh'], /--fresh/],
+    ['a capture that no part of the run can use', ['exp', 'reframer', '--trace', lab, '--only', 'overload-modern'], /overload-modern cannot use a capture; .*measure captures, capture-chain/],
+    ['a capture for an experiment without a part for it', ['exp', 'rsspp', '--trace', lab], /no part of rsspp takes a capture/],
     ['a capture that is not there', ['exp', 'reframer', '--trace', '/nowhere.pcap'], /no such file/],
     ['a seed that is none', ['exp', 'reframer', '--seed', 'x'], /--seed/],
     ['a run that is not there', ['report', 'nothing'], /no run is called/],
@@ -139,6 +152,27 @@ describe('compare', () => {
     expect((JSON.parse(worse.stdout) as { regressions: number }).regressions).toBeGreaterThan(0);
     expect((await reframer(['compare', slow, whole])).code).toBe(0);
     expect((await reframer(['compare', whole, slow, '--threshold', '50%'])).code).toBe(0);
+  });
+  test('exit code 3 when it cannot be told; 4 when many points with few values all moved', async () => {
+    const cut = (from: string, to: string, factor: number): string => {
+      // Two samples a point: what a single block has.
+      const lines = readFileSync(join(from, 'journal.jsonl'), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as { type: string; block?: number; record: { throughputBps: number } });
+      const kept = lines.filter((line) => line.block === undefined || line.block === 0);
+      for (const line of kept) if (line.type === 'sample') line.record.throughputBps *= factor;
+      mkdirSync(folder.file(to));
+      writeFileSync(join(folder.file(to), 'journal.jsonl'), kept.map((line) => `${JSON.stringify(line)}\n`).join(''));
+      return folder.file(to);
+    };
+    const [few, same, half] = [cut(whole, 'few', 1), cut(whole, 'few-same', 1), cut(whole, 'few-half', 0.5)];
+    const open = await reframer(['compare', few, same]);
+    expect(open.stdout).toMatch(/n = 2: no verdict/);
+    expect(open.stdout).toMatch(/too few to tell/);
+    expect(open.stderr).toMatch(/not decided: whether \d+ points are worse/);
+    expect(open.code).toBe(3);
+    const worse = await reframer(['compare', few, half]);
+    expect(worse.stdout).toMatch(/overload-modern, throughput, 5 points .* 5 fell in all their samples, the median point by −5\d\.\d % \(p < 0\.001\): worse/);
+    expect(worse.code).toBe(4);
+    expect((await reframer(['compare', half, few])).code).toBe(3);
   });
   test('a damaged journal is one clear error', async () => {
     const damaged = folder.file('damaged');

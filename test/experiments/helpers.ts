@@ -66,7 +66,7 @@ export function prepared(experiment: Experiment, folder: string, seed = 1): Prep
   const options: RunOptions = { profile: 'quick', seed, traces: [] };
   const plan = experiment.plan(options);
   const identity: Identity = { experiment: experiment.name, seed, binary: 'f'.repeat(64), traces: [] };
-  return { experiment, options, plan, parts: plan.parts, settings: plan.parts.flatMap((p) => expandPart(p, identity)), identity, program: '', cpus: undefined, context, folder, resumed: false };
+  return { experiment, options, plan, parts: plan.parts, settings: plan.parts.flatMap((p) => expandPart(p, identity)), identity, program: '', cpus: undefined, context, folder, resumed: false, finished: undefined };
 }
 
 export const fixedTime = new Date('2000-01-02T03:04:05Z');

@@ -52,7 +52,7 @@ describe('order of execution', () => {
     expect([...openRun(path).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(Array.from({ length: 8 }, () => ['blocks', 10]));
     const narrow = folder.file('narrow');
     await runTiny(narrow, { experiment: tiny([sweep()], { name: 'quick', blocks: { min: 2, max: 5 }, precision: 0.5, budgetSeconds: 60, limitSeconds: 120, warmup: { max: 1, drift: 1 } }) });
-    expect([...openRun(narrow).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(Array.from({ length: 8 }, () => ['precise', 4]));
+    expect([...openRun(narrow).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(Array.from({ length: 8 }, () => ['precise', 6]));
   });
 
   test('the limit ends a run before the minimum, and the report says so', async () => {
@@ -62,7 +62,7 @@ describe('order of execution', () => {
     const summary = summarize(experiment, openRun(path).history);
     expect(new Set(summary.points.map((p) => p.stopped))).toEqual(new Set(['limit']));
     expect(summary.warnings.map((w) => w.name)).toContain('time-limit');
-    expect(new Set(summary.points.flatMap((p) => Object.values(p.ratios).map((r) => r.verdict)))).toEqual(new Set(['inconclusive']));
+    expect(new Set(summary.points.flatMap((p) => Object.values(p.ratios).map((r) => r.verdict)))).toEqual(new Set(['too few']));
   });
 
   test('once the budget is spent no setting begins a block beyond the minimum, wherever its turn stands', async () => {
@@ -75,7 +75,7 @@ describe('order of execution', () => {
     expect(blocks).toEqual([...Array.from({ length: 4 }, () => ['budget', 2]), ...Array.from({ length: 4 }, () => ['budget', 1])]);
     // Nothing but the pairs of all controls together is enough for a word.
     const summary = summarize(experiment, history);
-    expect(summary.control.map((c) => c.verdict)).toEqual(['inconclusive', 'inconclusive']);
+    expect(summary.control.map((c) => c.verdict)).toEqual(['too few', 'too few']);
     expect(summary.controlPooled).toMatchObject({ settings: 2, verdict: 'no change', ratio: { pairs: 6 } });
     expect(controlFinding(summary)).toMatch(/^None of the 2 .* the 6 pairs .* no change\.$/);
   });
@@ -207,7 +207,7 @@ describe('resuming', () => {
     expect(await runTiny(path, { experiment: tiny([sweep(['off', 'burst', 'fixed', 'adaptive'])]), runTrial })).toMatchObject({ complete: true, reused: 8, measured: 2 });
     expect(new Set(log.map((t) => t.spec.policy))).toEqual(new Set(['off', 'adaptive']));
     const added = summarize(tiny([sweep(['off', 'burst', 'fixed', 'adaptive'])]), openRun(path).history).points.filter((p) => p.params.contender === 'adaptive');
-    expect(added.map((p) => p.ratios.throughputGbps?.verdict)).toEqual(['faster', 'faster']);
+    expect(added.map((p) => p.ratios.throughputGbps?.verdict)).toEqual(['better', 'better']);
   });
 
   test('stopped after any number of trials, the rest is measured and the outcome is whole', async () => {

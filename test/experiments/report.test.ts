@@ -1,6 +1,6 @@
 // Reports from a fixed journal: what they say, and that they say it again.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -9,10 +9,9 @@ import { check, resultsSchema } from '../../experiments/core/schema.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
 import { ownTarget } from '../../experiments/core/types.js';
 import { claimsFinding } from '../../experiments/report/findings.js';
-import { claimsTable } from '../../experiments/report/tables.js';
 import { compareRuns } from '../../experiments/report/compare.js';
 import { keepRun } from '../../experiments/report/keep.js';
-import { writeReport, type Written } from '../../experiments/report/write.js';
+import { reportTexts, writeReport, type Written } from '../../experiments/report/write.js';
 import { literal } from '../../experiments/report/typst.js';
 import { temporaryFolder } from '../helpers/cli.js';
 import { fakeTrials, runTiny, sweep, tiny } from './helpers.js';
@@ -68,15 +67,34 @@ describe('content', () => {
     expect(check(resultsSchema().summary, JSON.parse(read('summary.json')))).toEqual([]);
   });
 
-  test('claims: reproduced, not reproduced, not testable here', () => {
-    expect(written.summary.claims.map((c) => c.verdict)).toEqual(['reproduced', 'not reproduced', 'not testable here']);
+  test('claims: reproduced, falls short, not testable here', () => {
+    expect(written.summary.claims.map((c) => c.verdict)).toEqual(['reproduced', 'falls short', 'not testable here']);
     expect(written.summary.claims[0]?.ours?.value).toBeCloseTo(100, -1);
   });
 
-  test('an aim of ours is reached, not reproduced', () => {
-    const summary = { ...written.summary, claims: written.summary.claims.map((claim, i) => (i === 1 ? claim : { ...claim, source: ownTarget })) };
-    expect(claimsFinding(summary)).toBe('Of 1 published values, 0 are reproduced, 1 are not, and 0 cannot be tested here. Of 2 aims of this project, 1 are reached, 0 are not, and 1 cannot be tested here.');
-    expect(claimsTable(summary).rows.map((row) => row[4])).toEqual(['reached', 'not reproduced', 'not testable here']);
+  test('aims of ours are counted apart from published values, in every form of the report', () => {
+    const experiment = tiny();
+    const aims = experiment.claims.map((claim, i) => (i === 1 ? claim : { ...claim, source: ownTarget }));
+    const { summary, apart } = reportTexts(run, { ...experiment, claims: aims }).model;
+    expect(claimsFinding(summary)).toBe('Of 1 published values: 1 falls short. Of 2 aims of this project: 1 reached, 1 not testable here.');
+    expect(apart.published.rows.map((row) => row[4])).toEqual(['falls short']);
+    expect(apart.aims.rows.map((row) => row[4])).toEqual(['reached', 'not testable here']);
+    expect(read('report.md')).toContain('Of 3 published values: 1 reproduced, 1 falls short, 1 not testable here.');
+    expect(read('report.html')).toContain('Of 3 published values: 1 reproduced, 1 falls short, 1 not testable here.');
+    expect(JSON.parse(read('summary.json'))).toMatchObject({ verdicts: { published: { reproduced: 1, 'falls short': 1 }, aims: { reached: 0 } } });
+  });
+
+  test('figures that must not be quoted stand at the top, with the reason', () => {
+    const kept = folder.file('superseded');
+    cpSync(path, kept, { recursive: true });
+    const list = [{ what: 'figure bars', why: 'measured with cold tables' }];
+    writeFileSync(join(kept, 'superseded.json'), JSON.stringify(list));
+    const { texts } = reportTexts(openRun(kept), tiny());
+    const text = texts.get('report.md') ?? '';
+    expect(text.indexOf('**figure bars**: measured with cold tables')).toBeLessThan(text.indexOf('## Sweep'));
+    expect(JSON.parse(texts.get('summary.json') ?? '')).toMatchObject({ superseded: list });
+    writeFileSync(join(kept, 'superseded.json'), '[{"what": 1}]');
+    expect(() => reportTexts(openRun(kept), tiny())).toThrow(/superseded\.json.*why is missing/);
   });
 
   test('same against same: no change', () => {
@@ -87,7 +105,7 @@ describe('content', () => {
     const text = read('report.md');
     const fixed = written.summary.points.find((p) => p.params.contender === 'fixed' && p.params.chain === 'paper');
     expect(text).toContain((fixed?.metrics.throughputGbps?.value ?? 0).toFixed(2));
-    for (const word of ['QUICK RUN', 'faster', 'not testable here', 'no web server here', 'off (again)', '## Limitations', '## Context', '## Method']) expect(text).toContain(word);
+    for (const word of ['QUICK RUN', 'better', 'not testable here', 'no web server here', 'off (again)', '## Limitations', '## Context', '## Method']) expect(text).toContain(word);
   });
 
   test('nothing names this machine', () => {

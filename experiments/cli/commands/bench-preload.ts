@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 
 import { locate, packageRoot, type NativeFile } from '../../../native/loader.js';
-import { medianInterval } from '../../core/statistics.js';
+import { medianInterval, type Interval } from '../../core/statistics.js';
 import { CliError, exitCodes } from '../errors.js';
 import { runLabOnce } from '../lab.js';
 import { group } from '../main.js';
@@ -34,6 +34,9 @@ interface Trial {
 
 /** Before the counters are looked at first: pages are touched, the first packets come due. */
 const warmUpMs = 300;
+
+const spanOf = ({ low, high }: Interval): string =>
+  Number.isNaN(low) ? 'too few pairs for an interval' : `95 %: ${formatFixed(low, 1)} to ${formatFixed(high, 1)}`;
 
 export function register(program: Command): void {
   group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
@@ -126,8 +129,8 @@ async function bench(options: Options): Promise<void> {
     print(
       `ns a packet: plain ${formatFixed(result.plainNs, 1)}, with Reframer ${formatFixed(result.preloadedNs, 1)}; ` +
         `testpmd's own cycles a packet ${formatFixed(result.plainCycles, 1)} and ${formatFixed(result.preloadedCycles, 1)}\n` +
-        `Reframer adds ${formatFixed(cost.value, 1)} ns a packet (95 %: ${formatFixed(cost.low, 1)} to ${formatFixed(cost.high, 1)}), ${differences.length} pairs; ` +
-        `plain against plain: ${formatFixed(same.value, 1)} (${formatFixed(same.low, 1)} to ${formatFixed(same.high, 1)})`,
+        `Reframer adds ${formatFixed(cost.value, 1)} ns a packet (${spanOf(cost)}), ${differences.length} pairs; ` +
+        `plain against plain: ${formatFixed(same.value, 1)} (${spanOf(same)})`,
     );
   } finally {
     progress.end();

@@ -5,8 +5,9 @@ import { describeParams } from '../../core/points.js';
 import { findExperiment } from '../../core/registry.js';
 import { findRun } from '../../core/runs.js';
 import { metricOf } from '../../core/summary.js';
-import { compareRuns } from '../../report/compare.js';
-import { number, ratioText } from '../../report/text.js';
+import type { Experiment } from '../../core/types.js';
+import { compareRuns, type Comparison, type ComparedPoint, type PooledPoints } from '../../report/compare.js';
+import { number, percentChange, ratioText } from '../../report/text.js';
 import { exitCodes, UsageError } from '../errors.js';
 import { print, printJson, renderTable, talk } from '../output.js';
 
@@ -20,7 +21,7 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('compare')
-    .description('compare two runs point by point; exit code 4 when the second is worse')
+    .description('compare two runs point by point; exit code 4 when the second is worse, 3 when that cannot be told')
     .argument('<before>', 'run: folder, name, or `latest`')
     .argument('<after>', 'run: folder, name, or `latest`')
     .option('--threshold <share>', 'smallest change that counts', '5%')
@@ -37,17 +38,33 @@ function parseShare(text: string): number {
   return value;
 }
 
+const wordOf = ({ change, n }: ComparedPoint): string => (change === 'too few' ? `n = ${n}: no verdict` : change);
+
+/** Of points with too few values each. */
+function pooledLine({ part, metric, points, up, down, ratio, p, change }: PooledPoints, experiment: Experiment): string {
+  const label = `${part}, ${metricOf(experiment, metric).label}, ${points} points with too few values each`;
+  const median = Number.isFinite(ratio) ? `the median point by ${percentChange(ratio)}` : 'without a ratio';
+  const chance = p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`;
+  const word = change === 'too few' ? 'too few to tell' : change;
+  return `${label}: ${up} rose and ${down} fell in all their samples, ${median} (${chance}): ${word}`;
+}
+
+/** 4 when something is worse; 3 when something that decides is open; else 0. */
+const exitCodeOf = ({ regressions, undecided }: Comparison): number =>
+  regressions > 0 ? exitCodes.regression : undecided > 0 ? exitCodes.notSupported : exitCodes.ok;
+
 function compare(before: string, after: string, options: Options): void {
   const [a, b] = [findRun(before), findRun(after)];
   const experiment = findExperiment(a.history.run.experiment);
-  const comparison = compareRuns(a, b, experiment, { threshold: parseShare(options.threshold), allowUnlike: options.allowUnlike === true, deciding: options.all !== true && options.json !== true });
-  process.exitCode = comparison.regressions > 0 ? exitCodes.regression : exitCodes.ok;
+  const deciding = options.all !== true && options.json !== true;
+  const comparison = compareRuns(a, b, experiment, { threshold: parseShare(options.threshold), allowUnlike: options.allowUnlike === true, deciding });
+  process.exitCode = exitCodeOf(comparison);
   if (options.json === true) return printJson(comparison);
   const shown = comparison.points.filter((p) => options.all === true || p.gate || !comparison.points.some((q) => q.gate));
   const rows = shown.map((p) => {
     const metric = metricOf(experiment, p.metric);
     const digits = metric.digits ?? 2;
-    return [p.part, describeParams(p.params), metric.label, number(p.before, digits), number(p.after, digits), ratioText({ ...p.ratio, pairs: 0, verdict: 'inconclusive' }), p.change];
+    return [p.part, describeParams(p.params), metric.label, number(p.before, digits), number(p.after, digits), ratioText(p.ratio), wordOf(p)];
   });
   print(
     renderTable(
@@ -55,8 +72,17 @@ function compare(before: string, after: string, options: Options): void {
       rows,
     ),
   );
+  for (const pooled of comparison.pooled) print(pooledLine(pooled, experiment));
   const count = (change: string): number => shown.filter((p) => p.change === change).length;
-  print(`\n${shown.length} compared: ${count('no change')} no change, ${count('better')} better, ${count('worse')} worse, ${count('inconclusive')} inconclusive; changes below ${(comparison.threshold * 100).toFixed(1)} % do not count, nor do those within what a run differs from itself`);
+  const few = count('too few');
+  print(
+    `\n${shown.length} compared: ${count('no change')} no change, ${count('better')} better, ${count('worse')} worse, ` +
+      `${count('undecided')} undecided${few > 0 ? `, ${few} with too few values` : ''}; ` +
+      `changes below ${(comparison.threshold * 100).toFixed(1)} % do not count, nor do those within what a run differs from itself`,
+  );
+  if (comparison.regressions === 0 && comparison.undecided > 0) {
+    talk(`not decided: whether ${comparison.undecided} points are worse${few > 0 ? `; ${few} of them have fewer than six values in a run` : ''}`);
+  }
   if (comparison.onlyBefore + comparison.onlyAfter > 0) talk(`points in one run only: ${comparison.onlyBefore} before, ${comparison.onlyAfter} after`);
   for (const note of comparison.notes) talk(`note: ${note}`);
 }

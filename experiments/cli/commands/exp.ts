@@ -10,7 +10,10 @@ import { findExperiment } from '../../core/registry.js';
 import { openRun } from '../../core/runs.js';
 import { duration, makeStatus } from '../../core/status.js';
 import type { Summary } from '../../core/summary.js';
-import { claimsFinding, controlFinding } from '../../report/findings.js';
+import type { ClaimResult } from '../../core/claims.js';
+import { fewestValues } from '../../core/statistics.js';
+import { claimsFinding, controlFinding, partFinding } from '../../report/findings.js';
+import { plain } from '../../report/text.js';
 import { writeReport, type Written } from '../../report/write.js';
 import { exitCodes, UsageError } from '../errors.js';
 import { print, printJson, renderTable, talk } from '../output.js';
@@ -35,15 +38,15 @@ const collect = (value: string, before: string[]): string[] => [...before, value
 export function register(program: Command): void {
   program
     .command('exp')
-    .description('run an experiment: a quick run unless --full; goes on with an interrupted one')
+    .description('run an experiment: a quick run unless --full; goes on with an interrupted one, else starts anew')
     .argument('<name>', 'experiment; `reframer list` shows them')
-    .option('--quick', 'few points and samples, about a minute (default)')
+    .option('--quick', 'few points and samples, about two minutes (default)')
     .option('--full', 'every point, until the intervals are narrow')
     .option('--trace <file>', 'a capture to measure as well; may be repeated', collect, [])
     .option('--only <figure>', 'measure what this figure needs; may be repeated', collect, [])
     .option('--seed <number>', 'seed of order and traffic', '1')
     .option('--out <folder>', 'folder of the run (default: results/runs/<name>-<time>)')
-    .option('--resume', 'go on with the newest run; fail when there is none')
+    .option('--resume', 'go on with the newest run; fail when none was interrupted')
     .option('--fresh', 'measure everything anew, in a new run')
     .option('--dry-run', 'show points, order and an estimate; measure nothing')
     .option('--ci', 'plain lines, and failure when the control or a trial fails')
@@ -100,13 +103,31 @@ function dryRun(prepared: Prepared, json: boolean): void {
   print(`${points} points, at least ${trials} trials, about ${duration(longer)}; folder ${prepared.folder}`);
 }
 
-function printSummary(summary: Summary, { model, notes }: Written, folder: string): void {
-  for (const { table } of model.parts) {
-    print(`\n${table.title}${summary.profile === 'quick' ? '  [QUICK RUN]' : ''}`);
-    print(renderTable(table.columns.map((title, i) => ({ title, align: table.numeric[i] === true ? 'right' : 'left' })), table.rows));
+/** A claim that was judged: the rest is counted, and stands in the report. */
+const judged = ({ verdict }: ClaimResult): boolean => verdict !== 'not in this run' && verdict !== 'not testable here';
+
+function claimLine(claim: ClaimResult): string[] {
+  const unit = claim.unit === '' ? '' : ` ${claim.unit}`;
+  const few = claim.n < fewestValues ? `n = ${claim.n}: no verdict` : claim.verdict;
+  const ours = claim.ours === null ? '' : `${plain(claim.ours.value)}${unit}`;
+  return [few, claim.text, claim.published === null ? 'a curve' : `${plain(claim.published)}${unit}`, ours];
+}
+
+/** Verdicts and where the rest is: tables and figures are in the report. */
+function printSummary(summary: Summary, { model, notes }: Written, folder: string, warn: boolean): void {
+  if (summary.profile === 'quick') print('[QUICK RUN: few samples, short trials]');
+  const found = model.parts.map(({ part }) => ({ part, text: partFinding(model.experiment, summary, part) }));
+  for (const { part, text } of found) if (text !== '') print(`${part.title}: ${text}`);
+  const silent = found.filter(({ text }) => text === '').map(({ part }) => part.title);
+  if (silent.length > 0) print(`In the report alone: ${silent.join('; ')}.`);
+  const claims = summary.claims.filter(judged);
+  if (claims.length > 0) {
+    const columns = [{ title: 'verdict', align: 'left' as const }, { title: 'claim', align: 'left' as const }, { title: 'published or aimed at' }, { title: 'ours' }];
+    print(`\n${renderTable(columns, claims.map(claimLine))}`);
   }
-  print(`\n${claimsFinding(summary)} ${controlFinding(summary)}`);
-  for (const { name, seen, remedy } of summary.warnings) talk(`warning: ${name}: ${seen} -> ${remedy}`);
+  print(`\n${[claimsFinding(summary), controlFinding(summary)].filter((s) => s !== '').join(' ')}`);
+  // Of a run that was finished before, its warnings were seen then.
+  if (warn) for (const { name, seen, remedy } of summary.warnings) talk(`warning: ${name}: ${seen} -> ${remedy}`);
   for (const note of notes) talk(`warning: ${note}`);
   const shown = relative(process.cwd(), folder) || '.';
   talk(`journal: ${join(shown, 'journal.jsonl')}\nreport:  ${join(shown, 'report.html')}, report.pdf, report.md`);
@@ -137,7 +158,7 @@ async function run(name: string, options: Options): Promise<void> {
   const written = await writeReport(openRun(prepared.folder), experiment);
   const { summary } = written;
   if (options.json === true) printJson({ folder: prepared.folder, reused: outcome.reused, measured: outcome.measured, summary: { ...summary, points: summary.points.map(({ values: _values, ...point }) => point) } });
-  else printSummary(summary, written, prepared.folder);
+  else printSummary(summary, written, prepared.folder, outcome.measured > 0);
   const failed = summary.points.some((p) => p.stopped === 'failed') || summary.warnings.some((w) => w.name === 'failed-trials');
   const control = options.ci === true && summary.control.some((c) => c.verdict === 'changed');
   if (control) talk('reframer: the control failed: the same against itself came out different, so no other difference counts');
