@@ -1,4 +1,5 @@
 // What a flow costs in memory.
+import { fewestValues } from '../core/statistics.js';
 import type { Part } from '../core/types.js';
 import { target, type Scale, type Section } from './section.js';
 import { contenders, scalar } from './tables.js';
@@ -13,7 +14,7 @@ function memory({ quick }: Scale): Part {
       { kind: 'list', name: 'flows', values: quick ? [1_000_000] : [10_000, 100_000, 1_000_000, 4_000_000] },
       contenders(scalar),
     ],
-    contenders: { axis: 'contender', baseline: 'Cuckoo++' }, deterministic: true,
+    contenders: { axis: 'contender', baseline: 'Cuckoo++' }, deterministic: true, seeds: fewestValues,
     spec: (p) => ({ contender: String(p.tracker), flows: Number(p.flows), keySize: Number(p.keySize) }),
     headline: 'bytesPerFlow', metrics: ['bytesPerFlow', 'residentBytesPerFlow'],
   };

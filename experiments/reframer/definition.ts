@@ -37,7 +37,7 @@ function plan(options: RunOptions): Plan {
     profile: quick
       ? { name: 'quick', blocks: { min: 3, max: 5 }, precision: 0.02, budgetSeconds: 60, limitSeconds: 90 + 30 * options.traces.length, warmup: { max: 1, drift: 0.05 } }
       // Trials warm up by themselves, in virtual time; a block measures every contender twice.
-      : { name: 'full', blocks: { min: 2, max: 10 }, precision: 0.02, budgetSeconds: 1200, limitSeconds: 1440 + 60 * options.traces.length, warmup: { max: 0, drift: 0.02 } },
+      : { name: 'full', blocks: { min: 3, max: 10 }, precision: 0.02, budgetSeconds: 1500, limitSeconds: 1800 + 60 * options.traces.length, warmup: { max: 0, drift: 0.02 } },
     parts,
     byDefault: byDefault.map((part) => part.name),
   };

@@ -1,5 +1,6 @@
 // What is measured. Every part but the solver's runs in virtual time: its answer depends on the seed
-// and on nothing of the machine, so one trial a seed is enough.
+// and on nothing of the machine, so one trial a seed is enough; a verdict takes six seeds.
+import { fewestValues } from '../core/statistics.js';
 import type { JsonObject, Params, Part } from '../core/types.js';
 
 export interface Scale {
@@ -57,7 +58,7 @@ export const dropLoads = [[120, 0.837], [130, 0.912], [140, 0.982]] as const;
 export function drops(scale: Scale): Part {
   return {
     name: 'drops', title: 'Drops near saturation', question: 'How many packets do 4 cores drop at 120, 130 and 140 % of the trace’s speed?', job: 'rsspp-trial',
-    axes: [{ kind: 'zip', names: ['speedPercent', 'load'], rows: dropLoads }, contenders(scale.quick ? [rss, ours, oursFast, pooled] : [rss, greedy, ours, oursFast, pooled])], contenders: versusRss, deterministic: true, seeds: scale.quick ? 2 : scale.seeds,
+    axes: [{ kind: 'zip', names: ['speedPercent', 'load'], rows: dropLoads }, contenders(scale.quick ? [rss, ours, oursFast, pooled] : [rss, greedy, ours, oursFast, pooled])], contenders: versusRss, deterministic: true, seeds: scale.seeds,
     spec: (p) => trial(p, scale, { cores: 4, load: Number(p.load), exactLoad: true }), headline: 'dropKpps', metrics: ['dropKpps', 'dropKppsAtLeastOne', 'p95Us'],
   };
 }
@@ -65,7 +66,7 @@ export function drops(scale: Scale): Part {
 export function imbalanceByMethod(scale: Scale): Part {
   return {
     name: 'imbalance-methods', title: 'Imbalance by method at 8 cores', question: 'How unevenly do packets spread over 8 cores in a second?', job: 'rsspp-trial',
-    axes: [profiles, contenders(comparators)], contenders: versusRss, deterministic: true, seeds: scale.quick ? 1 : 2,
+    axes: [profiles, contenders(comparators)], contenders: versusRss, deterministic: true, seeds: fewestValues,
     spec: (p) => trial(p, { ...scale, seconds: scale.quick ? 2 : scale.seconds }, { cores: 8, load: 0.5, exactLoad: true }), headline: 'imbalancePercent',
     metrics: ['imbalancePercent', 'floorPercent', 'p95Us', 'movesPerEpoch', 'dropKpps', 'reordered'],
   };
@@ -85,7 +86,7 @@ export function imbalanceByCores(scale: Scale): Part {
   const rows = benchMethods.filter(([, method]) => method !== 'lpt');
   return {
     name: 'imbalance-cores', title: 'Imbalance by cores', question: 'How unevenly do packets spread over 2 to 16 cores in a second?', job: 'bench-rsspp', axes: [], deterministic: true,
-    seeds: scale.quick ? 2 : 5, spec: () => ({ profiles: traces, entries: [512], cores, methods: rows.map(([, method]) => method), seconds: scale.quick ? 20 : 60, grouped: true }),
+    seeds: fewestValues, spec: () => ({ profiles: traces, entries: [512], cores, methods: rows.map(([, method]) => method), seconds: scale.quick ? 20 : 60, grouped: true }),
     headline: 'imbalancePercent', metrics: ['imbalancePercent', 'floorPercent', 'movesPerEpoch', 'settledOverBoundPercent', 'settledMoves'], unfold: grouped(traces, [512], cores, rows), timeoutSeconds: 900,
   };
 }
@@ -114,7 +115,7 @@ export function autoscale(scale: Scale): Part {
   return {
     name: 'autoscale', title: 'Cores in use under a ramp', question: 'How many of 15 cores does a rise and fall of the rate take?', job: 'rsspp-trial',
     axes: [{ kind: 'zip', names: ['contender', 'method', 'scaling', 'epochMs'], rows: [['fixed RSS', 'static', 'ours', 100], ['ours', 'ours', 'ours', 100], ['greedy, published rule', 'greedy', 'paper', 100], ['traffic classes', 'classes', 'ours', 500]] }],
-    contenders: { axis: 'contender', baseline: 'fixed RSS' }, deterministic: true, seeds: scale.quick ? 1 : 3,
+    contenders: { axis: 'contender', baseline: 'fixed RSS' }, deterministic: true, seeds: fewestValues,
     spec: (p) => trial(p, { ...scale, seconds: period, warmupSeconds: settleSeconds }, { cores: 15, autoscale: p.method !== 'static', scaling: String(p.scaling), serviceNs: (rampPeakGbps / coreGbps / campus4Pps) * 1e9, rampLow: 0.1, rampPeriodSeconds: period }),
     headline: 'meanCores', metrics: ['meanCores', 'reversals', 'goodputPercent', 'p95Us', 'moves'], timeoutSeconds: 900,
   };
@@ -123,7 +124,7 @@ export function autoscale(scale: Scale): Part {
 export function migration(scale: Scale): Part {
   return {
     name: 'migration', title: 'Hand-over under random moves', question: 'Does anything get lost, overtaken or held long when 100 buckets a second change core?', job: 'rsspp-trial',
-    axes: [{ kind: 'list', name: 'load', values: scale.quick ? [0.5, 0.7] : [0.5, 0.7, 0.9] }, { kind: 'zip', names: ['contender', 'handOver', 'prepareMs', 'movingBurst'], rows: [['served first', 'serve', 0, 32], ['passed through', 'pass', 0, 32], ['announced', 'pass', 20, 8]] }], deterministic: true, seeds: scale.quick ? 1 : 3,
+    axes: [{ kind: 'list', name: 'load', values: scale.quick ? [0.5, 0.7] : [0.5, 0.7, 0.9] }, { kind: 'zip', names: ['contender', 'handOver', 'prepareMs', 'movingBurst'], rows: [['served first', 'serve', 0, 32], ['passed through', 'pass', 0, 32], ['announced', 'pass', 20, 8]] }], deterministic: true, seeds: fewestValues,
     spec: (p) => trial({ method: 'static' }, { ...scale, seconds: scale.quick ? 3 : 6, warmupSeconds: 1 }, { cores: 8, load: Number(p.load), movesPerSecond: 100, handOver: String(p.handOver), prepareMs: Number(p.prepareMs), movingBurst: Number(p.movingBurst) }),
     headline: 'holdMaxUs', metrics: ['packets', 'moves', 'lost', 'reordered', 'held', 'holdMaxUs'], contenders: { axis: 'contender', baseline: 'served first' },
   };
@@ -133,7 +134,7 @@ export function tableWrites(scale: Scale): Part {
   return {
     name: 'table-writes', title: 'What a slow table write does', question: 'What do packets suffer while the table is written?', job: 'rsspp-trial',
     axes: [{ kind: 'zip', names: ['contender', 'write', 'writeUs'], rows: [['at once', 'gradual', 0], ['entry by entry, 100 µs', 'gradual', 100], ['entry by entry, 5 ms', 'gradual', 5000], ['receive stops, 100 µs', 'pause', 100], ['receive stops, 5 ms', 'pause', 5000]] }],
-    contenders: { axis: 'contender', baseline: 'at once' }, deterministic: true, seeds: scale.quick ? 1 : 2,
+    contenders: { axis: 'contender', baseline: 'at once' }, deterministic: true, seeds: fewestValues,
     spec: (p) => trial(p, scale, { cores: 8, load: 0.6, exactLoad: true, write: String(p.write), writeUs: Number(p.writeUs) }),
     headline: 'p99Us', metrics: ['p50Us', 'p99Us', 'writeLosses', 'lost', 'reordered', 'holdMaxUs'],
   };
@@ -153,7 +154,7 @@ export function throughput(scale: Scale, oneCoreGbps: (chain: string) => number)
   return {
     name: 'throughput', title: 'Throughput by cores', question: 'How much of 99.5 Gbps do the cores carry, given the published cost of each chain on one core?', job: 'rsspp-trial',
     axes: [{ kind: 'zip', names: ['chain', 'cores'], rows }, contenders(scale.quick ? [rss, ours] : [rss, greedy, ours])],
-    contenders: versusRss, deterministic: true, seeds: 1,
+    contenders: versusRss, deterministic: true, seeds: fewestValues,
     spec: (p) => trial({ ...p, epochMs: Math.round(Number(p.epochMs) * speedUp) }, { ...scale, warmupSeconds: scale.quick ? 2 : 4, seconds: scale.quick ? 3 : 8 }, { cores: Number(p.cores), load: load(String(p.chain), Number(p.cores)), exactLoad: true }),
     headline: 'carriedGbps', metrics: ['carriedGbps', 'dropKpps', 'imbalancePercent'],
   };
