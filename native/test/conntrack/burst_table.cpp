@@ -402,6 +402,24 @@ TEST_CASE("growth loses nothing and keeps memory near what is used")
 	CHECK(conntrack_prepare(f.table) == 0);
 }
 
+TEST_CASE("no insert moves more than a few buckets, however large the table grows")
+{
+	Fixture f({.name = "bounded"}, 1 << 22);
+	uint64_t moved = 0, most = 0;
+	for (uint64_t i = 0; i < 400'000; i++) {
+		uint64_t key[2] = {i, ~i};
+		REQUIRE(conntrack_find_or_insert(f.table, key, nullptr, CONNTRACK_NO_TIME, nullptr) != nullptr);
+		conntrack_stats stats;
+		conntrack_get_stats(f.table, &stats);
+		// Small tables move all at once.
+		if (i > 4096)
+			most = std::max(most, stats.moved - moved);
+		moved = stats.moved;
+	}
+	CHECK(most > 0);
+	CHECK(most <= 128);
+}
+
 // Sanitizers map terabytes, which a bound on the address space does not allow.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 TEST_CASE("a table that got no memory to grow asks again when there is some")
