@@ -60,5 +60,9 @@ export class NativeSession<Reply> {
 async function next<Reply>(replies: AsyncIterator<string>): Promise<Reply> {
   const line = await replies.next();
   if (line.done === true) throw new SessionError('ended', 'the native process ended');
-  return JSON.parse(line.value) as Reply;
+  try {
+    return JSON.parse(line.value) as Reply;
+  } catch {
+    throw new SessionError('ended', `the native process said what is no record: ${JSON.stringify(line.value.slice(0, 80))}`);
+  }
 }

@@ -34,7 +34,7 @@ describe('no shell is built from input', () => {
 
 describe('what listens', () => {
   test('metrics are served on the address that was asked for, and on no other', async () => {
-    const server = await serveMetrics({ host: '127.0.0.1', port: 0 }, () => []);
+    const server = await serveMetrics({ host: '127.0.0.1', port: 0 }, () => 'page\n');
     try {
       expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
       const port = Number(new URL(server.url).port).toString(16).toUpperCase().padStart(4, '0');

@@ -1,4 +1,5 @@
 // A balancer at work, for people: a picture that redraws itself on a terminal, plain lines elsewhere.
+import { cleanLine } from '../core/clean.js';
 import type { Move, Report } from '../../rsspp/index.js';
 import { print } from './output.js';
 import { formatCount, formatFixed } from './units.js';
@@ -67,7 +68,7 @@ export class BalanceView {
     ];
     const width = (process.stdout.columns || 80) - 1;
     const up = this.drawnLines > 0 ? `\x1b[${this.drawnLines}A` : '';
-    process.stdout.write(up + lines.map((line) => `\x1b[2K${line.slice(0, width)}\n`).join(''));
+    process.stdout.write(up + lines.map((line) => `\x1b[2K${cleanLine(line).slice(0, width)}\n`).join(''));
     this.drawnLines = lines.length;
   }
 }

@@ -1,4 +1,5 @@
 // Lines that redraw themselves on a terminal, and come one after the other elsewhere.
+import { cleanLine } from '../core/clean.js';
 import { print } from './output.js';
 
 export class LiveView {
@@ -11,7 +12,7 @@ export class LiveView {
     const width = (process.stdout.columns || 80) - 1;
     const up = this.drawn > 0 ? `\x1b[${this.drawn}A\x1b[J` : '';
     const lines = picture();
-    process.stdout.write(up + lines.map((text) => `\x1b[2K${text.slice(0, width)}\n`).join(''));
+    process.stdout.write(up + lines.map((text) => `\x1b[2K${cleanLine(text).slice(0, width)}\n`).join(''));
     this.drawn = lines.length;
   }
 }

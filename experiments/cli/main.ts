@@ -4,6 +4,7 @@ import { constants } from 'node:os';
 import { Command, CommanderError } from 'commander';
 
 import { packageVersion } from '../../native/loader.js';
+import { cleanText } from '../core/clean.js';
 import { describeError, exitCodes } from './errors.js';
 import { stopLabs } from './lab.js';
 import { printJson, talk } from './output.js';
@@ -43,6 +44,7 @@ export async function buildProgram(name?: string): Promise<Command> {
   // What it throws instead of ending the process; commands made above inherit nothing, so each is told.
   const tell = (command: Command): void => {
     command.exitOverride();
+    command.configureOutput({ writeErr: (text) => process.stderr.write(cleanText(text)) });
     command.showHelpAfterError(`(see \`${command.name() === 'reframer' ? '' : 'reframer '}${command.name()} --help\`)`);
     command.commands.forEach(tell);
   };
@@ -53,8 +55,9 @@ export async function buildProgram(name?: string): Promise<Command> {
 /** @returns the exit code */
 export async function run(args: readonly string[]): Promise<number> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // The reader of a pipe left (`| head`): nothing more to say to it.
+    // The reader of a pipe left (`| head`), or the terminal is gone: nothing more to say to it.
     if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+    if (error.code === 'EIO') return;
     throw error;
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

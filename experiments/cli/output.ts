@@ -1,5 +1,8 @@
-// stdout is data, stderr is talk.
+// stdout is data, stderr is talk. Both may show what others wrote (names of files, journals, telemetry):
+// it is cleaned here, so that no terminal obeys it.
 import { writeSync } from 'node:fs';
+
+import { cleanLine, cleanText } from '../core/clean.js';
 
 export type Align = 'left' | 'right';
 
@@ -9,7 +12,8 @@ export interface Column {
 }
 
 /** A table for people: numbers to the right, two blanks between columns, no frame. */
-export function renderTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
+export function renderTable(columns: readonly Column[], given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(cleanLine)); // first, so that widths fit
   const widths = columns.map((column, i) => Math.max(column.title.length, ...rows.map((row) => (row[i] ?? '').length)));
   const line = (cells: readonly string[]): string =>
     cells
@@ -29,15 +33,17 @@ export function wrap(text: string): string {
 }
 
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
-}
-
-export function print(text: string): void {
+  // JSON names the control characters below 32 by number; some terminals obey those from 127 on too.
+  const text = JSON.stringify(value).replace(/[\u007f-\u009f]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
   process.stdout.write(`${text}\n`);
 }
 
+export function print(text: string): void {
+  process.stdout.write(`${cleanText(text)}\n`);
+}
+
 export function talk(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${cleanText(text)}\n`);
 }
 
 export interface Progress {
@@ -63,7 +69,7 @@ export class ProgressLine {
     const now = Date.now();
     if (!tty && now - this.last < 10_000) return;
     this.last = now;
-    const text = `${this.label}: ${this.describe(progress, now)}`;
+    const text = cleanLine(`${this.label}: ${this.describe(progress, now)}`);
     if (tty) writeSync(2, `\r\x1b[2K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
     else talk(text);
     this.shown = tty;

@@ -1,8 +1,10 @@
 // The journal of a run: append-only JSON lines. A line is written in one call, so that a killed run
 // loses at most the line it was writing; on opening, such a torn end is cut off.
-import { closeSync, existsSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 
+import { cleanValue } from './clean.js';
 import { HarnessError } from './errors.js';
+import { kindOf, readOwnFile } from './files.js';
 import { validateRecord } from './schema.js';
 import type { JsonObject, Params, RunOptions } from './types.js';
 
@@ -111,19 +113,34 @@ export interface ReadJournal {
   torn: boolean;
 }
 
-/** Reads a journal whose last line may be torn. Damage anywhere else is an error with its line. */
+/** Bytes; the largest full run so far is a hundredth of it. */
+export const largestJournal = 256 * 2 ** 20;
+/** Bytes of a line; the longest record so far is a five-hundredth of it. */
+export const longestLine = 16 * 2 ** 20;
+
+function parseLine(line: Buffer): JournalRecord {
+  if (line.length > longestLine) throw new HarnessError('bad-record', `${line.length} bytes; at most ${longestLine} are read`);
+  return validateRecord(cleanValue(JSON.parse(line.toString('utf8'))));
+}
+
+/**
+ * Reads a journal whose last line may be torn. Damage anywhere else is an error with its line. Whoever
+ * wrote it: strings come out as one clean line each.
+ * @throws HarnessError `journal-damaged`, `not-a-file`, `too-large`
+ */
 export function readJournal(file: string): ReadJournal {
-  const bytes = readFileSync(file);
+  const bytes = readOwnFile(file, largestJournal);
   const end = bytes.lastIndexOf(0x0a) + 1;
-  const lines = bytes.subarray(0, end).toString('utf8').split('\n');
-  lines.pop();
-  const records = lines.map((line, i) => {
+  const records: JournalRecord[] = [];
+  for (let at = 0; at < end; ) {
+    const next = bytes.indexOf(0x0a, at);
     try {
-      return validateRecord(JSON.parse(line));
+      records.push(parseLine(bytes.subarray(at, next)));
     } catch (error) {
-      throw new HarnessError('journal-damaged', `${file}: line ${i + 1}: ${(error as Error).message}; the run cannot be read: measure into another folder`);
+      throw new HarnessError('journal-damaged', `${file}: line ${records.length + 1}: ${(error as Error).message}; the run cannot be read: measure into another folder`);
     }
-  });
+    at = next + 1;
+  }
   return { records, soundBytes: end, torn: end < bytes.length };
 }
 
@@ -137,15 +154,17 @@ export class Journal {
   ) {}
 
   static open(file: string): Journal {
-    const found = existsSync(file) ? readJournal(file) : { records: [], soundBytes: 0, torn: false };
-    const fd = openSync(file, 'a');
+    const found = kindOf(file) === undefined ? { records: [], soundBytes: 0, torn: false } : readJournal(file);
+    const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
+    const fd = openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
     if (found.torn) ftruncateSync(fd, found.soundBytes);
     return new Journal(file, fd, found.records, found.torn);
   }
 
   /** @throws HarnessError `journal-write` when the disk takes no more; what was there stays sound. */
-  append(record: JournalRecord): void {
-    validateRecord(record);
+  append(given: JournalRecord): void {
+    // As it will be read again: names of captures and the machine's own words come in here.
+    const record = validateRecord(cleanValue(structuredClone(given)));
     const line = Buffer.from(`${JSON.stringify(record)}\n`);
     const { size } = fstatSync(this.fd);
     try {

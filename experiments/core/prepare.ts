@@ -1,11 +1,13 @@
 // From what the user asked to what is to be measured: captures named and hashed, points expanded,
 // the run to go on with found.
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { dpdkProgram, labProgram, locate } from '../../native/loader.js';
+import { cleanLine } from './clean.js';
 import { captureContext, usableCpus } from './context.js';
 import { HarnessError } from './errors.js';
+import { kindOf } from './files.js';
 import { hashFile } from './hash.js';
 import { expandPart, type Identity, type Setting } from './points.js';
 import { dpdkJob } from './runner.js';
@@ -44,8 +46,11 @@ async function nameTraces(files: readonly string[]): Promise<Trace[]> {
   const seen = new Map<string, number>();
   const traces: Trace[] = [];
   for (const file of files) {
-    if (!existsSync(file)) throw new HarnessError('no-trace', `--trace ${file}: no such file`, 2);
-    const name = basename(file);
+    const found = statSync(file, { throwIfNoEntry: false });
+    if (found === undefined) throw new HarnessError('no-trace', `--trace ${cleanLine(file)}: no such file`, 2);
+    // It is read once a trial.
+    if (!found.isFile()) throw new HarnessError('no-trace', `--trace ${cleanLine(file)}: not a file; give a capture that lies on a disk`, 2);
+    const name = cleanLine(basename(file));
     const count = (seen.get(name) ?? 0) + 1;
     seen.set(name, count);
     traces.push({ name: count === 1 ? name : `${name} (${count})`, file: resolve(file), sha256: await hashFile(file) });
@@ -98,7 +103,7 @@ function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[],
   const { out, mode } = request;
   const { experiment, profile, seed } = key;
   const given = out === undefined ? undefined : resolve(out);
-  if (given !== undefined && existsSync(join(given, journalName))) {
+  if (given !== undefined && kindOf(join(given, journalName)) !== undefined) {
     if (mode === 'fresh') {
       throw new HarnessError('run-exists', `${out}: holds a run already; give another folder, or leave --fresh out to go on with it`, 2);
     }

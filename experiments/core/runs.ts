@@ -1,10 +1,11 @@
 // Folders of runs: where they are, which one to go on with, and who is writing to it.
-import { existsSync, linkSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { packageRoot } from '../../native/loader.js';
 import { machineFingerprint, readText } from './context.js';
 import { HarnessError } from './errors.js';
+import { kindOf } from './files.js';
 import { readHistory, type History } from './history.js';
 import { readJournal } from './journal.js';
 import type { JsonObject, RunOptions } from './types.js';
@@ -24,7 +25,7 @@ export interface Run {
 
 export function openRun(folder: string): Run {
   const file = join(folder, journalName);
-  if (!existsSync(file)) throw new HarnessError('no-run', `${folder}: no ${journalName} there; \`reframer list\` shows the runs`, 2);
+  if (kindOf(file) === undefined) throw new HarnessError('no-run', `${folder}: no ${journalName} there; \`reframer list\` shows the runs`, 2);
   return { folder, history: readHistory(readJournal(file).records) };
 }
 
@@ -34,20 +35,23 @@ export function runFolders(root = resultsFolder()): string[] {
     if (!existsSync(folder)) return [];
     return readdirSync(folder)
       .map((name) => join(folder, name))
-      .filter((path) => statSync(path).isDirectory() && existsSync(join(path, journalName)))
+      // A link that leads nowhere, or a folder of something else, is no run.
+      .filter((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true && kindOf(join(path, journalName)) === 'file')
       .sort();
   });
 }
 
+const changedMs = (folder: string): number => lstatSync(join(folder, journalName), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
 /** A run by its path, its name, or `latest` and `latest:NAME`. */
 export function findRun(name: string): Run {
-  if (existsSync(join(name, journalName))) return openRun(resolve(name));
+  if (kindOf(join(name, journalName)) !== undefined) return openRun(resolve(name));
   const folders = runFolders();
   if (name === 'latest' || name.startsWith('latest:')) {
     const prefix = name === 'latest' ? '' : `${name.slice('latest:'.length)}-`;
     const newest = folders
       .filter((f) => basename(f).startsWith(prefix) && !f.includes(`${join('results', 'reference')}`))
-      .sort((a, b) => statSync(join(a, journalName)).mtimeMs - statSync(join(b, journalName)).mtimeMs)
+      .sort((a, b) => changedMs(a) - changedMs(b))
       .at(-1);
     if (newest !== undefined) return openRun(newest);
   }
@@ -118,7 +122,8 @@ export function lockRun(folder: string): () => void {
   const file = join(folder, 'lock');
   // Made complete beside it and linked into place, so that of two that start at once one gets it.
   const own = `${file}.${process.pid}`;
-  writeFileSync(own, String(process.pid));
+  rmSync(own, { force: true }); // of an earlier process with this number
+  writeFileSync(own, String(process.pid), { flag: 'wx' });
   try {
     for (;;) {
       try {
@@ -127,7 +132,7 @@ export function lockRun(folder: string): () => void {
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       }
-      const owner = Number(readText(file));
+      const owner = kindOf(file) === 'file' ? Number(readText(file)) : 0;
       if (owner > 0 && owner !== process.pid && isAlive(owner)) {
         throw new HarnessError('run-in-use', `${folder} is being written by process ${owner}; wait for it, or give another folder`);
       }

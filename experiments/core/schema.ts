@@ -47,9 +47,10 @@ export function check(schema: Schema, value: unknown, path = ''): string[] {
   }
   if (typeof value !== 'object' || value === null) return [];
   const members = value as Record<string, unknown>;
-  const missing = (schema.required ?? []).filter((name) => !(name in members)).map((name) => `${at}.${name} is missing`);
+  const missing = (schema.required ?? []).filter((name) => !Object.hasOwn(members, name)).map((name) => `${at}.${name} is missing`);
   const wrong = Object.entries(members).flatMap(([name, member]) => {
-    const known = schema.properties?.[name];
+    // Not what every object inherits: 'constructor' is no property, and no type of record.
+    const known = schema.properties !== undefined && Object.hasOwn(schema.properties, name) ? schema.properties[name] : undefined;
     if (known !== undefined) return check(known, member, `${at}.${name}`);
     if (schema.additionalProperties === false) return [`${at}.${name} is not known`];
     return typeof schema.additionalProperties === 'object' ? check(schema.additionalProperties, member, `${at}.${name}`) : [];
@@ -77,7 +78,8 @@ export function resultsSchema(): SchemaFile {
 
 export function validateRecord(value: unknown): JournalRecord {
   const type = typeof value === 'object' && value !== null ? (value as { type?: unknown }).type : undefined;
-  const schema = typeof type === 'string' ? resultsSchema().records[type] : undefined;
+  const { records } = resultsSchema();
+  const schema = typeof type === 'string' && Object.hasOwn(records, type) ? records[type] : undefined;
   if (schema === undefined) throw new HarnessError('bad-record', `unknown record type ${JSON.stringify(type)}`);
   const problems = check(schema, value);
   if (problems.length > 0) throw new HarnessError('bad-record', problems.join('; '));

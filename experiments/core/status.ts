@@ -1,6 +1,8 @@
 // What is going on: one line that rewrites itself on a terminal, plain lines elsewhere.
 import { writeSync } from 'node:fs';
 
+import { cleanLine, cleanText } from './clean.js';
+
 export interface Progress {
   pointsDone: number;
   points: number;
@@ -44,7 +46,7 @@ export function makeStatus({ tty, quiet }: { tty: boolean; quiet: boolean }): St
   return {
     update(progress) {
       const now = performance.now();
-      const text = statusText(progress);
+      const text = cleanLine(statusText(progress));
       if (tty) {
         writeSync(2, `\r\x1b[2K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
         shown = true;
@@ -55,7 +57,7 @@ export function makeStatus({ tty, quiet }: { tty: boolean; quiet: boolean }): St
     },
     say(text) {
       clear();
-      writeSync(2, `${text}\n`);
+      writeSync(2, `${cleanText(text)}\n`);
     },
     end: clear,
   };

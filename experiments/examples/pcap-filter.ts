@@ -1,5 +1,5 @@
 // A filter of captures: keeps the frames of one UDP or TCP port, in the order of release, so that what
-// reads them next finds each flow's packets in a row.
+// reads them next finds each flow's packets in a row. A kept record keeps its time and lengths.
 //
 //   node pcap-filter.js IN.pcap OUT.pcap PORT [DELAY_US]
 //
@@ -10,65 +10,94 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Reframer } from '../../reframer/index.js';
 
 const [input, output, port, delay = '64'] = process.argv.slice(2);
-if (input === undefined || output === undefined || !(Number(port) > 0)) {
-  process.stderr.write('usage: pcap-filter IN.pcap OUT.pcap PORT [DELAY_US]\n');
-  process.exit(2);
+
+function fail(message: string, code: number): never {
+  process.stderr.write(`pcap-filter: ${message}\n`);
+  process.exit(code);
+}
+
+if (input === undefined || output === undefined || !(Number(port) > 0) || !(Number(delay) >= 0)) {
+  fail('usage: pcap-filter IN.pcap OUT.pcap PORT [DELAY_US]', 2);
 }
 
 interface Frame {
-  data: Uint8Array;
+  /** As it lies in the file: 16 bytes that tell time and lengths, then what was captured. */
+  record: Buffer;
+  data: Buffer;
+  /** Since the first frame, in nanoseconds. */
   time: number;
 }
 
-const file = readFileSync(input);
-const nanoseconds = file.readUInt32LE(0) === 0xa1b23c4d;
+const fileHeader = 24;
+const recordHeader = 16;
+const ethernet = 1;
+
+let file: Buffer;
+try {
+  file = readFileSync(input);
+} catch (error) {
+  fail(`${input}: ${(error as Error).message}`, 1);
+}
+const magic = file.length >= fileHeader ? file.readUInt32LE(0) : 0;
+const nanoseconds = magic === 0xa1b23c4d;
+if (magic !== 0xa1b2c3d4 && !nanoseconds) fail(`${input}: not a little-endian pcap file`, 1);
+if ((file.readUInt32LE(20) & 0xffff) !== ethernet) fail(`${input}: its frames are not Ethernet`, 1);
 
 function* frames(): Generator<Frame> {
   let origin: number | undefined;
-  for (let at = 24; at + 16 <= file.length; ) {
-    const length = file.readUInt32LE(at + 8);
+  for (let at = fileHeader; at < file.length; ) {
+    const data = at + recordHeader;
+    const end = data <= file.length ? data + file.readUInt32LE(at + 8) : Infinity;
+    if (end > file.length) {
+      process.stderr.write(`pcap-filter: ${input}: the record at byte ${at} is cut off and left out\n`);
+      return;
+    }
     const seconds = file.readUInt32LE(at);
     origin ??= seconds;
     const time = (seconds - origin) * 1e9 + file.readUInt32LE(at + 4) * (nanoseconds ? 1 : 1000);
-    yield { data: file.subarray(at + 16, at + 16 + length), time };
-    at += 16 + length;
+    yield { record: file.subarray(at, end), data: file.subarray(data, end), time };
+    at = end;
   }
 }
 
 /** Source or destination port is the wanted one. */
 function matches({ data }: Frame): boolean {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const [l3, l4] = view.getUint16(12) === 0x86dd ? [14, 54] : [14, 14 + (view.getUint8(14) & 15) * 4];
-  if (view.byteLength < l4 + 4) return false;
-  const protocol = view.getUint8(l4 === 54 && view.getUint16(12) === 0x86dd ? l3 + 6 : l3 + 9);
-  return (protocol === 6 || protocol === 17) && (view.getUint16(l4) === Number(port) || view.getUint16(l4 + 2) === Number(port));
+  const wanted = Number(port);
+  const has = (bytes: number): boolean => data.length >= bytes; // records may hold less than a header, or nothing
+  if (!has(34)) return false;
+  const type = data.readUInt16BE(12);
+  if (type !== 0x0800 && type !== 0x86dd) return false;
+  const version6 = type === 0x86dd;
+  const protocol = data.readUInt8(version6 ? 20 : 23);
+  if (protocol !== 6 && protocol !== 17) return false;
+  // Later fragments carry no ports.
+  if (!version6 && (data.readUInt16BE(20) & 0x1fff) !== 0) return false;
+  const l4 = version6 ? 54 : 14 + (data.readUInt8(14) & 15) * 4;
+  return has(l4 + 4) && (data.readUInt16BE(l4) === wanted || data.readUInt16BE(l4 + 2) === wanted);
 }
 
 const reframer = new Reframer<Frame>({ delayNs: Number(delay) * 1000 });
-const records: Uint8Array[] = [file.subarray(0, 24)];
+const records: Buffer[] = [file.subarray(0, fileHeader)];
 let kept = 0;
 let runs = 0;
 
-function write(released: { packets: readonly Frame[]; runs: readonly unknown[] }, now: number): void {
+function write(released: { packets: readonly Frame[]; runs: readonly unknown[] }): void {
   runs += released.runs.length;
-  for (const { data } of released.packets) {
-    const header = Buffer.alloc(16);
-    header.writeUInt32LE(Math.floor(now / 1e9), 0);
-    header.writeUInt32LE(Math.floor((now % 1e9) / (nanoseconds ? 1 : 1000)), 4);
-    header.writeUInt32LE(data.length, 8);
-    header.writeUInt32LE(data.length, 12);
-    records.push(header, data);
-    kept++;
-  }
+  kept += released.packets.length;
+  for (const { record } of released.packets) records.push(record);
 }
 
 let now = 0;
 for (const frame of frames()) {
-  now = frame.time;
+  now = Math.max(now, frame.time); // a capture's times may step back, the engine's clock may not
   if (matches(frame)) reframer.push([frame], now);
-  write(reframer.poll(now), now);
+  write(reframer.poll(now));
 }
-write(reframer.drain(now), now);
+write(reframer.drain(now));
 reframer.close();
-writeFileSync(output, Buffer.concat(records));
+try {
+  writeFileSync(output, Buffer.concat(records));
+} catch (error) {
+  fail(`${output}: ${(error as Error).message}`, 1);
+}
 process.stdout.write(`${kept} packets in ${runs} runs\n`);

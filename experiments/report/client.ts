@@ -20,6 +20,15 @@ export const clientScript = `
     tip.style.top = (event.pageY + 14) + 'px';
     tip.hidden = false;
   }
+  function fail(error) {
+    document.body.dataset.failed = String(error);
+    var mark = document.createElement('p');
+    mark.className = 'mark';
+    mark.textContent = 'The figures of this page could not be drawn (' + String(error) + '). The files in figures/ beside it show the same; the tables are complete.';
+    document.body.insertBefore(mark, document.body.firstChild);
+  }
+  try { draw(); } catch (error) { fail(error); }
+  function draw() {
   var figures = JSON.parse(document.getElementById('figures').textContent);
   var pending = figures.map(function (figure) {
     var box = document.getElementById('figure-' + figure.id);
@@ -48,8 +57,8 @@ export const clientScript = `
     });
     return view.runAsync();
   });
-  Promise.all(pending).then(function () { document.body.dataset.ready = '1'; },
-    function (error) { document.body.dataset.failed = String(error); });
+  Promise.all(pending).then(function () { document.body.dataset.ready = '1'; }, fail);
+  }
 })();
 `;
 

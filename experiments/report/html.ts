@@ -14,8 +14,11 @@ const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', 
 
 export const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (char) => entities[char] ?? char);
 
-/** Text for a script element: nothing in it may end the element. */
-const scriptSafe = (text: string): string => text.replace(/<\/(script)/gi, '<\\/$1').replaceAll('<!--', '<\\!--');
+/** Code for a script element: nothing in it may end the element. */
+const scriptSafe = (code: string): string => code.replace(/<\/(script)/gi, '<\\/$1').replaceAll('<!--', '<\\!--');
+
+/** The same for data: JSON knows no \\!, but every character by its number. */
+const dataSafe = (value: unknown): string => JSON.stringify(value).replaceAll('<', '\\u003c');
 
 function vegaRuntime(): string {
   // The package exports its module form only; the form for a page lies beside it.
@@ -83,7 +86,7 @@ ${sections.join('\n')}
 <section><h2>Context</h2>${htmlTable(model.context)}</section>
 <section><h2>References</h2>${list(experiment.references)}</section>
 <div id="tip" hidden></div>
-<script type="application/json" id="figures">${scriptSafe(JSON.stringify(figures.map(figureData)))}</script>
+<script type="application/json" id="figures">${dataSafe(figures.map(figureData))}</script>
 <script>${scriptSafe(vegaRuntime())}</script>
 <script>${scriptSafe(clientScript)}</script>
 </body></html>

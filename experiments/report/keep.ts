@@ -1,8 +1,8 @@
 // A run made small enough for a repository: every sample stays, with the figures that its report reads.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { HarnessError } from '../core/errors.js';
+import { kindOf, OwnFolder } from '../core/files.js';
 import { numberAt } from '../core/history.js';
 import { readJournal, type JournalRecord } from '../core/journal.js';
 import { journalName, type Run } from '../core/runs.js';
@@ -39,8 +39,8 @@ function only(record: JsonObject, paths: readonly string[]): JsonObject {
  * @throws HarnessError `exists`: the folder holds a run already
  */
 export function keepRun(run: Run, experiment: Experiment, folder: string): void {
-  const target = join(folder, journalName);
-  if (existsSync(target)) throw new HarnessError('exists', `${folder} holds a run already; remove it or name another folder`, 2);
+  // A link there too, wherever it leads.
+  if (kindOf(join(folder, journalName)) !== undefined) throw new HarnessError('exists', `${folder} holds a run already; remove it or name another folder`, 2);
   const parts = new Map(planOf(experiment, run.history).parts.map((part) => [part.name, pathsOf(experiment, part)]));
   const cut = (record: JournalRecord): JournalRecord => {
     if (record.type !== 'sample') return record;
@@ -48,6 +48,10 @@ export function keepRun(run: Run, experiment: Experiment, folder: string): void 
     return paths === undefined ? record : { ...record, record: only(record.record, paths) };
   };
   const { records } = readJournal(join(run.folder, journalName));
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(target, records.map((record) => `${JSON.stringify(cut(record))}\n`).join(''));
+  const target = OwnFolder.open(folder);
+  try {
+    target.write(journalName, records.map((record) => `${JSON.stringify(cut(record))}\n`).join(''));
+  } finally {
+    target.close();
+  }
 }

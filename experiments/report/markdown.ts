@@ -4,7 +4,10 @@ import { claimsFinding, controlFinding, partFinding } from './findings.js';
 import { methodText, type ReportModel } from './model.js';
 import { refusals, type Table } from './tables.js';
 
-const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+/** Text of the data: no HTML begins in it, no link, no picture, no code. "<0.001" stays as it is. */
+const plain = (text: string): string => text.replace(/<(?=[a-z/!?])/gi, '&lt;').replace(/[[\]`]/g, '\\$&').replaceAll('\n', ' ');
+
+const cell = (text: string): string => plain(text).replaceAll('|', '\\|');
 
 export function markdownTable({ columns, numeric, rows }: Table): string {
   const line = (cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
@@ -12,13 +15,13 @@ export function markdownTable({ columns, numeric, rows }: Table): string {
 }
 
 const supersededMark = ({ superseded }: ReportModel): string =>
-  ['> **Superseded figures of this run**', '>', ...superseded.map(({ what, why }) => `> - **${what}**: ${why}`)].join('\n');
+  ['> **Superseded figures of this run**', '>', ...superseded.map(({ what, why }) => `> - **${plain(what)}**: ${plain(why)}`)].join('\n');
 
 export function markdownReport(model: ReportModel): string {
   const { experiment, summary, figures, parts } = model;
   const sections = parts.map(({ part, table }) => {
-    const images = figures.filter((f) => f.part === part.name).map((f) => `![${f.title}](figures/${f.id}.svg)\n\n*${f.caption}*`);
-    return [`## ${part.title}`, part.question, partFinding(experiment, summary, part), markdownTable(table), refusals(summary, part), ...images].filter((s) => s !== '').join('\n\n');
+    const images = figures.filter((f) => f.part === part.name).map((f) => `![${plain(f.title)}](figures/${f.id}.svg)\n\n*${plain(f.caption)}*`);
+    return [`## ${part.title}`, part.question, plain(partFinding(experiment, summary, part)), markdownTable(table), plain(refusals(summary, part)), ...images].filter((s) => s !== '').join('\n\n');
   });
   return `${[
     `# ${experiment.title}`,
@@ -35,7 +38,7 @@ export function markdownReport(model: ReportModel): string {
     methodText(model),
     '## Limitations',
     experiment.limitations.map((l) => `- ${l}`).join('\n'),
-    ...(summary.warnings.length > 0 ? ['## Warnings', summary.warnings.map((w) => `- **${w.name}**: ${w.seen} → ${w.remedy}`).join('\n')] : []),
+    ...(summary.warnings.length > 0 ? ['## Warnings', summary.warnings.map((w) => `- **${plain(w.name)}**: ${plain(w.seen)} → ${plain(w.remedy)}`).join('\n')] : []),
     '## Context',
     markdownTable(model.context),
     '## References',

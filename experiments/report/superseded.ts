@@ -1,11 +1,15 @@
 // Figures of a kept run that must not be quoted any more, and why: `superseded.json` beside its journal.
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { cleanValue } from '../core/clean.js';
 import { HarnessError } from '../core/errors.js';
+import { kindOf, readOwnFile } from '../core/files.js';
 import { check, resultsSchema } from '../core/schema.js';
 
 export const supersededName = 'superseded.json';
+
+// Bytes; a line or two for each figure is a hundredth of it.
+const largest = 2 ** 20;
 
 export interface Superseded {
   /** Parts, figures or claims. */
@@ -16,10 +20,11 @@ export interface Superseded {
 /** @throws HarnessError `bad-superseded`: the file is not a list of {what, why} */
 export function readSuperseded(folder: string): Superseded[] {
   const file = join(folder, supersededName);
-  if (!existsSync(file)) return [];
+  if (kindOf(file) === undefined) return [];
+  const text = readOwnFile(file, largest).toString('utf8');
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(file, 'utf8'));
+    value = cleanValue(JSON.parse(text));
   } catch (error) {
     throw new HarnessError('bad-superseded', `${file}: ${(error as Error).message}`);
   }

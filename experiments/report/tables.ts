@@ -126,7 +126,15 @@ export function partViews(experiment: Experiment, summary: Summary, history: His
     .map((part) => ({ part, table: partTable(experiment, summary, part) }));
 }
 
-const csvCell = (cell: string): string => (/[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+// A spreadsheet takes what begins so for a formula. Numbers and changes such as "+60.1 % (+59.0 % to
+// +61.3 %)" are none, nor is the dash of a missing value.
+const formula = /^[=+\-@\t\r]/;
+const figure = /^(-|[-+]?[\d.,]+(e[-+]?\d+)?( ?%)?( \([-+−\d.,% to]+\))?)$/;
+
+function csvCell(cell: string): string {
+  const text = formula.test(cell) && !figure.test(cell) ? `'${cell}` : cell;
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
 
 /** Every number in full, one line a point and metric. */
 export function pointsCsv(summary: Summary): string {

@@ -1,7 +1,5 @@
 // Writes everything that follows from a journal into the folder of its run.
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-
+import { OwnFolder } from '../core/files.js';
 import { summarize, type Summary } from '../core/summary.js';
 import type { Experiment } from '../core/types.js';
 import type { Run } from '../core/runs.js';
@@ -20,6 +18,9 @@ export interface Written {
   /** What could not be made as it should, each with the next step. */
   notes: string[];
 }
+
+const figureForms = ['vl.json', 'svg', 'png'] as const;
+const figureName = /^[a-z0-9-]+\.(vl\.json|svg|png)$/;
 
 /** The summary without what the journal holds anyway. */
 function trimmed({ summary, superseded }: ReportModel): object {
@@ -50,23 +51,27 @@ export async function writeReport(run: Run, experiment: Experiment): Promise<Wri
   const { summary } = model;
   const files: string[] = [];
   const notes: string[] = [];
+  const target = OwnFolder.open(folder);
+  const figureFolder = target.inside('figures');
   const write = (name: string, content: string | Buffer): void => {
-    writeFileSync(join(folder, name), content);
+    target.write(name, content);
     files.push(name);
   };
-  const figureFolder = join(folder, 'figures');
-  mkdirSync(figureFolder, { recursive: true });
+  const writeFigure = (name: string, content: string | Buffer): void => {
+    figureFolder.write(name, content);
+    files.push(`figures/${name}`);
+  };
   // A figure that the run no longer has must not lie beside those that it has.
-  const current = new Set(model.figures.flatMap((f) => ['vl.json', 'svg', 'png'].map((ext) => `${f.id}.${ext}`)));
-  for (const name of readdirSync(figureFolder)) if (!current.has(name)) rmSync(join(figureFolder, name));
+  const current = new Set(model.figures.flatMap((f) => figureForms.map((form) => `${f.id}.${form}`)));
+  figureFolder.remove((name) => figureName.test(name) && !current.has(name));
   if (fontFiles().length === 0) notes.push('fonts: DejaVu Sans is not installed, PNG figures use another font or none -> apt-get install fonts-dejavu-core');
   const svgs = new Map<string, string>();
   for (const figure of model.figures) {
     const svg = await toSvg(figure.spec);
     svgs.set(figure.id, svg);
-    write(`figures/${figure.id}.vl.json`, `${JSON.stringify(figure.spec, null, 1)}\n`);
-    write(`figures/${figure.id}.svg`, svg);
-    write(`figures/${figure.id}.png`, toPng(svg));
+    writeFigure(`${figure.id}.vl.json`, `${JSON.stringify(figure.spec, null, 1)}\n`);
+    writeFigure(`${figure.id}.svg`, svg);
+    writeFigure(`${figure.id}.png`, toPng(svg));
   }
   for (const [name, text] of texts) write(name, text);
   write('points.csv', pointsCsv(summary));
@@ -78,5 +83,7 @@ export async function writeReport(run: Run, experiment: Experiment): Promise<Wri
   } catch (error) {
     notes.push(`pdf: ${(error as Error).message} -> the other forms of the report are complete`);
   }
+  figureFolder.close();
+  target.close();
   return { summary, model, files, notes };
 }

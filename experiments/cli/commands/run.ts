@@ -6,7 +6,7 @@ import { dpdkProgram } from '../../../native/loader.js';
 import { NativeSession, SessionError } from '../../../native/session.js';
 import { CliError, exitCodes, UsageError, type ErrorRecord } from '../errors.js';
 import { LiveView } from '../live-view.js';
-import { parseAddress, serveMetrics, type Metric } from '../metrics.js';
+import { exposition, parseAddress, serveMetrics, type Metric } from '../metrics.js';
 import { print, printJson, renderTable, talk } from '../output.js';
 import { formatCount, formatFixed, parseChoice, parseCount, parseDuration } from '../units.js';
 import { untilStopped, type Stopping } from '../until-stopped.js';
@@ -208,7 +208,7 @@ async function run(options: Options): Promise<void> {
   if (options.json === true && options.quiet === true) throw new UsageError('--json prints every interval, --quiet none: choose one');
   const stopping = untilStopped(durationMs);
   let latest: Sample = { lanes: [], missed: 0, noBuffer: 0 };
-  const metrics = address === undefined ? undefined : await serveMetrics(address, () => metricsOf(latest));
+  const metrics = address === undefined ? undefined : await serveMetrics(address, () => exposition(metricsOf(latest)));
   try {
     const session = await NativeSession.open<Reply>(dpdkProgram, 'forward', spec);
     if (session.first.ready === undefined) throw openingError(session.first);
