@@ -1,9 +1,10 @@
 /**
  * The obvious implementation of what Reframer does, for tests to compare with and for people to
- * read: a Map of groups, no bounds on time or memory. What differs in the engine is said there:
+ * read: a list of groups, no bounds on time or memory. What differs in the engine is said there:
  * how capacity picks what leaves early, headers that are read later (`lookahead`), latency rules,
  * adaptive T, TCP repair and ACK thinning are not modelled.
  */
+import { describeFrame, type Fragment } from './model-frame.js';
 import type { Bypass, Early, Key } from './options.js';
 import type { Reason } from './stats.js';
 
@@ -28,11 +29,27 @@ interface Group<T> {
   deadline: number;
 }
 
+/** A packet that is sent in fragments, as far as it has come. */
+interface Datagram {
+  /** Key of its flow, once the first fragment has come. */
+  flow?: string;
+  seen: number;
+  total?: number;
+  /** When it is forgotten. */
+  until: number;
+}
+
+// No receiver waits longer for the rest; and duplicates come close behind.
+const incompleteNs = 60_000_000_000;
+const completeNs = 1_000_000;
+
 // A step back of the clock beyond this is a new origin, a smaller one is disorder.
 const originStepNs = 10_000_000;
 
 export class ReframerModel<T> {
-  private readonly waiting = new Map<string, Group<T>>();
+  /** In the order in which they are due: with one T, that of their first packets. */
+  private waiting: Group<T>[] = [];
+  private readonly datagrams = new Map<string, Datagram>();
   private readonly ready: ModelRun<T>[] = [];
   private now = 0;
   private offset = 0;
@@ -42,7 +59,7 @@ export class ReframerModel<T> {
   push(packets: readonly { handle: T; frame: Uint8Array }[], now: number): void {
     this.advance(now);
     // Zero delay groups within one burst only: the next burst finds nobody waiting.
-    if (this.options.policy === 'burst') for (const group of [...this.waiting.values()]) this.leave(group, 'deadline');
+    if (this.options.policy === 'burst') for (const group of [...this.waiting]) this.leave(group, 'deadline');
     for (const { handle, frame } of packets) this.admit(handle, frame);
   }
 
@@ -59,18 +76,19 @@ export class ReframerModel<T> {
 
   get held(): number {
     const count = (groups: Iterable<{ packets: T[] }>): number => [...groups].reduce((sum, group) => sum + group.packets.length, 0);
-    return count(this.waiting.values()) + count(this.ready);
+    return count(this.waiting) + count(this.ready);
   }
 
   private admit(handle: T, frame: Uint8Array): void {
-    const { key, traits } = describeFrame(frame, this.options.key);
+    const { key: alone, traits, fragment } = describeFrame(frame, this.options.key);
+    const key = fragment === undefined ? alone : this.follow(fragment, alone);
     const passes = this.options.bypass.some((kind) => traits.has(kind));
     const ends = this.options.early.some((kind) => traits.has(kind));
-    let group = this.waiting.get(key);
+    let group = this.find(key);
     if (group === undefined) {
       const delay = this.options.policy === 'burst' ? 0 : this.options.delayNs;
       group = { key, packets: [], deadline: this.now + delay };
-      this.waiting.set(key, group);
+      this.waiting.push(group);
     }
     group.packets.push(handle);
     // Whoever must not wait takes its group along: nothing is overtaken.
@@ -79,14 +97,58 @@ export class ReframerModel<T> {
     else if (group.packets.length >= this.options.maxBurst) this.leave(group, 'burst');
   }
 
+  private find(key: string): Group<T> | undefined {
+    return this.waiting.find((group) => group.key === key);
+  }
+
+  /** The key of a fragment's group: its flow's, or until the first fragment comes, its datagram's. */
+  private follow(fragment: Fragment, alone: string): string {
+    const known = this.datagrams.get(fragment.datagram);
+    const datagram = known !== undefined && known.until > this.now ? known : { seen: 0, until: this.now + incompleteNs };
+    this.datagrams.set(fragment.datagram, datagram);
+    if (fragment.offset === 0) {
+      this.join(fragment.datagram, alone);
+      // The id comes around.
+      if (datagram.flow !== undefined) {
+        datagram.seen = 0;
+        delete datagram.total;
+      }
+      datagram.flow = alone;
+      datagram.until = this.now + incompleteNs;
+    }
+    datagram.seen += fragment.length;
+    if (!fragment.more) datagram.total = fragment.offset + fragment.length;
+    if (datagram.flow !== undefined && datagram.total !== undefined && datagram.seen >= datagram.total) datagram.until = this.now + completeNs;
+    return datagram.flow ?? fragment.datagram;
+  }
+
+  /** What waits for the first fragment becomes part of its flow's group; what is due first goes first. */
+  private join(datagram: string, key: string): void {
+    const orphans = this.find(datagram);
+    if (orphans === undefined) return;
+    const flow = this.find(key);
+    if (flow === undefined) {
+      orphans.key = key;
+      return;
+    }
+    if (flow.packets.length + orphans.packets.length >= this.options.maxBurst) {
+      this.leave(flow, 'burst');
+      this.leave(orphans, 'burst');
+      return;
+    }
+    const [first, second] = orphans.deadline < flow.deadline ? [orphans, flow] : [flow, orphans];
+    first.key = key;
+    first.packets.push(...second.packets);
+    this.waiting = this.waiting.filter((group) => group !== second);
+  }
+
   private leave(group: Group<T>, reason: Reason): void {
-    this.waiting.delete(group.key);
+    this.waiting = this.waiting.filter((other) => other !== group);
     this.ready.push({ key: group.key, packets: group.packets, reason });
   }
 
   private emit(due: (group: Group<T>) => boolean, reason: Reason): ModelRun<T>[] {
-    // A Map keeps the order of insertion, which with one T is that of the deadlines.
-    for (const group of [...this.waiting.values()]) if (due(group)) this.leave(group, reason);
+    for (const group of [...this.waiting]) if (due(group)) this.leave(group, reason);
     return this.ready.splice(0);
   }
 
@@ -98,47 +160,4 @@ export class ReframerModel<T> {
     }
     this.now = now;
   }
-}
-
-export interface FrameDescription {
-  key: string;
-  traits: ReadonlySet<Bypass | Early>;
-}
-
-const unparsed: FrameDescription = { key: 'unparsed', traits: new Set() };
-
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
-
-/** Grouping key and traits of an Ethernet frame with TCP or UDP in IPv4 or IPv6 without extensions. */
-export function describeFrame(frame: Uint8Array, kind: Key): FrameDescription {
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  let at = 12;
-  const has = (bytes: number): boolean => at + bytes <= frame.length;
-  if (!has(2)) return unparsed;
-  while (has(4) && (view.getUint16(at) === 0x8100 || view.getUint16(at) === 0x88a8)) at += 4;
-  if (!has(2)) return unparsed;
-  const type = view.getUint16(at);
-  at += 2;
-  const version = type === 0x0800 ? 4 : type === 0x86dd ? 6 : 0;
-  if (version === 0 || !has(version === 4 ? 20 : 40)) return unparsed;
-  const [address, length] = version === 4 ? [at + 12, 4] : [at + 8, 16];
-  const protocol = view.getUint8(at + (version === 4 ? 9 : 6));
-  const trafficClass = version === 4 ? view.getUint8(at + 1) : (view.getUint16(at) >> 4) & 255;
-  const source = hex(frame.subarray(address, address + length));
-  const destination = hex(frame.subarray(address + length, address + 2 * length));
-  at += version === 4 ? (view.getUint8(at) & 15) * 4 : 40;
-  const ports = (protocol === 6 || protocol === 17) && has(4) ? [view.getUint16(at), view.getUint16(at + 2)] : [0, 0];
-  const traits = new Set<Bypass | Early>();
-  if (trafficClass >> 2 === 46) traits.add('dscp-ef');
-  if ((trafficClass & 3) === 1) traits.add('ect1');
-  if (ports.includes(53)) traits.add('dns');
-  if (protocol === 6 && has(14)) {
-    const flags = view.getUint8(at + 13);
-    const names: readonly (Bypass | Early)[] = ['fin', 'syn', 'rst', 'psh'];
-    names.forEach((name, bit) => { if (flags & (1 << bit)) traits.add(name); });
-  }
-  if (kind === 'destination') return { key: `${version} ${destination}`, traits };
-  let ends = [`${source}:${ports[0]}`, `${destination}:${ports[1]}`];
-  if (kind === 'symmetric') ends = ends.sort();
-  return { key: `${version} ${protocol} ${ends.join(' ')}`, traits };
 }

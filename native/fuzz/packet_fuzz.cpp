@@ -2,6 +2,7 @@
 // The first byte of an input chooses the link type, the second the kind of key, the rest is frame.
 #include "packet/classify.hpp"
 #include "packet/flow_key.hpp"
+#include "packet/fragment_flows.hpp"
 #include "packet/fragment_table.hpp"
 #include "packet/parse.hpp"
 
@@ -41,8 +42,9 @@ void check_headers(const Headers &h, uint32_t size)
 	expect(h.tunnel_depth <= max_tunnel_depth, "tunnel depth");
 	expect(!(h.flags & header_ports) || h.l4 + 4 <= size, "ports inside the frame");
 	expect(!(h.flags & header_payload) || h.payload >= h.l4, "payload behind L4");
-	expect(!(h.flags & header_fragment) == (h.fragment_offset == 0 && !h.more_fragments),
-		   "fragment");
+	expect(!(h.flags & (header_fragment | header_in_fragment)) == (h.fragment_version == 0),
+	       "fragment");
+	expect((h.fragment_version == 0) == (h.fragment_offset == 0 && !h.more_fragments), "fragment");
 }
 
 } // namespace
@@ -76,6 +78,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *input, size_t input_size)
 		expect(flow_key_of(longer, frame.get()) == key, "key whatever the length on the wire");
 		FragmentTable fragments(2);
 		fragments.flow_of(h, frame.get());
+		const FlowKey datagram = datagram_key_of(h, frame.get());
+		expect((datagram.shape == KeyShape::none) == (h.fragment_version == 0), "datagram");
+	}
+	if (fast.traits & trait_fragment) {
+		const Fragment fragment = read_fragment(frame.get(), size, link, kind, seed);
+		expect(fragment.hash_if_alone() == fast.hash, "hash of a fragment");
 	}
 	return 0;
 }

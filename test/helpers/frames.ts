@@ -16,6 +16,8 @@ export interface FrameOptions {
   vlan?: number;
   payload?: number;
   ethertype?: number;
+  /** Makes a fragment: `offset` in bytes, a multiple of 8. What follows IP is the same at any offset. */
+  fragment?: { id: number; offset: number; more: boolean };
 }
 
 export const flags = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;
@@ -24,7 +26,9 @@ export const flags = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;
 export function frame(options: FrameOptions = {}): Uint8Array {
   const { version = 4, protocol = 17, payload = 18 } = options;
   const transport = protocol === 6 ? 20 : 8;
-  const ipLength = version === 4 ? 20 : 40;
+  const { fragment } = options;
+  const extension = fragment !== undefined && version === 6 ? 8 : 0;
+  const ipLength = version === 4 ? 20 : 40 + extension;
   const link = options.vlan === undefined ? 14 : 18;
   const bytes = Buffer.alloc(link + ipLength + transport + payload);
   bytes.set([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1]);
@@ -42,6 +46,10 @@ export function frame(options: FrameOptions = {}): Uint8Array {
     bytes[at] = 0x45;
     bytes[at + 1] = options.trafficClass ?? 0;
     bytes.writeUInt16BE(ipLength + transport + payload, at + 2);
+    if (fragment !== undefined) {
+      bytes.writeUInt16BE(fragment.id, at + 4);
+      bytes.writeUInt16BE(fragment.offset / 8 | (fragment.more ? 0x2000 : 0), at + 6);
+    }
     bytes[at + 8] = 64;
     bytes[at + 9] = protocol;
     bytes.writeUInt32BE(0x0a000000 + source, at + 12);
@@ -49,9 +57,14 @@ export function frame(options: FrameOptions = {}): Uint8Array {
     bytes.writeUInt16BE(checksum(bytes.subarray(at, at + 20)), at + 10);
   } else {
     bytes.writeUInt32BE(((6 << 28) | ((options.trafficClass ?? 0) << 20)) >>> 0, at);
-    bytes.writeUInt16BE(transport + payload, at + 4);
-    bytes[at + 6] = protocol;
+    bytes.writeUInt16BE(extension + transport + payload, at + 4);
+    bytes[at + 6] = fragment === undefined ? protocol : 44;
     bytes[at + 7] = 64;
+    if (fragment !== undefined) {
+      bytes[at + 40] = protocol;
+      bytes.writeUInt16BE(fragment.offset | (fragment.more ? 1 : 0), at + 42);
+      bytes.writeUInt32BE(fragment.id, at + 44);
+    }
     for (const [offset, value] of [[8, source], [24, destination]] as const) {
       bytes.writeUInt32BE(0x20010db8, at + offset);
       bytes.writeUInt32BE(value, at + offset + 12);

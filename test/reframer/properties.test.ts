@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { describeFrame, ReframerModel } from '../../reframer/model.js';
+import { describeFrame } from '../../reframer/model-frame.js';
+import { ReframerModel } from '../../reframer/model.js';
 import { Reframer, type Key, type Released, type ReframerOptions } from '../../reframer/index.js';
 import { frame, type FrameOptions } from '../helpers/frames.js';
 import { seed } from '../helpers/seed.js';
@@ -27,6 +28,12 @@ const anyFrame: fc.Arbitrary<FrameOptions> = fc.record(
     version: fc.constantFrom(4 as const, 6 as const),
     vlan: fc.constantFrom(undefined, undefined, 5),
     payload: fc.integer({ min: 18, max: 60 }),
+    fragment: fc.option(
+      fc.record({ id: fc.integer({ min: 1, max: 2 }), offset: fc.constantFrom(0, 0, 24, 48), more: fc.boolean() })
+        // Neither first nor last is no fragment.
+        .filter(({ offset, more }) => offset > 0 || more),
+      { nil: undefined, freq: 3 },
+    ),
   },
   { requiredKeys: [] },
 ).map((options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as FrameOptions);
@@ -91,7 +98,9 @@ function checkRuns({ packets, runs }: Released<Sent>, key: Key): void {
     expect(run.count).toBeGreaterThan(0);
     next += run.count;
     const members = packets.slice(run.first, run.first + run.count);
-    expect(new Set(members.map((packet) => describeFrame(packet.data, key).key)).size).toBe(1);
+    // Fragments behind the first do not say whose they are.
+    const keys = members.map((packet) => describeFrame(packet.data, key)).filter(({ fragment }) => (fragment?.offset ?? 0) === 0);
+    expect(new Set(keys.map((described) => described.key)).size).toBeLessThanOrEqual(1);
   }
   expect(next).toBe(packets.length);
 }
@@ -176,7 +185,8 @@ describe(`Reframer (seed ${seed})`, () => {
           // Flows keep their order.
           const last = new Map<string, number>();
           for (const packet of out) {
-            const { key } = describeFrame(packet.data, '5tuple');
+            const { key, fragment } = describeFrame(packet.data, '5tuple');
+            if ((fragment?.offset ?? 0) > 0) continue;
             expect(packet.id).toBeGreaterThan(last.get(key) ?? -1);
             last.set(key, packet.id);
           }
@@ -208,7 +218,8 @@ describe(`Reframer (seed ${seed})`, () => {
           expect(ids(out).sort((a, b) => a - b)).toEqual([...Array(id).keys()]);
           const last = new Map<string, number>();
           for (const packet of out) {
-            const { key } = describeFrame(packet.data, '5tuple');
+            const { key, fragment } = describeFrame(packet.data, '5tuple');
+            if ((fragment?.offset ?? 0) > 0) continue;
             expect(packet.id).toBeGreaterThan(last.get(key) ?? -1);
             last.set(key, packet.id);
           }

@@ -30,7 +30,11 @@ struct rte_mempool;
 
 struct reframer_dpdk_queue;
 
-/** Whose hash packets are grouped by. */
+/**
+ * Whose hash packets are grouped by. NICs hash fragments by addresses alone: by their hash whole and
+ * fragmented packets of a flow are two groups, which may overtake each other. By ours they are one;
+ * from the first fragment on, the stage reads the headers of a queue itself.
+ */
 enum reframer_dpdk_hash {
 	/** The NIC's where the port has RSS_HASH on, hashes TCP and UDP ports, and the key is the 5-tuple; else ours. */
 	REFRAMER_DPDK_HASH_AUTO = 0,

@@ -16,6 +16,14 @@
  * the order of each. For the same reason a caller who passes NIC hashes passes them with every
  * burst of an instance, and the NIC hashes all packets of a flow alike.
  *
+ * Fragments belong to their flow: the first one carries ports, the others follow it by source,
+ * destination, protocol and id (as many datagrams at once as `max_packets`). One that comes before
+ * its first waits by itself and leaves no later than its first, so that datagrams are complete in the
+ * order in which they were on arrival. Two things part fragments from their flow: NIC hashes, as
+ * NICs hash fragments by addresses alone (pass no hashes where a flow mixes whole and fragmented
+ * packets and their order matters), and reframer_pass(), which reads no headers (a datagram whose
+ * first fragment passed there is not known when packets are held again).
+ *
  * Thread safety: none; one instance per core, no locks. Different instances are independent.
  * Memory: everything is allocated in reframer_create(); no call on the packet path allocates,
  * locks, enters the kernel or reads a clock (the caller passes the time).
@@ -68,7 +76,8 @@ enum reframer_early {
 };
 
 enum reframer_option {
-	/** Sort a released group's TCP data by sequence number: stable, wrap-safe. */
+	/** Sort a released group's TCP data by sequence number: stable, wrap-safe, and no segment
+	 * moves across one with an older timestamp (PAWS, RFC 7323). */
 	REFRAMER_OPT_TCP_REPAIR = 1u << 0,
 	/** Take out pure ACKs that a later pure ACK of the same group covers. */
 	REFRAMER_OPT_ACK_THINNING = 1u << 1,

@@ -49,7 +49,7 @@ struct rsspp_dpdk_dispatch {
 		const uint8_t *data = rte_pktmbuf_mtod(packet, const uint8_t *);
 		const reframer::packet::Frame frame = {data, packet->data_len, packet->pkt_len, 0,
 		                                       reframer::packet::LinkType::ethernet, 0};
-		packet->hash.rss = toeplitz(reframer::packet::five_tuple_of(reframer::packet::parse(frame), data));
+		packet->hash.rss = toeplitz(reframer::packet::rss_key_of(reframer::packet::parse(frame), data));
 		packet->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
 		return packet->hash.rss;
 	}

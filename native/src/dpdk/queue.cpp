@@ -49,6 +49,8 @@ int reframer_dpdk_queue::init(uint16_t port_id, uint16_t queue_id, const reframe
 	adapts = stage_params.policy == REFRAMER_ADAPTIVE;
 	key = packet::KeyKind(stage_params.key);
 	link = packet::LinkType(stage_params.link_type);
+	if (plain)
+		stage_params.lookahead = 0; // headers are read here, or copied: see push_headers()
 	last_poll = clock.now();
 	rte_eth_rxq_info info;
 	if (adapts && rte_eth_rx_queue_info_get(port, queue, &info) == 0)
@@ -72,11 +74,12 @@ bool reframer_dpdk_queue::is_in_pieces(const rte_mbuf *packet)
 
 // Where no policy looks at headers, their hash is all that is wanted, and a loop over the burst
 // computes it in less than the stage does between its other steps.
-void reframer_dpdk_queue::hash_headers(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash)
+uint32_t reframer_dpdk_queue::hash_headers(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash)
 {
 	using packet::KeyKind;
 	for (uint32_t i = 0; i < nb; i++)
 		__builtin_prefetch(rte_pktmbuf_mtod(packets[i], const uint8_t *));
+	uint32_t traits = 0;
 	const auto each = [&]<KeyKind kind>() {
 		const uint64_t seed = stage_params.hash_seed;
 		const packet::LinkType of = link;
@@ -87,26 +90,52 @@ void reframer_dpdk_queue::hash_headers(rte_mbuf *const *packets, uint32_t nb, ui
 			    packet::classify<false>(rte_pktmbuf_mtod(packet, const uint8_t *), packet->data_len, of, kind, seed);
 			hash[i] = digest.hash;
 			nb_unparsed += digest.traits & packet::trait_unparsed;
+			traits |= digest.traits;
 		}
 		if (nb_unparsed)
 			add(unparsed, nb_unparsed);
 	};
 	switch (key) {
-	case KeyKind::five_tuple: return each.template operator()<KeyKind::five_tuple>();
-	case KeyKind::symmetric: return each.template operator()<KeyKind::symmetric>();
-	case KeyKind::destination: return each.template operator()<KeyKind::destination>();
-	case KeyKind::inner: return each.template operator()<KeyKind::inner>();
+	case KeyKind::five_tuple: each.template operator()<KeyKind::five_tuple>(); break;
+	case KeyKind::symmetric: each.template operator()<KeyKind::symmetric>(); break;
+	case KeyKind::destination: each.template operator()<KeyKind::destination>(); break;
+	case KeyKind::inner: each.template operator()<KeyKind::inner>(); break;
 	}
+	return traits;
 }
 
 // Headers that are spread over segments: the same hash as if they lay in one piece.
-uint32_t reframer_dpdk_queue::hash_in_pieces(const rte_mbuf *packet) const
+packet::Digest reframer_dpdk_queue::digest_in_pieces(const rte_mbuf *packet) const
 {
-	uint8_t copy[2 * whole_header];
+	uint8_t copy[copied_header];
 	const uint32_t length = std::min<uint32_t>(packet->pkt_len, sizeof(copy));
 	const void *data = rte_pktmbuf_read(packet, 0, length, copy);
 	return packet::classify<false>(static_cast<const uint8_t *>(data), data ? length : 0, link, key,
-	                               stage_params.hash_seed).hash;
+	                               stage_params.hash_seed);
+}
+
+// Once fragments have been seen: the stage looks at headers itself, as it knows which flow each
+// belongs to. At once, see init(), so that copies last long enough.
+void reframer_dpdk_queue::push_headers(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed)
+{
+	const uint8_t *data[chunk];
+	uint32_t captured[chunk], wire[chunk];
+	uint8_t copies[chunk][copied_header];
+	for (uint32_t i = 0; i < nb; i++) {
+		const rte_mbuf *packet = packets[i];
+		wire[i] = packet->pkt_len;
+		captured[i] = packet->data_len;
+		data[i] = rte_pktmbuf_mtod(packet, const uint8_t *);
+		if (!is_in_pieces(packet))
+			continue;
+		captured[i] = std::min<uint32_t>(packet->pkt_len, copied_header);
+		data[i] = static_cast<const uint8_t *>(rte_pktmbuf_read(packet, 0, captured[i], copies[i]));
+		if (!data[i]) {
+			data[i] = copies[i];
+			captured[i] = 0;
+		}
+	}
+	push({reinterpret_cast<void **>(packets), data, captured, wire, nullptr, nb}, now, out, consumed);
 }
 
 void reframer_dpdk_queue::free_thinned()
@@ -163,12 +192,23 @@ void reframer_dpdk_queue::take_plain(rte_mbuf **packets, uint32_t nb, uint64_t n
 			wire[i] = packets[i]->pkt_len;
 			nb_pieces += is_in_pieces(packets[i]);
 		}
-		hash_headers(packets, nb, hash);
-		if (nb_pieces > 0) [[unlikely]] {
-			for (uint32_t i = 0; i < nb; i++)
-				if (is_in_pieces(packets[i]))
-					hash[i] = hash_in_pieces(packets[i]);
+		if (nb_pieces > 0) [[unlikely]]
 			add(in_pieces, nb_pieces);
+		if (fragments) [[unlikely]]
+			return push_headers(packets, nb, now, out, consumed);
+		uint32_t traits = hash_headers(packets, nb, hash);
+		if (nb_pieces > 0) [[unlikely]]
+			for (uint32_t i = 0; i < nb; i++)
+				if (is_in_pieces(packets[i])) {
+					const packet::Digest digest = digest_in_pieces(packets[i]);
+					hash[i] = digest.hash;
+					traits |= digest.traits;
+				}
+		if (traits & packet::trait_fragment) [[unlikely]] {
+			// What is held was placed by hash, where the stage would not look: it leaves first.
+			fragments = true;
+			reframer_release_bucket(stage, 0, 0);
+			return push_headers(packets, nb, now, out, consumed);
 		}
 	}
 	push({reinterpret_cast<void **>(packets), nullptr, nullptr, wire, hash, nb}, now, out, consumed);
@@ -181,7 +221,7 @@ void reframer_dpdk_queue::hash_unhashed(rte_mbuf *const *packets, uint32_t nb, u
 	uint32_t nb_unhashed = 0;
 	for (uint32_t i = 0; i < nb; i++)
 		if (!(packets[i]->ol_flags & RTE_MBUF_F_RX_RSS_HASH)) {
-			hash[i] = hash_in_pieces(packets[i]);
+			hash[i] = digest_in_pieces(packets[i]).hash;
 			nb_unhashed++;
 		}
 	add(without_hash, nb_unhashed);
@@ -216,7 +256,7 @@ void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t n
 		uint32_t end = first;
 		for (; end < nb && is_in_pieces(packets[end]) == pieces; end++)
 			if (pieces)
-				hash[end] = hash_in_pieces(packets[end]);
+				hash[end] = digest_in_pieces(packets[end]).hash;
 		const reframer_burst part = {held + first, data + first, captured + first, wire + first,
 		                             pieces ? hash + first : nullptr, end - first};
 		push(part, now, out, consumed + first);

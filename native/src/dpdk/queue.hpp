@@ -41,6 +41,7 @@ private:
 	// Bytes of a first segment that hold any header that the parser keys by, in practice: a shorter
 	// one is copied together with what follows before it is hashed.
 	static constexpr uint32_t whole_header = 192;
+	static constexpr uint32_t copied_header = 2 * whole_header;
 	// Reports of load to the adaptive controller; its epochs last 250 us and more.
 	static constexpr uint64_t report_ns = 20'000;
 
@@ -55,9 +56,11 @@ private:
 	void give(uint64_t now, uint32_t room, Output &out, bool all = false);
 	static bool is_in_pieces(const rte_mbuf *packet);
 	void take_plain(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed);
-	void hash_headers(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash);
+	void push_headers(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed);
+	// Returns the traits that any packet has.
+	uint32_t hash_headers(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash);
 	void hash_unhashed(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash);
-	uint32_t hash_in_pieces(const rte_mbuf *packet) const;
+	reframer::packet::Digest digest_in_pieces(const rte_mbuf *packet) const;
 	void free_thinned();
 	void account(uint16_t nb, uint64_t now);
 	void leave_out(rte_mbuf *const *packets, uint32_t nb, uint64_t now);
@@ -68,6 +71,7 @@ private:
 	uint64_t callers_now = 0;
 	bool callers_time = false;
 	bool nic_hash = false, plain = true, thins = false, adapts = false;
+	bool fragments = false; // have been seen, where headers are hashed here
 	reframer::packet::LinkType link = reframer::packet::LinkType::ethernet;
 	reframer::packet::KeyKind key = reframer::packet::KeyKind::five_tuple;
 

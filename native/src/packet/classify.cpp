@@ -2,6 +2,7 @@
 
 #include "packet/bytes.hpp"
 #include "packet/flow_key.hpp"
+#include "packet/fragment_flows.hpp"
 #include "packet/parse.hpp"
 
 #include <bit>
@@ -16,7 +17,7 @@ namespace {
 uint32_t traits_of(const Headers &h)
 {
 	uint32_t traits = h.version == 4 ? trait_ipv4 : trait_ipv6;
-	if (h.flags & header_fragment)
+	if (h.fragment_version != 0)
 		traits |= trait_fragment;
 	traits |= tos_traits.of[h.dscp << 2 | h.ecn];
 	// Behind the first fragment's ports and flags is not the whole segment; behind the others
@@ -34,7 +35,7 @@ uint32_t traits_of(const Headers &h)
 	if (tcp && (h.flags & header_tcp_flags)) {
 		traits |= (h.tcp_flags & 0x0fu) * trait_fin;
 		if ((h.tcp_flags & 0x1ff) == 0x10 && (h.flags & header_payload) && h.payload_length == 0 &&
-		    !(h.flags & header_fragment))
+		    h.fragment_version == 0)
 			traits |= trait_pure_ack;
 	}
 	return traits;
@@ -104,9 +105,32 @@ Digest classify_parsed(const uint8_t *data, uint32_t captured, LinkType link, Ke
 	constexpr uint32_t wire = UINT32_MAX;
 	const Depth depth = kind == KeyKind::inner ? Depth::innermost : Depth::outer;
 	const Headers h = parse(data, captured, wire, link, depth);
-	if (h.version == 0)
+	if (h.version == 0 && !h.labels_whole)
 		return {unparsed_hash, trait_unparsed};
-	return {hash_of(grouping_key(flow_key_of(h, data), kind), seed), traits_of(h)};
+	const uint32_t hash = hash_of(grouping_key(flow_key_of(h, data), kind), seed);
+	if (h.version == 0)
+		return {hash, 0};
+	const uint32_t traits = traits_of(h);
+	return {hash, kind == KeyKind::destination ? traits & ~trait_fragment : traits};
+}
+
+Fragment read_fragment(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind,
+                       uint64_t seed)
+{
+	const Depth depth = kind == KeyKind::inner ? Depth::innermost : Depth::outer;
+	const Headers h = parse(data, captured, UINT32_MAX, link, depth);
+	const FlowKey datagram = datagram_key_of(h, data);
+	Fragment fragment = {};
+	// Two keyed halves: a datagram must not be taken for another, and 32 bits can coincide.
+	fragment.own_hash = hash_of(datagram, seed);
+	fragment.datagram = static_cast<uint64_t>(hash_of(datagram, ~seed)) << 32 | fragment.own_hash;
+	fragment.first = h.fragment_offset == 0;
+	if (fragment.first)
+		fragment.flow_hash = hash_of(grouping_key(flow_key_of(h, data), kind), seed);
+	fragment.offset = h.fragment_offset;
+	fragment.length = h.fragment_length;
+	fragment.more = h.more_fragments;
+	return fragment;
 }
 
 } // namespace reframer::packet

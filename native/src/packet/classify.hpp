@@ -23,9 +23,10 @@ enum class KeyShape : uint8_t {
 	none,     // nothing could be read
 	link,     // not IP: addresses of the link and its protocol
 	flow,     // addresses, protocol, and ports where there are any
-	fragment, // addresses, protocol, fragment id: only the first fragment has ports
+	fragment, // addresses, protocol, id: a fragment behind the first, which alone has ports
 	spi,      // ESP and AH
 	address,  // destination only
+	labels,   // MPLS around what is not IP: a pseudowire
 };
 
 // Bits of Digest::traits. They describe the packet that gave the key: the inner one for
@@ -37,7 +38,7 @@ enum Trait : uint32_t {
 	trait_ipv6 = 1u << 2,
 	trait_ipv4 = 1u << 3,
 	trait_udp = 1u << 4,
-	trait_fragment = 1u << 5,  // any IP fragment: keyed by (source, destination, id)
+	trait_fragment = 1u << 5,  // any IP fragment, see fragment_flows.hpp; not for `destination`
 	trait_fin = 1u << 6,
 	trait_syn = 1u << 7,
 	trait_rst = 1u << 8,
@@ -59,6 +60,7 @@ inline constexpr uint32_t unparsed_hash = 0x5eed0ff5;
 inline constexpr uint16_t port_dns = 53;
 inline constexpr uint16_t port_gtpu = 2152;
 inline constexpr uint16_t port_vxlan = 4789;
+inline constexpr uint16_t port_vxlan_linux = 8472; // Linux's own default: flannel, Cilium
 inline constexpr uint16_t port_geneve = 6081;
 
 // What a value of the TOS or traffic class field says: one load replaces six steps.
@@ -97,7 +99,8 @@ inline uint32_t l4_traits(const uint8_t *l4, uint8_t protocol, uint32_t length)
 constexpr bool is_tunnel_port(uint32_t ports)
 {
 	const uint32_t port = ports >> 16;
-	return port == swap16(port_vxlan) || port == swap16(port_geneve) || port == swap16(port_gtpu);
+	return port == swap16(port_vxlan) || port == swap16(port_vxlan_linux) ||
+	       port == swap16(port_geneve) || port == swap16(port_gtpu);
 }
 
 // Any frame. The three agree wherever they overlap: classify_parsed() is the whole parser,

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -84,11 +85,43 @@ std::string mac_of(const std::array<uint8_t, 16> &address)
 
 } // namespace
 
+namespace {
+
+// The labels, each in the order of the wire without traffic class and time to live. Beyond eight
+// they are folded: what differs there only may share a group.
+FlowKey labels_of(const Headers &headers, const uint8_t *data)
+{
+	FlowKey key{};
+	key.shape = KeyShape::labels;
+	for (uint32_t i = 0; i < headers.nb_mpls; i++) {
+		const uint8_t *label = data + headers.mpls + i * 4;
+		uint8_t *to = (i & 4 ? key.destination : key.source).data() + (i & 3) * 4;
+		to[0] ^= label[0];
+		to[1] ^= label[1];
+		to[2] ^= label[2] & 0xf0;
+		to[3] ^= 1; // label 0 is none, too
+	}
+	key.id = headers.nb_mpls;
+	return key;
+}
+
+void put_addresses(FlowKey &key, uint8_t version, const uint8_t *ip)
+{
+	const uint8_t *addresses = ip + (version == 4 ? 12 : 8);
+	const size_t size = version == 4 ? 4 : 16;
+	std::memcpy(key.source.data(), addresses, size);
+	std::memcpy(key.destination.data(), addresses + size, size);
+}
+
+} // namespace
+
 FlowKey five_tuple_of(const Headers &headers, const uint8_t *data)
 {
 	FlowKey key{};
 	key.version = headers.version;
 	if (headers.version == 0) {
+		if (headers.labels_whole)
+			return labels_of(headers, data);
 		if (!headers.has_ethernet && headers.ether_type == 0)
 			return key;
 		key.shape = KeyShape::link;
@@ -99,10 +132,7 @@ FlowKey five_tuple_of(const Headers &headers, const uint8_t *data)
 		}
 		return key;
 	}
-	const uint8_t *addresses = data + headers.l3 + (headers.version == 4 ? 12 : 8);
-	const size_t size = headers.version == 4 ? 4 : 16;
-	std::memcpy(key.source.data(), addresses, size);
-	std::memcpy(key.destination.data(), addresses + size, size);
+	put_addresses(key, headers.version, data + headers.l3);
 	key.protocol = headers.protocol;
 	key.shape = KeyShape::flow;
 	if (headers.flags & header_ports) {
@@ -114,14 +144,10 @@ FlowKey five_tuple_of(const Headers &headers, const uint8_t *data)
 
 FlowKey flow_key_of(const Headers &headers, const uint8_t *data)
 {
+	if ((headers.flags & header_fragment) && headers.fragment_offset != 0)
+		return datagram_key_of(headers, data);
 	FlowKey key = five_tuple_of(headers, data);
-	if (headers.flags & header_fragment) {
-		key.shape = KeyShape::fragment;
-		key.id = headers.fragment_id;
-		// Fragments of one IPv6 packet may name different next headers (RFC 8200, section 4.5).
-		if (headers.version == 6)
-			key.protocol = protocol_fragment;
-	} else if (headers.flags & header_spi) {
+	if (headers.flags & header_spi) {
 		key.shape = KeyShape::spi;
 		key.id = headers.spi;
 		key.protocol = headers.spi_protocol;
@@ -130,6 +156,28 @@ FlowKey flow_key_of(const Headers &headers, const uint8_t *data)
 	}
 	key.source_port = 0;
 	key.destination_port = 0;
+	return key;
+}
+
+FlowKey rss_key_of(const Headers &headers, const uint8_t *data)
+{
+	FlowKey key = five_tuple_of(headers, data);
+	if (headers.flags & header_fragment)
+		key.source_port = key.destination_port = 0;
+	return key;
+}
+
+FlowKey datagram_key_of(const Headers &headers, const uint8_t *data)
+{
+	FlowKey key{};
+	if (headers.fragment_version == 0)
+		return key;
+	key.version = headers.fragment_version;
+	put_addresses(key, key.version, data + headers.fragment_l3);
+	key.shape = KeyShape::fragment;
+	key.id = headers.fragment_id;
+	// Fragments of one IPv6 packet may name different next headers (RFC 8200, section 4.5).
+	key.protocol = key.version == 6 ? protocol_fragment : headers.fragment_protocol;
 	return key;
 }
 
@@ -153,7 +201,7 @@ FlowKey symmetric(const FlowKey &key)
 
 FlowKey grouping_key(const FlowKey &key, KeyKind kind)
 {
-	if (!key.is_flow())
+	if (key.version == 0)
 		return key;
 	switch (kind) {
 	case KeyKind::five_tuple:
@@ -192,6 +240,14 @@ std::string to_string(const FlowKey &key)
 	if (key.shape == KeyShape::link)
 		return text.append("type ").append(id).append(" ").append(mac_of(key.source)).append(" > ")
 			.append(mac_of(key.destination));
+	if (key.shape == KeyShape::labels) {
+		text = "mpls";
+		for (uint32_t i = 0; i < std::min(key.id, 8u); i++) {
+			const uint8_t *label = (i & 4 ? key.destination : key.source).data() + (i & 3) * 4;
+			text.append(" ").append(std::to_string(be32(label) >> 12));
+		}
+		return text;
+	}
 	if (key.shape == KeyShape::address)
 		return text.append("to ").append(text_of(key, key.destination, false, 0));
 

@@ -28,6 +28,7 @@ enum HeaderFlag : uint16_t {
 	header_malformed = 1u << 6,      // a header contradicts itself or the one around it
 	header_length_unstated = 1u << 7,// IP length 0 (offload, BIG TCP): to the frame's end
 	header_inner_unread = 1u << 8,   // a tunnel whose inner packet could not be read
+	header_in_fragment = 1u << 9,    // in the first fragment of a tunnel's packet: may be cut there
 };
 
 struct Headers {
@@ -36,11 +37,10 @@ struct Headers {
 	uint32_t l4;             // offset of what follows IP and its extension headers
 	uint32_t payload;        // offset of the L4 payload; may lie past the captured bytes
 	uint32_t payload_length; // on the wire, padding of the link excluded
-	uint32_t fragment_id;
 	uint32_t spi;            // ESP or AH
+	uint32_t mpls;           // offset of the label stack, when nb_mpls != 0
 	uint16_t ether_type;     // after all tags; 0 where the link has none
 	uint16_t vlan[2];        // outermost first, TCI
-	uint16_t fragment_offset;// bytes
 	uint16_t source_port;    // host order
 	uint16_t destination_port;
 	uint16_t tcp_flags;      // twelve bits: reserved, AE, CWR ... FIN
@@ -54,7 +54,15 @@ struct Headers {
 	uint8_t tunnel_depth;    // IP headers around this one
 	Tunnel tunnel;           // what this packet came in
 	bool has_ethernet;
+	bool labels_whole;       // the label stack was read to its bottom
+	// Of this packet where it is a fragment, else of the one that brings it (header_in_fragment).
 	bool more_fragments;
+	uint8_t fragment_version;  // 0: neither
+	uint8_t fragment_protocol; // IPv4: what the fragments carry
+	uint16_t fragment_offset;  // bytes
+	uint32_t fragment_l3;
+	uint32_t fragment_id;
+	uint32_t fragment_length;  // bytes of the datagram that are in this fragment
 };
 
 // `wire` matters only where IP states no length; it may be smaller than `captured`.

@@ -29,7 +29,7 @@ bool Parser::has(uint32_t at, uint32_t count)
 	// 64 bits: offsets near 2^32 must not wrap.
 	const uint64_t need = static_cast<uint64_t>(at) + count;
 	if (need > end) {
-		h.flags |= header_malformed;
+		h.flags |= cut();
 		return false;
 	}
 	if (need > captured) {
@@ -133,6 +133,7 @@ void Parser::llc(uint32_t at)
 
 void Parser::mpls(uint32_t at)
 {
+	h.mpls = at;
 	for (int label = 0; label < max_stack; label++) {
 		if (!has(at, 4))
 			return;
@@ -140,8 +141,13 @@ void Parser::mpls(uint32_t at)
 		h.nb_mpls++;
 		at += 4;
 		if (bottom) {
-			// MPLS does not name its payload; the first nibble tells IP from pseudowires.
-			ip_any(at);
+			// MPLS does not name its payload. A first nibble of 4 or 6 may be IP, or the address of
+			// an Ethernet pseudowire without control word (RFC 4928, RFC 8469): look closer.
+			h.labels_whole = true;
+			if (is_ipv4(at))
+				ipv4(at);
+			else if (is_ipv6(at))
+				ipv6(at);
 			return;
 		}
 	}

@@ -10,14 +10,27 @@ template <typename Inner> void Parser::enter(Tunnel tunnel, Inner &&inner)
 {
 	const Headers outer = h;
 	const uint32_t outer_end = end;
-	// A fragment carries a part of the inner packet only; its later fragments carry no header.
-	if ((outer.flags & header_fragment) || outer.tunnel_depth >= max_tunnel_depth)
+	if (outer.tunnel_depth >= max_tunnel_depth)
 		return;
 	h = Headers{};
+	// The first fragment has the inner headers, and names the flow of all the others.
+	if (outer.fragment_version != 0) {
+		h.flags |= header_in_fragment;
+		h.fragment_version = outer.fragment_version;
+		h.fragment_protocol = outer.fragment_protocol;
+		h.fragment_l3 = outer.fragment_l3;
+		h.fragment_id = outer.fragment_id;
+		h.fragment_offset = outer.fragment_offset;
+		h.fragment_length = outer.fragment_length;
+		h.more_fragments = outer.more_fragments;
+	}
 	h.tunnel_depth = static_cast<uint8_t>(outer.tunnel_depth + 1);
 	h.tunnel = tunnel;
 	inner();
-	if (h.version == 0) {
+	// A fragment inside a fragment would have to be followed by two ids: the outer packet is the
+	// flow then.
+	const bool twice = outer.fragment_version != 0 && (h.flags & header_fragment);
+	if (h.version == 0 || twice) {
 		h = outer;
 		h.flags |= header_inner_unread;
 		end = outer_end;
@@ -45,7 +58,8 @@ void Parser::udp_tunnel(uint32_t at)
 	if (!(h.flags & header_ports) || !(h.flags & header_payload))
 		return;
 	switch (h.destination_port) {
-	case port_vxlan: vxlan(at + 8); return;
+	case port_vxlan:
+	case port_vxlan_linux: vxlan(at + 8); return;
 	case port_geneve: geneve(at + 8); return;
 	case port_gtpu: gtpu(at + 8); return;
 	}
@@ -116,9 +130,24 @@ void Parser::gre(uint32_t at)
 	case 0x88be: // ERSPAN: type I has no header of its own, type II has one and a sequence number
 		enter(Tunnel::gre, [&] { ethernet(at + (flags & with_sequence ? 8 : 0)); });
 		return;
+	case 0x22eb: erspan3(at); return;
 	default:
 		enter_ether_type(Tunnel::gre, type, at);
 	}
+}
+
+// ERSPAN type III (draft-foschiano-erspan): 12 bytes, 8 more when the last bit says so.
+void Parser::erspan3(uint32_t at)
+{
+	if (!has(at, 12) || data[at] >> 4 != 2)
+		return;
+	const uint32_t last = be16(data + at + 10);
+	const uint32_t frame_type = last >> 10 & 0x1f;
+	at += last & 1 ? 20 : 12;
+	if (frame_type == 0)
+		enter(Tunnel::gre, [&] { ethernet(at); });
+	else if (frame_type == 2)
+		enter_ip(Tunnel::gre, at);
 }
 
 // RFC 2637: key holds payload length and call, the acknowledgment number is optional too

@@ -26,6 +26,11 @@ private:
 	// parse_ip.cpp
 	void ip(uint32_t at, uint8_t version);
 	void ip_any(uint32_t at);
+	bool is_ipv4(uint32_t at) const;
+	bool is_ipv6(uint32_t at) const;
+	bool looks_like_ethernet(uint32_t at) const;
+	bool ends_with(uint32_t at, uint32_t length) const;
+	void fragment(uint32_t l3, uint32_t id, uint32_t offset, bool more, uint32_t length);
 	void ipv4(uint32_t at);
 	void ipv6(uint32_t at);
 	void extensions(uint8_t next, uint32_t at);
@@ -41,9 +46,16 @@ private:
 	void gtpu(uint32_t at);
 	void gre(uint32_t at);
 	void gre_pptp(uint32_t at, uint32_t flags);
+	void erspan3(uint32_t at);
 	template <typename Inner> void enter(Tunnel tunnel, Inner &&inner);
 	void enter_ip(Tunnel tunnel, uint32_t at);
 	void enter_ether_type(Tunnel tunnel, uint32_t type, uint32_t at);
+
+	// What it means that a length goes past `end`: a contradiction, or just another fragment.
+	uint16_t cut() const
+	{
+		return h.flags & header_in_fragment ? header_truncated : header_malformed;
+	}
 
 	// Are `count` bytes at `at` there, both captured and inside the packet? Flags what is wrong.
 	bool has(uint32_t at, uint32_t count);

@@ -55,7 +55,7 @@ Toeplitz::Toeplitz(const ToeplitzKey &key)
 
 uint32_t Toeplitz::operator()(const FlowKey &key) const
 {
-	if (!key.is_flow())
+	if (key.version == 0)
 		return 0;
 	uint8_t input[toeplitz_input_max];
 	const size_t size = key.version == 4 ? 4 : 16;

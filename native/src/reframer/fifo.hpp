@@ -43,6 +43,12 @@ public:
 	// A group leaves from the middle; what is left is a gap that pop() and head_id() pass over.
 	void remove(uint32_t position) { ring_[position & mask_] = none; }
 
+	// Does the group wait there? The position may be one of long ago.
+	bool holds(uint32_t position, uint32_t id) const
+	{
+		return position - head < tail - head && at(position) == id;
+	}
+
 	// First group, or `none`.
 	uint32_t head_id()
 	{

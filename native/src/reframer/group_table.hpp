@@ -33,8 +33,10 @@ public:
 		           : std::bit_ceil(max_packets / (bucket_ways / 2));
 	}
 
+	// One bucket more than is used: the place of groups that no hash shall find.
 	void init(Bucket *storage, uint32_t nb_buckets, uint64_t seed)
 	{
+		outside_ = place_of(nb_buckets, 0);
 		buckets_ = storage;
 		words_ = reinterpret_cast<uint32_t *>(storage);
 		shift_ = 64 - static_cast<uint32_t>(std::countr_zero(nb_buckets));
@@ -77,6 +79,7 @@ public:
 	}
 	[[gnu::always_inline]] void prefetch_place(uint32_t place) const { __builtin_prefetch(word(place), 1); }
 	void clear(uint32_t place) { *word(place) = none; }
+	uint32_t outside() const { return outside_; }
 
 private:
 	static constexpr uint32_t words = sizeof(Bucket) / sizeof(uint32_t);
@@ -100,6 +103,7 @@ private:
 	Bucket *buckets_ = nullptr;
 	uint32_t *words_ = nullptr; // the same memory
 	uint32_t shift_ = 63;
+	uint32_t outside_ = 0;
 	uint32_t key_ = 0;
 	uint64_t factor_ = 1;
 };

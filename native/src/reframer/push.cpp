@@ -92,6 +92,8 @@ bool Stage::push_straight(const reframer_burst &burst, uint32_t count)
 			for (uint32_t i = 0; i < count; i++) {
 				const packet::Digest digest = packet::classify<false>(burst.data[i], burst.captured[i], link_, kind, seed_);
 				to[i].hash = digest.hash;
+				if (digest.traits & packet::trait_fragment) [[unlikely]]
+					to[i].hash = straight_hash(burst.data[i], burst.captured[i]);
 				unparsed += digest.traits & packet::trait_unparsed;
 			}
 			stats_.unparsed += unparsed;
@@ -156,6 +158,7 @@ struct Stage::Reader {
 	const decltype(unread_) &unread;
 	packet::LinkType link;
 	uint64_t seed;
+	Stage &stage;
 
 	// Into arrivals [at, at + count). Without a policy only one trait is of interest: returns how
 	// many packets could not be parsed.
@@ -169,6 +172,9 @@ struct Stage::Reader {
 			    packet::classify<!plain>(unread.data[place], unread.captured[place], link, kind, seed);
 			unparsed += digest.traits & packet::trait_unparsed;
 			arrivals.id[at + i] = id;
+			if (digest.traits & packet::trait_fragment) [[unlikely]]
+				if (plain || !slots[id].count) // not where the NIC gave the hash
+					stage.note_fragment(unread.data[place], unread.captured[place], at + i);
 			if constexpr (plain) {
 				arrivals.hash[at + i] = digest.hash;
 			} else {
@@ -185,6 +191,8 @@ static_assert(packet::trait_unparsed == 1, "added up as a number");
 // Buckets, whose lines are then on their way, and from there to the groups.
 template <bool plain> void Stage::place(Arrivals &arrivals, uint32_t count)
 {
+	if (fragments_) [[unlikely]]
+		return place_fragments<plain>(arrivals, count);
 	for (uint32_t i = 0; i < count; i++) // vectorised by the compiler
 		// Without a policy this is the stage's own keyed hash, never a NIC's.
 		arrivals.bucket[i] = plain ? table_.bucket_of_keyed(arrivals.hash[i]) : table_.bucket_of(arrivals.hash[i]);
@@ -196,6 +204,10 @@ template <bool plain> void Stage::place(Arrivals &arrivals, uint32_t count)
 		for (uint32_t i = 0; i < count; i++)
 			place_by_policy(arrivals.id[i], arrivals.hash[i], arrivals.bucket[i], arrivals.traits[i]);
 }
+
+// fragments.cpp calls them.
+template void Stage::place<true>(Arrivals &arrivals, uint32_t count);
+template void Stage::place<false>(Arrivals &arrivals, uint32_t count);
 
 template <packet::KeyKind kind, bool plain>
 void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t count)
@@ -220,7 +232,7 @@ void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t cou
 	const uint32_t *const free = free_.stack + free_.top - 1;
 	const uint32_t head = unread_head_, tail = unread_tail_;
 	const bool keeps_data = !plain || keeps_data_;
-	const Reader<kind, plain> read = {slots, unread_, link_, seed_};
+	const Reader<kind, plain> read = {slots, unread_, link_, seed_, *this};
 	for (uint32_t from = 0; from < count; from += turn) {
 		const uint32_t until = std::min(from + turn, count);
 		for (uint32_t i = from; i < until; i++) {
@@ -263,7 +275,7 @@ void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t cou
 template <packet::KeyKind kind, bool plain> void Stage::read_headers(uint32_t count)
 {
 	Arrivals arrivals;
-	const Reader<kind, plain> read = {slots_, unread_, link_, seed_};
+	const Reader<kind, plain> read = {slots_, unread_, link_, seed_, *this};
 	while (count > 0) {
 		const uint32_t n = std::min(count, chunk);
 		stats_.unparsed += read(unread_head_, n, arrivals, 0);

@@ -2,6 +2,7 @@
 #include "reframer/stage.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <ctime>
 #include <sys/random.h>
@@ -86,22 +87,27 @@ int Stage::init(const reframer_params &params)
 	const uint32_t nb_sets = bypass_new_ ? Recency::nb_sets_for(max_packets_) : 0;
 	const uint32_t nb_revised = options_ ? std::min(max_burst_, max_packets_ + chunk) + 1 : 0;
 	const size_t slots_at = arena_.reserve<Slot>(nb_slots);
-	const size_t buckets_at = arena_.reserve<Bucket>(nb_buckets);
+	const size_t buckets_at = arena_.reserve<Bucket>(nb_buckets + 1);
 	const size_t free_at = arena_.reserve<uint32_t>(nb_slots);
 	const size_t rings_at = arena_.reserve<uint32_t>(size_t{nb_entries} * nb_fifos_);
 	const size_t recency_at = arena_.reserve<uint16_t>(size_t{nb_sets} * Recency::ways);
 	const size_t copies_at = arena_.reserve<Slot>(nb_revised);
 	const size_t segments_at = arena_.reserve<Segment>(nb_revised);
-	const size_t order_at = arena_.reserve<uint64_t>(nb_revised);
+	const size_t items_at = arena_.reserve<RepairItem>(nb_revised);
+	const size_t gaps_at = arena_.reserve<RepairGap>(nb_revised + 1);
 	const size_t chosen_at = arena_.reserve<uint32_t>(nb_revised);
 	const size_t ids_at = arena_.reserve<uint32_t>(nb_revised);
 	const size_t taken_at = arena_.reserve<uint8_t>(nb_revised);
 	const size_t straight_at = arena_.reserve<Straight>(nb_straight);
+	// As many datagrams as packets that wait: each that waits may be of another.
+	const uint32_t nb_datagrams = std::bit_ceil(max_packets_);
+	const size_t datagrams_at = arena_.reserve<packet::Datagram>(nb_datagrams);
 	if (!arena_.allocate())
 		return -ENOMEM;
 
 	slots_ = arena_.at<Slot>(slots_at);
 	straight_ = arena_.at<Straight>(straight_at);
+	fragment_flows_.init(arena_.at<packet::Datagram>(datagrams_at), nb_datagrams);
 	free_.init(arena_.at<uint32_t>(free_at), nb_slots);
 	table_.init(arena_.at<Bucket>(buckets_at), nb_buckets, seed_);
 	for (uint32_t i = 0; i < nb_fifos_; i++)
@@ -110,8 +116,8 @@ int Stage::init(const reframer_params &params)
 		recency_.init(arena_.at<uint16_t>(recency_at), nb_sets);
 	revision_ = {arena_.at<Segment>(segments_at), arena_.at<uint32_t>(ids_at),
 	             arena_.at<uint8_t>(taken_at),
-	             {arena_.at<Slot>(copies_at), arena_.at<uint64_t>(order_at),
-	              arena_.at<uint32_t>(chosen_at)}};
+	             {arena_.at<Slot>(copies_at), arena_.at<RepairItem>(items_at),
+	              arena_.at<RepairGap>(gaps_at), arena_.at<uint32_t>(chosen_at)}};
 	return set_policy(params.policy, params.delay_ns);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "packet/classify.hpp"
+#include "packet/fragment_flows.hpp"
 #include "reframer/ack_thinning.hpp"
 #include "reframer/adaptive.hpp"
 #include "reframer/arena.hpp"
@@ -88,6 +89,16 @@ private:
 	void single(uint32_t id, uint32_t hash, reframer_reason reason);
 	void hurry(uint32_t id, uint32_t fifo, uint64_t deadline);
 
+	// fragments.cpp
+	void note_fragment(const uint8_t *data, uint32_t captured, uint32_t at);
+	uint32_t straight_hash(const uint8_t *data, uint32_t captured);
+	template <bool plain> void place_fragments(const Arrivals &arrivals, uint32_t count);
+	packet::Datagram &datagram_of(const packet::Fragment &fragment);
+	bool waits(const packet::Datagram &datagram) const;
+	uint32_t bucket_of(uint32_t hash) const;
+	void place_orphan(uint32_t id, packet::Datagram &datagram, uint32_t hash, uint32_t traits);
+	void join_flow(uint32_t id, uint32_t hash);
+
 	// release.cpp
 	Fifo *first_due(uint64_t limit);
 	void make_ready(uint32_t id, reframer_reason reason);
@@ -136,6 +147,11 @@ private:
 	static_assert(nb_unread >= max_lookahead + chunk);
 	bool idle_ = false;            // polled since the last push
 	uint64_t last_poll_ = 0;
+
+	packet::FragmentFlows fragment_flows_;
+	uint64_t fragments_ = 0;       // of the packets on their way to their groups: one bit each
+	packet::Fragment fragment_[chunk] = {};
+	static_assert(chunk == 64, "a bit a packet");
 
 	uint32_t ready_head_ = none, ready_tail_ = none;
 	uint32_t ready_packets_ = 0, ready_groups_ = 0;

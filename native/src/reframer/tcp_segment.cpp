@@ -12,23 +12,27 @@ constexpr uint16_t flag_syn = 0x02, flag_rst = 0x04, flag_ack = 0x10, flags_all 
 constexpr uint32_t tcp_header = 20;
 constexpr uint8_t option_end = 0, option_nop = 1, option_timestamp = 8, timestamp_length = 10;
 
-// True if nothing but padding and one timestamp is there.
+// The timestamp, where there is one. True if nothing but padding is there beside it.
 bool read_options(const uint8_t *at, const uint8_t *end, Segment &segment)
 {
+	bool alone = true;
 	while (at < end && *at != option_end) {
 		if (*at == option_nop) {
 			at++;
 			continue;
 		}
-		if (*at != option_timestamp || end - at < timestamp_length || at[1] != timestamp_length ||
-		    segment.has_timestamp)
+		if (end - at < 2 || at[1] < 2 || at[1] > end - at)
 			return false;
-		segment.timestamp = packet::be32(at + 2);
-		segment.echo = packet::be32(at + 6);
-		segment.has_timestamp = true;
-		at += timestamp_length;
+		if (*at == option_timestamp && at[1] == timestamp_length && !segment.has_timestamp) {
+			segment.timestamp = packet::be32(at + 2);
+			segment.echo = packet::be32(at + 6);
+			segment.has_timestamp = true;
+		} else {
+			alone = false;
+		}
+		at += at[1];
 	}
-	return true;
+	return alone;
 }
 
 } // namespace
@@ -42,7 +46,7 @@ Segment read_segment(const Slot *slots, uint32_t id, uint32_t position, packet::
 	const Slot &slot = slots[id];
 	const auto depth = key == packet::KeyKind::inner ? packet::Depth::innermost : packet::Depth::outer;
 	const packet::Headers h = packet::parse(slot.data, slot.captured, slot.wire, link, depth);
-	if (h.version == 0 || h.protocol != 6 || h.flags & packet::header_fragment ||
+	if (h.version == 0 || h.protocol != 6 || h.fragment_version != 0 ||
 	    !(h.flags & packet::header_tcp_flags) || !(h.flags & packet::header_payload) ||
 	    uint64_t{h.l4} + tcp_header > slot.captured)
 		return segment;
@@ -57,9 +61,9 @@ Segment read_segment(const Slot *slots, uint32_t id, uint32_t position, packet::
 	segment.data = h.payload_length > 0;
 	segment.barrier = h.tcp_flags & (flag_syn | flag_rst);
 	const uint32_t length = static_cast<uint32_t>(tcp[12] >> 4) * 4;
-	segment.plain_ack = (h.tcp_flags & flags_all) == flag_ack && !segment.data &&
-	                    length >= tcp_header && uint64_t{h.l4} + length <= slot.captured &&
-	                    read_options(tcp + tcp_header, tcp + length, segment);
+	const bool plain_options = length >= tcp_header && uint64_t{h.l4} + length <= slot.captured &&
+	                           read_options(tcp + tcp_header, tcp + length, segment);
+	segment.plain_ack = (h.tcp_flags & flags_all) == flag_ack && !segment.data && plain_options;
 	return segment;
 }
 

@@ -12,7 +12,7 @@ struct Segment {
 	uint64_t flow;      // keyed hash of the directional 5-tuple
 	uint32_t slot;
 	uint32_t sequence, acknowledgement;
-	uint32_t timestamp, echo;
+	uint32_t timestamp, echo; // 0 unless has_timestamp
 	uint32_t position;  // in the group
 	bool tcp;           // whole TCP header readable; the rest is about TCP only
 	bool data;          // carries payload

@@ -40,8 +40,9 @@ void add_links(std::vector<Case> &cases)
 	add("MPLS", eth, ethernet(type_mpls, mpls(16, true, v4)), v4_tcp);
 	add("MPLS stack v6", eth, ethernet(type_mpls, mpls(16, false, mpls(17, true, v6))), v6_tcp);
 	add("tag and MPLS", eth, ethernet(type_vlan, vlan(5, type_mpls, mpls(16, true, v4))), v4_tcp);
-	add("MPLS pseudowire", eth, ethernet(type_mpls, mpls(16, true, Bytes(40, 0))),
-	    "type 0x8847 02:00:00:00:00:01 > 02:00:00:00:00:02");
+	add("MPLS pseudowire", eth, ethernet(type_mpls, mpls(16, true, Bytes(40, 0))), "mpls 16");
+	add("MPLS pseudowire, two labels", eth,
+	    ethernet(type_mpls, mpls(16, false, mpls(1000, true, Bytes(40, 0)))), "mpls 16 1000");
 	add("PPPoE", eth, ethernet(type_pppoe, pppoe(ppp(0x0021, v4))), v4_tcp);
 	add("PPPoE v6", eth, ethernet(type_pppoe, pppoe(ppp(0x0057, v6))), v6_tcp);
 	add("PPPoE in QinQ", eth,
@@ -102,11 +103,11 @@ void add_ip(std::vector<Case> &cases)
 		"tcp 10.0.0.1 > 10.0.0.2");
 	add("IPv4 length beyond the frame", eth4({.length = 9000}, tcp()), v4_tcp);
 	add("first fragment", eth4({.id = 77, .more_fragments = true}, udp({.payload = Bytes(32, 1)})),
-	    "udp fragment 0x4d 10.0.0.1 > 10.0.0.2");
+	    "udp 10.0.0.1:1000 > 10.0.0.2:2000");
 	add("later fragment", eth4({.id = 77, .fragment_offset = 40}, segment(17, Bytes(32, 1))),
 	    "udp fragment 0x4d 10.0.0.1 > 10.0.0.2");
 	add("TCP fragment", eth4({.id = 78, .more_fragments = true}, tcp({.payload = Bytes(32, 1)})),
-	    "tcp fragment 0x4e 10.0.0.1 > 10.0.0.2");
+	    "tcp 10.0.0.1:1000 > 10.0.0.2:80");
 	add("SCTP", eth4({}, sctp(5000, 5001)), "sctp 10.0.0.1:5000 > 10.0.0.2:5001");
 	add("DCCP", eth4({}, segment(33, join({be16_bytes(5), be16_bytes(6), Bytes(12, 0)}))),
 	    "dccp 10.0.0.1:5 > 10.0.0.2:6");
@@ -126,7 +127,7 @@ void add_ip(std::vector<Case> &cases)
 	add("v6 host identity, shim6", eth6(extension(139, extension(140, udp()))), v6_udp);
 	add("v6 atomic fragment", eth6(fragment6(9, 0, false, tcp())), v6_tcp);
 	add("v6 first fragment", eth6(extension(0, fragment6(9, 0, true, extension(60, udp())))),
-	    "ipv6 fragment 0x9 2001:db8::1 > 2001:db8::2");
+	    "udp [2001:db8::1]:1000 > [2001:db8::2]:2000");
 	add("v6 later fragment", eth6(extension(0, fragment6(9, 48, false, segment(60, Bytes(32, 1))))),
 	    "ipv6 fragment 0x9 2001:db8::1 > 2001:db8::2");
 	add("v6 ESP", eth6(extension(60, esp(0x99))), "esp spi 0x99 2001:db8::1 > 2001:db8::2");
@@ -177,6 +178,10 @@ void add_tunnels(std::vector<Case> &cases)
 	Bytes no_flag = eth4({}, vxlan(5, frame4));
 	no_flag[14 + 20 + 8] = 0;
 	add("VXLAN without its flag", no_flag, vxlan_key, "");
+	add("VXLAN on the port of Linux",
+	    eth4({}, udp({.source = 50000, .destination = 8472,
+	                  .payload = join({{8, 0, 0, 0}, be32_bytes(5 << 8), frame4})})),
+	    "udp 10.0.0.1:50000 > 10.0.0.2:8472", inside);
 	add("Geneve", eth4({}, geneve(type_bridged, frame4)), geneve_key, inside);
 	add("Geneve options, IP", eth4({}, geneve(type_ipv6, v6, 5)), geneve_key, inside6);
 	add("GTP-U", eth4({}, gtpu(1, v4)), gtp_key, inside);
@@ -191,12 +196,23 @@ void add_tunnels(std::vector<Case> &cases)
 	add("GRE with routing", eth4({}, gre({.flags = 0x4000}, v4)), gre_key, "");
 	add("ERSPAN", eth4({}, gre({.flags = 0x1000, .type = 0x88be}, join({Bytes(8, 0), frame6}))),
 		gre_key, inside6);
+	const Bytes erspan3 = join({{0x20, 5}, Bytes(10, 0)});
+	add("ERSPAN III", eth4({}, gre({.flags = 0x1000, .type = 0x22eb}, join({erspan3, frame6}))),
+	    gre_key, inside6);
+	Bytes platform = join({erspan3, Bytes(8, 3)});
+	platform[11] = 1;
+	add("ERSPAN III with subheader",
+	    eth4({}, gre({.flags = 0x1000, .type = 0x22eb}, join({platform, frame4}))), gre_key, inside);
+	Bytes of_ip = erspan3;
+	of_ip[10] = 2 << 2;
+	add("ERSPAN III of IP", eth4({}, gre({.flags = 0x1000, .type = 0x22eb}, join({of_ip, v4}))),
+	    gre_key, inside);
 	add("PPTP", eth4({}, gre({.flags = 0x3001, .type = 0x880b}, ppp(0x0021, v4))), gre_key, inside);
 	add("IP in IP", eth4({}, ip_in_ip(v4)), "ipip 10.0.0.1 > 10.0.0.2", inside);
 	add("6in4", eth4({}, ip_in_ip(v6)), "ipv6 10.0.0.1 > 10.0.0.2", inside6);
 	add("4in6", eth6(extension(60, ip_in_ip(v4))), "ipip 2001:db8::1 > 2001:db8::2", inside);
 	add("fragmented tunnel", eth4({.id = 5, .more_fragments = true}, vxlan(5, frame4)),
-	    "udp fragment 0x5 10.0.0.1 > 10.0.0.2", "");
+	    vxlan_key, inside);
 	Ip inner_fragment = private_ip;
 	inner_fragment.id = 6;
 	inner_fragment.fragment_offset = 64;

@@ -198,20 +198,6 @@ TEST_CASE("IP options, tags and padding do not split a flow")
 	CHECK(classify_of(ethernet(type_ipv4, ipv4({}, vxlan(1, plain))), KeyKind::inner).hash == hash);
 }
 
-TEST_CASE("all fragments of a packet share a group, and no two packets do")
-{
-	const auto fragment = [](uint32_t id, uint16_t offset, bool more, uint8_t protocol = 17) {
-		return classify_of(
-			ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = offset, .more_fragments = more},
-									 segment(protocol, Bytes(24, 5)))));
-	};
-	CHECK(fragment(1, 0, true).hash == fragment(1, 24, true).hash);
-	CHECK(fragment(1, 0, true).hash == fragment(1, 48, false).hash);
-	CHECK(fragment(1, 0, true).hash != fragment(2, 0, true).hash);
-	CHECK(fragment(1, 0, true).hash != fragment(1, 0, true, 6).hash);
-	CHECK((fragment(1, 24, false).traits & trait_fragment) != 0);
-}
-
 TEST_CASE("traits of the common frames")
 {
 	const auto traits = [](const Ip &ip, const Segment &s) {

@@ -167,12 +167,17 @@ TEST_CASE("later fragments are counted with the ports of the first")
 	const Bytes orphan = fragment(2, 24, segment(17, Bytes(8, 0)));
 	FragmentTable table(64);
 	const auto flow = [&](const Bytes &frame) {
-		return to_string(table.flow_of(parse_of(frame), frame.data()));
+		return to_string(table.flow_of(parse_of(frame), frame.data()).tuple);
 	};
+	auto early = table.flow_of(parse_of(later), later.data());
+	CHECK_FALSE(early.known);
+	CHECK_FALSE(table.look_up(early));
 	CHECK(flow(later) == "udp 10.0.0.1 > 10.0.0.2");
 	CHECK(flow(first) == "udp 10.0.0.1:1000 > 10.0.0.2:2000");
 	CHECK(flow(later) == "udp 10.0.0.1:1000 > 10.0.0.2:2000");
 	CHECK(flow(orphan) == "udp 10.0.0.1 > 10.0.0.2");
+	CHECK(table.look_up(early));
+	CHECK(to_string(early.tuple) == "udp 10.0.0.1:1000 > 10.0.0.2:2000");
 }
 
 TEST_CASE("a later fragment has an offset in bytes and no ports, whatever its first bytes look like")

@@ -1,4 +1,5 @@
 // Jobs `analyze` and `reorder` from the inside: what the one computes, the other's engine does.
+#include "lab/captures/flow_order.hpp"
 #include "lab/captures/flow_stats.hpp"
 #include "lab/captures/order_check.hpp"
 #include "lab/captures/reorder_run.hpp"
@@ -9,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <random>
@@ -293,4 +295,103 @@ TEST_CASE("the distinct counter is within 3 % from 100 to a million")
 		}
 		CHECK(counter.estimate() == doctest::Approx(static_cast<double>(upto)).epsilon(0.03));
 	}
+}
+
+namespace {
+
+using namespace test;
+
+// A datagram of a flow in three fragments; last first, or in order.
+void add_fragments(std::vector<Packet> &to, uint16_t port, uint32_t id, bool last_first, uint64_t &time)
+{
+	std::vector<Bytes> parts = {
+	    ethernet(type_ipv4, ipv4({.id = id, .more_fragments = true},
+	                             udp({.source = port, .payload = Bytes(16, 0)}))),
+	    ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = 24, .more_fragments = true},
+	                             segment(17, Bytes(24, 0)))),
+	    ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = 48}, segment(17, Bytes(24, 0))))};
+	if (last_first)
+		std::reverse(parts.begin(), parts.end());
+	for (const Bytes &part : parts)
+		to.push_back({part, static_cast<uint32_t>(part.size()), time += 1000});
+}
+
+} // namespace
+
+TEST_CASE("fragments count to the flow of their first, whichever way they were sent")
+{
+	for (const bool last_first : {false, true}) {
+		std::vector<Packet> packets;
+		uint64_t time = 0;
+		for (uint32_t id = 0; id < 50; id++)
+			add_fragments(packets, static_cast<uint16_t>(1000 + id % 5), id, last_first, time);
+		FlowStats stats = stats_of(packets);
+		stats.finish();
+		CHECK(stats.packets() == 150);
+		CHECK(stats.flows() == 5);
+		CHECK(stats.slf() == doctest::Approx(3));
+		// One whose first never comes is counted, too, at the end.
+		add_fragments(packets, 77, 900, true, time);
+		packets.pop_back();
+		FlowStats cut = stats_of(packets);
+		cut.finish();
+		CHECK(cut.packets() == 152);
+		CHECK(cut.flows() == 6);
+	}
+}
+
+TEST_CASE("reorder: whole and fragmented datagrams of a flow keep their order, under every key")
+{
+	const test::Folder folder;
+	for (const bool last_first : {false, true}) {
+		std::vector<Packet> packets;
+		uint64_t time = 1'000'000;
+		for (uint32_t id = 0; id < 500; id++) {
+			const auto port = static_cast<uint16_t>(1000 + id % 7);
+			if (id % 3) {
+				add_fragments(packets, port, id, last_first, time);
+				continue;
+			}
+			const Bytes whole = ethernet(type_ipv4, ipv4({}, udp({.source = port})));
+			packets.push_back({whole, static_cast<uint32_t>(whole.size()), time += 1000});
+		}
+		write_capture(folder.file("in.pcap"), packets);
+		for (const auto key : {packet::KeyKind::five_tuple, packet::KeyKind::symmetric,
+		                       packet::KeyKind::destination, packet::KeyKind::inner})
+			for (const uint32_t policy : {REFRAMER_FIXED, REFRAMER_BURST}) {
+				ReorderOptions options;
+				options.key = key;
+				options.policy = policy;
+				const Outcome o = reorder(folder.file("in.pcap"), folder.file("out.pcap"), options);
+				CHECK(o.in == o.out);
+				CHECK(o.reordered == 0);
+			}
+	}
+}
+
+TEST_CASE("the order check goes by flow and datagram, not by how packets are grouped")
+{
+	const auto headers = [](const Bytes &frame) {
+		const auto size = static_cast<uint32_t>(frame.size());
+		return packet::parse(frame.data(), size, size, packet::LinkType::ethernet, packet::Depth::outer);
+	};
+	std::vector<Packet> parts;
+	uint64_t time = 0;
+	add_fragments(parts, 1000, 1, false, time);
+	const Bytes whole = ethernet(type_ipv4, ipv4({}, udp({.source = 1000})));
+	const auto reordered = [&](std::vector<const Bytes *> in, std::vector<size_t> out) {
+		FlowOrder order(16);
+		std::vector<FlowOrder::Ticket> tickets;
+		for (const Bytes *frame : in)
+			tickets.push_back(order.enter(headers(*frame), frame->data()));
+		for (const size_t i : out)
+			order.leave(tickets[i]);
+		return order.nb_reordered();
+	};
+	const Bytes &first = parts[0].data, &second = parts[1].data, &last = parts[2].data;
+	CHECK(reordered({&whole, &first, &second}, {0, 1, 2}) == 0);
+	CHECK(reordered({&whole, &first}, {1, 0}) == 1);
+	CHECK(reordered({&first, &second, &whole}, {0, 2, 1}) == 1);
+	CHECK(reordered({&last, &first}, {1, 0}) == 1);
+	CHECK(reordered({&last, &whole, &first}, {1, 0, 2}) == 0);
 }

@@ -66,6 +66,30 @@ Json gain_of(const FlowStats &stats)
 	return gain;
 }
 
+// Frames that were captured before they were cut for the wire (TSO), or after they were merged from
+// it (GRO, LRO): what is counted is not what a NIC sees.
+std::string super_frames_of(const FlowStats &stats)
+{
+	constexpr uint32_t longest_usual = 1526; // an MTU of 1500 with two VLAN tags and check sequence
+	constexpr uint32_t longest_jumbo = 9234; // an MTU of 9216 and the link's header
+	const uint64_t certain = stats.nb_sizes(longest_jumbo + 1, UINT32_MAX);
+	const uint64_t longer = stats.nb_sizes(longest_usual + 1, UINT32_MAX);
+	const uint64_t mean = stats.bytes() / stats.packets();
+	const std::string advice =
+	    "; the packets on the wire are more and shorter, and runs of a flow longer. For those, "
+	    "capture with offloads off (ethtool -K INTERFACE tso off gso off gro off lro off)";
+	if (certain)
+		return std::to_string(certain) + " frames are longer than any MTU (the longest has " +
+		       std::to_string(stats.size_quantile(1)) + " bytes, the mean is " +
+		       std::to_string(mean) + "): they are super-frames of TSO or GRO" + advice;
+	if (longer * 100 > stats.packets())
+		return std::to_string(longer) + " frames are longer than an MTU of 1500 allows (the "
+		       "longest has " + std::to_string(stats.size_quantile(1)) + " bytes, the mean is " +
+		       std::to_string(mean) + "): jumbo frames, or super-frames of TSO or GRO. If the MTU "
+		       "was 1500" + advice;
+	return {};
+}
+
 std::vector<std::string> warnings_of(const CaptureInput &input, const FlowStats &stats)
 {
 	std::vector<std::string> said = input.warnings();
@@ -82,6 +106,9 @@ std::vector<std::string> warnings_of(const CaptureInput &input, const FlowStats 
 		               " packets have lost their original length; the captured length counts");
 	if (!stats.flows_exact())
 		said.push_back("more flows than are kept at a time: flow counts are estimates (about 1 %)");
+	const std::string merged = super_frames_of(stats);
+	if (!merged.empty())
+		said.push_back(merged);
 	const std::string late = too_short_for(stats);
 	if (!late.empty())
 		said.push_back(late);
@@ -147,6 +174,7 @@ void analyze_file(const std::string &file, bool keep_going)
 		input.give_back(batch);
 		progress(stats.packets());
 	}
+	stats.finish();
 	emit(record_of(file, input, stats));
 }
 

@@ -22,14 +22,39 @@ void FlowStats::add(std::span<const Frame> frames, uint32_t fcs_bytes)
 {
 	for (size_t at = 0; at < frames.size(); at += burst) {
 		const size_t count = std::min(burst, frames.size() - at);
-		add_burst(frames.data() + at, count, fcs_bytes);
+		for (const Frame &frame : frames.subspan(at, count)) {
+			const Headers headers = packet::parse(frame);
+			waiting_.push_back({fragments_.flow_of(headers, frame.data), frame.time_ns,
+			                    wire_bits(frame, fcs_bytes), frame_length(frame),
+			                    frame.wire < frame.captured});
+		}
+		count_seen(false);
 	}
 }
 
-void FlowStats::add_burst(const Frame *frames, size_t count, uint32_t fcs_bytes)
+void FlowStats::finish() { count_seen(true); }
+
+void FlowStats::count_seen(bool all)
+{
+	size_t done = 0, known = 0;
+	for (; known < waiting_.size(); known++) {
+		Seen &seen = waiting_[known];
+		if (seen.flow.known || all || waiting_.size() - known > max_waiting)
+			continue;
+		if (!fragments_.look_up(seen.flow))
+			break;
+	}
+	while (done < known) {
+		const size_t count = std::min(burst, known - done);
+		add_burst(waiting_.data() + done, count);
+		done += count;
+	}
+	waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(done));
+}
+
+void FlowStats::add_burst(const Seen *seen, size_t count)
 {
 	Item items[burst];
-	FlowKey keys[burst];
 	if (flows_.size() + count > max_flows_) {
 		forgotten_ += flows_.size();
 		flows_.forget_all();
@@ -37,25 +62,24 @@ void FlowStats::add_burst(const Frame *frames, size_t count, uint32_t fcs_bytes)
 		opened_.fill(FlowTable::none);
 	}
 	for (size_t i = 0; i < count; i++) {
-		const Headers headers = packet::parse(frames[i]);
-		keys[i] = fragments_.flow_of(headers, frames[i].data);
-		items[i].hash = FlowKeyHash{}(keys[i]);
-		items[i].is_flow = keys[i].is_flow();
+		const FlowKey &key = seen[i].flow.tuple;
+		items[i].hash = FlowKeyHash{}(key);
+		items[i].is_flow = key.is_flow();
 		flows_.prefetch(items[i].hash);
-		count_frame(frames[i], keys[i]);
+		count_frame(seen[i]);
 	}
 	for (size_t i = 0; i < count; i++) {
 		items[i].entry = flows_.find(items[i].hash);
 		if (items[i].entry == FlowTable::none)
-			items[i].entry = add_flow(items[i].hash, keys[i]);
+			items[i].entry = add_flow(items[i].hash, seen[i].flow.tuple);
 	}
 	for (size_t i = 0; i < count; i++) {
 		if (packets_ == 0)
-			first_ns_ = frames[i].time_ns;
-		const uint64_t time = frames[i].time_ns;
+			first_ns_ = seen[i].time_ns;
+		const uint64_t time = seen[i].time_ns;
 		earliest_ns_ = std::min(earliest_ns_, time);
 		latest_ns_ = std::max(latest_ns_, time);
-		wire_bits_ += wire_bits(frames[i], fcs_bytes);
+		wire_bits_ += seen[i].wire_bits;
 		const uint64_t now[nb_rates] = {clock_(time) - first_ns_, wire_bits_ / gain_rates_gbps[1],
 		                                wire_bits_ / gain_rates_gbps[2],
 		                                wire_bits_ / gain_rates_gbps[3]};
@@ -84,15 +108,16 @@ uint32_t FlowStats::add_flow(uint64_t hash, const FlowKey &key)
 	return index;
 }
 
-void FlowStats::count_frame(const Frame &frame, const FlowKey &key)
+void FlowStats::count_frame(const Seen &seen)
 {
-	const uint32_t length = frame_length(frame);
+	const uint32_t length = seen.length;
+	const FlowKey &key = seen.flow.tuple;
 	bytes_ += length;
-	without_length_ += frame.wire < frame.captured;
+	without_length_ += seen.without_length;
 	sizes_[std::min(length, max_size)]++;
 
 	Protocol protocol = proto_other;
-	if (!key.is_flow())
+	if (key.version == 0)
 		protocol = proto_not_ip;
 	else if (key.protocol == 6)
 		protocol = proto_tcp;

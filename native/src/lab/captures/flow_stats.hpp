@@ -32,6 +32,8 @@ public:
 
 	// `fcs_bytes` are those that the frames' lengths include.
 	void add(std::span<const packet::Frame> frames, uint32_t fcs_bytes);
+	// After the last frame: figures are whole only then.
+	void finish();
 
 	uint64_t packets() const { return packets_; }
 	uint64_t bytes() const { return bytes_; }
@@ -66,9 +68,22 @@ private:
 		bool is_flow;
 	};
 
-	void add_burst(const packet::Frame *frames, size_t count, uint32_t fcs_bytes);
+	// A frame whose bytes are gone. A fragment that comes before its first keeps back itself and all
+	// behind it until the first has come, for counts go by the order of packets.
+	struct Seen {
+		packet::FragmentTable::Flow flow;
+		uint64_t time_ns;
+		uint64_t wire_bits;
+		uint32_t length;
+		bool without_length;
+	};
+	// Packets that wait at most; a fragment whose first is further away has a flow without ports.
+	static constexpr size_t max_waiting = 4096;
+
+	void count_seen(bool all);
+	void add_burst(const Seen *seen, size_t count);
 	uint32_t add_flow(uint64_t hash, const packet::FlowKey &key);
-	void count_frame(const packet::Frame &frame, const packet::FlowKey &key);
+	void count_frame(const Seen &seen);
 	void count_flow(FlowEntry &entry, uint32_t index);
 	void count_cells(FlowEntry &entry, uint32_t index);
 	void count_unparsed_cells(uint32_t index);
@@ -81,6 +96,7 @@ private:
 	size_t max_flows_;
 	FlowTable flows_;
 	packet::FragmentTable fragments_;
+	std::vector<Seen> waiting_;
 	DistinctCounter distinct_, distinct_bidirectional_;
 	uint64_t bidirectional_ = 0;
 	uint64_t forgotten_ = 0;

@@ -23,6 +23,17 @@ uint32_t max_packets_for(const ReorderOptions &options)
 	return packets;
 }
 
+// A label stack as IPv6 without a next header: what the stage groups by are its addresses.
+void put_labels(uint8_t (&stack)[40], const packet::Frame &frame)
+{
+	const packet::FlowKey key = packet::five_tuple_of(packet::parse(frame), frame.data);
+	constexpr uint8_t none = 59;
+	const uint8_t start[8] = {0x60, 0, 0, 0, 0, 0, none, 1};
+	std::copy_n(start, sizeof start, stack);
+	std::copy(key.source.begin(), key.source.end(), stack + 8);
+	std::copy(key.destination.begin(), key.destination.end(), stack + 24);
+}
+
 } // namespace
 
 ReorderRun::ReorderRun(CaptureInput &input, traffic::CaptureWriter &output,
@@ -39,6 +50,10 @@ ReorderRun::ReorderRun(CaptureInput &input, traffic::CaptureWriter &output,
 	params.max_bytes = max_bytes;
 	params.max_burst = options.max_burst;
 	params.hash_seed = options.seed;
+	// A capture may mix link types, which a stage does not: it is shown IP. At once, as time is
+	// virtual and nothing is to be hidden.
+	params.link_type = static_cast<uint32_t>(packet::LinkType::raw_ip);
+	params.lookahead = 0;
 	const int error = reframer_create(&params, &stage_);
 	if (error)
 		throw JobError("bad-spec", std::string("the engine refuses these options: ") +
@@ -113,47 +128,29 @@ uint64_t ReorderRun::arrival_time(const packet::Frame &frame, uint32_t fcs_bytes
 void ReorderRun::take_batch(Batch &batch)
 {
 	const auto &frames = batch.frames->frames;
-	const auto depth = options_.key == packet::KeyKind::inner ? packet::Depth::innermost
-	                                                          : packet::Depth::outer;
 	// One more than there are packets, until all have arrived.
 	batch.outstanding = static_cast<uint32_t>(frames.size()) + 1;
 	batch.held.resize(frames.size());
-	for (size_t first = 0; first < frames.size(); first += rx_burst) {
-		const size_t count = std::min<size_t>(rx_burst, frames.size() - first);
-		uint32_t hashes[rx_burst];
-		for (size_t i = 0; i < count; i++) {
-			const packet::Frame &frame = frames[first + i];
-			Held &held = batch.held[first + i];
-			// The engine groups by this hash; the check below goes by the key itself.
-			hashes[i] = packet::classify(frame.data, frame.captured, frame.link, options_.key,
-			                             options_.seed)
-			                .hash;
-			const packet::FlowKey key = packet::grouping_key(
-			    packet::flow_key_of(packet::parse(frame, depth), frame.data), options_.key);
-			held.frame = &frame;
-			held.batch = &batch;
-			held.flow = packet::FlowKeyHash{}(key);
-			order_.prefetch(held.flow);
+	for (size_t i = 0; i < frames.size(); i++) {
+		Held &held = batch.held[i];
+		held.frame = &frames[i];
+		held.batch = &batch;
+		look_at(held);
+		held.arrival_ns =
+		    arrival_time(*held.frame, CaptureInput::fcs_bytes(*batch.frames, *held.frame));
+		runs_in_ += packets_in_ == 0 || held.flow != last_in_;
+		last_in_ = held.flow;
+		if (packets_in_ == 0)
+			first_now_ = held.arrival_ns;
+		packets_in_++;
+		bytes_in_ += held.frame->captured;
+		if (options_.policy == REFRAMER_BURST) {
+			add_to_burst(held, held.arrival_ns);
+			continue;
 		}
-		for (size_t i = 0; i < count; i++) {
-			Held &held = batch.held[first + i];
-			held.arrival_ns =
-			    arrival_time(*held.frame, CaptureInput::fcs_bytes(*batch.frames, *held.frame));
-			held.ticket = order_.enter(held.flow);
-			runs_in_ += packets_in_ == 0 || held.flow != last_in_;
-			last_in_ = held.flow;
-			if (packets_in_ == 0)
-				first_now_ = held.arrival_ns;
-			packets_in_++;
-			bytes_in_ += held.frame->captured;
-			if (options_.policy == REFRAMER_BURST) {
-				add_to_burst(held, hashes[i], held.arrival_ns);
-				continue;
-			}
-			advance_to(held.arrival_ns);
-			Held *const one[] = {&held};
-			arrive(one, 1, &hashes[i], held.arrival_ns);
-		}
+		advance_to(held.arrival_ns);
+		Held *const one[] = {&held};
+		arrive(one, 1, held.arrival_ns);
 	}
 	if (--batch.outstanding == 0) {
 		input_.give_back(batch.frames);
@@ -163,37 +160,66 @@ void ReorderRun::take_batch(Batch &batch)
 }
 
 // A burst is what a poll of a driver would find: up to 32 packets, or what comes within T.
-void ReorderRun::add_to_burst(Held &held, uint32_t hash, uint64_t now)
+void ReorderRun::add_to_burst(Held &held, uint64_t now)
 {
 	if (burst_count_ > 0 && burst_deadline_ <= now)
 		push_burst(burst_deadline_);
 	now_ = std::max(now_, now);
 	if (burst_count_ == 0)
 		burst_deadline_ = now + options_.delay_ns;
-	burst_[burst_count_] = &held;
-	burst_hash_[burst_count_++] = hash;
+	burst_[burst_count_++] = &held;
 	if (burst_count_ == rx_burst)
 		push_burst(now);
 }
 
 void ReorderRun::push_burst(uint64_t now)
 {
-	arrive(burst_.data(), burst_count_, burst_hash_.data(), now);
+	arrive(burst_.data(), burst_count_, now);
 	burst_count_ = 0;
 	release(now, false);
 }
 
-void ReorderRun::arrive(Held *const *held, uint32_t count, const uint32_t *hashes, uint64_t now)
+// What the stage is not told: whose the frame is, for the check and for run lengths.
+void ReorderRun::look_at(Held &held)
+{
+	const packet::Frame &frame = *held.frame;
+	packet::Headers headers = packet::parse(frame);
+	held.l3 = headers.version != 0   ? headers.l3
+	          : headers.labels_whole ? Held::labels
+	                                 : Held::unread;
+	if (options_.key == packet::KeyKind::inner)
+		headers = packet::parse(frame, packet::Depth::innermost);
+	const packet::FlowKey key = headers.fragment_version == 0
+	                                ? packet::flow_key_of(headers, frame.data)
+	                                : fragments_.flow_of(headers, frame.data).tuple;
+	held.flow = packet::FlowKeyHash{}(packet::grouping_key(key, options_.key));
+	held.ticket = order_.enter(headers, frame.data);
+}
+
+void ReorderRun::arrive(Held *const *held, uint32_t count, uint64_t now)
 {
 	void *packets[rx_burst];
-	uint32_t lengths[rx_burst];
+	const uint8_t *data[rx_burst];
+	uint32_t captured[rx_burst], lengths[rx_burst];
+	uint8_t stacks[rx_burst][40];
 	for (uint32_t i = 0; i < count; i++) {
+		const packet::Frame &frame = *held[i]->frame;
+		const uint32_t l3 = held[i]->l3;
 		packets[i] = held[i];
-		lengths[i] = frame_length(*held[i]->frame);
+		lengths[i] = frame_length(frame);
+		if (l3 == Held::labels) {
+			put_labels(stacks[i], frame);
+			data[i] = stacks[i];
+			captured[i] = sizeof stacks[i];
+		} else {
+			static constexpr uint8_t nothing[1] = {};
+			data[i] = l3 == Held::unread ? nothing : frame.data + l3;
+			captured[i] = l3 == Held::unread ? sizeof nothing : frame.captured - l3;
+		}
 	}
 	for (uint32_t done = 0; done < count;) {
-		const reframer_burst burst = {packets + done, nullptr,       nullptr,
-		                              lengths + done, hashes + done, count - done};
+		const reframer_burst burst = {packets + done, data + done, captured + done,
+		                              lengths + done, nullptr,     count - done};
 		const uint32_t accepted = reframer_push(stage_, &burst, now);
 		if (accepted == 0)
 			throw JobError("failed", "the engine takes no packet after a poll");

@@ -3,10 +3,11 @@
 #pragma once
 
 #include "lab/captures/capture_input.hpp"
-#include "lab/captures/order_check.hpp"
+#include "lab/captures/flow_order.hpp"
 #include "lab/captures/pace.hpp"
 #include "packet/classify.hpp"
 #include "packet/flow_key.hpp"
+#include "packet/fragment_table.hpp"
 #include "reframer/reframer.h"
 #include "traffic/capture_writer.hpp"
 
@@ -32,8 +33,11 @@ struct Held {
 	const packet::Frame *frame;
 	void *batch;
 	uint64_t arrival_ns;
-	uint64_t flow; // 64-bit hash of the grouping key
-	OrderCheck::Ticket ticket;
+	uint64_t flow; // 64-bit hash of the grouping key, for run lengths
+	uint32_t l3;   // offset of the IP header, or one of the two below
+	FlowOrder::Ticket ticket;
+
+	static constexpr uint32_t unread = UINT32_MAX, labels = UINT32_MAX - 1;
 };
 
 class ReorderRun {
@@ -72,8 +76,9 @@ private:
 	};
 
 	void take_batch(Batch &batch);
-	void arrive(Held *const *held, uint32_t count, const uint32_t *hashes, uint64_t now);
-	void add_to_burst(Held &held, uint32_t hash, uint64_t now);
+	void look_at(Held &held);
+	void arrive(Held *const *held, uint32_t count, uint64_t now);
+	void add_to_burst(Held &held, uint64_t now);
 	void push_burst(uint64_t now);
 	void advance_to(uint64_t now);
 	void release(uint64_t now, bool drain);
@@ -90,7 +95,8 @@ private:
 	traffic::CaptureWriter &output_;
 	ReorderOptions options_;
 	reframer_stage *stage_ = nullptr;
-	OrderCheck order_;
+	FlowOrder order_;
+	packet::FragmentTable fragments_;
 
 	std::vector<std::unique_ptr<Batch>> batches_;
 	std::vector<Batch *> spare_;
@@ -102,7 +108,6 @@ private:
 
 	// REFRAMER_BURST: what has come of the burst, and when it must leave.
 	std::array<Held *, rx_burst> burst_{};
-	std::array<uint32_t, rx_burst> burst_hash_{};
 	uint32_t burst_count_ = 0;
 	uint64_t burst_deadline_ = UINT64_MAX;
 

@@ -120,7 +120,7 @@ void run_rss(const Json &spec)
 					cutter.next(frame);
 				}
 				const packet::Headers headers = packet::parse(frame);
-				cutter.count(toeplitz(packet::five_tuple_of(headers, frame.data)));
+				cutter.count(toeplitz(packet::rss_key_of(headers, frame.data)));
 			}
 		}
 	} catch (const traffic::CaptureError &e) {
