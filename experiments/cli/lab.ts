@@ -1,9 +1,11 @@
 // Runs one job of `reframer-lab`: the specification goes in as JSON, records come out as JSON lines.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
 
 import { labProgram, locate } from '../../native/loader.js';
 import { CliError, LabError, type ErrorRecord } from './errors.js';
+import { handOver } from './file-names.js';
 import { ProgressLine, type Progress } from './output.js';
 
 export interface LabOptions<T = object> {
@@ -34,28 +36,34 @@ const stderrTailBytes = 4096;
  */
 export async function tryLab<T extends object>(job: string, spec: object, options: LabOptions<T> = {}): Promise<LabResult<T>> {
   const program = locate(labProgram);
-  const child = spawn(program, [job], { stdio: ['pipe', 'pipe', 'pipe'] });
+  const files = handOver(spec);
+  const child = spawn(program, [job], { stdio: ['pipe', 'pipe', 'pipe', ...files.descriptors] });
+  files.close();
   running.add(child);
   const records: T[] = [];
   let reported: ErrorRecord | undefined;
   let stderrTail = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+  // Open descriptors in the list make the types forget that these are pipes.
+  const stdin = child.stdin as Writable;
+  const stdout = child.stdout as Readable;
+  const stderr = child.stderr as Readable;
+  stderr.setEncoding('utf8').on('data', (text: string) => {
     stderrTail = (stderrTail + text).slice(-stderrTailBytes);
   });
   // A job that refuses its specification may close stdin before it has read all of it.
-  child.stdin.on('error', () => undefined);
-  child.stdin.end(JSON.stringify(spec));
+  stdin.on('error', () => undefined);
+  stdin.end(JSON.stringify(files.spec));
 
   const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
     child.on('error', (error) => reject(new CliError('lab-start', `cannot start ${program}: ${error.message}`)));
     child.on('close', (code, signal) => resolve({ code, signal }));
   });
   ended.catch(() => undefined);
-  const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
+  const lines = createInterface({ input: stdout, crlfDelay: Infinity });
   try {
     for await (const line of lines) {
       if (line === '') continue;
-      const record = parseLine(line, job);
+      const record = parseLine(files.asGiven(line), job);
       if ('progress' in record) options.onProgress?.(record.progress as Progress);
       else if ('error' in record) reported = record.error as ErrorRecord;
       else {

@@ -58,8 +58,12 @@ export async function run(args: readonly string[]): Promise<number> {
     // The reader of a pipe left (`| head`), or the terminal is gone: nothing more to say to it.
     if (error.code === 'EPIPE') process.exit(exitCodes.ok);
     if (error.code === 'EIO') return;
-    throw error;
+    talk(`reframer: cannot write to standard output: ${error.message}`);
+    stopLabs();
+    process.exit(exitCodes.failed);
   });
+  // Nobody is left to be told; what runs goes on.
+  process.stderr.on('error', () => undefined);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       stopLabs();

@@ -16,7 +16,7 @@ export function register(program: Command): void {
   program
     .command('analyze')
     .description('locality of captures: run lengths, reuse, sizes, and what holding packets would bring')
-    .argument('<file...>', 'captures: pcap or pcapng, plain or compressed')
+    .argument('<file...>', 'captures: pcap, pcapng or ERF, plain or compressed; - is standard input')
     .option('--keep-going', 'report what was sound before a damaged place')
     .option('--json', 'print {"files":[...]}')
     .option('--quiet', 'no progress')

@@ -2,8 +2,9 @@
 import type { Command } from 'commander';
 
 import { UsageError } from '../errors.js';
+import { isStandardOutput } from '../file-names.js';
 import { runLabOnce } from '../lab.js';
-import { print, printJson, talk } from '../output.js';
+import { print, talk } from '../output.js';
 import { formatCount, formatFixed, parseChoice, parseCount, parseRate } from '../units.js';
 
 const profiles = ['campus', 'clients', 'uniform'] as const;
@@ -33,7 +34,7 @@ export function register(program: Command): void {
   program
     .command('generate')
     .description('synthetic traffic with a seed, as a capture')
-    .argument('<out>', 'pcap to write (nanosecond stamps)')
+    .argument('<out>', 'pcap to write (nanosecond stamps); - is standard output')
     .option('--profile <profile>', `${profiles.join(', ')}: as the paper's trace, its motivation generator, or random flows`, 'campus')
     .option('--packets <number>', 'packets to write; default 1M, clients: every flow once')
     .option('--flows <number>', 'clients, uniform: flows, default 10k (in campus they come and go as published)')
@@ -72,11 +73,13 @@ async function generate(out: string, options: Options): Promise<void> {
     seed: parseCount(options.seed, '--seed'),
   };
   const result = await runLabOnce<Generated>('generate', spec, { label: 'generate', quiet: options.quiet });
-  if (options.json === true) return printJson(result);
+  // stdout is the capture then.
+  const say = isStandardOutput(out) ? talk : print;
+  if (options.json === true) return say(JSON.stringify(result));
   const facts = [
     result.flows === undefined ? undefined : `${formatCount(result.flows)} flows`,
     result.durationSeconds === undefined ? undefined : `${formatFixed(result.durationSeconds, 6)} s`,
     result.slf === undefined ? undefined : `SLF ${formatFixed(result.slf, 2)}`,
   ].filter((fact) => fact !== undefined);
-  print(`${formatCount(result.packets)} packets${facts.map((fact) => `, ${fact}`).join('')} to ${out}`);
+  say(`${formatCount(result.packets)} packets${facts.map((fact) => `, ${fact}`).join('')} to ${out}`);
 }

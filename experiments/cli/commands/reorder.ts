@@ -3,8 +3,9 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 
 import { exitCodes, UsageError } from '../errors.js';
+import { isStandardOutput } from '../file-names.js';
 import { runLabOnce } from '../lab.js';
-import { print, printJson, talk } from '../output.js';
+import { print, talk } from '../output.js';
 import { formatCount, formatFixed, parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
 
 const policies = ['fixed', 'adaptive', 'burst'] as const;
@@ -37,8 +38,8 @@ export function register(program: Command): void {
   program
     .command('reorder')
     .description('the same frames in the order in which Reframer releases them, stamped with their departure')
-    .argument('<in>', 'capture to read')
-    .argument('<out>', 'pcap to write (nanosecond stamps, same link type)')
+    .argument('<in>', 'capture to read; - is standard input')
+    .argument('<out>', 'pcap to write (nanosecond stamps, same link type); - is standard output')
     .option('--delay <time>', 'longest hold, such as 64us', '64us')
     .option('--rate <rate>', 'native: the capture\'s own timing; or 40Gbps and the like', 'native')
     .option('--policy <policy>', `${policies.join(', ')}; burst groups within what one poll would find: 32 packets, or what comes within --delay`, 'fixed')
@@ -61,14 +62,17 @@ async function reorder(input: string, output: string, options: Options): Promise
     ...(options.seed === undefined ? {} : { seed: parseCount(options.seed, '--seed') }),
     ...(options.keepGoing === true ? { keepGoing: true } : {}),
   };
-  if (resolve(input) === resolve(output)) throw new UsageError('IN and OUT are the same file; write to another one');
+  const toStdout = isStandardOutput(output);
+  if (!toStdout && resolve(input) === resolve(output)) throw new UsageError('IN and OUT are the same file; write to another one');
   const result = await runLabOnce<Reordered>('reorder', spec, { label: 'reorder', quiet: options.quiet });
   if (result.damage !== null) {
     talk(`reframer: ${result.damage.message} (what comes before was written)`);
     process.exitCode = exitCodes.failed;
   }
-  if (options.json === true) return printJson(result);
-  print(
+  // stdout is the capture then.
+  const say = toStdout ? talk : print;
+  if (options.json === true) return say(JSON.stringify(result));
+  say(
     [
       `${formatCount(result.packetsIn)} packets in, ${formatCount(result.packetsOut)} out to ${output}`,
       `SLF (packets of a flow in a row): ${formatFixed(result.slfIn, 2)} in, ${formatFixed(result.slfOut, 2)} out, ${formatFixed(result.slfOut / result.slfIn, 2)} times as long`,

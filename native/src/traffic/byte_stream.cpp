@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,11 +22,9 @@ class FileStream : public ByteStream {
 public:
 	explicit FileStream(const std::string &file) : file_(file)
 	{
-		if (file == "-") {
-			fd_ = STDIN_FILENO;
-			return;
-		}
-		fd_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+		const int open_already = file == "-" ? STDIN_FILENO : descriptor_of(file);
+		fd_ = open_already >= 0 ? ::fcntl(open_already, F_DUPFD_CLOEXEC, 0)
+		                        : ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
 		if (fd_ < 0)
 			throw CaptureError("capture-open", file, -1,
 			                   "cannot open " + file + ": " + std::strerror(errno) +
@@ -38,8 +39,7 @@ public:
 	}
 	~FileStream() override
 	{
-		if (fd_ != STDIN_FILENO)
-			::close(fd_);
+		::close(fd_);
 	}
 	FileStream(const FileStream &) = delete;
 	FileStream &operator=(const FileStream &) = delete;
@@ -52,7 +52,9 @@ public:
 				offset_ += static_cast<uint64_t>(got);
 				return static_cast<size_t>(got);
 			}
-			if (errno != EINTR)
+			if (errno == EAGAIN)
+				wait_for(fd_, POLLIN);
+			else if (errno != EINTR)
 				throw CaptureError("capture-read", file_, static_cast<int64_t>(offset_),
 				                   "reading " + file_ + " failed at byte " +
 				                       std::to_string(offset_) + ": " + std::strerror(errno) +
@@ -85,6 +87,29 @@ private:
 };
 
 } // namespace
+
+int descriptor_of(const std::string &file)
+{
+	if (file == "/dev/stdin")
+		return STDIN_FILENO;
+	if (file == "/dev/stdout")
+		return STDOUT_FILENO;
+	for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+		if (!file.starts_with(folder))
+			continue;
+		int number = -1;
+		const char *end = file.data() + file.size();
+		const auto [at, error] = std::from_chars(file.data() + folder.size(), end, number);
+		return error == std::errc{} && at == end ? number : -1;
+	}
+	return -1;
+}
+
+void wait_for(int descriptor, short events)
+{
+	pollfd waiting = {descriptor, events, 0};
+	::poll(&waiting, 1, -1);
+}
 
 std::unique_ptr<ByteStream> open_file_stream(const std::string &file)
 {

@@ -19,6 +19,15 @@ public:
 	virtual const char *compression() const { return "none"; }
 };
 
+// The number of an open descriptor that a name stands for: "/dev/fd/N", "/proc/self/fd/N",
+// "/dev/stdin", "/dev/stdout"; -1 for any other name. Such a name cannot always be opened again: a
+// socket cannot, and a file would be read from its start.
+int descriptor_of(const std::string &file);
+
+// Until the descriptor is ready, or has an error to tell: poll(2) events. For descriptors that came
+// from elsewhere and do not block.
+void wait_for(int descriptor, short events);
+
 // The file itself; "-" is standard input.
 std::unique_ptr<ByteStream> open_file_stream(const std::string &file);
 // Bytes in memory (tests, fuzzing); they must outlive the stream.

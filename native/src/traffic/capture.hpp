@@ -16,7 +16,7 @@ namespace reframer::traffic {
 struct CaptureNotes {
 	uint64_t fraction_out_of_range = 0; // fraction of a second that is a second or more: carried over
 	uint64_t without_time = 0;          // records without a time stamp: they get the one before
-	uint64_t over_snaplen = 0;          // pcapng: longer than their interface says
+	uint64_t over_snaplen = 0;          // longer than the file or the interface says
 	uint64_t skipped_records = 0;       // ERF: records that hold no frame
 };
 

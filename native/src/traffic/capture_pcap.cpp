@@ -15,7 +15,7 @@ namespace {
 // libpcap's MAXIMUM_SNAPLEN, not in its public headers: it takes no longer record of most link types.
 constexpr uint32_t max_pcap_record = 262144;
 
-constexpr uint32_t least_snaplen = 4; // header of the BSD loopback
+constexpr uint32_t least_snaplen = 4; // header of the BSD loopback; less is no limit anybody meant
 constexpr size_t file_header = 24;
 constexpr size_t stream_buffer = 1 << 16; // most records in one copy, and in the first-level cache
 
@@ -91,12 +91,11 @@ private:
 			                   std::to_string(minor_) + " does not exist; versions up to 2.4 are "
 			                   "read. If only this field is damaged, repair it (editcap)");
 		snaplen_ = word(16);
-		// Below the smallest link header it is no limit that anybody meant: some tools write 1 where
-		// others write 0. libpcap would cut the records, so it is shown a 0.
-		if (snaplen_ < least_snaplen) {
+		// Some tools write 1 where others write 0, and some let records grow past it afterwards.
+		// libpcap would cut those, so it is shown a 0.
+		std::memset(input_.data() + 16, 0, 4);
+		if (snaplen_ < least_snaplen)
 			snaplen_ = 0;
-			std::memset(input_.data() + 16, 0, 4);
-		}
 		add_interface(word(20), snaplen_, 20);
 	}
 
@@ -116,11 +115,6 @@ private:
 		if (captured > max_pcap_record)
 			damaged(at, "a record claims " + std::to_string(captured) +
 			                " bytes, more than pcap allows (262144)");
-		// libpcap shortens such a record silently; no writer that keeps its own limit makes one.
-		if (snaplen_ != 0 && captured > snaplen_)
-			damaged(at, "a record holds " + std::to_string(captured) +
-			                " bytes, more than the snapshot length of the file (" +
-			                std::to_string(snaplen_) + ")");
 		const size_t whole = record_header_ + captured;
 		const size_t there = input_.need(whole);
 		if (there < whole)
@@ -153,6 +147,7 @@ private:
 		if (pcap_next_ex(pcap_, &header, &data) != 1)
 			damaged(at, std::string("libpcap refuses a record: ") + pcap_geterr(pcap_));
 		std::memcpy(room, data, header->caplen);
+		notes_.over_snaplen += snaplen_ != 0 && captured > snaplen_;
 		batch.add({room, header->caplen, header->len, time_of(*header), link_of(0), 0});
 		return Step::frame;
 	}

@@ -1,11 +1,13 @@
 #include "traffic/output_file.hpp"
 
+#include "traffic/byte_stream.hpp"
 #include "traffic/capture_error.hpp"
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,9 +25,17 @@ OutputFile::OutputFile(const std::string &file, const std::vector<std::string> &
 			throw CaptureError("capture-write", file, -1,
 			                   file + " is the file that is read; name another file to write to");
 	}
+	if (const int open_already = descriptor_of(file); open_already >= 0) {
+		direct_ = true;
+		fd_ = ::fcntl(open_already, F_DUPFD_CLOEXEC, 0);
+		if (fd_ < 0)
+			fail("cannot write", errno, 0);
+		return;
+	}
 	if (exists && S_ISDIR(out.st_mode))
 		fail("cannot write", EISDIR, 0);
 	if (exists && !S_ISREG(out.st_mode)) {
+		direct_ = true;
 		fd_ = ::open(file.c_str(), O_WRONLY | O_CLOEXEC);
 		if (fd_ < 0)
 			fail("cannot open for writing", errno, 0);
@@ -68,9 +78,18 @@ void OutputFile::fail(const std::string &what, int error, uint64_t offset) const
 	                       std::strerror(error) + advice);
 }
 
-// A name of its own in the target's folder, so that the final rename stays on one file system.
+// In the target's folder, so that the final rename stays on one file system. Without a name where
+// the file system can: whatever ends the process, nothing is left then.
 void OutputFile::open_part()
 {
+	const size_t slash = target_.rfind('/');
+	const std::string folder = slash == std::string::npos ? "." : target_.substr(0, slash + 1);
+	part_.clear();
+	if (::access("/proc/self/fd", X_OK) == 0) {
+		fd_ = ::open(folder.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, 0666);
+		if (fd_ >= 0)
+			return;
+	}
 	for (int attempt = 0;; attempt++) {
 		part_ = target_ + "." + std::to_string(getpid()) + "-" + std::to_string(attempt) + ".part";
 		fd_ = ::open(part_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -81,6 +100,22 @@ void OutputFile::open_part()
 			part_.clear();
 			fail("cannot create", error, 0);
 		}
+	}
+}
+
+// The name that open_part() could do without, for the moment before finish() renames it.
+void OutputFile::name_part()
+{
+	const std::string open_file = "/proc/self/fd/" + std::to_string(fd_);
+	for (int attempt = 0;; attempt++) {
+		const std::string name =
+		    target_ + "." + std::to_string(getpid()) + "-" + std::to_string(attempt) + ".part";
+		if (::linkat(AT_FDCWD, open_file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
+			part_ = name;
+			return;
+		}
+		if (errno != EEXIST || attempt > 100)
+			fail("cannot name the finished file", errno, written_);
 	}
 }
 
@@ -135,6 +170,8 @@ void OutputFile::write_all(const uint8_t *data, size_t size)
 		const ssize_t count = ::write(fd_, data + done, size - done);
 		if (count >= 0)
 			done += static_cast<size_t>(count);
+		else if (errno == EAGAIN) // a pipe that another process has set so
+			wait_for(fd_, POLLOUT);
 		else if (errno != EINTR)
 			error = errno;
 	}
@@ -188,13 +225,16 @@ void OutputFile::forget_first()
 	if (first_fd_ < 0)
 		return;
 	::close(first_fd_);
-	::unlink(first_part_.c_str());
+	if (!first_part_.empty())
+		::unlink(first_part_.c_str());
 	first_fd_ = -1;
 }
 
 void OutputFile::finish()
 {
 	wait();
+	if (!direct_ && part_.empty())
+		name_part();
 	// Some file systems report a full disk here first.
 	const int fd = fd_;
 	fd_ = -1;

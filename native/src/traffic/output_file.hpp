@@ -11,9 +11,11 @@
 
 namespace reframer::traffic {
 
-// Bytes go to a file beside the target, which takes the target's name in finish(): an interrupted
-// run leaves no file that looks complete. A target that exists and is no regular file (a pipe, a
-// device) is written directly.
+// Bytes go to a file in the target's folder, which takes the target's name in finish(): an
+// interrupted run leaves no file that looks complete, and none at all where the file system knows
+// files without a name (O_TMPFILE: ext4, XFS, Btrfs, tmpfs; elsewhere it is called TARGET.PID-0.part
+// and stays when the process is killed). A target that exists and is no regular file (a pipe, a
+// device), or is a descriptor (see descriptor_of()), is written directly.
 // The thread is there because writing to the page cache costs as much as making the bytes: on two
 // cores it doubles the packets per second.
 class OutputFile {
@@ -31,7 +33,7 @@ public:
 	void finish();
 
 	// Begins anew. What was written so far can be read back until forget_first().
-	bool can_restart() const { return !part_.empty(); }
+	bool can_restart() const { return !direct_; }
 	void restart();
 	// Bytes from the first attempt; fewer at its end.
 	size_t read_first(uint64_t at, uint8_t *to, size_t size) const;
@@ -43,13 +45,15 @@ public:
 
 private:
 	void open_part();
+	void name_part();
 	void run();
 	void write_all(const uint8_t *data, size_t size);
 	void throw_failure() const;
 
 	std::string file_;   // as named by the caller, for messages
 	std::string target_; // with symbolic links resolved
-	std::string part_;   // what is written until finish(); empty when the target is written directly
+	std::string part_;   // the name of what is written until finish(), where it needs one
+	bool direct_ = false;// the target itself is written
 	std::string first_part_;
 	int fd_ = -1, first_fd_ = -1;
 	uint64_t appended_ = 0;

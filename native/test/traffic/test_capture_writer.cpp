@@ -8,8 +8,12 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <csignal>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <sys/wait.h>
+#include <unistd.h>
 
 using namespace reframer;
 using namespace reframer::test;
@@ -218,4 +222,57 @@ TEST_CASE("reading ahead gives the same frames, in order, and the damage after t
 	    traffic::open_capture(traffic::open_memory_stream(w.bytes.data(), w.bytes.size()), "test");
 	traffic::ReadAhead early(*again);
 	CHECK(early.next() != nullptr);
+}
+
+TEST_CASE("a killed writer leaves nothing, where files may be without a name")
+{
+	const Folder folder;
+	if (const int fd = ::open(folder.path.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600); fd >= 0) {
+		::close(fd);
+	} else {
+		std::fprintf(stderr, "skipped: no O_TMPFILE on the file system of the temporary folder\n");
+		return;
+	}
+	for (const int signal : {SIGKILL, SIGTERM, SIGINT}) {
+		const pid_t child = fork();
+		REQUIRE(child >= 0);
+		if (child == 0) {
+			CaptureWriter writer(folder.file("out.pcap"));
+			const Bytes data = payload(1000);
+			for (int i = 0; i < 5000; i++)
+				writer.write(frame_of(data, 1000), 1, CaptureInterface{});
+			std::signal(signal, SIG_DFL); // the test program has its own
+			raise(signal);
+			_exit(0);
+		}
+		int status = 0;
+		REQUIRE(waitpid(child, &status, 0) == child);
+		CHECK(WIFSIGNALED(status));
+		CHECK(nb_files(folder) == 0);
+	}
+}
+
+TEST_CASE("a descriptor is written as it is, and read from where it stands")
+{
+	const Folder folder;
+	const std::string file = folder.file("stream");
+	const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	REQUIRE(fd >= 0);
+	REQUIRE(::write(fd, "before", 6) == 6);
+	const std::string name = "/dev/fd/" + std::to_string(fd);
+	{
+		CaptureWriter writer(name);
+		const Bytes data = payload(60);
+		writer.write(frame_of(data, 60), 7, CaptureInterface{});
+		writer.finish();
+	}
+	CHECK(nb_files(folder) == 1);
+	CHECK(std::filesystem::file_size(file) == 6 + 24 + 16 + 60);
+	REQUIRE(::lseek(fd, 6, SEEK_SET) == 6);
+	const ReadResult r = read_file(name);
+	CHECK(r.code == "");
+	CHECK(r.packets.size() == 1);
+	::close(fd);
+	CHECK(code_of([&] { CaptureWriter writer(name); }) == "capture-write");
+	CHECK(read_file(name).code == "capture-open");
 }
