@@ -206,7 +206,8 @@ FlowKey grouping_key(const FlowKey &key, KeyKind kind)
 	switch (kind) {
 	case KeyKind::five_tuple:
 	case KeyKind::inner: return key;
-	case KeyKind::symmetric: return symmetric(key);
+	// A datagram has one direction, and a flow of its own only until that is known.
+	case KeyKind::symmetric: return key.shape == KeyShape::fragment ? key : symmetric(key);
 	case KeyKind::destination: break;
 	}
 	FlowKey target{};
