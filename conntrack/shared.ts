@@ -1,3 +1,4 @@
+import { reasonFrom } from '../native/binding.js';
 import { conntrackFunctions, type NativeParams, type NativeStats } from '../native/binding-conntrack.js';
 import {
   refused,
@@ -229,7 +230,7 @@ export class SharedFlowTracker {
     if (status !== 0 || table === null) {
       throw status === -12
         ? new ConntrackError('out-of-memory', `cannot allocate room for ${params.initial_flows} flows`)
-        : new ConntrackError('bad-option', 'the table refused the options');
+        : new ConntrackError('bad-option', `the table refused the options: ${reasonFrom((...to) => this.native.check(params, ...to))}`);
     }
     const users = new SharedArrayBuffer(4);
     new Int32Array(users)[0] = 1;

@@ -5,7 +5,7 @@ export type Time = number | bigint;
 
 export function checkTime(now: Time): Time {
   if (typeof now === 'bigint' ? now >= 0n && now < 0xffff_ffff_ffff_ffffn : Number.isSafeInteger(now) && now >= 0) return now;
-  throw new ConntrackError('bad-time', `now is ${String(now)}: nanoseconds from 0; beyond 2^53 pass a bigint`);
+  throw new ConntrackError('bad-time', `now is ${String(now)}: whole nanoseconds from 0; beyond 2^53 pass a bigint`);
 }
 
 /** What a call found about a burst of keys. Row i is about key i; rows from `count` on mean nothing. */

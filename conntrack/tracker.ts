@@ -1,3 +1,4 @@
+import { reasonFrom } from '../native/binding.js';
 import {
   conntrackFunctions,
   registerRemoved,
@@ -64,7 +65,7 @@ export class FlowTracker implements FlowTable {
       if (callback !== null) unregisterRemoved(callback);
       throw status === -12
         ? new ConntrackError('out-of-memory', `cannot allocate room for ${this.params.initial_flows} flows`)
-        : new ConntrackError('bad-option', 'the table refused the options');
+        : new ConntrackError('bad-option', `the table refused the options: ${reasonFrom((...to) => native.check({ ...this.params, on_removed: null }, ...to))}`);
     }
     this.table = created;
     this.free = () => {

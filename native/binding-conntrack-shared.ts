@@ -1,6 +1,6 @@
 // Functions of native/include/reframer/conntrack_shared.h; its structs are those of conntrack.h.
 import { ffi, openLibrary } from './binding.js';
-import type { NativeParams } from './binding-conntrack.js';
+import { structs, type NativeParams } from './binding-conntrack.js';
 
 declare const nativeShared: unique symbol;
 declare const nativeThread: unique symbol;
@@ -21,6 +21,7 @@ export const refused = 0xff;
 /** Negative results are errno values. */
 export interface SharedFunctions {
   create(params: NativeParams, out: [NativeShared | null]): number;
+  check(params: NativeParams, why: Uint8Array, room: number): number;
   free(table: NativeShared): void;
   threadCreate(table: NativeShared): NativeThread | null;
   threadFree(thread: NativeThread): void;
@@ -44,8 +45,10 @@ export function sharedFunctions(): SharedFunctions {
 
 function declare(): SharedFunctions {
   const { func } = openLibrary();
+  const readStats = func<(table: NativeShared, out: object, size: number) => void>('void conntrack_shared_stats_get(const conntrack_shared *t, _Out_ conntrack_stats *out, size_t size)');
   const burst = 'conntrack_thread *thread, const void *keys, const void *digests, uint32_t count, uint64_t now';
   return {
+    check: func('int conntrack_shared_check(const conntrack_params *params, void *why, size_t n)'),
     create: func('int conntrack_shared_create(const conntrack_params *params, _Out_ conntrack_shared **out)'),
     free: func('void conntrack_shared_free(conntrack_shared *t)'),
     threadCreate: func('conntrack_thread *conntrack_shared_thread_create(conntrack_shared *t)'),
@@ -57,7 +60,7 @@ function declare(): SharedFunctions {
     remove: func(`uint32_t conntrack_shared_remove_burst(${burst}, void *removed)`),
     expire: func('uint32_t conntrack_shared_expire(conntrack_thread *thread, uint64_t now, uint32_t nb_buckets)'),
     sweepBudget: func('uint32_t conntrack_shared_sweep_budget(conntrack_thread *thread, uint64_t interval_ns, uint64_t period_ns)'),
-    getStats: func('void conntrack_shared_get_stats(const conntrack_shared *t, _Out_ conntrack_stats *out)'),
+    getStats: (table, out) => readStats(table, out, ffi.sizeof(structs.stats)),
   };
 }
 

@@ -91,6 +91,7 @@ export interface NativeStats {
 /** Negative results are errno values. `states` are columns of pointers, `digests` of 64-bit words. */
 export interface ConntrackFunctions {
   defaultParams(out: object): void;
+  check(params: NativeParams, why: Uint8Array, room: number): number;
   create(params: NativeParams, out: [NativeTable | null]): number;
   free(table: NativeTable): void;
   keyIpv4(key: Uint8Array, source: Uint8Array, destination: Uint8Array, sourcePort: number, destinationPort: number, protocol: number): void;
@@ -123,10 +124,13 @@ export function conntrackFunctions(): ConntrackFunctions {
 
 function declare(): ConntrackFunctions {
   const { func } = openLibrary();
+  const init = func<(out: object, size: number) => void>('void conntrack_params_init(_Out_ conntrack_params *params, size_t size)');
+  const readStats = func<(table: NativeTable, out: object, size: number) => void>('void conntrack_stats_get(const conntrack_table *t, _Out_ conntrack_stats *out, size_t size)');
   const tuple = '(void *key, const void *source, const void *destination, uint16_t source_port, uint16_t destination_port, uint8_t protocol)';
   const burst = 'conntrack_table *t, const void *keys, const void *digests, uint32_t count, uint64_t now';
   return {
-    defaultParams: func('void conntrack_default_params(_Out_ conntrack_params *params)'),
+    defaultParams: (out) => init(out, ffi.sizeof(params)),
+    check: func('int conntrack_check(const conntrack_params *params, void *why, size_t n)'),
     create: func('int conntrack_create(const conntrack_params *params, _Out_ conntrack_table **out)'),
     free: func('void conntrack_free(conntrack_table *t)'),
     keyIpv4: func(`void conntrack_key_ipv4${tuple}`),
@@ -143,7 +147,7 @@ function declare(): ConntrackFunctions {
     sweepBudget: func('uint32_t conntrack_sweep_budget(const conntrack_table *t, uint64_t interval_ns, uint64_t period_ns)'),
     snapshot: func('uint64_t conntrack_snapshot(conntrack_table *t, uint64_t now, uint64_t room, void *keys, void *states, void *classes)'),
     prepare: func('int conntrack_prepare(conntrack_table *t)'),
-    getStats: func('void conntrack_get_stats(const conntrack_table *t, _Out_ conntrack_stats *out)'),
+    getStats: (table, out) => readStats(table, out, ffi.sizeof(stats)),
     detachGroup: func('conntrack_group *conntrack_detach_group(conntrack_table *t, uint32_t group, uint64_t now)'),
     attachGroup: func('int conntrack_attach_group(conntrack_table *t, conntrack_group *group, uint64_t now)'),
     freeGroup: func('void conntrack_free_group(conntrack_group *group)'),

@@ -157,6 +157,7 @@ type Time = number | bigint;
 /** Negative results are errno values. */
 export interface ReframerFunctions {
   defaultParams(out: object): void;
+  check(params: NativeParams, why: Uint8Array, room: number): number;
   create(params: NativeParams, out: [NativeStage | null]): number;
   free(stage: NativeStage): void;
   push(stage: NativeStage, burst: Uint8Array, now: Time): number;
@@ -184,10 +185,13 @@ export function reframerFunctions(): ReframerFunctions {
 
 function declare(): ReframerFunctions {
   const { func } = openLibrary();
+  const init = func<(out: object, size: number) => void>('void reframer_params_init(_Out_ reframer_params *params, size_t size)');
+  const readStats = func<(stage: NativeStage, out: object, size: number) => void>('void reframer_stats_get(const reframer_stage *r, _Out_ reframer_stats *out, size_t size)');
   // Columns are passed as addresses of typed arrays: nothing is marshalled on the packet path.
   const release = '(reframer_stage *r, uint64_t now, void *out, uint32_t nb_out, void *runs, void *nb_runs)';
   return {
-    defaultParams: func('void reframer_default_params(_Out_ reframer_params *params)'),
+    defaultParams: (out) => init(out, ffi.sizeof(params)),
+    check: func('int reframer_check(const reframer_params *params, void *why, size_t n)'),
     create: func('int reframer_create(const reframer_params *params, _Out_ reframer_stage **out)'),
     free: func('void reframer_free(reframer_stage *r)'),
     push: func('uint32_t reframer_push(reframer_stage *r, const void *burst, uint64_t now)'),
@@ -198,7 +202,7 @@ function declare(): ReframerFunctions {
     nextDeadline: func('uint64_t reframer_next_deadline(const reframer_stage *r)'),
     setPolicy: func('int reframer_set_policy(reframer_stage *r, uint32_t policy, uint64_t delay_ns)'),
     reportLoad: func('void reframer_report_load(reframer_stage *r, const reframer_load *load)'),
-    getStats: func('void reframer_get_stats(const reframer_stage *r, _Out_ reframer_stats *out)'),
+    getStats: (stage, out) => readStats(stage, out, ffi.sizeof(stats)),
     resetStats: func('void reframer_reset_stats(reframer_stage *r)'),
     histogramLowNs: func('uint64_t reframer_histogram_low_ns(uint32_t bucket)'),
     histogramQuantile: func('uint64_t reframer_histogram_quantile(const reframer_stats *stats, double q)'),

@@ -59,7 +59,6 @@ const balancer_params = ffi.struct('rsspp_balancer_params', {
 const epoch = ffi.struct('rsspp_epoch', { packets: 'void *', core_load: 'void *', queue_fill: 'void *', waiting: 'void *' });
 
 const report = ffi.struct('rsspp_report', {
-  solution,
   imbalance_before_percent: 'float',
   imbalance_after_percent: 'float',
   nb_active: 'uint32_t',
@@ -68,6 +67,8 @@ const report = ffi.struct('rsspp_report', {
   next_epoch_us: 'uint32_t',
   solve_ns: 'uint64_t',
   epoch: 'uint64_t',
+  reserved: ffi.array('uint64_t', 4, 'Array'),
+  solution,
 });
 
 const move = ffi.struct('rsspp_move', { bucket: 'uint16_t', from: 'uint16_t', to: 'uint16_t', reserved: 'uint16_t' });
@@ -146,6 +147,7 @@ export interface RssppFunctions {
   solverFree(solver: NativeSolver): void;
   solve(solver: NativeSolver, method: number, problem: NativeProblem, newOwner: Uint16Array, out: object): number;
   defaultParams(out: object): void;
+  check(params: NativeBalancerParams, why: Uint8Array, room: number): number;
   balancerCreate(params: NativeBalancerParams, out: [NativeBalancer | null]): number;
   balancerFree(balancer: NativeBalancer): void;
   setTable(balancer: NativeBalancer, owner: Uint16Array): number;
@@ -165,15 +167,23 @@ export function rssppFunctions(): RssppFunctions {
 
 function declare(): RssppFunctions {
   const { func } = openLibrary();
+  const init = func<(out: object, size: number) => void>('void rsspp_balancer_params_init(_Out_ rsspp_balancer_params *params, size_t size)');
+  const solveSized = func<(solver: NativeSolver, method: number, problem: NativeProblem, problemSize: number, newOwner: Uint16Array, out: object, size: number) => number>(
+    'int rsspp_solve_sized(rsspp_solver *solver, int method, const rsspp_problem *problem, size_t problem_size, void *new_owner, _Out_ rsspp_solution *solution, size_t solution_size)',
+  );
+  const stepSized = func<(balancer: NativeBalancer, epoch: NativeEpoch, epochSize: number, moves: Uint16Array, report: object, size: number) => number>(
+    'int rsspp_balancer_step_sized(rsspp_balancer *balancer, const rsspp_epoch *epoch, size_t epoch_size, void *moves, _Out_ rsspp_report *report, size_t report_size)',
+  );
   return {
     solverCreate: func('int rsspp_solver_create(uint32_t max_buckets, uint32_t max_cores, _Out_ rsspp_solver **out)'),
     solverFree: func('void rsspp_solver_free(rsspp_solver *solver)'),
-    solve: func('int rsspp_solve(rsspp_solver *solver, int method, const rsspp_problem *problem, void *new_owner, _Out_ rsspp_solution *solution)'),
-    defaultParams: func('void rsspp_balancer_default_params(_Out_ rsspp_balancer_params *params)'),
+    solve: (solver, method, of, newOwner, out) => solveSized(solver, method, of, ffi.sizeof(problem), newOwner, out, ffi.sizeof(solution)),
+    defaultParams: (out) => init(out, ffi.sizeof(balancer_params)),
+    check: func('int rsspp_balancer_check(const rsspp_balancer_params *params, void *why, size_t n)'),
     balancerCreate: func('int rsspp_balancer_create(const rsspp_balancer_params *params, _Out_ rsspp_balancer **out)'),
     balancerFree: func('void rsspp_balancer_free(rsspp_balancer *balancer)'),
     setTable: func('int rsspp_balancer_set_table(rsspp_balancer *balancer, const void *owner)'),
-    step: func('int rsspp_balancer_step(rsspp_balancer *balancer, const rsspp_epoch *epoch, void *moves, _Out_ rsspp_report *report)'),
+    step: (balancer, of, moves, out) => stepSized(balancer, of, ffi.sizeof(epoch), moves, out, ffi.sizeof(report)),
     removeCore: func('int rsspp_balancer_remove_core(rsspp_balancer *balancer, uint16_t core)'),
     restoreCore: func('int rsspp_balancer_restore_core(rsspp_balancer *balancer, uint16_t core)'),
     reject: func('int rsspp_balancer_reject(rsspp_balancer *balancer, const void *moves, uint32_t nb_moves)'),

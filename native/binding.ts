@@ -12,6 +12,13 @@ export type NativeBuffer = Uint8Array | Uint32Array | BigUint64Array;
 /** Address of a buffer's first byte, for a table of pointers. The caller keeps the buffer alive. */
 export const addressOf = (buffer: NativeBuffer): bigint => koffi.address(buffer);
 
+/** As `*_check` functions of the library tell it. */
+export function reasonFrom(check: (text: Uint8Array, room: number) => number): string {
+  const text = Buffer.alloc(256);
+  check(text, text.length);
+  return text.toString('utf8', 0, Math.max(0, text.indexOf(0)));
+}
+
 export interface NativeLibrary {
   readonly path: string;
   readonly version: string;

@@ -37,7 +37,7 @@ export interface ReframerOptions {
   key?: Key;
   /** T: longest hold in nanoseconds, 0 to 1e9. Default 64000. */
   delayNs?: number;
-  /** Packets held at most, 32 to 2^20. Default 4096. At capacity the group due next leaves early. */
+  /** Packets that wait at most, 32 to 2^20. Default 4096. Beyond that the groups due next leave early; see `push`. */
   maxPackets?: number;
   /** Bytes held at most. Default 8 MiB. */
   maxBytes?: number;
@@ -57,7 +57,7 @@ export interface ReframerOptions {
   linkType?: number;
   /** Key of the group hash; 0, the default, draws one. */
   hashSeed?: number | bigint;
-  /** Packets held with their header not yet read, 0 to 128. Default 128. */
+  /** Packets held with their header not yet read, 0 to 128. Default 32. */
   lookahead?: number;
   /**
    * Bytes of each frame that are copied to where the engine reads headers, 64 to 65536.
@@ -141,7 +141,7 @@ export function applyOptions(options: ReframerOptions, params: NativeParams): Na
   const rules = options.rules ?? [];
   if (rules.length > maxRules) throw bad('rules', `has ${rules.length} entries, at most ${maxRules} are possible`);
   const seed = options.hashSeed ?? 0;
-  if (BigInt.asUintN(64, BigInt(seed)) !== BigInt(seed)) throw bad('hashSeed', 'must be from 0 to 2^64 - 1');
+  if ((typeof seed === 'number' && !Number.isSafeInteger(seed)) || BigInt.asUintN(64, BigInt(seed)) !== BigInt(seed)) throw bad('hashSeed', 'must be a whole number from 0 to 2^64 - 1');
   return {
     ...params,
     policy: choice('policy', options.policy ?? 'fixed', policies),

@@ -1,4 +1,4 @@
-import { addressOf } from '../native/binding.js';
+import { addressOf, reasonFrom } from '../native/binding.js';
 import {
   NativeBurst,
   reframerFunctions,
@@ -19,9 +19,9 @@ export type Time = number | bigint;
 export interface Packet {
   /** The frame, or its first bytes. Only read during `push`. */
   readonly data: Uint8Array;
-  /** Length on the wire; default: that of `data`. */
+  /** Length on the wire, bytes, up to 2^32 - 1; default: that of `data`. */
   readonly wireLength?: number;
-  /** The NIC's RSS hash. Every packet of an instance has one, or none has. */
+  /** The NIC's RSS hash, 0 to 2^32 - 1. Every packet that an instance ever gets has one, or none has. */
   readonly hash?: number;
 }
 
@@ -34,7 +34,7 @@ export interface PackedBurst<T> {
   readonly handles: ArrayLike<T>;
   /** Lengths on the wire; default: as in `data`. */
   readonly wireLengths?: Uint32Array;
-  /** The NIC's RSS hashes. */
+  /** The NIC's RSS hashes. Every burst of an instance brings them, or none does. */
   readonly hashes?: Uint32Array;
 }
 
@@ -90,6 +90,11 @@ export class Reframer<T = Uint8Array> {
   private readonly out = new BigUint64Array(pollRoom);
   private readonly runs = new Uint32Array(pollRoom * runWords);
   private readonly nbRuns = new Uint32Array(1);
+  // Whose hash groups the packets of this instance; undefined until the first one came.
+  private nicHashes: boolean | undefined;
+  // The same of the burst that is being taken in.
+  private staged = false;
+  private polled = true;
   /** Options in force, defaults filled in. */
   readonly maxPackets: number;
 
@@ -103,10 +108,9 @@ export class Reframer<T = Uint8Array> {
     const stage: [NativeStage | null] = [null];
     const status = this.native.create(params, stage);
     if (status !== 0 || stage[0] === null) {
-      const reason = this.native.strerror(status);
       throw status === -12
-        ? new ReframerError('out-of-memory', `cannot allocate room for ${params.max_packets} packets: ${reason}`)
-        : new ReframerError('bad-option', `the engine refused the options: ${reason}`);
+        ? new ReframerError('out-of-memory', `cannot allocate room for ${params.max_packets} packets`)
+        : new ReframerError('bad-option', `the engine refused the options: ${reasonFrom((...to) => this.native.check(params, ...to))}`);
     }
     const { native } = this;
     const created = stage[0];
@@ -121,46 +125,51 @@ export class Reframer<T = Uint8Array> {
 
   /**
    * Takes packets in.
+   *
+   * `maxPackets` is how many may wait. After a poll a burst of up to that many is taken whole: what is
+   * then too much leaves at the next poll, the groups that are due next first. Without a poll in
+   * between, no more than `maxPackets` are inside after a push.
    * @param now never below an earlier one
    * @returns how many were accepted, from the front: all of them if the burst is no longer than
    *   `maxPackets` and every push is followed by a poll
+   * @throws ReframerError `bad-burst`: nothing of the burst was taken
    */
   push(packets: readonly (T & (Uint8Array | Packet))[], now: Time): number {
     const stage = this.alive();
     const time = checkTime(now);
+    if (!Array.isArray(packets)) throw bad('packets must be an array');
     const { slots } = this;
-    const count = Math.min(packets.length, slots.free);
-    const withHash = count > 0 && hashOf(packets[0]) !== undefined;
+    const count = Math.min(packets.length, this.room());
     for (let i = 0; i < count; i++) {
-      const packet = packets[i];
-      const data = packet instanceof Uint8Array ? packet : packet?.data;
-      if (packet === undefined || !(data instanceof Uint8Array)) throw new ReframerError('bad-burst', `packet ${i} has no bytes: pass a Uint8Array, or an object with one in \`data\``);
-      const hash = hashOf(packet);
-      if ((hash !== undefined) !== withHash) throw new ReframerError('bad-burst', `packet ${i} ${withHash ? 'lacks a hash, others have one' : 'has a hash, others have none'}`);
-      const wire = packet instanceof Uint8Array ? undefined : packet.wireLength;
-      slots.stage(i, packet, data, 0, data.length, wire ?? data.length, hash ?? 0);
+      const packet: unknown = packets[i];
+      const bytes = packet instanceof Uint8Array;
+      const { data, hash, wireLength } = bytes ? { data: packet, ...none } : fieldsOf(packet);
+      if (!(data instanceof Uint8Array)) throw bad(`packet ${i} has no bytes: pass a Uint8Array, or an object with one in \`data\``);
+      this.sameHashes(i, hash !== undefined);
+      if (hash !== undefined && !isWord(hash)) throw bad(`packet ${i} has the hash ${String(hash)}: a hash is a whole number from 0 to 2^32 - 1`);
+      if (wireLength !== undefined && !isWord(wireLength)) throw bad(`packet ${i} has the wireLength ${String(wireLength)}: a whole number from 0 to 2^32 - 1`);
+      slots.stage(i, packets[i] as T, data, 0, data.length, wireLength ?? data.length, hash ?? 0);
     }
-    return this.commit(stage, count, withHash, time);
+    return this.commit(stage, count, time);
   }
 
   /** As `push`, for frames that lie in one buffer. */
   pushPacked(burst: PackedBurst<T>, now: Time): number {
     const stage = this.alive();
     const time = checkTime(now);
+    checkColumns(burst);
     const { data, offsets, handles, wireLengths, hashes } = burst;
     const frames = offsets.length - 1;
-    if (frames < 0 || handles.length !== frames || (wireLengths ?? handles).length !== frames || (hashes ?? handles).length !== frames) {
-      throw new ReframerError('bad-burst', `${offsets.length} offsets make ${frames} frames: handles, wireLengths and hashes must have as many entries`);
-    }
     const { slots } = this;
-    const count = Math.min(frames, slots.free);
+    const count = Math.min(frames, this.room());
+    if (count > 0) this.sameHashes(0, hashes !== undefined);
     for (let i = 0; i < count; i++) {
       const start = offsets[i] ?? 0;
       const end = offsets[i + 1] ?? 0;
-      if (end < start || end > data.length) throw new ReframerError('bad-burst', `frame ${i} lies from ${start} to ${end} in a buffer of ${data.length} bytes`);
+      if (end < start || end > data.length) throw bad(`frame ${i} lies from ${start} to ${end} in a buffer of ${data.length} bytes`);
       slots.stage(i, handles[i] as T, data, start, end, wireLengths?.[i] ?? end - start, hashes?.[i] ?? 0);
     }
-    return this.commit(stage, count, hashes !== undefined, time);
+    return this.commit(stage, count, time);
   }
 
   /** Gives out everything that is due, in order of release. */
@@ -241,15 +250,36 @@ export class Reframer<T = Uint8Array> {
     return this.stage;
   }
 
-  private commit(stage: NativeStage, count: number, withHash: boolean, now: Time): number {
-    const accepted = this.native.push(stage, this.slots.burst.set(count, withHash), now);
+  // Packets that a push may take now.
+  private room(): number {
+    const { slots, maxPackets } = this;
+    return this.polled ? Math.min(slots.free, maxPackets) : Math.max(0, maxPackets - slots.taken);
+  }
+
+  // A flow whose packets are grouped now by the NIC's hash, now by ours, would overtake itself.
+  private sameHashes(packet: number, withHash: boolean): void {
+    const known = packet === 0 ? (this.nicHashes ?? withHash) : (this.nicHashes ?? this.staged);
+    if (packet === 0) this.staged = known;
+    if (known === withHash) return;
+    const all = known ? 'others of this instance have one' : 'others of this instance have none';
+    throw bad(`packet ${packet} ${withHash ? 'has a hash' : 'has no hash'}, ${all}: flows would leave out of order`);
+  }
+
+  private commit(stage: NativeStage, count: number, now: Time): number {
+    const withHash = this.nicHashes ?? this.staged;
+    const accepted = this.native.push(stage, this.slots.burst.set(count, withHash === true), now);
     this.slots.commit(accepted);
+    if (accepted > 0) {
+      this.nicHashes = withHash;
+      this.polled = false;
+    }
     return accepted;
   }
 
   private collect(from: ReframerFunctions['poll'], now: Time): Released<T> {
     const stage = this.alive();
     const time = checkTime(now);
+    this.polled = true;
     const released: Released<T> = { packets: [], runs: [] };
     for (;;) {
       this.nbRuns[0] = pollRoom;
@@ -303,6 +333,10 @@ class SlotPool<T> {
     return this.freeSlots.length;
   }
 
+  get taken(): number {
+    return this.held.length - this.freeSlots.length;
+  }
+
   /** Fills column `i` of the burst with the i-th free slot; nothing is taken before commit(). */
   stage(i: number, handle: T, data: Uint8Array, start: number, end: number, wire: number, hash: number): void {
     const slot = this.freeSlots[this.freeSlots.length - 1 - i] ?? 0;
@@ -335,11 +369,33 @@ class SlotPool<T> {
   }
 }
 
-function hashOf(packet: Uint8Array | Packet | undefined): number | undefined {
-  return packet === undefined || packet instanceof Uint8Array ? undefined : packet.hash;
+const bad = (what: string): ReframerError => new ReframerError('bad-burst', what);
+
+const none = { hash: undefined, wireLength: undefined };
+
+function fieldsOf(packet: unknown): { data?: unknown; hash?: unknown; wireLength?: unknown } {
+  return typeof packet === 'object' && packet !== null ? packet : {};
+}
+
+function isWord(value: unknown): value is number {
+  return typeof value === 'number' && value >>> 0 === value;
+}
+
+function checkColumns(burst: unknown): void {
+  const { data, offsets, handles, wireLengths, hashes } = (burst ?? {}) as Partial<Record<keyof PackedBurst<unknown>, unknown>>;
+  if (!(data instanceof Uint8Array)) throw bad('data must be a Uint8Array');
+  if (!(offsets instanceof Uint32Array) || offsets.length === 0) throw bad('offsets must be a Uint32Array with one more entry than frames');
+  const frames = offsets.length - 1;
+  for (const [name, column] of Object.entries({ wireLengths, hashes })) {
+    if (column !== undefined && !(column instanceof Uint32Array)) throw bad(`${name} must be a Uint32Array`);
+  }
+  for (const [name, column] of Object.entries({ handles, wireLengths, hashes })) {
+    const length = column === undefined && name !== 'handles' ? frames : (column as ArrayLike<unknown> | undefined)?.length;
+    if (length !== frames) throw bad(`${offsets.length} offsets make ${frames} frames, ${name} has ${String(length)} entries`);
+  }
 }
 
 function checkTime(now: Time): Time {
-  if (typeof now === 'bigint' ? now >= 0n : Number.isSafeInteger(now) && now >= 0) return now;
-  throw new ReframerError('bad-time', `now is ${now}: nanoseconds from 0; beyond 2^53 pass a bigint`);
+  if (typeof now === 'bigint' ? now >= 0n && now < 0xffff_ffff_ffff_ffffn : Number.isSafeInteger(now) && now >= 0) return now;
+  throw new ReframerError('bad-time', `now is ${String(now)}: whole nanoseconds from 0; beyond 2^53 pass a bigint`);
 }

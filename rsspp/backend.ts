@@ -58,15 +58,29 @@ export class Balancing {
     throw new RssppError('backend', `${this.backend.name}: ${refused.length} of ${report.changes.length} table entries were not written: ${why}`);
   }
 
-  /** Puts the first table back and frees the balancer. */
+  /**
+   * Puts the first table back, reads it back, and frees the balancer. A second call writes and reads
+   * again: to try once more where the first one failed.
+   * @throws RssppError `backend` when entries are not as they were at the start
+   */
   async stop(): Promise<void> {
+    this.balancer.close();
+    if (this.dryRun) return;
+    const changed = this.differing(await this.backend.readTable());
+    if (changed.length === 0) return;
+    let why = 'the device kept other entries';
     try {
-      if (this.dryRun) return;
-      const now = await this.backend.readTable();
-      const changed = this.firstTable.flatMap((owner, bucket) => (now[bucket] === owner ? [] : [bucket]));
-      if (changed.length > 0) await this.backend.writeTable(this.firstTable, changed);
-    } finally {
-      this.balancer.close();
+      await this.backend.writeTable(this.firstTable, changed);
+    } catch (error) {
+      why = error instanceof Error ? error.message : String(error);
     }
+    const refused = this.differing(await this.backend.readTable());
+    if (refused.length === 0) return;
+    throw new RssppError('backend', `${this.backend.name}: ${refused.length} of ${this.firstTable.length} entries of the first table were not put back: ${why}`);
+  }
+
+  // Buckets whose owner is not that of the first table.
+  private differing(table: readonly number[]): number[] {
+    return this.firstTable.flatMap((owner, bucket) => (table[bucket] === owner ? [] : [bucket]));
   }
 }

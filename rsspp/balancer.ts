@@ -1,3 +1,4 @@
+import { reasonFrom } from '../native/binding.js';
 import {
   moveWords,
   rssppFunctions,
@@ -145,7 +146,11 @@ export class Balancer {
     const params = nativeParams(options, defaults);
     const out: [NativeBalancer | null] = [null];
     const result = this.functions.balancerCreate(params, out);
-    if (result !== 0 || out[0] === null) throw new RssppError('out-of-memory', 'the balancer could not be allocated');
+    if (result !== 0 || out[0] === null) {
+      throw result === -12
+        ? new RssppError('out-of-memory', 'the balancer could not be allocated')
+        : new RssppError('bad-option', `the balancer refused the options: ${reasonFrom((...to) => this.functions.check(params, ...to))}`);
+    }
     this.native = out[0];
     this.cores = params.nb_cores;
     this.buckets = params.nb_buckets;

@@ -76,8 +76,7 @@ static void process(struct conntrack_table *flows, struct rte_mbuf **packets, ui
 {
 	static uint16_t next_port = FIRST_PORT;
 	void *states[BURST];
-	conntrack_dpdk_burst(flows, CONNTRACK_KEY_IPV4, 0, 0, packets, nb, rte_rdtsc() / (rte_get_tsc_hz() / 1000000) * 1000,
-	                     states, NULL);
+	conntrack_dpdk_burst(flows, packets, nb, rte_rdtsc() / (rte_get_tsc_hz() / 1000000) * 1000, states, NULL);
 	for (uint16_t i = 0; i < nb; i++) {
 		struct binding *binding = states[i];
 		if (binding == NULL || !is_translatable(packets[i]))

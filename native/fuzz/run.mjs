@@ -76,7 +76,7 @@ function buildTargets(build, names, clang, plain) {
     if (status !== 0) fail(1, `${command} ${args[0]} failed`);
   };
   if (!existsSync(join(build, 'build.ninja')))
-    run('meson', ['setup', build, join(root, 'native'), '-Dfuzz=true', '-Dtests=true', '-Ddpdk=disabled',
+    run('meson', ['setup', build, join(root, 'native'), '-Dfuzz=true', '-Dtests=true', '-Dmarch=native', '-Ddpdk=disabled',
       '-Dwerror=false', '-Db_lundef=false', ...(plain ? ['-Dcpp_args=-fno-sanitize-coverage=trace-cmp,trace-div,trace-gep'] : ['-Dbuildtype=debugoptimized', '-Db_sanitize=address,undefined', '-Dcpp_args=-fno-sanitize-recover=all'])]);
   run('ninja', ['-C', build, '-j2', ...names.map((name) => `fuzz/fuzz-${name}`)]);
 }

@@ -60,7 +60,7 @@ const started = Date.now();
 
 function runTests() {
   if (!existsSync(join(build, 'build.ninja')))
-    must('meson', ['setup', build, join(root, 'native'), '-Dtests=true', '-Db_coverage=true', '-Dbuildtype=debug', '-Doptimization=1', '-Ddpdk=disabled', '-Db_lto=false']);
+    must('meson', ['setup', build, join(root, 'native'), '-Dtests=true', '-Dmarch=native', '-Db_coverage=true', '-Dbuildtype=debug', '-Doptimization=1', '-Ddpdk=disabled', '-Db_lto=false']);
   must('ninja', ['-C', build, '-j2']);
   for (const file of filesUnder(build, '.gcda')) rmSync(file);
 

@@ -72,7 +72,7 @@ for (const name of chosen.length > 0 ? chosen : Object.keys(sanitizers)) {
   const { flags, env, dpdk, rooms: all } = sanitizers[name];
   const build = join(root, 'native', `build-${name}`);
   if (!existsSync(join(build, 'build.ninja')))
-    must('meson', ['setup', build, join(root, 'native'), '-Dtests=true', `-Db_sanitize=${flags}`, '-Dbuildtype=debugoptimized', '-Db_lundef=false', `-Ddpdk=${dpdk}`]);
+    must('meson', ['setup', build, join(root, 'native'), '-Dtests=true', '-Dmarch=native', `-Db_sanitize=${flags}`, '-Dbuildtype=debugoptimized', '-Db_lundef=false', `-Ddpdk=${dpdk}`]);
   const targets = all.filter((room) => rooms.length === 0 || rooms.includes(room)).flatMap((room) => programs(build, room));
   if (targets.length === 0) continue;
   say(`${name}: building ${targets.length} programs`);

@@ -60,7 +60,7 @@ for (const path of existsSync(marker) ? readFileSync(marker, 'utf8').split('\n')
 
 const ninja = (target) => spawnSync('ninja', ['-C', build, '-j2', target], { encoding: 'utf8' });
 if (!existsSync(join(build, 'build.ninja'))) {
-  const { status } = spawnSync('meson', ['setup', build, copy, '-Dtests=true'], { stdio: ['ignore', 2, 2] });
+  const { status } = spawnSync('meson', ['setup', build, copy, '-Dtests=true', '-Dmarch=native'], { stdio: ['ignore', 2, 2] });
   if (status !== 0) process.exit(1);
 }
 

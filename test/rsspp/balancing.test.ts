@@ -79,6 +79,26 @@ test('entries that a device loses are noticed and not believed', async () => {
   await balancing.stop();
 });
 
+test('stop reads the first table back, and throws where it is not there', async () => {
+  const device = new VirtualDevice(4, 64, skewed, 10_000);
+  const first = device.readTable();
+  const balancing = await Balancing.start(device, { cores: 4 });
+  expect((await balancing.epoch()).changes.length).toBeGreaterThan(0);
+  device.lose = () => true;
+  await expect(balancing.stop()).rejects.toMatchObject({ code: 'backend', message: expect.stringMatching(/first table were not put back: the device kept/) as string });
+  device.writeTable = () => {
+    throw new Error('link is down');
+  };
+  await expect(balancing.stop()).rejects.toThrow(/not put back: link is down/);
+  expect(device.readTable()).not.toEqual(first);
+  // Taken up again where it failed.
+  device.lose = () => false;
+  Reflect.deleteProperty(device, 'writeTable');
+  await balancing.stop();
+  expect(device.readTable()).toEqual(first);
+  await expect(balancing.epoch()).rejects.toMatchObject({ code: 'closed' });
+});
+
 test('a core that is removed is emptied and can come back', () => {
   const balancer = new Balancer({ cores: 3, buckets: 32 });
   const epoch = (n: bigint): Epoch => ({ packets: new Array<bigint>(32).fill(n), coreLoads: [0.5, 0.5, 0.5] });

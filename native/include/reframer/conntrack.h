@@ -24,10 +24,18 @@
  *
  * Thread safety: a table belongs to one thread at a time; different tables are independent.
  *
- * Errors: functions that can fail return a negative errno value.
+ * Errors: functions that can fail return a negative errno value; conntrack_check() puts -EINVAL into
+ * words. A null pointer where one is needed is refused: -EINVAL, 0 or nothing done, as the function
+ * returns. Undefined are pointers to what is no such object or is freed already, and counts beyond the
+ * arrays that come with them; a debug build of the library ends at counts beyond 2^24.
+ *
+ * Versions: see version.h. Parameters and statistics grow at their end, and the inline functions below
+ * tell the library by how much.
  */
 #ifndef REFRAMER_CONNTRACK_H
 #define REFRAMER_CONNTRACK_H
+
+#include <reframer/version.h>
 
 #include <stddef.h>
 #include <stdint.h>
@@ -78,7 +86,7 @@ typedef void (*conntrack_removed_fn)(void *context, const void *key, void *state
 typedef void (*conntrack_visit_fn)(void *context, const void *key, void *state, int timeout_class);
 
 struct conntrack_params {
-	size_t size;             /**< sizeof(struct conntrack_params), set by conntrack_default_params() */
+	size_t size;             /**< sizeof(struct conntrack_params) of the caller, set by conntrack_default_params() */
 	uint32_t key_size;       /**< CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
 	uint32_t state_size;     /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
 	uint64_t initial_flows;  /**< room at create, 64..2^26; default 65536 */
@@ -113,11 +121,28 @@ enum conntrack_result {
 	CONNTRACK_REPLY = 1u << 1, /**< CONNTRACK_SYMMETRIC: against the direction of the packet that created the entry */
 };
 
-void conntrack_default_params(struct conntrack_params *params);
-/** @return 0, -EINVAL (value out of range or flags that exclude each other), -ENOMEM. */
+/** What conntrack_default_params() calls: writes `size` bytes, no more. */
+void conntrack_params_init(struct conntrack_params *params, size_t size);
+/** Fills in the defaults, as far as the caller's header knows members. */
+static inline void conntrack_default_params(struct conntrack_params *params)
+{
+	conntrack_params_init(params, sizeof(*params));
+}
+/**
+ * Says what is wrong with parameters: "key_size is 20, must be 16 or 40".
+ * @param why room for `n` bytes, 128 are enough; gets an empty string if nothing is wrong. May be NULL.
+ * @return 0 or -EINVAL, as conntrack_create() would.
+ */
+int conntrack_check(const struct conntrack_params *params, char *why, size_t n);
+/** @return 0, -EINVAL (see conntrack_check()), -ENOMEM. */
 int conntrack_create(const struct conntrack_params *params, struct conntrack_table **out);
 /** Frees the table without calling on_removed. NULL is harmless. */
 void conntrack_free(struct conntrack_table *t);
+
+/** As the table was created. */
+uint32_t conntrack_key_size(const struct conntrack_table *t);
+/** As the table was created: bits of enum conntrack_flag. */
+uint32_t conntrack_flags(const struct conntrack_table *t);
 
 /** Writes the 16-byte key of an IPv4 5-tuple; addresses and ports in network order. */
 void conntrack_key_ipv4(void *key, const uint8_t source[4], const uint8_t destination[4],
@@ -223,7 +248,12 @@ uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t
                             void *states, uint8_t *classes);
 /** Maps and touches the memory of the next growth step now. @return 0, -ENOMEM, -ENOTSUP (fixed size). */
 int conntrack_prepare(struct conntrack_table *t);
-void conntrack_get_stats(const struct conntrack_table *t, struct conntrack_stats *out);
+/** What conntrack_get_stats() calls: writes `size` bytes, no more. */
+void conntrack_stats_get(const struct conntrack_table *t, struct conntrack_stats *out, size_t size);
+static inline void conntrack_get_stats(const struct conntrack_table *t, struct conntrack_stats *out)
+{
+	conntrack_stats_get(t, out, sizeof(*out));
+}
 
 /**
  * Migration: takes a group (all flows whose NIC hash ends in `group`) out of a table, in constant

@@ -45,7 +45,8 @@
  * leaps more than 8192 ticks, or a table that nobody swept for as long, stops all threads between
  * two calls for one exact sweep.
  *
- * Errors: functions that can fail return a negative errno value.
+ * Errors: functions that can fail return a negative errno value; null pointers and counts as in
+ * conntrack.h.
  */
 #ifndef REFRAMER_CONNTRACK_SHARED_H
 #define REFRAMER_CONNTRACK_SHARED_H
@@ -68,9 +69,11 @@ struct conntrack_thread;
  * CONNTRACK_SYMMETRIC are not there (conntrack_key_symmetric() makes one key of both directions), and
  * on_removed is called with a bucket locked, by whichever thread removes.
  * `max_flows` may be fallen short of by up to 64 a thread: threads keep places in reserve.
- * @return 0, -EINVAL, -ENOMEM.
+ * @return 0, -EINVAL (see conntrack_shared_check()), -ENOMEM.
  */
 int conntrack_shared_create(const struct conntrack_params *params, struct conntrack_shared **out);
+/** As conntrack_check(), for a shared table. */
+int conntrack_shared_check(const struct conntrack_params *params, char *why, size_t n);
 /** Frees the table and all its handles without calling on_removed. NULL is harmless. */
 void conntrack_shared_free(struct conntrack_shared *t);
 
@@ -157,8 +160,15 @@ uint32_t conntrack_shared_sweep_budget(struct conntrack_thread *thread, uint64_t
 uint64_t conntrack_shared_iterate(struct conntrack_thread *thread, uint64_t now_ns,
                                   conntrack_visit_fn visit, void *context);
 
+/** What conntrack_shared_get_stats() calls: writes `size` bytes, no more. */
+void conntrack_shared_stats_get(const struct conntrack_shared *t, struct conntrack_stats *out,
+                                size_t size);
 /** Sums of the threads' counters; exact when no thread is inside a call. */
-void conntrack_shared_get_stats(const struct conntrack_shared *t, struct conntrack_stats *out);
+static inline void conntrack_shared_get_stats(const struct conntrack_shared *t,
+                                              struct conntrack_stats *out)
+{
+	conntrack_shared_stats_get(t, out, sizeof(*out));
+}
 
 #ifdef __cplusplus
 }

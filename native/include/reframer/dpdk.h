@@ -6,8 +6,14 @@
  *  - flow tracking of mbuf bursts;
  *  - telemetry of all of these.
  *
- * Errors: 0 or negative errno values. Nothing here prints. No call on the packet path allocates,
- * locks or enters the kernel.
+ * Errors: 0 or negative errno values; the *_check() functions put -EINVAL into words. Nothing here
+ * prints. No call on the packet path allocates, locks or enters the kernel. Null pointers where one is
+ * needed are refused where objects are made and freed; on the packet path they are undefined, as are
+ * counts beyond the arrays that come with them.
+ *
+ * Versions: see version.h. Structs grow at their end, and the inline functions below tell the library
+ * by how much. A struct of another header stands last in the one that holds it; what comes before it
+ * grows into `reserved`.
  */
 #ifndef REFRAMER_DPDK_H
 #define REFRAMER_DPDK_H
@@ -46,7 +52,6 @@ enum reframer_dpdk_hash {
 
 struct reframer_dpdk_params {
 	size_t size;                   /**< sizeof(struct reframer_dpdk_params), set by the defaults */
-	struct reframer_params stage;  /**< policy, T, key, bounds; see reframer.h */
 	uint32_t hash;                 /**< enum reframer_dpdk_hash; default REFRAMER_DPDK_HASH_AUTO */
 	uint32_t nb_pool_users;        /**< queues whose packets come from `pool`; default 1 */
 	/**
@@ -54,6 +59,8 @@ struct reframer_dpdk_params {
 	 * packets must not starve the receive ring. NULL (default): stage.max_packets is the bound.
 	 */
 	const struct rte_mempool *pool;
+	uint64_t reserved[4];          /**< 0 */
+	struct reframer_params stage;  /**< policy, T, key, bounds; see reframer.h */
 };
 
 /** Runs of one burst that are kept for reframer_dpdk_runs(). */
@@ -68,10 +75,19 @@ struct reframer_dpdk_stats {
 	uint64_t without_hash;         /**< packets that the NIC had not hashed, under NIC hashes */
 	uint64_t in_pieces;            /**< packets whose header is spread over segments, copied to be read */
 	uint64_t freed;                /**< held packets freed instead of given out: by close or reframer_dpdk_free_held() */
+	uint64_t reserved_too[4];      /**< 0 */
 	struct reframer_stats stage;
 };
 
-void reframer_dpdk_default_params(struct reframer_dpdk_params *params);
+/** What reframer_dpdk_default_params() calls, with the sizes of the caller's structs. */
+void reframer_dpdk_params_init(struct reframer_dpdk_params *params, size_t size, size_t stage_size);
+/** Fills in the defaults, as far as the caller's headers know members. */
+static inline void reframer_dpdk_default_params(struct reframer_dpdk_params *params)
+{
+	reframer_dpdk_params_init(params, sizeof(*params), sizeof(params->stage));
+}
+/** As reframer_check(). */
+int reframer_dpdk_check(const struct reframer_dpdk_params *params, char *why, size_t n);
 /**
  * @param params NULL: the defaults. @return 0, -ENODEV, -EINVAL, -ENOMEM.
  * The port is configured (its offloads decide whose hash is used). Not on the packet path.
@@ -117,8 +133,15 @@ uint32_t reframer_dpdk_drain(struct reframer_dpdk_queue *queue, struct rte_mbuf 
 uint32_t reframer_dpdk_free_held(struct reframer_dpdk_queue *queue);
 /** The stage inside, for reframer_set_policy() and its like; by the polling core. */
 struct reframer_stage *reframer_dpdk_stage(struct reframer_dpdk_queue *queue);
+/** What reframer_dpdk_get_stats() calls: writes `size` bytes, no more. */
+void reframer_dpdk_stats_get(const struct reframer_dpdk_queue *queue, struct reframer_dpdk_stats *out,
+                             size_t size);
 /** Any thread: values of the moment, each by itself sound, not a snapshot. */
-void reframer_dpdk_get_stats(const struct reframer_dpdk_queue *queue, struct reframer_dpdk_stats *out);
+static inline void reframer_dpdk_get_stats(const struct reframer_dpdk_queue *queue,
+                                           struct reframer_dpdk_stats *out)
+{
+	reframer_dpdk_stats_get(queue, out, sizeof(*out));
+}
 
 /**
  * A source node of librte_graph that polls the queue and hands what is due to `next`. Call it before
@@ -141,25 +164,20 @@ int reframer_dpdk_telemetry(void);
 /** Packets of one conntrack_dpdk call. */
 #define CONNTRACK_DPDK_BURST 64
 
-enum conntrack_dpdk_flag {
-	CONNTRACK_DPDK_SYMMETRIC = 1u << 0, /**< both directions of a connection share an entry */
-};
-
 /**
  * Looks up, and inserts what is missing, for a burst of mbufs (Ethernet frames): parses, builds keys of
- * the table's size, computes digests, prefetches, and asks the table.
+ * the table's size, computes digests, prefetches, and asks the table. Both directions of a connection
+ * share an entry in tables with CONNTRACK_SYMMETRIC.
  * With CONNTRACK_NIC_HASH tables the digest comes from mbuf->hash.rss; packets without
  * RTE_MBUF_F_RX_RSS_HASH get no entry then.
  * @param nb at most CONNTRACK_DPDK_BURST.
- * @param key_size, table_flags as the table was created.
  * @param states out: state of each packet's flow; NULL: no flow (not IP, a later fragment; IPv6 where
  *   keys are CONNTRACK_KEY_IPV4) or no room.
  * @param results out: bits of enum conntrack_result; may be NULL.
- * @return packets that have a state, or -EINVAL.
+ * @return packets that have a state, or -EINVAL (a null pointer, or more than CONNTRACK_DPDK_BURST).
  */
-int conntrack_dpdk_burst(struct conntrack_table *table, uint32_t key_size, uint32_t table_flags,
-                         uint32_t flags, struct rte_mbuf *const *packets, uint32_t nb, uint64_t now_ns,
-                         void **states, uint8_t *results);
+int conntrack_dpdk_burst(struct conntrack_table *table, struct rte_mbuf *const *packets, uint32_t nb,
+                         uint64_t now_ns, void **states, uint8_t *results);
 /** Shows a table under /conntrack/stats,NAME; its numbers are read while its core works. @return 0, -EEXIST, -EINVAL. */
 int conntrack_dpdk_show(const char *name, const struct conntrack_table *table);
 /** Before the table is freed. */
@@ -211,11 +229,26 @@ struct rsspp_dpdk_queue;
 
 struct rsspp_dpdk_balancer_params {
 	size_t size;                   /**< sizeof(struct rsspp_dpdk_balancer_params), set by the defaults */
-	struct rsspp_balancer_params balancer; /**< nb_buckets and nb_cores are set from the table, interval_us from interval_ns; busy_interval_us is 100 ms by default, as many drivers stop reception while they write a table: 10 ms where yours does not */
-	uint64_t interval_ns;          /**< epoch; at least 1000, default 100 ms, the authors' */
+	uint64_t interval_ns;          /**< epoch; 1000 to 3.6e12, default 100 ms, the authors' */
+	uint64_t reserved[4];          /**< 0 */
+	/**
+	 * nb_buckets and nb_cores are set from the table, interval_us from interval_ns; busy_interval_us is
+	 * 100 ms by default, as many drivers stop reception while they write a table: 10 ms where yours
+	 * does not.
+	 */
+	struct rsspp_balancer_params balancer;
 };
 
-void rsspp_dpdk_balancer_default_params(struct rsspp_dpdk_balancer_params *params);
+/** What rsspp_dpdk_balancer_default_params() calls, with the sizes of the caller's structs. */
+void rsspp_dpdk_balancer_params_init(struct rsspp_dpdk_balancer_params *params, size_t size,
+                                     size_t balancer_size);
+/** Fills in the defaults, as far as the caller's headers know members. */
+static inline void rsspp_dpdk_balancer_default_params(struct rsspp_dpdk_balancer_params *params)
+{
+	rsspp_dpdk_balancer_params_init(params, sizeof(*params), sizeof(params->balancer));
+}
+/** As rsspp_balancer_check(). */
+int rsspp_dpdk_balancer_check(const struct rsspp_dpdk_balancer_params *params, char *why, size_t n);
 /**
  * @param table stays the caller's, and open as long as the balancer exists.
  * @return 0, -EINVAL, -ENOMEM, or the error of reading the table.
@@ -233,8 +266,18 @@ struct rsspp_dpdk_queue *rsspp_dpdk_balancer_queue(struct rsspp_dpdk_balancer *b
  */
 uint16_t rsspp_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t nb,
                            uint16_t room, void *rsspp_queue);
-/** One epoch now: solves, writes the table. One thread. @return moves made, or a negative error. */
-int rsspp_dpdk_balancer_epoch(struct rsspp_dpdk_balancer *balancer, struct rsspp_report *report);
+/** What rsspp_dpdk_balancer_epoch() calls, with the size of the caller's struct. */
+int rsspp_dpdk_balancer_epoch_sized(struct rsspp_dpdk_balancer *balancer, struct rsspp_report *report,
+                                    size_t report_size);
+/**
+ * One epoch now: solves, writes the table. One thread. @param report may be NULL.
+ * @return moves made, or a negative error.
+ */
+static inline int rsspp_dpdk_balancer_epoch(struct rsspp_dpdk_balancer *balancer,
+                                            struct rsspp_report *report)
+{
+	return rsspp_dpdk_balancer_epoch_sized(balancer, report, sizeof(*report));
+}
 /**
  * Runs the epochs on a service lcore: registers the service "rsspp-PORT"; the program maps it to a
  * service lcore and starts it as any other (rte_service_map_lcore_set, rte_service_runstate_set).
@@ -256,7 +299,15 @@ struct rsspp_dpdk_dispatch_params {
 	int socket;           /**< NUMA node of the rings; default -1: any */
 };
 
-void rsspp_dpdk_dispatch_default_params(struct rsspp_dpdk_dispatch_params *params);
+/** What rsspp_dpdk_dispatch_default_params() calls: writes `size` bytes, no more. */
+void rsspp_dpdk_dispatch_params_init(struct rsspp_dpdk_dispatch_params *params, size_t size);
+/** Fills in the defaults, as far as the caller's header knows members. */
+static inline void rsspp_dpdk_dispatch_default_params(struct rsspp_dpdk_dispatch_params *params)
+{
+	rsspp_dpdk_dispatch_params_init(params, sizeof(*params));
+}
+/** As rsspp_balancer_check(). */
+int rsspp_dpdk_dispatch_check(const struct rsspp_dpdk_dispatch_params *params, char *why, size_t n);
 /** First table: entry i is worker i mod nb_workers. @return 0, -EINVAL, -ENOMEM, -EEXIST. */
 int rsspp_dpdk_dispatch_create(const struct rsspp_dpdk_dispatch_params *params,
                                struct rsspp_dpdk_dispatch **out);

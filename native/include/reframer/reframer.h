@@ -27,10 +27,18 @@
  * Thread safety: none; one instance per core, no locks. Different instances are independent.
  * Memory: everything is allocated in reframer_create(); no call on the packet path allocates,
  * locks, enters the kernel or reads a clock (the caller passes the time).
- * Errors: functions that can fail return a negative errno value.
+ * Errors: functions that can fail return a negative errno value; reframer_check() puts -EINVAL into
+ * words. A null pointer where one is needed is refused: -EINVAL, 0 or nothing done, as the function
+ * returns. Undefined are pointers to what is no such object or is freed already, and counts beyond the
+ * arrays that come with them; a debug build of the library ends at counts beyond 2^24.
+ *
+ * Versions: see version.h. struct reframer_rule, reframer_burst, reframer_run and reframer_load never
+ * change; the others grow at their end, and the inline functions below tell the library by how much.
  */
 #ifndef REFRAMER_REFRAMER_H
 #define REFRAMER_REFRAMER_H
+
+#include <reframer/version.h>
 
 #include <stddef.h>
 #include <stdint.h>
@@ -116,11 +124,15 @@ struct reframer_rule {
 #define REFRAMER_MAX_DELAY_NS 1000000000ull
 
 struct reframer_params {
-	size_t size;               /**< sizeof(struct reframer_params), set by reframer_default_params() */
+	size_t size;               /**< sizeof(struct reframer_params) of the caller, set by reframer_default_params() */
 	uint32_t policy;           /**< enum reframer_policy; default REFRAMER_FIXED */
 	uint32_t key;              /**< enum reframer_key; default REFRAMER_KEY_5TUPLE */
 	uint32_t link_type;        /**< LINKTYPE_ number of the frames; default 1, Ethernet */
-	uint32_t max_packets;      /**< held, 32..2^20; default 4096: four times 8 Mpps over 8 queues at 128 us */
+	/**
+	 * Packets that wait, 32..2^20; default 4096: four times 8 Mpps over 8 queues at 128 us. Those that
+	 * are due and not polled yet come on top, at most as many again.
+	 */
+	uint32_t max_packets;
 	uint64_t max_bytes;        /**< held; default 8 MiB: above that the buffers leave the last-level cache */
 	uint64_t delay_ns;         /**< T; default 64000: the original's best trade (NSDI'22 data, in-chain sweep) */
 	uint32_t max_burst;        /**< packets of a group at which it leaves; default 128, as the original ran */
@@ -187,8 +199,20 @@ struct reframer_load {
 	uint64_t packets;              /**< packets processed since the last report */
 };
 
-void reframer_default_params(struct reframer_params *params);
-/** @return 0, -EINVAL (value out of range, or `size` of another version), -ENOMEM. */
+/** What reframer_default_params() calls: writes `size` bytes, no more. */
+void reframer_params_init(struct reframer_params *params, size_t size);
+/** Fills in the defaults, as far as the caller's header knows members. */
+static inline void reframer_default_params(struct reframer_params *params)
+{
+	reframer_params_init(params, sizeof(*params));
+}
+/**
+ * Says what is wrong with parameters: "max_packets is 5, must be 32 to 1048576".
+ * @param why room for `n` bytes, 128 are enough; gets an empty string if nothing is wrong. May be NULL.
+ * @return 0 or -EINVAL, as reframer_create() would.
+ */
+int reframer_check(const struct reframer_params *params, char *why, size_t n);
+/** @return 0, -EINVAL (see reframer_check()), -ENOMEM. */
 int reframer_create(const struct reframer_params *params, struct reframer_stage **out);
 /** Frees the instance, not the packets that it still holds: drain first. NULL is harmless. */
 void reframer_free(struct reframer_stage *r);
@@ -204,7 +228,8 @@ uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *bu
 /**
  * Gives out what is due. `runs` needs room for one run a packet in the worst case; a run is cut
  * where the arrays end.
- * @param nb_runs in: room in `runs`; out: runs written.
+ * @param runs NULL: not wanted, nb_runs is then not read.
+ * @param nb_runs in: room in `runs`; out: runs written. NULL only together with `runs`.
  * @return packets written to `out`.
  */
 uint32_t reframer_poll(struct reframer_stage *r, uint64_t now_ns, void **out, uint32_t nb_out,
@@ -250,7 +275,12 @@ int reframer_backlogged(const struct reframer_stage *r, uint64_t now_ns);
 int reframer_set_policy(struct reframer_stage *r, uint32_t policy, uint64_t delay_ns);
 void reframer_report_load(struct reframer_stage *r, const struct reframer_load *load);
 
-void reframer_get_stats(const struct reframer_stage *r, struct reframer_stats *out);
+/** What reframer_get_stats() calls: writes `size` bytes, no more. */
+void reframer_stats_get(const struct reframer_stage *r, struct reframer_stats *out, size_t size);
+static inline void reframer_get_stats(const struct reframer_stage *r, struct reframer_stats *out)
+{
+	reframer_stats_get(r, out, sizeof(*out));
+}
 void reframer_reset_stats(struct reframer_stage *r);
 /** Lower bound in nanoseconds of a bucket of hold_histogram. */
 uint64_t reframer_histogram_low_ns(uint32_t bucket);

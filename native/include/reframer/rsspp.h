@@ -8,10 +8,19 @@
  * migration part of this header).
  *
  * Thread safety: none; one balancer per port, called from one thread, off the packet path.
- * Memory: allocated at create. Errors: negative errno values.
+ * Memory: allocated at create.
+ * Errors: negative errno values; rsspp_balancer_check() and rsspp_handover_check() put -EINVAL into
+ * words. A null pointer where one is needed is refused: -EINVAL, 0 or nothing done, as the function
+ * returns; so are cores and buckets that there are not. Undefined are pointers to what is no such
+ * object or is freed already, and arrays that are shorter than the numbers that come with them.
+ *
+ * Versions: see version.h. struct rsspp_move never changes; the others grow at their end, and the
+ * inline functions below tell the library by how much.
  */
 #ifndef REFRAMER_RSSPP_H
 #define REFRAMER_RSSPP_H
+
+#include <reframer/version.h>
 
 #include <stddef.h>
 #include <stdint.h>
@@ -65,13 +74,21 @@ struct rsspp_solver;
 /** Preallocates for the given sizes. @return 0, -EINVAL, -ENOMEM. */
 int rsspp_solver_create(uint32_t max_buckets, uint32_t max_cores, struct rsspp_solver **out);
 void rsspp_solver_free(struct rsspp_solver *solver);
+/** What rsspp_solve() calls, with the sizes of the caller's structs. */
+int rsspp_solve_sized(struct rsspp_solver *solver, enum rsspp_method method,
+                      const struct rsspp_problem *problem, size_t problem_size, uint16_t *new_owner,
+                      struct rsspp_solution *solution, size_t solution_size);
 /**
  * Solves one epoch. `new_owner` [nb_buckets] gets the answer; it may be the same array as `owner`.
  * @return 0, -EINVAL (sizes, no active core, negative or non-finite load), -E2BIG (RSSPP_EXACT only).
  */
-int rsspp_solve(struct rsspp_solver *solver, enum rsspp_method method,
-                const struct rsspp_problem *problem, uint16_t *new_owner,
-                struct rsspp_solution *solution);
+static inline int rsspp_solve(struct rsspp_solver *solver, enum rsspp_method method,
+                              const struct rsspp_problem *problem, uint16_t *new_owner,
+                              struct rsspp_solution *solution)
+{
+	return rsspp_solve_sized(solver, method, problem, sizeof(*problem), new_owner, solution,
+	                         sizeof(*solution));
+}
 
 /* ---- The balancer: counters and loads in, moves out, once an epoch ---- */
 
@@ -108,7 +125,6 @@ struct rsspp_epoch {
 };
 
 struct rsspp_report {
-	struct rsspp_solution solution;
 	float imbalance_before_percent; /**< (max - min) / min of active cores, measured in the epoch that ended; capped at 2000 as published */
 	float imbalance_after_percent;  /**< the same, predicted */
 	uint32_t nb_active;          /**< active cores from now on */
@@ -117,11 +133,25 @@ struct rsspp_report {
 	uint32_t next_epoch_us;      /**< when the next step is due: interval_us or busy_interval_us */
 	uint64_t solve_ns;           /**< time that this call took */
 	uint64_t epoch;              /**< number of this epoch, from 1 */
+	uint64_t reserved[4];        /**< 0 */
+	struct rsspp_solution solution; /**< last, since it may grow */
 };
 
 struct rsspp_balancer;
 
-void rsspp_balancer_default_params(struct rsspp_balancer_params *params);
+/** What rsspp_balancer_default_params() calls: writes `size` bytes, no more. */
+void rsspp_balancer_params_init(struct rsspp_balancer_params *params, size_t size);
+/** Fills in the defaults, as far as the caller's header knows members. */
+static inline void rsspp_balancer_default_params(struct rsspp_balancer_params *params)
+{
+	rsspp_balancer_params_init(params, sizeof(*params));
+}
+/**
+ * Says what is wrong with parameters: "nb_cores is 0, must be 1 to 256".
+ * @param why room for `n` bytes, 128 are enough; gets an empty string if nothing is wrong. May be NULL.
+ * @return 0 or -EINVAL, as rsspp_balancer_create() would.
+ */
+int rsspp_balancer_check(const struct rsspp_balancer_params *params, char *why, size_t n);
 /** The first table is bucket i on core i mod nb_cores (active ones). @return 0, -EINVAL, -ENOMEM. */
 int rsspp_balancer_create(const struct rsspp_balancer_params *params, struct rsspp_balancer **out);
 void rsspp_balancer_free(struct rsspp_balancer *balancer);
@@ -129,12 +159,21 @@ void rsspp_balancer_free(struct rsspp_balancer *balancer);
 int rsspp_balancer_set_table(struct rsspp_balancer *balancer, const uint16_t *owner);
 /** The table as the balancer has decided it. [nb_buckets], valid until the next call. */
 const uint16_t *rsspp_balancer_table(const struct rsspp_balancer *balancer);
+/** What rsspp_balancer_step() calls, with the sizes of the caller's structs. */
+int rsspp_balancer_step_sized(struct rsspp_balancer *balancer, const struct rsspp_epoch *epoch,
+                              size_t epoch_size, struct rsspp_move *moves,
+                              struct rsspp_report *report, size_t report_size);
 /**
  * Ends an epoch. The first call only takes the counters as a base.
  * @param moves room for nb_buckets moves. @return number of moves, or -EINVAL.
  */
-int rsspp_balancer_step(struct rsspp_balancer *balancer, const struct rsspp_epoch *epoch,
-                        struct rsspp_move *moves, struct rsspp_report *report);
+static inline int rsspp_balancer_step(struct rsspp_balancer *balancer,
+                                      const struct rsspp_epoch *epoch, struct rsspp_move *moves,
+                                      struct rsspp_report *report)
+{
+	return rsspp_balancer_step_sized(balancer, epoch, sizeof(*epoch), moves, report,
+	                                 sizeof(*report));
+}
 /** A core that died or must be emptied: its buckets go to the others at the next step. @return 0 or -EINVAL (unknown, or the last one). */
 int rsspp_balancer_remove_core(struct rsspp_balancer *balancer, uint16_t core);
 int rsspp_balancer_restore_core(struct rsspp_balancer *balancer, uint16_t core);
@@ -212,8 +251,16 @@ struct rsspp_handover_stats {
 	uint32_t held_now, held_max; /**< packets inside, backlog included */
 };
 
-void rsspp_handover_default_params(struct rsspp_handover_params *params);
-/** @return 0, -EINVAL, -ENOMEM. */
+/** What rsspp_handover_default_params() calls: writes `size` bytes, no more. */
+void rsspp_handover_params_init(struct rsspp_handover_params *params, size_t size);
+/** Fills in the defaults, as far as the caller's header knows members. */
+static inline void rsspp_handover_default_params(struct rsspp_handover_params *params)
+{
+	rsspp_handover_params_init(params, sizeof(*params));
+}
+/** As rsspp_balancer_check(). */
+int rsspp_handover_check(const struct rsspp_handover_params *params, char *why, size_t n);
+/** @return 0, -EINVAL (see rsspp_handover_check()), -ENOMEM. */
 int rsspp_handover_create(const struct rsspp_handover_params *params, struct rsspp_handover **out);
 /** Frees the object, not the packets that cores still hold. */
 void rsspp_handover_free(struct rsspp_handover *handover);
@@ -284,9 +331,15 @@ uint32_t rsspp_handover_backlog(const struct rsspp_handover *handover, uint16_t 
 uint32_t rsspp_handover_gained(struct rsspp_handover *handover, uint16_t core, uint16_t *buckets);
 /** Core: Reframer has released these buckets' packets and they are processed. */
 void rsspp_handover_release(struct rsspp_handover *handover, uint16_t core);
+/** What rsspp_handover_get_stats() calls: writes `size` bytes, no more. */
+void rsspp_handover_stats_get(const struct rsspp_handover *handover, uint16_t core,
+                              struct rsspp_handover_stats *out, size_t size);
 /** By the thread that plays the core, or when that has stopped. */
-void rsspp_handover_get_stats(const struct rsspp_handover *handover, uint16_t core,
-                              struct rsspp_handover_stats *out);
+static inline void rsspp_handover_get_stats(const struct rsspp_handover *handover, uint16_t core,
+                                            struct rsspp_handover_stats *out)
+{
+	rsspp_handover_stats_get(handover, core, out, sizeof(*out));
+}
 
 #ifdef __cplusplus
 }

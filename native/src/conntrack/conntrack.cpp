@@ -1,4 +1,5 @@
 // The C interface: parameters, life cycle, and the calls that are not on a packet's way.
+#include "api/sized.hpp"
 #include "conntrack/parameters.hpp"
 #include "conntrack/table.hpp"
 
@@ -18,6 +19,13 @@ bool lacks_digests(const conntrack_table &t, const uint64_t *digests)
 	return !digests && t.flags & CONNTRACK_NIC_HASH;
 }
 
+// A burst of none is right without arrays.
+bool lacks(const conntrack_table *t, const void *array, uint32_t count)
+{
+	REFRAMER_DEBUG_CHECK(count <= reframer::api::most_packets);
+	return !t || (count > 0 && !array);
+}
+
 template <typename Visit> void each_entry(conntrack_table &t, Group &g, Visit visit)
 {
 	for (Generation *gen : {&g.now, &g.next}) {
@@ -34,25 +42,12 @@ template <typename Visit> void each_entry(conntrack_table &t, Group &g, Visit vi
 
 extern "C" {
 
-void conntrack_default_params(struct conntrack_params *params)
-{
-	*params = {};
-	params->size = sizeof(*params);
-	params->key_size = CONNTRACK_KEY_IPV4;
-	params->state_size = 8;
-	params->initial_flows = 65536;
-	params->load_percent = 77;
-	params->max_flows = uint64_t{1} << 24;
-	params->nb_groups = 1;
-	params->tick_ns = 10'000'000;
-	std::fill_n(params->timeout_ns, CONNTRACK_NB_CLASSES, 5'000'000'000u);
-}
-
 int conntrack_create(const struct conntrack_params *params, struct conntrack_table **out)
 {
-	if (!params || !out || !valid_params(*params))
+	reframer::api::Why why;
+	conntrack_params p;
+	if (!out || !take_params(params, p, why))
 		return -EINVAL;
-	const conntrack_params &p = *params;
 	auto fail = [&](conntrack_table *t, int error) {
 		conntrack_free(t);
 		return error;
@@ -112,15 +107,21 @@ void conntrack_free(struct conntrack_table *t)
 	delete t;
 }
 
+uint32_t conntrack_key_size(const struct conntrack_table *t) { return t ? t->key_size : 0; }
+
+uint32_t conntrack_flags(const struct conntrack_table *t) { return t ? t->flags : 0; }
+
 void conntrack_digest_burst(struct conntrack_table *t, const void *keys, const uint32_t *nic_hashes,
                             uint32_t count, uint64_t *digests)
 {
+	if (lacks(t, keys, count) || !digests || (t->flags & CONNTRACK_NIC_HASH && !nic_hashes))
+		return;
 	t->operations->digest(*t, static_cast<const uint8_t *>(keys), nic_hashes, count, digests);
 }
 
 void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_hashes, uint32_t count)
 {
-	if (!(t->flags & CONNTRACK_NIC_HASH))
+	if (lacks(t, nic_hashes, count) || !(t->flags & CONNTRACK_NIC_HASH))
 		return;
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t position = nic_position(t->hash_key, nic_hashes[i], t->group_bits);
@@ -131,12 +132,16 @@ void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_ha
 
 void conntrack_prefetch_burst(struct conntrack_table *t, const uint64_t *digests, uint32_t count)
 {
+	if (lacks(t, digests, count))
+		return;
 	t->operations->prefetch(*t, digests, count);
 }
 
 uint32_t conntrack_find_burst(struct conntrack_table *t, const void *keys, const uint64_t *digests,
                               uint32_t count, uint64_t now_ns, void **states)
 {
+	if (lacks(t, keys, count) || !states)
+		return 0;
 	if (lacks_digests(*t, digests)) {
 		std::fill_n(states, count, nullptr);
 		return 0;
@@ -149,6 +154,8 @@ uint32_t conntrack_find_or_insert_burst(struct conntrack_table *t, const void *k
                                         const uint64_t *digests, uint32_t count, uint64_t now_ns,
                                         void **states, uint8_t *results)
 {
+	if (lacks(t, keys, count) || !states)
+		return 0;
 	if (lacks_digests(*t, digests)) {
 		std::fill_n(states, count, nullptr);
 		if (results)
@@ -168,7 +175,7 @@ uint32_t conntrack_find_or_insert_burst(struct conntrack_table *t, const void *k
 uint32_t conntrack_remove_burst(struct conntrack_table *t, const void *keys,
                                 const uint64_t *digests, uint32_t count, uint64_t now_ns)
 {
-	if (lacks_digests(*t, digests))
+	if (lacks(t, keys, count) || lacks_digests(*t, digests))
 		return 0;
 	bool timed = advance(*t, now_ns);
 	return t->operations->remove(*t, static_cast<const uint8_t *>(keys), digests, count, timed);
@@ -201,6 +208,8 @@ int conntrack_remove(struct conntrack_table *t, const void *key, const uint64_t 
 
 int conntrack_is_reply(const struct conntrack_table *t, const void *key, const void *state)
 {
+	if (!t || !key || !state)
+		return -EINVAL;
 	if (!(t->flags & CONNTRACK_SYMMETRIC))
 		return -ENOTSUP;
 	const auto *meta = static_cast<const uint8_t *>(state) - sizeof(EntryMeta);
@@ -213,7 +222,7 @@ int conntrack_is_reply(const struct conntrack_table *t, const void *key, const v
 int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout_class,
                         uint64_t now_ns)
 {
-	if (timeout_class >= CONNTRACK_NB_CLASSES)
+	if (!t || !state || timeout_class >= CONNTRACK_NB_CLASSES)
 		return -EINVAL;
 	// The call must not move or sweep anything: the caller holds other states.
 	// So the table's clock stays, and a deadline must be told from it in 16 bits: a later time than
@@ -238,7 +247,7 @@ int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout
 
 uint32_t conntrack_expire(struct conntrack_table *t, uint64_t now_ns, uint32_t nb_buckets)
 {
-	if (!advance(*t, now_ns))
+	if (!t || !advance(*t, now_ns))
 		return 0;
 	settle_debts(*t);
 	if (!t->growing.empty())
@@ -262,6 +271,8 @@ uint32_t conntrack_expire(struct conntrack_table *t, uint64_t now_ns, uint32_t n
 uint32_t conntrack_sweep_budget(const struct conntrack_table *t, uint64_t interval_ns,
                                 uint64_t period_ns)
 {
+	if (!t)
+		return 0;
 	uint64_t buckets = 0;
 	for (const conntrack_group *g : t->group_storage)
 		if (g)
@@ -272,6 +283,8 @@ uint32_t conntrack_sweep_budget(const struct conntrack_table *t, uint64_t interv
 uint64_t conntrack_iterate(struct conntrack_table *t, uint64_t now_ns, conntrack_visit_fn visit,
                            void *context)
 {
+	if (!t || !visit)
+		return 0;
 	bool timed = advance(*t, now_ns);
 	uint64_t visited = 0;
 	for (conntrack_group *g : t->group_storage)
@@ -287,6 +300,8 @@ uint64_t conntrack_iterate(struct conntrack_table *t, uint64_t now_ns, conntrack
 
 int conntrack_prepare(struct conntrack_table *t)
 {
+	if (!t)
+		return -EINVAL;
 	if (t->flags & CONNTRACK_FIXED_SIZE)
 		return -ENOTSUP;
 	for (conntrack_group *g : t->group_storage)
@@ -296,37 +311,11 @@ int conntrack_prepare(struct conntrack_table *t)
 	return 0;
 }
 
-void conntrack_get_stats(const struct conntrack_table *t, struct conntrack_stats *out)
-{
-	*out = {};
-	out->flows = t->flows;
-	out->bytes = sizeof(*t);
-	for (const conntrack_group *g : t->group_storage) {
-		if (!g)
-			continue;
-		out->slots += uint64_t{g->now.nb_buckets - g->frontier} * slots_per_bucket;
-		out->slots += uint64_t{g->next.nb_buckets} * slots_per_bucket * g->frontier /
-		    std::max(g->now.nb_buckets, 1u);
-		out->bytes += sizeof(*g) + g->now.bytes();
-		// Of what growth has mapped the kernel gives pages as the frontier reaches them.
-		double reached = g->next_touched ? 1 : double(g->frontier) / std::max(g->now.nb_buckets, 1u);
-		out->bytes += static_cast<uint64_t>(double(g->next.bytes()) * reached);
-		out->away += g->away + g->spilled;
-		out->spilled += g->spilled;
-		out->growing += g->growing();
-	}
-	out->inserted = t->inserted;
-	out->removed = t->removed;
-	out->expired = t->expired;
-	out->evicted = t->evicted;
-	out->refused = t->refused;
-	out->not_owned = t->not_owned;
-	out->moved = t->moved;
-}
-
 struct conntrack_group *conntrack_detach_group(struct conntrack_table *t, uint32_t group,
                                                uint64_t now_ns)
 {
+	if (!t)
+		return nullptr;
 	advance(*t, now_ns);
 	if (group >= t->group_storage.size() || !t->groups[group])
 		return nullptr;
@@ -340,7 +329,7 @@ struct conntrack_group *conntrack_detach_group(struct conntrack_table *t, uint32
 
 int conntrack_attach_group(struct conntrack_table *t, struct conntrack_group *g, uint64_t now_ns)
 {
-	if (!g || g->seed != t->seed || g->key_size != t->key_size || g->state_size != t->state_size ||
+	if (!t || !g || g->seed != t->seed || g->key_size != t->key_size || g->state_size != t->state_size ||
 	    g->nb_groups != t->group_storage.size() || g->tick_ns != t->tick_ns)
 		return -EINVAL;
 	if (t->groups[g->index])

@@ -10,6 +10,8 @@ namespace {
 void write_key(uint8_t *key, const uint8_t *source, const uint8_t *destination, size_t size,
                uint16_t source_port, uint16_t destination_port, uint8_t protocol)
 {
+	if (!key || !source || !destination)
+		return;
 	std::memcpy(key, source, size);
 	std::memcpy(key + size, destination, size);
 	std::memcpy(key + 2 * size, &source_port, 2);
@@ -38,7 +40,7 @@ void conntrack_key_ipv6(void *key, const uint8_t source[16], const uint8_t desti
 
 int conntrack_key_symmetric(void *key, uint32_t key_size)
 {
-	if (key_size != CONNTRACK_KEY_IPV4 && key_size != CONNTRACK_KEY_IPV6)
+	if (!key || (key_size != CONNTRACK_KEY_IPV4 && key_size != CONNTRACK_KEY_IPV6))
 		return -EINVAL;
 	size_t size = key_size == CONNTRACK_KEY_IPV4 ? 4 : 16;
 	auto *k = static_cast<uint8_t *>(key);

@@ -1,5 +1,6 @@
 #include "conntrack/parameters.hpp"
 
+#include "api/sized.hpp"
 #include "conntrack/layout.hpp"
 
 #include <bit>
@@ -12,33 +13,79 @@ namespace reframer::conntrack {
 namespace {
 
 constexpr uint64_t most_flows = uint64_t{1} << 26;
+constexpr uint32_t least_load_percent = 25, most_load_percent = 97;
 
 } // namespace
 
-bool valid_params(const conntrack_params &p)
+namespace {
+
+constexpr uint32_t known_flags = CONNTRACK_FIXED_SIZE | CONNTRACK_NIC_HASH | CONNTRACK_SYMMETRIC |
+    CONNTRACK_NO_EVICTION;
+
+bool right_timeouts(const conntrack_params &p, api::Why &why)
 {
-	uint32_t known = CONNTRACK_FIXED_SIZE | CONNTRACK_NIC_HASH | CONNTRACK_SYMMETRIC |
-	    CONNTRACK_NO_EVICTION;
-	if (p.size != sizeof(p) || p.flags & ~known)
-		return false;
+	for (unsigned c = 0; c < CONNTRACK_NB_CLASSES; c++)
+		if (p.timeout_ns[c] / p.tick_ns >= max_timeout_ticks)
+			return why.no("timeout_ns[%u] is %" PRIu64 ", must be below %" PRIu64 ", %" PRIu64
+			              " ticks of %" PRIu64 " ns",
+			              c, p.timeout_ns[c], max_timeout_ticks * p.tick_ns, uint64_t{max_timeout_ticks},
+			              p.tick_ns);
+	return true;
+}
+
+bool right(const conntrack_params &p, api::Why &why)
+{
 	if (p.key_size != CONNTRACK_KEY_IPV4 && p.key_size != CONNTRACK_KEY_IPV6)
-		return false;
+		return why.no("key_size is %u, must be %u or %u", p.key_size, CONNTRACK_KEY_IPV4, CONNTRACK_KEY_IPV6);
 	if (p.state_size < 8 || p.state_size > 64 || p.state_size % 8)
-		return false;
-	if (p.initial_flows < 64 || p.initial_flows > most_flows || p.max_flows > most_flows ||
-	    p.max_flows < p.initial_flows)
-		return false;
-	if (p.load_percent < 25 || p.load_percent > 97)
-		return false;
-	if (p.nb_groups < 1 || p.nb_groups > 4096 || !std::has_single_bit(p.nb_groups))
-		return false;
+		return why.no("state_size is %u, must be a multiple of 8, 8 to 64", p.state_size);
 	if (p.nb_groups > 1 && !(p.flags & CONNTRACK_NIC_HASH))
+		return why.no("nb_groups is %u, must be 1 without CONNTRACK_NIC_HASH", p.nb_groups);
+	return why.bits("flags", p.flags, known_flags) &&
+	       why.within("initial_flows", p.initial_flows, 64, most_flows) &&
+	       why.within("load_percent", p.load_percent, least_load_percent, most_load_percent) &&
+	       why.within("max_flows", p.max_flows, p.initial_flows, most_flows) &&
+	       why.power_of_two("nb_groups", p.nb_groups, 1, 4096) &&
+	       why.within("tick_ns", p.tick_ns, 1000, 10'000'000'000u) && right_timeouts(p, why);
+}
+
+} // namespace
+
+// Reasons for the values: at the members in conntrack.h.
+conntrack_params default_params()
+{
+	conntrack_params params = {};
+	params.size = sizeof params;
+	params.key_size = CONNTRACK_KEY_IPV4;
+	params.state_size = 8;
+	params.initial_flows = 65536;
+	params.load_percent = 77;
+	params.max_flows = uint64_t{1} << 24;
+	params.nb_groups = 1;
+	params.tick_ns = 10'000'000;
+	std::fill_n(params.timeout_ns, CONNTRACK_NB_CLASSES, 5'000'000'000u);
+	return params;
+}
+
+bool take_params(const conntrack_params *given, conntrack_params &full, api::Why &why)
+{
+	if (!why.given("params", given))
 		return false;
-	if (p.tick_ns < 1000 || p.tick_ns > 10'000'000'000u)
+	full = default_params();
+	if (!api::read_params(*given, full))
+		return why.size(given->size, sizeof full);
+	return right(full, why);
+}
+
+bool take_shared_params(const conntrack_params *given, conntrack_params &full, api::Why &why)
+{
+	if (!take_params(given, full, why))
 		return false;
-	return std::all_of(p.timeout_ns, p.timeout_ns + CONNTRACK_NB_CLASSES, [&](uint64_t timeout) {
-		return timeout / p.tick_ns < max_timeout_ticks;
-	});
+	if (full.flags & (CONNTRACK_NIC_HASH | CONNTRACK_SYMMETRIC))
+		return why.no("flags is 0x%x, a shared table has neither CONNTRACK_NIC_HASH nor CONNTRACK_SYMMETRIC",
+		              full.flags);
+	return why.within("nb_groups", full.nb_groups, 1, 1) &&
+	       why.within("tick_ns", full.tick_ns, 1'000'000, 10'000'000'000u);
 }
 
 uint64_t random_seed()
@@ -51,7 +98,7 @@ uint64_t random_seed()
 		// No source of randomness: addresses and time are what is left.
 		return static_cast<uint64_t>(
 		           std::chrono::steady_clock::now().time_since_epoch().count()) ^
-		    reinterpret_cast<uintptr_t>(&valid_params);
+		    reinterpret_cast<uintptr_t>(&take_params);
 	}
 }
 
@@ -73,3 +120,28 @@ uint32_t buckets_per_interval(uint64_t buckets, uint64_t interval_ns, uint64_t p
 }
 
 } // namespace reframer::conntrack
+
+using namespace reframer;
+
+extern "C" void conntrack_params_init(struct conntrack_params *params, size_t size)
+{
+	if (!params)
+		return;
+	conntrack_params full = conntrack::default_params();
+	full.size = size;
+	api::write_sized(params, size, full);
+}
+
+extern "C" int conntrack_check(const struct conntrack_params *params, char *why, size_t n)
+{
+	api::Why reason(why, n);
+	conntrack_params full;
+	return api::result(conntrack::take_params(params, full, reason));
+}
+
+extern "C" int conntrack_shared_check(const struct conntrack_params *params, char *why, size_t n)
+{
+	api::Why reason(why, n);
+	conntrack_params full;
+	return api::result(conntrack::take_shared_params(params, full, reason));
+}

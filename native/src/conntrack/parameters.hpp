@@ -1,13 +1,17 @@
 // What tables of one thread and shared ones make of their parameters.
 #pragma once
 
-#include "reframer/conntrack.h"
+#include "api/why.hpp"
+#include "reframer/conntrack_shared.h"
 
 #include <algorithm>
 
 namespace reframer::conntrack {
 
-bool valid_params(const conntrack_params &p);
+conntrack_params default_params();
+// The parameters of a caller of any version, checked, over the defaults.
+bool take_params(const conntrack_params *given, conntrack_params &full, api::Why &why);
+bool take_shared_params(const conntrack_params *given, conntrack_params &full, api::Why &why);
 // Never 0.
 uint64_t random_seed();
 // Timeouts in ticks, 0 never, and what of them the first 16-bit deadline covers.

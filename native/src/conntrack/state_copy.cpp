@@ -8,6 +8,8 @@ extern "C" {
 void conntrack_load_states(const struct conntrack_table *t, void *const *states, uint32_t count,
                            void *out)
 {
+	if (!t || !states || !out)
+		return;
 	auto *to = static_cast<uint8_t *>(out);
 	for (uint32_t i = 0; i < count; i++, to += t->state_size) {
 		if (states[i])
@@ -20,6 +22,8 @@ void conntrack_load_states(const struct conntrack_table *t, void *const *states,
 void conntrack_store_states(const struct conntrack_table *t, void *const *states, uint32_t count,
                             const void *in)
 {
+	if (!t || !states || !in)
+		return;
 	const auto *from = static_cast<const uint8_t *>(in);
 	for (uint32_t i = 0; i < count; i++, from += t->state_size)
 		if (states[i])
@@ -29,6 +33,8 @@ void conntrack_store_states(const struct conntrack_table *t, void *const *states
 uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t room, void *keys,
                             void *states, uint8_t *classes)
 {
+	if (!t || !keys || !states || !classes)
+		return 0;
 	struct Columns {
 		const conntrack_table *t;
 		uint64_t room, count;

@@ -1,5 +1,7 @@
 #include "dpdk/balancer.hpp"
 
+#include "api/sized.hpp"
+#include "api/why.hpp"
 #include "dpdk/counter.hpp"
 #include "dpdk/registry.hpp"
 #include "dpdk/table.hpp"
@@ -12,9 +14,11 @@
 #include <bit>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <new>
 
-using reframer::dpdk::add;
+using namespace reframer;
+using dpdk::add;
 
 namespace {
 
@@ -87,32 +91,83 @@ int rsspp_dpdk_balancer::epoch(rsspp_report *report)
 	return error != 0 ? error : nb_moves;
 }
 
-extern "C" {
+namespace {
 
-void rsspp_dpdk_balancer_default_params(struct rsspp_dpdk_balancer_params *params)
+rsspp_dpdk_balancer_params default_params()
 {
-	*params = {};
-	params->size = sizeof(*params);
-	rsspp_balancer_default_params(&params->balancer);
-	params->interval_ns = 100'000'000;
-	params->balancer.busy_interval_us = params->balancer.interval_us;
+	rsspp_dpdk_balancer_params params = {};
+	params.size = sizeof(params);
+	params.interval_ns = 100'000'000;
+	rsspp_balancer_default_params(&params.balancer);
+	params.balancer.busy_interval_us = params.balancer.interval_us;
+	return params;
 }
 
-int rsspp_dpdk_balancer_create(struct rsspp_dpdk_table *table, const struct rsspp_dpdk_balancer_params *params,
+// The parameters of a caller of any version, checked, over the defaults. The balancer's stand last, and
+// have a size of their own.
+bool take_params(const rsspp_dpdk_balancer_params *given, rsspp_dpdk_balancer_params &full, api::Why &why)
+{
+	if (!why.given("params", given))
+		return false;
+	full = default_params();
+	constexpr size_t own = offsetof(rsspp_dpdk_balancer_params, balancer);
+	if (given->size < own + sizeof(size_t) || given->size > api::most_bytes)
+		return why.size(given->size, sizeof(full));
+	std::memcpy(static_cast<void *>(&full), given, own);
+	full.size = sizeof(full);
+	if (!api::read_params(given->balancer, full.balancer))
+		return why.size(given->balancer.size, sizeof(full.balancer));
+	if (!why.within("interval_ns", full.interval_ns, 1000, 3600ull * 1'000'000'000))
+		return false;
+	// As it will be: these come from elsewhere.
+	rsspp_balancer_params inner = full.balancer;
+	inner.nb_buckets = RSSPP_MAX_BUCKETS;
+	inner.nb_cores = RSSPP_MAX_CORES;
+	inner.interval_us = uint32_t(full.interval_ns / 1000);
+	inner.busy_interval_us = std::min(inner.busy_interval_us, inner.interval_us);
+	char text[256];
+	if (rsspp_balancer_check(&inner, text, sizeof(text)) != 0)
+		return why.no("balancer.%s", text);
+	return true;
+}
+
+} // namespace
+
+extern "C" {
+
+void rsspp_dpdk_balancer_params_init(struct rsspp_dpdk_balancer_params *params, size_t size, size_t balancer_size)
+{
+	if (params == nullptr)
+		return;
+	rsspp_dpdk_balancer_params full = default_params();
+	full.size = size;
+	full.balancer.size = balancer_size;
+	api::write_sized(params, size, full);
+}
+
+int rsspp_dpdk_balancer_check(const struct rsspp_dpdk_balancer_params *params, char *why, size_t n)
+{
+	api::Why reason(why, n);
+	rsspp_dpdk_balancer_params full;
+	return api::result(take_params(params, full, reason));
+}
+
+int rsspp_dpdk_balancer_create(struct rsspp_dpdk_table *table, const struct rsspp_dpdk_balancer_params *given,
                                struct rsspp_dpdk_balancer **out)
 try {
-	if (table == nullptr || params == nullptr || out == nullptr || params->size != sizeof(*params) ||
-	    params->interval_ns == 0 || params->interval_ns > 3600ull * 1'000'000'000)
+	rsspp_dpdk_balancer_params params;
+	api::Why why;
+	if (table == nullptr || out == nullptr || !take_params(given, params, why))
 		return -EINVAL;
 	auto b = std::make_unique<rsspp_dpdk_balancer>();
 	b->table = table;
 	b->nb_buckets = rsspp_dpdk_table_size(table);
 	if (!std::has_single_bit(b->nb_buckets))
 		return -EINVAL;
-	rsspp_balancer_params inner = params->balancer;
+	rsspp_balancer_params inner = params.balancer;
 	inner.nb_buckets = b->nb_buckets;
 	inner.nb_cores = table->nb_queues;
-	inner.interval_us = uint32_t(std::max<uint64_t>(1, params->interval_ns / 1000));
+	inner.interval_us = uint32_t(std::max<uint64_t>(1, params.interval_ns / 1000));
 	inner.busy_interval_us = std::min(inner.busy_interval_us, inner.interval_us);
 	if (const int error = rsspp_balancer_create(&inner, &b->balancer); error != 0)
 		return error;
@@ -172,7 +227,16 @@ uint16_t rsspp_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16
 	return nb;
 }
 
-int rsspp_dpdk_balancer_epoch(struct rsspp_dpdk_balancer *b, struct rsspp_report *report) { return b->epoch(report); }
+int rsspp_dpdk_balancer_epoch_sized(struct rsspp_dpdk_balancer *b, struct rsspp_report *report, size_t report_size)
+{
+	if (b == nullptr)
+		return -EINVAL;
+	rsspp_report full;
+	const int moves = b->epoch(&full);
+	if (report != nullptr)
+		api::write_sized(report, report_size, full);
+	return moves;
+}
 
 int rsspp_dpdk_service_register(struct rsspp_dpdk_balancer *b, uint32_t *service)
 {

@@ -1,4 +1,6 @@
 // An indirection table in software, for ports without one.
+#include "api/sized.hpp"
+#include "api/why.hpp"
 #include "packet/flow_key.hpp"
 #include "packet/parse.hpp"
 #include "packet/toeplitz.hpp"
@@ -15,6 +17,8 @@
 #include <cstdio>
 #include <memory>
 #include <vector>
+
+using namespace reframer;
 
 namespace {
 
@@ -67,25 +71,55 @@ struct rsspp_dpdk_dispatch {
 	uint32_t nb_staged[max_workers] = {};
 };
 
-extern "C" void rsspp_dpdk_dispatch_default_params(rsspp_dpdk_dispatch_params *params)
+namespace {
+
+constexpr rsspp_dpdk_dispatch_params default_params = {sizeof(rsspp_dpdk_dispatch_params), 512, 1, 4096, -1};
+constexpr uint32_t largest_ring = 1u << 30; // what rte_ring takes
+
+// The parameters of a caller of any version, checked, over the defaults.
+bool take_params(const rsspp_dpdk_dispatch_params *given, rsspp_dpdk_dispatch_params &full, api::Why &why)
 {
-	*params = {sizeof(*params), 512, 1, 4096, -1};
+	if (!why.given("params", given))
+		return false;
+	full = default_params;
+	if (!api::read_params(*given, full))
+		return why.size(given->size, sizeof(full));
+	return why.power_of_two("nb_entries", full.nb_entries, 64, 4096) &&
+	       why.within("nb_workers", full.nb_workers, 1, max_workers) &&
+	       why.power_of_two("ring_size", full.ring_size, burst, largest_ring);
 }
 
-extern "C" int rsspp_dpdk_dispatch_create(const rsspp_dpdk_dispatch_params *params,
+} // namespace
+
+extern "C" void rsspp_dpdk_dispatch_params_init(rsspp_dpdk_dispatch_params *params, size_t size)
+{
+	if (params == nullptr)
+		return;
+	rsspp_dpdk_dispatch_params full = default_params;
+	full.size = size;
+	api::write_sized(params, size, full);
+}
+
+extern "C" int rsspp_dpdk_dispatch_check(const rsspp_dpdk_dispatch_params *params, char *why, size_t n)
+{
+	api::Why reason(why, n);
+	rsspp_dpdk_dispatch_params full;
+	return api::result(take_params(params, full, reason));
+}
+
+extern "C" int rsspp_dpdk_dispatch_create(const rsspp_dpdk_dispatch_params *given,
                                           rsspp_dpdk_dispatch **out)
 try {
-	if (params == nullptr || out == nullptr || params->size != sizeof(*params) ||
-	    params->nb_entries < 64 || params->nb_entries > 4096 || !std::has_single_bit(params->nb_entries) ||
-	    params->nb_workers < 1 || params->nb_workers > max_workers || params->ring_size < burst ||
-	    !std::has_single_bit(params->ring_size))
+	rsspp_dpdk_dispatch_params params;
+	api::Why why;
+	if (out == nullptr || !take_params(given, params, why))
 		return -EINVAL;
-	auto dispatch = std::make_unique<rsspp_dpdk_dispatch>(*params);
+	auto dispatch = std::make_unique<rsspp_dpdk_dispatch>(params);
 	const uint32_t instance = instances.fetch_add(1, std::memory_order_relaxed);
-	for (uint32_t w = 0; w < params->nb_workers; w++) {
+	for (uint32_t w = 0; w < params.nb_workers; w++) {
 		char name[RTE_RING_NAMESIZE];
 		std::snprintf(name, sizeof(name), "rsspp_%u_%u", instance, w);
-		rte_ring *ring = rte_ring_create(name, params->ring_size, params->socket,
+		rte_ring *ring = rte_ring_create(name, params.ring_size, params.socket,
 		                                 RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
 		if (ring == nullptr)
 			return rte_errno != 0 ? -rte_errno : -ENOMEM;

@@ -16,7 +16,7 @@ namespace {
 constexpr uint32_t header_room = 256; // any stack of headers up to the ports, in practice
 
 // False: no flow that keys of this size can name.
-bool key_of(const rte_mbuf *packet, uint32_t key_size, bool symmetric, uint8_t *key)
+bool key_of(const rte_mbuf *packet, uint32_t key_size, uint8_t *key)
 {
 	uint8_t copy[header_room];
 	const uint8_t *data = rte_pktmbuf_mtod(packet, const uint8_t *);
@@ -46,8 +46,6 @@ bool key_of(const rte_mbuf *packet, uint32_t key_size, bool symmetric, uint8_t *
 		std::memcpy(mapped[1] + 12, l3 + 16, 4);
 		conntrack_key_ipv6(key, mapped[0], mapped[1], rte_cpu_to_be_16(from), rte_cpu_to_be_16(to), headers.protocol);
 	}
-	if (symmetric)
-		conntrack_key_symmetric(key, key_size);
 	return true;
 }
 
@@ -55,14 +53,13 @@ bool key_of(const rte_mbuf *packet, uint32_t key_size, bool symmetric, uint8_t *
 
 extern "C" {
 
-int conntrack_dpdk_burst(struct conntrack_table *table, uint32_t key_size, uint32_t table_flags, uint32_t flags,
-                         struct rte_mbuf *const *packets, uint32_t nb, uint64_t now_ns, void **states,
-                         uint8_t *results)
+int conntrack_dpdk_burst(struct conntrack_table *table, struct rte_mbuf *const *packets, uint32_t nb,
+                         uint64_t now_ns, void **states, uint8_t *results)
 {
-	if (nb > CONNTRACK_DPDK_BURST || (key_size != CONNTRACK_KEY_IPV4 && key_size != CONNTRACK_KEY_IPV6) ||
-	    flags & ~uint32_t{CONNTRACK_DPDK_SYMMETRIC})
+	if (table == nullptr || nb > CONNTRACK_DPDK_BURST || (nb > 0 && (packets == nullptr || states == nullptr)))
 		return -EINVAL;
-	const bool nic = table_flags & CONNTRACK_NIC_HASH;
+	const uint32_t key_size = conntrack_key_size(table);
+	const bool nic = conntrack_flags(table) & CONNTRACK_NIC_HASH;
 	alignas(64) uint8_t keys[CONNTRACK_DPDK_BURST * CONNTRACK_KEY_IPV6];
 	uint32_t hashes[CONNTRACK_DPDK_BURST], at[CONNTRACK_DPDK_BURST], nb_keys = 0;
 	for (uint32_t i = 0; i < nb; i++) {
@@ -71,7 +68,7 @@ int conntrack_dpdk_burst(struct conntrack_table *table, uint32_t key_size, uint3
 			results[i] = 0;
 		if (nic && !(packets[i]->ol_flags & RTE_MBUF_F_RX_RSS_HASH))
 			continue;
-		if (!key_of(packets[i], key_size, flags & CONNTRACK_DPDK_SYMMETRIC, keys + nb_keys * key_size))
+		if (!key_of(packets[i], key_size, keys + nb_keys * key_size))
 			continue;
 		hashes[nb_keys] = packets[i]->hash.rss;
 		at[nb_keys++] = i;

@@ -1,5 +1,7 @@
 #include "dpdk/queue.hpp"
 
+#include "api/sized.hpp"
+#include "api/why.hpp"
 #include "dpdk/counter.hpp"
 #include "dpdk/registry.hpp"
 
@@ -10,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <new>
 
 using namespace reframer;
@@ -396,33 +399,73 @@ void reframer_dpdk_queue::stats(reframer_dpdk_stats &out) const
 	out.stage.unparsed += unparsed.load(std::memory_order_relaxed);
 }
 
-extern "C" {
+namespace {
 
-void reframer_dpdk_default_params(struct reframer_dpdk_params *params)
+reframer_dpdk_params default_params()
 {
-	*params = {};
-	params->size = sizeof(*params);
-	params->hash = REFRAMER_DPDK_HASH_AUTO;
-	params->nb_pool_users = 1;
-	reframer_default_params(&params->stage);
+	reframer_dpdk_params params = {};
+	params.size = sizeof(params);
+	params.hash = REFRAMER_DPDK_HASH_AUTO;
+	params.nb_pool_users = 1;
+	reframer_default_params(&params.stage);
+	return params;
 }
 
-int reframer_dpdk_open(uint16_t port, uint16_t queue, const struct reframer_dpdk_params *params,
+// The parameters of a caller of any version, checked, over the defaults; NULL: the defaults. The
+// stage's stand last, and have a size of their own.
+bool take_params(const reframer_dpdk_params *given, reframer_dpdk_params &full, api::Why &why)
+{
+	full = default_params();
+	if (given == nullptr)
+		return true;
+	constexpr size_t own = offsetof(reframer_dpdk_params, stage);
+	if (given->size < own + sizeof(size_t) || given->size > api::most_bytes)
+		return why.size(given->size, sizeof(full));
+	std::memcpy(static_cast<void *>(&full), given, own);
+	full.size = sizeof(full);
+	if (!api::read_params(given->stage, full.stage))
+		return why.size(given->stage.size, sizeof(full.stage));
+	char text[256];
+	if (reframer_check(&full.stage, text, sizeof(text)) != 0)
+		return why.no("stage.%s", text);
+	return why.within("hash", full.hash, 0, REFRAMER_DPDK_HASH_NIC) &&
+	       why.within("nb_pool_users", full.nb_pool_users, 1, UINT32_MAX);
+}
+
+} // namespace
+
+extern "C" {
+
+void reframer_dpdk_params_init(struct reframer_dpdk_params *params, size_t size, size_t stage_size)
+{
+	if (params == nullptr)
+		return;
+	reframer_dpdk_params full = default_params();
+	full.size = size;
+	full.stage.size = stage_size;
+	api::write_sized(params, size, full);
+}
+
+int reframer_dpdk_check(const struct reframer_dpdk_params *params, char *why, size_t n)
+{
+	api::Why reason(why, n);
+	reframer_dpdk_params full;
+	return api::result(reason.given("params", params) && take_params(params, full, reason));
+}
+
+int reframer_dpdk_open(uint16_t port, uint16_t queue, const struct reframer_dpdk_params *given,
                        struct reframer_dpdk_queue **out)
 {
-	reframer_dpdk_params defaults;
-	if (params == nullptr) {
-		reframer_dpdk_default_params(&defaults);
-		params = &defaults;
-	}
-	if (out == nullptr || params->size != sizeof(*params) || params->hash > REFRAMER_DPDK_HASH_NIC)
+	reframer_dpdk_params params;
+	api::Why why;
+	if (out == nullptr || !take_params(given, params, why))
 		return -EINVAL;
 	if (!rte_eth_dev_is_valid_port(port))
 		return -ENODEV;
 	auto *q = new (std::nothrow) reframer_dpdk_queue;
 	if (q == nullptr)
 		return -ENOMEM;
-	const int error = q->init(port, queue, *params);
+	const int error = q->init(port, queue, params);
 	if (error != 0) {
 		delete q;
 		return error;
@@ -472,6 +515,14 @@ uint32_t reframer_dpdk_free_held(struct reframer_dpdk_queue *q) { return q->free
 
 struct reframer_stage *reframer_dpdk_stage(struct reframer_dpdk_queue *q) { return q->stage; }
 
-void reframer_dpdk_get_stats(const struct reframer_dpdk_queue *q, struct reframer_dpdk_stats *out) { q->stats(*out); }
+void reframer_dpdk_stats_get(const struct reframer_dpdk_queue *q, struct reframer_dpdk_stats *out, size_t size)
+{
+	if (out == nullptr)
+		return;
+	reframer_dpdk_stats full = {};
+	if (q != nullptr)
+		q->stats(full);
+	api::write_sized(out, size, full);
+}
 
 } // extern "C"

@@ -1,5 +1,7 @@
 // The C functions of reframer.h.
+#include "api/sized.hpp"
 #include "reframer/histogram.hpp"
+#include "reframer/params.hpp"
 #include "reframer/stage.hpp"
 
 #include <algorithm>
@@ -7,18 +9,53 @@
 #include <cstring>
 #include <new>
 
-using reframer::stage::Output;
+using namespace reframer;
+using stage::Output;
+
+namespace {
+
+// Runs that nobody wants are cut into pieces of this many: one poll fills `out` all the same.
+constexpr uint32_t unwanted_runs = 64;
+
+// `give` is Stage::poll or Stage::drain.
+uint32_t give_out(reframer_stage *r, void (stage::Stage::*give)(uint64_t, Output &), uint64_t now_ns,
+                  void **out, uint32_t nb_out, reframer_run *runs, uint32_t *nb_runs)
+{
+	if (!r || (nb_out > 0 && !out) || (runs && !nb_runs))
+		return 0;
+	REFRAMER_DEBUG_CHECK(nb_out <= api::most_packets);
+	if (runs) {
+		REFRAMER_DEBUG_CHECK(*nb_runs <= api::most_packets);
+		Output output{out, nb_out, runs, *nb_runs};
+		(r->stage.*give)(now_ns, output);
+		*nb_runs = output.nb_runs;
+		return output.nb_packets;
+	}
+	reframer_run unwanted[unwanted_runs];
+	uint32_t nb = 0;
+	for (uint32_t cut = unwanted_runs; cut == unwanted_runs && nb < nb_out;) {
+		Output output{out + nb, nb_out - nb, unwanted, unwanted_runs};
+		(r->stage.*give)(now_ns, output);
+		nb += output.nb_packets;
+		cut = output.nb_runs;
+	}
+	return nb;
+}
+
+} // namespace
 
 extern "C" {
 
 int reframer_create(const struct reframer_params *params, struct reframer_stage **out)
 {
-	if (!params || !out || reframer::stage::check_params(*params) != 0)
+	api::Why why;
+	reframer_params full;
+	if (!out || !stage::take_params(params, full, why))
 		return -EINVAL;
 	auto *r = new (std::nothrow) reframer_stage;
 	if (!r)
 		return -ENOMEM;
-	const int error = r->stage.init(*params);
+	const int error = r->stage.init(full);
 	if (error) {
 		delete r;
 		return error;
@@ -31,72 +68,88 @@ void reframer_free(struct reframer_stage *r) { delete r; }
 
 uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns)
 {
+	if (!r || !burst || (burst->count > 0 && !burst->packets)) [[unlikely]]
+		return 0;
+	REFRAMER_DEBUG_CHECK(burst->count <= api::most_packets);
 	return r->stage.push(*burst, now_ns);
 }
 
 uint32_t reframer_poll(struct reframer_stage *r, uint64_t now_ns, void **out, uint32_t nb_out,
                        struct reframer_run *runs, uint32_t *nb_runs)
 {
-	Output output{out, nb_out, runs, *nb_runs};
-	r->stage.poll(now_ns, output);
-	*nb_runs = output.nb_runs;
-	return output.nb_packets;
+	return give_out(r, &stage::Stage::poll, now_ns, out, nb_out, runs, nb_runs);
 }
 
 uint32_t reframer_drain(struct reframer_stage *r, uint64_t now_ns, void **out, uint32_t nb_out,
                         struct reframer_run *runs, uint32_t *nb_runs)
 {
-	Output output{out, nb_out, runs, *nb_runs};
-	r->stage.drain(now_ns, output);
-	*nb_runs = output.nb_runs;
-	return output.nb_packets;
+	return give_out(r, &stage::Stage::drain, now_ns, out, nb_out, runs, nb_runs);
 }
 
-int reframer_passes(const struct reframer_stage *r) { return r->stage.passes(); }
+int reframer_passes(const struct reframer_stage *r) { return r && r->stage.passes(); }
 
 void reframer_pass(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns)
 {
-	r->stage.pass(*burst, now_ns);
+	if (r && burst)
+		r->stage.pass(*burst, now_ns);
 }
 
 uint32_t reframer_release_bucket(struct reframer_stage *r, uint32_t mask, uint32_t value)
 {
-	return r->stage.release_bucket(mask, value);
+	return r ? r->stage.release_bucket(mask, value) : 0;
 }
 
 uint32_t reframer_take_thinned(struct reframer_stage *r, void **out, uint32_t nb_out)
 {
-	return r->stage.take_thinned(out, nb_out);
+	return r && out ? r->stage.take_thinned(out, nb_out) : 0;
 }
 
-uint64_t reframer_next_deadline(const struct reframer_stage *r) { return r->stage.next_deadline(); }
+uint64_t reframer_next_deadline(const struct reframer_stage *r)
+{
+	return r ? r->stage.next_deadline() : UINT64_MAX;
+}
 
-int reframer_backlogged(const struct reframer_stage *r, uint64_t now_ns) { return r->stage.backlogged(now_ns); }
+int reframer_backlogged(const struct reframer_stage *r, uint64_t now_ns)
+{
+	return r && r->stage.backlogged(now_ns);
+}
 
 int reframer_set_policy(struct reframer_stage *r, uint32_t policy, uint64_t delay_ns)
 {
-	return r->stage.set_policy(policy, delay_ns);
+	return r ? r->stage.set_policy(policy, delay_ns) : -EINVAL;
 }
 
 void reframer_report_load(struct reframer_stage *r, const struct reframer_load *load)
 {
-	r->stage.report_load(*load);
+	if (r && load)
+		r->stage.report_load(*load);
 }
 
-void reframer_get_stats(const struct reframer_stage *r, struct reframer_stats *out)
+void reframer_stats_get(const struct reframer_stage *r, struct reframer_stats *out, size_t size)
 {
-	r->stage.get_stats(*out);
+	if (!out)
+		return;
+	reframer_stats full = {};
+	if (r)
+		r->stage.get_stats(full);
+	api::write_sized(out, size, full);
 }
 
-void reframer_reset_stats(struct reframer_stage *r) { r->stage.reset_stats(); }
+void reframer_reset_stats(struct reframer_stage *r)
+{
+	if (r)
+		r->stage.reset_stats();
+}
 
 uint64_t reframer_histogram_low_ns(uint32_t bucket)
 {
-	return reframer::stage::histogram_low(std::min(bucket, REFRAMER_HISTOGRAM_BUCKETS - 1u));
+	return stage::histogram_low(std::min(bucket, REFRAMER_HISTOGRAM_BUCKETS - 1u));
 }
 
 uint64_t reframer_histogram_quantile(const struct reframer_stats *stats, double q)
 {
+	if (!stats || !(q >= 0)) // not a number either
+		return 0;
 	uint64_t total = 0;
 	for (const uint64_t count : stats->hold_histogram)
 		total += count;
@@ -105,7 +158,7 @@ uint64_t reframer_histogram_quantile(const struct reframer_stats *stats, double 
 	for (uint32_t bucket = 0; bucket < REFRAMER_HISTOGRAM_BUCKETS; bucket++) {
 		seen += stats->hold_histogram[bucket];
 		if (seen > 0 && static_cast<double>(seen) >= wanted)
-			return reframer::stage::histogram_low(bucket);
+			return stage::histogram_low(bucket);
 	}
 	return 0;
 }
@@ -114,7 +167,7 @@ const char *reframer_strerror(int error)
 {
 	switch (-error) {
 	case 0: return "no error";
-	case EINVAL: return "a parameter is out of its range, or of another version of the header";
+	case EINVAL: return "a parameter is out of its range (the check functions tell which)";
 	case ENOMEM: return "out of memory";
 	case ENOTSUP: return "not supported";
 	default: return std::strerror(error < 0 ? -error : error);

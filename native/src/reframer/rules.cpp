@@ -24,19 +24,6 @@ bool in_range(uint16_t port, const reframer_rule &rule)
 
 } // namespace
 
-bool Rules::valid(const reframer_rule &rule)
-{
-	if (rule.ip_version != 0 && rule.ip_version != 4 && rule.ip_version != 6)
-		return false;
-	// A prefix says nothing without the version whose address it is.
-	if (rule.prefix_length > 0 && rule.ip_version == 0)
-		return false;
-	if (rule.prefix_length > (rule.ip_version == 4 ? 32 : 128))
-		return false;
-	return rule.port_low <= rule.port_high && rule.dscp_plus_one <= 64 &&
-	       rule.delay_ns <= REFRAMER_MAX_DELAY_NS;
-}
-
 void Rules::add(const reframer_rule &rule, uint8_t fifo)
 {
 	rules_[nb_] = rule;

@@ -16,7 +16,7 @@ struct Verdict {
 
 class Rules {
 public:
-	static bool valid(const reframer_rule &rule);
+	// A rule that reframer_check() has nothing against.
 	void add(const reframer_rule &rule, uint8_t fifo);
 	bool empty() const { return nb_ == 0; }
 	Verdict match(const uint8_t *data, uint32_t captured, uint32_t wire, packet::LinkType link,

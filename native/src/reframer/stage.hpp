@@ -29,9 +29,6 @@ inline constexpr uint32_t nb_fifos_max = REFRAMER_MAX_RULES + 1;
 // Beyond a quarter of max_packets that the caller has not fetched, ACKs are no longer thinned.
 constexpr uint32_t thinned_room(uint32_t max_packets) { return max_packets / 4; }
 
-// 0 or -EINVAL.
-int check_params(const reframer_params &params);
-
 struct Output {
 	void **packets;
 	uint32_t room;

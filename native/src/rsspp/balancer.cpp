@@ -1,5 +1,7 @@
 // One epoch: count, predict, decide on cores, solve, and say which buckets move.
+#include "api/sized.hpp"
 #include "rsspp/autoscale.hpp"
+#include "rsspp/params.hpp"
 #include "rsspp/predict.hpp"
 #include "rsspp/problem.hpp"
 
@@ -299,34 +301,14 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	return nb_moves;
 }
 
-extern "C" void rsspp_balancer_default_params(rsspp_balancer_params *p)
+extern "C" int rsspp_balancer_create(const rsspp_balancer_params *given, rsspp_balancer **out)
 {
-	*p = {};
-	p->size = sizeof(*p);
-	p->nb_buckets = 512;
-	p->nb_cores = 1;
-	p->method = RSSPP_OURS;
-	p->min_cores = 1;
-	p->target_load = 0.8f;
-	p->threshold = 0.02f;
-	p->smoothing = 1.0f;
-	p->hold_epochs = 0;
-	p->shrink_epochs = 10;
-	p->interval_us = 100'000;
-	p->busy_interval_us = 10'000;
-}
-
-extern "C" int rsspp_balancer_create(const rsspp_balancer_params *p, rsspp_balancer **out)
-{
-	if (!p || !out || p->size != sizeof(*p) || p->nb_buckets < 2 ||
-	    p->nb_buckets > RSSPP_MAX_BUCKETS || p->nb_cores == 0 || p->nb_cores > RSSPP_MAX_CORES ||
-	    p->method > RSSPP_EXACT || p->min_cores == 0 || p->min_cores > p->nb_cores ||
-	    !(p->target_load > 0.1f && p->target_load <= 1) || !(p->threshold >= 0) ||
-	    !(p->smoothing > 0 && p->smoothing <= 1) || !(p->trend >= 0 && p->trend <= 1) ||
-	    p->interval_us == 0 || p->interval_us > 3'600'000'000u || p->busy_interval_us == 0 || p->busy_interval_us > p->interval_us)
+	reframer::api::Why why;
+	rsspp_balancer_params params;
+	if (!out || !take_params(given, params, why))
 		return -EINVAL;
 	try {
-		*out = new rsspp_balancer(*p);
+		*out = new rsspp_balancer(params);
 	} catch (const std::bad_alloc &) {
 		return -ENOMEM;
 	}
@@ -337,6 +319,8 @@ extern "C" void rsspp_balancer_free(rsspp_balancer *balancer) { delete balancer;
 
 extern "C" int rsspp_balancer_set_table(rsspp_balancer *balancer, const uint16_t *owner)
 {
+	if (!balancer || !owner)
+		return -EINVAL;
 	for (uint32_t b = 0; b < balancer->params.nb_buckets; b++)
 		if (owner[b] >= balancer->params.nb_cores)
 			return -EINVAL;
@@ -346,30 +330,35 @@ extern "C" int rsspp_balancer_set_table(rsspp_balancer *balancer, const uint16_t
 
 extern "C" const uint16_t *rsspp_balancer_table(const rsspp_balancer *balancer)
 {
-	return balancer->table.data();
+	return balancer ? balancer->table.data() : nullptr;
 }
 
-extern "C" int rsspp_balancer_step(rsspp_balancer *balancer, const rsspp_epoch *epoch,
-                                   rsspp_move *moves, rsspp_report *report)
+extern "C" int rsspp_balancer_step_sized(rsspp_balancer *balancer, const rsspp_epoch *given,
+                                         size_t epoch_size, rsspp_move *moves, rsspp_report *out,
+                                         size_t report_size)
 {
-	if (!balancer || !epoch || !epoch->packets || !epoch->core_load || !moves || !report)
+	rsspp_epoch epoch = {};
+	if (!balancer || !given || !moves || !out || !reframer::api::read_sized(given, epoch_size, epoch) ||
+	    !epoch.packets || !epoch.core_load)
 		return -EINVAL;
 	const auto start = std::chrono::steady_clock::now();
+	rsspp_report report = {};
 	int result;
 	try {
-		result = balancer->step(*epoch, moves, *report);
+		result = balancer->step(epoch, moves, report);
 	} catch (const std::bad_alloc &) {
 		result = -ENOMEM;
 	}
-	report->solve_ns = uint64_t(
+	report.solve_ns = uint64_t(
 	    std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start)
 	        .count());
+	reframer::api::write_sized(out, report_size, report);
 	return result;
 }
 
 extern "C" int rsspp_balancer_remove_core(rsspp_balancer *balancer, uint16_t core)
 {
-	if (core >= balancer->params.nb_cores || !balancer->usable[core] || balancer->nb_usable() == 1)
+	if (!balancer || core >= balancer->params.nb_cores || !balancer->usable[core] || balancer->nb_usable() == 1)
 		return -EINVAL;
 	balancer->usable[core] = 0;
 	balancer->active[core] = 0;
@@ -380,7 +369,7 @@ extern "C" int rsspp_balancer_remove_core(rsspp_balancer *balancer, uint16_t cor
 
 extern "C" int rsspp_balancer_restore_core(rsspp_balancer *balancer, uint16_t core)
 {
-	if (core >= balancer->params.nb_cores || balancer->usable[core])
+	if (!balancer || core >= balancer->params.nb_cores || balancer->usable[core])
 		return -EINVAL;
 	balancer->usable[core] = 1;
 	if (!balancer->params.autoscale)

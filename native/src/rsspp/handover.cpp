@@ -1,5 +1,8 @@
 #include "rsspp/handover.hpp"
 
+#include "api/sized.hpp"
+#include "rsspp/params.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -50,28 +53,14 @@ rsspp_handover::rsspp_handover(const rsspp_handover_params &params)
 	}
 }
 
-extern "C" void rsspp_handover_default_params(rsspp_handover_params *p)
+extern "C" int rsspp_handover_create(const rsspp_handover_params *given, rsspp_handover **out)
 {
-	*p = {};
-	p->size = sizeof(*p);
-	p->nb_buckets = 512;
-	p->nb_cores = 1;
-	p->hold_capacity = 65536;
-	p->forward_capacity = 1024;
-}
-
-extern "C" int rsspp_handover_create(const rsspp_handover_params *p, rsspp_handover **out)
-{
-	if (!p || !out || p->size != sizeof(*p) || p->nb_buckets < 2 || p->nb_buckets > RSSPP_MAX_BUCKETS ||
-	    !std::has_single_bit(p->nb_buckets) || p->nb_cores == 0 || p->nb_cores > RSSPP_MAX_CORES ||
-	    p->hold_capacity == 0 || p->hold_capacity > (1u << 24) || p->forward_capacity < 2 ||
-	    p->forward_capacity > (1u << 20) || !std::has_single_bit(p->forward_capacity))
+	reframer::api::Why why;
+	rsspp_handover_params params;
+	if (!out || !take_params(given, params, why))
 		return -EINVAL;
-	for (uint32_t b = 0; p->owner && b < p->nb_buckets; b++)
-		if (p->owner[b] >= p->nb_cores)
-			return -EINVAL;
 	try {
-		*out = new rsspp_handover(*p);
+		*out = new rsspp_handover(params);
 	} catch (const std::bad_alloc &) {
 		return -ENOMEM;
 	}
@@ -84,7 +73,7 @@ extern "C" void rsspp_handover_free(rsspp_handover *h) { delete h; }
 
 extern "C" int rsspp_handover_prepare(rsspp_handover *h, uint32_t bucket)
 {
-	if (bucket >= h->nb_buckets)
+	if (!h || bucket >= h->nb_buckets)
 		return -EINVAL;
 	if (h->next[bucket].load(std::memory_order_acquire) != nobody ||
 	    h->readiness[bucket].load(std::memory_order_relaxed) != Readiness::no)
@@ -100,12 +89,13 @@ extern "C" int rsspp_handover_prepare(rsspp_handover *h, uint32_t bucket)
 
 extern "C" int rsspp_handover_prepared(const rsspp_handover *h, uint32_t bucket)
 {
-	return h->readiness[bucket & h->mask].load(std::memory_order_acquire) == Readiness::ready;
+	return h && bucket < h->nb_buckets &&
+	       h->readiness[bucket].load(std::memory_order_acquire) == Readiness::ready;
 }
 
 extern "C" int rsspp_handover_begin(rsspp_handover *h, uint32_t bucket, uint16_t to)
 {
-	if (bucket >= h->nb_buckets || to >= h->nb_cores)
+	if (!h || bucket >= h->nb_buckets || to >= h->nb_cores)
 		return -EINVAL;
 	if (h->next[bucket].load(std::memory_order_acquire) != nobody)
 		return -EBUSY;
@@ -129,7 +119,7 @@ extern "C" int rsspp_handover_begin(rsspp_handover *h, uint32_t bucket, uint16_t
 extern "C" int rsspp_handover_cancel(rsspp_handover *h, uint32_t bucket)
 {
 	// Until the write is said to be in force, no core has acted on the move.
-	if (bucket >= h->nb_buckets || h->begun_in[bucket] != h->written.load(std::memory_order_relaxed) + 1)
+	if (!h || bucket >= h->nb_buckets || h->begun_in[bucket] != h->written.load(std::memory_order_relaxed) + 1)
 		return -EINVAL;
 	h->begun_in[bucket] = 0;
 	h->next[bucket].store(cancelled, std::memory_order_release);
@@ -138,34 +128,43 @@ extern "C" int rsspp_handover_cancel(rsspp_handover *h, uint32_t bucket)
 
 extern "C" void rsspp_handover_written(rsspp_handover *h)
 {
-	h->written.fetch_add(1, std::memory_order_release);
+	if (h)
+		h->written.fetch_add(1, std::memory_order_release);
 }
 
 extern "C" uint32_t rsspp_handover_in_progress(const rsspp_handover *h)
 {
-	return uint32_t(h->begun - h->finished.load(std::memory_order_acquire));
+	return !h ? 0 : uint32_t(h->begun - h->finished.load(std::memory_order_acquire));
 }
 
 extern "C" uint16_t rsspp_handover_owner(const rsspp_handover *h, uint32_t bucket)
 {
-	return h->owner[bucket & h->mask].load(std::memory_order_acquire);
+	return !h ? UINT16_MAX : h->owner[bucket & h->mask].load(std::memory_order_acquire);
 }
 
 extern "C" void rsspp_handover_counters(const rsspp_handover *h, uint64_t *packets)
 {
+	if (!h || !packets)
+		return;
 	std::fill_n(packets, h->nb_buckets, 0);
 	for (const auto &core : h->cores)
 		for (uint32_t b = 0; b < h->nb_buckets; b++)
 			packets[b] += core->counters[b].load(std::memory_order_relaxed);
 }
 
-extern "C" void rsspp_handover_get_stats(const rsspp_handover *h, uint16_t core,
-                                         rsspp_handover_stats *out)
+extern "C" void rsspp_handover_stats_get(const rsspp_handover *h, uint16_t core,
+                                         rsspp_handover_stats *out, size_t size)
 {
-	const CoreState &self = *h->cores[core];
-	uint32_t parcels = 0; // sent ones are their new core's
-	for (uint16_t bucket : self.sent)
-		parcels += self.parcels[bucket].count;
-	*out = {self.admitted, self.held,  self.forwarded,   self.refused,
-	        self.moves,    self.handed_over, self.taken_over, self.store.size() - parcels, self.held_max};
+	if (!out)
+		return;
+	rsspp_handover_stats stats = {};
+	if (h && core < h->nb_cores) {
+		const CoreState &self = *h->cores[core];
+		uint32_t parcels = 0; // sent ones are their new core's
+		for (uint16_t bucket : self.sent)
+			parcels += self.parcels[bucket].count;
+		stats = {self.admitted,    self.held,       self.forwarded,               self.refused, self.moves,
+		         self.handed_over, self.taken_over, self.store.size() - parcels, self.held_max};
+	}
+	reframer::api::write_sized(out, size, stats);
 }

@@ -120,6 +120,8 @@ struct rsspp_handover {
 
 namespace reframer::rsspp {
 
+inline bool has_core(const rsspp_handover *h, uint16_t core) { return h && core < h->nb_cores; }
+
 // Whose the bucket is, as far as `core` is concerned.
 enum class Claim { ours, gaining, other };
 

@@ -203,6 +203,9 @@ extern "C" uint32_t rsspp_handover_admit(rsspp_handover *h, uint16_t core, void 
                                          const uint32_t *hashes, uint32_t nb, void **out_packets,
                                          uint32_t *out_hashes, uint32_t room, uint32_t *nb_out)
 {
+	if (!has_core(h, core) || !nb_out || (nb > 0 && (!packets || !hashes)) ||
+	    (room > 0 && (!out_packets || !out_hashes)))
+		return 0;
 	CoreState &self = *h->cores[core];
 	Output out = {out_packets, out_hashes, room, 0};
 	read_mailbox(self, core);
@@ -239,6 +242,8 @@ extern "C" uint32_t rsspp_handover_admit(rsspp_handover *h, uint16_t core, void 
 extern "C" uint32_t rsspp_handover_absorb(rsspp_handover *h, uint16_t core, void *const *packets,
                                           const uint32_t *hashes, uint32_t nb)
 {
+	if (!has_core(h, core) || (nb > 0 && (!packets || !hashes)))
+		return 0;
 	CoreState &self = *h->cores[core];
 	if (!self.sent.empty())
 		reclaim_parcels(*h, self);
@@ -273,11 +278,13 @@ extern "C" uint32_t rsspp_handover_absorb(rsspp_handover *h, uint16_t core, void
 
 extern "C" uint32_t rsspp_handover_backlog(const rsspp_handover *h, uint16_t core)
 {
-	return h->cores[core]->backlog.count + h->cores[core]->express.count;
+	return has_core(h, core) ? h->cores[core]->backlog.count + h->cores[core]->express.count : 0;
 }
 
 extern "C" uint32_t rsspp_handover_gained(rsspp_handover *h, uint16_t core, uint16_t *buckets)
 {
+	if (!has_core(h, core) || !buckets)
+		return 0;
 	CoreState &self = *h->cores[core];
 	const uint32_t nb = uint32_t(self.gained.size());
 	for (uint32_t i = 0; i < nb; i++) {

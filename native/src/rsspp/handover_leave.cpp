@@ -114,6 +114,8 @@ void reclaim_parcels(rsspp_handover &h, CoreState &self)
 
 extern "C" int rsspp_handover_draining(rsspp_handover *h, uint16_t core)
 {
+	if (!has_core(h, core))
+		return 0;
 	CoreState &self = *h->cores[core];
 	read_mailbox(self, core);
 	see_written(*h, self);
@@ -126,6 +128,8 @@ extern "C" int rsspp_handover_draining(rsspp_handover *h, uint16_t core)
 
 extern "C" int rsspp_handover_preparing(rsspp_handover *h, uint16_t core)
 {
+	if (!has_core(h, core))
+		return 0;
 	CoreState &self = *h->cores[core];
 	read_mailbox(self, core);
 	return std::any_of(self.preparing.begin(), self.preparing.end(), [&](const Preparing &p) {
@@ -137,6 +141,8 @@ extern "C" int rsspp_handover_preparing(rsspp_handover *h, uint16_t core)
 extern "C" uint32_t rsspp_handover_poll(rsspp_handover *h, uint16_t core, uint64_t received,
                                         int64_t queue_length, uint16_t *buckets)
 {
+	if (!has_core(h, core) || !buckets)
+		return 0;
 	CoreState &self = *h->cores[core];
 	for (Leaving &move : self.leaving) {
 		if (move.stage == Leaving::Stage::written) {
@@ -167,6 +173,8 @@ extern "C" uint32_t rsspp_handover_poll(rsspp_handover *h, uint16_t core, uint64
 
 extern "C" void rsspp_handover_release(rsspp_handover *h, uint16_t core)
 {
+	if (!has_core(h, core))
+		return;
 	CoreState &self = *h->cores[core];
 	for (const Command &command : self.told) {
 		const uint16_t bucket = command.bucket;

@@ -1,4 +1,5 @@
 // C entry of the solver: checks the problem, runs the method, reports.
+#include "api/sized.hpp"
 #include "rsspp/problem.hpp"
 
 #include <cerrno>
@@ -25,31 +26,26 @@ extern "C" int rsspp_solver_create(uint32_t max_buckets, uint32_t max_cores, rss
 
 extern "C" void rsspp_solver_free(rsspp_solver *solver) { delete solver; }
 
-extern "C" int rsspp_solve(rsspp_solver *solver, rsspp_method method, const rsspp_problem *problem,
-                           uint16_t *new_owner, rsspp_solution *solution)
+namespace {
+
+int solve(Workspace &w, rsspp_method method, rsspp_solution &solution)
 {
-	if (!solver || !problem || !problem->bucket_load || !problem->owner || !new_owner || !solution)
-		return -EINVAL;
-	Workspace &w = solver->workspace;
-	if (!w.load(*problem))
-		return -EINVAL;
-	*solution = {};
 	try {
 		switch (method) {
 		case RSSPP_STATIC:
 			place_orphans(w);
 			break;
 		case RSSPP_GREEDY:
-			solution->passes = solve_greedy(w);
+			solution.passes = solve_greedy(w);
 			break;
 		case RSSPP_OURS:
-			solution->passes = solve_ours(w, solution->nb_elephants);
+			solution.passes = solve_ours(w, solution.nb_elephants);
 			break;
 		case RSSPP_LPT:
-			solution->passes = solve_lpt(w);
+			solution.passes = solve_lpt(w);
 			break;
 		case RSSPP_EXACT:
-			if (!solve_exact(w, solution->passes))
+			if (!solve_exact(w, solution.passes))
 				return -E2BIG;
 			break;
 		default:
@@ -58,7 +54,29 @@ extern "C" int rsspp_solve(rsspp_solver *solver, rsspp_method method, const rssp
 	} catch (const std::bad_alloc &) {
 		return -ENOMEM;
 	}
-	w.finish(*solution);
-	w.store(new_owner);
 	return 0;
+}
+
+} // namespace
+
+extern "C" int rsspp_solve_sized(rsspp_solver *solver, rsspp_method method,
+                                 const rsspp_problem *given, size_t problem_size,
+                                 uint16_t *new_owner, rsspp_solution *out, size_t solution_size)
+{
+	rsspp_problem problem = {};
+	if (!solver || !given || !new_owner || !out || !reframer::api::read_sized(given, problem_size, problem) ||
+	    !problem.bucket_load || !problem.owner)
+		return -EINVAL;
+	Workspace &w = solver->workspace;
+	if (!w.load(problem))
+		return -EINVAL;
+	rsspp_solution solution = {};
+	const int error = solve(w, method, solution);
+	if (error == 0) {
+		w.finish(solution);
+		w.store(new_owner);
+	}
+	w.problem = nullptr; // the caller's arrays
+	reframer::api::write_sized(out, solution_size, solution);
+	return error;
 }

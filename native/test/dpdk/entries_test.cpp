@@ -82,7 +82,7 @@ TEST_CASE("flows of mbuf bursts: counted as a map counts them, in one piece or s
 		for (const uint32_t key_size : {CONNTRACK_KEY_IPV4, CONNTRACK_KEY_IPV6}) {
 			CAPTURE(flags);
 			CAPTURE(key_size);
-			params.flags = flags;
+			params.flags = flags | CONNTRACK_SYMMETRIC;
 			params.key_size = key_size;
 			conntrack_table *table = nullptr;
 			REQUIRE(conntrack_create(&params, &table) == 0);
@@ -127,7 +127,7 @@ TEST_CASE("flows of mbuf bursts: counted as a map counts them, in one piece or s
 				}
 				void *states[32];
 				uint8_t results[32];
-				const int n = conntrack_dpdk_burst(table, key_size, flags, CONNTRACK_DPDK_SYMMETRIC, packets, 32, step * 1000, states, results);
+				const int n = conntrack_dpdk_burst(table, packets, 32, step * 1000, states, results);
 				int expected = 0;
 				for (uint32_t i = 0; i < 32; i++) {
 					nb_stateless += states[i] == nullptr;
@@ -146,8 +146,10 @@ TEST_CASE("flows of mbuf bursts: counted as a map counts them, in one piece or s
 			}
 			CHECK(nb_stateless == sent_stateless);
 			CHECK(nb_new == model.size());
-			CHECK(conntrack_dpdk_burst(table, 17, flags, 0, nullptr, 0, 0, nullptr, nullptr) == -EINVAL);
-			CHECK(conntrack_dpdk_burst(table, key_size, flags, 0, nullptr, CONNTRACK_DPDK_BURST + 1, 0, nullptr, nullptr) == -EINVAL);
+			CHECK(conntrack_dpdk_burst(table, nullptr, 0, 0, nullptr, nullptr) == 0);
+			CHECK(conntrack_dpdk_burst(table, nullptr, 1, 0, nullptr, nullptr) == -EINVAL);
+			CHECK(conntrack_dpdk_burst(nullptr, nullptr, 0, 0, nullptr, nullptr) == -EINVAL);
+			CHECK(conntrack_dpdk_burst(table, nullptr, CONNTRACK_DPDK_BURST + 1, 0, nullptr, nullptr) == -EINVAL);
 			conntrack_dpdk_hide(table);
 			conntrack_free(table);
 		}

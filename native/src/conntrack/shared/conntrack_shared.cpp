@@ -1,4 +1,5 @@
 // The C interface of shared tables: life cycle, calls, time.
+#include "api/sized.hpp"
 #include "conntrack/parameters.hpp"
 #include "conntrack/shared/table.hpp"
 
@@ -88,16 +89,56 @@ namespace {
 
 const uint8_t *bytes(const void *p) { return static_cast<const uint8_t *>(p); }
 
+// A burst of none is right without arrays.
+bool lacks(const conntrack_thread *thread, const void *keys, const void *results, uint32_t count)
+{
+	REFRAMER_DEBUG_CHECK(count <= reframer::api::most_packets);
+	return !thread || (count > 0 && (!keys || !results));
+}
+
+conntrack_stats stats_of(const conntrack_shared &t)
+{
+	conntrack_stats out = {};
+	int64_t away = 0;
+	for (uint32_t i = 0; i < CONNTRACK_SHARED_THREADS; i++) {
+		const conntrack_thread &thread = t.threads[i];
+		out.inserted += static_cast<uint64_t>(thread.inserted.read());
+		out.removed += static_cast<uint64_t>(thread.removed.read());
+		out.expired += static_cast<uint64_t>(thread.expired.read());
+		out.evicted += static_cast<uint64_t>(thread.evicted.read());
+		out.refused += static_cast<uint64_t>(thread.refused.read());
+		out.moved += static_cast<uint64_t>(thread.moved.read());
+		away += thread.away.read();
+	}
+	out.away = static_cast<uint64_t>(std::max<int64_t>(away, 0));
+	out.flows = out.inserted - out.removed - out.expired - out.evicted;
+	out.bytes = sizeof(t) + CONNTRACK_SHARED_THREADS * sizeof(conntrack_thread);
+	auto &table = const_cast<conntrack_shared &>(t);
+	// Keeps the generations that are read here.
+	std::lock_guard retiring(table.retire);
+	const Generation *g = t.current.load();
+	for (const Generation *old : t.retired)
+		out.bytes += old->bytes();
+	out.slots = uint64_t{g->nb_buckets} * shared::slots_per_bucket;
+	out.bytes += g->bytes();
+	if (const Generation *next = shared::get(g->next)) {
+		out.bytes += next->bytes();
+		out.slots = uint64_t{next->nb_buckets} * shared::slots_per_bucket;
+		out.growing = 1;
+	}
+	return out;
+}
+
 } // namespace
 
 extern "C" {
 
 int conntrack_shared_create(const struct conntrack_params *params, struct conntrack_shared **out)
 {
-	if (!params || !out || !valid_params(*params) || params->flags & (CONNTRACK_NIC_HASH | CONNTRACK_SYMMETRIC) ||
-	    params->nb_groups != 1 || params->tick_ns < 1'000'000)
+	reframer::api::Why why;
+	conntrack_params p;
+	if (!out || !take_shared_params(params, p, why))
 		return -EINVAL;
-	const conntrack_params &p = *params;
 	auto *t = new (std::nothrow) conntrack_shared;
 	if (!t)
 		return -ENOMEM;
@@ -144,7 +185,7 @@ void conntrack_shared_free(struct conntrack_shared *t)
 
 struct conntrack_thread *conntrack_shared_thread_create(struct conntrack_shared *t)
 {
-	for (uint32_t i = 0; i < CONNTRACK_SHARED_THREADS; i++)
+	for (uint32_t i = 0; t && i < CONNTRACK_SHARED_THREADS; i++)
 		if (!t->threads[i].taken.exchange(true, std::memory_order_acq_rel))
 			return &t->threads[i];
 	return nullptr;
@@ -163,6 +204,8 @@ void conntrack_shared_thread_free(struct conntrack_thread *thread)
 void conntrack_shared_digest_burst(struct conntrack_thread *thread, const void *keys,
                                    uint32_t count, uint64_t *digests)
 {
+	if (lacks(thread, keys, digests, count))
+		return;
 	Call call(*thread, CONNTRACK_NO_TIME);
 	thread->table->operations->digest(*thread, bytes(keys), count, digests);
 }
@@ -171,6 +214,8 @@ uint32_t conntrack_shared_find_burst(struct conntrack_thread *thread, const void
                                      const uint64_t *digests, uint32_t count, uint64_t now_ns,
                                      void *states, uint8_t *found)
 {
+	if (lacks(thread, keys, found, count))
+		return 0;
 	Call call(*thread, now_ns);
 	return thread->table->operations->find(*thread, bytes(keys), digests, count, call.timed,
 	                                       call.tick, static_cast<uint8_t *>(states), found);
@@ -180,6 +225,8 @@ uint32_t conntrack_shared_find_or_insert_burst(struct conntrack_thread *thread, 
                                                const uint64_t *digests, uint32_t count,
                                                uint64_t now_ns, void *states, uint8_t *results)
 {
+	if (lacks(thread, keys, results, count) || (count > 0 && !states))
+		return 0;
 	Call call(*thread, now_ns);
 	return thread->table->operations->find_or_insert(*thread, bytes(keys), digests, count,
 	                                                 call.timed, call.tick,
@@ -190,6 +237,8 @@ uint32_t conntrack_shared_store_burst(struct conntrack_thread *thread, const voi
                                       const uint64_t *digests, uint32_t count, uint64_t now_ns,
                                       const void *states, uint8_t *results)
 {
+	if (lacks(thread, keys, results, count) || (count > 0 && !states))
+		return 0;
 	Call call(*thread, now_ns);
 	return thread->table->operations->store(*thread, bytes(keys), digests, count, call.timed,
 	                                        call.tick, bytes(states), results);
@@ -199,6 +248,8 @@ uint32_t conntrack_shared_update_burst(struct conntrack_thread *thread, const vo
                                        const uint64_t *digests, uint32_t count, uint64_t now_ns,
                                        conntrack_update_fn update, void *context, uint8_t *results)
 {
+	if (lacks(thread, keys, keys, count) || !update)
+		return 0;
 	Call call(*thread, now_ns);
 	return thread->table->operations->update(*thread, bytes(keys), digests, count, call.timed,
 	                                         call.tick, update, context, results);
@@ -208,6 +259,8 @@ uint32_t conntrack_shared_remove_burst(struct conntrack_thread *thread, const vo
                                        const uint64_t *digests, uint32_t count, uint64_t now_ns,
                                        uint8_t *removed)
 {
+	if (lacks(thread, keys, keys, count))
+		return 0;
 	Call call(*thread, now_ns);
 	return thread->table->operations->remove(*thread, bytes(keys), digests, count, call.timed,
 	                                         call.tick, removed);
@@ -216,6 +269,8 @@ uint32_t conntrack_shared_remove_burst(struct conntrack_thread *thread, const vo
 uint32_t conntrack_shared_expire(struct conntrack_thread *thread, uint64_t now_ns,
                                  uint32_t nb_buckets)
 {
+	if (!thread)
+		return 0;
 	Call call(*thread, now_ns);
 	if (!call.timed)
 		return 0;
@@ -226,6 +281,8 @@ uint32_t conntrack_shared_expire(struct conntrack_thread *thread, uint64_t now_n
 uint32_t conntrack_shared_sweep_budget(struct conntrack_thread *thread, uint64_t interval_ns,
                                        uint64_t period_ns)
 {
+	if (!thread)
+		return 0;
 	Call call(*thread, CONNTRACK_NO_TIME);
 	const Generation &g = *thread->table->current.load();
 	const Generation *next = shared::get(g.next);
@@ -236,6 +293,8 @@ uint32_t conntrack_shared_sweep_budget(struct conntrack_thread *thread, uint64_t
 uint64_t conntrack_shared_iterate(struct conntrack_thread *thread, uint64_t now_ns,
                                   conntrack_visit_fn visit, void *context)
 {
+	if (!thread || !visit)
+		return 0;
 	Call call(*thread, now_ns);
 	conntrack_shared &t = *thread->table;
 	// From here on no growth begins; the one under way is brought to its end.
@@ -245,36 +304,11 @@ uint64_t conntrack_shared_iterate(struct conntrack_thread *thread, uint64_t now_
 	return shared::visit_all(t, call.timed, call.tick, visit, context);
 }
 
-void conntrack_shared_get_stats(const struct conntrack_shared *t, struct conntrack_stats *out)
+void conntrack_shared_stats_get(const struct conntrack_shared *t, struct conntrack_stats *out,
+                                size_t size)
 {
-	*out = {};
-	int64_t away = 0;
-	for (uint32_t i = 0; i < CONNTRACK_SHARED_THREADS; i++) {
-		const conntrack_thread &thread = t->threads[i];
-		out->inserted += static_cast<uint64_t>(thread.inserted.read());
-		out->removed += static_cast<uint64_t>(thread.removed.read());
-		out->expired += static_cast<uint64_t>(thread.expired.read());
-		out->evicted += static_cast<uint64_t>(thread.evicted.read());
-		out->refused += static_cast<uint64_t>(thread.refused.read());
-		out->moved += static_cast<uint64_t>(thread.moved.read());
-		away += thread.away.read();
-	}
-	out->away = static_cast<uint64_t>(std::max<int64_t>(away, 0));
-	out->flows = out->inserted - out->removed - out->expired - out->evicted;
-	out->bytes = sizeof(*t) + CONNTRACK_SHARED_THREADS * sizeof(conntrack_thread);
-	auto *table = const_cast<conntrack_shared *>(t);
-	// Keeps the generations that are read here.
-	std::lock_guard retiring(table->retire);
-	const Generation *g = t->current.load();
-	for (const Generation *old : t->retired)
-		out->bytes += old->bytes();
-	out->slots = uint64_t{g->nb_buckets} * shared::slots_per_bucket;
-	out->bytes += g->bytes();
-	if (const Generation *next = shared::get(g->next)) {
-		out->bytes += next->bytes();
-		out->slots = uint64_t{next->nb_buckets} * shared::slots_per_bucket;
-		out->growing = 1;
-	}
+	if (out)
+		reframer::api::write_sized(out, size, t ? stats_of(*t) : conntrack_stats{});
 }
 
 } // extern "C"
