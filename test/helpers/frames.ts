@@ -11,6 +11,10 @@ export interface FrameOptions {
   /** TCP flags byte. */
   flags?: number;
   sequence?: number;
+  acknowledged?: number;
+  window?: number;
+  /** TCP options, a multiple of four bytes. */
+  options?: Uint8Array;
   trafficClass?: number;
   version?: 4 | 6;
   vlan?: number;
@@ -25,7 +29,8 @@ export const flags = { fin: 1, syn: 2, rst: 4, psh: 8, ack: 16 } as const;
 /** Addresses are small numbers: n stands for 10.0.x.y or 2001:db8::x:y. */
 export function frame(options: FrameOptions = {}): Uint8Array {
   const { version = 4, protocol = 17, payload = 18 } = options;
-  const transport = protocol === 6 ? 20 : 8;
+  const extra = options.options ?? new Uint8Array();
+  const transport = protocol === 6 ? 20 + extra.length : 8;
   const { fragment } = options;
   const extension = fragment !== undefined && version === 6 ? 8 : 0;
   const ipLength = version === 4 ? 20 : 40 + extension;
@@ -75,8 +80,11 @@ export function frame(options: FrameOptions = {}): Uint8Array {
   bytes.writeUInt16BE(options.destinationPort ?? 2000, at + 2);
   if (protocol === 6) {
     bytes.writeUInt32BE(options.sequence ?? 1, at + 4);
-    bytes[at + 12] = 5 << 4;
+    bytes.writeUInt32BE(options.acknowledged ?? 0, at + 8);
+    bytes[at + 12] = (transport / 4) << 4;
     bytes[at + 13] = options.flags ?? flags.ack;
+    bytes.writeUInt16BE(options.window ?? 0, at + 14);
+    bytes.set(extra, at + 20);
   } else {
     bytes.writeUInt16BE(8 + payload, at + 4);
   }

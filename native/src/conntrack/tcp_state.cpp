@@ -4,14 +4,14 @@ namespace reframer::conntrack {
 
 namespace {
 
-enum Segment { syn, syn_ack, fin, ack, rst, nb_segments };
+constexpr unsigned nb_segments = 5;
 
 // Characters of the tables below: a state, or what is no transition.
 //  . invalid   - ignored   S syn_sent  R syn_recv  E established  F fin_wait  W close_wait
 //  L last_ack  T time_wait  C close    2 syn_sent2
 // Columns in the order of TcpState. A SYN that answers a SYN is a simultaneous open (syn_sent2);
-// a SYN after time_wait reuses the ports; anything but SYN that finds no connection adopts it
-// as established, since the tracker may have started in the middle.
+// a SYN after time_wait reuses the ports; an ACK that finds no connection adopts it as established,
+// since the tracker may have started in the middle. Source: what Linux 6.18 does, kernel.test.ts.
 constexpr char forward_table[nb_segments][nb_tcp_states + 1] = {
     /* syn     */ "SS-----SS2",
     /* syn_ack */ "..R......R",
@@ -27,25 +27,25 @@ constexpr char reply_table[nb_segments][nb_tcp_states + 1] = {
     /* rst     */ ".CCCCCCCCC",
 };
 
-Segment kind_of(uint8_t flags)
-{
-	constexpr uint8_t f_fin = 1, f_syn = 2, f_rst = 4, f_ack = 16;
-	if (flags & f_rst)
-		return rst;
-	if (flags & f_syn)
-		return flags & f_ack ? syn_ack : syn;
-	if (flags & f_fin)
-		return fin;
-	return flags & f_ack ? ack : nb_segments;
-}
-
 constexpr char letters[] = "0SREFWLTC2";
 
 } // namespace
 
+TcpKind tcp_kind(uint8_t flags)
+{
+	constexpr uint8_t f_fin = 1, f_syn = 2, f_rst = 4, f_ack = 16;
+	if (flags & f_rst)
+		return TcpKind::rst;
+	if (flags & f_syn)
+		return flags & f_ack ? TcpKind::syn_ack : TcpKind::syn;
+	if (flags & f_fin)
+		return TcpKind::fin;
+	return flags & f_ack ? TcpKind::ack : TcpKind::none;
+}
+
 TcpStep tcp_step(TcpState state, uint8_t flags, bool reply)
 {
-	Segment kind = kind_of(flags);
+	const auto kind = static_cast<unsigned>(tcp_kind(flags));
 	if (kind == nb_segments)
 		return {state, TcpVerdict::invalid};
 	char next = (reply ? reply_table : forward_table)[kind][static_cast<unsigned>(state)];

@@ -1,0 +1,71 @@
+// A TCP connection as Linux's nf_conntrack follows it: states, windows, timeouts (net/netfilter/
+// nf_conntrack_proto_tcp.c of Linux 6.18 at its default settings; checked against a running kernel by
+// test/conntrack/kernel.test.ts). Checksums and NAT are not looked at.
+#pragma once
+
+#include "conntrack/tcp_segment.hpp"
+#include "conntrack/tcp_state.hpp"
+
+namespace reframer::conntrack {
+
+class TcpConnection {
+public:
+	enum class Outcome {
+		accepted, // the connection goes on; its timeout begins anew
+		ignored,  // let pass for the ends to judge; nothing changes
+		invalid,  // not of this connection; nothing changes
+		reopened, // a SYN after the end: this connection is over, the segment begins the next one
+		ended,    // its only answer is a reset: there is no connection any more
+	};
+	struct Step {
+		Outcome outcome;
+		uint32_t timeout_seconds = 0; // from now on; 0: it runs on as it was
+	};
+
+	// Whether a segment may begin one: a SYN, or any ACK of one that is under way.
+	static bool may_begin(const TcpSegment &segment);
+	// Its timeout is that of the first add(), which takes the same segment.
+	explicit TcpConnection(const TcpSegment &first);
+	// `reply`: against the direction of the first segment.
+	Step add(const TcpSegment &segment, bool reply);
+
+	TcpState state() const { return state_; }
+
+private:
+	enum class Window { inside, ignored, outside };
+	enum class Reset { fits, unknown, challenged, invalid }; // unknown: for the window to judge
+
+	// What is known of one side: numbers after its last byte sent, after the last one that it may
+	// send, its largest window, its highest acknowledgement.
+	struct Side {
+		uint32_t end = 0, limit = 0, window = 0, acknowledged = 0;
+		uint8_t scale = 0;
+		bool has_scale = false, sack_permitted = false, liberal = false;
+		bool has_acknowledged = false, unacknowledged_data = false, closed_first = false;
+	};
+	struct Last { // segment that was accepted or ignored
+		TcpKind kind = TcpKind::none;
+		bool reply = false;
+		uint32_t sequence = 0, end = 0, acknowledged = 0;
+		uint16_t window = 0;
+	};
+
+	void note_ignored(const TcpSegment &segment, bool reply, TcpState before);
+	Reset judge_reset(const TcpSegment &segment, bool reply) const;
+	bool answers_ignored(const TcpSegment &segment, bool reply) const;
+	Window check_window(const TcpSegment &segment, bool reply, TcpKind kind);
+	void begin_side(Side &sender, Side &receiver, const TcpSegment &segment, bool reply);
+	Step timeout_of(TcpState next, TcpState before, TcpKind kind);
+	Step out_of_window(bool reply, TcpKind kind);
+
+	Side sides_[2];
+	Last last_;
+	Side ignored_syn_;            // its scale and options
+	bool expects_challenge_ = false;
+	bool simultaneous_ = false;
+	bool answered_ = false, assured_ = false;
+	uint8_t repeated_ = 0;        // the same segment in a row
+	TcpState state_ = TcpState::none;
+};
+
+} // namespace reframer::conntrack
