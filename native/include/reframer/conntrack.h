@@ -90,7 +90,7 @@ struct conntrack_params {
 	uint32_t key_size;       /**< CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
 	uint32_t state_size;     /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
 	uint64_t initial_flows;  /**< room at create, 64..2^26; default 65536 */
-	uint32_t load_percent;   /**< entries a slot at which `initial_flows` are met, 25..97; default 77: 47 bytes a flow with 8 bytes of state, and one key in 41 away from home */
+	uint32_t load_percent;   /**< entries a slot at which `initial_flows` are met, 25..97; above 90 a table of fixed size may refuse single inserts earlier: one in a table of 4 M flows at 95, eight of 60 tables of 65536 at 97; default 77: 47 bytes a flow with 8 bytes of state, and one key in 41 away from home */
 	uint64_t max_flows;      /**< most entries, initial_flows..2^26; default 2^24 */
 	uint32_t nb_groups;      /**< power of two, 1..4096, default 1; above 1 needs CONNTRACK_NIC_HASH: as many as the RETA has entries makes each entry's flows one movable group */
 	uint32_t flags;          /**< bits of enum conntrack_flag; default 0 */

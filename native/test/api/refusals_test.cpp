@@ -13,7 +13,8 @@ namespace {
 template <typename Params> std::string why(int (*check)(const Params *, char *, size_t), const Params &params)
 {
 	char text[128];
-	CHECK(check(&params, text, sizeof text) == (text[0] ? -EINVAL : 0));
+	const int result = check(&params, text, sizeof text);
+	CHECK(result == (text[0] ? -EINVAL : 0));
 	// In less room: cut, and ended.
 	char small[8];
 	std::memset(small, 'x', sizeof small);
