@@ -33,6 +33,8 @@ export interface PointSummary {
   permutationP: Record<string, number | null>;
   outliers: Record<string, number>;
   values: Record<string, number[]>;
+  /** Of a point that lies inside the records of another one: that one, and where in it. */
+  inside?: { point: string; path: string };
 }
 
 export interface ControlResult {
@@ -95,7 +97,9 @@ const valueOf = (metric: Metric, sample: SampleRecord, prefix = ''): number | un
  * Pairs a half block each: forward half with forward half, so that neither stands first more often.
  * A block of a deterministic part has each contender once and is one half.
  */
-function pairsOf(history: History, point: string, baseline: string, metric: Metric): [number, number][] {
+function pairsOf(
+  history: History, point: string, baseline: string, metric: Metric, prefix = '',
+): [number, number][] {
   const pairs: [number, number][] = [];
   for (const { record, slots } of history.blocks) {
     const once = new Set(record.order).size === record.order.length;
@@ -104,7 +108,7 @@ function pairsOf(history: History, point: string, baseline: string, metric: Metr
       const find = (id: string): number | undefined => {
         const slot = record.order.findIndex((other, i) => other === id && i >= start && i < start + half);
         const sample = slot < 0 ? undefined : slots[slot];
-        return sample === undefined ? undefined : valueOf(metric, sample);
+        return sample === undefined ? undefined : valueOf(metric, sample, prefix);
       };
       const ours = find(point);
       const theirs = find(baseline);
@@ -166,7 +170,7 @@ function summarizePoint(
 
 /** Points that lie inside the records of another one. */
 function unfoldPoint(
-  history: History, point: PointSummary, part: Part, metrics: readonly Metric[], detail: Detail,
+  history: History, point: PointSummary, part: Part, metrics: readonly Metric[], baseline: PointRecord | undefined, detail: Detail,
 ): PointSummary[] {
   const samples = history.samples.get(point.id) ?? [];
   const axis = part.contenders?.axis ?? 'contender';
@@ -175,11 +179,17 @@ function unfoldPoint(
     const own = Object.fromEntries(Object.entries(params).filter(([name]) => name !== axis));
     const inner: PointSummary = {
       ...point, id: shortHash({ outer: point.id, params }), params: { ...point.params, ...params },
-      setting: `${part.name}:${shortHash({ outer: point.setting, own })}`, ...noFigures(),
+      setting: `${part.name}:${shortHash({ outer: point.setting, own })}`, inside: { point: point.id, path }, ...noFigures(),
     };
+    const prefix = path === '' ? '' : `${path}.`;
     for (const metric of metrics) {
-      const values = samples.flatMap((s) => valueOf(metric, s, path === '' ? '' : `${path}.`) ?? []);
+      const values = samples.flatMap((s) => valueOf(metric, s, prefix) ?? []);
       if (values.length === 0) continue;
+      // Of the control alone: the others' ratios would be hundreds that no one reads.
+      if (point.control && baseline !== undefined && metric.key === part.headline) {
+        const pairs = pairsOf(history, point.id, baseline.id, metric, prefix);
+        inner.ratios[metric.key] = pairedRatio(pairs, metric.direction, seedFrom('ratio', inner.id, metric.key));
+      }
       inner.values[metric.key] = values;
       inner.metrics[metric.key] = medianOf(values, seedFrom('median', inner.id, metric.key), detail);
     }
@@ -247,7 +257,7 @@ function resultWarnings(summary: Pick<Summary, 'points' | 'control' | 'profile'>
   const cut = summary.points.filter(short).length;
   if (cut > 0) add('time-limit', `${cut} points had fewer than ${plan.profile.blocks.min} blocks when the time limit of ${plan.profile.limitSeconds} s was reached`, more);
   const wide = summary.points.filter((p) => ['budget', 'blocks', 'limit'].includes(p.stopped) && !short(p)).length;
-  if (wide > 0) add('wide-intervals', `${wide} points ended on the budget before their interval was as narrow as asked`, more);
+  if (wide > 0) add('wide-intervals', `${wide} points ended on the number of blocks or the budget before their interval was as narrow as asked`, more);
   return found;
 }
 
@@ -259,10 +269,11 @@ export function summarize(experiment: Experiment, history: History, detail: Deta
     const part = plan.parts.find((p) => p.name === point.part);
     if (part === undefined || !history.samples.has(point.id)) continue;
     const metrics = part.metrics.map((key) => metricOf(experiment, key));
-    const summary = summarizePoint(history, point, metrics, baselineOf(history, part, point.setting), detail);
+    const baseline = baselineOf(history, part, point.setting);
+    const summary = summarizePoint(history, point, metrics, baseline, detail);
     measured.push(summary);
     // A record that tells about several points is no point of its own.
-    points.push(...(part.unfold === undefined ? [summary] : unfoldPoint(history, summary, part, metrics, detail)));
+    points.push(...(part.unfold === undefined ? [summary] : unfoldPoint(history, summary, part, metrics, baseline, detail)));
   }
   const planned = [...history.points.keys()].filter((id) => !history.probes.has(id));
   const unmeasured = planned.filter((id) => history.done.has(id) && !history.samples.has(id)).length;

@@ -6,7 +6,7 @@ import { HarnessError } from '../core/errors.js';
 import { seedFrom } from '../core/random.js';
 import { poolShifts, type Pooled } from '../core/pooled.js';
 import { fewestValues, noInterval, pairedRatio, unpairedRatio, type Interval } from '../core/statistics.js';
-import { metricOf, summarize, type PointSummary } from '../core/summary.js';
+import { metricOf, summarize, type PointSummary, type Summary } from '../core/summary.js';
 import { repeatability, visitsOf } from './repeat.js';
 import type { Experiment, Metric, Params } from '../core/types.js';
 import { canonicalJson } from '../core/hash.js';
@@ -50,11 +50,16 @@ export interface Comparison {
   notes: string[];
 }
 
-/** No change takes the whole interval inside the margin; a wide one decides nothing. */
-export function changeOf(ratio: Interval, { direction }: Pick<Metric, 'direction'>, margin: number, n: number): Change {
+/**
+ * No change takes the whole interval inside the threshold; a change must exceed the margin, which is the
+ * noise of the runs where that is more. A wide interval decides nothing.
+ */
+export function changeOf(
+  ratio: Interval, { direction }: Pick<Metric, 'direction'>, { threshold, margin }: { threshold: number; margin: number }, n: number,
+): Change {
   if (n < fewestValues) return 'too few';
   if ([ratio.value, ratio.low, ratio.high].some(Number.isNaN)) return 'undecided';
-  if (ratio.low >= 1 - margin && ratio.high <= 1 + margin) return 'no change';
+  if (ratio.low >= 1 - threshold && ratio.high <= 1 + threshold) return 'no change';
   const apart = ratio.low > 1 || ratio.high < 1;
   if (!apart || Math.abs(ratio.value - 1) <= margin) return 'undecided';
   return ratio.value > 1 === (direction === 'higher') ? 'better' : 'worse';
@@ -88,8 +93,8 @@ function ratioOf(before: { history: History; point: PointSummary }, after: { his
     return equal && Math.min(x.length, y.length) >= fewestValues ? { value: 1, low: 1, high: 1 } : { value: equal ? 1 : Number.NaN, ...noInterval };
   }
   const seed = seedFrom('compare', after.point.id, key);
-  const ours = visitsOf(after.history, after.point.id, metric);
-  const pairs = [...visitsOf(before.history, before.point.id, metric)].flatMap(([visit, theirs]) => {
+  const ours = visitsOf(after.history, after.point, metric);
+  const pairs = [...visitsOf(before.history, before.point, metric)].flatMap(([visit, theirs]) => {
     const mine = ours.get(visit);
     return mine === undefined ? [] : [[mine, theirs] as const];
   });
@@ -127,9 +132,10 @@ export function compareRuns(before: Run, after: Run, experiment: Experiment, opt
   const decides = (key: string): boolean => metricOf(experiment, key).gate === true;
   const onlyDeciding = options.deciding === true && b.points.some((p) => !p.control && Object.keys(p.metrics).some(decides));
   const noise = new Map<string, number>();
+  const of = (summary: Summary, part: string): PointSummary[] => summary.points.filter((p) => p.part === part);
   const marginOf = (part: string, metric: Metric): number => {
     const name = `${part}/${metric.key}`;
-    const known = noise.get(name) ?? Math.max(repeatability(before.history, part, metric), repeatability(after.history, part, metric));
+    const known = noise.get(name) ?? Math.max(repeatability(before.history, of(a, part), metric), repeatability(after.history, of(b, part), metric));
     noise.set(name, known);
     return Math.max(options.threshold, known);
   };
@@ -152,7 +158,7 @@ export function compareRuns(before: Run, after: Run, experiment: Experiment, opt
       const [was, is] = [before_.metrics[key]?.value ?? 0, after_.metrics[key]?.value ?? 0];
       return [{
         part: after_.part, params: after_.params, metric: key, before: was, after: is, ratio, n, margin,
-        change: changeOf(ratio, metric, margin, n), gate: metric.gate === true, values: [x, y] as const,
+        change: changeOf(ratio, metric, { threshold: options.threshold, margin }, n), gate: metric.gate === true, values: [x, y] as const,
       }];
     });
   });
@@ -161,7 +167,7 @@ export function compareRuns(before: Run, after: Run, experiment: Experiment, opt
   const matched = ours.filter((p) => theirs.has(keyOf(p))).length;
   if (matched === 0) throw new HarnessError('unlike-runs', 'the runs have no point in common', 2);
   // Of the metrics that decide only: the others show their margin in --json.
-  for (const [name, size] of noise) if (size > options.threshold && points.some((p) => p.gate && name === `${p.part}/${p.metric}`)) notes.push(`${name.replace('/', ': ')} differs by up to ${(size * 100).toFixed(1)} % when a run is compared with itself; smaller changes are not told apart`);
+  for (const [name, size] of noise) if (size > options.threshold && points.some((p) => p.gate && name === `${p.part}/${p.metric}`)) notes.push(`${name.replace('/', ': ')} differs by up to ${(size * 100).toFixed(1)} % when a run is compared with itself; no smaller change is called better or worse`);
   const deciding = points.some((p) => p.gate) ? points.filter((p) => p.gate) : points;
   const decides_ = (p: { part: string; metric: string }): boolean => deciding.some((q) => q.part === p.part && q.metric === p.metric);
   const together = pooled.filter((p) => p.change === 'worse' && decides_(p)).reduce((sum, p) => sum + Math.max(p.up, p.down), 0);

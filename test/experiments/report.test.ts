@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRun, type Run } from '../../experiments/core/runs.js';
 import { check, resultsSchema } from '../../experiments/core/schema.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
-import { ownTarget } from '../../experiments/core/types.js';
+import { summarize } from '../../experiments/core/summary.js';
+import { ownTarget, type Part } from '../../experiments/core/types.js';
 import { claimsFinding } from '../../experiments/report/findings.js';
 import { compareRuns } from '../../experiments/report/compare.js';
 import { keepRun } from '../../experiments/report/keep.js';
@@ -184,6 +185,27 @@ describe('comparison', () => {
     for (const path of twice) await runTiny(path, { runTrial: uneven });
     const { points } = compareRuns(openRun(twice[0]), openRun(twice[1]), tiny(), options);
     expect(points.every((p) => p.ratio.low === 1 && p.ratio.high === 1)).toBe(true);
+  });
+  test('points inside one record are paired too, and their baseline has its control', async () => {
+    const inside: Part = { ...sweep(['off', 'fixed']), unfold: [{ params: { load: 1 }, path: 'at.1' }, { params: { load: 2 }, path: 'at.2' }] };
+    const experiment = tiny([inside]);
+    const twice = [folder.file('inside-1'), folder.file('inside-2')] as const;
+    for (const at of twice) {
+      const { runTrial } = fakeTrials();
+      const nested: RunTrial = async (job, spec, timeout) => {
+        const { records: [record = {}], ...rest } = await runTrial(job, spec, timeout);
+        // Another speed for each block's traffic.
+        const uneven = (Number(spec.seed) % 97) / 97 + 0.5;
+        const scaled = { ...record, throughputBps: Number(record.throughputBps) * uneven };
+        return { records: [{ at: { 1: scaled, 2: scaled } }], ...rest };
+      };
+      await runTiny(at, { experiment, runTrial: nested });
+    }
+    const { points } = compareRuns(openRun(twice[0]), openRun(twice[1]), experiment, options);
+    const throughput = points.filter((p) => p.metric === 'throughputGbps');
+    expect(throughput.length).toBe(8);
+    expect(throughput.map((p) => [p.ratio.low, p.ratio.high, p.change])).toEqual(throughput.map(() => [1, 1, 'no change']));
+    expect(summarize(experiment, openRun(twice[0]).history).control.map((c) => c.verdict)).toEqual(['no change', 'no change', 'no change', 'no change']);
   });
   test('unlike runs are refused unless asked for', async () => {
     const unlike = await other('unlike', 1);

@@ -162,7 +162,13 @@ describe('between runs', () => {
     ['apart and large, upwards', { value: 1.3, low: 1.2, high: 1.4 }, 12, 'better'],
     ['five values', { value: 0.5, low: 0.5, high: 0.5 }, 5, 'too few'],
     ['no interval', { value: Number.NaN, low: Number.NaN, high: Number.NaN }, 12, 'undecided'],
-  ] as const)('%s', (_, ratio, n, word) => expect(changeOf(ratio, higher, 0.05, n)).toBe(word));
+  ] as const)('%s', (_, ratio, n, word) => expect(changeOf(ratio, higher, { threshold: 0.05, margin: 0.05 }, n)).toBe(word));
+  test('noisy runs: no alarm below their noise, and no "no change" either', () => {
+    const noisy = { threshold: 0.05, margin: 0.6 };
+    expect(changeOf({ value: 0.998, low: 0.51, high: 1.034 }, higher, noisy, 12)).toBe('undecided');
+    expect(changeOf({ value: 0.7, low: 0.6, high: 0.8 }, higher, noisy, 12)).toBe('undecided');
+    expect(changeOf({ value: 0.3, low: 0.2, high: 0.4 }, higher, noisy, 12)).toBe('worse');
+  });
 
   test('points with few values: chance and size', () => {
     const points = (count: number, factor: number, spread = 0.01) => Array.from({ length: count }, (_, i) => ({ before: [100 + i, (100 + i) * (1 + spread)], after: [(100 + i) * factor, (100 + i) * factor * (1 + spread)] }));

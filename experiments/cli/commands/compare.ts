@@ -78,7 +78,7 @@ function compare(before: string, after: string, options: Options): void {
   print(
     `\n${shown.length} compared: ${count('no change')} no change, ${count('better')} better, ${count('worse')} worse, ` +
       `${count('undecided')} undecided${few > 0 ? `, ${few} with too few values` : ''}; ` +
-      `changes below ${(comparison.threshold * 100).toFixed(1)} % do not count, nor do those within what a run differs from itself`,
+      `no change: the whole interval within ${(comparison.threshold * 100).toFixed(1)} %; better and worse: beyond that, and beyond what a run differs from itself`,
   );
   if (comparison.regressions === 0 && comparison.undecided > 0) {
     talk(`not decided: whether ${comparison.undecided} points are worse${few > 0 ? `; ${few} of them have fewer than six values in a run` : ''}`);
