@@ -23,6 +23,8 @@ export interface Request {
   out: string | undefined;
   mode: 'auto' | 'resume' | 'fresh';
   argv: readonly string[];
+  /** Folder of runs/ and reference/; default that of the clone or project. */
+  results?: string;
 }
 
 export interface Prepared {
@@ -100,7 +102,7 @@ const isFinished = (folder: string, settings: readonly Setting[]): boolean => {
 
 /** The folder to measure in: the one given, an interrupted run's, or a new one. */
 function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[], now: Date): Place {
-  const { out, mode } = request;
+  const { out, mode, results } = request;
   const { experiment, profile, seed } = key;
   const given = out === undefined ? undefined : resolve(out);
   if (given !== undefined && kindOf(join(given, journalName)) !== undefined) {
@@ -113,7 +115,7 @@ function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[],
     }
     return { folder: given, resumed: true, finished: undefined };
   }
-  const found = mode === 'fresh' || given !== undefined ? undefined : resumable(key);
+  const found = mode === 'fresh' || given !== undefined ? undefined : resumable(key, results);
   const finished = found !== undefined && isFinished(found, settings) ? found : undefined;
   if (mode === 'resume' && (found === undefined || finished !== undefined)) {
     const which = `${experiment} (${profile}, seed ${seed}, this build, this machine)`;
@@ -121,7 +123,7 @@ function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[],
     throw new HarnessError('no-run', `${what}; leave --resume out to start one`, 2);
   }
   const resumed = found !== undefined && finished === undefined;
-  return { folder: given ?? (resumed ? found : newRunFolder(experiment, now)), resumed, finished };
+  return { folder: given ?? (resumed ? found : newRunFolder(experiment, now, results)), resumed, finished };
 }
 
 export async function prepare(experiment: Experiment, request: Request, now: Date): Promise<Prepared> {

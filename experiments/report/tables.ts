@@ -34,7 +34,7 @@ export function partTable(experiment: Experiment, summary: Summary, part: Part):
   const headline = metricOf(experiment, part.headline);
   const told = (p: PointSummary, key: string): boolean => p.metrics[key] !== undefined || p.refused[key] !== undefined;
   const others = part.metrics.filter((key) => key !== headline.key && points.some((p) => told(p, key))).map((key) => metricOf(experiment, key));
-  const paired = part.contenders !== undefined && points.some((p) => Object.keys(p.ratios).length > 0);
+  const paired = part.contenders !== undefined && points.some((p) => !p.control && Object.keys(p.ratios).length > 0);
   const unit = (label: string, u: string): string => (u === '' ? label : `${label}, ${u}`);
   const columns = [
     ...names, unit(headline.label, headline.unit), '95 % interval',
