@@ -243,7 +243,7 @@ TEST_CASE("parameters out of range are refused")
 		change();
 		return rsspp_balancer_create(&p, &out) == -EINVAL;
 	};
-	CHECK(refused([&] { p.size = 8; }));
+	CHECK(refused([&] { p.size = 4; }));
 	CHECK(refused([&] { p.nb_buckets = 1; }));
 	CHECK(refused([&] { p.nb_cores = 0; }));
 	CHECK(refused([&] { p.method = 9; }));
