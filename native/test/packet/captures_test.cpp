@@ -72,7 +72,7 @@ size_t check_file(const fs::path &file)
 			const Headers headers = parse(frame, depth);
 			const FlowKey key = flow_key_of(headers, frame.data);
 			if (kind == KeyKind::five_tuple)
-				flows.insert(fragments.flow_of(headers, frame.data));
+				flows.insert(fragments.flow_of(headers, frame.data).tuple);
 			FlowKey group = grouping_key(key, kind);
 			const Digest fast = classify(frame.data, frame.captured, frame.link, kind, seed);
 			const Digest slow = classify_parsed(frame.data, frame.captured, frame.link, kind, seed);
