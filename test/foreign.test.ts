@@ -1,5 +1,6 @@
-// What others wrote, or could have: runs packed by strangers, requests to the metrics page. Nothing outside the run's folder is touched, nothing hangs, no terminal is spoken to.
-import { spawnSync } from 'node:child_process';
+// What others wrote, or could have: runs packed by strangers, requests to the metrics page, telemetry
+// that is none. Nothing outside the run's folder is touched, nothing hangs, no terminal is spoken to.
+import { spawn, spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -14,7 +15,7 @@ import { validateRecord } from '../experiments/core/schema.js';
 import { tableCsv } from '../experiments/report/tables.js';
 import { serveMetrics } from '../experiments/cli/metrics.js';
 import { packageRoot } from '../native/loader.js';
-import { reframer, temporaryFolder } from './helpers/cli.js';
+import { reframer, skipSuite, temporaryFolder } from './helpers/cli.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
@@ -195,7 +196,7 @@ describe('words of others', { timeout: 120_000 }, () => {
   });
 
   test('names of files reach the terminal by their numbers', async () => {
-    for (const args of [['exp', 'reframer', '--trace', folder.file('no\u001b]0;x\u0007.pcap')], ['\u001b[31m'], ['report', '\u001b[31m']]) {
+    for (const args of [['analyze', folder.file('no\u001b[31m.pcap')], ['exp', 'reframer', '--trace', folder.file('no\u001b]0;x\u0007.pcap')], ['\u001b[31m'], ['report', '\u001b[31m']]) {
       const { stderr, stdout, code } = await reframer(args);
       expect(code).not.toBe(0);
       expect(stderr).toContain('\\x1b');
@@ -269,3 +270,77 @@ describe('the metrics page', () => {
     }
   });
 });
+
+// A program with a telemetry socket: Node has no SOCK_SEQPACKET.
+const program = `
+import json, os, socket, sys
+path, kind = sys.argv[1], sys.argv[2]
+server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+server.bind(path)
+server.listen(1)
+print('ready', flush=True)
+client, _ = server.accept()
+if kind == 'silent':
+    client.recv(10)
+    sys.exit()
+odd = json.loads(sys.argv[3])
+client.send(json.dumps({'version': 'DPDK \\x1b[31m', 'pid': 'x', 'max_output_len': 1}).encode())
+while True:
+    command = client.recv(1000)
+    if not command:
+        break
+    client.send(json.dumps(odd).encode())
+`;
+
+if (spawnSync('python3', ['-c', '1']).status !== 0 || !existsSync(join(packageRoot, 'native/build/reframer-lab'))) {
+  skipSuite('`top` beside odd telemetry was not tested: needs python3 and the native build');
+} else {
+  describe('telemetry of others', { timeout: 60_000 }, () => {
+    async function top(kind: string, odd: unknown): Promise<{ stderr: string; stdout: string; code: number | null }> {
+      const socket = folder.file(`telemetry-${Math.random()}`);
+      const child = spawn('python3', ['-c', program, socket, kind, JSON.stringify(odd)], { stdio: ['ignore', 'pipe', 'inherit'] });
+      try {
+        await new Promise((resolve) => child.stdout.once('data', resolve));
+        return await reframer(['top', '--socket', socket, '--once']);
+      } finally {
+        child.kill();
+      }
+    }
+
+    test('one that says nothing is left after five seconds', async () => {
+      const start = Date.now();
+      oneLine(await top('silent', null), /does not answer within 5 s/);
+      expect(Date.now() - start).toBeLessThan(20_000);
+    });
+
+    test.each([[null], [7], ['text'], [[1, 2]], [{ a: null }], [{ a: [null, {}, [], 'x\u001b[31m', 3] }], [{ a: { name: {}, port: 'x', loads_permille: 'x', owners: {} } }]])('an answer %j is no reason to fail', async (odd) => {
+      const { code, stdout, stderr } = await top('odd', odd);
+      expect(stderr).toBe('');
+      expect(code).toBe(0);
+      expect(stdout).not.toContain('\u001b');
+    });
+  });
+
+  test('top takes no path for a file prefix', async () => {
+    const { code, stderr } = await reframer(['top', '--file-prefix', '../../tmp/x']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('--file-prefix');
+  });
+
+  const root = process.getuid?.() === 0 && !existsSync('/var/run/dpdk/reframer-foreign');
+  test.skipIf(!root)('a socket that another user put into /tmp/dpdk is left alone', async () => {
+    const path = '/tmp/dpdk/reframer-foreign';
+    const made = !existsSync('/tmp/dpdk');
+    spawnSync('mkdir', ['-p', path]);
+    try {
+      writeFileSync(join(path, 'dpdk_telemetry.v2'), '');
+      spawnSync('chown', ['-R', '65534', path]);
+      const { code, stderr } = await reframer(['top', '--file-prefix', 'reframer-foreign']);
+      expect(code).toBe(3);
+      expect(stderr).toContain("is another user's and was left alone");
+    } finally {
+      spawnSync('rm', ['-r', path]);
+      if (made) spawnSync('rmdir', ['/tmp/dpdk']);
+    }
+  });
+}

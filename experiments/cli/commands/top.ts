@@ -1,11 +1,12 @@
 // `reframer top`: what Reframer, RSS++ and flow tables inside running DPDK programs do, by telemetry.
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 
 import { labProgram } from '../../../native/loader.js';
 import { NativeSession, SessionError } from '../../../native/session.js';
-import { CliError, exitCodes, type ErrorRecord } from '../errors.js';
+import { cleanLine } from '../../core/clean.js';
+import { CliError, exitCodes, UsageError, type ErrorRecord } from '../errors.js';
 import { LiveView } from '../live-view.js';
 import { printJson, renderTable } from '../output.js';
 import { formatCount, formatFixed, parseDuration } from '../units.js';
@@ -41,8 +42,8 @@ export interface Look {
 }
 
 interface Reply {
-  program?: { version: string; pid: number };
-  answer?: Record<string, unknown>;
+  program?: unknown;
+  answer?: unknown;
   error?: ErrorRecord;
 }
 
@@ -58,40 +59,72 @@ export function register(program: Command): void {
     .action(top);
 }
 
+// Anybody may make folders here, so also one that says to be a program of mine.
+const shared = '/tmp/dpdk';
+
+/** A folder or socket that only root or this user can have put there, and no link. */
+function isOurs(path: string): boolean {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  return found !== undefined && !found.isSymbolicLink() && (found.uid === 0 || found.uid === process.getuid?.());
+}
+
 /** Where EAL keeps a program's sockets: root's, else the user's. */
 function findSocket(prefix: string): string {
-  const folders = ['/var/run/dpdk', ...(process.env['XDG_RUNTIME_DIR'] === undefined ? [] : [join(process.env['XDG_RUNTIME_DIR'], 'dpdk')]), '/tmp/dpdk'];
+  if (!/^[^/]+$/.test(prefix) || prefix.startsWith('.')) throw new UsageError(`--file-prefix: '${prefix}' is not a file prefix: one name, without /`);
+  const folders = ['/var/run/dpdk', ...(process.env['XDG_RUNTIME_DIR'] === undefined ? [] : [join(process.env['XDG_RUNTIME_DIR'], 'dpdk')]), shared];
+  let foreign = '';
   for (const folder of folders) {
     const sockets = join(folder, prefix);
     if (!existsSync(sockets)) continue;
-    const found = readdirSync(sockets).filter((name) => name.startsWith('dpdk_telemetry.v2')).sort();
-    if (found[0] !== undefined) return join(sockets, found[0]);
+    const found = readdirSync(sockets).filter((name) => name.startsWith('dpdk_telemetry.v2')).sort()[0];
+    if (found === undefined) continue;
+    const socket = join(sockets, found);
+    if (folder !== shared || (isOurs(sockets) && isOurs(socket))) return socket;
+    foreign = `; ${socket} is another user's and was left alone`;
   }
-  throw new CliError('no-telemetry', `no DPDK program with file prefix '${prefix}' has a telemetry socket in ${folders.join(', ')}; name it by --file-prefix or --socket`, exitCodes.notSupported);
+  throw new CliError('no-telemetry', `no DPDK program with file prefix '${prefix}' has a telemetry socket in ${folders.join(', ')}${foreign}; name it by --file-prefix or --socket`, exitCodes.notSupported);
 }
 
 async function ask(session: NativeSession<Reply>, command: string): Promise<unknown> {
   const { answer, error } = await session.ask(command);
   if (answer === undefined) throw new CliError(error?.code ?? 'telemetry', error?.message ?? `no answer to ${command}`);
-  return Object.values(answer)[0] ?? null;
+  return typeof answer === 'object' && answer !== null ? (Object.values(answer)[0] ?? null) : null;
 }
 
-const listed = (value: unknown): (string | number)[] => (Array.isArray(value) ? (value as (string | number)[]) : []);
+// Answers come from another program, which may be anything: what is not of the kind expected is left out.
+const isName = (value: unknown): value is string | number => typeof value === 'string' || typeof value === 'number';
+const listed = (value: unknown): (string | number)[] => (Array.isArray(value) ? value.filter(isName) : []);
+const numbers = (value: unknown): number[] => (Array.isArray(value) ? value.filter((item): item is number => typeof item === 'number') : []);
+
+function counters(value: object): Counters {
+  return Object.fromEntries(Object.entries(value).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
+}
+
+function rssTable(value: object): RssTable {
+  const { port = 0, epochs = 0, moves = 0, refused = 0 } = counters(value);
+  const { owners, loads_permille } = value as Record<string, unknown>;
+  return { port, epochs, moves, refused, owners: numbers(owners), loads_permille: numbers(loads_permille) };
+}
+
+function tracker(value: object): Look['trackers'][number] {
+  const { name } = value as Record<string, unknown>;
+  return { ...counters(value), name: typeof name === 'string' ? cleanLine(name) : '?' } as Look['trackers'][number];
+}
 
 async function look(session: NativeSession<Reply>): Promise<Look> {
-  const all = async <T>(list: string, command: string): Promise<T[]> => {
+  const all = async <T>(list: string, command: string, read: (value: object) => T): Promise<T[]> => {
     const found: T[] = [];
     for (const name of listed(await ask(session, list))) {
       // Gone since it was listed: not there.
       const value = await ask(session, `${command},${name}`);
-      if (value !== null) found.push(value as T);
+      if (typeof value === 'object' && value !== null) found.push(read(value));
     }
     return found;
   };
   return {
-    queues: await all('/reframer/list', '/reframer/stats'),
-    tables: await all('/rsspp/list', '/rsspp/table'),
-    trackers: await all('/conntrack/list', '/conntrack/stats'),
+    queues: await all('/reframer/list', '/reframer/stats', counters),
+    tables: await all('/rsspp/list', '/rsspp/table', rssTable),
+    trackers: await all('/conntrack/list', '/conntrack/stats', tracker),
   };
 }
 
@@ -109,7 +142,7 @@ function queueRows(now: Look, before: Look | undefined, seconds: number): string
       const slf = (packets: number, runs: number): string => formatFixed(runs > 0 ? packets / runs : undefined, 2);
       const rate = (name: string): string => (earlier === undefined ? '-' : formatCount(since(name) / seconds));
       return [
-        String(queue['port']), String(queue['queue']), rate('packets_in'), rate('packets_out'), formatCount(of(queue, 'packets_held')), formatCount(of(queue, 'max_packets')),
+        formatCount(of(queue, 'port')), formatCount(of(queue, 'queue')), rate('packets_in'), rate('packets_out'), formatCount(of(queue, 'packets_held')), formatCount(of(queue, 'max_packets')),
         slf(since('packets_in'), since('runs_in')), slf(since('packets_out'), since('runs_out')), formatFixed(of(queue, 'delay_ns') / 1000, 1),
         formatFixed(of(queue, 'hold_p50_ns') / 1000, 1), formatFixed(of(queue, 'hold_p99_ns') / 1000, 1),
         formatCount(since('released_by_early') + since('released_by_bypass') + since('released_by_burst')), formatCount(since('released_by_capacity')), formatCount(since('unparsed')),
@@ -127,13 +160,21 @@ function otherRows({ tables, trackers }: Look): string[] {
   ];
 }
 
+/** What a program says of itself first; undefined if it says nothing. */
+function greeting(value: unknown): { version: string; pid: number } | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { version, pid } = value as Record<string, unknown>;
+  return { version: typeof version === 'string' ? cleanLine(version) : 'of unknown version', pid: typeof pid === 'number' ? pid : 0 };
+}
+
 async function top(options: Options): Promise<void> {
   const intervalMs = Math.max(10, parseDuration(options.interval, '--interval') / 1e6);
   const socket = options.socket ?? findSocket(options.filePrefix);
   const stopping = untilStopped(0);
   try {
     const session = await NativeSession.open<Reply>(labProgram, 'telemetry', { socket });
-    const { program, error } = session.first;
+    const { error } = session.first;
+    const program = greeting(session.first.program);
     if (program === undefined) throw new CliError(error?.code ?? 'telemetry', error?.message ?? `${socket}: no greeting`, error?.code === 'no-telemetry' ? exitCodes.notSupported : exitCodes.failed);
     const view = new LiveView();
     let before: Look | undefined;
@@ -154,7 +195,6 @@ async function top(options: Options): Promise<void> {
       if (stopping.stopped()) break;
     }
     session.end();
-    if (stopping.signal() !== 0) process.exitCode = 128 + stopping.signal();
   } catch (error) {
     throw error instanceof SessionError ? new CliError('native-ended', `reframer-lab telemetry: ${error.message}`) : error;
   } finally {

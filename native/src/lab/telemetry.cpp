@@ -11,6 +11,7 @@
 #include <iostream>
 #include <string>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <vector>
@@ -29,6 +30,12 @@ public:
 			throw JobError("bad-spec", path + " is too long for a socket's name", 2);
 		std::memcpy(address.sun_path, path.c_str(), path.size());
 		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+		// A program that answers takes milliseconds; one that does not must not be waited for.
+		const timeval patience = {patience_s, 0};
+		if (fd >= 0) {
+			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); // connect() too
+		}
 		if (fd < 0 || connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0) {
 			const std::string reason = std::strerror(errno);
 			if (fd >= 0)
@@ -44,21 +51,30 @@ public:
 	Json ask(const std::string &command)
 	{
 		if (send(fd, command.data(), command.size(), MSG_NOSIGNAL) != ssize_t(command.size()))
-			throw ended();
+			throw ended(errno);
 		return receive();
 	}
 
 	Json program;
 
 private:
-	static JobError ended() { return JobError("program-ended", "the DPDK program closed its telemetry", 1); }
+	static constexpr time_t patience_s = 5;
+
+	// By errno, after a call that failed; 0 where the other end closed.
+	static JobError ended(int error)
+	{
+		if (error == EAGAIN || error == EWOULDBLOCK)
+			return JobError("telemetry-silent", "the DPDK program does not answer within " +
+			                                        std::to_string(patience_s) + " s; is it stopped?", 1);
+		return JobError("program-ended", "the DPDK program closed its telemetry", 1);
+	}
 
 	Json receive()
 	{
 		std::string text(64 * 1024, '\0'); // DPDK sends at most 16 KiB at a time
 		const ssize_t n = recv(fd, text.data(), text.size(), 0);
 		if (n <= 0)
-			throw ended();
+			throw ended(n < 0 ? errno : 0);
 		text.resize(size_t(n));
 		const Json answer = Json::parse(text, nullptr, false);
 		if (answer.is_discarded())

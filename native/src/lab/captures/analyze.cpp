@@ -27,6 +27,9 @@ struct Sizes {
 	const char *name;
 	uint32_t low, high;
 };
+// 9216 bytes, the usual limit of switches, and an Ethernet header with two VLAN tags.
+constexpr uint32_t longest_frame = 9216 + 22;
+
 // As in RMON (RFC 2819, etherStatsPkts*), without the check sequence.
 constexpr Sizes size_classes[] = {
     {"0-64", 0, 64},       {"65-127", 65, 127},     {"128-255", 128, 255}, {"256-511", 256, 511},
@@ -104,6 +107,13 @@ std::vector<std::string> warnings_of(const CaptureInput &input, const FlowStats 
 	if (stats.without_length())
 		said.push_back(std::to_string(stats.without_length()) +
 		               " packets have lost their original length; the captured length counts");
+	if (const uint64_t joined = stats.nb_sizes(longest_frame + 1, UINT32_MAX); joined > 0)
+		said.push_back(std::to_string(joined) + " frames are longer than " +
+		               std::to_string(longest_frame) +
+		               " bytes, more than a link carries: a host's segmentation offload joined "
+		               "them (TSO, GRO). Packets, SLF and runs count the joined frames; a capture "
+		               "off the wire, or one after ethtool -K INTERFACE tso off gso off gro off, "
+		               "has none");
 	if (!stats.flows_exact())
 		said.push_back("more flows than are kept at a time: flow counts are estimates (about 1 %)");
 	const std::string merged = super_frames_of(stats);
