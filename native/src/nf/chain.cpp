@@ -4,6 +4,7 @@
 #include "nf/function_chain.hpp"
 #include "nf/load_balancer.hpp"
 #include "nf/modern_functions.hpp"
+#include "nf/packet_functions.hpp"
 #include "nf/paper_functions.hpp"
 #include "nf/run_chain.hpp"
 #ifdef REFRAMER_HAVE_HYPERSCAN
@@ -46,6 +47,7 @@ constexpr const char *no_dpdk = "DPDK (Debian libdpdk-dev)";
 
 constexpr ChainName names[] = {
     {"paper", ChainKind::paper, nullptr},
+    {"cached-rules", ChainKind::cached_rules, nullptr},
     {"modern", ChainKind::modern, nullptr},
     {"modern-rte", ChainKind::modern_rte, no_dpdk},
     {"inspect", ChainKind::inspect, no_patterns},
@@ -133,6 +135,7 @@ std::span<const ChainName> chain_names()
 struct ChainFactory::Shared {
 	std::vector<Prefix> routes, rules;
 	Lazy<paper::RuleList> list;
+	Lazy<std::vector<paper::PacketRule>> packet_rules;
 	Lazy<modern::Trie> trie;
 	Lazy<modern::RuleSet> set;
 	Lazy<Backends> servers;
@@ -166,6 +169,12 @@ std::unique_ptr<Chain> ChainFactory::make(Form form, uint32_t core) const
 	const uint32_t capacity = config.table_capacity;
 	const uint64_t seed = config.seed;
 	auto list = [&] { return s.list.get([&] { return std::make_shared<const paper::RuleList>(s.rules); }); };
+	auto packet_filter = [&] {
+		return paper::PacketFilter(s.packet_rules.get([&] {
+			return std::make_shared<const std::vector<paper::PacketRule>>(
+			    paper::make_packet_rules(config.nb_packet_rules, seed));
+		}));
+	};
 	auto counter = [&] { return modern::Counter(capacity); };
 	auto router = [&] {
 		return modern::Router(s.trie.get([&] { return std::make_shared<const modern::Trie>(s.routes); }));
@@ -207,6 +216,11 @@ std::unique_ptr<Chain> ChainFactory::make(Form form, uint32_t core) const
 	case ChainKind::forward:
 		return std::make_unique<Forward>();
 	case ChainKind::paper:
+		return chain_of<PaperSizes>(config, form, paper::Checker(), packet_filter(),
+		                            paper::Classifier(capacity, seed), paper::Counter(capacity, seed),
+		                            paper::Router(s.routes), paper::Firewall(list()),
+		                            paper::Nat(capacity, core, seed));
+	case ChainKind::cached_rules:
 		return chain_of<PaperSizes>(config, form, paper::Classifier(capacity, seed),
 		                            paper::Counter(capacity, seed), paper::Router(s.routes),
 		                            paper::Firewall(list()), paper::Nat(capacity, core, seed));

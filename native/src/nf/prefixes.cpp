@@ -1,5 +1,7 @@
 #include "nf/prefixes.hpp"
 
+#include "nf/packet_functions.hpp"
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -55,6 +57,32 @@ std::vector<Prefix> make_rules(uint32_t n, double deny_share, uint64_t seed)
 		                 random.unit() < deny_share});
 	}
 	rules.push_back({0, 0, static_cast<uint16_t>(n), false});
+	return rules;
+}
+
+std::vector<paper::PacketRule> paper::make_packet_rules(uint32_t n, uint64_t seed)
+{
+	Random random(seed ^ 0x7061636b65747321);
+	// FIN alone, URG with PSH and FIN, SYN with FIN, SYN with RST, all six: no connection has them.
+	constexpr struct {
+		uint8_t flags, mask;
+	} odd[] = {{0x01, 0x3f}, {0x29, 0x3f}, {0x03, 0x03}, {0x06, 0x06}, {0x3f, 0x3f}, {0x28, 0x3f}};
+	std::vector<PacketRule> rules;
+	for (uint32_t i = 0; i < n; i++) {
+		PacketRule r{};
+		const uint32_t low = 20 + random.below(1480);
+		r.shortest = static_cast<uint16_t>(low);
+		r.longest = static_cast<uint16_t>(low + random.below(1501 - low));
+		if (random.below(2) == 0) {
+			const auto &o = odd[random.below(std::size(odd))];
+			r.flags = o.flags;
+			r.flags_mask = o.mask;
+		} else {
+			r.tos_mask = 0xfc; // DSCP
+			r.tos = static_cast<uint8_t>((1 + random.below(63)) << 2);
+		}
+		rules.push_back(r);
+	}
 	return rules;
 }
 

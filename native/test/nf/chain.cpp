@@ -1,9 +1,13 @@
 #include "drive.hpp"
 
 #include "nf/modern_functions.hpp"
+#include "nf/packet_functions.hpp"
 #include "nf/paper_functions.hpp"
 
 #include <doctest/doctest.h>
+
+#include <map>
+#include <string>
 
 using namespace reframer;
 using frames::Flow;
@@ -13,6 +17,8 @@ namespace {
 
 constexpr std::pair<nf::ChainKind, nf::Form> forms[] = {{nf::ChainKind::paper, nf::Form::packet},
                                                         {nf::ChainKind::paper, nf::Form::run},
+                                                        {nf::ChainKind::cached_rules, nf::Form::packet},
+                                                        {nf::ChainKind::cached_rules, nf::Form::run},
                                                         {nf::ChainKind::modern, nf::Form::packet},
                                                         {nf::ChainKind::modern, nf::Form::run}};
 
@@ -40,7 +46,10 @@ TEST_CASE("every form and kind of chain gives the same frames, drops and tables"
 		CHECK(reference.counted == reference.verdicts[nf::verdict_pass] +
 		                               reference.verdicts[nf::verdict_denied] +
 		                               reference.verdicts[nf::verdict_ttl]);
-		for (nf::ChainKind kind : {nf::ChainKind::paper, nf::ChainKind::modern}) {
+		CHECK(reference.packet_rules > 0);
+		CHECK(reference.checksum_errors > 0);
+		CHECK(reference.unchecked > 0);
+		for (nf::ChainKind kind : {nf::ChainKind::paper, nf::ChainKind::cached_rules, nf::ChainKind::modern}) {
 			config.kind = kind;
 			for (nf::Form form : {nf::Form::packet, nf::Form::run}) {
 				for (int cuts = 0; cuts < 3; cuts++) { // bursts of other sizes
@@ -49,6 +58,11 @@ TEST_CASE("every form and kind of chain gives the same frames, drops and tables"
 					CHECK(got.digest == reference.digest);
 					CHECK(got.match_all == reference.match_all);
 					CHECK((got.frames == reference.frames));
+					if (kind != nf::ChainKind::paper)
+						continue;
+					CHECK(got.packet_rules == reference.packet_rules);
+					CHECK(got.checksum_errors == reference.checksum_errors);
+					CHECK(got.unchecked == reference.unchecked);
 				}
 			}
 		}
@@ -102,6 +116,63 @@ TEST_CASE("frames leave with right checksums, another source, one hop less")
 			else
 				CHECK((l4[6] | l4[7]) == 0);
 		}
+	}
+}
+
+TEST_CASE("the paper chain checks the sums of each packet and walks its packet rules")
+{
+	nf::Random random(seed());
+	for (nf::Form form : {nf::Form::packet, nf::Form::run}) {
+		nf::Config config;
+		config.table_capacity = 1024;
+		config.seed = random.next();
+		const auto rules = nf::paper::make_packet_rules(config.nb_packet_rules, config.seed);
+		CHECK(rules.size() == config.nb_packet_rules);
+		nf::ChainFactory factory(config);
+		auto chain = factory.make(form, 0);
+		frames::Pool pool(32);
+		uint64_t matched = 0, errors = 0, unchecked = 0;
+		for (int burst = 0; burst < 60; burst++) {
+			nf::Mbuf *packets[32], *dropped[32];
+			Flow f{};
+			for (uint32_t i = 0; i < 32; i++) {
+				if (i == 0 || random.below(4) == 0)
+					f = {0x0a000000u + random.below(500), 0x20000000u + random.below(500), 1000, 2000,
+					     static_cast<uint8_t>(random.below(2) ? 6 : 17)};
+				f.udp_checksum = random.below(8) != 0;
+				const size_t payload = 1 + random.below(1400);
+				auto frame = frames::build(f, payload, static_cast<uint8_t>(random.next()));
+				uint8_t *ip = &frame[14];
+				const uint8_t odd[] = {0x01, 0x29, 0x03, 0x06, 0x3f, 0x28, 0x10, 0x18, 0x02};
+				if (random.below(3) == 0)
+					ip[1] = static_cast<uint8_t>(random.next());
+				if (f.protocol == 6)
+					ip[33] = odd[random.below(std::size(odd))];
+				if (random.below(5) == 0)
+					frame.back() ^= 0x40;
+				const size_t l4_bytes = frame.size() - 34;
+				if (f.protocol == 17 && !f.udp_checksum)
+					unchecked++;
+				else
+					errors += frames::l4_sum(ip, 20, l4_bytes) != 0xffff;
+				const uint32_t length = static_cast<uint32_t>(frame.size() - 14);
+				const uint8_t flags = f.protocol == 6 ? ip[33] : 0;
+				matched += std::any_of(rules.begin(), rules.end(), [&](const nf::paper::PacketRule &r) {
+					return length >= r.shortest && length <= r.longest && (ip[1] & r.tos_mask) == r.tos &&
+					       (flags & r.flags_mask) == r.flags;
+				});
+				packets[i] = pool.load(i, frame);
+			}
+			CHECK(chain->process(packets, 32, dropped) == 32); // counted, not dropped
+		}
+		std::map<std::string, uint64_t> got;
+		for (const auto &[name, value] : chain->counters())
+			got[name] = value;
+		CHECK(got["packetRulesMatched"] == matched);
+		CHECK(got["checksumErrors"] == errors);
+		CHECK(got["checksumUnchecked"] == unchecked);
+		CHECK(matched > 100);
+		CHECK(errors > 100);
 	}
 }
 

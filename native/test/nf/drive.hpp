@@ -63,6 +63,10 @@ inline std::vector<std::vector<uint8_t>> make_traffic(nf::Random &random, const 
 				p.resize(random.below(34));
 			else if (odd == 3 && p.size() > 40)
 				p[14 + 4u * f.vlans + 8] = 1; // the last hop, within a run of others
+			else if (odd == 4 && f.protocol == 6)
+				p[14 + 4u * f.vlans + 20 + 4u * f.options + 13] = 0x29; // what no connection sends
+			else if (odd == 5 && p.size() > 40)
+				p[14 + 4u * f.vlans + 1] = 0xb8; // a class of service
 			else if (odd == 2 && !f.vlans)
 				frames::put16(&p[20], 0x2000); // more fragments; its IP checksum is then wrong before us
 			traffic.push_back(std::move(p));
@@ -76,6 +80,8 @@ struct Outcome {
 	std::vector<uint64_t> verdicts;
 	uint64_t digest = 0, counted = 0;
 	uint64_t match_all = 0, dpi_matches = 0;
+	// Of the paper chain's work on each packet.
+	uint64_t packet_rules = 0, checksum_errors = 0, unchecked = 0;
 
 	bool operator==(const Outcome &) const = default;
 };
@@ -110,6 +116,12 @@ inline Outcome run_chain(const nf::Config &config, nf::Form form, const std::vec
 			out.match_all = value;
 		else if (name == "dpiMatches")
 			out.dpi_matches = value;
+		else if (name == "packetRulesMatched")
+			out.packet_rules = value;
+		else if (name == "checksumErrors")
+			out.checksum_errors = value;
+		else if (name == "checksumUnchecked")
+			out.unchecked = value;
 	return out;
 }
 
