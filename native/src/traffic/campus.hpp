@@ -16,8 +16,9 @@
 //    the rate (same data), so flows above 4,854 packets have log-uniform rates from 500 packets/s
 //    (at least size/55 s) up to CampusParams::fastest_pps; small ones live 5 ms..15 s (log-uniform),
 //    which gives about twice as many active as new flows a second;
-//  - gaps: fitted to SLF(T) of the Reframer runs at 70 Gbps over 8 queues (NSDI'22 data, in-chain at
-//    overload); job `calibrate` repeats the comparison;
+//  - gaps: such that SLF(T) behind an overloaded device like the published one (70 Gbps over 8 queues,
+//    generator_overload.hpp) is that of the Reframer runs (NSDI'22 data, in-chain) within 5 %; job
+//    `calibrate` repeats the comparison, and says what the fit reads where it was not fitted;
 //  - frame lengths: the shape of the Campus trace, moved to the mean of 1087 bytes at 70 Gbps.
 #pragma once
 

@@ -29,7 +29,8 @@ struct CampusParams {
 	// (NSDI'22 data: 9.6 Gbps at 4, 29.7 at 12, 69.9 at 30). Ignored where a rate is given.
 	uint32_t segments_percent = 3000;
 	// Share (of 65536) of a flow's gaps that fall into each band; what is left are the pauses
-	// between trains. Result of job `calibrate` with refit (8,000,000 packets, seeds 1..3).
+	// between trains. Job `calibrate` (8,000,000 packets, seeds 1..3); more rounds of its refit trade a
+	// percent at one T for one at another.
 	std::array<uint32_t, nb_gap_bands> gap_weight = {11250, 16680, 3660, 3400, 2290, 0, 0};
 	// Mean pause that a flow has at least; a faster flow has longer trains instead. Fitted by hand
 	// to SLF at T = 128 and 256 us: shorter pauses would join trains.
