@@ -57,7 +57,10 @@ struct QueueResult {
 	double busy_ns = 0, stage_ns = 0, chain_ns = 0;
 	uint64_t packets_in = 0, runs_in = 0, packets_out = 0, runs_out = 0;
 	Histogram latency;
-	Histogram watched_latency;      // of config.watched_flows
+	// Virtual clock only: time in the stage, from the poll that takes a packet from the ring to the one
+	// that releases it, and latency without it: queue and processing.
+	Histogram hold, own_latency;
+	Histogram watched_latency, watched_own_latency; // of config.watched_flows
 	uint64_t watched_ring_dropped = 0;
 	Histogram sensitive_latency;    // of packets of config.sensitive_protocol
 };

@@ -1,8 +1,40 @@
 #include "measure/cores.hpp"
 
+#include <algorithm>
+#include <charconv>
+#include <fstream>
 #include <sched.h>
+#include <string_view>
 
 namespace reframer::engine {
+
+namespace {
+
+// "0,4-6": numbers and ranges of them. Empty where it is something else.
+std::vector<int> read_list(std::string_view text)
+{
+	std::vector<int> list;
+	const char *at = text.data(), *const end = at + text.size();
+	while (at != end) {
+		int first = 0;
+		std::from_chars_result read = std::from_chars(at, end, first);
+		if (read.ec != std::errc{} || first < 0)
+			return {};
+		int last = first;
+		if (read.ptr != end && *read.ptr == '-')
+			read = std::from_chars(read.ptr + 1, end, last);
+		if (read.ec != std::errc{} || last < first || last - first > CPU_SETSIZE)
+			return {};
+		for (int i = first; i <= last; i++)
+			list.push_back(i);
+		if (read.ptr != end && *read.ptr != ',')
+			return {};
+		at = read.ptr == end ? end : read.ptr + 1;
+	}
+	return list;
+}
+
+} // namespace
 
 bool pin(pthread_t thread, int core)
 {
@@ -10,6 +42,39 @@ bool pin(pthread_t thread, int core)
 	CPU_ZERO(&set);
 	CPU_SET(static_cast<size_t>(core), &set);
 	return pthread_setaffinity_np(thread, sizeof(set), &set) == 0;
+}
+
+std::vector<int> allowed_cores()
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	std::vector<int> cores;
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		for (int c = 0; c < CPU_SETSIZE; c++)
+			if (CPU_ISSET(static_cast<size_t>(c), &set))
+				cores.push_back(c);
+	return cores;
+}
+
+std::vector<int> thread_siblings(int cpu, const std::string &root)
+{
+	std::ifstream file(root + "/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+	std::string line;
+	std::vector<int> list;
+	if (std::getline(file, line))
+		list = read_list(line);
+	if (std::find(list.begin(), list.end(), cpu) == list.end())
+		return {cpu};
+	return list;
+}
+
+std::optional<int> other_core(int cpu, std::span<const int> allowed, const std::string &root)
+{
+	const std::vector<int> siblings = thread_siblings(cpu, root);
+	for (const int candidate : allowed)
+		if (std::find(siblings.begin(), siblings.end(), candidate) == siblings.end())
+			return candidate;
+	return std::nullopt;
 }
 
 } // namespace reframer::engine

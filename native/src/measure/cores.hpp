@@ -1,11 +1,27 @@
-// Which core a thread runs on.
+// Which core a thread runs on, and which cores are one.
 #pragma once
 
 #include <pthread.h>
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
 
 namespace reframer::engine {
 
 // False where this process may not use that core.
 bool pin(pthread_t thread, int core);
+
+// The processors that this process may use, by number.
+std::vector<int> allowed_cores();
+
+// The processors that share a core's first- and second-level caches with `cpu`, itself included:
+// what Linux says in `root`/cpuN/topology/thread_siblings_list. `cpu` alone where it says nothing.
+std::vector<int> thread_siblings(int cpu, const std::string &root = "/sys/devices/system/cpu");
+
+// The first of `allowed` that is on another core than `cpu`; none where all share one.
+std::optional<int> other_core(int cpu, std::span<const int> allowed,
+                              const std::string &root = "/sys/devices/system/cpu");
 
 } // namespace reframer::engine

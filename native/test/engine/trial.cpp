@@ -1,4 +1,5 @@
 // The job `trial` from specification to record, on fixed service times so that results repeat.
+#include "measure/cores.hpp"
 #include "lab/reframer/trial.hpp"
 #include "traffic/capture_writer.hpp"
 
@@ -9,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <unistd.h>
 
@@ -86,7 +88,7 @@ TEST_CASE("a specification is read strictly")
 	CHECK(error_of({{"queues", "4"}}) == "queues must be a number");
 	CHECK(error_of({{"queues", 4.5}}) == "queues must be a whole number");
 	CHECK(error_of({{"queues", 0}}) == "queues is 0, must be from 1 to 128");
-	CHECK(error_of({{"chain", "papyrus"}}).starts_with("chain is 'papyrus', must be one of: paper, modern, "));
+	CHECK(error_of({{"chain", "papyrus"}}).starts_with("chain is 'papyrus', must be one of: paper, cached-rules, "));
 	CHECK(error_of({{"early", {"fun"}}, {"policy", "fixed"}}) == "early does not know \"fun\"");
 	CHECK(error_of({{"frontCores", 2}}) != "");
 	CHECK(error_of({{"frontCores", 3}, {"policy", "fixed"}}) != "");
@@ -134,6 +136,30 @@ TEST_CASE("a trial repeats, whatever chain and form: same frames, drops, latenci
 	}
 }
 
+TEST_CASE("the second core is no thread of the first one's core")
+{
+	Folder folder;
+	const auto says = [&](int cpu, const std::string &list) {
+		const std::string path = folder.path + "/cpu" + std::to_string(cpu) + "/topology";
+		std::filesystem::create_directories(path);
+		std::ofstream(path + "/thread_siblings_list") << list << "\n";
+	};
+	says(0, "0,2");
+	says(1, "1,3");
+	says(2, "0,2");
+	says(4, "4-6");
+	says(7, "nonsense");
+	CHECK(engine::thread_siblings(0, folder.path) == std::vector<int>{0, 2});
+	CHECK(engine::thread_siblings(4, folder.path) == std::vector<int>{4, 5, 6});
+	CHECK(engine::thread_siblings(7, folder.path) == std::vector<int>{7});
+	CHECK(engine::thread_siblings(99, folder.path) == std::vector<int>{99}); // Linux says nothing
+	const std::vector<int> all = {0, 2, 3, 4}, pair = {0, 2}, one = {0};
+	CHECK(engine::other_core(0, all, folder.path) == 3);
+	CHECK(engine::other_core(4, all, folder.path) == 0);
+	CHECK(!engine::other_core(0, pair, folder.path));
+	CHECK(!engine::other_core(0, one, folder.path));
+}
+
 TEST_CASE("a trial on threads: the same checks, and no figure that it cannot have")
 {
 	int last = 0;
@@ -146,7 +172,7 @@ TEST_CASE("a trial on threads: the same checks, and no figure that it cannot hav
 		for (const char *name : {"serviceNs", "dma", "cpus"})
 			spec.erase(name);
 		spec.update({{"engine", "threads"}, {"policy", policy}, {"queues", 2}});
-		const TrialSpec parsed = parse_trial_spec(spec);
+		TrialSpec parsed = parse_trial_spec(spec);
 		Json r;
 		for (int attempt = 0; attempt < 5; attempt++) {
 			reframer::test::unpin(last); // from the trial before
@@ -166,7 +192,8 @@ TEST_CASE("a trial on threads: the same checks, and no figure that it cannot hav
 	}
 	Json long_one = {{"engine", "threads"}, {"durationNs", 1e9}};
 	reframer::test::unpin(last);
-	CHECK_THROWS_WITH_AS(run_trial_spec(parse_trial_spec(long_one)), doctest::Contains("1 GiB"), JobError);
+	TrialSpec too_long = parse_trial_spec(long_one);
+	CHECK_THROWS_WITH_AS(run_trial_spec(too_long), doctest::Contains("1 GiB"), JobError);
 }
 
 TEST_CASE("the stage lengthens runs and delays by no more than T and a poll")
@@ -185,6 +212,27 @@ TEST_CASE("the stage lengthens runs and delays by no more than T and a poll")
 	CHECK(held["latencyNs"]["p50"].get<double>() > off["latencyNs"]["p50"].get<double>());
 	CHECK(held["holdNs"]["max"].get<double>() >= 50000 * 0.9);
 	CHECK(held["drops"]["ring"] == 0);
+	// What is left when the hold is taken off is what the chain takes, as without the stage.
+	CHECK(off["ownLatencyNs"]["p50"] == off["latencyNs"]["p50"]);
+	CHECK(held["ownLatencyNs"]["p99"].get<double>() < 20000);
+}
+
+TEST_CASE("a share of what the chain carries alone is offered, whatever the policy")
+{
+	if (!core_zero_allowed())
+		return;
+	CHECK(error_of({{"offeredShare", 1.5}}) != "");
+	CHECK(error_of({{"offeredShare", 0.5}, {"offeredPps", 1e6}, {"source", {{"file", "a"}}}}) != "");
+	const Json alone = run(Json::object()); // 2 us a packet: overload
+	for (const char *policy : {"off", "fixed"}) {
+		const Json r = run({{"offeredShare", 0.9}, {"policy", policy}});
+		CHECK(r["checks"]["passed"] == true);
+		CHECK(r["saturatedBps"] == alone["throughputBps"]);
+		CHECK(r["offeredBps"].get<double>() == doctest::Approx(0.9 * alone["throughputBps"].get<double>()).epsilon(0.05));
+		CHECK(r["spec"]["offeredShare"] == 0.9);
+	}
+	CHECK(alone["saturatedBps"].is_null());
+	CHECK_THROWS_AS(run({{"offeredShare", 0.9}, {"serviceNs", 1}}), JobError); // nothing overflows
 }
 
 TEST_CASE("preemptions void a trial by their rate, interrupts only when they take over")

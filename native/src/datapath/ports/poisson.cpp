@@ -29,4 +29,28 @@ double md1_mean_ns(double service_ns, double rho)
 	return service_ns + rho * service_ns / (2 * (1 - rho));
 }
 
+double md1_quantile_ns(double service_ns, double rho, double q)
+{
+	// Erlang's distribution of the wait W, in units of the service time: P(W <= t) =
+	// (1 - rho) sum over k <= t of (-rho (t - k))^k / k! e^(rho (t - k)). The terms alternate in sign and
+	// grow with t; up to 30 service times a long double keeps eight digits.
+	const auto waits_at_most = [rho](long double t) {
+		long double sum = 0;
+		for (int k = 0; k <= static_cast<int>(t); k++) {
+			const long double x = static_cast<long double>(rho) * (t - k);
+			const long double size = x > 0 ? std::exp(x + k * std::log(x) - std::lgamma(k + 1.0L)) : (k == 0);
+			sum += k % 2 == 0 ? size : -size;
+		}
+		return (1 - static_cast<long double>(rho)) * sum;
+	};
+	long double low = 0, high = 30;
+	if (waits_at_most(0) >= static_cast<long double>(q))
+		return service_ns;
+	for (int i = 0; i < 60; i++) {
+		const long double middle = (low + high) / 2;
+		(waits_at_most(middle) < static_cast<long double>(q) ? low : high) = middle;
+	}
+	return service_ns * (1 + static_cast<double>(high));
+}
+
 } // namespace reframer::engine

@@ -13,6 +13,7 @@ VirtualQueue::VirtualQueue(const QueueConfig &config, reframer_stage *stage, nf:
                            Dma &dma)
     : config_(config), loop_(config, stage, chain), dma_(dma), clock_(config.start_ns),
       ns_per_tick_(1e9 / config.tsc_hz), stage_(stage), notes_(loop_.nb_buffers()),
+      in_slot_(config.ring_depth),
       marker_(config.worst_packet_ns)
 {
 	if (config_.service_ns <= 0)
@@ -122,7 +123,8 @@ void VirtualQueue::admit(std::span<const Arrival> arrivals)
 		const uint64_t position = filled_++;
 		dma_.receive(loop_, position, a);
 		const size_t buffer = loop_.index_of(loop_.posted(position));
-		notes_[buffer] = {a.origin_ns ? a.origin_ns : a.time_ns, number, a.flow, a.wire, buffer_bytes(a)};
+		notes_[buffer] = {a.origin_ns ? a.origin_ns : a.time_ns, number, 0, a.flow, a.wire, buffer_bytes(a)};
+		in_slot_[position % config_.ring_depth] = static_cast<uint32_t>(buffer);
 		if (window) {
 			result_.packets_in++;
 			result_.runs_in += a.flow != last_flow_in_;
@@ -204,11 +206,20 @@ double VirtualQueue::charge(uint32_t received, uint32_t processed, double ns)
 	return config_.keep_marked ? ns : charged;
 }
 
+// The hold of a packet is from the poll that takes it from the ring to the one that releases it.
+void VirtualQueue::note_taken()
+{
+	for (; noted_ < loop_.taken(); noted_++)
+		notes_[in_slot_[noted_ % config_.ring_depth]].taken_ns = poll_start_;
+}
+
 // Books what left in the last poll, unless that has been done.
 void VirtualQueue::account()
 {
 	if (poll_start_ < 0)
 		return;
+	note_taken();
+	const double released_ns = poll_start_;
 	const bool window = in_window(clock_);
 	const auto sent = loop_.sent();
 	const uint64_t dropped = loop_.processed() - sent.size();
@@ -220,15 +231,20 @@ void VirtualQueue::account()
 	for (const nf::Mbuf *m : sent) {
 		const Note &note = notes_[loop_.index_of(m)];
 		departures_.push_back({note.number, note.flow});
+		const auto latency = static_cast<uint64_t>(clock_ - static_cast<double>(note.time_ns));
+		const auto hold = static_cast<uint64_t>(released_ns - note.taken_ns);
 		if (window) {
 			result_.departed_packets++;
 			result_.departed_bits += uint64_t{note.wire} * 8;
 			result_.packets_out++;
 			result_.runs_out += note.flow != last_flow_out_;
-			const auto latency = static_cast<uint64_t>(clock_ - static_cast<double>(note.time_ns));
 			result_.latency.add(latency);
-			if (note.flow < config_.watched_flows)
+			result_.hold.add(hold);
+			result_.own_latency.add(latency - std::min(hold, latency));
+			if (note.flow < config_.watched_flows) {
 				result_.watched_latency.add(latency);
+				result_.watched_own_latency.add(latency - std::min(hold, latency));
+			}
 			if (config_.sensitive_protocol && note.captured > 23 && m->data()[12] == 8 && m->data()[13] == 0 &&
 			    m->data()[23] == config_.sensitive_protocol)
 				result_.sensitive_latency.add(latency);
@@ -237,6 +253,8 @@ void VirtualQueue::account()
 		dma_.transmit(m->data(), note.captured, note.number);
 		if (on_departure)
 			on_departure(*m, clock_);
+		if (on_left)
+			on_left(*m, {note.flow, clock_, latency, hold});
 		if (on_hand_over)
 			on_hand_over(*m, clock_, note.time_ns, note.flow);
 	}

@@ -40,6 +40,13 @@ public:
 
 	// Called with every frame that departs, outside of the timed part; it must not change it.
 	std::function<void(const nf::Mbuf &, double time_ns)> on_departure;
+	// The same, with what the packet waited.
+	struct Left {
+		uint32_t flow;
+		double time_ns;
+		uint64_t latency_ns, hold_ns; // from arrival; of it, in the stage
+	};
+	std::function<void(const nf::Mbuf &, const Left &)> on_left;
 	// The same, for a core that takes the packets on: with the time that latency counts from.
 	std::function<void(const nf::Mbuf &, double time_ns, uint64_t origin_ns, uint32_t flow)> on_hand_over;
 
@@ -47,6 +54,7 @@ private:
 	struct Note { // what the checks know of the packet in a buffer
 		uint64_t time_ns;
 		uint64_t number;
+		double taken_ns;         // start of the poll that took it from the ring
 		uint32_t flow, wire, captured;
 	};
 	struct Departure {
@@ -57,6 +65,7 @@ private:
 	void admit(std::span<const Arrival> arrivals);
 	void poll(bool draining);
 	void account();
+	void note_taken();
 	void check_order();
 	double measure_empty_poll();
 	double charge(uint32_t received, uint32_t processed, double ns);
@@ -87,6 +96,8 @@ private:
 
 	reframer_stage *stage_;
 	std::vector<Note> notes_;       // by buffer
+	std::vector<uint32_t> in_slot_; // by ring slot: the buffer that was filled there
+	uint64_t noted_ = 0;            // packets taken from the ring whose notes say when
 	PollMarker marker_;
 	std::vector<Departure> departures_;
 	OrderOfFlows order_;

@@ -186,7 +186,7 @@ Json record(const DpdkTrial &spec, const DpdkOutcome &o)
 
 void run_trial_job(const Json &json)
 {
-	const DpdkTrial spec = read_spec(json);
+	DpdkTrial spec = read_spec(json);
 	const int feeding_core = lab::take_cores(spec.trial); // before EAL, which pins this thread as well
 	start_eal(spec.eal);
 	const DpdkOutcome outcome = run_dpdk_trial(spec, feeding_core);

@@ -4,7 +4,8 @@
 //   engine      "virtual" (default) | "threads": the same loop in real time, fed by a second core by
 //               the clock; all frames of the trial are in memory, so it must be short. The check of
 //               the virtual one: no raw, standTwice, dump, serviceNs, nor dma "dram"; two cores needed
-//   chain       "paper" (default) | "modern" | "modern-rte" (DPDK's FIB and ACL) | "inspect"
+//   chain       "paper" (default) | "cached-rules" (the paper's functions without its work on each
+//               packet) | "modern" | "modern-rte" (DPDK's FIB and ACL) | "inspect"
 //               (counter, firewall, pattern search, load balancer) | "forward" (touches nothing: the
 //               loop's own cost), or one function alone: "counter", "router", "firewall", "nat", "lb",
 //               "cookie-lb", "dpi", "rte-lpm", "rte-fib", "rte-acl", "paper-counter", "paper-router",
@@ -12,7 +13,9 @@
 //   form        "packet" (default) | "run": functions work per packet, or once a run of equal keys
 //   lookAhead   ask for headers when packets go on hold and, where functions do (the paper's never),
 //               for the state of coming packets or runs, default true
-//   rules       destination rules of the firewall before the match-all, default 11745 (0..65534)
+//   rules       destination rules of the firewall before the match-all, default 11745, of the chain
+//               "paper" 6800 (0..65534)
+//   packetRules lines of the paper chain's packet filter, default 1400 (0..65534)
 //   denyShare   share of the rules that drop what they match, default 0
 //   tableFlows  idle flows that fill a queue's tables beforehand, default 2^19 / queues: half of the
 //               published 1.1 M flows, the state in the middle of such a run; tables have room for
@@ -40,6 +43,9 @@
 //               the trial ends; "rate" sends its frames at a constant bit rate of offeredBps,
 //               "scaled" stretches the capture's own gaps to that mean
 //   offeredBps  bits of frames a second over all queues, default 70e9
+//   offeredShare a share of what the chain carries without the stage when offeredBps come, which a
+//               trial of its own measures first, default 0 = offeredBps itself; for a rate "that the
+//               chain just carries", on any machine
 //   offeredPps  captures with timing "rate" only, instead of offeredBps: packets a second, evenly
 //               spaced (8.1e6 is the packet rate of the published overload point)
 //   queues      RX queues, one core each; run one after the other, default 8, at most 128 (the
@@ -48,7 +54,10 @@
 //   burst       most packets of a poll, default 32
 //   releaseMax  most packets that a poll takes out of the stage before it looks at the ring again;
 //               0 (default): all that are due
-//   dma         "llc" (default): another core writes the frames; "dram": they are flushed to memory
+//   dma         "llc" (default): another core wrote the frames and has them in its private caches, or
+//               they have moved on to the shared last level: they are read from there. Never from a
+//               thread of the polling core: where there is no other core, the default is "dram": they
+//               are flushed to memory. The record's `spec` says which it was
 //   durationNs  measured time on the virtual clock, default 20 ms
 //   warmupNs    virtual time before it, loop running, not measured, default 5 ms
 //   learnNs     arrivals before that whose flows enter the tables without being timed, default 50 ms
@@ -58,7 +67,8 @@
 //   raw         keep marked polls in the clock, default false
 //   standTwice  between polls, while the clock stands, wait as long again as the NIC's side takes: what
 //               the caches lose to others in that time shows, default false
-//   cpus        [core under test, core that stands in for DMA]; default: the first two allowed
+//   cpus        [core under test, core that stands in for DMA]; default: the first allowed, and the
+//               first that is no thread of the same core
 //   dump        {"file": PATH, "packets": N (default 1000)}: departed frames of queue 0 as pcap
 //
 // Result, one record. Rates, shares, latencies and times belong to the measured window; `checks`
@@ -66,6 +76,7 @@
 //   job "trial", spec (as understood), seed, tscHz, wallSeconds
 //   offeredBps, offeredPps       what arrived
 //   throughputBps, throughputPps what departed, over virtual time
+//   saturatedBps                 with offeredShare, what that is a share of; else null
 //   slfIn, slfOut                mean run length at the ring (accepted packets) and at the chain
 //   flows                        distinct flows that arrived
 //   nsPerPacket, cyclesPerPacket busy time a processed packet (TSC cycles); empty polls excluded
@@ -76,6 +87,8 @@
 //   busyShare                    busy time / virtual time
 //   packetsPerPoll               mean packets that a busy poll took from the ring
 //   latencyNs                    {mean, p50, p95, p99, p999, max}: departure - arrival
+//   ownLatencyNs                 {mean, p50, p99}: latency less the time in the stage, which is queue and
+//                                work; null with threads and with cores in front
 //   sensitiveLatencyNs           the same of the sensitive class, null where none is named
 //   front                        {cores, nsPerPacket, busyShare, ringDropShare} of cores in front, or null
 //   cores                        of chain and front together
@@ -170,7 +183,7 @@ void dump_departures(engine::VirtualQueue &queue, traffic::CaptureWriter &writer
 	};
 }
 
-Bench prepare(const TrialSpec &spec, TrialOutcome &out)
+Bench prepare(TrialSpec &spec, TrialOutcome &out)
 {
 	const int nic_core = take_cores(spec);
 	out.nice = raise_priority();
@@ -289,10 +302,34 @@ void run_threads(Bench &bench)
 
 } // namespace
 
-TrialOutcome run_trial_spec(const TrialSpec &spec)
+namespace {
+
+// What the chain carries without the stage, while its rings overflow.
+double saturate(const TrialSpec &spec, Json &void_reason)
+{
+	TrialSpec alone = spec;
+	alone.offered_share = 0;
+	alone.policy = Policy::off;
+	alone.front_cores = 0;
+	alone.dump_file.clear();
+	const TrialOutcome outcome = run_trial_spec(alone);
+	const Json record = report(alone, outcome);
+	if (record["drops"]["ring"] == 0)
+		throw JobError("bad-spec", "offeredShare: the chain carries all of offeredBps, raise it", 2);
+	void_reason = record["voidReason"];
+	return record["throughputBps"];
+}
+
+} // namespace
+
+TrialOutcome run_trial_spec(TrialSpec &spec)
 {
 	auto wall = std::chrono::steady_clock::now();
 	TrialOutcome out;
+	if (spec.offered_share > 0) {
+		out.saturated_bps = saturate(spec, out.saturation_void);
+		spec.offered_bps = spec.offered_share * out.saturated_bps;
+	}
 	Bench bench = prepare(spec, out);
 	if (spec.engine == Engine::threads)
 		run_threads(bench);

@@ -13,6 +13,8 @@ namespace reframer::lab {
 struct TrialOutcome {
 	double tsc_hz = 0, tsc_overhead_ns = 0, wall_seconds = 0;
 	double worst_packet_ns = 0;
+	double saturated_bps = 0;  // with offeredShare; else 0
+	Json saturation_void;      // why that must not be used; else null
 	bool dma_on_core = false, huge_pages = false;
 	int nice = 0;
 	uint64_t flows = 0, answer = 0;
@@ -37,7 +39,9 @@ struct TrialOutcome {
 	bool passed() const { return conserved() && ordered() && tables_sound && (!forms_checked || forms_agree); }
 };
 
-TrialOutcome run_trial_spec(const TrialSpec &spec);
+// `spec` gets what was left to the machine: the place that frames are written
+// to, and offered_bps where a share of saturation was asked for.
+TrialOutcome run_trial_spec(TrialSpec &spec);
 // Adds a drained queue's results to `list`, one of the outcome's.
 void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, const TrialOutcome::Measured &measured, const nf::Chain &chain,
              const reframer_stage *stage);

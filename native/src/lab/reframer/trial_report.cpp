@@ -67,6 +67,7 @@ engine::QueueResult sum_of(const std::vector<TrialOutcome::Queue> &queues)
 		s.packets_out += r.packets_out;
 		s.runs_out += r.runs_out;
 		s.latency.merge(r.latency);
+		s.own_latency.merge(r.own_latency);
 		s.sensitive_latency.merge(r.sensitive_latency);
 	}
 	return s;
@@ -223,7 +224,7 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	double queue_ns = static_cast<double>(spec.duration_ns) * spec.queues;
 	double cycles = outcome.tsc_hz * 1e-9;
 	double processed = static_cast<double>(s.processed);
-	Json why = void_reason(s);
+	const Json why = outcome.saturation_void.is_null() ? void_reason(s) : outcome.saturation_void;
 
 	Json queues = Json::array();
 	for (const auto &q : outcome.queues) {
@@ -260,6 +261,7 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	    {"offeredPps", static_cast<double>(s.offered_packets) / seconds},
 	    {"throughputBps", static_cast<double>(s.departed_bits) / seconds},
 	    {"throughputPps", static_cast<double>(s.departed_packets) / seconds},
+	    {"saturatedBps", spec.offered_share > 0 ? Json(outcome.saturated_bps) : Json(nullptr)},
 	    {"slfIn", per(s.packets_in, s.runs_in)},
 	    {"slfOut", per(s.packets_out, s.runs_out)},
 	    {"flows", outcome.flows},
@@ -284,6 +286,11 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	    {"front", front},
 	    {"cores", cores},
 	    {"throughputPerCoreBps", static_cast<double>(s.departed_bits) / seconds / cores},
+	    {"ownLatencyNs", threads || !outcome.front.empty()
+	                         ? Json(nullptr)
+	                         : Json{{"mean", s.own_latency.mean()},
+	                                {"p50", s.own_latency.quantile(0.5)},
+	                                {"p99", s.own_latency.quantile(0.99)}}},
 	    {"holdNs", hold_of(outcome)},
 	    {"drops",
 	     {{"ring", s.window_ring_dropped},

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <sched.h>
 #include <string>
 #include <sys/resource.h>
 #include <vector>
@@ -27,6 +26,7 @@ nf::Config chain_config(const TrialSpec &spec)
 	nf::Config config;
 	config.kind = spec.chain;
 	config.nb_rules = spec.rules;
+	config.nb_packet_rules = spec.packet_rules;
 	config.look_ahead = spec.look_ahead;
 	config.deny_share = spec.deny_share;
 	config.seed = spec.seed;
@@ -67,21 +67,33 @@ Stage make_stage(const TrialSpec &spec)
 	return Stage(stage);
 }
 
-int take_cores(const TrialSpec &spec)
+int take_cores(TrialSpec &spec)
 {
-	cpu_set_t allowed;
-	CPU_ZERO(&allowed);
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+	const std::vector<int> allowed = engine::allowed_cores();
+	if (allowed.empty())
 		throw JobError("failed", "cannot read the cores that this process may use");
 	std::vector<int> cpus = spec.cpus;
-	for (int c = 0; cpus.size() < 2 && spec.cpus.empty() && c < CPU_SETSIZE; c++)
-		if (CPU_ISSET(static_cast<size_t>(c), &allowed))
-			cpus.push_back(c);
-	if (cpus.size() < 2 && spec.engine == Engine::threads)
-		throw JobError("not-supported", "engine \"threads\" needs two cores", 3);
-	if (cpus.size() < 2 && spec.dma == Dma::llc)
-		throw JobError("not-supported",
-		               "dma \"llc\" needs a second core to write the frames; use \"dram\"", 3);
+	if (cpus.empty()) {
+		cpus.push_back(allowed[0]);
+		if (const auto other = engine::other_core(allowed[0], allowed))
+			cpus.push_back(*other);
+	}
+	// Threads of one core share its caches: what the one writes is warm for the other, which is no
+	// "llc". With the frames flushed it does not matter who writes them.
+	bool apart = cpus.size() > 1;
+	if (apart) {
+		const auto siblings = engine::thread_siblings(cpus[0]);
+		apart = std::find(siblings.begin(), siblings.end(), cpus[1]) == siblings.end();
+	}
+	if (!apart && spec.engine == Engine::threads)
+		throw JobError("not-supported", "engine \"threads\" needs two cores; two threads of one share its caches", 3);
+	if (!apart && spec.dma == Dma::llc) {
+		if (spec.dma_asked || (cpus.size() < 2 && allowed.size() < 2))
+			throw JobError("not-supported",
+			               "dma \"llc\" needs a second core, not a thread of the same one, to write the frames; "
+			               "use \"dram\"", 3);
+		spec.dma = Dma::dram; // the record says so
+	}
 	if (!engine::pin(pthread_self(), cpus[0]))
 		throw JobError("not-supported", "cannot run on core " + std::to_string(cpus[0]), 3);
 	return cpus.size() < 2 ? -1 : cpus[1];

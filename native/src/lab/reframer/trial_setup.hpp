@@ -22,8 +22,10 @@ reframer_params stage_params(const TrialSpec &spec);
 // Null where the policy is off.
 Stage make_stage(const TrialSpec &spec);
 
-// Pins the calling thread; returns the core that stands in for the NIC, -1 where there is none.
-int take_cores(const TrialSpec &spec);
+// Pins the calling thread; returns the core that stands in for the NIC, -1 where there is none. The
+// two are never threads of one core with dma "llc": where there are no others, and "llc" was only the
+// default, `spec` then has "dram".
+int take_cores(TrialSpec &spec);
 
 // Asks for the highest ordinary priority, so that other programs interrupt fewer polls; without the
 // right to it the trial runs as it is. Real-time scheduling would not do: the kernel stops such

@@ -134,7 +134,9 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.chain = parse_chain(in);
 	t.form = in.choice("form", nf::Form::packet, forms);
 	t.look_ahead = in.boolean("lookAhead", true);
-	t.rules = static_cast<uint32_t>(in.integer("rules", 11745, 0, 65534));
+	t.rules = static_cast<uint32_t>(in.integer(
+	    "rules", t.chain == nf::ChainKind::paper ? nf::calibrated_rules : nf::Config().nb_rules, 0, 65534));
+	t.packet_rules = static_cast<uint32_t>(in.integer("packetRules", nf::Config().nb_packet_rules, 0, 65534));
 	t.deny_share = in.real("denyShare", 0.0, 0.0, 1.0);
 	t.policy = in.choice("policy", Policy::off, policies);
 	t.delay_ns = in.integer("delayNs", 64000, 0, 1000000000);
@@ -155,6 +157,9 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.offered_pps = in.real("offeredPps", 0, 0, 1e9);
 	if (t.offered_pps > 0 && (in.has("offeredBps") || t.source.file.empty() || t.source.scaled))
 		in.fail("offeredPps", "goes with a capture sent at a constant rate, and without offeredBps");
+	t.offered_share = in.real("offeredShare", 0, 0, 1);
+	if (t.offered_share > 0 && t.offered_pps > 0)
+		in.fail("offeredShare", "goes with offeredBps, not with offeredPps");
 	t.queues = static_cast<uint32_t>(in.integer("queues", 8, 1, 128));
 	t.front_cores = static_cast<uint32_t>(in.integer("frontCores", 0, 0, t.queues));
 	if (t.front_cores && (t.queues % t.front_cores != 0 || t.policy == Policy::off))
@@ -164,6 +169,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.ring_depth = static_cast<uint32_t>(in.integer("ringDepth", 256, 32, 32768));
 	t.burst = static_cast<uint32_t>(in.integer("burst", 32, 1, 256));
 	t.release_max = static_cast<uint32_t>(in.integer("releaseMax", 0, 0, 1u << 16));
+	t.dma_asked = in.has("dma");
 	t.dma = in.choice("dma", Dma::llc, dmas);
 	t.duration_ns = in.integer("durationNs", 20000000, 1000, 60000000000);
 	t.warmup_ns = in.integer("warmupNs", 5000000, 0, 60000000000);
@@ -218,6 +224,7 @@ Json describe(const TrialSpec &t)
 	            {"form", word(t.form, forms)},
 	            {"lookAhead", t.look_ahead},
 	            {"rules", t.rules},
+	            {"packetRules", t.packet_rules},
 	            {"denyShare", t.deny_share},
 	            {"tableFlows", t.table_flows},
 	            {"policy", word(t.policy, policies)},
@@ -250,6 +257,8 @@ Json describe(const TrialSpec &t)
 		out["offeredPps"] = t.offered_pps;
 	else
 		out["offeredBps"] = t.offered_bps;
+	if (t.offered_share > 0)
+		out["offeredShare"] = t.offered_share;
 	if (!t.dump_file.empty())
 		out["dump"] = {{"file", t.dump_file}, {"packets", t.dump_packets}};
 	return out;

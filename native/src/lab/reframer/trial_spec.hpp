@@ -26,7 +26,7 @@ struct TrialSpec {
 	nf::ChainKind chain;
 	nf::Form form;
 	bool look_ahead;        // functions prefetch the state of coming packets or runs
-	uint32_t rules;
+	uint32_t rules, packet_rules;
 	double deny_share;
 	uint32_t table_flows;
 	Policy policy;
@@ -42,11 +42,13 @@ struct TrialSpec {
 	SourceSpec source;
 	double offered_bps;
 	double offered_pps;     // 0: offered_bps counts
+	double offered_share;   // of what the chain carries alone when offered_bps come; 0: offered_bps counts
 	uint32_t queues;
 	uint32_t ring_depth;
 	uint32_t burst;
 	uint32_t release_max;
 	Dma dma;
+	bool dma_asked;         // not the default
 	uint64_t duration_ns, warmup_ns, learn_ns;
 	uint64_t service_ns;    // 0: time is taken from the TSC
 	uint64_t service_run_ns;
