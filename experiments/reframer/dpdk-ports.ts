@@ -22,7 +22,8 @@ export function dpdkPorts(options: RunOptions, scale: TrialScale): Part {
     name: 'dpdk-ports', title: 'Over DPDK ports', question: 'Does the gain hold on mbufs, with the stage of the DPDK library?', job: 'dpdk:trial',
     axes: [
       { kind: 'list', name: 'port', values: Object.keys(ports) },
-      { kind: 'zip', names: ['contender', 'policy', 'delayUs', 'form'], rows: [['off', 'off', 0, 'packet'], ['64us', 'fixed', 64, 'packet'], ['64us, runs', 'fixed', 64, 'run'], ['adaptive', 'adaptive', 128, 'packet']] },
+      { kind: 'list', name: 'form', values: ['packet', 'run'] },
+      { kind: 'zip', names: ['contender', 'policy', 'delayUs'], rows: [['off', 'off', 0], ['64us', 'fixed', 64], ['adaptive', 'adaptive', 128]] },
     ],
     contenders: { axis: 'contender', baseline: 'off' },
     spec: (p) => {
@@ -30,6 +31,6 @@ export function dpdkPorts(options: RunOptions, scale: TrialScale): Part {
       const { engine: _, source, offeredBps, learnNs, ...rest } = trialSpec({ ...p, chain }, scale, { offeredBps: overloadBps });
       return { ...rest, port, ...(port.feed === undefined ? {} : { source, offeredBps, learnNs }) } as JsonObject;
     },
-    headline: 'nsPerPacket', metrics: loadMetrics.filter((name) => name !== 'dropPercent'),
+    headline: 'nsPerPacket', metrics: loadMetrics.filter((name) => name !== 'dropPercent' && !name.startsWith('own')),
   };
 }

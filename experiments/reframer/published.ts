@@ -23,7 +23,7 @@ const sources: readonly (() => PublishedRow[])[] = [
     const chain = functionOf[String(row.function)];
     return chain === undefined ? undefined : { chain, slf: Number(row.slf), contender: 'per packet' };
   }),
-  () => rowsOf('reframer-motivation-chain.csv', 'functions', ['throughputGbps', 'meanUs'], (row) => ({ chain: 'paper', slf: Number(row.slf), contender: 'per packet' })),
+  () => rowsOf('reframer-motivation-chain.csv', 'motivation', ['throughputGbps', 'meanUs'], (row) => ({ chain: 'paper', slf: Number(row.slf), contender: 'per packet' })),
   // The level T = 0 is our `off`; the paper's chain only.
   () => rowsOf('reframer-in-chain.csv', 'overload', ['throughputGbps', 'slfOut', 'cyclesPerPacket', 'p50Us'], (row) => ({ chain: 'paper', contender: delayed(Number(row.delayUs)) })),
   () => rowsOf('reframer-fixed-rate.csv', 'fixed-rate', ['meanUs', 'p50Us', 'p95Us', 'p99Us'], (row) => ({ chain: 'paper', contender: delayed(Number(row.delayUs)) })),

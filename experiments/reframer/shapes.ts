@@ -40,7 +40,7 @@ export const shapes: readonly ShapeClaim[] = [
   byDelay('shape-throughput', 'Throughput by T over that without Reframer, at overload', 'throughputGbps'),
   byDelay('shape-slf', 'SLF at the chain by T over that without Reframer, at overload', 'slfOut'),
   curve({
-    id: 'shape-locality', text: 'Throughput of the chain by SLF over that at SLF 1', file: 'reframer-motivation-chain.csv', part: 'functions',
+    id: 'shape-locality', text: 'Throughput of the chain by SLF over that at SLF 1', file: 'reframer-motivation-chain.csv', part: 'motivation',
     metric: 'throughputGbps', column: 'throughputGbps', x: 'slf', places: [1, 2, 4, 8, 32], label: (slf) => `SLF ${slf}`,
     at: (slf) => ({ chain: 'paper', slf, contender: 'per packet' }),
   }),
