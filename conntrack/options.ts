@@ -20,7 +20,7 @@ export interface FlowTrackerOptions {
   initialFlows?: number;
   /** Most flows; default 2^24, with `fixedSize` the same as `initialFlows`. */
   maxFlows?: number;
-  /** How full the table is with `initialFlows`, percent, 25 to 97; default 77. */
+  /** How full the table is with `initialFlows`, percent, 25 to 97; default 70. */
   loadPercent?: number;
   /** Never grow; a full table evicts or refuses. Default false. */
   fixedSize?: boolean;

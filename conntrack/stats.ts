@@ -4,7 +4,7 @@ import type { NativeStats } from '../native/binding-conntrack.js';
 export interface FlowTrackerStats {
   /** Flows now, dead ones that nobody has noticed yet included. */
   flows: number;
-  /** Flows that would fit now. */
+  /** Flows that would fit now: of a table of one worker eight of nine cells. */
   slots: number;
   /** Memory of the table. */
   bytes: number;
@@ -16,7 +16,7 @@ export interface FlowTrackerStats {
   refused: number;
   /** Keys of groups that were detached. */
   notOwned: number;
-  /** Flows that do not live in their home bucket, and of these: at their spill home. */
+  /** Flows that live neither at home nor next to it, and of these: far from it. A table of one worker has one kind only, so both are equal. */
   away: number;
   spilled: number;
   /** Flows that growth moved so far. */

@@ -1,11 +1,12 @@
 /**
  * Connection tracking: a table from flow keys to inline state, made for bursts of packets.
  *
- * The table is a *burst table*: one cache line of tags and deadlines decides whether a key is
- * there, one more line holds key and state. A burst call hashes all keys, prefetches all first
- * lines, matches tags, prefetches the second lines, then verifies and inserts what is missing.
- * With digests (see conntrack_digest_burst()) the same steps stretch over several bursts, so that
- * 128 and more cache lines are in flight.
+ * The table is a *burst table*: a key may live in two cache lines of one 4 KiB page, both known from
+ * its hash. A burst call hashes all keys, asks for both lines of each, compares eight keys at a time,
+ * and inserts what is missing. With 16-byte keys and 8 bytes of state a line holds two whole flows;
+ * longer keys and states lie in a body of their own, which a hit asks for in a second step. Calls of
+ * many keys keep 128 of them under way; a loop that has 32 at a time gets the same from
+ * conntrack_submit() and conntrack_collect().
  *
  * Keys: 16 bytes (IPv4) or 40 bytes (IPv6, or both); any bytes will do, conntrack_key_ipv4() and
  * conntrack_key_ipv6() fill in the usual 5-tuple. All bytes count, padding too.
@@ -14,9 +15,13 @@
  * whose timeout has passed is never found again, whether or not it was swept out by then. Time
  * that goes backwards is taken as standing still.
  *
- * Memory: allocation happens in conntrack_create() and, for a table that may grow, when growth
- * starts: one mmap() on the inserting thread, or ahead of need in conntrack_prepare(). Growth
- * moves a few buckets per insert; no insert waits for a whole table.
+ * Memory: conntrack_create() reserves addresses up to `max_flows`, and the kernel gives memory as
+ * the table comes to need it. A table grows where it is, by a seventh, and each insert makes the next call
+ * move some twenty entries: no insert waits for a whole table. The first touch of new
+ * memory is a page fault, which conntrack_prepare() takes ahead of need, from any thread. Where
+ * addresses are short (RLIMIT_AS) fewer are reserved; a table that needs more then asks the kernel for
+ * them in the call that moves its first page. A program that locks its memory (mlockall()) should set
+ * `max_flows` to what it needs: the reserve would be locked too.
  *
  * Ownership: keys and result arrays belong to the caller. State pointers that a call hands out
  * point into the table and are valid until the next call on this table that may insert, remove,
@@ -60,9 +65,9 @@ enum conntrack_flag {
 	/**
 	 * Callers hand in the NIC's RSS hash of each key, always the same one for the same key. It
 	 * places entries (so a bucket can be prefetched before the packet is parsed) and, by its low
-	 * bits, chooses the group. Tags and spill homes stay keyed by a secret seed, so colliding NIC hashes do
-	 * not chain; finding such keys costs about twice what spread ones cost, of more than four such
-	 * hashes at a time somewhat more.
+	 * bits, chooses the group. What is inside a page, and where keys go whose page is full, stays keyed by a
+	 * secret seed, so colliding NIC hashes do not chain; finding such keys costs about twice what spread
+	 * ones cost, of more than four such hashes at a time somewhat more.
 	 */
 	CONNTRACK_NIC_HASH = 1u << 1,
 	/**
@@ -90,7 +95,7 @@ struct conntrack_params {
 	uint32_t key_size;       /**< CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
 	uint32_t state_size;     /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
 	uint64_t initial_flows;  /**< room at create, 64..2^26; default 65536 */
-	uint32_t load_percent;   /**< entries a slot at which `initial_flows` are met, 25..97; above 90 a table of fixed size may refuse single inserts earlier: one in a table of 4 M flows at 95, eight of 60 tables of 65536 at 97; default 77: 47 bytes a flow with 8 bytes of state, and one key in 41 away from home */
+	uint32_t load_percent;   /**< entries a slot at which `initial_flows` are met, 25..97; default 70: 52 bytes a flow with 8 bytes of state in a table of one thread. A shared table of fixed size may refuse single inserts earlier above 90: one in a table of 4 M flows at 95 */
 	uint64_t max_flows;      /**< most entries, initial_flows..2^26; default 2^24 */
 	uint32_t nb_groups;      /**< power of two, 1..4096, default 1; above 1 needs CONNTRACK_NIC_HASH: as many as the RETA has entries makes each entry's flows one movable group */
 	uint32_t flags;          /**< bits of enum conntrack_flag; default 0 */
@@ -104,13 +109,13 @@ struct conntrack_params {
 
 struct conntrack_stats {
 	uint64_t flows;          /**< entries now, dead ones that nobody has noticed yet included */
-	uint64_t slots;          /**< entries that would fit now */
+	uint64_t slots;          /**< entries that would fit now; of a table of one thread eight of nine cells, since hardly more can be filled */
 	uint64_t bytes;          /**< memory of the table */
 	uint64_t inserted, removed, expired, evicted;
 	uint64_t refused;        /**< inserts without room */
 	uint64_t not_owned;      /**< keys of groups that are detached */
-	uint64_t away;           /**< entries that do not live in their home bucket */
-	uint64_t spilled;        /**< of these: entries at their second home */
+	uint64_t away;           /**< entries in neither of their two lines; of a shared table: not in their home bucket */
+	uint64_t spilled;        /**< the same; of a shared table 0 */
 	uint64_t moved;          /**< entries that growth moved so far */
 	uint32_t growing;        /**< groups that are growing now */
 };
@@ -164,9 +169,15 @@ int conntrack_key_symmetric(void *key, uint32_t key_size);
  */
 void conntrack_digest_burst(struct conntrack_table *t, const void *keys, const uint32_t *nic_hashes,
                             uint32_t count, uint64_t *digests);
-/** Prefetches the lines of NIC hashes alone, before any packet was parsed. CONNTRACK_NIC_HASH only. */
+/**
+ * Prefetches the pages that NIC hashes lead to, before any packet was parsed. Which lines of the page
+ * it will be the key tells; the walk to the page is the dear part. CONNTRACK_NIC_HASH only.
+ */
 void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_hashes, uint32_t count);
-/** Second step of look-ahead: matches tags and prefetches the lines of keys and state. */
+/**
+ * Second step of look-ahead, for tables whose lines do not hold all (40-byte keys, states of more than
+ * 8 bytes): prefetches the bodies of what may be the keys' entries. Nothing for others.
+ */
 void conntrack_prefetch_burst(struct conntrack_table *t, const uint64_t *digests, uint32_t count);
 
 /**
@@ -190,6 +201,24 @@ uint32_t conntrack_find_or_insert_burst(struct conntrack_table *t, const void *k
 /** @return keys removed; on_removed is called for each. */
 uint32_t conntrack_remove_burst(struct conntrack_table *t, const void *keys,
                                 const uint64_t *digests, uint32_t count, uint64_t now_ns);
+
+/**
+ * Look-ahead of one burst: submit burst k + 1, then collect burst k and work on it, while the memory of
+ * k + 1 is on its way. Up to four bursts may be submitted and not collected, of up to 256 keys each.
+ * @param keys must stay as they are until they are collected.
+ * @param nic_hashes needed with CONNTRACK_NIC_HASH, else NULL; not kept.
+ * @return 0, -EINVAL (more keys, or no NIC hashes where they are needed), -ENOBUFS (four are waiting).
+ */
+int conntrack_submit(struct conntrack_table *t, const void *keys, const uint32_t *nic_hashes,
+                     uint32_t count);
+/**
+ * conntrack_find_or_insert_burst() for the burst submitted first.
+ * @param states,results room for as many keys as that burst has.
+ * @return what that returns; -EAGAIN: no burst is waiting; -EINVAL: no table, or no states.
+ */
+int conntrack_collect(struct conntrack_table *t, uint64_t now_ns, void **states, uint8_t *results);
+/** As conntrack_collect(), by conntrack_find_burst(). */
+int conntrack_collect_found(struct conntrack_table *t, uint64_t now_ns, void **states);
 
 /** One key; `digest` may be NULL unless CONNTRACK_NIC_HASH. @return the state or NULL. */
 void *conntrack_find(struct conntrack_table *t, const void *key, const uint64_t *digest,
@@ -219,7 +248,7 @@ int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout
                         uint64_t now_ns);
 
 /**
- * Sweeps out dead entries: looks at `nb_buckets` buckets (16 entries each) from where it stopped
+ * Sweeps out dead entries: looks at `nb_buckets` buckets (8 lines of 2 entries each) from where it stopped
  * last time. Also moves entries of growing groups. Call it once a poll; see
  * conntrack_sweep_budget(). @return entries expired.
  */
@@ -246,7 +275,11 @@ void conntrack_store_states(const struct conntrack_table *t, void *const *states
  */
 uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t room, void *keys,
                             void *states, uint8_t *classes);
-/** Maps and touches the memory of the next growth step now. @return 0, -ENOMEM, -ENOTSUP (fixed size). */
+/**
+ * Asks the kernel for the memory of the next two steps of growth. Any thread may call it while another
+ * uses the table, as long as no group is attached, detached or freed meanwhile; then no insert meets a
+ * page fault. @return 0, -ENOMEM, -ENOTSUP (fixed size).
+ */
 int conntrack_prepare(struct conntrack_table *t);
 /** What conntrack_get_stats() calls: writes `size` bytes, no more. */
 void conntrack_stats_get(const struct conntrack_table *t, struct conntrack_stats *out, size_t size);

@@ -1,247 +1,416 @@
-// The way of a burst through the table: hash, prefetch, match tags, prefetch, verify, insert.
+// The way of a burst through the table: hash, prefetch, compare; then one by one what is missing.
 #pragma once
 
 #include "conntrack/steps.hpp"
 
+#include <algorithm>
+#include <bit>
+
 namespace reframer::conntrack {
 
-// Pieces between the first touch of a bucket and the match of its tags, and between an entry's
-// prefetch and its use, when a call has enough keys: 128 first lines and 64 second lines in flight.
-constexpr uint32_t pieces_ahead = 4, entry_pieces_ahead = 2;
-static_assert(entry_pieces_ahead >= 1, "keys away from home are matched a piece later");
+inline namespace REFRAMER_ISA {
 
-// Tables up to this size are searched a piece at a time without prefetching buckets: 1 MiB is a
-// core's second-level cache on today's servers, whose latency the processor hides by itself.
-constexpr size_t direct_bytes = size_t{1} << 20;
+// Keys whose misses are settled together.
+constexpr uint32_t piece = 32;
+// Keys of a long call between the prefetch of their lines and their use: where memory's rate levels
+// off. Calls of up to this many keys ask for all lines first.
+constexpr uint32_t keys_ahead = 128;
+// Of what goes from step to step.
+constexpr uint32_t ring = 256;
+static_assert(ring >= keys_ahead + piece && ring % piece == 0);
+// Calls with fewer keys take them one by one.
+constexpr uint32_t worth_vectors = 4;
+// Lookups after which the table thinks again about whether most of them miss.
+constexpr uint32_t rethink_after = 2048;
 
-template <unsigned KeySize, unsigned Stride> struct Burst : Steps<KeySize, Stride> {
-	using One = OneKey<KeySize, Stride>;
-	using Base = Steps<KeySize, Stride>;
-	using typename Base::Candidates;
-	using typename Base::Clock;
-	using typename Base::Homes;
-	template <bool Simple> using View = typename Base::template View<Simple>;
-	using Base::in_time, Base::is_simple, Base::touch, Base::turn_keys;
+template <unsigned KeySize> struct Burst {
+	// What is under way between step one and step two.
+	struct alignas(64) Way {
+		uintptr_t home[ring], second[ring];
+		uint64_t digest[ring];
+		Token token[KeySize == 40 ? ring : 1];
+		uint8_t turned[ring * KeySize]; // symmetric tables
+		Region *region[ring];           // where there are several
+		bool swapped[ring];
+		bool unlisted[ring]; // `home` is not the line with the key's books
+	};
 
-	static void hash_turned(Table &t, const uint8_t *keys, uint32_t n, uint64_t *out)
+	// `at` is where in the ring, `keys` and `given` those of the group; `n` up to `lanes`.
+	static void step_one(Table &t, Way &way, uint32_t at, const uint8_t *keys,
+	                     const uint64_t *given, uint32_t n, bool simple, bool home_only)
 	{
-		uint8_t turned[piece * KeySize];
-		for (uint32_t first = 0; first < n; first += piece) {
-			uint32_t count = std::min(piece, n - first);
-			turn_keys(keys + size_t{first} * KeySize, count, turned);
-			hash_keys<KeySize>(t.hash_key, turned, count, out + first);
-		}
-	}
-
-	static void digest(Table &t, const uint8_t *keys, const uint32_t *nic, uint32_t n, uint64_t *out)
-	{
-		if (t.flags & CONNTRACK_SYMMETRIC)
-			hash_turned(t, keys, n, out);
-		else
-			hash_keys<KeySize>(t.hash_key, keys, n, out);
-		if (t.flags & CONNTRACK_NIC_HASH)
+		if (t.flags & CONNTRACK_SYMMETRIC) [[unlikely]] {
+			uint8_t *turned = way.turned + size_t{at} * KeySize;
+			std::memcpy(turned, keys, size_t{n} * KeySize);
 			for (uint32_t i = 0; i < n; i++)
-				out[i] = (out[i] & ~uint64_t{0xffffffff}) |
-				    nic_position(t.hash_key, nic[i], t.group_bits);
-		if (is_simple(t))
-			touch_all(View<true>(t), out, n);
-		else
-			touch_all(View<false>(t), out, n);
-	}
-
-	template <typename V> static void touch_all(const V &view, const uint64_t *digests, uint32_t n)
-	{
-		asm volatile(""); // gcc drops calls of what only prefetches
-		Homes homes;
-		for (uint32_t first = 0; first < n; first += piece) {
-			uint32_t count = std::min(piece, n - first);
-			view.homes(digests + first, count, homes);
-			touch(homes, count);
+				way.swapped[at + i] =
+					conntrack_key_symmetric(turned + size_t{i} * KeySize, KeySize) == 1;
+			keys = turned;
 		}
-	}
-
-	static void prefetch(Table &t, const uint64_t *digests, uint32_t n)
-	{
-		if (is_simple(t))
-			prefetch_entries(View<true>(t), digests, n);
-		else
-			prefetch_entries(View<false>(t), digests, n);
-	}
-	template <typename V>
-	static void prefetch_entries(const V &view, const uint64_t *digests, uint32_t n)
-	{
-		asm volatile(""); // gcc drops calls of what only prefetches
-		Homes homes;
-		Candidates unused;
-		for (uint32_t first = 0; first < n; first += piece) {
-			uint32_t count = std::min(piece, n - first);
-			view.homes(digests + first, count, homes);
-			if (uint32_t away = Base::template match<true>(view, digests + first, homes, count, unused))
-				Base::template match_away<true>(view, digests + first, homes, away, unused);
+		uint64_t *digest = way.digest + at;
+		if constexpr (KeySize == 40) {
+			for (uint32_t i = 0; i < n; i++) {
+				uint64_t wide[2];
+				hash_wide<40>(t.hash_key, keys + size_t{i} * 40, wide);
+				way.token[at + i] = {wide[0], wide[1]};
+				digest[i] = given ? given[i] : wide[0];
+			}
+		} else if (given) {
+			std::memcpy(digest, given, n * sizeof(uint64_t));
+		} else {
+			hash_keys<16>(t.hash_key, keys, n, digest);
 		}
+		for (uint32_t i = n; i < lanes; i++)
+			digest[i] = 0;
+		if (simple) [[likely]]
+			eight_lines(t.groups[0]->main, digest, way.home + at, way.second + at);
+		else
+			lines_one_by_one(t, way, at);
+		// conntrack_digest_burst() has asked for what digests lead to.
+		if (given)
+			return;
+		for (uint32_t i = 0; i < n; i++)
+			__builtin_prefetch(reinterpret_cast<const void *>(way.home[at + i]), 1);
+		if (!home_only)
+			for (uint32_t i = 0; i < n; i++)
+				__builtin_prefetch(reinterpret_cast<const void *>(way.second[at + i]), 1);
 	}
 
-	// Runs the three steps, pieces of a long call overlapping: step 1 `pieces_ahead` before
-	// step 2, that `entry_pieces_ahead` before step 3.
-	template <bool Insert, bool Timed, typename V>
-	static uint32_t run(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
-	                    void **states, uint8_t *results)
+	[[gnu::noinline]] static void lines_one_by_one(Table &t, Way &way, uint32_t at)
 	{
-		// What a step leaves lives from there to the end of the last.
-		constexpr uint32_t ring = std::bit_ceil(pieces_ahead + entry_pieces_ahead + 1);
-		constexpr uint32_t candidate_ring = std::bit_ceil(entry_pieces_ahead + 1);
-		alignas(64) uint64_t own[ring][piece];
-		uint8_t turned[ring][piece * KeySize]; // symmetric tables only
-		uint32_t swapped[ring] = {};
-		const bool symmetric = t.flags & CONNTRACK_SYMMETRIC;
-		Homes homes[ring];
-		Candidates candidates[candidate_ring];
-		const V view(t);
-		const Clock clock(t);
-		uint32_t nb_pieces = (n + piece - 1) / piece, found = 0;
-		uint32_t away = 0;
-		auto size_of = [&](uint32_t p) { return std::min(piece, n - p * piece); };
-		auto digests_of = [&](uint32_t p) -> const uint64_t * {
-			return digests ? digests + size_t{p} * piece : own[p % ring];
-		};
-		auto keys_of = [&](uint32_t p) -> const uint8_t * {
-			return symmetric ? turned[p % ring] : keys + size_t{p} * piece * KeySize;
-		};
-		auto step_one = [&](uint32_t p) {
-			uint32_t count = size_of(p);
-			if (symmetric) [[unlikely]]
-				swapped[p % ring] = turn_keys(keys + size_t{p} * piece * KeySize, count, turned[p % ring]);
-			if (!digests)
-				hash_keys<KeySize>(t.hash_key, keys_of(p), count, own[p % ring]);
-			view.homes(digests_of(p), count, homes[p % ring]);
-			// conntrack_digest_burst() has touched what digests lead to.
-			if (!digests)
-				touch(homes[p % ring], count);
-		};
-		for (uint32_t p = 0; p < std::min(pieces_ahead, nb_pieces); p++)
-			step_one(p);
-		for (uint32_t p = 0; p < nb_pieces + entry_pieces_ahead; p++) {
-			if (p + pieces_ahead < nb_pieces)
-				step_one(p + pieces_ahead);
-			auto step_away = [&](uint32_t q) {
-				if (away) [[unlikely]]
-					Base::template match_away<Insert>(view, digests_of(q), homes[q % ring], away,
-					                   candidates[q % candidate_ring]);
-				away = 0;
-			};
-			step_away(p - 1); // their next buckets have come by now
-			if (p < nb_pieces)
-				away = Base::template match<Insert>(view, digests_of(p), homes[p % ring], size_of(p),
-				                     candidates[p % candidate_ring]);
-			if (p < entry_pieces_ahead)
+		for (uint32_t i = at; i < at + lanes; i++) {
+			const uint64_t digest = way.digest[i];
+			Group *g = t.groups[group_of(t, digest_position(digest))];
+			way.unlisted[i] = false;
+			if (!g) {
+				way.home[i] = way.second[i] = reinterpret_cast<uintptr_t>(&no_home);
+				way.region[i] = nullptr;
 				continue;
-			uint32_t done = p - entry_pieces_ahead, first = done * piece;
-			found += Base::template finish<Insert, Timed>(t, clock, keys_of(done), digests_of(done), homes[done % ring],
-			                               candidates[done % candidate_ring], size_of(done), first,
-			                               swapped[done % ring], states, results);
+			}
+			// Keys of flooded homes are looked for in the stash at once: there most are.
+			way.unlisted[i] = g->flooded.nb && g->flooded.has(digest_position(digest));
+			Region &r = way.unlisted[i] ? g->stash : g->main;
+			way.region[i] = &r;
+			const Line *page = page_at(r, page_of(t, r, digest));
+			way.home[i] = reinterpret_cast<uintptr_t>(page + digest_line(digest));
+			way.second[i] =
+				reinterpret_cast<uintptr_t>(page + (digest_line(digest) ^ digest_way(digest)));
 		}
-		return found;
 	}
 
-	// Steps 2 and 3 key by key, without prefetching, for tables that lie in the core's own caches.
-	template <bool Insert, bool Timed>
-	static uint32_t run_direct(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
-	                           void **states, uint8_t *results)
+	static Sought sought(const Table &t, const uint8_t *key, uint64_t digest, bool swapped)
 	{
-		alignas(64) uint64_t own[piece];
-		Homes homes;
-		const View<true> view(t);
-		const Clock clock(t);
-		uint32_t found = 0;
-		for (uint32_t first = 0; first < n; first += piece, keys += size_t{piece} * KeySize) {
-			uint32_t count = std::min(piece, n - first), unsettled = 0;
-			const uint64_t *d = digests ? digests + first : own;
-			if (!digests)
-				hash_keys<KeySize>(t.hash_key, keys, count, own);
-			view.homes(d, count, homes);
+		if constexpr (KeySize == 16) {
+			uint64_t words[2];
+			std::memcpy(words, key, 16);
+			return {key,
+			        {words[0] ^ t.hash_key.round[0][0], words[1] ^ t.hash_key.round[0][1]},
+			        digest,
+			        swapped};
+		} else {
+			uint64_t wide[2];
+			hash_wide<40>(t.hash_key, key, wide);
+			return {key, {wide[0], wide[1]}, digest, swapped};
+		}
+	}
+
+	// One key, however it comes.
+	template <typename Do>
+	static void one(Table &t, const uint8_t *key, const uint64_t *given, Do act)
+	{
+		uint8_t turned[KeySize];
+		bool swapped = false;
+		if (t.flags & CONNTRACK_SYMMETRIC) {
+			std::memcpy(turned, key, KeySize);
+			swapped = conntrack_key_symmetric(turned, KeySize) == 1;
+			key = turned;
+		}
+		act(sought(t, key, given ? *given : hash_key<KeySize>(t.hash_key, key), swapped));
+	}
+
+	// Entries that hits of a piece lead to: bodies hold key or state, and some pass for hits by
+	// their tokens alone.
+	[[gnu::noinline]] static uint32_t bodies(Table &t, Way &way, uint32_t at, const uint8_t *keys,
+	                                         uint32_t hits, bool simple, const uintptr_t *word,
+	                                         void **states)
+	{
+		uint8_t *body[piece];
+		for (uint32_t m = hits; m; m &= m - 1) {
+			auto i = static_cast<uint32_t>(std::countr_zero(m));
+			const Region &r = simple ? t.groups[0]->main : *way.region[at + i];
+			auto *line = reinterpret_cast<const Line *>(word[i] & ~uintptr_t{63});
+			body[i] = body_of(t, r, line, word[i] >> 3 & 1);
+			__builtin_prefetch(body[i], 1);
+			__builtin_prefetch(body[i] + t.body_stride - 1, 1);
+		}
+		uint32_t others = 0;
+		for (uint32_t m = hits; m; m &= m - 1) {
+			auto i = static_cast<uint32_t>(std::countr_zero(m));
+			if constexpr (KeySize == 40)
+				if (std::memcmp(body[i], keys + size_t{i} * 40, 40) != 0) [[unlikely]] {
+					others |= 1u << i;
+					states[i] = nullptr;
+					continue;
+				}
+			if (!t.inline_state)
+				states[i] = body[i] + t.state_at;
+		}
+		return others;
+	}
+
+	// Sets the deadlines of hits anew. @return bit per key whose deadline has come.
+	[[gnu::always_inline]] static uint32_t refresh(uint64_t tick, const uint32_t *armed, uint32_t n,
+	                                               uint32_t hits, const uintptr_t *word)
+	{
+		Clock unused = Clock::make(static_cast<uint16_t>(tick + 1), 0, 0);
+		uint32_t late = 0;
+		for (uint32_t i = 0; i < n; i++) {
+			auto *of_entry = reinterpret_cast<Clock *>((word[i] & ~uintptr_t{63}) +
+			                                           offsetof(Line, clock) + (word[i] & 8) / 2);
+			Clock *clock = hits >> i & 1 ? of_entry : &unused;
+			const uint32_t due = is_due(clock->deadline(), tick),
+						   fresh = armed[clock->timeout_class()];
+			clock->word = due ? clock->word : fresh;
+			late |= due << i;
+		}
+		return late;
+	}
+
+	static void note_directions(Table &t, const Way &way, uint32_t at, uint32_t n,
+	                            void *const *states, uint8_t *results)
+	{
+		for (uint32_t i = 0; i < n; i++) {
+			if (!states[i])
+				continue;
+			Cell c = cell_of_state(t, states[i]);
+			if (((c.line->bits[c.at] & bit_swapped) != 0) != way.swapped[at + i])
+				results[i] |= CONNTRACK_REPLY;
+		}
+	}
+
+	template <bool Insert>
+	static uint32_t run(Table &t, const uint8_t *keys, const uint64_t *given, uint32_t n,
+	                    bool timed, void **states, uint8_t *results)
+	{
+		Way way;
+		const bool symmetric = t.flags & CONNTRACK_SYMMETRIC;
+		const bool simple = t.group_bits == 0 && t.groups[0] && !t.groups[0]->flooded.nb;
+		const bool home_only = !Insert && simple && t.home_only;
+		uint32_t armed[CONNTRACK_NB_CLASSES];
+		if (timed)
+			for (uint32_t c = 0; c < CONNTRACK_NB_CLASSES; c++)
+				armed[c] = Clock::make(static_cast<uint16_t>(t.tick + t.arm[c]), c, 0).word;
+		uint32_t begun = 0, found = 0;
+		// Reads of eight keys must not pass the end of the caller's.
+		uint8_t tail[lanes * KeySize];
+		auto begin_up_to = [&](uint32_t end) {
+			for (; begun < end; begun += lanes)
+				step_one(t, way, begun % ring, keys + size_t{begun} * KeySize,
+				         given ? given + begun : nullptr, std::min(lanes, n - begun), simple,
+				         home_only);
+		};
+		for (uint32_t first = 0; first < n; first += piece) {
+			const uint32_t count = std::min(piece, n - first), at = first % ring;
+			const uint32_t all = count == 32 ? UINT32_MAX : (1u << count) - 1;
+			const uint8_t *own =
+				symmetric ? way.turned + size_t{at} * KeySize : keys + size_t{first} * KeySize;
+			alignas(64) uintptr_t word[piece];
+			uint32_t hits = 0, elsewhere = 0;
+			if (first == 0)
+				begin_up_to(std::min(n, keys_ahead));
+			for (uint32_t i = 0; i < count; i += lanes) {
+				begin_up_to(std::min(n, first + i + keys_ahead));
+				const uint8_t *eight;
+				if constexpr (KeySize == 40) {
+					eight = reinterpret_cast<const uint8_t *>(way.token + at + i);
+				} else {
+					eight = own + size_t{i} * KeySize;
+					if (!symmetric && i + lanes > count) [[unlikely]] {
+						std::memcpy(tail, eight, size_t{count - i} * KeySize);
+						eight = tail;
+					}
+				}
+				const uintptr_t *second = home_only ? way.home : way.second;
+				const uint32_t found_here = eight_cells<KeySize>(
+					way.home + at + i, second + at + i, eight, t.hash_key.round[0], word + i);
+				hits |= found_here << i;
+				if (!Insert && found_here != 0xff)
+					elsewhere |= eight_elsewhere(way.home + at + i, way.digest + at + i, home_only)
+					             << i;
+			}
+			hits &= all;
+			std::memcpy(states + first, word, count * sizeof(void *));
 			if (Insert && results)
 				std::memset(results + first, 0, count);
-			for (uint32_t i = 0; i < count; i++) {
-				const Header &h = *homes.header[i];
-				void *state = nullptr;
-				uint32_t elsewhere = Insert ? 1 : (h.filter & homes.filter[i]) | (homes.flooded >> i & 1);
-				for (uint32_t m = match_tag(h, homes.tag[i]); m; m &= m - 1) {
-					auto slot = static_cast<uint32_t>(std::countr_zero(m));
-					uint8_t *entry = homes.entries[i] + size_t{slot} * Stride;
-					if (!One::same_key(entry, keys + size_t{i} * KeySize)) [[unlikely]]
-						continue;
-					elsewhere = 1;
-					if (Timed && !in_time(clock, One::meta_of(entry),
-					                      const_cast<uint16_t &>(h.deadline[slot]))) [[unlikely]]
-						break;
-					state = One::state_of(entry);
-					found++;
-					break;
-				}
-				states[first + i] = state;
-				if (!state && elsewhere) [[unlikely]]
-					unsettled |= 1u << i;
+			uint32_t again = 0;
+			if (t.body_stride && hits && (KeySize == 40 || !t.inline_state))
+				again = bodies(t, way, at, own, hits, simple, word, states + first);
+			if (timed)
+				again |= refresh(t.tick, armed, count, hits & ~again, word);
+			for (uint32_t m = again; m; m &= m - 1)
+				states[first + static_cast<uint32_t>(std::countr_zero(m))] = nullptr;
+			hits &= ~again;
+			found += static_cast<uint32_t>(std::popcount(hits));
+			uint32_t unsettled = all & ~hits;
+			if constexpr (!Insert) {
+				if (!simple) [[unlikely]]
+					for (uint32_t i = 0; i < count; i++)
+						elsewhere |= uint32_t{way.unlisted[at + i]} << i;
+				unsettled &= elsewhere | again;
 			}
+			// Their second lines were not asked for; all at once now costs one wait, not one for each.
+			for (uint32_t m = home_only ? unsettled : 0; m; m &= m - 1)
+				__builtin_prefetch(reinterpret_cast<const void *>(
+				    way.second[at + static_cast<uint32_t>(std::countr_zero(m))]));
 			for (; unsettled; unsettled &= unsettled - 1) {
 				auto i = static_cast<uint32_t>(std::countr_zero(unsettled));
-				found += Base::template resolve<Insert, Timed>(t, keys + size_t{i} * KeySize, d[i], first + i,
-				                                first + count, false, states, results);
+				found += settle(t,
+				                sought(t, own + size_t{i} * KeySize, way.digest[at + i],
+				                       symmetric && way.swapped[at + i]),
+				                first + i, timed, Insert, {states, first + count}, results);
 			}
+			if (Insert && results && symmetric) [[unlikely]]
+				note_directions(t, way, at, count, states + first, results + first);
 		}
 		return found;
 	}
 
-	template <bool Insert, bool Timed>
-	static uint32_t dispatch(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
-	                         void **states, uint8_t *results)
+	static void think_again(Table &t, uint32_t n, uint32_t found)
 	{
-		constexpr size_t bucket_bytes = sizeof(Header) + slots_per_bucket * Stride;
-		if (!is_simple(t))
-			return run<Insert, Timed, View<false>>(
-			    t, keys, digests, n, states, results);
-		if (t.groups[0]->now.nb_buckets * bucket_bytes <= direct_bytes &&
-		    !(t.flags & CONNTRACK_SYMMETRIC))
-			return run_direct<Insert, Timed>(t, keys, digests, n, states, results);
-		return run<Insert, Timed, View<true>>(
-		    t, keys, digests, n, states, results);
+		t.looked_up += n;
+		t.missed += n - found;
+		if (t.looked_up < rethink_after)
+			return;
+		t.home_only = t.missed > t.looked_up / 2;
+		t.looked_up = t.missed = 0;
 	}
 
-	static uint32_t find(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	// Few keys: asks for all lines, then takes one after the other.
+	static uint32_t few(Table &t, const uint8_t *keys, const uint64_t *given, uint32_t n,
+	                    bool timed, bool insert, void **states, uint8_t *results)
+	{
+		uint32_t found = 0;
+		for (uint32_t i = 0; i < n; i++)
+			states[i] = nullptr;
+		for (uint32_t i = 0; i < n; i++)
+			one(t, keys + size_t{i} * KeySize, given ? given + i : nullptr, [&](const Sought &key) {
+				touch(t, key.digest);
+				if (results)
+					results[i] = 0;
+				found += settle(t, key, i, timed, insert, {states, n}, results);
+				if (results && states[i] && t.flags & CONNTRACK_SYMMETRIC) {
+					Cell c = cell_of_state(t, states[i]);
+					if (((c.line->bits[c.at] & bit_swapped) != 0) != key.swapped)
+						results[i] |= CONNTRACK_REPLY;
+				}
+			});
+		return found;
+	}
+	static void touch(const Table &t, uint64_t digest)
+	{
+		Group *g = t.groups[group_of(t, digest_position(digest))];
+		if (!g)
+			return;
+		const Line *page = page_at(g->main, page_of(t, g->main, digest));
+		__builtin_prefetch(page + digest_line(digest), 1);
+		__builtin_prefetch(page + (digest_line(digest) ^ digest_way(digest)), 1);
+	}
+
+	static uint32_t find(Table &t, const uint8_t *keys, const uint64_t *given, uint32_t n,
 	                     bool timed, void **states)
 	{
-		return timed ? dispatch<false, true>(t, keys, digests, n, states, nullptr)
-		             : dispatch<false, false>(t, keys, digests, n, states, nullptr);
+		uint32_t found = n < worth_vectors ? few(t, keys, given, n, timed, false, states, nullptr)
+		                                   : run<false>(t, keys, given, n, timed, states, nullptr);
+		think_again(t, n, found);
+		return found;
 	}
 
-	static uint32_t find_or_insert(Table &t, const uint8_t *keys, const uint64_t *digests,
-	                               uint32_t n, bool timed, void **states, uint8_t *results)
+	static uint32_t find_or_insert(Table &t, const uint8_t *keys, const uint64_t *given, uint32_t n,
+	                               bool timed, void **states, uint8_t *results)
 	{
-		return timed ? dispatch<true, true>(t, keys, digests, n, states, results)
-		             : dispatch<true, false>(t, keys, digests, n, states, results);
+		t.relocated = false;
+		uint32_t found = n < worth_vectors ? few(t, keys, given, n, timed, true, states, results)
+		                                   : run<true>(t, keys, given, n, timed, states, results);
+		if (t.relocated) [[unlikely]]
+			for (uint32_t i = 0; i < n; i++)
+				one(t, keys + size_t{i} * KeySize, given ? given + i : nullptr,
+				    [&](const Sought &key) { find_again(t, key, states + i); });
+		return found;
 	}
 
-	static uint32_t remove(Table &t, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	static uint32_t remove(Table &t, const uint8_t *keys, const uint64_t *given, uint32_t n,
 	                       bool timed)
 	{
-		uint64_t own[piece];
-		uint8_t turned[piece * KeySize];
 		uint32_t removed = 0;
-		for (uint32_t p = 0; p < n; p += piece) {
-			uint32_t count = std::min(piece, n - p);
-			const uint64_t *d = digests ? digests + p : own;
-			if (!digests)
-				digest(t, keys + size_t{p} * KeySize, nullptr, count, own);
-			prefetch(t, d, count);
-			const uint8_t *of_piece = keys + size_t{p} * KeySize;
-			if (t.flags & CONNTRACK_SYMMETRIC) {
-				turn_keys(of_piece, count, turned);
-				of_piece = turned;
-			}
+		uint64_t own[piece];
+		for (uint32_t first = 0; first < n; first += piece) {
+			const uint32_t count = std::min(piece, n - first);
+			const uint8_t *of_piece = keys + size_t{first} * KeySize;
+			const uint64_t *d = given ? given + first : own;
+			if (!given)
+				digest(t, of_piece, nullptr, count, own);
 			for (uint32_t i = 0; i < count; i++)
-				removed += One::remove_one(t, of_piece + size_t{i} * KeySize, d[i], timed);
+				one(t, of_piece + size_t{i} * KeySize, d + i,
+				    [&](const Sought &key) { removed += remove_one(t, key, timed); });
 		}
 		return removed;
 	}
+
+	static void digest(Table &t, const uint8_t *keys, const uint32_t *nic, uint32_t n,
+	                   uint64_t *out)
+	{
+		for (uint32_t first = 0; first < n; first += piece) {
+			const uint32_t count = std::min(piece, n - first);
+			const uint8_t *of_piece = keys + size_t{first} * KeySize;
+			uint8_t turned[piece * KeySize];
+			if (t.flags & CONNTRACK_SYMMETRIC) [[unlikely]] {
+				std::memcpy(turned, of_piece, size_t{count} * KeySize);
+				for (uint32_t i = 0; i < count; i++)
+					conntrack_key_symmetric(turned + size_t{i} * KeySize, KeySize);
+				of_piece = turned;
+			}
+			hash_keys<KeySize>(t.hash_key, of_piece, count, out + first);
+			if (t.flags & CONNTRACK_NIC_HASH)
+				for (uint32_t i = first; i < first + count; i++)
+					out[i] = (out[i] & ~uint64_t{UINT32_MAX}) |
+					         nic_position(t.hash_key, nic[i], t.group_bits);
+			touch_all(t, out + first, count);
+		}
+	}
+
+	static void touch_all(Table &t, const uint64_t *digests, uint32_t n)
+	{
+		asm volatile(""); // gcc drops calls of what only prefetches
+		if (t.group_bits || !t.groups[0]) {
+			for (uint32_t i = 0; i < n; i++)
+				touch(t, digests[i]);
+			return;
+		}
+		for (uint32_t i = 0; i < n; i += lanes) {
+			alignas(64) uintptr_t home[lanes], second[lanes];
+			uint64_t eight[lanes] = {};
+			const uint32_t count = std::min(lanes, n - i);
+			std::memcpy(eight, digests + i, count * sizeof(uint64_t));
+			eight_lines(t.groups[0]->main, eight, home, second);
+			for (uint32_t k = 0; k < count; k++) {
+				__builtin_prefetch(reinterpret_cast<const void *>(home[k]), 1);
+				__builtin_prefetch(reinterpret_cast<const void *>(second[k]), 1);
+			}
+		}
+	}
+
+	static uint64_t token_digest(const Table &t, const Token &token)
+	{
+		if constexpr (KeySize == 40)
+			return token.low;
+		const uint64_t words[2] = {token.low ^ t.hash_key.round[0][0],
+		                           token.high ^ t.hash_key.round[0][1]};
+		uint8_t key[16];
+		std::memcpy(key, words, 16);
+		return hash_key<16>(t.hash_key, key);
+	}
 };
+
+} // namespace REFRAMER_ISA
 
 } // namespace reframer::conntrack

@@ -26,28 +26,22 @@ bool lacks(const conntrack_table *t, const void *array, uint32_t count)
 	return !t || (count > 0 && !array);
 }
 
-template <typename Visit> void each_entry(conntrack_table &t, Group &g, Visit visit)
+// Where the parts of a cell lie that a line has no room for.
+void lay_out(Table &t)
 {
-	for (Generation *gen : {&g.now, &g.next}) {
-		uint32_t bucket = gen == &g.now ? g.frontier : 0;
-		for (; bucket < gen->nb_all(); bucket++)
-			for (uint32_t used = ~empty_slots(gen->headers[bucket]) & 0xffff; used; used &= used - 1) {
-				auto slot = static_cast<uint32_t>(std::countr_zero(used));
-				visit(gen->headers[bucket], slot, entry_at(t, *gen, bucket, slot));
-			}
-	}
+	const uint32_t key = t.key_size > sizeof(Token) ? t.key_size : 0;
+	t.inline_state = t.state_size == sizeof(Line::word[0]);
+	t.state_at = key;
+	t.position_at = key + (t.inline_state ? 0 : t.state_size);
+	t.body_stride = t.position_at + (t.flags & CONNTRACK_NIC_HASH ? 8 : 0);
 }
 
 } // namespace
 
-extern "C" {
+namespace reframer::conntrack {
 
-int conntrack_create(const struct conntrack_params *params, struct conntrack_table **out)
+int create_table(const conntrack_params &p, Isa isa, conntrack_table **out)
 {
-	reframer::api::Why why;
-	conntrack_params p;
-	if (!out || !take_params(params, p, why))
-		return -EINVAL;
 	auto fail = [&](conntrack_table *t, int error) {
 		conntrack_free(t);
 		return error;
@@ -57,8 +51,8 @@ int conntrack_create(const struct conntrack_params *params, struct conntrack_tab
 		return -ENOMEM;
 	t->key_size = p.key_size;
 	t->state_size = p.state_size;
-	t->stride = entry_stride(p.key_size, p.state_size);
 	t->flags = p.flags;
+	lay_out(*t);
 	t->tick_ns = p.tick_ns;
 	t->max_flows = p.flags & CONNTRACK_FIXED_SIZE ? p.initial_flows : p.max_flows;
 	t->protected_classes = p.protected_classes;
@@ -69,9 +63,7 @@ int conntrack_create(const struct conntrack_params *params, struct conntrack_tab
 	t->group_bits = static_cast<uint32_t>(std::countr_zero(p.nb_groups));
 	t->check_sweeps_at = sweep_grace;
 	timeout_ticks(p, t->timeout, t->arm);
-	for (uint32_t c = 0; c < CONNTRACK_NB_CLASSES; c++)
-		set_bit(t->patient_classes, c, t->timeout[c] == 0 || t->timeout[c] > horizon);
-	t->operations = find_operations(t->key_size, t->stride);
+	t->operations = find_operations(isa, t->key_size);
 	try {
 		t->group_storage.assign(p.nb_groups, nullptr);
 		t->growing.reserve(p.nb_groups);
@@ -79,13 +71,16 @@ int conntrack_create(const struct conntrack_params *params, struct conntrack_tab
 		return fail(t, -ENOMEM);
 	}
 	t->groups = t->group_storage.data();
-	// Groups are not equally large: a tenth more each, beyond what the load leaves free.
-	uint64_t each = p.initial_flows / p.nb_groups;
-	if (p.nb_groups > 1)
-		each += each / 10 + slots_per_bucket;
+	// Groups are not equally large: a tenth more each, beyond what the load leaves free. How far one
+	// may grow without new addresses is a guess.
+	uint64_t each = p.initial_flows / p.nb_groups, most = t->max_flows;
+	if (p.nb_groups > 1) {
+		each += each / 10 + 16;
+		most = std::min(most, 16 * (most / p.nb_groups + 1));
+	}
 	for (uint32_t i = 0; i < p.nb_groups; i++) {
 		auto *g = t->groups[i] = new (std::nothrow) conntrack_group;
-		if (!g || !size_group(*t, *g, each, p.load_percent))
+		if (!g || !size_group(*t, *g, each, p.load_percent, most))
 			return fail(t, -ENOMEM);
 		g->index = i;
 		g->seed = t->seed;
@@ -96,6 +91,19 @@ int conntrack_create(const struct conntrack_params *params, struct conntrack_tab
 	}
 	*out = t;
 	return 0;
+}
+
+} // namespace reframer::conntrack
+
+extern "C" {
+
+int conntrack_create(const struct conntrack_params *params, struct conntrack_table **out)
+{
+	reframer::api::Why why;
+	conntrack_params p;
+	if (!out || !take_params(params, p, why))
+		return -EINVAL;
+	return create_table(p, best_isa(), out);
 }
 
 void conntrack_free(struct conntrack_table *t)
@@ -123,10 +131,11 @@ void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_ha
 {
 	if (lacks(t, nic_hashes, count) || !(t->flags & CONNTRACK_NIC_HASH))
 		return;
+	// Which lines of the page it will be the key tells. The walk to the page is the dear part.
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t position = nic_position(t->hash_key, nic_hashes[i], t->group_bits);
 		if (Group *g = t->groups[group_of(*t, position)])
-			_mm_prefetch(&locate(*t, *g, position).header(), _MM_HINT_T0);
+			__builtin_prefetch(page_at(g->main, g->main.page_of(position_in(*t, g->main, position), 0)));
 	}
 }
 
@@ -134,7 +143,10 @@ void conntrack_prefetch_burst(struct conntrack_table *t, const uint64_t *digests
 {
 	if (lacks(t, digests, count))
 		return;
-	t->operations->prefetch(*t, digests, count);
+	if (t->key_size == sizeof(Token) && t->inline_state)
+		return; // the lines are all there is
+	for (uint32_t i = 0; i < count; i++)
+		prefetch_bodies(*t, digests[i]);
 }
 
 uint32_t conntrack_find_burst(struct conntrack_table *t, const void *keys, const uint64_t *digests,
@@ -212,11 +224,11 @@ int conntrack_is_reply(const struct conntrack_table *t, const void *key, const v
 		return -EINVAL;
 	if (!(t->flags & CONNTRACK_SYMMETRIC))
 		return -ENOTSUP;
-	const auto *meta = static_cast<const uint8_t *>(state) - sizeof(EntryMeta);
 	uint8_t turned[CONNTRACK_KEY_IPV6];
 	std::memcpy(turned, key, t->key_size);
-	int swapped = conntrack_key_symmetric(turned, t->key_size);
-	return swapped != static_cast<int>(reinterpret_cast<const EntryMeta *>(meta)->swapped);
+	const bool swapped = conntrack_key_symmetric(turned, t->key_size) == 1;
+	const Cell c = cell_of_state(*t, state);
+	return swapped != ((c.line->bits[c.at] & bit_swapped) != 0);
 }
 
 int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout_class,
@@ -230,18 +242,8 @@ int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout
 	uint64_t tick = now_ns == CONNTRACK_NO_TIME
 	    ? t->tick
 	    : std::clamp(now_ns / t->tick_ns, t->tick, t->tick + horizon - 1);
-	auto *entry = static_cast<uint8_t *>(state) - sizeof(EntryMeta) - t->key_size;
-	EntryMeta &meta = meta_of(*t, entry);
-	Group &g = *t->groups[group_of(*t, meta.position)];
-	Generation &gen = g.now.holds(entry, t->stride) ? g.now : g.next;
-	auto place = static_cast<size_t>(entry - gen.entries) / t->stride;
-	Header &h = gen.headers[place / slots_per_bucket];
-	auto slot = static_cast<uint32_t>(place % slots_per_bucket);
-	meta.idle = 0;
-	meta.timeout_class = timeout_class & 15;
-	h.deadline[slot] = static_cast<uint16_t>(tick + t->arm[timeout_class]);
-	set_bit(h.shielded, slot, t->protected_classes >> timeout_class & 1);
-	set_bit(h.patient, slot, t->patient_classes >> timeout_class & 1);
+	cell_of_state(*t, state).clock() =
+	    Clock::make(static_cast<uint16_t>(tick + t->arm[timeout_class]), timeout_class, 0);
 	return 0;
 }
 
@@ -250,17 +252,18 @@ uint32_t conntrack_expire(struct conntrack_table *t, uint64_t now_ns, uint32_t n
 	if (!t || !advance(*t, now_ns))
 		return 0;
 	settle_debts(*t);
+	// Moving the keys of two buckets costs what sweeping some does.
 	if (!t->growing.empty())
-		move_buckets(*t, *t->growing.back(), nb_buckets / slots_per_bucket);
+		move_lines(*t, *t->growing.back(), nb_buckets / 4);
 	uint32_t expired = 0;
 	for (size_t tried = 0; nb_buckets && tried <= t->group_storage.size(); tried++) {
 		Group *g = t->groups[t->sweep_group];
 		if (g) {
-			uint32_t left = g->now.nb_all() + g->next.nb_all() - g->sweep_next;
+			uint32_t left = pieces_of(*g) - g->main.sweep_next - g->stash.sweep_next;
 			uint32_t nb = std::min(nb_buckets, left);
 			expired += sweep(*t, *g, nb);
 			nb_buckets -= nb;
-			if (g->sweep_next != 0)
+			if (g->main.sweep_next != 0)
 				break;
 		}
 		t->sweep_group = (t->sweep_group + 1) % static_cast<uint32_t>(t->group_storage.size());
@@ -276,7 +279,7 @@ uint32_t conntrack_sweep_budget(const struct conntrack_table *t, uint64_t interv
 	uint64_t buckets = 0;
 	for (const conntrack_group *g : t->group_storage)
 		if (g)
-			buckets += g->now.nb_all() + g->next.nb_all();
+			buckets += pieces_of(*g);
 	return buckets_per_interval(buckets, interval_ns, period_ns);
 }
 
@@ -287,14 +290,19 @@ uint64_t conntrack_iterate(struct conntrack_table *t, uint64_t now_ns, conntrack
 		return 0;
 	bool timed = advance(*t, now_ns);
 	uint64_t visited = 0;
+	auto visit_cell = [&](const Cell &c) {
+		if (timed && is_due(c.clock().deadline(), t->tick) && is_dead(*t, c.clock()))
+			return;
+		alignas(8) uint8_t key[CONNTRACK_KEY_IPV6];
+		key_of(*t, c, key);
+		visit(context, key, state_of(*t, c), static_cast<int>(c.clock().timeout_class()));
+		visited++;
+	};
 	for (conntrack_group *g : t->group_storage)
-		if (g)
-			each_entry(*t, *g, [&](Header &h, uint32_t slot, uint8_t *entry) {
-				if (timed && is_due(h.deadline[slot], t->tick) && slot_is_dead(*t, h, slot, entry))
-					return;
-				visit(context, entry, state_of(*t, entry), meta_of(*t, entry).timeout_class);
-				visited++;
-			});
+		if (g) {
+			each_cell(g->main, visit_cell);
+			each_cell(g->stash, visit_cell);
+		}
 	return visited;
 }
 
@@ -304,10 +312,9 @@ int conntrack_prepare(struct conntrack_table *t)
 		return -EINVAL;
 	if (t->flags & CONNTRACK_FIXED_SIZE)
 		return -ENOTSUP;
-	for (conntrack_group *g : t->group_storage)
-		if (g)
-			if (int error = start_growth(*t, *g, true))
-				return error;
+	for (const conntrack_group *g : t->group_storage)
+		if (g && !populate_ahead(*t, g->main))
+			return -ENOMEM;
 	return 0;
 }
 
@@ -323,7 +330,7 @@ struct conntrack_group *conntrack_detach_group(struct conntrack_table *t, uint32
 	t->groups[group] = nullptr;
 	std::erase(t->growing, g);
 	g->tick = t->tick;
-	t->flows -= g->flows;
+	t->flows -= g->flows();
 	return g;
 }
 
@@ -338,7 +345,7 @@ int conntrack_attach_group(struct conntrack_table *t, struct conntrack_group *g,
 	// The other table may have seen a later time.
 	advance(*t, g->tick * t->tick_ns);
 	t->groups[g->index] = g;
-	t->flows += g->flows;
+	t->flows += g->flows();
 	t->room = 0;
 	if (g->growing())
 		t->growing.push_back(g);

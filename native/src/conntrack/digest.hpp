@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#ifdef __SSE2__
 #include <immintrin.h>
+#endif
 
 namespace reframer::conntrack {
 
@@ -12,7 +14,7 @@ struct HashKey {
 	alignas(16) uint64_t round[5][2];
 };
 
-inline uint64_t fold_multiply(uint64_t a, uint64_t b)
+[[gnu::always_inline]] inline uint64_t fold_multiply(uint64_t a, uint64_t b)
 {
 	unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
 	return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
@@ -32,11 +34,26 @@ inline HashKey expand_seed(uint64_t seed)
 	return key;
 }
 
+// Where a NIC hash places its flows: the low bits name the group (as they name the RETA entry), a
+// keyed multiplication spreads the whole hash inside it.
+[[gnu::always_inline]] inline uint32_t nic_position(const HashKey &k, uint32_t nic_hash, unsigned group_bits)
+{
+	uint64_t group = nic_hash & ((uint64_t{1} << group_bits) - 1);
+	uint64_t inside = fold_multiply(nic_hash ^ k.round[4][0], k.round[4][1] | 1) & 0xffffffffu;
+	return static_cast<uint32_t>(group << (32 - group_bits) | inside >> group_bits);
+}
+
+// Compiled once for each instruction set, whose hashes need not be the same: under a name for each.
+#ifndef REFRAMER_ISA
+#define REFRAMER_ISA as_built
+#endif
+inline namespace REFRAMER_ISA {
+
 #ifdef __AES__
 // Two AES rounds spread every key byte over all sixteen; the third hides the difference patterns
 // that two rounds leave. Longer keys run through parallel lanes, so that an attacker cannot cancel
 // in one block what he changed in another.
-template <unsigned KeySize> inline uint64_t hash_key(const HashKey &k, const uint8_t *key)
+template <unsigned KeySize> inline __m128i hash_block(const HashKey &k, const uint8_t *key)
 {
 	static_assert(KeySize == 16 || KeySize == 40);
 	const auto *round = reinterpret_cast<const __m128i *>(k.round);
@@ -52,8 +69,17 @@ template <unsigned KeySize> inline uint64_t hash_key(const HashKey &k, const uin
 		z = _mm_aesenc_si128(z, round[3]);
 		x = _mm_aesenc_si128(_mm_xor_si128(_mm_xor_si128(x, y), z), round[4]);
 	}
-	x = _mm_aesenc_si128(x, round[3]);
-	return static_cast<uint64_t>(_mm_cvtsi128_si64(x));
+	return _mm_aesenc_si128(x, round[3]);
+}
+template <unsigned KeySize> inline uint64_t hash_key(const HashKey &k, const uint8_t *key)
+{
+	return static_cast<uint64_t>(_mm_cvtsi128_si64(hash_block<KeySize>(k, key)));
+}
+// All 128 bits; the lower 64 are hash_key().
+template <unsigned KeySize> inline void hash_wide(const HashKey &k, const uint8_t *key, uint64_t out[2])
+{
+	__m128i x = hash_block<KeySize>(k, key);
+	std::memcpy(out, &x, sizeof(x));
 }
 
 // Hashes of `n` keys; four 16-byte keys at a time where the machine can.
@@ -93,6 +119,18 @@ template <unsigned KeySize> inline uint64_t hash_key(const HashKey &k, const uin
 	}
 	return fold_multiply(h ^ k.round[4][1], k.round[3][0] | 1);
 }
+// 128 bits; the lower 64 are hash_key(). The upper ones take the words the other way round.
+template <unsigned KeySize> inline void hash_wide(const HashKey &k, const uint8_t *key, uint64_t out[2])
+{
+	uint64_t h = k.round[4][1];
+	for (unsigned i = KeySize; i > 0; i -= 8) {
+		uint64_t word;
+		std::memcpy(&word, key + i - 8, 8);
+		h = fold_multiply(word ^ k.round[(i / 8) % 4][1], h ^ k.round[(i / 8) % 4][0]);
+	}
+	out[0] = hash_key<KeySize>(k, key);
+	out[1] = fold_multiply(h ^ k.round[4][0], k.round[2][0] | 1);
+}
 
 template <unsigned KeySize>
 inline void hash_keys(const HashKey &k, const uint8_t *keys, uint32_t n, uint64_t *out)
@@ -102,13 +140,6 @@ inline void hash_keys(const HashKey &k, const uint8_t *keys, uint32_t n, uint64_
 }
 #endif
 
-// Where a NIC hash places its flows: the low bits name the group (as they name the RETA entry), a
-// keyed multiplication spreads the whole hash inside it.
-inline uint32_t nic_position(const HashKey &k, uint32_t nic_hash, unsigned group_bits)
-{
-	uint64_t group = nic_hash & ((uint64_t{1} << group_bits) - 1);
-	uint64_t inside = fold_multiply(nic_hash ^ k.round[4][0], k.round[4][1] | 1) & 0xffffffffu;
-	return static_cast<uint32_t>(group << (32 - group_bits) | inside >> group_bits);
-}
+} // namespace REFRAMER_ISA
 
 } // namespace reframer::conntrack

@@ -1,244 +1,342 @@
-// Growth in small steps: homes move in order, so one number tells where a key lives.
+// Growth where the table is, in small steps: keys move from the last page to the first.
 #include "conntrack/table.hpp"
 
 #include <algorithm>
-#include <bit>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace reframer::conntrack {
 
-bool Generation::map(uint32_t buckets, uint32_t stride)
+namespace {
+
+constexpr HandedOut nothing{nullptr, 0};
+
+uint64_t cells_at(uint64_t pages, double load)
 {
-	size_t all = size_t{buckets} + max_distance;
-	if (!header_pages.map(all * sizeof(Header)) ||
-	    !entry_pages.map(all * slots_per_bucket * stride)) {
-		header_pages.release();
+	return static_cast<uint64_t>(double(pages) * cells_per_page * fillable / out_of * load);
+}
+
+size_t body_bytes(const Table &t, uint64_t pages) { return pages * cells_per_page * t.body_stride; }
+
+void set_growth_point(const Table &t, Region &r)
+{
+	r.grow_at =
+		t.flags & CONNTRACK_FIXED_SIZE && !r.stash ? UINT64_MAX : cells_at(r.nb_pages, r.grow_load);
+}
+
+void point(Region &r)
+{
+	r.lines = reinterpret_cast<Line *>(r.line_memory.data());
+	r.bodies = r.body_memory.data();
+}
+
+bool size_region(const Table &t, Region &r, uint64_t pages, uint64_t most)
+{
+	if (!r.line_memory.take(pages * page_bytes, most * page_bytes))
 		return false;
-	}
-	headers = reinterpret_cast<Header *>(header_pages.data());
-	entries = entry_pages.data();
-	nb_buckets = buckets;
+	if (t.body_stride && !r.body_memory.take(body_bytes(t, pages), body_bytes(t, most)))
+		return false;
+	point(r);
+	r.nb_pages = r.next_pages = static_cast<uint32_t>(pages);
+	r.frontier = r.nb_pages * lines_per_page;
+	set_growth_point(t, r);
 	return true;
 }
 
-namespace {
-
-void set_growth_point(const Table &t, Group &g)
+bool has_room(const Table &t, const Region &r, uint64_t pages)
 {
-	g.grow_at = t.flags & CONNTRACK_FIXED_SIZE
-	    ? UINT64_MAX
-	    : static_cast<uint64_t>(double(g.now.nb_buckets) * slots_per_bucket * grow_at_load);
+	return pages * page_bytes <= r.line_memory.room() &&
+	       body_bytes(t, pages) <= r.body_memory.room();
 }
 
-Slot empty_from(const Table &t, Group &g, uint32_t position, uint32_t distance)
+// Copies an entry to an empty cell of another page.
+void copy_entry(const Table &t, const Cell &from, const Cell &to, uint64_t digest)
 {
-	Place home = locate(t, g, position);
-	for (uint32_t bucket = home.bucket; bucket <= home.bucket + distance; bucket++)
-		if (uint32_t empty = empty_slots(home.generation->headers[bucket]))
-			return {home.generation, bucket, static_cast<uint32_t>(std::countr_zero(empty))};
-	return {};
+	fill(t, to, from.token(), digest, from.line->bits[from.at] & bit_swapped);
+	to.clock() = from.clock();
+	to.line->word[to.at] = from.line->word[from.at];
+	if (t.body_stride)
+		std::memcpy(body_of(t, to), body_of(t, from), t.body_stride);
 }
 
-// Moves one entry to where the digest lives from now on. The frontier is already past its home.
-void move_entry(Table &t, Group &g, Header &from, uint32_t slot, uint8_t *entry)
+// Takes an entry that was copied elsewhere out of its page.
+void forget(const Cell &c)
 {
-	uint64_t digest = (uint64_t{from.tag[slot]} << 56) | meta_of(t, entry).position;
-	Slot to = empty_from(t, g, digest_position(digest), max_distance);
-	if (!to)
-		digest = digest_of_entry(t, entry);
-	for (uint32_t spill = 1; !to && spill <= nb_spill_homes; spill++) {
-		to = empty_from(t, g, spill_position(digest, spill), near_distance);
-		to.spill = spill;
+	c.token() = {};
+	if (c.line->bits[c.at] & bit_second) {
+		Line &home = c.other_line();
+		if (--home.nb_away == 0 && home.nb_spilled == 0)
+			home.filter = 0;
 	}
-	const uint8_t tag = from.tag[slot];
-	const bool patient = from.patient >> slot & 1, shielded = from.shielded >> slot & 1;
-	// At once: the next entry may come here, if it has to stay in this half.
-	from.tag[slot] = 0;
-	if ((from.guest | from.patient | from.shielded) >> slot & 1)
-		for (uint16_t *bits : {&from.guest, &from.patient, &from.shielded})
-			set_bit(*bits, slot, false);
-	t.moved++;
-	if (!to) {
-		// Every home is full although the new half is the emptier one: nothing but a
-		// flood aimed at this place does that.
-		if (t.on_removed)
-			t.on_removed(t.context, entry, state_of(t, entry), CONNTRACK_EVICTED);
-		t.evicted++;
-		t.flows--;
-		g.flows--;
-		return;
-	}
-	Header &h = to.header();
-	h.tag[to.slot] = tag;
-	h.deadline[to.slot] = from.deadline[slot];
-	if (shielded)
-		set_bit(h.shielded, to.slot, true);
-	if (patient)
-		set_bit(h.patient, to.slot, true);
-	uint8_t *copy = entry_at(t, *to.generation, to.bucket, to.slot);
-	std::memcpy(copy, entry, t.stride);
-	meta_of(t, copy).spilled = 0;
-	note_residence(t, g, locate(t, g, digest_position(digest)), digest, to, copy);
+	c.region->flows--;
 }
 
-// Does the entry at `bucket` have home `b`, or a spill home there if it is spilled?
-bool belongs_to(const Table &t, const Group &g, uint32_t b, uint8_t *entry)
+void note_spilled(Line &home, uint64_t digest)
 {
-	auto bucket_of = [&](uint32_t position) {
-		uint64_t inside = static_cast<uint32_t>(uint64_t{position} << t.group_bits);
-		return static_cast<uint32_t>(inside * g.now.nb_buckets >> 32);
-	};
-	if (!meta_of(t, entry).spilled)
-		return bucket_of(meta_of(t, entry).position) == b;
-	uint64_t digest = digest_of_entry(t, entry);
-	for (uint32_t i = 1; i <= nb_spill_homes; i++)
-		if (bucket_of(spill_position(digest, i)) == b)
-			return true;
+	if (home.nb_spilled != full_count)
+		home.nb_spilled++;
+	home.filter |= static_cast<uint16_t>(1u << digest_filter(digest));
+}
+
+Line &home_of(const Table &t, Region &r, uint64_t digest)
+{
+	return page_at(r, page_of(t, r, digest))[digest_line(digest)];
+}
+
+// Keys that move together: of an old page those with lines_per_move home lines.
+struct Batch {
+	uint32_t page, first_line;
+
+	bool has(uint32_t line) const { return line - first_line < lines_per_move; }
+};
+
+// Takes the keys in the stash out of the books. @return whether there are any.
+bool forget_spilled(const Region &r, Batch batch)
+{
+	bool any = false;
+	Line *first = page_at(r, batch.page) + batch.first_line;
+	for (Line *line = first; line < first + lines_per_move; line++) {
+		any |= line->nb_spilled != 0;
+		line->nb_spilled = 0;
+		if (line->nb_away == 0)
+			line->filter = 0;
+	}
+	return any;
+}
+
+// Keys of a batch of the main region that live in the stash: into their new page while it has room,
+// else into the books of their new homes. The stash is small, or holds a flood, and then few pages
+// have any there.
+void recall_spilled(Table &t, Group &g, Batch batch)
+{
+	Region &r = g.main;
+	uint32_t full = UINT32_MAX; // page
+	each_cell(g.stash, [&](const Cell &c) {
+		const uint64_t digest = digest_of(t, c);
+		const uint64_t old = uint64_t{position_in(t, r, digest)} * r.nb_pages >> 32;
+		if (old != batch.page || !batch.has(digest_line(digest)))
+			return;
+		const uint32_t page = page_of(t, r, digest);
+		const Cell to = page == full ? Cell() : place(t, r, digest, nothing);
+		if (to) {
+			copy_entry(t, c, to, digest);
+			forget(c);
+			t.moved++;
+			return;
+		}
+		full = page;
+		note_spilled(home_of(t, r, digest), digest);
+	});
+	if (g.stash.flows == 0)
+		g.flooded.nb = 0;
+}
+
+// @return whether it went into the stash; into the books recall_spilled() will put it.
+bool move_entry(Table &t, Group &g, Region &r, const Cell &c, uint64_t digest)
+{
+	Cell to = place(t, r, digest, nothing);
+	if (!to && !r.stash) [[unlikely]]
+		to = place(t, g.stash, digest, nothing);
+	if (to) [[likely]] {
+		copy_entry(t, c, to, digest);
+		forget(c);
+		t.moved++;
+		return to.region->stash && !r.stash;
+	}
+	// Its page and the stash's are full although the table has grown: nothing but a flood aimed at
+	// this place does that.
+	vacate(t, g, c, CONNTRACK_EVICTED);
 	return false;
 }
 
-void move_bucket(Table &t, Group &g, uint32_t b)
+void prefetch_page(const Region &r, uint32_t page)
 {
-	Header &old = g.now.headers[b];
-	uint32_t last = b + std::max<uint32_t>(old.reach, g.spilled ? near_distance : 0);
-	g.frontier = b + 1;
-	if (old.nb_spilled) {
-		// Positions of bucket b lie in [low, high]; so do the new homes that inherit its books.
-		uint64_t n = g.now.nb_buckets;
-		uint64_t low = ((uint64_t{b} << 32) + n - 1) / n;
-		uint64_t high = (((uint64_t{b} + 1) << 32) + n - 1) / n - 1;
-		for (uint64_t i = low * g.next.nb_buckets >> 32; i <= high * g.next.nb_buckets >> 32; i++) {
-			g.next.headers[i].nb_spilled = unknown_spilled;
-			g.next.headers[i].filter |= old.filter;
-			if (g.next.headers[i].last_spill < old.last_spill)
-				g.next.headers[i].last_spill = old.last_spill;
+	asm volatile(""); // gcc drops calls of what only prefetches
+	for (const Line *line = page_at(r, page); line < page_at(r, page + 1); line++)
+		__builtin_prefetch(line, 1);
+}
+
+void move_batch(Table &t, Group &g, Region &r)
+{
+	r.frontier -= lines_per_move;
+	const Batch batch{r.frontier / lines_per_page, r.frontier % lines_per_page};
+	bool spilled = !r.stash && forget_spilled(r, batch);
+	Line *page = page_at(r, batch.page);
+	for (uint32_t i = 0; i < cells_per_page; i++) {
+		const Cell c{&r, page + i / 2, i % 2};
+		if (c.token().empty())
+			continue;
+		const uint32_t away = c.line->bits[c.at] & bit_second ? way_of(*c.line, c.at) : 0;
+		if (!batch.has(i / 2 ^ away))
+			continue;
+		// The first pages keep some of theirs; so they stay where they are.
+		const uint64_t digest = digest_of(t, c);
+		if (page_of(t, r, digest) != batch.page)
+			spilled |= move_entry(t, g, r, c, digest);
+	}
+	if (spilled)
+		recall_spilled(t, g, batch);
+	if (batch.first_line == 0 && batch.page) {
+		const uint64_t next = batch.page - 1;
+		prefetch_page(r, batch.page - 1);
+		prefetch_page(r, static_cast<uint32_t>(next * r.next_pages / r.nb_pages));
+	}
+}
+
+void finish(Table &t, Group &g, Region &r)
+{
+	r.frontier = r.next_pages * lines_per_page;
+	std::atomic_ref(r.nb_pages).store(r.next_pages, std::memory_order_relaxed);
+	r.inserts = 0;
+	set_growth_point(t, r);
+	if (!g.growing())
+		std::erase(t.growing, &g);
+}
+
+void move_lines_of(Table &t, Group &g, Region &r, uint32_t nb)
+{
+	if (!r.growing())
+		return;
+	// Addresses for them must be there, which is seen to here where no state pointer is alive.
+	if (!has_room(t, r, r.next_pages)) {
+		const uint64_t most = uint64_t{r.next_pages} * 2;
+		auto extend = [&](uint64_t pages) {
+			return r.line_memory.extend(size_t{r.nb_pages} * page_bytes, pages * page_bytes) &&
+			       (!t.body_stride ||
+			        r.body_memory.extend(body_bytes(t, r.nb_pages), body_bytes(t, pages)));
+		};
+		const bool extended = extend(most) || extend(r.next_pages);
+		point(r);
+		if (!extended) {
+			std::atomic_ref(r.next_pages).store(r.nb_pages, std::memory_order_relaxed);
+			finish(t, g, r);
+			// Ask again when another sixteenth has come.
+			r.grow_at =
+				r.flows + std::max<uint64_t>(uint64_t{r.nb_pages} * cells_per_page / 16, 16);
+			return;
 		}
 	}
-	g.away -= old.nb_away;
-	for (uint32_t bucket = b; bucket <= last; bucket++) {
-		Header &h = g.now.headers[bucket];
-		// Who is no guest in b is at home there; behind it only guests can be.
-		uint32_t used = ~empty_slots(h) & 0xffff;
-		if (bucket != b)
-			used &= h.guest;
-		for (; used; used &= used - 1) {
-			auto slot = static_cast<uint32_t>(std::countr_zero(used));
-			uint8_t *entry = entry_at(t, g.now, bucket, slot);
-			if (h.guest >> slot & 1 && !belongs_to(t, g, b, entry))
-				continue;
-			if (meta_of(t, entry).spilled) {
-				Header &books = locate(t, g, meta_of(t, entry).position).header();
-				if (books.nb_spilled != unknown_spilled)
-					books.nb_spilled--;
-				g.spilled--;
-			}
-			move_entry(t, g, h, slot, entry);
-		}
+	if (r.flows == 0 && (r.stash || g.stash.flows == 0))
+		r.frontier = 0; // nothing to move
+	for (; nb && r.frontier; nb--)
+		move_batch(t, g, r);
+	if (r.frontier == 0)
+		finish(t, g, r);
+}
+
+void start_growth_to(Table &t, Group &g, Region &r, uint64_t pages)
+{
+	if (!g.growing())
+		t.growing.push_back(&g);
+	r.frontier = r.nb_pages * lines_per_page;
+	r.inserts = 0;
+	std::atomic_ref(r.next_pages).store(static_cast<uint32_t>(pages), std::memory_order_relaxed);
+}
+
+uint64_t step_from(uint64_t pages)
+{
+	return std::max(pages * grow_numerator / grow_denominator, pages + 1);
+}
+
+// Makes a region take `count` more at once, if it would not in small steps.
+// @return how many it takes before it must be asked again.
+uint64_t room_in(Table &t, Group &g, Region &r, uint64_t count)
+{
+	auto crowded = [&] {
+		return cells_at(r.nb_pages, r.stash ? crowded_stash_load : crowded_load);
+	};
+	if (r.flows + count > crowded() && r.growing())
+		move_lines_of(t, g, r, UINT32_MAX);
+	if (r.flows + count > crowded()) {
+		start_growth_to(t, g, r,
+		                (r.flows + count + count / 4) * out_of * 4 / fillable / cells_per_page /
+		                        (r.stash ? 2 : 3) +
+		                    1);
+		move_lines_of(t, g, r, UINT32_MAX);
 	}
+	// Where there was no memory: when another sixteenth has come.
+	return r.flows + count > crowded() ? std::max<uint64_t>(uint64_t{r.nb_pages} * 8, count)
+	                                   : crowded() - r.flows;
 }
 
 } // namespace
 
-bool size_group(const Table &t, Group &g, uint64_t flows, uint32_t load_percent)
+bool size_group(const Table &t, Group &g, uint64_t flows, uint32_t load_percent, uint64_t most)
 {
-	uint64_t slots = flows * 100 / load_percent;
-	uint64_t buckets = std::max<uint64_t>(smallest_group, (slots + slots_per_bucket - 1) / slots_per_bucket);
-	if (!g.now.map(static_cast<uint32_t>(buckets), t.stride))
-		return false;
-	set_growth_point(t, g);
-	return true;
+	auto pages = [](uint64_t flows, double load) {
+		return static_cast<uint64_t>(double(flows) / load * out_of / fillable / cells_per_page) + 1;
+	};
+	const double load = load_percent / 100.0;
+	g.stash.stash = true;
+	g.stash.grow_load = stash_grow_at_load;
+	g.main.grow_load = std::clamp(load, grow_at_load, highest_grow_load);
+	const uint64_t now = pages(flows, load);
+	const uint64_t limit = t.flags & CONNTRACK_FIXED_SIZE ? now : pages(most, g.main.grow_load) + 1;
+	return size_region(t, g.main, now, std::max(now, step_from(limit))) &&
+	       size_region(t, g.stash, 1, std::max(now, limit));
 }
 
-namespace {
-
-int start_growth_to(Table &t, Group &g, uint64_t buckets, bool touch)
+int start_growth(Table &t, Group &g, Region &r)
 {
-	if (!g.next.map(static_cast<uint32_t>(buckets), t.stride)) {
-		g.next = Generation();
-		return -ENOMEM;
-	}
-	if (touch) {
-		g.next.header_pages.touch();
-		g.next.entry_pages.touch();
-	}
-	g.next_touched = touch;
-	g.frontier = 0;
-	g.debt = 0;
-	t.growing.push_back(&g);
+	if (!r.growing())
+		start_growth_to(t, g, r, step_from(r.nb_pages));
 	return 0;
-}
-
-uint64_t crowded_at(const Generation &gen)
-{
-	return static_cast<uint64_t>(double(gen.nb_buckets) * slots_per_bucket * crowded_load);
-}
-
-} // namespace
-
-int start_growth(Table &t, Group &g, bool touch)
-{
-	if (g.growing())
-		return 0;
-	uint64_t buckets = uint64_t{g.now.nb_buckets} * grow_numerator / grow_denominator;
-	int error = start_growth_to(t, g, buckets, touch);
-	// Ask again when another sixteenth has come.
-	if (error)
-		g.grow_at += g.now.nb_buckets;
-	return error;
 }
 
 void ensure_room(Table &t, uint32_t count)
 {
 	t.room = UINT64_MAX;
-	if (t.flags & CONNTRACK_FIXED_SIZE)
-		return;
 	for (Group *g : t.group_storage) {
 		if (!g)
 			continue;
-		if (g->growing() && g->flows + count > crowded_at(g->now))
-			move_buckets(t, *g, UINT32_MAX);
-		if (g->flows + count > crowded_at(g->now)) {
-			uint64_t slots = (g->flows + 2 * uint64_t{count}) * 100 / 80;
-			if (start_growth_to(t, *g, slots / slots_per_bucket + 1, false) != 0) {
-				// No memory now. Ask again when another sixteenth has come.
-				t.room = std::min<uint64_t>(t.room, g->now.nb_buckets);
-				continue;
-			}
-			move_buckets(t, *g, UINT32_MAX);
-		}
-		t.room = std::min(t.room, crowded_at(g->now) - g->flows);
+		if (!(t.flags & CONNTRACK_FIXED_SIZE))
+			t.room = std::min(t.room, room_in(t, *g, g->main, count));
+		// Keys of one NIC hash all go to the stash, of others hardly one in a thousand.
+		const uint64_t share = t.flags & CONNTRACK_NIC_HASH ? 1 : 64;
+		t.room = std::min(t.room, room_in(t, *g, g->stash, count / share + 16) * share);
 	}
 	t.room = std::max<uint64_t>(t.room, count);
 }
 
-void move_buckets(Table &t, Group &g, uint32_t nb_buckets)
+void move_lines(Table &t, Group &g, uint32_t nb)
 {
-	uint32_t end = g.frontier + std::min(nb_buckets, g.now.nb_buckets - g.frontier);
-	for (uint32_t b = g.frontier; b < end; b++)
-		move_bucket(t, g, b);
-	g.now.header_pages.give_back(size_t{g.frontier} * sizeof(Header));
-	g.now.entry_pages.give_back(size_t{g.frontier} * slots_per_bucket * t.stride);
-	if (g.frontier < g.now.nb_buckets)
-		return;
-	g.now = std::move(g.next);
-	g.next = Generation();
-	g.frontier = 0;
-	g.debt = 0;
-	g.sweep_next = 0;
-	set_growth_point(t, g);
-	std::erase(t.growing, &g);
+	move_lines_of(t, g, g.main, nb);
+	move_lines_of(t, g, g.stash, nb);
 }
 
 void settle_debts(Table &t)
 {
 	for (size_t i = t.growing.size(); i-- > 0;) {
 		Group &g = *t.growing[i];
-		uint32_t debt = g.debt;
-		g.debt = 0;
-		if (debt)
-			move_buckets(t, g, debt);
+		for (Region *r : {&g.main, &g.stash}) {
+			if (const uint32_t owed = std::exchange(r->inserts, 0))
+				move_lines_of(t, g, *r, owed);
+		}
 	}
+}
+
+size_t bytes_of(const Table &t, const Region &r)
+{
+	// Of a stash that never held anything nothing is there.
+	if (r.stash && r.flows == 0)
+		return 0;
+	const bool moving = r.growing() && r.frontier < r.nb_pages * lines_per_page;
+	const uint64_t pages = moving ? r.next_pages : r.nb_pages;
+	return r.line_memory.resident(pages * page_bytes) +
+	       r.body_memory.resident(body_bytes(t, pages));
+}
+
+bool populate_ahead(const Table &t, const Region &r)
+{
+	const uint64_t now =
+		std::atomic_ref(const_cast<uint32_t &>(r.nb_pages)).load(std::memory_order_relaxed);
+	const uint64_t next =
+		std::atomic_ref(const_cast<uint32_t &>(r.next_pages)).load(std::memory_order_relaxed);
+	const uint64_t end = step_from(std::max(next, step_from(now)));
+	return r.line_memory.populate(now * page_bytes, end * page_bytes) &&
+	       r.body_memory.populate(body_bytes(t, now), body_bytes(t, end));
 }
 
 } // namespace reframer::conntrack

@@ -2,9 +2,18 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
+#include <cerrno>
+
 #include <utility>
 
 namespace reframer::conntrack {
+
+namespace {
+
+constexpr size_t page = 4096;
+
+} // namespace
 
 bool Pages::map(size_t bytes)
 {
@@ -62,6 +71,100 @@ void Pages::swap(Pages &other) noexcept
 	std::swap(data_, other.data_);
 	std::swap(size_, other.size_);
 	std::swap(given_back_, other.given_back_);
+}
+
+namespace {
+
+size_t round_up(size_t bytes, size_t grain) { return (bytes + grain - 1) & ~(grain - 1); }
+
+// Addresses from a multiple of 2 MiB on. Nobody is billed for them before they are touched.
+uint8_t *reserve(size_t size)
+{
+	void *raw = mmap(nullptr, size + huge_page, PROT_READ | PROT_WRITE,
+	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (raw == MAP_FAILED)
+		return nullptr;
+	auto begin = reinterpret_cast<uintptr_t>(raw), aligned = round_up(begin, huge_page);
+	if (aligned > begin)
+		munmap(raw, aligned - begin);
+	munmap(reinterpret_cast<void *>(aligned + size), begin + huge_page - aligned);
+	return reinterpret_cast<uint8_t *>(aligned);
+}
+
+void advise_huge(uint8_t *data, size_t from, size_t to)
+{
+	if (from < to)
+		madvise(data + from, to - from, MADV_HUGEPAGE);
+}
+
+} // namespace
+
+Reserve::~Reserve()
+{
+	if (data_)
+		munmap(data_, room_);
+}
+
+bool Reserve::take(size_t bytes, size_t most)
+{
+	huge_first_ = bytes >= huge_page;
+	for (size_t size = round_up(std::max(bytes, most), page);;
+	     size = round_up(std::max(bytes, size / 2), page)) {
+		if ((data_ = reserve(size))) {
+			room_ = size;
+			break;
+		}
+		if (size <= round_up(bytes, page))
+			return false;
+	}
+	advise_huge(data_, huge_first_ ? 0 : huge_page, room_);
+	// Small tables come with their pages at once: met one by one, their faults are 3 us each.
+	if (!huge_first_)
+		return populate(0, bytes);
+	return true;
+}
+
+bool Reserve::extend(size_t used, size_t bytes)
+{
+	bytes = round_up(bytes, page);
+	if (bytes <= room_)
+		return true;
+	uint8_t *to = reserve(bytes);
+	if (!to)
+		return false;
+	used = round_up(used, page);
+	if (used && mremap(data_, used, used, MREMAP_MAYMOVE | MREMAP_FIXED, to) == MAP_FAILED) {
+		munmap(to, bytes);
+		return false;
+	}
+	if (used < room_)
+		munmap(data_ + used, room_ - used);
+	data_ = to;
+	room_ = bytes;
+	advise_huge(data_, huge_first_ ? 0 : huge_page, room_);
+	return true;
+}
+
+bool Reserve::populate(size_t from, size_t to) const
+{
+	from &= ~(page - 1);
+	to = round_up(std::min(to, room_), page);
+	if (from >= to)
+		return true;
+#ifdef MADV_POPULATE_WRITE
+	if (madvise(data_ + from, to - from, MADV_POPULATE_WRITE) == 0)
+		return true;
+	// Kernels before 5.14 do not know it: then pages come when they are touched.
+	return errno == EINVAL;
+#else
+	return true;
+#endif
+}
+
+size_t Reserve::resident(size_t used) const
+{
+	used = round_up(used, page);
+	return used <= huge_page && !huge_first_ ? used : std::min(round_up(used, huge_page), room_);
 }
 
 } // namespace reframer::conntrack

@@ -41,4 +41,34 @@ private:
 	size_t given_back_ = 0;
 };
 
+// Addresses for a table that grows where it is. The kernel gives memory as it is touched; what has
+// been touched stays. Pages below the first 2 MiB are small ones, unless the table begins larger.
+class Reserve {
+public:
+	Reserve() = default;
+	Reserve(const Reserve &) = delete;
+	Reserve &operator=(const Reserve &) = delete;
+	~Reserve();
+
+	// Of `bytes` needed now and `most` wanted as many addresses as there are, the former at least.
+	// Touches the first. False where there are not even these.
+	bool take(size_t bytes, size_t most);
+	// Makes room for `bytes` where `data()` may move to. False where there is none: nothing
+	// changes.
+	bool extend(size_t used, size_t bytes);
+	// Asks the kernel for [from, to) now; any thread may, while another uses the memory. False
+	// where it has none.
+	bool populate(size_t from, size_t to) const;
+
+	uint8_t *data() const { return data_; }
+	size_t room() const { return room_; }
+	// What `used` bytes of it take of the machine's memory.
+	size_t resident(size_t used) const;
+
+private:
+	uint8_t *data_ = nullptr;
+	size_t room_ = 0;
+	bool huge_first_ = false;
+};
+
 } // namespace reframer::conntrack

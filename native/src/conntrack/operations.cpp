@@ -1,26 +1,41 @@
-// The burst functions for every size of key and entry that there is.
-#include "conntrack/burst.hpp"
+// Which instruction set's code a table runs.
+#include "conntrack/kernels.hpp"
 
 namespace reframer::conntrack {
 
-const Operations *find_operations(uint32_t key_size, uint32_t stride)
+bool has_isa(Isa isa)
 {
-	struct Known {
-		uint32_t key_size, stride;
-		Operations operations;
-	};
-	static constexpr auto make = []<unsigned Key, unsigned Stride>() -> Known {
-		using B = Burst<Key, Stride>;
-		return {Key, Stride, {B::digest, B::prefetch, B::find, B::find_or_insert, B::remove}};
-	};
-	static constexpr Known known[] = {
-	    make.operator()<16, 32>(), make.operator()<16, 64>(), make.operator()<16, 96>(),
-	    make.operator()<40, 64>(), make.operator()<40, 96>(), make.operator()<40, 128>(),
-	};
-	for (const Known &k : known)
-		if (k.key_size == key_size && k.stride == stride)
-			return &k.operations;
-	return nullptr;
+	__builtin_cpu_init();
+	const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") &&
+	                  __builtin_cpu_supports("aes");
+	switch (isa) {
+	case Isa::scalar:
+		return true;
+	case Isa::avx2:
+		return avx2;
+	case Isa::avx512:
+		return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+		       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+		       __builtin_cpu_supports("vaes");
+	}
+	return false;
+}
+
+Isa best_isa()
+{
+	return has_isa(Isa::avx512) ? Isa::avx512 : has_isa(Isa::avx2) ? Isa::avx2 : Isa::scalar;
+}
+
+const Operations *find_operations(Isa isa, uint32_t key_size)
+{
+	switch (isa) {
+	case Isa::avx512:
+		return isa_avx512::operations(key_size);
+	case Isa::avx2:
+		return isa_avx2::operations(key_size);
+	default:
+		return isa_scalar::operations(key_size);
+	}
 }
 
 } // namespace reframer::conntrack

@@ -1,7 +1,7 @@
 #include "conntrack/parameters.hpp"
 
 #include "api/sized.hpp"
-#include "conntrack/layout.hpp"
+#include "conntrack/clock.hpp"
 
 #include <bit>
 #include <chrono>
@@ -59,7 +59,7 @@ conntrack_params default_params()
 	params.key_size = CONNTRACK_KEY_IPV4;
 	params.state_size = 8;
 	params.initial_flows = 65536;
-	params.load_percent = 77;
+	params.load_percent = 70;
 	params.max_flows = uint64_t{1} << 24;
 	params.nb_groups = 1;
 	params.tick_ns = 10'000'000;

@@ -2,8 +2,6 @@
 #include "api/sized.hpp"
 #include "conntrack/table.hpp"
 
-#include <algorithm>
-
 using namespace reframer::conntrack;
 
 namespace {
@@ -16,15 +14,10 @@ conntrack_stats stats_of(const conntrack_table &t)
 	for (const conntrack_group *g : t.group_storage) {
 		if (!g)
 			continue;
-		out.slots += uint64_t{g->now.nb_buckets - g->frontier} * slots_per_bucket;
-		out.slots += uint64_t{g->next.nb_buckets} * slots_per_bucket * g->frontier /
-		    std::max(g->now.nb_buckets, 1u);
-		out.bytes += sizeof(*g) + g->now.bytes();
-		// Of what growth has mapped the kernel gives pages as the frontier reaches them.
-		double reached = g->next_touched ? 1 : double(g->frontier) / std::max(g->now.nb_buckets, 1u);
-		out.bytes += static_cast<uint64_t>(double(g->next.bytes()) * reached);
-		out.away += g->away + g->spilled;
-		out.spilled += g->spilled;
+		out.slots += uint64_t{g->main.nb_pages} * cells_per_page * fillable / out_of;
+		out.bytes += sizeof(*g) + bytes_of(t, g->main) + bytes_of(t, g->stash);
+		out.away += g->stash.flows;
+		out.spilled += g->stash.flows;
 		out.growing += g->growing();
 	}
 	out.inserted = t.inserted;

@@ -1,4 +1,4 @@
-// The table, its groups, and where a digest is at home.
+// The table, its groups, and where a digest leads.
 #pragma once
 
 #include "conntrack/digest.hpp"
@@ -6,55 +6,85 @@
 #include "conntrack/memory.hpp"
 #include "reframer/conntrack.h"
 
-#include <memory>
+#include <algorithm>
 #include <vector>
 
 namespace reframer::conntrack {
 
-// Load at which a group starts to grow. Above it homes overflow often enough to slow hits down.
-constexpr double grow_at_load = 0.88;
-// New size over old. Small steps keep memory near what is used: at 36 bytes a slot, a step of 5/4
-// from 88 % leaves 48 bytes a flow right after growth; doubling would leave 82. The price is that
-// an entry moves about four times in its table's life instead of once, some 10 ns each.
-constexpr uint64_t grow_numerator = 5, grow_denominator = 4;
-// Old buckets moved for each insert. What is left of the old half fills while it empties: by one slot
-// in 32, to 91 %. (By one in 16 with one bucket an insert: that crossed crowded_load with a fifth of
-// the half unmoved, and one insert had to move it.)
-constexpr uint32_t moves_per_insert = 2;
-static_assert(1.0 / 16 / moves_per_insert + 0.88 < 0.93, "growth ends before the old half is crowded");
-constexpr uint32_t smallest_group = 4; // buckets
-// Load that growth in small steps never reaches. A call that may (many keys, small table) grows
-// the group at once instead.
-constexpr double crowded_load = 0.93;
-// Spill home at which a group that is half full grows early: one insert in 10^4 gets there at 88 %.
-constexpr uint32_t crowded_spill = 3;
-// A home with more keys at spill homes than this is one that NIC hashes collide in: its keys are
-// looked for at their spill homes first.
+// Load of the fillable cells at which a region starts to grow, at least: 66 % of all. From there on
+// more than one insert in five would find both its lines full.
+constexpr double grow_at_load = 0.74, highest_grow_load = 0.9;
+// New size over old. Small steps keep memory near what is used, and the table grows where it is.
+constexpr uint64_t grow_numerator = 8, grow_denominator = 7;
+// Home lines whose keys move for each insert: some 20 entries. What has not moved then fills by 3 % of
+// its cells.
+constexpr uint32_t lines_per_move = 16;
+static_assert(lines_per_page % lines_per_move == 0);
+// Load of the fillable cells at which growth in small steps has long ended. A call that may get
+// there (many keys, small table) moves all at once instead.
+constexpr double crowded_load = 0.95;
+// The same of a stash, whose full pages have nowhere to go: at half of 113 flows a page, one that
+// would take 118 is seven deviations away.
+constexpr double stash_grow_at_load = 0.5, crowded_stash_load = 0.62;
+// A home with more keys in the stash than this is one that NIC hashes collide in: its keys are
+// looked for there first.
 constexpr uint32_t many_spilled = 16;
+// Bursts that may be submitted and not collected, and keys in each.
+constexpr uint32_t most_submitted = 4, longest_submitted = 256;
 
-struct Generation {
-	Header *headers = nullptr;
-	uint8_t *entries = nullptr;
-	uint32_t nb_buckets = 0; // homes; max_distance more follow them
-	Pages header_pages, entry_pages;
+// Pages that grow where they are. A position p (32 bits) was in page p * nb_pages >> 32, and will be
+// in page p * next_pages >> 32. Keys move by old page and home line, from the last to the first; those
+// from `frontier` on have moved. So entries always move up, into pages that are new or whose own have
+// moved.
+struct Region {
+	Line *lines = nullptr;
+	uint8_t *bodies = nullptr; // NULL where a line holds all
+	uint32_t nb_pages = 0, next_pages = 0;
+	uint32_t frontier = 0;       // old page and home line: page * lines_per_page + line
+	uint32_t inserts = 0;    // since growth began, not yet paid for with moves
+	uint32_t sweep_next = 0; // piece
+	uint64_t flows = 0;
+	uint64_t grow_at = 0; // flows
+	double grow_load = grow_at_load;
+	bool stash = false;
+	Reserve line_memory, body_memory;
 
-	bool map(uint32_t buckets, uint32_t stride);
-	uint32_t nb_all() const { return nb_buckets ? nb_buckets + max_distance : 0; }
-	size_t bytes() const { return header_pages.bytes() + entry_pages.bytes(); }
-	bool holds(const uint8_t *entry, uint32_t stride) const
+	[[gnu::always_inline]] bool growing() const { return next_pages != nb_pages; }
+	[[gnu::always_inline]] uint32_t page_of(uint32_t position, uint32_t home_line) const
 	{
-		return entry >= entries && entry < entries + size_t{nb_all()} * slots_per_bucket * stride;
+		auto old = static_cast<uint32_t>(uint64_t{position} * nb_pages >> 32);
+		return old * lines_per_page + home_line >= frontier
+		           ? static_cast<uint32_t>(uint64_t{position} * next_pages >> 32)
+		           : old;
+	}
+	// Old pages that may hold anything: those below this one.
+	uint32_t end_unmoved() const { return (frontier + lines_per_page - 1) / lines_per_page; }
+	// First page above them that may.
+	uint32_t first_moved() const
+	{
+		if (!growing() || frontier == nb_pages * lines_per_page)
+			return next_pages;
+		const uint64_t page = frontier / lines_per_page;
+		const uint64_t low = ((page << 32) + nb_pages - 1) / nb_pages;
+		return std::max(static_cast<uint32_t>(low * next_pages >> 32), end_unmoved());
+	}
+	bool holds(const void *p) const
+	{
+		return p >= lines && p < lines + size_t{next_pages} * lines_per_page;
 	}
 };
 
-// Positions that so many keys share that most live at spill homes: what keys with one NIC hash do.
+constexpr uint32_t lines_per_piece = 8; // of a sweep: 16 cells
+constexpr uint32_t pieces_per_page = lines_per_page / lines_per_piece;
+
+// Positions that so many keys share that most live in the stash: what keys with one NIC hash do.
 struct Flooded {
 	static constexpr uint32_t most = 4; // further ones take the place of the oldest
 	uint32_t position[most] = {};
-	uint32_t nb = 0;    // known
+	uint32_t nb = 0; // known
 	uint32_t oldest = 0;
 
-	bool has(uint32_t p) const
+	[[gnu::always_inline]] bool has(uint32_t p) const
 	{
 		bool any = false;
 		for (uint32_t i = 0; i < most; i++)
@@ -67,57 +97,36 @@ struct Flooded {
 			return;
 		position[nb < most ? nb++ : oldest++ % most] = p;
 	}
-	void forget(uint32_t p)
-	{
-		for (uint32_t i = 0; i < nb; i++)
-			if (position[i] == p)
-				position[i--] = position[--nb];
-	}
 };
 
 } // namespace reframer::conntrack
 
 // A movable part of a table: everything about the keys of one RETA entry, or of all.
 struct conntrack_group {
-	// Homes [0, frontier) of `now` have moved to `next`. 0 when the group is not growing.
-	reframer::conntrack::Generation now;
-	reframer::conntrack::Generation next;
-	uint32_t frontier = 0;
-	uint32_t debt = 0;          // buckets to move before the next insert
-	uint64_t flows = 0;
-	uint64_t away = 0, spilled = 0;
-	uint64_t grow_at = 0;       // flows
-	uint64_t swept_at = 0;      // tick at which the sweep under way began
-	uint32_t sweep_next = 0;    // bucket, those of `now` first, then those of `next`
-	uint32_t index = 0;         // which group of its table
-	uint64_t tick = 0;          // latest one seen
+	// A key lives in `main`, by its position; if its page there is full, in the stash, by its keyed
+	// hash.
+	reframer::conntrack::Region main, stash;
+	uint64_t swept_at = 0; // tick at which the sweep under way began
+	uint32_t index = 0;    // which group of its table
+	uint64_t tick = 0;     // latest one seen
 	uint64_t seed = 0;
 	uint32_t key_size = 0, state_size = 0, nb_groups = 0;
 	uint64_t tick_ns = 0;
 	reframer::conntrack::Flooded flooded;
 
-	bool next_touched = false;  // all of its memory is there, not only up to the frontier
-
-	bool growing() const { return next.nb_buckets != 0; }
+	uint64_t flows() const { return main.flows + stash.flows; }
+	bool growing() const { return main.growing() || stash.growing(); }
 };
 
 namespace reframer::conntrack {
 
-struct Place {
-	conntrack_group *group;
-	Generation *generation;
-	uint32_t bucket;
-
-	Header &header() const { return generation->headers[bucket]; }
-};
-
 struct Operations;
 
-inline void set_bit(uint16_t &bits, uint32_t slot, bool on)
-{
-	auto bit = static_cast<uint16_t>(1u << slot);
-	bits = static_cast<uint16_t>(on ? bits | bit : bits & ~bit);
-}
+struct Submitted {
+	const uint8_t *keys;
+	uint32_t count;
+	uint64_t digests[longest_submitted];
+};
 
 } // namespace reframer::conntrack
 
@@ -125,23 +134,28 @@ struct conntrack_table {
 	// Read for every key.
 	conntrack_group **groups = nullptr;
 	uint32_t group_bits = 0;
-	uint32_t stride = 0;
 	uint32_t key_size = 0, state_size = 0;
 	uint32_t flags = 0;
+	// Body of a cell: key if it is longer than a token, state if it is longer than a word, position
+	// where nobody could compute it again.
+	uint32_t body_stride = 0, state_at = 0, position_at = 0; // bytes
+	bool inline_state = false;
+	bool home_only = false; // most lookups miss: the second line is asked for on demand
 	uint64_t tick_ns = 0;
-	uint64_t tick = 0;                // latest one seen
-	uint16_t arm[CONNTRACK_NB_CLASSES] = {};       // ticks from a refresh to the first deadline
-	uint32_t timeout[CONNTRACK_NB_CLASSES] = {};   // ticks; 0 never
+	uint64_t tick = 0;                           // latest one seen
+	uint16_t arm[CONNTRACK_NB_CLASSES] = {};     // ticks from a refresh to the first deadline
+	uint32_t timeout[CONNTRACK_NB_CLASSES] = {}; // ticks; 0 never
 	reframer::conntrack::HashKey hash_key = {};
 	const reframer::conntrack::Operations *operations = nullptr;
 
 	// Read now and then.
+	uint32_t looked_up = 0, missed = 0; // of late
+	bool relocated = false;             // this call moved an entry that it may have handed out
 	uint64_t flows = 0, max_flows = 0;
-	uint64_t room = 0;                // inserts before ensure_room() must look at the groups again
-	uint64_t check_sweeps_at = 0;     // tick
+	uint64_t room = 0;            // inserts before ensure_room() must look at the groups again
+	uint64_t check_sweeps_at = 0; // tick
 	uint32_t sweep_group = 0;
 	uint16_t protected_classes = 0;
-	uint16_t patient_classes = 0;     // timeouts that one deadline does not cover
 	uint64_t seed = 0;
 	conntrack_removed_fn on_removed = nullptr;
 	void *context = nullptr;
@@ -149,6 +163,9 @@ struct conntrack_table {
 	uint64_t moved = 0;
 	std::vector<conntrack_group *> group_storage;
 	std::vector<conntrack_group *> growing;
+	// Bursts whose lines are on their way: those from first_submitted on.
+	uint32_t first_submitted = 0, nb_submitted = 0;
+	reframer::conntrack::Submitted submitted[reframer::conntrack::most_submitted];
 };
 
 namespace reframer::conntrack {
@@ -156,94 +173,159 @@ namespace reframer::conntrack {
 using Table = ::conntrack_table;
 using Group = ::conntrack_group;
 
-// One set a (key size, stride): compilers then know both.
+// What depends on what the processor can do. Entries of one never meet those of another: tables of
+// a process all have the same, but in tests.
 struct Operations {
 	void (*digest)(Table &, const uint8_t *keys, const uint32_t *nic, uint32_t n, uint64_t *out);
-	void (*prefetch)(Table &, const uint64_t *digests, uint32_t n);
 	uint32_t (*find)(Table &, const uint8_t *keys, const uint64_t *digests, uint32_t n, bool timed,
 	                 void **states);
 	uint32_t (*find_or_insert)(Table &, const uint8_t *keys, const uint64_t *digests, uint32_t n,
 	                           bool timed, void **states, uint8_t *results);
-	uint32_t (*remove)(Table &, const uint8_t *keys, const uint64_t *digests, uint32_t n, bool timed);
+	uint32_t (*remove)(Table &, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                   bool timed);
+	// A cell's digest, as far as it is hashed.
+	uint64_t (*token_digest)(const Table &, const Token &);
 };
-const Operations *find_operations(uint32_t key_size, uint32_t stride);
+enum class Isa { scalar, avx2, avx512 };
+// Whether this processor has it.
+bool has_isa(Isa isa);
+Isa best_isa();
+const Operations *find_operations(Isa isa, uint32_t key_size);
+// conntrack_create() with the code of a given instruction set.
+int create_table(const conntrack_params &p, Isa isa, conntrack_table **out);
 
-inline uint32_t group_of(const Table &t, uint32_t position)
+[[gnu::always_inline]] inline uint32_t group_of(const Table &t, uint32_t position)
 {
 	return static_cast<uint32_t>(uint64_t{position} >> (32 - t.group_bits));
 }
-
-inline Place locate(const Table &t, Group &g, uint32_t position)
+[[gnu::always_inline]] inline uint32_t position_in(const Table &t, const Region &r, uint64_t digest)
 {
-	uint64_t inside = static_cast<uint32_t>(uint64_t{position} << t.group_bits);
-	auto bucket = static_cast<uint32_t>(inside * g.now.nb_buckets >> 32);
-	if (bucket < g.frontier) [[unlikely]]
-		return {&g, &g.next, static_cast<uint32_t>(inside * g.next.nb_buckets >> 32)};
-	return {&g, &g.now, bucket};
+	return r.stash ? stash_position(digest) : digest_position(digest) << t.group_bits;
+}
+[[gnu::always_inline]] inline uint32_t page_of(const Table &t, const Region &r, uint64_t digest)
+{
+	return r.page_of(position_in(t, r, digest), digest_line(digest));
+}
+[[gnu::always_inline]] inline Line *page_at(const Region &r, uint32_t page)
+{
+	return r.lines + size_t{page} * lines_per_page;
 }
 
-inline uint8_t *entry_at(const Table &t, const Generation &gen, uint32_t bucket, uint32_t slot)
-{
-	return gen.entries + (size_t{bucket} * slots_per_bucket + slot) * t.stride;
-}
-inline EntryMeta &meta_of(const Table &t, uint8_t *entry)
-{
-	return *reinterpret_cast<EntryMeta *>(entry + t.key_size);
-}
-inline uint8_t *state_of(const Table &t, uint8_t *entry)
-{
-	return entry + t.key_size + sizeof(EntryMeta);
-}
+// An entry, or a place for one.
+struct Cell {
+	Region *region = nullptr;
+	Line *line = nullptr;
+	uint32_t at = 0;
 
-// The digest anew: for entries at a spill home.
-inline uint64_t digest_of_entry(const Table &t, uint8_t *entry)
-{
-	uint64_t hash = t.key_size == 16 ? hash_key<16>(t.hash_key, entry)
-	                                 : hash_key<40>(t.hash_key, entry);
-	return (hash & ~uint64_t{0xffffffff}) | meta_of(t, entry).position;
-}
-
-// An empty slot that a new entry may take.
-struct Slot {
-	Generation *generation = nullptr;
-	uint32_t bucket = 0, slot = 0;
-	uint32_t spill = 0; // number of the spill home near which it is, 0 for home
-
-	explicit operator bool() const { return generation != nullptr; }
-	Header &header() const { return generation->headers[bucket]; }
+	[[gnu::always_inline]] explicit operator bool() const { return line != nullptr; }
+	[[gnu::always_inline]] Token &token() const { return line->token[at]; }
+	[[gnu::always_inline]] Clock &clock() const { return line->clock[at]; }
+	[[gnu::always_inline]] Line *page() const
+	{
+		return reinterpret_cast<Line *>(reinterpret_cast<uintptr_t>(line) & ~(page_bytes - 1));
+	}
+	[[gnu::always_inline]] Line &other_line() const
+	{
+		return page()[(line - page()) ^ way_of(*line, at)];
+	}
 };
 
-// upkeep.cpp: time and room.
+[[gnu::always_inline]] inline uint8_t *body_of(const Table &t, const Region &r, const Line *line,
+                                               uint32_t at)
+{
+	return r.bodies + (size_t(line - r.lines) * 2 + at) * t.body_stride;
+}
+[[gnu::always_inline]] inline uint8_t *body_of(const Table &t, const Cell &c)
+{
+	return body_of(t, *c.region, c.line, c.at);
+}
+[[gnu::always_inline]] inline uint8_t *state_of(const Table &t, const Cell &c)
+{
+	return t.inline_state ? reinterpret_cast<uint8_t *>(&c.line->word[c.at])
+	                      : body_of(t, c) + t.state_at;
+}
+// The cell whose state this is. Of a table whose lines hold the states it has no region.
+Cell cell_of_state(const Table &t, const void *state);
+uint64_t digest_of(const Table &t, const Cell &c);
+
+// Bodies of cells that may be the key's, whose lines are there: those that lead to its other line
+// by the same way and have the same bit in the filter; of strangers one in 512 does.
+void prefetch_bodies(const Table &t, uint64_t digest);
+
+// A key on its way through the table: what find and insert need of it.
+struct Sought {
+	const uint8_t *key; // not turned round any more
+	Token token;
+	uint64_t digest;
+	bool swapped;
+};
+
+// Pointers that a call has handed out so far: what they lead to is not evicted, and they follow
+// entries that move.
+struct HandedOut {
+	void **states;
+	uint32_t nb;
+};
+
+// cells.cpp: one entry
+
+Cell find_cell(const Table &t, Group &g, const Sought &key);
+void key_of(const Table &t, const Cell &c, uint8_t *key);
+// Empties a cell and keeps the books of the entry's home.
+void vacate(Table &t, Group &g, const Cell &c, int reason);
+// Tells whether a cell whose deadline has come is dead; if its timeout is longer than 16 bits
+// reach, arms it anew instead.
+bool is_dead(const Table &t, Clock &clock);
+// The same of a deadline whose tick is known.
+bool is_dead_since(const Table &t, Clock &clock, uint64_t deadline);
+// An empty cell of the key's page in this region, made by moving others if need be. Then fills it.
+Cell place(Table &t, Region &r, uint64_t digest, const HandedOut &out);
+void fill(const Table &t, const Cell &c, const Token &token, uint64_t digest, bool swapped);
+
+// one_key.cpp: what bursts do with keys that their fast steps do not settle
+
+bool settle(Table &t, const Sought &key, uint32_t i, bool timed, bool insert, const HandedOut &out,
+            uint8_t *results);
+bool remove_one(Table &t, const Sought &key, bool timed);
+// Pointers anew, after a call too long to correct them one by one.
+void find_again(Table &t, const Sought &key, void **state);
+
+// upkeep.cpp: time
 
 // Takes the time of a call. False for CONNTRACK_NO_TIME: then nothing expires.
 bool advance(Table &t, uint64_t now_ns);
-// Tells whether a slot whose deadline is_due() is dead; if its timeout is longer than the 16 bits
-// reach, arms it anew instead.
-bool slot_is_dead(const Table &t, Header &h, uint32_t slot, uint8_t *entry);
-// Empties a slot and keeps the books of the entry's home.
-void vacate(Table &t, Group &g, Generation &gen, uint32_t bucket, uint32_t slot, int reason);
-// Writes into its home's books where a new entry lives: there, further on, or at spill home `spill`.
-void note_residence(const Table &t, Group &g, const Place &home, uint64_t digest, const Slot &at,
-                    uint8_t *entry);
-// Sweeps `nb_buckets` of a group. @return entries expired.
-uint32_t sweep(Table &t, Group &g, uint32_t nb_buckets);
+// Sweeps `nb_pieces` of a group. @return entries expired.
+uint32_t sweep(Table &t, Group &g, uint32_t nb_pieces);
+uint32_t pieces_of(const Group &g);
 // Exact sweep of a whole group after a leap of the clock from tick `from` to t.tick.
 void sweep_leap(Table &t, Group &g, uint64_t from);
-// Finds a slot for a new key, near home or near a spill home.
-// Evicts if it must and may, but none of the states in `pinned`.
-Slot make_room(Table &t, Group &g, uint64_t digest, bool timed, void *const *pinned,
-               uint32_t nb_pinned);
 
 // growth.cpp
 
-bool size_group(const Table &t, Group &g, uint64_t flows, uint32_t load_percent);
-int start_growth(Table &t, Group &g, bool touch);
+bool size_group(const Table &t, Group &g, uint64_t flows, uint32_t load_percent, uint64_t most);
+int start_growth(Table &t, Group &g, Region &r);
 // Sees to it that each group takes `count` new keys; sets t.room.
 void ensure_room(Table &t, uint32_t count);
-void move_buckets(Table &t, Group &g, uint32_t nb_buckets);
+// Moves the keys of lines_per_move home lines, `nb` times.
+void move_lines(Table &t, Group &g, uint32_t nb);
 // Moves what inserts owe to growing groups; called where no state pointer is alive.
 void settle_debts(Table &t);
+size_t bytes_of(const Table &t, const Region &r);
+// Asks the kernel for the memory of the next steps of growth. Any thread may.
+bool populate_ahead(const Table &t, const Region &r);
 
-inline uint32_t filter_bit(uint8_t tag) { return 1u << (tag & 31); }
+// Calls visit(cell) for every entry of a region.
+template <typename Visit> void each_cell(Region &r, Visit visit)
+{
+	auto pages = [&](uint32_t first, uint32_t end) {
+		for (Line *line = page_at(r, first); line < page_at(r, end); line++)
+			for (uint32_t at = 0; at < 2; at++)
+				if (!line->token[at].empty())
+					visit(Cell{&r, line, at});
+	};
+	const uint32_t split = r.growing() ? r.end_unmoved() : r.nb_pages;
+	pages(0, split);
+	pages(r.growing() ? r.first_moved() : split, r.next_pages);
+}
 
 } // namespace reframer::conntrack

@@ -144,7 +144,7 @@ int conntrack_shared_create(const struct conntrack_params *params, struct conntr
 		return -ENOMEM;
 	t->key_size = p.key_size;
 	t->state_size = p.state_size;
-	t->stride = entry_stride(p.key_size, p.state_size);
+	t->stride = shared::entry_stride(p.key_size, p.state_size);
 	t->flags = p.flags;
 	t->tick_ns = p.tick_ns;
 	t->max_flows = p.flags & CONNTRACK_FIXED_SIZE ? p.initial_flows : p.max_flows;

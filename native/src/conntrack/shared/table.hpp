@@ -2,7 +2,7 @@
 #pragma once
 
 #include "conntrack/digest.hpp"
-#include "conntrack/layout.hpp"
+#include "conntrack/clock.hpp"
 #include "conntrack/memory.hpp"
 #include "conntrack/shared/bucket.hpp"
 #include "reframer/conntrack_shared.h"
@@ -31,6 +31,21 @@ constexpr uint32_t crowded_reach = 12;
 constexpr uint32_t victim_reach = 3;
 // Places that a thread fetches from the common count, and those that it keeps at most.
 constexpr int64_t places_chunk = 32, places_kept = 64;
+
+constexpr uint32_t entry_stride(uint32_t key_size, uint32_t state_size)
+{
+	// Multiples of 32: an IPv4 entry with 8 bytes of state is half a line and straddles none.
+	return (key_size + 8 + state_size + 31) & ~31u;
+}
+static_assert(entry_stride(16, 8) == 32 && entry_stride(40, 16) == 64);
+
+// Digest: position below, keyed hash of the whole key above. Tag 0 is an empty slot.
+inline uint32_t digest_position(uint64_t digest) { return static_cast<uint32_t>(digest); }
+inline uint8_t digest_tag(uint64_t digest)
+{
+	uint8_t tag = static_cast<uint8_t>(digest >> 56);
+	return tag ? tag : 1;
+}
 
 struct Generation {
 	Bucket *buckets = nullptr;
