@@ -5,6 +5,8 @@ export interface Stopping {
   /** Wakes early when that happens. */
   sleep: (ms: number) => Promise<void>;
   stop: () => void;
+  /** The time begins now: what was waited for until here does not count. */
+  begin: () => void;
   /** Number of the signal, 0 without. */
   signal: () => number;
   /** Gives the signals back. */
@@ -16,11 +18,12 @@ export interface Stopping {
  * @param durationMs 0: no end of its own
  */
 export function untilStopped(durationMs: number): Stopping {
-  const end = durationMs > 0 ? Date.now() + durationMs : Infinity;
+  const endFromNow = (): number => (durationMs > 0 ? Date.now() + durationMs : Infinity);
+  let end = endFromNow();
   let signal = 0;
   let ended = false;
   let wake: () => void = () => undefined;
-  const handlers = ([['SIGINT', 2], ['SIGTERM', 15]] as const).map(([name, value]) => {
+  const handlers = ([['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]] as const).map(([name, value]) => {
     process.removeAllListeners(name);
     const handler = (): void => {
       // The second one leaves at once; the native process still ends in good order.
@@ -45,6 +48,9 @@ export function untilStopped(durationMs: number): Stopping {
     stop: () => {
       ended = true;
       wake();
+    },
+    begin: () => {
+      end = endFromNow();
     },
     signal: () => signal,
     release: () => handlers.forEach((off) => off()),

@@ -100,9 +100,9 @@ async function signalled(args: readonly string[], signal: NodeJS.Signals): Promi
   return { code, stdout, stderr };
 }
 
-test.skipIf(!tapWorks).each([['SIGINT', 130], ['SIGTERM', 143]] as const)('%s ends it with a summary and the first table', { timeout: 60_000 }, async (signal, code) => {
+test.skipIf(!tapWorks).each(['SIGINT', 'SIGTERM', 'SIGHUP'] as const)('%s ends it with a summary and the first table, and that is no failure', { timeout: 60_000 }, async (signal) => {
   const outcome = await signalled(['balance', '--backend', 'tap', '--json', ...quiet], signal);
-  expect(outcome.code).toBe(code);
+  expect(outcome.code).toBe(0);
   expect(parse(outcome).summary.firstTableRestored).toBe(true);
 });
 
@@ -173,7 +173,8 @@ const dpdk = (table: string, eal = '--no-huge -m 256 --no-shconf --no-telemetry 
 
 test.skipIf(!dpdkBuilt).each([['reta', 128], ['software', 128]] as const)('DPDK, table %s: the table is worked on and comes back', { timeout: 60_000 }, async (table, entries) => {
   const outcome = await reframer(dpdk(table));
-  expect(outcome.stderr).not.toMatch(/reframer:/);
+  // On two processors the dispatching core has none of its own, which is said; see test/dpdk/cores.test.ts.
+  expect(outcome.stderr).not.toMatch(/reframer: (?!warning: the dispatching core shares)/);
   expect(outcome.code).toBe(0);
   const { summary } = parse(outcome);
   expect(summary).toMatchObject({ cores: 2, entries, firstTableRestored: true });

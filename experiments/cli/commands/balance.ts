@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 
 import { Balancing, Device, RssppError, methods, type DeviceSpec, type Method, type Report } from '../../../rsspp/index.js';
 import { BalanceView, type BalanceEpoch } from '../balance-view.js';
+import { ealOptions } from '../eal.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
 import { print, printJson, talk } from '../output.js';
 import { formatCount, formatFixed, parseChoice, parseCount, parseDuration, parseMilliseconds } from '../units.js';
@@ -21,7 +22,7 @@ interface Options {
   port?: string;
   table: string;
   eal: string;
-  cores: string;
+  cores?: string;
   reta: string;
   rate: string;
   flows: string;
@@ -41,7 +42,7 @@ export function register(program: Command): void {
     .requiredOption('--backend <kind>', 'tap: a multi-queue TAP with traffic of its own, in its own network namespace; ethtool: an interface of Linux; dpdk: a DPDK port')
     .option('--interval <duration>', 'epoch: how often the table may be rewritten', '100ms')
     .option('--busy-interval <duration>', 'epoch while a core is above 90 % load, and for a second after; otherwise 10ms where a table write disturbs nothing (tap, dpdk software), else the interval')
-    .option('--duration <duration>', 'end after this time; otherwise at Ctrl-C')
+    .option('--duration <duration>', 'end after this time; otherwise at Ctrl-C, exit code 0')
     .option('--target <load>', 'use only as many cores as this load needs; otherwise all')
     .option('--method <name>', methods.join(', '), 'ours')
     .option('--dry-run', 'say what would move, write nothing')
@@ -49,8 +50,8 @@ export function register(program: Command): void {
     .option('--cpus <list>', 'ethtool: CPU that serves each queue, such as 0,1,2,3; otherwise queue i is CPU i\'s')
     .option('--port <name>', 'dpdk: EAL\'s name of the port')
     .option('--table <kind>', 'dpdk: reta, flow, or software (one core dispatches to rings)', 'reta')
-    .option('--eal <options>', 'dpdk: options of EAL', '--no-huge -m 256 --no-shconf --no-telemetry')
-    .option('--cores <number>', 'tap, dpdk: queues, one thread each', '4')
+    .option('--eal <options>', 'dpdk: options of EAL besides --no-huge -m 256 --no-shconf --no-telemetry, such as --vdev=net_null0; one that is given replaces that default', '')
+    .option('--cores <number>', 'tap, dpdk: queues, one thread each; by default 4. dpdk: each on a CPU of its own, by default at most the CPUs, or one for each lcore that -l in --eal names')
     .option('--reta <number>', 'tap, dpdk flow and software: entries of the table, 64 to 4096', '128')
     .option('--rate <number>', 'tap: packets a second', '20k')
     .option('--flows <number>', 'tap: flows of the traffic', '1000')
@@ -71,12 +72,14 @@ function deviceSpec(options: Options): DeviceSpec {
   const backend = parseChoice(options.backend, '--backend', ['tap', 'ethtool', 'dpdk'] as const);
   if (backend === 'dpdk') {
     if (options.port === undefined) throw new UsageError('--backend dpdk needs --port: whose table?');
+    const eal = ealOptions(options.eal, 256, { telemetry: false });
+    if (options.eal !== '' && eal.added.length > 0) talk(`reframer: EAL also gets ${eal.added.join(' ')}`);
     return {
       kind: 'dpdk',
-      eal: options.eal.split(/\s+/).filter((word) => word !== ''),
+      eal: eal.words,
       port: options.port,
       table: parseChoice(options.table, '--table', ['reta', 'flow', 'software'] as const),
-      cores: parseCount(options.cores, '--cores', 1),
+      ...(options.cores === undefined ? {} : { cores: parseCount(options.cores, '--cores', 1) }),
       entries: parseCount(options.reta, '--reta', 64),
       workRounds: parseCount(options.work, '--work'),
     };
@@ -88,7 +91,7 @@ function deviceSpec(options: Options): DeviceSpec {
   }
   return {
     kind: 'tap',
-    cores: parseCount(options.cores, '--cores', 1),
+    cores: parseCount(options.cores ?? '4', '--cores', 1),
     entries: parseCount(options.reta, '--reta', 64),
     packetsPerSecond: parseCount(options.rate, '--rate', 1),
     flows: parseCount(options.flows, '--flows', 1),
@@ -178,7 +181,6 @@ async function balance(options: Options): Promise<void> {
       print(refused === 0 ? 'the first table is in force again' : `${refused} entries of the first table could not be put back`);
     }
     if (refused > 0) process.exitCode = exitCodes.failed;
-    else if (run.signal() !== 0) process.exitCode = 128 + run.signal();
   } catch (error) {
     throw cliError(error);
   } finally {

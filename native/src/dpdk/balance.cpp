@@ -2,7 +2,8 @@
 // RETA, by flow rules, or by a table in software; see jobs/device_session.hpp.
 //
 // spec    {"eal": ["--vdev=net_null0", ...], "port": "net_null0", "table": "reta"|"flow"|"software",
-//          "cores": 2, "entries": 512 (not reta: the port says), "workRounds": 100}
+//          "cores": one CPU each (default: the lcores that `eal` names, else 4, at most the CPUs),
+//          "entries": 512 (not reta: the port says), "workRounds": 100}
 //         Unless `eal` allows a PCI device, EAL gets --no-pci: it would take the machine's own NIC.
 // details {"received","dropped"}
 // summary {"received","dropped","refused"}
@@ -28,7 +29,7 @@ void run_balance_dpdk(const lab::Json &spec)
 	params.port = in.text("port", "");
 	params.table = in.choice("table", PortTable::reta,
 	                         {{"reta", PortTable::reta}, {"flow", PortTable::flow}, {"software", PortTable::software}});
-	params.nb_cores = uint32_t(in.integer("cores", params.nb_cores, 1, 64));
+	params.nb_cores = uint32_t(in.integer("cores", params.nb_cores, 0, 64));
 	params.nb_entries = uint32_t(in.integer("entries", params.nb_entries, 64, 4096));
 	params.work_rounds = uint32_t(in.integer("workRounds", params.work_rounds, 0, 10'000'000));
 	in.finish();
@@ -36,9 +37,13 @@ void run_balance_dpdk(const lab::Json &spec)
 		in.fail("port", "is missing");
 
 	lab::SessionInput input;
+	PollerCpus cpus(eal);
+	for (const std::string &option : cpus.eal_options())
+		eal.push_back(option);
 	start_eal(eal);
+	cpus.settle();
 	try {
-		PortCores cores(params);
+		PortCores cores(params, cpus);
 		lab::SessionHooks hooks;
 		const auto counts = [&]() -> lab::Json {
 			return {{"received", cores.received()}, {"dropped", cores.dropped()}};

@@ -28,6 +28,8 @@ void start_eal(const std::vector<std::string> &wanted)
 	std::vector<char *> argv;
 	for (std::string &a : args)
 		argv.push_back(a.data());
+	// Threads inherit this from who starts them, and EAL starts the first ones.
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	// At a bad option EAL prints its usage on stdout, where records belong.
 	const int saved = dup(STDOUT_FILENO);
 	dup2(STDERR_FILENO, STDOUT_FILENO);
@@ -40,10 +42,10 @@ void start_eal(const std::vector<std::string> &wanted)
 		                                         "; its options were given by --eal", 3);
 }
 
-void drop_root(const std::string &user)
+std::optional<NewUser> drop_root(const std::string &user)
 {
 	if (geteuid() != 0)
-		return;
+		return std::nullopt;
 	errno = 0;
 	const passwd *entry = getpwnam(user.c_str());
 	if (!entry)
@@ -51,14 +53,14 @@ void drop_root(const std::string &user)
 	const uid_t uid = entry->pw_uid;
 	const gid_t gid = entry->pw_gid;
 	if (uid == 0)
-		return;
+		return std::nullopt;
 	// EAL takes its socket away at the end. If it cannot, the next start does.
 	if (chown(rte_eal_get_runtime_dir(), uid, gid) != 0)
 		errno = 0;
 	// Groups first: afterwards it may not. glibc makes each of these calls for all threads.
 	if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0 || setuid(0) == 0)
 		throw lab::JobError("not-supported", "cannot become user '" + user + "': " + std::strerror(errno) + "; --user root stays root", 3);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); // of this thread, which starts no program
+	return NewUser{uid, gid};
 }
 
 } // namespace reframer::dpdk

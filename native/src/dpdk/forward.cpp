@@ -1,22 +1,21 @@
 // Job `forward`: a box of its own between two DPDK ports, with Reframer on every RX queue.
 //
-// spec    {"eal": [...], "in": "net_tap0", "out": "net_tap1", "bothWays": false, "queues": 1, "cores": 1,
+// spec    {"eal": [...], "in": "net_tap0", "out": "net_tap1", "bothWays": false, "queues": 1,
+//          "cores": polling threads, one CPU each (default: the lcores that `eal` names, else 1),
 //          "descriptors": 1024, "buffers": of the pool (default: enough for all rings and holds),
 //          "user": "nobody" (who it becomes once its ports are open, if root started it), "reframe": true, "delayNs", "policy", "key", "hash", "maxPackets",
 //          "maxBytes", "maxBurst", "bypass": ["syn", ...], "early": ["fin", ...], "repair", "thin"}
 //         Unless `eal` allows a PCI device, EAL gets --no-pci: it would take the machine's own NIC.
 // Commands come as JSON lines on stdin, each gets one record on stdout:
-//   {"do":"sample"}                       {"lanes":[LANE, ...],"missed":N,"noBuffer":N}
-//   {"do":"stop"}, end of input, SIGTERM  drains; {"summary":{"lanes":[LANE, ...],"missed":N,"noBuffer":N,"lost":N}}
-// missed: packets that the receive rings could not take; noBuffer: those of them for want of a buffer.
-// The first record is {"ready":{"lanes":N,"threads":N}}.
-// LANE  {"in","out","queue","received","sent","held","unsent","txWaits","slfIn","slfOut","holdP50Us",
-//        "holdMaxUs","delayUs","nicHash","thinned"}
+//   {"do":"sample"}                       SAMPLE
+//   {"do":"stop"}, end of input, SIGTERM  drains; {"summary":SAMPLE with "lost":N}
+// SAMPLE is told in forward_sample.hpp. The first record is {"ready":{"lanes":N,"threads":N,
+// "cpus":[of each thread, ...],"uid"?,"gid"?}}: whom it became, where it was root.
 #include "dpdk/forward.hpp"
 
 #include "dpdk/eal.hpp"
 #include "dpdk/forward_lanes.hpp"
-#include "dpdk/ports.hpp"
+#include "dpdk/forward_sample.hpp"
 #include "jobs/device_session.hpp"
 #include "jobs/spec_reader.hpp"
 
@@ -70,39 +69,6 @@ void read_reframer(lab::SpecReader &in, reframer_dpdk_params &params)
 		s.options |= REFRAMER_OPT_ACK_THINNING;
 }
 
-double ratio(uint64_t packets, uint64_t runs)
-{
-	return runs ? double(packets) / double(runs) : 0;
-}
-
-lab::Json lane_record(const ForwardLanes::Lane &lane)
-{
-	reframer_dpdk_stats s = {};
-	if (lane.reframer)
-		reframer_dpdk_get_stats(lane.reframer, &s);
-	return {{"in", port_name(lane.in)}, {"out", port_name(lane.out)}, {"queue", lane.queue},
-	        {"received", lane.received.load(std::memory_order_relaxed)}, {"sent", lane.sent.load(std::memory_order_relaxed)},
-	        {"unsent", lane.unsent.load(std::memory_order_relaxed)}, {"txWaits", lane.waits.load(std::memory_order_relaxed)},
-	        {"held", s.stage.packets_held}, {"thinned", s.stage.packets_thinned},
-	        {"slfIn", ratio(s.stage.packets_in, s.stage.runs_in)}, {"slfOut", ratio(s.stage.packets_out, s.stage.runs_out)},
-	        {"holdP50Us", double(reframer_histogram_quantile(&s.stage, 0.5)) / 1000}, {"holdMaxUs", double(s.stage.hold_max_ns) / 1000},
-	        {"delayUs", double(s.stage.delay_ns) / 1000}, {"nicHash", s.nic_hash != 0}};
-}
-
-lab::Json sample(const ForwardLanes &lanes)
-{
-	lab::Json list = lab::Json::array();
-	for (const auto &lane : lanes.lanes())
-		list.push_back(lane_record(*lane));
-	uint64_t missed = 0, no_buffer = 0;
-	for (const uint16_t port : lanes.ports()) {
-		const PortMissed of = port_missed(port);
-		missed += of.all;
-		no_buffer += of.no_buffer;
-	}
-	return {{"lanes", list}, {"missed", missed}, {"noBuffer", no_buffer}};
-}
-
 } // namespace
 
 void run_forward(const lab::Json &spec)
@@ -117,7 +83,7 @@ void run_forward(const lab::Json &spec)
 	params.out = in.text("out", "");
 	params.both_ways = in.boolean("bothWays", false);
 	params.nb_queues = uint32_t(in.integer("queues", params.nb_queues, 1, 64));
-	params.nb_cores = uint32_t(in.integer("cores", params.nb_cores, 1, 64));
+	params.nb_cores = uint32_t(in.integer("cores", params.nb_cores, 0, 64));
 	params.nb_descriptors = uint32_t(in.integer("descriptors", params.nb_descriptors, 64, 16384));
 	params.nb_buffers = uint32_t(in.integer("buffers", params.nb_buffers, 0, 1u << 27));
 	const std::string user = in.text("user", "nobody");
@@ -129,21 +95,31 @@ void run_forward(const lab::Json &spec)
 			in.fail(name, "is missing");
 
 	lab::SessionInput input;
+	PollerCpus cpus(eal);
+	for (const std::string &option : cpus.eal_options())
+		eal.push_back(option);
 	start_eal(eal);
+	cpus.settle();
 	reframer_dpdk_telemetry(); // without it the records here remain
-	ForwardLanes lanes(params);
-	drop_root(user);
-	lab::emit({{"ready", {{"lanes", lanes.lanes().size()}, {"threads", std::min<size_t>(params.nb_cores, lanes.lanes().size())}}}});
+	ForwardLanes lanes(params, cpus);
+	lab::Json ready = {{"lanes", lanes.lanes().size()}, {"threads", lanes.nb_threads()}};
+	for (uint32_t c = 0; c < lanes.nb_threads(); c++)
+		ready["cpus"].push_back(cpus.text(c));
+	if (const std::optional<NewUser> now = drop_root(user)) {
+		ready["uid"] = now->uid;
+		ready["gid"] = now->gid;
+	}
+	lab::emit({{"ready", ready}});
 	while (const std::optional<std::string> line = input.line()) {
 		const lab::Json command = lab::Json::parse(*line, nullptr, false);
 		const auto wanted = command.is_object() ? command.find("do") : command.end();
 		const std::string what = wanted != command.end() && wanted->is_string() ? wanted->get<std::string>() : "";
 		if (what == "stop")
 			break;
-		lab::emit(what == "sample" ? sample(lanes) : lab::Json{{"failed", "'" + *line + "' is no command"}});
+		lab::emit(what == "sample" ? forward_sample(lanes) : lab::Json{{"failed", "'" + *line + "' is no command"}});
 	}
 	lanes.stop();
-	lab::Json summary = sample(lanes);
+	lab::Json summary = forward_sample(lanes);
 	uint64_t lost = 0;
 	for (const auto &lane : lanes.lanes())
 		lost += lane->unsent.load();

@@ -24,19 +24,29 @@ constexpr uint64_t send_patience_s = 1;
 
 } // namespace
 
-ForwardLanes::ForwardLanes(const ForwardParams &p) : params(p)
+ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : params(p)
 {
 	const uint16_t in = port_named(params.in), out = port_named(params.out);
 	used.push_back(in);
 	if (out != in)
 		used.push_back(out);
 	const uint32_t nb_lanes = params.nb_queues * (params.both_ways && in != out ? 2 : 1);
+	const uint32_t wanted = params.nb_cores ? params.nb_cores : cpus.usual(1);
+	cpus.require(wanted);
+	nb_pollers = std::min(wanted, nb_lanes);
+	if (params.nb_cores > nb_lanes)
+		warn("--cores " + std::to_string(wanted) + ": " + std::to_string(nb_lanes) +
+		     (nb_lanes == 1 ? " receive queue keeps one core busy" : " receive queues keep as many cores busy") +
+		     "; the others are not used. --queues asks for more");
 	// Rings of both sides, what is held, bursts in hand, and some for caches of cores.
 	const uint32_t enough = uint32_t(used.size()) * params.nb_queues * 2 * params.nb_descriptors +
 	                        nb_lanes * (2 * params.reframer.stage.max_packets + 8 * burst) + 1024;
 	const uint32_t buffers = params.nb_buffers ? params.nb_buffers : enough;
 	// A core's cache must leave most of the pool to the others.
-	pool = rte_pktmbuf_pool_create("reframer_box", buffers, std::min(250u, buffers / 4), 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	for (const int socket : {rte_eth_dev_socket_id(in), SOCKET_ID_ANY}) // near the port where there is room
+		if (pool == nullptr)
+			pool = rte_pktmbuf_pool_create("reframer_box", buffers, std::min(250u, buffers / 4), 0,
+			                               RTE_MBUF_DEFAULT_BUF_SIZE, socket);
 	if (pool == nullptr)
 		throw port_failure("no memory for " + std::to_string(buffers) + " packet buffers of 2 KiB; give EAL more by -m, or hold less by --packets", rte_errno);
 	for (const uint16_t port : used)
@@ -60,8 +70,8 @@ ForwardLanes::ForwardLanes(const ForwardParams &p) : params(p)
 	add_lanes(in, out);
 	if (params.both_ways && in != out)
 		add_lanes(out, in);
-	for (uint32_t c = 0; c < threads_wanted(); c++)
-		threads.emplace_back([this, c] { run(c); });
+	for (uint32_t c = 0; c < nb_pollers; c++)
+		threads.push_back(cpus.start(c, ("poller-" + std::to_string(c)).c_str(), [this, c] { run(c); }));
 }
 
 ForwardLanes::~ForwardLanes()
@@ -77,6 +87,9 @@ ForwardLanes::~ForwardLanes()
 void ForwardLanes::send(Lane &lane, rte_mbuf **packets, uint32_t nb)
 {
 	uint32_t done = 0;
+	uint64_t bytes = 0; // before they are sent: afterwards the packets are the driver's
+	for (uint32_t i = 0; i < nb; i++)
+		bytes += packets[i]->pkt_len;
 	while (done < nb) {
 		const uint16_t n = rte_eth_tx_burst(lane.out, lane.queue, packets + done, uint16_t(nb - done));
 		done += n;
@@ -84,6 +97,8 @@ void ForwardLanes::send(Lane &lane, rte_mbuf **packets, uint32_t nb)
 			continue;
 		add(lane.waits, 1);
 		if (rte_rdtsc() > give_up_at.load(std::memory_order_relaxed)) {
+			for (uint32_t i = done; i < nb; i++)
+				bytes -= packets[i]->pkt_len;
 			rte_pktmbuf_free_bulk(packets + done, nb - done);
 			add(lane.unsent, nb - done);
 			break;
@@ -91,21 +106,41 @@ void ForwardLanes::send(Lane &lane, rte_mbuf **packets, uint32_t nb)
 		std::this_thread::yield();
 	}
 	add(lane.sent, done);
+	add(lane.bytes_sent, bytes);
+}
+
+void ForwardLanes::count_arrivals(Lane &lane, rte_mbuf *const *packets, uint32_t nb)
+{
+	uint64_t bytes = 0;
+	uint32_t oversized = 0;
+	for (uint32_t i = 0; i < nb; i++) {
+		bytes += packets[i]->pkt_len;
+		oversized += packets[i]->pkt_len > longest_frame;
+	}
+	add(lane.received, nb);
+	add(lane.bytes_received, bytes);
+	if (oversized) [[unlikely]]
+		add(lane.oversized, oversized);
 }
 
 void ForwardLanes::serve(Lane &lane)
 {
 	rte_mbuf *packets[burst];
 	const bool ending = stopping.load(std::memory_order_relaxed);
+	const uint64_t began = rte_rdtsc();
 	const uint16_t received = rte_eth_rx_burst(lane.in, lane.queue, packets, burst);
+	count_arrivals(lane, packets, received);
 	uint16_t n = received;
 	if (lane.reframer)
 		n = reframer_rx_callback(lane.in, lane.queue, packets, received, burst, lane.reframer);
-	add(lane.received, received);
 	if (n > 0)
 		send(lane, packets, n);
-	if (received == 0 && n == 0)
-		std::this_thread::yield(); // there may be fewer CPUs than threads
+	if (received == 0 && n == 0) {
+		std::this_thread::yield(); // others may share this CPU
+	} else {
+		add(lane.work_polls, 1);
+		add(lane.work_cycles, rte_rdtsc() - began);
+	}
 	if (!ending)
 		return;
 	// What waited in the ring when the signal came leaves too; what came later was not promised.
@@ -127,7 +162,7 @@ void ForwardLanes::run(uint32_t core)
 	rte_thread_register();
 	for (bool busy = true; busy;) {
 		busy = false;
-		for (size_t i = core; i < all.size(); i += threads_wanted()) {
+		for (size_t i = core; i < all.size(); i += nb_pollers) {
 			if (!all[i]->done)
 				serve(*all[i]);
 			busy |= !all[i]->done;

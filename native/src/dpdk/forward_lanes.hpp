@@ -3,6 +3,7 @@
 // the receive ring's.
 #pragma once
 
+#include "dpdk/pollers.hpp"
 #include "reframer/dpdk.h"
 
 #include <atomic>
@@ -16,11 +17,15 @@ struct rte_mempool;
 
 namespace reframer::dpdk {
 
+// No link carries more in one frame: 9216 bytes, the usual limit of switches, and the Ethernet header
+// with two VLAN tags. What is longer was joined by a host's segmentation offload (TSO, GRO).
+constexpr uint32_t longest_frame = 9216 + 22;
+
 struct ForwardParams {
 	std::string in, out;         // EAL's names; may be the same port
 	bool both_ways = false;
 	uint32_t nb_queues = 1;      // RX queues a port, and as many TX queues
-	uint32_t nb_cores = 1;       // threads; lane i is served by thread i mod nb_cores
+	uint32_t nb_cores = 0;       // threads; lane i is served by thread i mod nb_cores. 0: one a given lcore, else one
 	uint32_t nb_descriptors = 1024; // of a ring; what most drivers take
 	uint32_t nb_buffers = 0;     // of the pool; 0: as many as rings and holds may ever have in use
 	bool reframe = true;         // false: forwarding alone, to compare with
@@ -29,8 +34,9 @@ struct ForwardParams {
 
 class ForwardLanes {
 public:
-	// Configures and starts the ports, then the lanes. @throws lab::JobError
-	explicit ForwardLanes(const ForwardParams &params);
+	// Configures and starts the ports, then the lanes, each thread on a CPU of its own.
+	// @throws lab::JobError
+	ForwardLanes(const ForwardParams &params, const PollerCpus &cpus);
 	~ForwardLanes();
 
 	struct Lane {
@@ -39,20 +45,25 @@ public:
 		bool done = false;               // its thread's
 		uint64_t taken_since_stop = 0;   // its thread's
 		std::atomic<uint64_t> received{0}, sent{0}, waits{0}, unsent{0};
+		std::atomic<uint64_t> bytes_received{0}, bytes_sent{0};
+		std::atomic<uint64_t> oversized{0};              // frames longer than longest_frame
+		std::atomic<uint64_t> work_polls{0}, work_cycles{0}; // polls that took or gave packets
 	};
 	const std::vector<std::unique_ptr<Lane>> &lanes() const { return all; }
 	const std::vector<uint16_t> &ports() const { return used; }
+	uint32_t nb_threads() const { return nb_pollers; }
 
 	// Takes what waits in the receive rings, drains, sends, ends the threads.
 	void stop();
 
 private:
-	uint32_t threads_wanted() const { return params.nb_cores < all.size() ? params.nb_cores : uint32_t(all.size()); }
 	void run(uint32_t core);
 	void serve(Lane &lane);
+	static void count_arrivals(Lane &lane, struct rte_mbuf *const *packets, uint32_t nb);
 	void send(Lane &lane, struct rte_mbuf **packets, uint32_t nb);
 
 	const ForwardParams params;
+	uint32_t nb_pollers = 0;
 	std::vector<uint16_t> used;
 	rte_mempool *pool = nullptr;
 	std::vector<std::unique_ptr<Lane>> all;

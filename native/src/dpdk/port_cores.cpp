@@ -17,6 +17,7 @@ namespace {
 
 constexpr uint16_t burst = 32;
 constexpr uint16_t descriptors = 1024;
+constexpr uint32_t usual_cores = 4;
 constexpr uint32_t buffers_a_core = 8192; // rings, bursts in hand, and some
 
 engine::DeviceError failure(const std::string &what, int error)
@@ -39,20 +40,36 @@ struct alignas(64) PortCores::Core {
 	uint64_t sampled_useful = 0, sampled_at = 0;
 };
 
-PortCores::PortCores(const PortParams &params) : params(params), nb_entries(params.nb_entries)
+PortCores::PortCores(const PortParams &p, const PollerCpus &cpus) : params(p), nb_entries(p.nb_entries)
 {
+	if (params.nb_cores == 0)
+		params.nb_cores = cpus.usual(usual_cores);
+	cpus.require(params.nb_cores);
 	if (rte_eth_dev_get_port_by_name(params.port.c_str(), &port) != 0)
 		throw engine::DeviceError("bad-spec", "DPDK has no port '" + params.port + "'; --eal makes or allows one, such as --vdev=net_null0", false);
 	start_port();
 	open_table();
 	for (uint32_t c = 0; c < params.nb_cores; c++)
 		cores.push_back(std::make_unique<Core>(uint16_t(c), nb_entries));
+	start_threads(cpus);
+}
+
+void PortCores::start_threads(const PollerCpus &cpus)
+{
 	for (auto &core : cores) {
 		core->sampled_at = rte_get_tsc_cycles();
-		core->thread = std::thread([this, &c = *core] { run(c); });
+		core->thread = cpus.start(core->id, ("poller-" + std::to_string(core->id)).c_str(),
+		                          [this, &c = *core] { run(c); });
 	}
-	if (dispatch)
-		dispatcher = std::thread([this] { run_dispatcher(); });
+	if (!dispatch)
+		return;
+	const bool shares = params.nb_cores == cpus.count();
+	const uint32_t at = shares ? params.nb_cores - 1 : params.nb_cores;
+	if (shares)
+		warn("the dispatching core shares CPU " + cpus.text(at) + " with core " + std::to_string(at) +
+		     ", whose load it distorts" +
+		     (at > 0 ? "; --cores " + std::to_string(at) + " leaves it one of its own" : ""));
+	dispatcher = cpus.start(at, "dispatcher", [this] { run_dispatcher(); });
 }
 
 PortCores::~PortCores()

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "devices/table_device.hpp"
+#include "dpdk/pollers.hpp"
 #include "packet/toeplitz.hpp"
 #include "reframer/dpdk.h"
 
@@ -21,15 +22,16 @@ enum class PortTable { reta, flow, software };
 struct PortParams {
 	std::string port;            // EAL's name of it
 	PortTable table = PortTable::reta;
-	uint32_t nb_cores = 2;
+	uint32_t nb_cores = 0;       // 0: the lcores that EAL was given, else 4, at most the CPUs
 	uint32_t nb_entries = 512;   // of flow rules or software; a RETA has its own size
 	uint32_t work_rounds = 100;  // of arithmetic a packet
 };
 
 class PortCores final : public engine::TableDevice {
 public:
-	// Configures and starts the port. @throws DeviceError
-	explicit PortCores(const PortParams &params);
+	// Configures and starts the port. Each core is a CPU of its own; the dispatching one shares the last
+	// core's where there is no other, and says so. @throws DeviceError, lab::JobError
+	PortCores(const PortParams &params, const PollerCpus &cpus);
 	~PortCores() override;
 
 	std::string name() const override;
@@ -46,12 +48,13 @@ public:
 
 private:
 	struct Core;
+	void start_threads(const PollerCpus &cpus);
 	void start_port();
 	void open_table();
 	void run(Core &core);
 	void run_dispatcher();
 
-	const PortParams params;
+	PortParams params;
 	uint16_t port = 0;
 	uint32_t nb_entries;
 	rte_mempool *pool = nullptr;

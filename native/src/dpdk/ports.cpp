@@ -68,12 +68,12 @@ void close_port(uint16_t port)
 	rte_eth_dev_close(port);
 }
 
-PortMissed port_missed(uint16_t port)
+PortCounts port_counts(uint16_t port)
 {
 	rte_eth_stats stats;
 	if (rte_eth_stats_get(port, &stats) != 0)
-		return {0, 0};
-	return {stats.imissed + stats.rx_nombuf, stats.rx_nombuf};
+		return {};
+	return {stats.imissed + stats.rx_nombuf, stats.rx_nombuf, stats.opackets, stats.obytes};
 }
 
 } // namespace reframer::dpdk

@@ -25,10 +25,11 @@ struct PortUse {
 void start_port(uint16_t port, const PortUse &use, rte_mempool *pool);
 void close_port(uint16_t port);
 
-// Packets that the receive rings or their driver could not take; of them, for want of a buffer.
-struct PortMissed {
-	uint64_t all, no_buffer;
+struct PortCounts {
+	uint64_t missed = 0;     // packets that the receive rings or their driver could not take
+	uint64_t no_buffer = 0;  // of them, for want of a buffer
+	uint64_t sent = 0, bytes_sent = 0;
 };
-PortMissed port_missed(uint16_t port);
+PortCounts port_counts(uint16_t port);
 
 } // namespace reframer::dpdk

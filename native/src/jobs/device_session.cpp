@@ -80,6 +80,7 @@ SessionInput::SessionInput()
 {
 	std::signal(SIGPIPE, SIG_IGN);
 	std::signal(SIGINT, SIG_IGN);
+	std::signal(SIGHUP, SIG_IGN);
 	const sigset_t set = stopping_signals();
 	pthread_sigmask(SIG_BLOCK, &set, nullptr);
 	signals = signalfd(-1, &set, SFD_CLOEXEC);

@@ -20,8 +20,9 @@
 namespace reframer::lab {
 
 // Lines of stdin until it ends or SIGTERM comes. Made before any thread is: those inherit that
-// SIGTERM is blocked. SIGINT is left to the balancing process, which says stop; a broken pipe
-// must not keep the table from being put back.
+// SIGTERM is blocked. SIGINT and SIGHUP, which a terminal sends to both, are left to the
+// process that talks to this one and says stop; a broken pipe must not keep the table from being put
+// back.
 class SessionInput {
 public:
 	SessionInput();

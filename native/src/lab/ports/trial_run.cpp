@@ -94,7 +94,7 @@ public:
 
 	DpdkOutcome finish()
 	{
-		const uint64_t missed = port_missed(ports_.in).all;
+		const uint64_t missed = port_counts(ports_.in).missed;
 		const auto wall = std::chrono::steady_clock::now();
 		if (spec_.clock == TrialClock::logical)
 			run_logical();
@@ -108,7 +108,7 @@ public:
 			out_.feed_driver = driver_of(ports_.feed);
 		out_.totals = lane_->totals();
 		if (spec_.feed.empty()) // what the port itself lost is known to nobody but it
-			out_.offered = out_.totals.received + (out_.lost = port_missed(ports_.in).all - missed);
+			out_.offered = out_.totals.received + (out_.lost = port_counts(ports_.in).missed - missed);
 		if (queue_) {
 			out_.has_stage = true;
 			reframer_dpdk_get_stats(queue_.get(), &out_.stage);

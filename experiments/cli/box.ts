@@ -1,0 +1,65 @@
+// What `reframer-dpdk forward` tells of itself; see native/src/dpdk/forward_sample.hpp.
+import type { ErrorRecord } from './errors.js';
+
+export interface Lane {
+  in: string;
+  out: string;
+  queue: number;
+  received: number;
+  sent: number;
+  bytesIn: number;
+  bytesOut: number;
+  unsent: number;
+  txWaits: number;
+  oversized: number;
+  workPolls: number;
+  workUs: number;
+  held: number;
+  thinned: number;
+  runsIn: number;
+  runsOut: number;
+  released: Record<string, number>;
+  holds: number[];
+  holdSumUs: number;
+  slfIn: number;
+  slfOut: number;
+  holdP50Us: number;
+  holdMaxUs: number;
+  delayUs: number;
+  nicHash: boolean;
+}
+
+export interface Port {
+  port: string;
+  missed: number;
+  noBuffer: number;
+  sent: number;
+  bytesSent: number;
+}
+
+export interface Sample {
+  lanes: Lane[];
+  ports: Port[];
+  missed: number;
+  noBuffer: number;
+}
+
+export interface Ready {
+  lanes: number;
+  threads: number;
+  /** Of each thread. */
+  cpus: string[];
+  /** Whom it became, where it was root. */
+  uid?: number;
+  gid?: number;
+}
+
+export interface Reply extends Partial<Sample> {
+  ready?: Ready;
+  error?: ErrorRecord;
+  failed?: string;
+  summary?: Sample & { lost: number };
+}
+
+export const total = (lanes: readonly Lane[], value: (lane: Lane) => number): number =>
+  lanes.reduce((sum, lane) => sum + value(lane), 0);

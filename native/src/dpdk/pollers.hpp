@@ -1,0 +1,45 @@
+// CPUs of the polling threads: one each, so that no two of them share a CPU.
+#pragma once
+
+#include <sched.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace reframer::dpdk {
+
+class PollerCpus {
+public:
+	// Made before EAL comes up, which narrows what this thread may use.
+	explicit PollerCpus(const std::vector<std::string> &eal);
+
+	// What EAL is given besides: one lcore where the user named none. EAL would start a thread on every
+	// CPU else.
+	std::vector<std::string> eal_options() const;
+	// After EAL. The CPUs: the lcores that -l, -c or --lcores gave, else the CPUs that this process may
+	// use. The main thread only waits for commands: it leaves the CPU that EAL pinned it to.
+	void settle();
+	// How many pollers where nobody says: the lcores that were given, else `otherwise`, at most the CPUs.
+	uint32_t usual(uint32_t otherwise) const;
+	// @throws lab::JobError: more pollers than CPUs
+	void require(uint32_t nb_pollers) const;
+
+	uint32_t count() const { return uint32_t(sets.size()); }
+	// Starts a thread on CPU `index`, under a name that ps and top show. @throws lab::JobError
+	std::thread start(uint32_t index, const char *name, std::function<void()> work) const;
+	// "0", or "2-3" where an lcore was given several.
+	std::string text(uint32_t index) const;
+
+private:
+	cpu_set_t allowed;
+	bool given;
+	std::vector<cpu_set_t> sets;
+};
+
+// A remark for the user, on stderr.
+void warn(const std::string &text);
+
+} // namespace reframer::dpdk
