@@ -31,6 +31,8 @@ uint32_t give_out(reframer_stage *r, void (stage::Stage::*give)(uint64_t, Output
 		*nb_runs = output.nb_runs;
 		return output.nb_packets;
 	}
+	if (nb_runs)
+		*nb_runs = 0;
 	reframer_run unwanted[unwanted_runs];
 	uint32_t nb = 0;
 	for (uint32_t cut = unwanted_runs; cut == unwanted_runs && nb < nb_out;) {

@@ -314,7 +314,7 @@ TEST_CASE("parameters out of range are refused")
 	rule.prefix_length = 33;
 	rule.ip_version = 4;
 	CHECK(create([](reframer_params &) {}) == 0);
-	CHECK(create([](reframer_params &p) { p.size--; }) < 0);
+	CHECK(create([](reframer_params &p) { p.size = 0; }) < 0);
 	CHECK(create([](reframer_params &p) { p.policy = 3; }) < 0);
 	CHECK(create([](reframer_params &p) { p.key = 4; }) < 0);
 	CHECK(create([](reframer_params &p) { p.max_packets = 31; }) < 0);
