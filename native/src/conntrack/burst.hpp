@@ -36,8 +36,9 @@ template <unsigned KeySize> struct Burst {
 	};
 
 	// `at` is where in the ring, `keys` and `given` those of the group; `n` up to `lanes`.
-	static void step_one(Table &t, Way &way, uint32_t at, const uint8_t *keys,
-	                     const uint64_t *given, uint32_t n, bool simple, bool home_only)
+	[[gnu::always_inline]] static void step_one(Table &t, const Region &r, Way &way, uint32_t at,
+	                                            const uint8_t *keys, const uint64_t *given,
+	                                            uint32_t n, bool simple, bool home_only)
 	{
 		if (t.flags & CONNTRACK_SYMMETRIC) [[unlikely]] {
 			uint8_t *turned = way.turned + size_t{at} * KeySize;
@@ -63,7 +64,7 @@ template <unsigned KeySize> struct Burst {
 		for (uint32_t i = n; i < lanes; i++)
 			digest[i] = 0;
 		if (simple) [[likely]]
-			eight_lines(t.groups[0]->main, digest, way.home + at, way.second + at);
+			eight_lines(r, digest, way.home + at, way.second + at);
 		else
 			lines_one_by_one(t, way, at);
 		// conntrack_digest_burst() has asked for what digests lead to.
@@ -74,6 +75,14 @@ template <unsigned KeySize> struct Burst {
 		if (!home_only)
 			for (uint32_t i = 0; i < n; i++)
 				__builtin_prefetch(reinterpret_cast<const void *>(way.second[at + i]), 1);
+	}
+
+	// The last keys of a call that has not eight for them.
+	[[gnu::noinline]] static void step_one_of_rest(Table &t, const Region &r, Way &way, uint32_t at,
+	                                               const uint8_t *keys, const uint64_t *given,
+	                                               uint32_t n, bool simple, bool home_only)
+	{
+		step_one(t, r, way, at, keys, given, n, simple, home_only);
 	}
 
 	[[gnu::noinline]] static void lines_one_by_one(Table &t, Way &way, uint32_t at)
@@ -196,6 +205,8 @@ template <unsigned KeySize> struct Burst {
 		const bool symmetric = t.flags & CONNTRACK_SYMMETRIC;
 		const bool simple = t.group_bits == 0 && t.groups[0] && !t.groups[0]->flooded.nb;
 		const bool home_only = !Insert && simple && t.home_only;
+		const Region none;
+		const Region &region = simple ? t.groups[0]->main : none;
 		uint32_t armed[CONNTRACK_NB_CLASSES];
 		if (timed)
 			for (uint32_t c = 0; c < CONNTRACK_NB_CLASSES; c++)
@@ -204,10 +215,15 @@ template <unsigned KeySize> struct Burst {
 		// Reads of eight keys must not pass the end of the caller's.
 		uint8_t tail[lanes * KeySize];
 		auto begin_up_to = [&](uint32_t end) {
-			for (; begun < end; begun += lanes)
-				step_one(t, way, begun % ring, keys + size_t{begun} * KeySize,
-				         given ? given + begun : nullptr, std::min(lanes, n - begun), simple,
-				         home_only);
+			for (; begun < end; begun += lanes) {
+				const uint8_t *from = keys + size_t{begun} * KeySize;
+				const uint64_t *known = given ? given + begun : nullptr;
+				if (n - begun >= lanes) [[likely]]
+					step_one(t, region, way, begun % ring, from, known, lanes, simple, home_only);
+				else
+					step_one_of_rest(t, region, way, begun % ring, from, known, n - begun, simple,
+					                 home_only);
+			}
 		};
 		for (uint32_t first = 0; first < n; first += piece) {
 			const uint32_t count = std::min(piece, n - first), at = first % ring;
@@ -239,7 +255,11 @@ template <unsigned KeySize> struct Burst {
 					             << i;
 			}
 			hits &= all;
-			std::memcpy(states + first, word, count * sizeof(void *));
+			// (The size of a whole piece is known: a copy of any size takes its time to begin.)
+			if (count == piece) [[likely]]
+				std::memcpy(states + first, word, sizeof(word));
+			else
+				std::memcpy(states + first, word, count * sizeof(void *));
 			if (Insert && results)
 				std::memset(results + first, 0, count);
 			uint32_t again = 0;
@@ -258,7 +278,7 @@ template <unsigned KeySize> struct Burst {
 						elsewhere |= uint32_t{way.unlisted[at + i]} << i;
 				unsettled &= elsewhere | again;
 			}
-			// Their second lines were not asked for; all at once now costs one wait, not one for each.
+			// Their second lines were not asked for; all at once costs one wait, not one for each.
 			for (uint32_t m = home_only ? unsettled : 0; m; m &= m - 1)
 				__builtin_prefetch(reinterpret_cast<const void *>(
 				    way.second[at + static_cast<uint32_t>(std::countr_zero(m))]));
