@@ -90,15 +90,14 @@ template <unsigned KeySize> struct Burst {
 		for (uint32_t i = at; i < at + lanes; i++) {
 			const uint64_t digest = way.digest[i];
 			Group *g = t.groups[group_of(t, digest_position(digest))];
-			way.unlisted[i] = false;
 			if (!g) {
+				way.unlisted[i] = false;
 				way.home[i] = way.second[i] = reinterpret_cast<uintptr_t>(&no_home);
 				way.region[i] = nullptr;
 				continue;
 			}
-			// Keys of flooded homes are looked for in the stash at once: there most are.
-			way.unlisted[i] = g->flooded.nb && g->flooded.has(digest_position(digest));
-			Region &r = way.unlisted[i] ? g->stash : g->main;
+			Region &r = first_looked_in(*g, digest);
+			way.unlisted[i] = r.stash;
 			way.region[i] = &r;
 			const Line *page = page_at(r, page_of(t, r, digest));
 			way.home[i] = reinterpret_cast<uintptr_t>(page + digest_line(digest));
@@ -331,9 +330,16 @@ template <unsigned KeySize> struct Burst {
 		Group *g = t.groups[group_of(t, digest_position(digest))];
 		if (!g)
 			return;
-		const Line *page = page_at(g->main, page_of(t, g->main, digest));
+		const Region &r = first_looked_in(*g, digest);
+		const Line *page = page_at(r, page_of(t, r, digest));
 		__builtin_prefetch(page + digest_line(digest), 1);
 		__builtin_prefetch(page + (digest_line(digest) ^ digest_way(digest)), 1);
+	}
+
+	// Keys of flooded homes are looked for in the stash at once: there most are.
+	[[gnu::always_inline]] static Region &first_looked_in(Group &g, uint64_t digest)
+	{
+		return g.flooded.nb && g.flooded.has(digest_position(digest)) ? g.stash : g.main;
 	}
 
 	static uint32_t find(Table &t, const uint8_t *keys, const uint64_t *given, uint32_t n,
@@ -401,7 +407,7 @@ template <unsigned KeySize> struct Burst {
 	static void touch_all(Table &t, const uint64_t *digests, uint32_t n)
 	{
 		asm volatile(""); // gcc drops calls of what only prefetches
-		if (t.group_bits || !t.groups[0]) {
+		if (t.group_bits || !t.groups[0] || t.groups[0]->flooded.nb) {
 			for (uint32_t i = 0; i < n; i++)
 				touch(t, digests[i]);
 			return;
