@@ -8,7 +8,7 @@ import { parseCount } from './units.js';
 
 /** A list that the command line may narrow: `--flows 4M,16M`. */
 export interface BenchList {
-  /** Name of the option, and of the specification's member. */
+  /** The specification's member; its option is the same with hyphens. */
   name: string;
   says: string;
   /** @throws UsageError */
@@ -32,8 +32,10 @@ interface Options {
   quiet?: boolean;
 }
 
+const hyphened = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
 /** A list of counts. */
-export const counts = (name: string, says: string): BenchList => ({ name, says, parse: (word) => parseCount(word, `--${name}`, 1) });
+export const counts = (name: string, says: string, least = 1): BenchList => ({ name, says, parse: (word) => parseCount(word, `--${hyphened(name)}`, least) });
 /** A list of names, which the job checks. */
 export const names = (name: string, says: string): BenchList => ({ name, says, parse: (word) => word });
 
@@ -45,7 +47,7 @@ export function registerBench<Row>(program: Command, bench: Bench<Row>): void {
     .option('--seed <number>', 'seed of the traffic')
     .option('--json', 'print {"rows":[...]}')
     .option('--quiet', 'no progress');
-  for (const { name, says } of bench.lists ?? []) command.option(`--${name} <list>`, says);
+  for (const { name, says } of bench.lists ?? []) command.option(`--${hyphened(name)} <list>`, says);
   command.action((options: Options & Record<string, string | undefined>) => run(bench, options));
 }
 

@@ -16,6 +16,59 @@ interface Row {
   boundMops: number | null;
 }
 
+interface StageRow {
+  traffic: string;
+  flows: number;
+  burst: number;
+  inFlight: number;
+  stride: number;
+  touchedKib: number;
+  nicHash: boolean;
+  nsPerPacket: number;
+  boundNsPerPacket: number;
+  packetsPerSample: number;
+  slfIn: number;
+  slfOut: number;
+}
+
+describe('bench reframer', () => {
+  test('measures every combination of the lists that it is given', async () => {
+    const { rows } = await reframerJson<{ rows: StageRow[] }>(['bench', 'reframer', '--quick', '--traffic', 'trains,uniform', '--bursts', '8,100', '--strides', '2048', '--touched-kib', '0,16', '--quiet']);
+    expect(rows.map((r) => `${r.traffic} ${r.burst} ${r.touchedKib} ${r.nicHash}`)).toEqual(
+      ['trains', 'uniform'].flatMap((t) => [8, 100].flatMap((b) => [0, 16].flatMap((k) => [true, false].map((n) => `${t} ${b} ${k} ${n}`)))),
+    );
+    for (const row of rows) {
+      expect([row.flows, row.inFlight, row.stride]).toEqual([10_000, 630, 2048]);
+      expect(row.packetsPerSample % row.burst).toBe(0);
+      expect(row.nsPerPacket).toBeGreaterThan(0);
+      expect(row.boundNsPerPacket).toBeGreaterThan(0);
+      // Trains have what a hold can group; of 10 k flows by chance, 630 packets hardly have.
+      if (row.traffic === 'trains') expect(row.slfOut).toBeGreaterThan(2 * row.slfIn);
+      else expect(row.slfOut).toBeLessThan(1.2);
+    }
+  });
+
+  test('bursts bring 1.3 packets in a row, campus traffic has flows of its own', async () => {
+    const { rows } = await reframerJson<{ rows: StageRow[] }>(['bench', 'reframer', '--quick', '--traffic', 'bursts,campus', '--quiet']);
+    expect(rows.map((r) => r.traffic)).toEqual(['bursts', 'bursts', 'campus', 'campus']);
+    for (const row of rows.slice(0, 2)) expect(row.slfIn).toBeCloseTo(1.3, 1);
+    for (const row of rows.slice(2)) expect(row.slfOut).toBeGreaterThan(row.slfIn);
+  });
+
+  test.each([
+    ['--traffic', 'all', /uniform, bursts, trains, campus/],
+    ['--bursts', '0', /bursts/],
+    ['--bursts', '513', /bursts/],
+    ['--strides', '2000', /strides/],
+    ['--in-flight', '16', /inFlight/],
+    ['--touched-kib', 'some', /--touched-kib: 'some'/],
+  ])('%s %s is a usage error that says what is wrong', async (option, value, message) => {
+    const { code, stdout, stderr } = await reframer(['bench', 'reframer', option, value]);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toMatch(message);
+  });
+});
+
 describe('bench conntrack', () => {
   test('measures the lists that it is given, in one order', async () => {
     const { rows } = await reframerJson<{ rows: Row[] }>(['bench', 'conntrack', '--quick', '--flows', '1k,2k', '--workloads', 'misses,trace,hits', '--contenders', 'burst-table,chaining', '--quiet']);

@@ -1,17 +1,22 @@
 // Job `bench-reframer`: what the stage costs a packet, beside the least that it could cost.
 //
-// spec   {"quick": false, "seed": 1, "dma": "llc"|"dram", "traffic": "uniform"|"trains",
-//         "flows": [1000,100000,1000000,10000000], "inFlight": [128,512,2048],
-//         "nicHash": [false,true], "lookahead": 32, "samples": 101, "core": 0, "fillerCore": 1}
-// record {"row": {"flows","inFlight","nicHash","dma","traffic","nsPerPacket","nsLow","nsHigh",
-//         "boundNsPerPacket","ratio","samples","packetsPerSample","slfIn","slfOut","lookahead"}}
+// spec   {"quick": false, "seed": 1, "dma": "llc"|"dram", "traffic": ["uniform","bursts","trains","campus"],
+//         "flows": [10000], "bursts": [32], "inFlight": [630], "strides": [2368], "touchedKib": [0],
+//         "nicHash": [true,false], "lookahead": 32, "samples": 101, "core": 0, "fillerCore": 1}
+// record {"row": {"traffic","flows","burst","inFlight","stride","touchedKib","nicHash","dma","nsPerPacket",
+//         "nsLow","nsHigh","boundNsPerPacket","ratio","samples","packetsPerSample","slfIn","slfOut",
+//         "lookahead"}}
 //
-// Timed: reframer_push() and reframer_poll() of whole bursts of 32, by the time stamp counter, over
-// 4096 packets a sample. A virtual clock steps so that `inFlight` packets come within T. Not timed:
-// filling the buffers, 64 bytes each, in a pool of 148 MiB that is used in turn. The bound runs on
-// the same packets in the same run: it reads one word of each header, fetched 128 packets ahead,
-// and takes the pointer through a queue of the same length; with the NIC hash it reads no header,
-// as the stage does not either. nsLow and nsHigh: 95 % bootstrap interval of the median.
+// Without a list: trains of 10 k flows in bursts of 32, 630 in flight, buffers as DPDK lays them, then
+// one of these changed at a time. With lists: every combination of them.
+//
+// Timed: reframer_push() and reframer_poll() of whole bursts by the time stamp counter, over some 4096
+// packets a sample. A virtual clock steps so that `inFlight` packets come within T. Not timed: filling
+// the buffers, 64 bytes each, in a pool of 65536 that is used in turn; nor reading `touchedKib` of a
+// function's state between two bursts, for which the clock is stopped (what stopping costs is taken
+// off). The bound runs on the same packets in the same run: it asks for each header, reads one word of
+// it one burst later, and takes the pointer through a queue of the same length; with the NIC hash it
+// reads no header, as the stage does not either. nsLow and nsHigh: 95 % bootstrap interval of the median.
 #include "measure/tsc.hpp"
 #include "lab/reframer/bench_pool.hpp"
 #include "jobs/job.hpp"
@@ -28,19 +33,30 @@ namespace reframer::lab {
 
 namespace {
 
-constexpr uint32_t burst_size = 32, packets_per_sample = 4096;
+constexpr uint32_t packets_per_sample = 4096, burst_most = 512;
 // Time between two packets, of the virtual clock: 7.8 Mpps, T = 64 us holds 500 packets.
 constexpr uint64_t gap_ns = 128;
 
+struct Point {
+	BenchTraffic traffic = BenchTraffic::trains;
+	uint64_t flows = 10'000, burst = 32, in_flight = 630, stride = BenchPool::mempool_stride, touched_kib = 0;
+	bool nic_hash = true;
+	// Whole bursts.
+	uint32_t packets() const { return static_cast<uint32_t>(std::max(packets_per_sample / burst, uint64_t{1}) * burst); }
+};
+
 struct BenchSpec {
 	HeaderPlace place;
-	BenchTraffic traffic;
-	std::vector<uint64_t> flows, in_flight;
-	std::vector<bool> nic_hash;
+	std::vector<Point> points;
 	uint32_t lookahead, samples;
 	uint64_t seed;
 	int core, filler_core;
 };
+
+constexpr std::pair<const char *, BenchTraffic> traffic_names[] = {{"uniform", BenchTraffic::uniform},
+                                                                   {"bursts", BenchTraffic::bursts},
+                                                                   {"trains", BenchTraffic::trains},
+                                                                   {"campus", BenchTraffic::campus}};
 
 std::vector<uint64_t> list(SpecReader &reader, const char *name, std::vector<uint64_t> fallback,
                            uint64_t low, uint64_t high)
@@ -59,6 +75,61 @@ std::vector<uint64_t> list(SpecReader &reader, const char *name, std::vector<uin
 	return values;
 }
 
+std::vector<BenchTraffic> traffic_list(SpecReader &reader)
+{
+	const Json *given = reader.take("traffic");
+	if (!given)
+		return {};
+	if (!given->is_array() || given->empty())
+		reader.fail("traffic", "must be a list of uniform, bursts, trains, campus");
+	std::vector<BenchTraffic> values;
+	for (const Json &value : *given) {
+		const auto *found = std::find_if(std::begin(traffic_names), std::end(traffic_names),
+		                                 [&](const auto &known) { return value == known.first; });
+		if (found == std::end(traffic_names))
+			reader.fail("traffic", "has a member that is none of uniform, bursts, trains, campus");
+		values.push_back(found->second);
+	}
+	return values;
+}
+
+// The points with each of `values` in place of what `member` is.
+template <typename Member, typename Value>
+std::vector<Point> crossed(const std::vector<Point> &points, Member Point::*member, const std::vector<Value> &values)
+{
+	if (values.empty())
+		return points;
+	std::vector<Point> all;
+	for (const Point &point : points)
+		for (const Value &value : values) {
+			all.push_back(point);
+			all.back().*member = value;
+		}
+	return all;
+}
+
+// Where users are: one thing changed at a time.
+std::vector<Point> usual_points()
+{
+	const Point base;
+	std::vector<Point> points = {base};
+	const auto with = [&](auto change) {
+		points.push_back(base);
+		change(points.back());
+	};
+	with([](Point &p) { p.flows = 100'000; });
+	with([](Point &p) { p.traffic = BenchTraffic::campus; });
+	with([](Point &p) { p.traffic = BenchTraffic::bursts; });
+	with([](Point &p) { p.traffic = BenchTraffic::uniform; });
+	for (const uint64_t burst : {8, 128})
+		with([=](Point &p) { p.burst = burst; });
+	for (const uint64_t in_flight : {128, 2048})
+		with([=](Point &p) { p.in_flight = in_flight; });
+	with([](Point &p) { p.stride = 2048; });
+	with([](Point &p) { p.touched_kib = 256; });
+	return points;
+}
+
 BenchSpec parse_spec(const Json &json)
 {
 	SpecReader reader(json, "");
@@ -66,16 +137,32 @@ BenchSpec parse_spec(const Json &json)
 	const bool quick = reader.boolean("quick", false);
 	spec.place = reader.choice("dma", HeaderPlace::llc,
 	                           {{"llc", HeaderPlace::llc}, {"dram", HeaderPlace::dram}});
-	spec.traffic = reader.choice("traffic", BenchTraffic::uniform,
-	                             {{"uniform", BenchTraffic::uniform}, {"trains", BenchTraffic::trains}});
-	spec.flows = list(reader, "flows", {1000, 100'000, 1'000'000, 10'000'000}, 1, 1ull << 32);
-	spec.in_flight = list(reader, "inFlight", {128, 512, 2048}, 32, 65536);
-	spec.nic_hash = {false, true};
+	const auto traffic = traffic_list(reader);
+	const auto flows = list(reader, "flows", {}, 1, 1ull << 32);
+	const auto bursts = list(reader, "bursts", {}, 1, burst_most);
+	const auto in_flight = list(reader, "inFlight", {}, 32, 1 << 19);
+	const auto strides = list(reader, "strides", {}, BenchPool::stride_least, BenchPool::stride_most);
+	const auto touched = list(reader, "touchedKib", {}, 0, 1 << 16);
+	for (const uint64_t stride : strides)
+		if (stride % 64 != 0)
+			reader.fail("strides", "has a member that is no multiple of 64");
+	std::vector<bool> nic_hash = {true, false};
 	if (const Json *given = reader.take("nicHash")) {
-		if (!given->is_array() || given->empty())
+		if (!given->is_array() || given->empty() ||
+		    !std::all_of(given->begin(), given->end(), [](const Json &value) { return value.is_boolean(); }))
 			reader.fail("nicHash", "must be a list of true and false");
-		spec.nic_hash = given->get<std::vector<bool>>();
+		nic_hash = given->get<std::vector<bool>>();
 	}
+	const bool any = !(traffic.empty() && flows.empty() && bursts.empty() && in_flight.empty() &&
+	                   strides.empty() && touched.empty());
+	spec.points = any ? std::vector<Point>(1) : usual_points();
+	spec.points = crossed(spec.points, &Point::traffic, traffic);
+	spec.points = crossed(spec.points, &Point::flows, flows);
+	spec.points = crossed(spec.points, &Point::burst, bursts);
+	spec.points = crossed(spec.points, &Point::in_flight, in_flight);
+	spec.points = crossed(spec.points, &Point::stride, strides);
+	spec.points = crossed(spec.points, &Point::touched_kib, touched);
+	spec.points = crossed(spec.points, &Point::nic_hash, std::vector<uint8_t>(nic_hash.begin(), nic_hash.end()));
 	spec.lookahead = static_cast<uint32_t>(reader.integer("lookahead", 32, 0, 128));
 	spec.samples = static_cast<uint32_t>(reader.integer("samples", quick ? 31 : 101, 5, 100'000));
 	spec.seed = reader.integer("seed", 1, 0, 1ull << 53);
@@ -88,14 +175,62 @@ BenchSpec parse_spec(const Json &json)
 	return spec;
 }
 
+// The clock of a sample. State of a function that runs between two bursts is read while it stands.
+class Watch {
+public:
+	explicit Watch(uint64_t touched_kib) : state_(touched_kib * 1024, 1)
+	{
+		std::vector<double> empty;
+		for (int i = 0; i < 1001; i++) {
+			const uint64_t start = engine::tsc_start();
+			empty.push_back(static_cast<double>(engine::tsc_stop() - start));
+		}
+		stop_costs_ = static_cast<uint64_t>(median(empty));
+	}
+	void begin()
+	{
+		total_ = 0;
+		start_ = engine::tsc_start();
+	}
+	// Between two bursts.
+	void function_runs()
+	{
+		if (state_.empty())
+			return;
+		stop();
+		uint64_t sum = 0;
+		for (size_t i = 0; i < state_.size(); i += 64)
+			sum += state_[i];
+		sink_ = sink_ + sum;
+		start_ = engine::tsc_start();
+	}
+	uint64_t end()
+	{
+		stop();
+		return total_;
+	}
+
+private:
+	void stop()
+	{
+		const uint64_t took = engine::tsc_stop() - start_;
+		total_ += took > stop_costs_ ? took - stop_costs_ : 0;
+	}
+
+	std::vector<uint8_t> state_;
+	uint64_t start_ = 0, total_ = 0, stop_costs_ = 0;
+	volatile uint64_t sink_ = 0;
+};
+
 class StageUnderTest {
 public:
-	StageUnderTest(const BenchSpec &spec, uint64_t in_flight, bool nic_hash) : nic_hash_(nic_hash)
+	StageUnderTest(const BenchSpec &spec, const Point &point) : point_(point), watch_(point.touched_kib)
 	{
 		reframer_params params;
 		reframer_default_params(&params);
-		params.delay_ns = in_flight * gap_ns;
-		params.max_packets = static_cast<uint32_t>(std::max<uint64_t>(4096, in_flight * 2));
+		params.delay_ns = point.in_flight * gap_ns;
+		params.max_packets = static_cast<uint32_t>(std::max<uint64_t>(4096, point.in_flight * 2));
+		params.max_bytes = uint64_t{params.max_packets} * 2048;
 		params.hash_seed = spec.seed + 1;
 		params.lookahead = spec.lookahead;
 		if (reframer_create(&params, &stage_) != 0)
@@ -110,14 +245,18 @@ public:
 		void *out[chunk];
 		reframer_run runs[chunk];
 		const auto total = static_cast<uint32_t>(received.packets.size());
-		const uint64_t start = engine::tsc_start();
-		for (uint32_t first = 0; first < total; first += burst_size) {
+		const auto size = static_cast<uint32_t>(point_.burst);
+		const bool nic_hash = point_.nic_hash;
+		watch_.begin();
+		for (uint32_t first = 0; first < total; first += size) {
+			if (first)
+				watch_.function_runs();
 			const reframer_burst burst = {&received.packets[first],
-			                              nic_hash_ ? nullptr : &received.data[first],
-			                              nic_hash_ ? nullptr : &received.captured[first],
+			                              nic_hash ? nullptr : &received.data[first],
+			                              nic_hash ? nullptr : &received.captured[first],
 			                              &received.captured[first],
-			                              nic_hash_ ? &received.hash[first] : nullptr, burst_size};
-			now_ += burst_size * gap_ns;
+			                              nic_hash ? &received.hash[first] : nullptr, size};
+			now_ += size * gap_ns;
 			pushed_ += reframer_push(stage_, &burst, now_);
 			uint32_t n, nb_runs;
 			do {
@@ -126,7 +265,7 @@ public:
 				polled_ += n;
 			} while (n == chunk);
 		}
-		return engine::tsc_stop() - start;
+		return watch_.end();
 	}
 
 	// Everything that went in is out, or is said to be held.
@@ -143,7 +282,8 @@ public:
 private:
 	static constexpr uint32_t chunk = 512;
 	reframer_stage *stage_ = nullptr;
-	bool nic_hash_;
+	const Point point_;
+	Watch watch_;
 	uint64_t now_ = 1'000'000;
 	uint64_t pushed_ = 0, polled_ = 0;
 };
@@ -151,83 +291,86 @@ private:
 // The least that any stage does: the header's line comes to the core, the pointer goes through.
 class Bound {
 public:
-	Bound(uint64_t in_flight, bool touch) : queue_(in_flight), touch_(touch) {}
+	explicit Bound(const Point &point) : point_(point), watch_(point.touched_kib), queue_(point.in_flight) {}
 
 	uint64_t run(const Received &received)
 	{
-		void *out[burst_size];
+		void *out[burst_most];
 		const auto total = static_cast<uint32_t>(received.packets.size());
-		const uint64_t start = engine::tsc_start();
-		for (uint32_t first = 0; first < total; first += burst_size) {
-			if (touch_)
-				touch(received, first);
-			for (uint32_t i = 0; i < burst_size; i++) {
+		const auto size = static_cast<uint32_t>(point_.burst);
+		watch_.begin();
+		for (uint32_t first = 0; first < total; first += size) {
+			if (first)
+				watch_.function_runs();
+			if (!point_.nic_hash) {
+				if (first)
+					read(received, first - size, size);
+				for (uint32_t i = 0; i < size; i++)
+					__builtin_prefetch(received.data[first + i]);
+			}
+			for (uint32_t i = 0; i < size; i++) {
 				out[i] = queue_[at_];
 				queue_[at_] = received.packets[first + i];
 				at_ = at_ + 1 == queue_.size() ? 0 : at_ + 1;
 			}
-			sink_ = sink_ + reinterpret_cast<uintptr_t>(out[0]);
 			// What is given out is there for the caller.
 			__asm__ volatile("" : : "r"(out) : "memory");
 		}
-		return engine::tsc_stop() - start;
+		if (!point_.nic_hash)
+			read(received, total - size, size);
+		return watch_.end();
 	}
 
 private:
-	void touch(const Received &received, uint32_t first)
+	void read(const Received &received, uint32_t first, uint32_t count)
 	{
-		constexpr uint32_t ahead = 128;
 		uint64_t sum = 0;
-		for (uint32_t i = 0; i < burst_size; i++) {
-			__builtin_prefetch(received.data[first + i]);
-			if (first + i >= ahead)
-				sum += packet::load<uint64_t>(received.data[first + i - ahead] + 26);
-		}
-		if (first + burst_size == received.packets.size())
-			for (uint32_t i = first + burst_size - ahead; i < first + burst_size; i++)
-				sum += packet::load<uint64_t>(received.data[i] + 26);
+		for (uint32_t i = 0; i < count; i++)
+			sum += packet::load<uint64_t>(received.data[first + i] + 26);
 		sink_ = sink_ + sum;
 	}
 
+	const Point point_;
+	Watch watch_;
 	std::vector<void *> queue_;
-	bool touch_;
 	size_t at_ = 0;
 	volatile uint64_t sink_ = 0;
 };
 
-Json run_row(const BenchSpec &spec, uint64_t flows, uint64_t in_flight, bool nic_hash, double tsc_hz)
+Json run_row(const BenchSpec &spec, const Point &point, double tsc_hz)
 {
-	BenchPool pool(spec.place, spec.traffic, flows, spec.seed, spec.filler_core);
-	StageUnderTest stage(spec, in_flight, nic_hash);
-	Bound bound(in_flight, !nic_hash);
-	const auto per_packet = [&](uint64_t ticks) {
-		return static_cast<double>(ticks) * 1e9 / tsc_hz / packets_per_sample;
-	};
+	BenchPool pool(spec.place, point.traffic, point.flows, point.stride, spec.seed, spec.filler_core);
+	StageUnderTest stage(spec, point);
+	Bound bound(point);
+	const uint32_t packets = point.packets();
+	const auto per_packet = [&](uint64_t ticks) { return static_cast<double>(ticks) * 1e9 / tsc_hz / packets; };
 	for (uint32_t i = 0; i < 8; i++) { // warm-up: all slots and lines in use have been used
-		stage.run(pool.fill(packets_per_sample));
-		bound.run(pool.fill(packets_per_sample));
+		stage.run(pool.fill(packets));
+		bound.run(pool.fill(packets));
 	}
 	std::vector<double> of_stage, of_bound, ratios;
 	while (of_stage.size() < spec.samples) {
-		const double a = per_packet(stage.run(pool.fill(packets_per_sample)));
-		const double b = per_packet(bound.run(pool.fill(packets_per_sample)));
-		const double c = per_packet(bound.run(pool.fill(packets_per_sample)));
-		const double d = per_packet(stage.run(pool.fill(packets_per_sample)));
+		const double a = per_packet(stage.run(pool.fill(packets)));
+		const double b = per_packet(bound.run(pool.fill(packets)));
+		const double c = per_packet(bound.run(pool.fill(packets)));
+		const double d = per_packet(stage.run(pool.fill(packets)));
 		of_stage.insert(of_stage.end(), {a, d});
 		of_bound.insert(of_bound.end(), {b, c});
 		ratios.push_back((a + d) / (b + c));
 	}
 	const reframer_stats stats = stage.check();
 	const auto [low, high] = interval_of_median(of_stage, spec.seed);
-	const auto share = [](uint64_t packets, uint64_t runs) {
-		return runs ? static_cast<double>(packets) / static_cast<double>(runs) : 0;
+	const auto share = [](uint64_t nb_packets, uint64_t runs) {
+		return runs ? static_cast<double>(nb_packets) / static_cast<double>(runs) : 0;
 	};
-	return {{"flows", flows}, {"inFlight", in_flight}, {"nicHash", nic_hash},
-	        {"dma", spec.place == HeaderPlace::llc ? "llc" : "dram"},
-	        {"traffic", spec.traffic == BenchTraffic::uniform ? "uniform" : "trains"},
+	const auto *traffic = std::find_if(std::begin(traffic_names), std::end(traffic_names),
+	                                   [&](const auto &known) { return known.second == point.traffic; });
+	return {{"traffic", traffic->first}, {"flows", point.flows}, {"burst", point.burst},
+	        {"inFlight", point.in_flight}, {"stride", point.stride}, {"touchedKib", point.touched_kib},
+	        {"nicHash", point.nic_hash}, {"dma", spec.place == HeaderPlace::llc ? "llc" : "dram"},
 	        {"nsPerPacket", median(of_stage)}, {"nsLow", low}, {"nsHigh", high},
 	        {"boundNsPerPacket", median(of_bound)}, {"ratio", median(ratios)},
-	        {"samples", of_stage.size()}, {"packetsPerSample", packets_per_sample},
+	        {"samples", of_stage.size()}, {"packetsPerSample", packets},
 	        {"slfIn", share(stats.packets_in, stats.runs_in)},
 	        {"slfOut", share(stats.packets_out, stats.runs_out)}, {"lookahead", spec.lookahead}};
 }
@@ -239,10 +382,8 @@ void run_bench_reframer(const Json &json)
 	const BenchSpec spec = parse_spec(json);
 	pin_to_core(spec.core);
 	const double tsc_hz = engine::measure_tsc_hz();
-	for (const bool nic_hash : spec.nic_hash)
-		for (const uint64_t flows : spec.flows)
-			for (const uint64_t in_flight : spec.in_flight)
-				emit({{"row", run_row(spec, flows, in_flight, nic_hash, tsc_hz)}});
+	for (const Point &point : spec.points)
+		emit({{"row", run_row(spec, point, tsc_hz)}});
 }
 
 } // namespace reframer::lab

@@ -20,8 +20,14 @@ constexpr size_t huge_page = 2u << 20;
 // Reading this much drives what was just written out of a second-level cache of 1 or 2 MiB into
 // the last level: where a NIC's writes are, too.
 constexpr size_t eviction_bytes = 4u << 20;
-// As in the campus traces: some hundred flows at a time, trains of some ten packets.
-constexpr uint32_t trains_at_a_time = 256, mean_train = 24;
+// Of 10 k flows 200 send at a time, of 100 k 500: about as in the campus traces; 24 packets each.
+constexpr uint64_t many_flows = 100'000;
+constexpr uint32_t trains_at_a_time = 200, trains_of_many = 500, train_packets = 24;
+// A burst goes on with another packet of its flow in 3 of 13 cases: 1.3 packets on average.
+constexpr uint32_t burst_goes_on = 3, burst_of = 13;
+// Of eight queues, one.
+constexpr uint64_t campus_bps = 70'000'000'000;
+constexpr uint32_t campus_queues = 8, campus_read = 4096;
 
 uint64_t mix(uint64_t x) { return packet::fold_multiply(x ^ packet::hash_c0, packet::hash_c1); }
 
@@ -51,11 +57,11 @@ void pin_to_core(int core)
 		throw JobError("not-supported", "cannot run on core " + std::to_string(core), 3);
 }
 
-BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, uint64_t seed,
+BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_t stride, uint64_t seed,
                      int filler_core)
-    : place_(where), traffic_(kind), flows_(flows), random_(seed)
+    : place_(where), traffic_(kind), flows_(flows), stride_(stride), random_(seed)
 {
-	const size_t bytes = (nb_buffers * stride + huge_page - 1) / huge_page * huge_page;
+	const size_t bytes = (nb_buffers * stride_ + huge_page - 1) / huge_page * huge_page;
 	base_ = static_cast<uint8_t *>(std::aligned_alloc(huge_page, bytes));
 	if (!base_)
 		throw JobError("failed", "no memory for the buffer pool");
@@ -64,10 +70,13 @@ BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, uint6
 	// A mempool in use for a while gives its buffers in no order. In order, the core's own stride
 	// prefetcher would bring the headers.
 	for (uint32_t i = 0; i < nb_buffers; i++)
-		order_.push_back(base_ + stride * i);
+		order_.push_back(base_ + stride_ * i);
 	std::shuffle(order_.begin(), order_.end(), random_);
 	if (traffic_ == BenchTraffic::trains)
-		trains_.resize(trains_at_a_time);
+		trains_.resize(flows >= many_flows ? trains_of_many : trains_at_a_time);
+	if (traffic_ == BenchTraffic::campus)
+		campus_ = std::make_unique<traffic::Campus>(traffic::CampusParams{}, campus_bps, seed, uint32_t{1},
+		                                            campus_queues, 0);
 	if (place_ == HeaderPlace::llc) {
 		eviction_.resize(eviction_bytes, 1);
 		filler_ = std::thread([this, filler_core] {
@@ -90,13 +99,35 @@ uint64_t BenchPool::next_flow()
 	const auto any = [this] {
 		return static_cast<uint64_t>(static_cast<unsigned __int128>(random_()) * flows_ >> 64);
 	};
-	if (traffic_ == BenchTraffic::uniform)
+	switch (traffic_) {
+	case BenchTraffic::uniform:
 		return any();
-	Train &train = trains_[random_() % trains_.size()];
-	if (train.left == 0)
-		train = {any(), 1 + static_cast<uint32_t>(random_() % (2 * mean_train - 1))};
-	train.left--;
-	return train.flow;
+	case BenchTraffic::bursts:
+		if (row_.left == 0) {
+			row_ = {any(), 1};
+			while (random_() % burst_of < burst_goes_on)
+				row_.left++;
+		}
+		row_.left--;
+		return row_.flow;
+	case BenchTraffic::trains: {
+		Train &train = trains_[random_() % trains_.size()];
+		if (train.left == 0)
+			train = {any(), train_packets};
+		train.left--;
+		return train.flow;
+	}
+	case BenchTraffic::campus:
+		break;
+	}
+	if (next_meta_ == metas_.size()) {
+		metas_.resize(campus_read);
+		metas_.resize(campus_->read(metas_.data(), campus_read));
+		next_meta_ = 0;
+		if (metas_.empty())
+			throw JobError("failed", "the campus generator has ended");
+	}
+	return metas_[next_meta_++].flow;
 }
 
 const Received &BenchPool::fill(uint32_t count)

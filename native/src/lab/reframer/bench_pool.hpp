@@ -2,9 +2,12 @@
 // that no header line is in the private caches of the core under test.
 #pragma once
 
+#include "traffic/campus.hpp"
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <thread>
 #include <vector>
@@ -12,7 +15,12 @@
 namespace reframer::lab {
 
 enum class HeaderPlace : uint8_t { llc, dram };
-enum class BenchTraffic : uint8_t { uniform, trains };
+enum class BenchTraffic : uint8_t {
+	uniform, // each packet of any flow: hardly a packet finds its group
+	bursts,  // any flow, 1.3 packets in a row on average: what a server's many clients send
+	trains,  // some hundred flows send at a time, in turns, some packets each
+	campus,  // as the generator makes it; the number of flows is its own
+};
 
 // What a poll of a NIC gives: one entry a packet, in order of arrival.
 struct Received {
@@ -24,7 +32,8 @@ struct Received {
 class BenchPool {
 public:
 	// `filler_core` writes the frames (place llc) and must not be the core under test.
-	BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, uint64_t seed, int filler_core);
+	BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_t stride, uint64_t seed,
+	          int filler_core);
 	~BenchPool();
 	BenchPool(const BenchPool &) = delete;
 	BenchPool &operator=(const BenchPool &) = delete;
@@ -35,7 +44,8 @@ public:
 	static constexpr uint32_t nb_buffers = 1u << 16;
 	// A default DPDK buffer in a mempool: 64 header, 128 mbuf, 128 headroom, 2048 data. 37 lines:
 	// odd, so that frames spread over all sets of a cache.
-	static constexpr size_t stride = 2368, data_offset = 320;
+	static constexpr size_t mempool_stride = 2368, data_offset = 320;
+	static constexpr size_t stride_least = 448, stride_most = 4096;
 	static constexpr uint32_t frame_bytes = 64;
 
 private:
@@ -46,12 +56,17 @@ private:
 	HeaderPlace place_;
 	BenchTraffic traffic_;
 	uint64_t flows_;
+	size_t stride_;
 	std::mt19937_64 random_;
 	struct Train {
 		uint64_t flow;
 		uint32_t left;
 	};
 	std::vector<Train> trains_;
+	Train row_ = {}; // traffic of bursts
+	std::unique_ptr<traffic::Campus> campus_;
+	std::vector<traffic::PacketMeta> metas_;
+	size_t next_meta_ = 0;
 	uint8_t *base_ = nullptr;
 	uint32_t next_buffer_ = 0;
 	std::vector<uint8_t *> order_; // buffers, in the order of their use
