@@ -1,27 +1,28 @@
 // Job `bench-reframer`: what the stage costs a packet, beside the least that it could cost.
 //
-// spec   {"quick": false, "seed": 1, "dma": "llc"|"dram", "traffic": ["uniform","bursts","trains","campus"],
-//         "flows": [10000], "bursts": [32], "inFlight": [630], "strides": [2368], "touchedKib": [0],
-//         "nicHash": [true,false], "lookahead": 32, "samples": 101, "core": 0, "fillerCore": 1}
-// record {"row": {"traffic","flows","burst","inFlight","stride","touchedKib","nicHash","dma","nsPerPacket",
-//         "nsLow","nsHigh","boundNsPerPacket","ratio","samples","packetsPerSample","slfIn","slfOut",
-//         "lookahead"}}
+// spec   {"quick": false, "seed": 1, "dma": "llc"|"dram",
+//         "traffic": ["uniform","bursts","trains","campus"], "flows": [10000], "bursts": [32],
+//         "inFlight": [630], "strides": [2368], "touchedKib": [0], "nicHash": [true,false],
+//         "lookahead": 32, "samples": 101, "core": 0, "fillerCore": 1}
+// record {"row": {"traffic","flows","burst","inFlight","stride","touchedKib","nicHash","dma",
+//         "nsPerPacket","nsLow","nsHigh","boundNsPerPacket","ratio","samples",
+//         "packetsPerSample","slfIn","slfOut","lookahead"}}
 //
-// Without a list: trains of 10 k flows in bursts of 32, 630 in flight, buffers as DPDK lays them, then
-// one of these changed at a time. With lists: every combination of them.
+// Without a list: trains of 10 k flows in bursts of 32, 630 in flight, buffers as DPDK lays them,
+// then one of these changed at a time. With lists: every combination of them.
 //
-// Timed: reframer_push() and reframer_poll() of whole bursts by the time stamp counter, over some 4096
-// packets a sample. A virtual clock steps so that `inFlight` packets come within T. Not timed: filling
-// the buffers, 64 bytes each, in a pool of 65536 that is used in turn; nor reading `touchedKib` of a
-// function's state between two bursts, for which the clock is stopped (what stopping costs is taken
-// off). The bound runs on the same packets in the same run: it asks for each header, reads one word of
-// it one burst later, and takes the pointer through a queue of the same length; with the NIC hash it
-// reads no header, as the stage does not either. nsLow and nsHigh: 95 % bootstrap interval of the median.
+// Timed: reframer_push() and reframer_poll() of whole bursts by the time stamp counter, over some
+// 4096 packets a sample. A virtual clock steps so that `inFlight` packets come within T. Not
+// timed: filling the buffers, 64 bytes each, in a pool of 65536 that is used in turn; nor reading
+// `touchedKib` of a function's state between two bursts, for which the clock is stopped (what
+// stopping costs is taken off). The bound runs on the same packets in the same run: it asks for
+// each header, reads one word of it one burst later, and takes the pointer through a queue of the
+// same length; with the NIC hash it reads no header, as the stage does not either. nsLow and
+// nsHigh: 95 % bootstrap interval of the median.
 #include "measure/tsc.hpp"
-#include "lab/reframer/bench_pool.hpp"
+#include "lab/reframer/bench_spec.hpp"
 #include "jobs/job.hpp"
 #include "measure/median.hpp"
-#include "jobs/spec_reader.hpp"
 #include "packet/bytes.hpp"
 #include "reframer/reframer.h"
 
@@ -32,148 +33,6 @@
 namespace reframer::lab {
 
 namespace {
-
-constexpr uint32_t packets_per_sample = 4096, burst_most = 512;
-// Time between two packets, of the virtual clock: 7.8 Mpps, T = 64 us holds 500 packets.
-constexpr uint64_t gap_ns = 128;
-
-struct Point {
-	BenchTraffic traffic = BenchTraffic::trains;
-	uint64_t flows = 10'000, burst = 32, in_flight = 630, stride = BenchPool::mempool_stride, touched_kib = 0;
-	bool nic_hash = true;
-	// Whole bursts.
-	uint32_t packets() const { return static_cast<uint32_t>(std::max(packets_per_sample / burst, uint64_t{1}) * burst); }
-};
-
-struct BenchSpec {
-	HeaderPlace place;
-	std::vector<Point> points;
-	uint32_t lookahead, samples;
-	uint64_t seed;
-	int core, filler_core;
-};
-
-constexpr std::pair<const char *, BenchTraffic> traffic_names[] = {{"uniform", BenchTraffic::uniform},
-                                                                   {"bursts", BenchTraffic::bursts},
-                                                                   {"trains", BenchTraffic::trains},
-                                                                   {"campus", BenchTraffic::campus}};
-
-std::vector<uint64_t> list(SpecReader &reader, const char *name, std::vector<uint64_t> fallback,
-                           uint64_t low, uint64_t high)
-{
-	const Json *given = reader.take(name);
-	if (!given)
-		return fallback;
-	if (!given->is_array() || given->empty())
-		reader.fail(name, "must be a list of numbers");
-	std::vector<uint64_t> values;
-	for (const Json &value : *given) {
-		if (!value.is_number_unsigned() || value < low || value > high)
-			reader.fail(name, "has a member out of range");
-		values.push_back(value);
-	}
-	return values;
-}
-
-std::vector<BenchTraffic> traffic_list(SpecReader &reader)
-{
-	const Json *given = reader.take("traffic");
-	if (!given)
-		return {};
-	if (!given->is_array() || given->empty())
-		reader.fail("traffic", "must be a list of uniform, bursts, trains, campus");
-	std::vector<BenchTraffic> values;
-	for (const Json &value : *given) {
-		const auto *found = std::find_if(std::begin(traffic_names), std::end(traffic_names),
-		                                 [&](const auto &known) { return value == known.first; });
-		if (found == std::end(traffic_names))
-			reader.fail("traffic", "has a member that is none of uniform, bursts, trains, campus");
-		values.push_back(found->second);
-	}
-	return values;
-}
-
-// The points with each of `values` in place of what `member` is.
-template <typename Member, typename Value>
-std::vector<Point> crossed(const std::vector<Point> &points, Member Point::*member, const std::vector<Value> &values)
-{
-	if (values.empty())
-		return points;
-	std::vector<Point> all;
-	for (const Point &point : points)
-		for (const Value &value : values) {
-			all.push_back(point);
-			all.back().*member = value;
-		}
-	return all;
-}
-
-// Where users are: one thing changed at a time.
-std::vector<Point> usual_points()
-{
-	const Point base;
-	std::vector<Point> points = {base};
-	const auto with = [&](auto change) {
-		points.push_back(base);
-		change(points.back());
-	};
-	with([](Point &p) { p.flows = 100'000; });
-	with([](Point &p) { p.traffic = BenchTraffic::campus; });
-	with([](Point &p) { p.traffic = BenchTraffic::bursts; });
-	with([](Point &p) { p.traffic = BenchTraffic::uniform; });
-	for (const uint64_t burst : {8, 128})
-		with([=](Point &p) { p.burst = burst; });
-	for (const uint64_t in_flight : {128, 2048})
-		with([=](Point &p) { p.in_flight = in_flight; });
-	with([](Point &p) { p.stride = 2048; });
-	with([](Point &p) { p.touched_kib = 256; });
-	return points;
-}
-
-BenchSpec parse_spec(const Json &json)
-{
-	SpecReader reader(json, "");
-	BenchSpec spec;
-	const bool quick = reader.boolean("quick", false);
-	spec.place = reader.choice("dma", HeaderPlace::llc,
-	                           {{"llc", HeaderPlace::llc}, {"dram", HeaderPlace::dram}});
-	const auto traffic = traffic_list(reader);
-	const auto flows = list(reader, "flows", {}, 1, 1ull << 32);
-	const auto bursts = list(reader, "bursts", {}, 1, burst_most);
-	const auto in_flight = list(reader, "inFlight", {}, 32, 1 << 19);
-	const auto strides = list(reader, "strides", {}, BenchPool::stride_least, BenchPool::stride_most);
-	const auto touched = list(reader, "touchedKib", {}, 0, 1 << 16);
-	for (const uint64_t stride : strides)
-		if (stride % 64 != 0)
-			reader.fail("strides", "has a member that is no multiple of 64");
-	std::vector<bool> nic_hash = {true, false};
-	if (const Json *given = reader.take("nicHash")) {
-		if (!given->is_array() || given->empty() ||
-		    !std::all_of(given->begin(), given->end(), [](const Json &value) { return value.is_boolean(); }))
-			reader.fail("nicHash", "must be a list of true and false");
-		nic_hash = given->get<std::vector<bool>>();
-	}
-	const bool any = !(traffic.empty() && flows.empty() && bursts.empty() && in_flight.empty() &&
-	                   strides.empty() && touched.empty());
-	spec.points = any ? std::vector<Point>(1) : usual_points();
-	spec.points = crossed(spec.points, &Point::traffic, traffic);
-	spec.points = crossed(spec.points, &Point::flows, flows);
-	spec.points = crossed(spec.points, &Point::burst, bursts);
-	spec.points = crossed(spec.points, &Point::in_flight, in_flight);
-	spec.points = crossed(spec.points, &Point::stride, strides);
-	spec.points = crossed(spec.points, &Point::touched_kib, touched);
-	spec.points = crossed(spec.points, &Point::nic_hash, std::vector<uint8_t>(nic_hash.begin(), nic_hash.end()));
-	spec.lookahead = static_cast<uint32_t>(reader.integer("lookahead", 32, 0, 128));
-	spec.samples = static_cast<uint32_t>(reader.integer("samples", quick ? 31 : 101, 5, 100'000));
-	spec.seed = reader.integer("seed", 1, 0, 1ull << 53);
-	const auto cores = static_cast<uint64_t>(std::max(1u, std::thread::hardware_concurrency()));
-	spec.core = static_cast<int>(reader.integer("core", 0, 0, cores - 1));
-	spec.filler_core = static_cast<int>(reader.integer("fillerCore", cores - 1, 0, cores - 1));
-	if (spec.place == HeaderPlace::llc && spec.core == spec.filler_core)
-		throw JobError("not-supported", "dma llc needs a second core to fill the buffers; use dma dram", 3);
-	reader.finish();
-	return spec;
-}
 
 // The clock of a sample. State of a function that runs between two bursts is read while it stands.
 class Watch {
@@ -224,7 +83,8 @@ private:
 
 class StageUnderTest {
 public:
-	StageUnderTest(const BenchSpec &spec, const Point &point) : point_(point), watch_(point.touched_kib)
+	StageUnderTest(const BenchSpec &spec, const BenchPoint &point)
+	    : point_(point), watch_(point.touched_kib)
 	{
 		reframer_params params;
 		reframer_default_params(&params);
@@ -282,7 +142,7 @@ public:
 private:
 	static constexpr uint32_t chunk = 512;
 	reframer_stage *stage_ = nullptr;
-	const Point point_;
+	const BenchPoint point_;
 	Watch watch_;
 	uint64_t now_ = 1'000'000;
 	uint64_t pushed_ = 0, polled_ = 0;
@@ -291,7 +151,10 @@ private:
 // The least that any stage does: the header's line comes to the core, the pointer goes through.
 class Bound {
 public:
-	explicit Bound(const Point &point) : point_(point), watch_(point.touched_kib), queue_(point.in_flight) {}
+	explicit Bound(const BenchPoint &point)
+	    : point_(point), watch_(point.touched_kib), queue_(point.in_flight)
+	{
+	}
 
 	uint64_t run(const Received &received)
 	{
@@ -330,20 +193,22 @@ private:
 		sink_ = sink_ + sum;
 	}
 
-	const Point point_;
+	const BenchPoint point_;
 	Watch watch_;
 	std::vector<void *> queue_;
 	size_t at_ = 0;
 	volatile uint64_t sink_ = 0;
 };
 
-Json run_row(const BenchSpec &spec, const Point &point, double tsc_hz)
+Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 {
 	BenchPool pool(spec.place, point.traffic, point.flows, point.stride, spec.seed, spec.filler_core);
 	StageUnderTest stage(spec, point);
 	Bound bound(point);
 	const uint32_t packets = point.packets();
-	const auto per_packet = [&](uint64_t ticks) { return static_cast<double>(ticks) * 1e9 / tsc_hz / packets; };
+	const auto per_packet = [&](uint64_t ticks) {
+		return static_cast<double>(ticks) * 1e9 / tsc_hz / packets;
+	};
 	for (uint32_t i = 0; i < 8; i++) { // warm-up: all slots and lines in use have been used
 		stage.run(pool.fill(packets));
 		bound.run(pool.fill(packets));
@@ -363,9 +228,7 @@ Json run_row(const BenchSpec &spec, const Point &point, double tsc_hz)
 	const auto share = [](uint64_t nb_packets, uint64_t runs) {
 		return runs ? static_cast<double>(nb_packets) / static_cast<double>(runs) : 0;
 	};
-	const auto *traffic = std::find_if(std::begin(traffic_names), std::end(traffic_names),
-	                                   [&](const auto &known) { return known.second == point.traffic; });
-	return {{"traffic", traffic->first}, {"flows", point.flows}, {"burst", point.burst},
+	return {{"traffic", name_of(point.traffic)}, {"flows", point.flows}, {"burst", point.burst},
 	        {"inFlight", point.in_flight}, {"stride", point.stride}, {"touchedKib", point.touched_kib},
 	        {"nicHash", point.nic_hash}, {"dma", spec.place == HeaderPlace::llc ? "llc" : "dram"},
 	        {"nsPerPacket", median(of_stage)}, {"nsLow", low}, {"nsHigh", high},
@@ -379,10 +242,10 @@ Json run_row(const BenchSpec &spec, const Point &point, double tsc_hz)
 
 void run_bench_reframer(const Json &json)
 {
-	const BenchSpec spec = parse_spec(json);
+	const BenchSpec spec = parse_bench(json);
 	pin_to_core(spec.core);
 	const double tsc_hz = engine::measure_tsc_hz();
-	for (const Point &point : spec.points)
+	for (const BenchPoint &point : spec.points)
 		emit({{"row", run_row(spec, point, tsc_hz)}});
 }
 

@@ -57,8 +57,8 @@ void pin_to_core(int core)
 		throw JobError("not-supported", "cannot run on core " + std::to_string(core), 3);
 }
 
-BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_t stride, uint64_t seed,
-                     int filler_core)
+BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_t stride,
+                     uint64_t seed, int filler_core)
     : place_(where), traffic_(kind), flows_(flows), stride_(stride), random_(seed)
 {
 	const size_t bytes = (nb_buffers * stride_ + huge_page - 1) / huge_page * huge_page;
@@ -75,8 +75,8 @@ BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_
 	if (traffic_ == BenchTraffic::trains)
 		trains_.resize(flows >= many_flows ? trains_of_many : trains_at_a_time);
 	if (traffic_ == BenchTraffic::campus)
-		campus_ = std::make_unique<traffic::Campus>(traffic::CampusParams{}, campus_bps, seed, uint32_t{1},
-		                                            campus_queues, 0);
+		campus_ = std::make_unique<traffic::Campus>(traffic::CampusParams{}, campus_bps, seed,
+		                                            uint32_t{1}, campus_queues, 0);
 	if (place_ == HeaderPlace::llc) {
 		eviction_.resize(eviction_bytes, 1);
 		filler_ = std::thread([this, filler_core] {

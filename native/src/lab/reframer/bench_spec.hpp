@@ -1,0 +1,39 @@
+// What the job `bench-reframer` is asked to measure.
+#pragma once
+
+#include "jobs/job.hpp"
+#include "lab/reframer/bench_pool.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace reframer::lab {
+
+inline constexpr uint32_t packets_per_sample = 4096, burst_most = 512;
+// Time between two packets, of the virtual clock: 7.8 Mpps, T = 64 us holds 500 packets.
+inline constexpr uint64_t gap_ns = 128;
+
+struct BenchPoint {
+	BenchTraffic traffic = BenchTraffic::trains;
+	uint64_t flows = 10'000, burst = 32, in_flight = 630;
+	uint64_t stride = BenchPool::mempool_stride, touched_kib = 0;
+	bool nic_hash = true;
+	// Whole bursts.
+	uint32_t packets() const
+	{
+		return static_cast<uint32_t>(std::max(packets_per_sample / burst, uint64_t{1}) * burst);
+	}
+};
+
+struct BenchSpec {
+	HeaderPlace place;
+	std::vector<BenchPoint> points;
+	uint32_t lookahead, samples;
+	uint64_t seed;
+	int core, filler_core;
+};
+const char *name_of(BenchTraffic traffic);
+BenchSpec parse_bench(const Json &json);
+
+} // namespace reframer::lab
