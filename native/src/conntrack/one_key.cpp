@@ -123,9 +123,14 @@ Cell insert(Table &t, Group &g, const Sought &key, bool timed, const HandedOut &
 	}
 	Cell to;
 	if (make_place(t, g, page, timed, key.digest, out)) [[likely]] {
-		to = place(t, r, key.digest, out);
+		// Where a NIC hash is flooded its page is full, and a search there finds only that.
+		const bool flooded = g.flooded.nb && g.flooded.has(digest_position(key.digest));
+		if (!flooded) [[likely]]
+			to = place(t, r, key.digest, out);
 		if (!to) [[unlikely]]
 			to = place_in_stash(t, g, key, page[home], out);
+		if (!to && flooded) [[unlikely]]
+			to = place(t, r, key.digest, out);
 		if (!to && !(t.flags & CONNTRACK_NO_EVICTION) && evict(t, g, key.digest, out)) [[unlikely]]
 			to = place(t, r, key.digest, out);
 	}
