@@ -259,10 +259,7 @@ uint32_t conntrack_expire(struct conntrack_table *t, uint64_t now_ns, uint32_t n
 	for (size_t tried = 0; nb_buckets && tried <= t->group_storage.size(); tried++) {
 		Group *g = t->groups[t->sweep_group];
 		if (g) {
-			uint32_t left = pieces_of(*g) - g->main.sweep_next - g->stash.sweep_next;
-			uint32_t nb = std::min(nb_buckets, left);
-			expired += sweep(*t, *g, nb);
-			nb_buckets -= nb;
+			expired += sweep(*t, *g, nb_buckets);
 			if (g->main.sweep_next != 0)
 				break;
 		}

@@ -294,8 +294,9 @@ void find_again(Table &t, const Sought &key, void **state);
 
 // Takes the time of a call. False for CONNTRACK_NO_TIME: then nothing expires.
 bool advance(Table &t, uint64_t now_ns);
-// Sweeps `nb_pieces` of a group. @return entries expired.
-uint32_t sweep(Table &t, Group &g, uint32_t nb_pieces);
+// Sweeps up to `nb_pieces` of a group, not beyond its end, and counts them down. @return entries
+// expired.
+uint32_t sweep(Table &t, Group &g, uint32_t &nb_pieces);
 uint32_t pieces_of(const Group &g);
 // Exact sweep of a whole group after a leap of the clock from tick `from` to t.tick.
 void sweep_leap(Table &t, Group &g, uint64_t from);

@@ -95,8 +95,10 @@ bool advance(Table &t, uint64_t now_ns)
 	} else if (tick >= t.check_sweeps_at) {
 		for (uint32_t i = 0; i < t.group_storage.size(); i++) {
 			Group *g = t.groups[i];
-			while (g && tick - g->swept_at > sweep_limit)
-				sweep(t, *g, UINT32_MAX);
+			while (g && tick - g->swept_at > sweep_limit) {
+				uint32_t all = UINT32_MAX;
+				sweep(t, *g, all);
+			}
 		}
 		t.check_sweeps_at = tick + sweep_grace;
 	}
@@ -108,7 +110,7 @@ uint32_t pieces_of(const Group &g)
 	return (g.main.next_pages + (g.stash.flows ? g.stash.next_pages : 0)) * pieces_per_page;
 }
 
-uint32_t sweep(Table &t, Group &g, uint32_t nb_pieces)
+uint32_t sweep(Table &t, Group &g, uint32_t &nb_pieces)
 {
 	uint32_t expired = 0;
 	if (!sweep_region(t, g, g.main, nb_pieces, expired))
