@@ -4,6 +4,7 @@
 #pragma once
 
 #include "datapath/queue.hpp"
+#include "measure/memory_use.hpp"
 #include "nf/chain.hpp"
 #include "measure/pages.hpp"
 #include "reframer/reframer.h"
@@ -66,7 +67,7 @@ public:
 	uint64_t taken() const { return taken_.load(std::memory_order_acquire); }
 
 	size_t nb_buffers() const { return nb_buffers_; }
-	bool huge_pages() const { return pool_.huge(); }
+	bool huge_pages() const { return mostly_huge(pool_.data(), pool_.bytes()); }
 
 private:
 	nf::Mbuf *buffer(size_t i)

@@ -27,7 +27,7 @@ public:
 		map_ = p;
 		size_t space = mapped_;
 		p = std::align(huge, bytes_, p, space);
-		huge_ = madvise(p, bytes_, MADV_HUGEPAGE) == 0;
+		madvise(p, bytes_, MADV_HUGEPAGE); // whether it helped: measure/memory_use.hpp
 		for (size_t at = 0; at < bytes_; at += 4096)
 			static_cast<volatile char *>(p)[at] = 0;
 		data_ = static_cast<T *>(p);
@@ -47,7 +47,7 @@ public:
 	T *data() const { return data_; }
 	T &operator[](size_t i) const { return data_[i]; }
 	size_t size() const { return count_; }
-	bool huge() const { return huge_; }
+	size_t bytes() const { return bytes_; }
 
 private:
 	void swap(Region &other) noexcept
@@ -57,13 +57,11 @@ private:
 		std::swap(count_, other.count_);
 		std::swap(bytes_, other.bytes_);
 		std::swap(mapped_, other.mapped_);
-		std::swap(huge_, other.huge_);
 	}
 
 	void *map_ = nullptr;
 	T *data_ = nullptr;
 	size_t count_ = 0, bytes_ = 0, mapped_ = 0;
-	bool huge_ = false;
 };
 
 } // namespace reframer::nf
