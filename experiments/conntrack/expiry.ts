@@ -5,11 +5,13 @@ import { paperFiles, target, type Scale, type Section } from './section.js';
 
 const part = 'expiry';
 
+/** All in bursts of 32. */
 const ways: Axis = {
   kind: 'zip', names: ['contender', 'tracker', 'expiry'],
   rows: [
-    ['Cuckoo, none', 'rte-hash', 'none'], ['Cuckoo, wheel', 'rte-hash', 'wheel'], ['Cuckoo, lazy', 'rte-hash', 'lazy'], ['Cuckoo, scan', 'rte-hash', 'scan'],
-    ['Cuckoo++, timers', 'cuckoopp', 'lazy'], ['Cuckoo++, timers in bursts', 'cuckoopp-burst', 'lazy'],
+    ['Cuckoo, none', 'rte-hash-burst', 'none'], ['Cuckoo, wheel', 'rte-hash-burst', 'wheel'],
+    ['Cuckoo, lazy', 'rte-hash-burst', 'lazy'], ['Cuckoo, scan', 'rte-hash-burst', 'scan'],
+    ['Cuckoo++, timers', 'cuckoopp-burst', 'lazy'],
     ['burst table, none', 'burst-table', 'none'], ['burst table, wheel', 'burst-table', 'wheel'], ['burst table, lazy', 'burst-table', 'lazy'], ['burst table, sweep', 'burst-table', 'scan'],
   ],
 };

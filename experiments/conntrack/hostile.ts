@@ -1,18 +1,18 @@
 // Keys made to collide.
 import type { Axis, Part } from '../core/types.js';
 import { target, type Scale, type Section } from './section.js';
-import { scalar } from './tables.js';
+import { burst, inBursts } from './tables.js';
 
 const part = 'hostile';
 const byNic = 'burst table, NIC hash';
 
 function hostile({ quick }: Scale): Part {
-  const rows = [...scalar.map(([contender, tracker]) => [contender, tracker, 'crc'] as const), [byNic, 'burst-table', 'nic'] as const];
+  const rows = [...inBursts.map(([contender, tracker]) => [contender, tracker, 'crc'] as const), [byNic, 'burst-table', 'nic'] as const];
   const axis: Axis = { kind: 'zip', names: ['contender', 'tracker', 'attack'], rows };
   return {
     name: part, title: 'Hostile keys', question: 'What do 2048 flows do to a table when an attacker chose their keys so that its hash sees them as one?', job: 'conntrack-hostile',
     axes: [axis], contenders: { axis: 'contender', baseline: 'burst table' },
-    spec: (p) => ({ contender: String(p.tracker), attack: String(p.attack), flows: 2048, others: quick ? 100_000 : 1_000_000 }),
+    spec: (p) => ({ contender: String(p.tracker), attack: String(p.attack), flows: 2048, others: quick ? 100_000 : 1_000_000, depth: burst }),
     headline: 'slowdown', metrics: ['slowdown', 'ordinaryNs', 'hostileNs', 'insertSlowdown', 'refusedPercent'],
   };
 }

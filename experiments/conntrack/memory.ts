@@ -2,7 +2,7 @@
 import { fewestValues } from '../core/statistics.js';
 import type { Part } from '../core/types.js';
 import { target, type Scale, type Section } from './section.js';
-import { contenders, scalar } from './tables.js';
+import { contenders, everyTable } from './tables.js';
 
 const part = 'memory';
 
@@ -12,11 +12,11 @@ function memory({ quick }: Scale): Part {
     axes: [
       { kind: 'list', name: 'keySize', values: quick ? [16] : [16, 40] },
       { kind: 'list', name: 'flows', values: quick ? [1_000_000] : [10_000, 100_000, 1_000_000, 4_000_000] },
-      contenders(scalar),
+      contenders(everyTable),
     ],
     contenders: { axis: 'contender', baseline: 'Cuckoo++' }, deterministic: true, seeds: fewestValues,
     spec: (p) => ({ contender: String(p.tracker), flows: Number(p.flows), keySize: Number(p.keySize) }),
-    headline: 'bytesPerFlow', metrics: ['bytesPerFlow', 'residentBytesPerFlow'],
+    headline: 'bytesPerFlow', metrics: ['bytesPerFlow', 'residentBytesPerFlow', 'memoryHugePercent'],
   };
 }
 
@@ -24,7 +24,8 @@ export const memorySection: Section = {
   parts: (scale) => [memory(scale)],
   metrics: [
     { key: 'bytesPerFlow', label: 'memory, by the table’s account', unit: 'bytes a flow', direction: 'lower', path: 'bytesPerFlow', digits: 1, gate: true },
-    { key: 'residentBytesPerFlow', label: 'memory, by the kernel’s', unit: 'bytes a flow', direction: 'lower', path: 'residentBytesPerFlow', digits: 1 },
+    { key: 'residentBytesPerFlow', label: 'memory, by the kernel’s, reserved huge pages included', unit: 'bytes a flow', direction: 'lower', path: 'residentBytesPerFlow', digits: 1 },
+    { key: 'memoryHugePercent', label: 'of that, on huge pages', unit: '%', direction: 'neutral', path: 'hugeShare', scale: 100, digits: 0 },
   ],
   figures: [
     { id: 'memory', title: 'Memory a flow, IPv4 keys', part, where: { keySize: 16 }, kind: 'bar', category: { param: 'contender', label: 'table' }, metric: 'residentBytesPerFlow', facet: 'flows' },

@@ -1,32 +1,53 @@
 // The tables under their names in figures, and as the paper's result files call them.
-import type { Axis } from '../core/types.js';
+import type { Axis, Params } from '../core/types.js';
 
-/** Name in figures, name of the tracker in native/src/conntrack/trackers, load in percent at which it grows or refuses. */
+/**
+ * Name in figures, name of the tracker in native/src/conntrack/trackers, load in percent at which it
+ * grows or refuses.
+ */
 export type Table = readonly [contender: string, tracker: string, fullPercent: number];
 
-const alone: Readonly<Record<string, Table>> = {
-  burst: ['burst table', 'burst-table', 95],
-  cuckoo: ['Cuckoo', 'rte-hash', 100],
-  cuckoopp: ['Cuckoo++', 'cuckoopp', 100],
-  // As far as this release of the maps lets them go before they double.
-  hopscotch: ['HopScotch', 'hopscotch', 92.5],
-  robin: ['RobinMap', 'robin', 92.5],
-  chaining: ['Chaining', 'chaining', 100],
-  stl: ['Chaining STL', 'chaining-stl', 100],
-};
+/** Keys at once: one key by itself, a burst, and where memory's rate levels off. */
+export const depths = [1, 32, 128] as const;
+export const burst = 32;
 
-/** One key at a time, as in the paper; ours in bursts of 32, it has no other use. */
-export const scalar: readonly Table[] = Object.values(alone);
-/** Those whose structure lets a burst be taken apart, with prefetching. */
-export const bursts: readonly Table[] = [
-  ['burst table, look-ahead', 'burst-table-ahead', 95],
-  ['Cuckoo, bursts', 'rte-hash-burst', 100],
-  ['Cuckoo++, bursts', 'cuckoopp-burst', 100],
-  ['Chaining, bursts', 'chaining-burst', 100],
+/** Those that can be taken apart into steps, and so take several keys at once. */
+export const several: readonly Table[] = [
+  ['burst table', 'burst-table', 95],
+  ['Cuckoo', 'rte-hash-burst', 100],
+  ['Cuckoo++', 'cuckoopp-burst', 100],
+  ['Chaining', 'chaining-burst', 100],
 ];
-export const everyTable: readonly Table[] = [...scalar, ...bursts];
+/** Maps of others that offer no way to prefetch. */
+const single: readonly Table[] = [
+  // As far as this release of the maps lets them go before they double.
+  ['HopScotch', 'hopscotch', 92.5],
+  ['RobinMap', 'robin', 92.5],
+  ['Chaining STL', 'chaining-stl', 100],
+];
+export const everyTable: readonly Table[] = [...several, ...single];
 
-export const contenders = (tables: readonly Table[]): Axis => ({ kind: 'zip', names: ['contender', 'tracker', 'fullPercent'], rows: tables });
+/** What stands in the name of a contender that takes keys one by one where the others take bursts. */
+export const oneByOne = (name: string): string => `${name}, one at a time`;
+/** All of them in calls of bursts; those that cannot say so. */
+export const inBursts: readonly Table[] = [
+  ...several, ...single.map(([name, tracker, full]) => [oneByOne(name), tracker, full] as const),
+];
+/** DPDK's bulk lookup takes 64 keys at most (RTE_HASH_LOOKUP_BULK_MAX). */
+export const atMost64 = (tables: readonly Table[]): Table[] =>
+  tables.map(([name, tracker, full]) => [tracker === 'rte-hash-burst' ? `${name}, at most 64` : name, tracker, full]);
+
+export const contenders = (tables: readonly Table[]): Axis => ({
+  kind: 'zip', names: ['contender', 'tracker', 'fullPercent'], rows: tables,
+});
+/** Whether this tracker takes as many keys at once as it is told. */
+export const takesSeveral = ({ tracker }: Params): boolean =>
+  tracker === 'burst-table' || String(tracker).endsWith('-burst');
+
+/** Of figures with rte_hash among the contenders. */
+export const rteHashNote =
+  'Cuckoo is DPDK’s rte_hash as the distribution builds it: for Debian 12 that is 22.11, compiled for a '
+  + 'Core i7 of 2008 (SSE4.2), while the other tables are compiled for this processor; no newer DPDK can be installed there.';
 
 /** Names in experiments/published. */
 export const publishedTable: Readonly<Record<string, string>> = {

@@ -149,9 +149,10 @@ export interface Claim {
   kind: 'near' | 'at-least' | 'at-most';
   /**
    * Which point tells; `versus` makes it the change against the part's baseline, in percent, or with
-   * `as` how many times less this point has.
+   * `as` how many times less this point has, or how many percent of the baseline's value: of what may
+   * be none at all, which no ratio the other way round could tell.
    */
-  measured?: { part: string; metric: string; at: Params; versus?: Params; as?: 'times-less' };
+  measured?: { part: string; metric: string; at: Params; versus?: Params; as?: 'times-less' | 'percent-of' };
   /** Why it cannot be tested here, when there is nothing to measure. */
   untestable?: string;
 }
@@ -185,6 +186,8 @@ export interface FigureCommon {
   part: string;
   /** Only points with these parameters. */
   where?: Params;
+  /** What a reader must know to compare: it ends the caption. */
+  note?: string;
 }
 export interface LineFigure extends FigureCommon {
   kind: 'line';

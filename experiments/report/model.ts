@@ -35,7 +35,7 @@ export function reportModel(
 ): ReportModel {
   const figures = experiment.figures.flatMap((figure) => {
     const spec = figureSpec(figure, experiment, summary);
-    return spec === undefined ? [] : [{ ...spec, part: figure.part, caption: finding(experiment, summary, figure) }];
+    return spec === undefined ? [] : [{ ...spec, part: figure.part, caption: [finding(experiment, summary, figure), figure.note ?? ''].join(' ').trim() }];
   });
   return {
     experiment, summary, plan: planOf(experiment, history), figures, parts: partViews(experiment, summary, history),

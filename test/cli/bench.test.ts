@@ -71,7 +71,7 @@ describe('bench reframer', () => {
 
 describe('bench conntrack', () => {
   test('measures the lists that it is given, in one order', async () => {
-    const { rows } = await reframerJson<{ rows: Row[] }>(['bench', 'conntrack', '--quick', '--flows', '1k,2k', '--workloads', 'misses,trace,hits', '--contenders', 'burst-table,chaining', '--quiet']);
+    const { rows } = await reframerJson<{ rows: Row[] }>(['bench', 'conntrack', '--quick', '--flows', '1k,2k', '--workloads', 'misses,trace,hits', '--contenders', 'burst-table,chaining', '--depths', '32', '--quiet']);
     expect(rows.map((r) => `${r.flows} ${r.workload} ${r.contender}`)).toEqual([1000, 2000].flatMap((flows) => ['misses', 'hits', 'trace'].flatMap((w) => ['burst-table', 'chaining'].map((c) => `${flows} ${w} ${c}`))));
     for (const row of rows) {
       expect(row.threads).toBe(1);
@@ -80,13 +80,19 @@ describe('bench conntrack', () => {
     }
   });
 
+  test('every table takes as many keys at once as asked; those that cannot say how many', async () => {
+    const { rows } = await reframerJson<{ rows: (Row & { depth: number })[] }>(['bench', 'conntrack', '--quick', '--flows', '1k', '--workloads', 'hits', '--contenders', 'burst-table,cuckoopp-burst,cuckoopp', '--depths', '1,128', '--quiet']);
+    expect(rows.map((r) => [r.contender, r.depth])).toEqual([['burst-table', 1], ['cuckoopp-burst', 1], ['cuckoopp', 1], ['burst-table', 128], ['cuckoopp-burst', 128], ['cuckoopp', 1]]);
+  });
+
   test('hostile keys: those of one CRC, and those of one NIC hash beside ordinary ones', async () => {
-    const { rows } = await reframerJson<{ rows: (Row & { refusedPercent: number })[] }>(['bench', 'conntrack', '--quick', '--workloads', 'hostile', '--contenders', 'burst-table-long', '--quiet']);
-    expect(rows.map((r) => [r.workload, r.contender, r.refusedPercent])).toEqual([['hostile', 'burst-table-long', 0], ['nic', 'burst-table-nic', 0], ['nic-hostile', 'burst-table-nic', 0]]);
+    const { rows } = await reframerJson<{ rows: (Row & { refusedPercent: number })[] }>(['bench', 'conntrack', '--quick', '--workloads', 'hostile', '--contenders', 'burst-table', '--depths', '128', '--quiet']);
+    expect(rows.map((r) => [r.workload, r.contender, r.refusedPercent])).toEqual([['hostile', 'burst-table', 0], ['nic', 'burst-table-nic', 0], ['nic-hostile', 'burst-table-nic', 0]]);
   });
 
   test.each([
     ['--flows', '10', /flows/],
+    ['--depths', '257', /depths/],
     ['--flows', 'many', /--flows: 'many'/],
     ['--workloads', 'all', /hits, misses, trace/],
     ['--contenders', 'mine', /mine/],
@@ -97,7 +103,7 @@ describe('bench conntrack', () => {
   });
 
   test('ended by Ctrl-C it shows the rows that it has', async () => {
-    const row = { contender: 'mine', workload: 'hits', flows: 1000, threads: 1, batch: 32, depth: 32, mops: 7, mopsLow: 6, mopsHigh: 8, boundMops: 9, bytesPerFlow: 48 };
+    const row = { contender: 'mine', workload: 'hits', flows: 1000, threads: 1, depth: 32, mops: 7, mopsLow: 6, mopsHigh: 8, boundMops: 9, bytesPerFlow: 48 };
     const lab = folder.file('lab.mjs');
     writeFileSync(lab, `#!${process.execPath}\nprocess.stdout.write(${JSON.stringify(`${JSON.stringify({ row })}\n`)});\nsetTimeout(() => undefined, 60_000);\n`, { mode: 0o755 });
     for (const json of [false, true]) {

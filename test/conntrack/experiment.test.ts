@@ -74,10 +74,12 @@ describe('trials', () => {
   // Small enough to take a moment, large enough that every branch of the trial is taken.
   const small: Readonly<Record<string, JsonObject>> = {
     load: { slots: 4096, lookups: 2048, stepPercent: 10, toPercent: 90 },
+    'load-bursts': { slots: 4096, lookups: 2048, stepPercent: 10, toPercent: 90 },
     balancer: { slots: 65536, packets: 32768, liveFlows: 10_000 },
+    'balancer-bursts': { slots: 65536, packets: 32768, liveFlows: 10_000 },
     threads: { flows: 2000, operations: 4000 },
     expiry: { timeScale: 0.01, seconds: 12, ticksPerSecond: 100 },
-    peers: { flows: 1000 },
+    peers: { flows: 1000, quick: true },
     hostile: { flows: 64, others: 1000, rounds: 1 },
     memory: { flows: 5000 },
     growth: { to: 20_000 },

@@ -9,7 +9,6 @@ interface Row {
   workload: string;
   flows: number;
   threads: number;
-  batch: number;
   depth: number;
   mops: number;
   mopsLow: number;
@@ -34,14 +33,15 @@ export function register(program: Command): void {
       counts('flows', 'flows in the table, such as 4M,16M'),
       counts('threads', 'threads, each with a table and a share of the flows of its own, such as 1,2'),
       names('workloads', 'of hits, misses, trace, inserts, hostile'),
-      names('contenders', 'tables, such as burst-table-long,rte-hash-burst'),
+      counts('depths', 'keys that every table takes at once, 1 to 256, such as 32,128'),
+      names('contenders', 'tables, such as burst-table,rte-hash-burst'),
     ],
     columns: [
       ['flows', (row) => formatCount(row.flows)],
       ['workload', (row) => row.workload],
       ['threads', (row) => String(row.threads)],
       ['contender', (row) => row.contender],
-      ['prefetches ahead', (row) => String(row.depth)],
+      ['keys at once', (row) => String(row.depth)],
       ['M/s', (row) => formatFixed(row.mops, 1)],
       ['95 % interval', (row) => `${formatFixed(row.mopsLow, 1)} to ${formatFixed(row.mopsHigh, 1)}`],
       ['bound', (row) => formatFixed(row.boundMops, 0)],
@@ -50,6 +50,6 @@ export function register(program: Command): void {
       ['p99.9 ns', (row) => formatFixed(row.p999Ns, 0)],
       ['refused %', (row) => formatFixed(row.refusedPercent, 1)],
     ],
-    caption: 'bound: random cache lines over the memory of the first contender, 128 under way, same run, M/s; inserts are timed one by one',
+    caption: 'bound: random cache lines over the memory of the first contender, 128 under way, same run, M/s; inserts are timed one by one; every table is asked for as many keys at once, rte_hash takes 64 at most',
   });
 }

@@ -16,9 +16,9 @@ template <unsigned Size> using AbslMap = absl::flat_hash_map<FlowKey<Size>, uint
 
 } // namespace
 
-std::unique_ptr<Tracker> make_absl_flat(const TrackerOptions &options, bool bursts)
+std::unique_ptr<Tracker> make_absl_flat(const TrackerOptions &options)
 {
-	return make_flat<AbslMap, true>(options, bursts);
+	return make_flat<AbslMap, true>(options);
 }
 
 } // namespace reframer::conntrack

@@ -14,7 +14,7 @@ using BoostMap = boost::unordered_flat_map<FlowKey<Size>, uint64_t, CrcHasher<Si
 
 std::unique_ptr<Tracker> make_boost_flat(const TrackerOptions &options)
 {
-	return make_flat<BoostMap, false>(options, false);
+	return make_flat<BoostMap, false>(options);
 }
 
 } // namespace reframer::conntrack

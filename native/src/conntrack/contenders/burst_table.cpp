@@ -15,7 +15,7 @@ namespace {
 
 class BurstTable final : public Tracker {
 public:
-	BurstTable(const TrackerOptions &options, BurstUse use) : key_size_(options.key_size), use_(use)
+	explicit BurstTable(const TrackerOptions &options) : key_size_(options.key_size), depth_(options.depth)
 	{
 		conntrack_params params;
 		conntrack_default_params(&params);
@@ -39,15 +39,15 @@ public:
 	}
 	~BurstTable() override { conntrack_free(table_); }
 
-	uint32_t depth() const override { return use_ == BurstUse::bursts ? tracker_burst : ahead * tracker_burst; }
+	uint32_t depth() const override { return depth_; }
 
 	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) override
 	{
 		uint32_t total = 0;
-		each_burst(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests) {
-			void *states[longest_call];
+		each_call(n, [&](uint32_t first, uint32_t count) {
+			void *states[tracker_max_depth];
 			// No time: the tables it is compared with know none.
-			uint32_t nb = conntrack_find_burst(table_, keys + size_t{first} * key_size_, digests, count,
+			uint32_t nb = conntrack_find_burst(table_, keys + size_t{first} * key_size_, nullptr, count,
 			                                   CONNTRACK_NO_TIME, states);
 			total += nb;
 			if (nb == 0) {
@@ -66,9 +66,9 @@ public:
 	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t stamp, uint8_t *results) override
 	{
 		uint32_t inserted = 0;
-		each_burst(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests) {
-			void *states[longest_call];
-			conntrack_find_or_insert_burst(table_, keys + size_t{first} * key_size_, digests, count,
+		each_call(n, [&](uint32_t first, uint32_t count) {
+			void *states[tracker_max_depth];
+			conntrack_find_or_insert_burst(table_, keys + size_t{first} * key_size_, nullptr, count,
 			                               clock_, states, results + first);
 			for (uint32_t i = 0; i < count; i++) {
 				if (!states[i]) {
@@ -94,48 +94,27 @@ public:
 	size_t bytes() const override { return stats_of(table_).bytes; }
 
 private:
-	// Calls `step` burst by burst. With digests_ahead, digests run `ahead` bursts ahead of it and
-	// entries are prefetched half as far ahead; in long calls the table sees to that itself.
-	template <typename Step> void each_burst(const uint8_t *keys, uint32_t n, Step step)
+	// One call of the table for `depth` keys: it looks ahead within a call.
+	template <typename Step> void each_call(uint32_t n, Step step)
 	{
-		if (use_ != BurstUse::digests_ahead) {
-			uint32_t size = use_ == BurstUse::long_calls ? longest_call : tracker_burst;
-			for (uint32_t first = 0; first < n; first += size)
-				step(first, std::min(size, n - first), nullptr);
-			return;
-		}
-		uint32_t nb = (n + tracker_burst - 1) / tracker_burst;
-		uint64_t digests[ring][tracker_burst];
-		auto size_of = [&](uint32_t b) { return std::min(tracker_burst, n - b * tracker_burst); };
-		for (uint32_t b = 0; b < nb + ahead; b++) {
-			if (b < nb)
-				conntrack_digest_burst(table_, keys + size_t{b} * tracker_burst * key_size_,
-				                       nullptr, size_of(b), digests[b % ring]);
-			if (b >= ahead / 2 && b - ahead / 2 < nb)
-				conntrack_prefetch_burst(table_, digests[(b - ahead / 2) % ring],
-				                         size_of(b - ahead / 2));
-			if (b >= ahead)
-				step((b - ahead) * tracker_burst, size_of(b - ahead), digests[(b - ahead) % ring]);
-		}
+		for (uint32_t first = 0; first < n; first += depth_)
+			step(first, std::min(depth_, n - first));
 	}
 
 	// Time passes as at the 12 million packets a second of the paper's traces, and each bucket is
 	// swept once a second.
 	static constexpr uint64_t packet_ns = 80, sweep_period_ns = 1'000'000'000;
-	// 128 keys: where memory's rate levels off.
-	static constexpr uint32_t ahead = 4, ring = 8;
-	static constexpr uint32_t longest_call = 256;
 	conntrack_table *table_ = nullptr;
 	uint32_t key_size_;
-	BurstUse use_;
+	uint32_t depth_;
 	uint64_t clock_ = 1'000'000'000;
 };
 
 } // namespace
 
-std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options, BurstUse use)
+std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options)
 {
-	return std::make_unique<BurstTable>(options, use);
+	return std::make_unique<BurstTable>(options);
 }
 
 } // namespace reframer::conntrack

@@ -22,7 +22,7 @@ template <unsigned Size> class Chaining final : public Tracker {
 	static constexpr uint32_t none = 0; // node 0 is never handed out
 
 public:
-	Chaining(const TrackerOptions &options, bool bursts) : bursts_(bursts)
+	explicit Chaining(const TrackerOptions &options) : depth_(options.depth)
 	{
 		capacity_ = std::bit_ceil(std::max<uint64_t>(options.flows, 64));
 		mask_ = static_cast<uint32_t>(capacity_ - 1);
@@ -33,7 +33,7 @@ public:
 		nodes_ = reinterpret_cast<Node *>(node_pages_.data());
 	}
 
-	uint32_t depth() const override { return bursts_ ? tracker_burst : 1; }
+	uint32_t depth() const override { return depth_; }
 	uint64_t flows() const override { return flows_; }
 	size_t bytes() const override { return head_pages_.bytes() + (nb_nodes_ + 1) * sizeof(Node); }
 
@@ -113,14 +113,14 @@ private:
 	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
 	{
 		auto key_of = [&](uint32_t i) { return Key::load(keys + size_t{i} * Size); };
-		if (!bursts_) {
+		if (depth_ == 1) {
 			for (uint32_t i = 0; i < n; i++)
 				step(i, key_of(i), crc_hash(key_of(i)) & mask_);
 			return;
 		}
-		uint32_t buckets[tracker_burst];
-		for (uint32_t first = 0; first < n; first += tracker_burst) {
-			uint32_t count = std::min(tracker_burst, n - first);
+		uint32_t buckets[tracker_max_depth];
+		for (uint32_t first = 0; first < n; first += depth_) {
+			uint32_t count = std::min(depth_, n - first);
 			for (uint32_t i = 0; i < count; i++) {
 				buckets[i] = crc_hash(key_of(first + i)) & mask_;
 				__builtin_prefetch(&heads_[buckets[i]]);
@@ -132,7 +132,7 @@ private:
 		}
 	}
 
-	bool bursts_;
+	uint32_t depth_;
 	uint64_t capacity_ = 0, nb_nodes_ = 0, flows_ = 0;
 	uint32_t mask_ = 0, free_ = none;
 	Pages head_pages_, node_pages_;
@@ -142,11 +142,11 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tracker> make_chaining(const TrackerOptions &options, bool bursts)
+std::unique_ptr<Tracker> make_chaining(const TrackerOptions &options)
 {
 	if (options.key_size == 16)
-		return std::make_unique<Chaining<16>>(options, bursts);
-	return std::make_unique<Chaining<40>>(options, bursts);
+		return std::make_unique<Chaining<16>>(options);
+	return std::make_unique<Chaining<40>>(options);
 }
 
 } // namespace reframer::conntrack

@@ -14,7 +14,7 @@ template <unsigned Size> class ChainingStl final : public MapTracker<Size, StlMa
 	using Base = MapTracker<Size, StlMap<Size>, false>;
 
 public:
-	explicit ChainingStl(const TrackerOptions &options) : Base(false)
+	explicit ChainingStl(const TrackerOptions &options) : Base(1)
 	{
 		this->map_.reserve(options.flows);
 	}

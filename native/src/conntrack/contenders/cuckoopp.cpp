@@ -11,7 +11,7 @@ template <unsigned Size> class CuckooPlusPlus final : public Tracker {
 	using Hash = typename Table::Hash;
 
 public:
-	CuckooPlusPlus(const TrackerOptions &options, bool bursts) : table_(options, bursts, false) {}
+	explicit CuckooPlusPlus(const TrackerOptions &options) : table_(options, false) {}
 	uint32_t depth() const override { return table_.depth(); }
 	uint64_t flows() const override { return table_.flows(); }
 	size_t bytes() const override { return table_.bytes(); }
@@ -65,11 +65,11 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tracker> make_cuckoopp(const TrackerOptions &options, bool bursts)
+std::unique_ptr<Tracker> make_cuckoopp(const TrackerOptions &options)
 {
 	if (options.key_size == 16)
-		return std::make_unique<CuckooPlusPlus<16>>(options, bursts);
-	return std::make_unique<CuckooPlusPlus<40>>(options, bursts);
+		return std::make_unique<CuckooPlusPlus<16>>(options);
+	return std::make_unique<CuckooPlusPlus<40>>(options);
 }
 
 } // namespace reframer::conntrack

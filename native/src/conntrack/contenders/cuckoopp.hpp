@@ -47,7 +47,7 @@ public:
 		uint16_t tag() const { return static_cast<uint16_t>(home >> 16 ^ home); }
 	};
 
-	CuckooTable(const TrackerOptions &options, bool bursts, bool timers) : bursts_(bursts)
+	CuckooTable(const TrackerOptions &options, bool timers) : depth_(options.depth)
 	{
 		// Full is 95 % here (the paper's claim); sizes are powers of two because of the masks.
 		uint64_t slots = options.power_of_two ? options.flows : options.flows * 100 / 95;
@@ -60,7 +60,7 @@ public:
 		timers_ = reinterpret_cast<CuckooTimers *>(timer_pages_.data());
 	}
 
-	uint32_t depth() const { return bursts_ ? tracker_burst : 1; }
+	uint32_t depth() const { return depth_; }
 	uint64_t flows() const { return flows_; }
 	uint32_t nb_buckets() const { return mask_ + 1; }
 	size_t bytes() const { return bucket_pages_.bytes() + record_pages_.bytes() + timer_pages_.bytes(); }
@@ -109,20 +109,20 @@ public:
 		return in_bucket(hash.other & mask_, hash.tag(), key);
 	}
 
-	// Runs `step` key by key; in bursts, after hashing all, prefetching all buckets, matching all
+	// Runs `step` key by key; where it takes several at once, after hashing all, prefetching all buckets, matching all
 	// tags and prefetching all records.
 	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
 	{
-		if (!bursts_) {
+		if (depth_ == 1) {
 			for (uint32_t i = 0; i < n; i++) {
 				Key key = Key::load(keys + size_t{i} * Size);
 				step(i, key, hash_of(key));
 			}
 			return;
 		}
-		Hash hashes[tracker_burst];
-		for (uint32_t first = 0; first < n; first += tracker_burst) {
-			uint32_t count = std::min(tracker_burst, n - first);
+		Hash hashes[tracker_max_depth];
+		for (uint32_t first = 0; first < n; first += depth_) {
+			uint32_t count = std::min(depth_, n - first);
 			for (uint32_t i = 0; i < count; i++) {
 				hashes[i] = hash_of(Key::load(keys + size_t{first + i} * Size));
 				_mm_prefetch(&buckets_[hashes[i].home & mask_], _MM_HINT_T0);
@@ -289,7 +289,7 @@ private:
 		return true;
 	}
 
-	bool bursts_;
+	uint32_t depth_;
 	uint32_t mask_ = 0;
 	uint64_t flows_ = 0;
 	Pages bucket_pages_, record_pages_, timer_pages_;

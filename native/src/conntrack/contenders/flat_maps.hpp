@@ -8,7 +8,8 @@ namespace reframer::conntrack {
 template <unsigned Size, typename Map, bool Precomputes>
 class FlatTracker final : public MapTracker<Size, Map, Precomputes> {
 public:
-	FlatTracker(const TrackerOptions &options, bool bursts) : MapTracker<Size, Map, Precomputes>(bursts)
+	explicit FlatTracker(const TrackerOptions &options)
+	    : MapTracker<Size, Map, Precomputes>(options.depth)
 	{
 		this->map_.reserve(options.flows);
 	}
@@ -19,11 +20,11 @@ public:
 };
 
 template <template <unsigned> typename Map, bool Precomputes>
-std::unique_ptr<Tracker> make_flat(const TrackerOptions &options, bool bursts)
+std::unique_ptr<Tracker> make_flat(const TrackerOptions &options)
 {
 	if (options.key_size == 16)
-		return std::make_unique<FlatTracker<16, Map<16>, Precomputes>>(options, bursts);
-	return std::make_unique<FlatTracker<40, Map<40>, Precomputes>>(options, bursts);
+		return std::make_unique<FlatTracker<16, Map<16>, Precomputes>>(options);
+	return std::make_unique<FlatTracker<40, Map<40>, Precomputes>>(options);
 }
 
 } // namespace reframer::conntrack

@@ -13,9 +13,9 @@ using HopscotchMap = tsl::hopscotch_map<FlowKey<Size>, uint64_t, CrcHasher<Size>
 
 } // namespace
 
-std::unique_ptr<Tracker> make_hopscotch(const TrackerOptions &options, bool bursts)
+std::unique_ptr<Tracker> make_hopscotch(const TrackerOptions &options)
 {
-	return make_tsl<HopscotchMap>(options, bursts);
+	return make_tsl<HopscotchMap>(options);
 }
 
 } // namespace reframer::conntrack

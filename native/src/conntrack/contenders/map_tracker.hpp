@@ -22,8 +22,8 @@ protected:
 public:
 	static constexpr bool prefetches = requires(Map map, Key key) { map.prefetch(key); };
 
-	explicit MapTracker(bool bursts) : bursts_(bursts) {}
-	uint32_t depth() const override { return bursts_ && prefetches ? tracker_burst : 1; }
+	explicit MapTracker(uint32_t depth) : depth_(depth) {}
+	uint32_t depth() const override { return prefetches ? depth_ : 1; }
 	uint64_t flows() const override { return map_.size(); }
 
 	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) override
@@ -70,14 +70,14 @@ private:
 	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
 	{
 		auto key_of = [&](uint32_t i) { return Key::load(keys + size_t{i} * Size); };
-		if (!bursts_) {
+		if (depth_ == 1) {
 			for (uint32_t i = 0; i < n; i++)
 				step(i, key_of(i), map_.hash_function()(key_of(i)));
 			return;
 		}
-		size_t hashes[tracker_burst];
-		for (uint32_t first = 0; first < n; first += tracker_burst) {
-			uint32_t count = std::min(tracker_burst, n - first);
+		size_t hashes[tracker_max_depth];
+		for (uint32_t first = 0; first < n; first += depth_) {
+			uint32_t count = std::min(depth_, n - first);
 			for (uint32_t i = 0; i < count; i++) {
 				hashes[i] = map_.hash_function()(key_of(first + i));
 				if constexpr (prefetches)
@@ -88,13 +88,13 @@ private:
 		}
 	}
 
-	bool bursts_;
+	uint32_t depth_;
 };
 
 // The tsl maps: slots of 8 bytes of bookkeeping (bitmap or distance, and the stored hash) and a pair.
 template <unsigned Size, typename Map> class TslTracker final : public MapTracker<Size, Map, true> {
 public:
-	TslTracker(const TrackerOptions &options, bool bursts) : MapTracker<Size, Map, true>(bursts)
+	explicit TslTracker(const TrackerOptions &options) : MapTracker<Size, Map, true>(options.depth)
 	{
 		// The paper ran these tables to 100 % of a fixed size; 95 % is as far as these releases
 		// let them go before they double.
@@ -110,11 +110,11 @@ public:
 };
 
 template <template <unsigned> typename Map>
-std::unique_ptr<Tracker> make_tsl(const TrackerOptions &options, bool bursts)
+std::unique_ptr<Tracker> make_tsl(const TrackerOptions &options)
 {
 	if (options.key_size == 16)
-		return std::make_unique<TslTracker<16, Map<16>>>(options, bursts);
-	return std::make_unique<TslTracker<40, Map<40>>>(options, bursts);
+		return std::make_unique<TslTracker<16, Map<16>>>(options);
+	return std::make_unique<TslTracker<40, Map<40>>>(options);
 }
 
 } // namespace reframer::conntrack

@@ -7,41 +7,42 @@ namespace reframer::conntrack {
 
 namespace {
 
+using Make = std::unique_ptr<Tracker> (*)(const TrackerOptions &);
+
 struct Named {
 	const char *name;
-	std::unique_ptr<Tracker> (*make)(const TrackerOptions &);
+	bool bursts; // takes several keys at once
+	Make make;
 };
 
 constexpr Named known[] = {
-    {"burst-table", [](const TrackerOptions &o) { return make_burst_table(o, BurstUse::bursts); }},
-    {"burst-table-ahead", [](const TrackerOptions &o) { return make_burst_table(o, BurstUse::digests_ahead); }},
-    {"burst-table-long", [](const TrackerOptions &o) { return make_burst_table(o, BurstUse::long_calls); }},
+    {"burst-table", true, make_burst_table},
 #ifdef REFRAMER_HAVE_RTE_HASH
-    {"rte-hash", [](const TrackerOptions &o) { return make_rte_hash(o, false); }},
-    {"rte-hash-burst", [](const TrackerOptions &o) { return make_rte_hash(o, true); }},
+    {"rte-hash", false, make_rte_hash},
+    {"rte-hash-burst", true, make_rte_hash},
 #endif
-    {"cuckoopp", [](const TrackerOptions &o) { return make_cuckoopp(o, false); }},
-    {"cuckoopp-burst", [](const TrackerOptions &o) { return make_cuckoopp(o, true); }},
+    {"cuckoopp", false, make_cuckoopp},
+    {"cuckoopp-burst", true, make_cuckoopp},
 #ifdef REFRAMER_HAVE_HOPSCOTCH
-    {"hopscotch", [](const TrackerOptions &o) { return make_hopscotch(o, false); }},
-    {"hopscotch-burst", [](const TrackerOptions &o) { return make_hopscotch(o, true); }},
+    {"hopscotch", false, make_hopscotch},
+    {"hopscotch-burst", true, make_hopscotch},
 #endif
 #ifdef REFRAMER_HAVE_ROBIN
-    {"robin", [](const TrackerOptions &o) { return make_robin(o, false); }},
-    {"robin-burst", [](const TrackerOptions &o) { return make_robin(o, true); }},
+    {"robin", false, make_robin},
+    {"robin-burst", true, make_robin},
 #endif
-    {"chaining", [](const TrackerOptions &o) { return make_chaining(o, false); }},
-    {"chaining-burst", [](const TrackerOptions &o) { return make_chaining(o, true); }},
-    {"chaining-stl", [](const TrackerOptions &o) { return make_chaining_stl(o); }},
+    {"chaining", false, make_chaining},
+    {"chaining-burst", true, make_chaining},
+    {"chaining-stl", false, make_chaining_stl},
 #ifdef REFRAMER_HAVE_ABSL
-    {"absl-flat", [](const TrackerOptions &o) { return make_absl_flat(o, false); }},
-    {"absl-flat-burst", [](const TrackerOptions &o) { return make_absl_flat(o, true); }},
+    {"absl-flat", false, make_absl_flat},
+    {"absl-flat-burst", true, make_absl_flat},
 #endif
 #ifdef REFRAMER_HAVE_CK
-    {"ck-ht", [](const TrackerOptions &o) { return make_ck(o); }},
+    {"ck-ht", false, make_ck},
 #endif
 #ifdef REFRAMER_HAVE_BOOST
-    {"boost-flat", [](const TrackerOptions &o) { return make_boost_flat(o); }},
+    {"boost-flat", false, make_boost_flat},
 #endif
 };
 
@@ -57,9 +58,15 @@ std::vector<std::string> tracker_names()
 
 std::unique_ptr<Tracker> make_tracker(const std::string &name, const TrackerOptions &options)
 {
-	for (const Named &n : known)
-		if (name == n.name)
-			return n.make(options);
+	if (options.depth < 1 || options.depth > tracker_max_depth)
+		throw std::invalid_argument("a tracker takes 1 to 256 keys at once");
+	for (const Named &n : known) {
+		if (name != n.name)
+			continue;
+		TrackerOptions own = options;
+		own.depth = n.bursts ? options.depth : 1;
+		return n.make(own);
+	}
 	throw std::invalid_argument("no tracker is called " + name);
 }
 

@@ -13,9 +13,9 @@ using RobinMap = tsl::robin_map<FlowKey<Size>, uint64_t, CrcHasher<Size>, std::e
 
 } // namespace
 
-std::unique_ptr<Tracker> make_robin(const TrackerOptions &options, bool bursts)
+std::unique_ptr<Tracker> make_robin(const TrackerOptions &options)
 {
-	return make_tsl<RobinMap>(options, bursts);
+	return make_tsl<RobinMap>(options);
 }
 
 } // namespace reframer::conntrack

@@ -55,8 +55,9 @@ namespace {
 
 class RteHash final : public Tracker {
 public:
-	RteHash(const TrackerOptions &options, bool bursts)
-	    : key_size_(options.key_size), bursts_(bursts), updates_(options.updates)
+	explicit RteHash(const TrackerOptions &options)
+	    : key_size_(options.key_size), depth_(std::min<uint32_t>(options.depth, RTE_HASH_LOOKUP_BULK_MAX)),
+	      updates_(options.updates)
 	{
 		static std::atomic<unsigned> number{0};
 		std::string name = "reframer" + std::to_string(number++);
@@ -78,7 +79,7 @@ public:
 	}
 	~RteHash() override { rte_hash_free(hash_); }
 
-	uint32_t depth() const override { return bursts_ ? tracker_burst : 1; }
+	uint32_t depth() const override { return depth_; }
 	// Not rte_hash_count(): DPDK 22.11 miscounts after overwriting a key's data.
 	uint64_t flows() const override { return flows_; }
 	size_t bytes() const override
@@ -95,11 +96,14 @@ public:
 	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) override
 	{
 		uint32_t total = 0;
-		each(keys, n, [&](uint32_t i, int32_t id, void *data, const uint8_t *) {
-			found[i] = id >= 0;
-			if (id >= 0) {
-				values[i] = updates_ ? states_[id] : reinterpret_cast<uintptr_t>(data);
-				total++;
+		each_piece(keys, n, [&](uint32_t first, uint32_t count, const Piece &p) {
+			for (uint32_t i = 0; i < count; i++) {
+				found[first + i] = p.id[i] >= 0;
+				if (p.id[i] >= 0) {
+					values[first + i] = updates_ ? states_[p.id[i]]
+					                             : reinterpret_cast<uintptr_t>(p.data[i]);
+					total++;
+				}
 			}
 		});
 		return total;
@@ -108,25 +112,35 @@ public:
 	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t stamp, uint8_t *results) override
 	{
 		uint32_t inserted = 0;
-		each(keys, n, [&](uint32_t i, int32_t id, void *, const uint8_t *key) {
-			results[i] = 0;
-			// In a burst the key may have come before.
-			if (id < 0 && bursts_)
-				id = rte_hash_lookup(hash_, key);
-			if (id < 0 || !updates_) {
-				bool is_new = id < 0;
-				id = updates_ ? rte_hash_add_key(hash_, key)
-				              : rte_hash_add_key_data(hash_, key, reinterpret_cast<void *>(stamp));
-				if (id < 0) {
-					results[i] = refused;
-					return;
+		each_piece(keys, n, [&](uint32_t first, uint32_t count, Piece &p) {
+			uint32_t nb_fresh = 0; // of this piece, in p.fresh
+			for (uint32_t i = 0; i < count; i++) {
+				results[first + i] = 0;
+				bool known = p.id[i] >= 0;
+				if (!known || !updates_) {
+					// A missing key is new unless this piece has inserted it before: then its hash
+					// is among those of the new ones, and only then is it worth a lookup.
+					if (!known && std::find(p.fresh, p.fresh + nb_fresh, p.hash[i]) != p.fresh + nb_fresh)
+						known = rte_hash_lookup_with_hash(hash_, p.key[i], p.hash[i]) >= 0;
+					int32_t id = updates_
+					    ? rte_hash_add_key_with_hash(hash_, p.key[i], p.hash[i])
+					    : rte_hash_add_key_with_hash_data(hash_, p.key[i], p.hash[i],
+					                                      reinterpret_cast<void *>(stamp));
+					if (id < 0) {
+						results[first + i] = refused;
+						continue;
+					}
+					p.id[i] = id;
+					if (!known) {
+						p.fresh[nb_fresh++] = p.hash[i];
+						results[first + i] = 1;
+						inserted++;
+						flows_++;
+					}
 				}
-				results[i] = is_new;
-				inserted += is_new;
-				flows_ += is_new;
+				if (updates_)
+					states_[p.id[i]] = stamp;
 			}
-			if (updates_)
-				states_[id] = stamp;
 		});
 		return inserted;
 	}
@@ -141,44 +155,49 @@ public:
 	}
 
 private:
-	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
+	// Keys that are looked up together.
+	struct Piece {
+		const void *key[RTE_HASH_LOOKUP_BULK_MAX];
+		void *data[RTE_HASH_LOOKUP_BULK_MAX];
+		hash_sig_t hash[RTE_HASH_LOOKUP_BULK_MAX], fresh[RTE_HASH_LOOKUP_BULK_MAX];
+		int32_t id[RTE_HASH_LOOKUP_BULK_MAX]; // without `updates` 0 for a key that is there
+	};
+
+	// Each key is hashed once, for its lookup and its insert.
+	template <typename Step> void each_piece(const uint8_t *keys, uint32_t n, Step step)
 	{
-		if (!bursts_) {
-			for (uint32_t i = 0; i < n; i++) {
-				const uint8_t *key = keys + size_t{i} * key_size_;
-				void *data = nullptr;
-				int32_t id = updates_ ? rte_hash_lookup(hash_, key)
-				                      : rte_hash_lookup_data(hash_, key, &data);
-				step(i, id, data, key);
+		Piece p;
+		for (uint32_t first = 0; first < n; first += depth_) {
+			uint32_t count = std::min(depth_, n - first);
+			for (uint32_t i = 0; i < count; i++) {
+				p.key[i] = keys + size_t{first + i} * key_size_;
+				p.hash[i] = rte_hash_crc(p.key[i], key_size_, 0);
 			}
-			return;
+			look_up(p, count);
+			step(first, count, p);
 		}
-		const void *pointers[tracker_burst];
-		void *data[tracker_burst] = {};
-		int32_t ids[tracker_burst];
-		for (uint32_t first = 0; first < n; first += tracker_burst) {
-			uint32_t count = std::min(tracker_burst, n - first);
+	}
+	void look_up(Piece &p, uint32_t count)
+	{
+		if (depth_ == 1) {
+			p.id[0] = updates_ ? rte_hash_lookup_with_hash(hash_, p.key[0], p.hash[0])
+			                   : rte_hash_lookup_with_hash_data(hash_, p.key[0], p.hash[0], p.data);
+		} else if (updates_) {
+			rte_hash_lookup_with_hash_bulk(hash_, p.key, p.hash, count, p.id);
 			for (uint32_t i = 0; i < count; i++)
-				pointers[i] = keys + size_t{first + i} * key_size_;
-			if (updates_) {
-				rte_hash_lookup_bulk(hash_, pointers, count, ids);
-				for (uint32_t i = 0; i < count; i++)
-					if (ids[i] >= 0)
-						__builtin_prefetch(&states_[ids[i]], 1);
-			} else {
-				uint64_t hits = 0;
-				rte_hash_lookup_bulk_data(hash_, pointers, count, &hits, data);
-				for (uint32_t i = 0; i < count; i++)
-					ids[i] = hits >> i & 1 ? 0 : -1;
-			}
+				if (p.id[i] >= 0)
+					__builtin_prefetch(&states_[p.id[i]], 1);
+		} else {
+			uint64_t hits = 0;
+			rte_hash_lookup_with_hash_bulk_data(hash_, p.key, p.hash, count, &hits, p.data);
 			for (uint32_t i = 0; i < count; i++)
-				step(first + i, ids[i], data[i], static_cast<const uint8_t *>(pointers[i]));
+				p.id[i] = hits >> i & 1 ? 0 : -1;
 		}
 	}
 
 	rte_hash *hash_ = nullptr;
 	uint32_t key_size_;
-	bool bursts_;
+	uint32_t depth_;
 	// rte_hash hands out no pointer to its data: state that packets change lies in an array
 	// beside it, by key id, as in the paper.
 	bool updates_;
@@ -189,11 +208,11 @@ private:
 
 } // namespace
 
-std::unique_ptr<Tracker> make_rte_hash(const TrackerOptions &options, bool bursts)
+std::unique_ptr<Tracker> make_rte_hash(const TrackerOptions &options)
 {
 	if (!start_eal())
 		return nullptr;
-	return std::make_unique<RteHash>(options, bursts);
+	return std::make_unique<RteHash>(options);
 }
 
 } // namespace reframer::conntrack

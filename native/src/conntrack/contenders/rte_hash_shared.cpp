@@ -33,7 +33,7 @@ struct Registration {
 class SharedRteHash final : public SharedTracker {
 public:
 	explicit SharedRteHash(const SharedOptions &options)
-	    : key_size_(options.timed.tracker.key_size), bursts_(options.table == "rte-hash-burst")
+	    : key_size_(options.timed.tracker.key_size), depth_(depth_of(options))
 	{
 		static std::atomic<unsigned> number{0};
 		std::string name = "shared" + std::to_string(number++);
@@ -67,7 +67,7 @@ public:
 	}
 	~SharedRteHash() override { release(); }
 
-	uint32_t depth() const override { return bursts_ ? tracker_burst : 1; }
+	uint32_t depth() const override { return depth_; }
 	// State lies beside the table: who inserts stores it after the key can be found.
 	bool needs_owner() const override { return true; }
 
@@ -76,11 +76,13 @@ public:
 	{
 		Online online(*this, thread);
 		uint32_t total = 0;
-		each(keys, n, [&](uint32_t i, int32_t id, const uint8_t *) {
-			found[i] = id >= 0;
-			if (id >= 0) {
-				values[i] = __atomic_load_n(&states_[id], __ATOMIC_ACQUIRE);
-				total++;
+		each_piece(keys, n, [&](uint32_t first, uint32_t count, const Piece &p) {
+			for (uint32_t i = 0; i < count; i++) {
+				found[first + i] = p.id[i] >= 0;
+				if (p.id[i] >= 0) {
+					values[first + i] = __atomic_load_n(&states_[p.id[i]], __ATOMIC_ACQUIRE);
+					total++;
+				}
 			}
 		});
 		return total;
@@ -92,20 +94,27 @@ public:
 		static thread_local Registration registration;
 		Online online(*this, thread);
 		uint32_t inserted = 0;
-		each(keys, n, [&](uint32_t i, int32_t id, const uint8_t *key) {
-			results[i] = 0;
-			if (id < 0 && bursts_)
-				id = rte_hash_lookup(hash_, key);
-			if (id < 0) {
-				id = rte_hash_add_key(hash_, key);
-				if (id < 0) {
-					results[i] = Tracker::refused;
-					return;
+		each_piece(keys, n, [&](uint32_t first, uint32_t count, Piece &p) {
+			uint32_t nb_fresh = 0; // of this piece, in p.fresh
+			for (uint32_t i = 0; i < count; i++) {
+				results[first + i] = 0;
+				if (p.id[i] < 0) {
+					// As in rte_hash.cpp: a key is its owner's to insert, so nobody else has.
+					bool known = std::find(p.fresh, p.fresh + nb_fresh, p.hash[i]) != p.fresh + nb_fresh &&
+					    rte_hash_lookup_with_hash(hash_, p.key[i], p.hash[i]) >= 0;
+					p.id[i] = rte_hash_add_key_with_hash(hash_, p.key[i], p.hash[i]);
+					if (p.id[i] < 0) {
+						results[first + i] = Tracker::refused;
+						continue;
+					}
+					if (!known) {
+						p.fresh[nb_fresh++] = p.hash[i];
+						results[first + i] = 1;
+						inserted++;
+					}
 				}
-				results[i] = 1;
-				inserted++;
+				__atomic_store_n(&states_[p.id[i]], stamp, __ATOMIC_RELEASE);
 			}
-			__atomic_store_n(&states_[id], stamp, __ATOMIC_RELEASE);
 		});
 		flows_.fetch_add(inserted, std::memory_order_relaxed);
 		return inserted;
@@ -152,34 +161,45 @@ private:
 		rte_free(quiescence_);
 	}
 
-	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
+	static uint32_t depth_of(const SharedOptions &options)
 	{
-		if (!bursts_) {
-			for (uint32_t i = 0; i < n; i++) {
-				const uint8_t *key = keys + size_t{i} * key_size_;
-				step(i, rte_hash_lookup(hash_, key), key);
+		return options.table == "rte-hash"
+		    ? 1
+		    : std::min<uint32_t>(options.timed.tracker.depth, RTE_HASH_LOOKUP_BULK_MAX);
+	}
+
+	// Keys that are looked up together.
+	struct Piece {
+		const void *key[RTE_HASH_LOOKUP_BULK_MAX];
+		hash_sig_t hash[RTE_HASH_LOOKUP_BULK_MAX], fresh[RTE_HASH_LOOKUP_BULK_MAX];
+		int32_t id[RTE_HASH_LOOKUP_BULK_MAX];
+	};
+
+	template <typename Step> void each_piece(const uint8_t *keys, uint32_t n, Step step)
+	{
+		Piece p;
+		for (uint32_t first = 0; first < n; first += depth_) {
+			uint32_t count = std::min(depth_, n - first);
+			for (uint32_t i = 0; i < count; i++) {
+				p.key[i] = keys + size_t{first + i} * key_size_;
+				p.hash[i] = rte_hash_crc(p.key[i], key_size_, 0);
 			}
-			return;
-		}
-		const void *pointers[tracker_burst];
-		int32_t ids[tracker_burst];
-		for (uint32_t first = 0; first < n; first += tracker_burst) {
-			uint32_t count = std::min(tracker_burst, n - first);
-			for (uint32_t i = 0; i < count; i++)
-				pointers[i] = keys + size_t{first + i} * key_size_;
-			rte_hash_lookup_bulk(hash_, pointers, count, ids);
-			for (uint32_t i = 0; i < count; i++)
-				if (ids[i] >= 0)
-					__builtin_prefetch(&states_[ids[i]], 1);
-			for (uint32_t i = 0; i < count; i++)
-				step(first + i, ids[i], static_cast<const uint8_t *>(pointers[i]));
+			if (depth_ == 1) {
+				p.id[0] = rte_hash_lookup_with_hash(hash_, p.key[0], p.hash[0]);
+			} else {
+				rte_hash_lookup_with_hash_bulk(hash_, p.key, p.hash, count, p.id);
+				for (uint32_t i = 0; i < count; i++)
+					if (p.id[i] >= 0)
+						__builtin_prefetch(&states_[p.id[i]], 1);
+			}
+			step(first, count, p);
 		}
 	}
 
 	rte_hash *hash_ = nullptr;
 	rte_rcu_qsbr *quiescence_ = nullptr;
 	uint32_t key_size_;
-	bool bursts_;
+	uint32_t depth_;
 	uint64_t slots_ = 0;
 	std::atomic<uint64_t> flows_ = 0;
 	Pages state_pages_;

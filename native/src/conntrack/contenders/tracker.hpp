@@ -9,15 +9,17 @@
 
 namespace reframer::conntrack {
 
-// Packets a burst, as everywhere in the suite. A tracker that works on bursts takes its keys this
-// many at a time; one that looks further ahead says so in depth().
+// Packets a burst, as everywhere in the suite.
 constexpr uint32_t tracker_burst = 32;
+// The most keys that a tracker takes at once: what the arrays of its steps have room for.
+constexpr uint32_t tracker_max_depth = 256;
 
 // Keys lie one behind the other. State is one 64-bit word a flow.
 class Tracker {
 public:
 	virtual ~Tracker() = default;
-	// Keys whose memory it asks for before it needs the first: 1 for scalar use.
+	// Keys that it takes at once: the memory of all of them is asked for before the first is needed.
+	// 1: one key after the other.
 	virtual uint32_t depth() const = 0;
 	// Whether several threads may call find() at once (and nothing else meanwhile).
 	virtual bool reads_only() const { return true; }
@@ -45,30 +47,30 @@ struct TrackerOptions {
 	// Sizes the table to a power of two of slots that is at least `flows`, as the paper did;
 	// otherwise to what the table's documentation calls a full table.
 	bool power_of_two = false;
+	// Keys at once, 1..tracker_max_depth: one number for every table that takes several. A burst is
+	// what a poll brings; 128 is where memory's rate levels off. A table takes fewer where its
+	// library does (rte_hash 64) or cannot be prefetched (the tsl maps 1); see depth().
+	uint32_t depth = tracker_burst;
 };
 
-// How the burst table is used: a call a burst; the same, with digests and prefetches some bursts
-// ahead; or calls of up to 256 keys, in which the table itself looks ahead.
-enum class BurstUse { bursts, digests_ahead, long_calls };
-
-// Names of the trackers in this build: TABLE for scalar use, TABLE-burst for bursts; of the burst
-// table burst-table, burst-table-ahead and burst-table-long, one for each BurstUse.
+// Names of the trackers in this build: TABLE takes one key at a time, whatever the depth;
+// TABLE-burst takes `depth` at once, and so does burst-table.
 std::vector<std::string> tracker_names();
-// NULL: not in this build. Throws std::bad_alloc, std::invalid_argument (unknown name).
+// NULL: not in this build. Throws std::bad_alloc, std::invalid_argument (unknown name, depth).
 std::unique_ptr<Tracker> make_tracker(const std::string &name, const TrackerOptions &options);
 
-// One file each.
-std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options, BurstUse use);
-std::unique_ptr<Tracker> make_cuckoopp(const TrackerOptions &options, bool bursts);
-std::unique_ptr<Tracker> make_chaining(const TrackerOptions &options, bool bursts);
+// One file each; they take options.depth keys at once.
+std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options);
+std::unique_ptr<Tracker> make_cuckoopp(const TrackerOptions &options);
+std::unique_ptr<Tracker> make_chaining(const TrackerOptions &options);
 std::unique_ptr<Tracker> make_chaining_stl(const TrackerOptions &options);
-std::unique_ptr<Tracker> make_hopscotch(const TrackerOptions &options, bool bursts);
-std::unique_ptr<Tracker> make_robin(const TrackerOptions &options, bool bursts);
+std::unique_ptr<Tracker> make_hopscotch(const TrackerOptions &options);
+std::unique_ptr<Tracker> make_robin(const TrackerOptions &options);
 // Maps of others, where they were there at build time.
-std::unique_ptr<Tracker> make_absl_flat(const TrackerOptions &options, bool bursts);
+std::unique_ptr<Tracker> make_absl_flat(const TrackerOptions &options);
 std::unique_ptr<Tracker> make_boost_flat(const TrackerOptions &options);
 std::unique_ptr<Tracker> make_ck(const TrackerOptions &options);
 // NULL where DPDK's EAL does not start.
-std::unique_ptr<Tracker> make_rte_hash(const TrackerOptions &options, bool bursts);
+std::unique_ptr<Tracker> make_rte_hash(const TrackerOptions &options);
 
 } // namespace reframer::conntrack

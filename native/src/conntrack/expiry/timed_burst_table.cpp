@@ -132,8 +132,12 @@ std::unique_ptr<TimedTracker> make_timed_tracker(const std::string &name, const 
 	bool inside = options.expiry == Expiry::lazy || options.expiry == Expiry::scan;
 	if (name == "burst-table" && inside)
 		return make_timed_burst_table(options);
-	if ((name == "cuckoopp" || name == "cuckoopp-burst") && inside && options.timeout_ticks <= cuckoo_timeout_limit)
-		return make_timed_cuckoopp(options, name == "cuckoopp-burst");
+	if ((name == "cuckoopp" || name == "cuckoopp-burst") && inside &&
+	    options.timeout_ticks <= cuckoo_timeout_limit) {
+		TimedOptions own = options;
+		own.tracker.depth = name == "cuckoopp" ? 1 : options.tracker.depth;
+		return make_timed_cuckoopp(own);
+	}
 	std::unique_ptr<Tracker> table = make_tracker(name, options.tracker);
 	if (!table)
 		return nullptr;

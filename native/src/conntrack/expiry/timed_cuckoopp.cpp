@@ -13,8 +13,8 @@ template <unsigned Size> class TimedCuckoo final : public TimedTracker {
 	using Hash = typename Table::Hash;
 
 public:
-	TimedCuckoo(const TimedOptions &options, bool bursts)
-	    : table_(options.tracker, bursts, true), timeout_(options.timeout_ticks)
+	explicit TimedCuckoo(const TimedOptions &options)
+	    : table_(options.tracker, true), timeout_(options.timeout_ticks)
 	{
 		// Deadlines are told apart in 16 bits only as long as none is older than half the circle,
 		// so somebody has to come past even where expiry is lazy. A scan does once a second.
@@ -117,11 +117,11 @@ private:
 
 } // namespace
 
-std::unique_ptr<TimedTracker> make_timed_cuckoopp(const TimedOptions &options, bool bursts)
+std::unique_ptr<TimedTracker> make_timed_cuckoopp(const TimedOptions &options)
 {
 	if (options.tracker.key_size == 16)
-		return std::make_unique<TimedCuckoo<16>>(options, bursts);
-	return std::make_unique<TimedCuckoo<40>>(options, bursts);
+		return std::make_unique<TimedCuckoo<16>>(options);
+	return std::make_unique<TimedCuckoo<40>>(options);
 }
 
 } // namespace reframer::conntrack

@@ -53,6 +53,6 @@ std::unique_ptr<TimedTracker> make_untimed(std::unique_ptr<Tracker> table);
 std::unique_ptr<TimedTracker> make_flow_blocks(std::unique_ptr<Tracker> table,
                                                const TimedOptions &options, uint64_t first_id = 1);
 std::unique_ptr<TimedTracker> make_timed_burst_table(const TimedOptions &options);
-std::unique_ptr<TimedTracker> make_timed_cuckoopp(const TimedOptions &options, bool bursts);
+std::unique_ptr<TimedTracker> make_timed_cuckoopp(const TimedOptions &options);
 
 } // namespace reframer::conntrack

@@ -3,13 +3,17 @@
 //
 // spec   {"quick": false, "contenders": [...],
 //         "workloads": ["hits","misses","trace","inserts","hostile"],
-//         "flows": [10000,100000,1000000,4000000,16000000], "threads": [1, 2], "seed": 1}
+//         "flows": [10000,100000,1000000,4000000,16000000], "threads": [1, 2],
+//         "depths": [32, 128], "seed": 1}
 //        (all optional; with several threads each has a tracker of its own and its share of flows;
-//        inserts and hostile run once, on one thread, with sizes of their own)
-// record {"row": {"contender","workload","flows","threads","batch","depth","mops","mopsLow",
-//         "mopsHigh","boundMops","bytesPerFlow"}}
+//        depths: keys that every contender takes at once; inserts run once, one key at a time,
+//        hostile once a depth, both on one thread and with sizes of their own)
+// record {"row": {"contender","workload","flows","threads","depth","mops","mopsLow","mopsHigh",
+//         "boundMops","bytesPerFlow","hugeShare"}}
 //        mops: millions of packets a second, median of the rounds; low and high enclose the middle
-//        95 % of medians resampled from them. depth: keys whose memory is under way together.
+//        95 % of medians resampled from them. depth: keys that the contender takes at once, fewer
+//        than asked where its library takes no more. hugeShare: of the process' memory, what the
+//        kernel has on huge pages.
 //        boundMops: random cache lines over the same memory; null for inserts and hostile.
 //        inserts add "meanNs","p50Ns","p999Ns","maxNs" of one insert; hostile adds "refusedPercent".
 //
@@ -21,6 +25,7 @@
 #include "lab/conntrack/workload.hpp"
 #include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
+#include "measure/memory_use.hpp"
 
 #include <algorithm>
 #include <functional>
@@ -44,6 +49,7 @@ struct Plan {
 	uint32_t rounds;
 	uint64_t seed;
 	uint32_t threads;
+	uint32_t depth;
 };
 
 struct Contender {
@@ -201,6 +207,7 @@ std::vector<Contender> make_contenders(const std::vector<std::string> &names, co
                                        conntrack::TrackerOptions options)
 {
 	options.seed = plan.seed;
+	options.depth = plan.depth;
 	std::vector<Contender> contenders;
 	for (const std::string &name : names) {
 		Contender c{name, {}, {}};
@@ -239,6 +246,7 @@ void run_rounds(std::vector<Contender> &contenders, const std::string &workload,
 				c.samples.clear();
 		}
 	}
+	const double huge_share = engine::process_memory().huge_share();
 	for (Contender &c : contenders) {
 		Median m = median_of(c.samples, plan.seed);
 		size_t bytes = 0;
@@ -246,8 +254,8 @@ void run_rounds(std::vector<Contender> &contenders, const std::string &workload,
 			bytes += shard->bytes();
 		emit({{"row",
 		       {{"contender", c.name}, {"workload", workload}, {"flows", flows},
-		        {"threads", plan.threads}, {"batch", c.shards[0]->depth() > 1 ? tracker_burst : 1},
-		        {"depth", c.shards[0]->depth()}, {"mops", m.value}, {"mopsLow", m.low},
+		        {"threads", plan.threads}, {"depth", c.shards[0]->depth()},
+		        {"hugeShare", huge_share}, {"mops", m.value}, {"mopsLow", m.low},
 		        {"mopsHigh", m.high}, {"boundMops", median_of(bounds, plan.seed).value},
 		        {"bytesPerFlow", double(bytes) / double(flows)}, {"rounds", plan.rounds}}}});
 	}
@@ -316,8 +324,7 @@ void run_bench_conntrack(const Json &spec)
 {
 	SpecReader in(spec, "");
 	const bool quick = in.boolean("quick", false);
-	std::vector<std::string> wanted = {"burst-table", "burst-table-ahead", "burst-table-long",
-	                                   "cuckoopp-burst"};
+	std::vector<std::string> wanted = {"burst-table", "cuckoopp-burst"};
 	auto known = conntrack::tracker_names();
 	if (std::find(known.begin(), known.end(), "rte-hash-burst") != known.end())
 		wanted.push_back("rte-hash-burst");
@@ -329,6 +336,7 @@ void run_bench_conntrack(const Json &spec)
 	const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
 	const auto threads = in.integers<uint32_t>(
 	    "threads", quick || cores < 2 ? std::vector<uint32_t>{1} : std::vector<uint32_t>{1, 2}, 1, 1024);
+	const auto depths = in.integers<uint32_t>("depths", {32, 128}, 1, conntrack::tracker_max_depth);
 	const uint64_t seed = in.integer("seed", 1, 0, uint64_t{1} << 53);
 	for (const std::string &name : wanted)
 		if (std::find(known.begin(), known.end(), name) == known.end())
@@ -343,19 +351,23 @@ void run_bench_conntrack(const Json &spec)
 	// These two do not depend on flows and threads.
 	auto takes = [&](const char *name) { return std::erase(workloads, name) > 0; };
 	const bool inserts = takes("inserts"), hostile = takes("hostile");
-	uint64_t done = 0, total = flows.size() * workloads.size() * threads.size() + inserts + hostile;
+	uint64_t done = 0, total = inserts + depths.size() * (flows.size() * workloads.size() * threads.size() + hostile);
 	auto report = [&](const std::string &what) {
 		emit({{"progress", {{"done", ++done}, {"total", total}, {"what", what}}}});
 	};
 	for (uint64_t f : flows)
 		for (uint32_t t : threads)
-			run_flows(wanted, workloads, f, Plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, seed, t}, report);
+			for (uint32_t d : depths)
+				run_flows(wanted, workloads, f,
+				          Plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, seed, t, d}, report);
 	if (inserts) {
 		bench_inserts(wanted, quick ? 1u << 20 : 1u << 22, seed);
 		report("inserts");
 	}
-	if (hostile) {
-		bench_hostile(wanted, quick ? 100'000 : 1'000'000, quick, seed);
+	for (uint32_t d : depths) {
+		if (!hostile)
+			break;
+		bench_hostile(wanted, quick ? 100'000 : 1'000'000, d, quick, seed);
 		report("hostile");
 	}
 }

@@ -20,6 +20,7 @@ Median median_of(const std::vector<double> &samples, uint64_t seed);
 void bench_inserts(const std::vector<std::string> &contenders, uint64_t slots, uint64_t seed);
 // Workloads "hostile" (keys with one CRC, the hash of the paper's tables) and, for the burst table,
 // "nic" and "nic-hostile" (places from NIC hashes: spread, and all the same).
-void bench_hostile(const std::vector<std::string> &contenders, uint32_t flows, bool quick, uint64_t seed);
+void bench_hostile(const std::vector<std::string> &contenders, uint32_t flows, uint32_t depth,
+                   bool quick, uint64_t seed);
 
 } // namespace reframer::lab

@@ -48,10 +48,9 @@ void attack(const std::string &name, const std::string &workload, conntrack::Tra
 			wrong_answer(name, "found " + std::to_string(hits) + " of " + std::to_string(inserted) + " keys");
 	}
 	const Median m = median_of(mops, seed);
-	const uint32_t depth = tracker.depth();
 	emit({{"row",
 	       {{"contender", name}, {"workload", workload}, {"flows", flows}, {"threads", 1},
-	        {"batch", depth > 1 ? conntrack::tracker_burst : 1}, {"depth", depth}, {"mops", m.value},
+	        {"depth", tracker.depth()}, {"mops", m.value},
 	        {"mopsLow", m.low}, {"mopsHigh", m.high}, {"boundMops", nullptr},
 	        {"bytesPerFlow", double(tracker.bytes()) / flows},
 	        {"refusedPercent", 100.0 * (tried - inserted) / tried}}}});
@@ -59,13 +58,15 @@ void attack(const std::string &name, const std::string &workload, conntrack::Tra
 
 } // namespace
 
-void bench_hostile(const std::vector<std::string> &contenders, uint32_t flows, bool quick, uint64_t seed)
+void bench_hostile(const std::vector<std::string> &contenders, uint32_t flows, uint32_t depth,
+                   bool quick, uint64_t seed)
 {
 	const unsigned rounds = quick ? 5 : 11;
 	const KeyColumn hostile = hostile_keys(flows, seed);
 	conntrack::TrackerOptions options;
 	options.flows = flows;
 	options.seed = seed;
+	options.depth = depth;
 	for (const std::string &name : contenders)
 		if (auto tracker = conntrack::make_tracker(name, options))
 			attack(name, "hostile", *tracker, hostile, rounds, seed);
@@ -73,7 +74,7 @@ void bench_hostile(const std::vector<std::string> &contenders, uint32_t flows, b
 	for (uint32_t i = 0; i < flows; i++)
 		ordinary.add(i);
 	for (const bool collide : {false, true}) {
-		auto tracker = make_nic_tracker(flows, seed, 256);
+		auto tracker = make_nic_tracker(flows, seed, depth);
 		attack("burst-table-nic", collide ? "nic-hostile" : "nic", *tracker, collide ? hostile : ordinary, rounds, seed);
 	}
 }

@@ -27,7 +27,7 @@ struct Latencies {
 		};
 		emit({{"row",
 		       {{"contender", contender}, {"workload", workload}, {"flows", flows}, {"threads", 1},
-		        {"batch", 1}, {"depth", 1}, {"mops", 1e3 / mean}, {"mopsLow", 1e3 / mean},
+		        {"depth", 1}, {"mops", 1e3 / mean}, {"mopsLow", 1e3 / mean},
 		        {"mopsHigh", 1e3 / mean}, {"boundMops", nullptr}, {"bytesPerFlow", bytes / double(flows)},
 		        {"meanNs", mean}, {"p50Ns", at(0.5)}, {"p999Ns", at(0.999)}, {"maxNs", at(1)}}}});
 	}

@@ -1,11 +1,12 @@
 // Job `conntrack-hostile`: keys that an attacker makes so that a fixed hash sees them as one.
 //
 // spec   {"contender": "chaining", "attack": "crc", "flows": 2048, "others": 100000,
-//         "rounds": 20, "seed": 1}
+//         "rounds": 20, "depth": 32, "seed": 1}
 //        attack  crc: keys whose CRC32C is the same from either end, which is every hash that the
 //                tables it is compared with use, bucket and tag alike
 //                nic: keys with one NIC hash, in a burst table placed by it (contender burst-table)
 //        flows   keys of the attacker; others: ordinary flows in the same table
+//        depth   keys that the contender takes at once in lookups
 // record {"contender","attack","ordinaryNs","hostileNs","slowdown","insertSlowdown","refusedPercent"}
 //        ns of a lookup that hits, among as many ordinary keys and among the attacker's; slowdown is
 //        their ratio, insertSlowdown that of inserting them; refused: hostile keys without room.
@@ -71,6 +72,9 @@ void run_conntrack_hostile(const Json &spec)
 	const uint64_t others = reader.integer("others", 100'000, 1000, 1 << 24);
 	const auto rounds = static_cast<uint32_t>(reader.integer("rounds", 20, 1, 1000));
 	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
+	conntrack::TrackerOptions options;
+	options.depth = static_cast<uint32_t>(
+	    reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
 	reader.finish();
 	if (by_nic && contender != "burst-table")
 		reader.fail("attack", "nic is for contender burst-table");
@@ -78,12 +82,11 @@ void run_conntrack_hostile(const Json &spec)
 	KeyColumn ordinary;
 	for (uint32_t i = 0; i < flows; i++)
 		ordinary.add(others + i);
-	conntrack::TrackerOptions options;
 	options.flows = (others + flows) * 2;
 	options.seed = seed + 1;
 	options.updates = true;
 	auto tracker_with = [&](const KeyColumn &keys, Outcome &out) {
-		auto tracker = by_nic ? make_nic_tracker(options.flows, options.seed, conntrack::tracker_burst)
+		auto tracker = by_nic ? make_nic_tracker(options.flows, options.seed, options.depth)
 		                      : open_contender(contender, options);
 		if (!tracker)
 			return false;

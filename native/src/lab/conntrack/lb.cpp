@@ -2,7 +2,7 @@
 // flows a server, rewrite the destination.
 //
 // spec   {"contender": "cuckoopp", "packetsPerNew": 31, "slots": 4194304, "fillPercent": 60,
-//         "liveFlows": 300000, "packets": 2000000, "seed": 1}
+//         "liveFlows": 300000, "packets": 2000000, "depth": 32, "seed": 1}
 //        slots: of a table of a power of two; fillPercent: flows that lie in it before the first
 //        packet, those live included; popular flows send more packets (Zipf 1.1)
 // record {"contender","packets","newFlows","mpps","cyclesPerPacket","loadPercent","tscGhz"}
@@ -162,13 +162,14 @@ void run_conntrack_lb(const Json &spec)
 	const uint64_t live_flows = reader.integer("liveFlows", 300'000, 1000, 1 << 24);
 	const auto packets = static_cast<uint32_t>(reader.integer("packets", 2'000'000, 1 << 14, 1 << 26)) / piece * piece;
 	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
+	conntrack::TrackerOptions options;
+	options.depth = static_cast<uint32_t>(reader.integer("depth", burst_size, 1, burst_size));
 	reader.finish();
 	if (!std::has_single_bit(slots))
 		reader.fail("slots", "must be a power of two");
 	const auto before = std::max(live_flows, static_cast<uint64_t>(double(slots) * fill / 100));
 	if (before + packets / per_new * 1.1 > double(slots))
 		reader.fail("packets", "bring more new flows than there are slots");
-	conntrack::TrackerOptions options;
 	options.flows = slots;
 	options.power_of_two = true;
 	options.updates = true;

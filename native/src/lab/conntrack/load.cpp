@@ -1,8 +1,9 @@
 // Job `conntrack-load`: cycles of lookups and inserts by load, in a table of fixed size that fills.
 //
 // spec   {"contender": "cuckoopp", "slots": 1048576, "stepPercent": 2.5, "toPercent": 97.5,
-//         "lookups": 65536, "seed": 1}
-//        slots: a power of two; toPercent: load at which the contender would grow or refuse
+//         "lookups": 65536, "depth": 32, "seed": 1}
+//        slots: a power of two; toPercent: load at which the contender would grow or refuse;
+//        depth: keys that it takes at once
 // record {"contender","tscGhz","bytes","at": {"50": {"lookupCycles","missCycles","insertCycles",
 //         "insertOver50","insertP999Ns","preempted"}, ...}}
 //        under "at": the load in percent, its point written as "_" ("2_5"); cycles are those of the
@@ -137,10 +138,12 @@ void run_conntrack_load(const Json &spec)
 	const double to = reader.real("toPercent", 90, 1, 100);
 	const auto lookups = static_cast<uint32_t>(reader.integer("lookups", 1 << 16, 1 << 10, 1 << 24));
 	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
+	conntrack::TrackerOptions options;
+	options.depth = static_cast<uint32_t>(
+	    reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
 	reader.finish();
 	if (!std::has_single_bit(slots))
 		reader.fail("slots", "must be a power of two");
-	conntrack::TrackerOptions options;
 	options.flows = slots;
 	options.power_of_two = true;
 	options.updates = true;

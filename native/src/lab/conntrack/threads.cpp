@@ -8,8 +8,8 @@
 //        a key; or {"contender","unavailable"}
 //
 // A write burst inserts 32 new flows and removes the 32 oldest of its thread. Lookups are of flows
-// that stay: of the thread's own where a flow needs an owner, else of all. Every state is checked,
-// and at the end that exactly the flows are there that should be.
+// that stay, drawn anew each time from all of them: from the thread's own where a flow needs an
+// owner. Every state is checked, and at the end that exactly the flows are there that should be.
 #include "conntrack/shared/shared_tracker.hpp"
 #include "lab/conntrack/trial.hpp"
 
@@ -96,11 +96,14 @@ public:
 	}
 
 private:
-	// Drawn beforehand: as many as fit into caches beside the table without counting.
+	// Drawn beforehand, one for each operation: fewer, asked again and again, would sit in the
+	// caches however large the table is. They are read in order, which the processor foresees.
 	void draw_lookups()
 	{
-		for (uint32_t n = 0; n < 512 * burst_size; n++) {
-			uint64_t i = random_() % (s_.flows / s_.threads) * s_.threads + (tracker_.needs_owner() ? thread_ : random_() % s_.threads);
+		const uint64_t nb = (s_.operations + burst_size - 1) / burst_size * burst_size;
+		for (uint64_t n = 0; n < nb; n++) {
+			uint64_t i = random_() % (s_.flows / s_.threads) * s_.threads +
+			    (tracker_.needs_owner() ? thread_ : random_() % s_.threads);
 			asked_.add(i);
 			expected_.push_back(trial_state(i));
 		}
