@@ -2,7 +2,7 @@
 import { expandAxes } from './points.js';
 import { seedFrom } from './random.js';
 import type { History } from './history.js';
-import { fewestValues, noInterval, unpairedRatio, type Interval } from './statistics.js';
+import { fewestValues, medianInterval, noInterval, unpairedRatio, type Interval } from './statistics.js';
 import type { PointSummary } from './summary.js';
 import { HarnessError } from './errors.js';
 import type { Claim, Direction, Experiment, Params, Part, Plan, ShapeClaim } from './types.js';
@@ -92,28 +92,39 @@ const tooFew = (n: number): string => `n = ${n}: no verdict; it takes ${fewestVa
 export function judgeClaim(claim: Claim, judging: Judging): ClaimResult {
   const { measured, id, text, source, unit, published } = claim;
   const base = { id, text, source, unit, published };
-  const none = { ours: null, n: 0 };
+  const nothing = { ours: null, n: 0 };
   if (measured === undefined) {
-    return { ...base, ...none, verdict: 'not testable here', reason: claim.untestable ?? 'nothing here measures it' };
+    return { ...base, ...nothing, verdict: 'not testable here', reason: claim.untestable ?? 'nothing here measures it' };
   }
   const { part, metric: key, at, versus, as } = measured;
   const point = pointAt(judging, part, at);
   const refused = point?.refused[key];
-  if (refused !== undefined) return { ...base, ...none, verdict: 'not testable here', reason: refused };
+  if (refused !== undefined) return { ...base, ...nothing, verdict: 'not testable here', reason: refused };
+  const share = as === 'percent-of' && point !== undefined ? shareOf(point, versus ?? {}, key, judging) : undefined;
   const ratio = point?.ratios[key];
   const interval = versus === undefined ? point?.metrics[key] : ratio;
-  if (interval === undefined) return { ...base, ...none, ...missing(judging, part, at) };
-  if (Number.isNaN(interval.value)) {
-    return { ...base, ...none, verdict: 'not testable here', reason: 'the baseline, or this, is 0: there is no ratio' };
+  if (interval === undefined) return { ...base, ...nothing, ...missing(judging, part, at) };
+  if (Number.isNaN(share?.value ?? interval.value)) {
+    return { ...base, ...nothing, verdict: 'not testable here', reason: 'the baseline, or this, is 0: there is no ratio' };
   }
-  const ours = versus === undefined ? interval : as === 'times-less' ? asTimesLess(interval) : asChange(interval);
+  const ours = share !== undefined ? share : versus === undefined ? interval : as === 'times-less' ? asTimesLess(interval) : asChange(interval);
   const n = versus === undefined ? (point?.values[key] ?? []).length : (ratio?.pairs ?? 0);
   const bounds = isAim(claim) ? aimBounds(claim) : publishedBounds(claim);
   const wanted = `counts as ${isAim(claim) ? 'reached' : 'reproduced'}: ${spanOf(bounds, unit)}`;
-  const reason = n < fewestValues ? tooFew(n) : wanted;
+  const none = (point?.values[key] ?? []).filter((value) => value === 0).length;
+  const free = share === undefined || none === 0 ? '' : `; none in ${none} of ${point?.values[key]?.length ?? 0} runs`;
+  const reason = `${n < fewestValues ? tooFew(n) : wanted}${free}`;
   const better = as === 'times-less' ? 'higher' : directionOf(judging.experiment, key);
   const values: Measured = { ...ours, n };
   return { ...base, ours, n, verdict: isAim(claim) ? judgeAim(values, bounds) : judgePublished(values, bounds, better), reason };
+}
+
+/** Percent of the baseline's value, sample by sample: samples of a deterministic part have the same seeds in order. */
+function shareOf(point: PointSummary, versus: Params, key: string, { points }: Judging): Interval {
+  const baseline = points.find((p) => p.setting === point.setting && !p.control && matches(p.params, versus));
+  const [ours, theirs] = [point.values[key] ?? [], baseline?.values[key] ?? []];
+  if (ours.length !== theirs.length || theirs.some((value) => value === 0)) return { value: Number.NaN, ...noInterval };
+  return medianInterval(ours.map((value, i) => (value / (theirs[i] as number)) * 100), seedFrom('share', point.id, key));
 }
 
 const directionOf = (experiment: Experiment, key: string): Direction =>

@@ -5,7 +5,7 @@ import { chains, dropLoads, stateFrameBits } from './parts.js';
 
 const contenderOf: Readonly<Record<string, string>> = {
   rss: 'static RSS', rsspp: 'RSS++ greedy', sprayer: 'sprayer', sw_rr_queues: 'software round robin', sw_stateful_rr: 'software, flows in turn',
-  sw_stateful_load: 'software, least load', traffic_class_metron: 'traffic classes',
+  sw_stateful_load: 'software, least load', traffic_class_metron: 'traffic classes, 500 ms',
 };
 
 type Cells = Record<string, string | number>;
@@ -35,8 +35,9 @@ function latency(): PublishedRow[] {
 
 function drops(): PublishedRow[] {
   return readPublished('rsspp-drops.csv').rows.flatMap((row) => {
-    const load = dropLoads.find(([speed]) => speed === number(row, 'replayPercent'))?.[1];
-    return load === undefined ? [] : [{ part: 'drops', params: { load, contender: contender(row) }, metric: 'dropKpps', value: number(row, 'meanKpps') }];
+    return dropLoads.filter(([speed]) => speed === number(row, 'replayPercent')).map(([, , load]) => (
+      { part: 'drops', params: { load, contender: contender(row) }, metric: 'dropKpps', value: number(row, 'meanKpps') }
+    ));
   });
 }
 
@@ -45,7 +46,7 @@ function autoscale(): PublishedRow[] {
   const mean = (name: string): number => rows.reduce((sum, row) => sum + number(row, name), 0) / rows.length;
   return [
     { part: 'autoscale', params: { contender: 'greedy, published rule' }, metric: 'meanCores', value: mean('coresRsspp') },
-    { part: 'autoscale', params: { contender: 'traffic classes' }, metric: 'meanCores', value: mean('coresMetron') },
+    { part: 'autoscale', params: { contender: 'traffic classes, 500 ms' }, metric: 'meanCores', value: mean('coresMetron') },
     { part: 'autoscale', params: { contender: 'fixed RSS' }, metric: 'meanCores', value: 15 },
   ];
 }
@@ -65,11 +66,11 @@ function throughput(): PublishedRow[] {
   );
 }
 
-const stateOf: Readonly<Record<string, string>> = { shared_table: 'shared, a lock for each packet', per_bucket_tables: 'per bucket' };
+const stateOf: Readonly<Record<string, string>> = { shared_table: 'shared, locked', per_bucket_tables: 'per bucket' };
 
 function state(): PublishedRow[] {
   return readPublished('rsspp-migration.csv').rows.map((row) => ({
-    part: 'state', params: { cores: number(row, 'cores'), contender: stateOf[String(row.table)] ?? String(row.table) }, metric: 'mpps', value: (number(row, 'throughputGbps') * 1e3) / stateFrameBits,
+    part: 'state', params: { cores: number(row, 'cores'), call: 1, contender: stateOf[String(row.table)] ?? String(row.table) }, metric: 'mpps', value: (number(row, 'throughputGbps') * 1e3) / stateFrameBits,
   }));
 }
 
@@ -91,3 +92,18 @@ function byCores(trace: 'campus' | 'campus4', method: string): ShapeClaim {
 }
 
 export const shapes = (): readonly ShapeClaim[] => [byCores('campus4', 'rss'), byCores('campus4', 'rsspp')];
+
+/** Growth from one core to two with state per bucket, over that with a shared table. */
+export function publishedGrowth(): number {
+  const { rows } = readPublished('rsspp-migration.csv');
+  const at = (table: string, cores: number): number => Number(rows.find((row) => row.table === table && row.cores === cores)?.throughputGbps);
+  const growth = (table: string): number => at(table, 2) / at(table, 1);
+  return growth('per_bucket_tables') / growth('shared_table');
+}
+
+/** Drops of RSS++ as a share of those of static RSS, percent. */
+export function publishedDropShare(speed: number): number {
+  const { rows } = readPublished('rsspp-drops.csv');
+  const at = (method: string): number => Number(rows.find((row) => row.method === method && row.replayPercent === speed)?.meanKpps);
+  return (at('rsspp') / at('rss')) * 100;
+}

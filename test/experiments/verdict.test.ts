@@ -122,6 +122,20 @@ describe('judging a run', () => {
     const elsewhere = { ...claim, measured: { part: 'sweep', metric: 'throughputGbps', at: { chain: 'none' } } };
     expect(judging([elsewhere], [], [])[0]).toMatchObject({ verdict: 'not testable here' });
   });
+  test('a share of the baseline: runs that have nothing are counted, not divided by', () => {
+    const share = (published: number): Claim => ({
+      ...claim, source: ownTarget, unit: '%', published, tolerance: 0, kind: 'at-most',
+      measured: { part: 'sweep', metric: 'throughputGbps', at: { chain: 'paper', contender: 'fixed' }, versus: { contender: 'off' }, as: 'percent-of' },
+    });
+    const noRatio: PointSummary['ratios'] = { throughputGbps: { value: Number.NaN, low: Number.NaN, high: Number.NaN, pairs: 6, verdict: 'undecided' } };
+    const left = point('fixed', 'paper', [0, 0, 1, 0, 2, 0], { ratios: noRatio });
+    const [judged] = judging([share(12.5)], [], [point('off', 'paper', six(20)), left]);
+    expect(judged).toMatchObject({ verdict: 'reached', ours: { value: 0, high: 10 } });
+    expect(judged?.reason).toMatch(/at most 12.5 %; none in 4 of 6 runs$/);
+    expect(judging([share(5)], [], [point('off', 'paper', six(20)), point('fixed', 'paper', six(4), { ratios: ratioOf(0.2) })])[0]).toMatchObject({ verdict: 'missed', ours: { value: 20 } });
+    // A baseline without any has no share.
+    expect(judging([share(5)], [], [point('off', 'paper', [0, 1, 1, 1, 1, 1]), left])[0]).toMatchObject({ verdict: 'not testable here' });
+  });
   test('a published value that is not two-sided is refused', () => {
     expect(() => judging([{ ...claim, kind: 'at-least' }], [], [])).toThrow(/claim a is of a published value/);
   });

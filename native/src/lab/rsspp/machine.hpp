@@ -72,6 +72,7 @@ private:
 	{
 		return method == "sprayer"    ? Dispatch::spray
 		       : method == "pooled"   ? Dispatch::pooled
+		       : method == "shortest" ? Dispatch::shortest
 		       : method == "sw-rr"    ? Dispatch::software_packet
 		       : method == "sw-flow"  ? Dispatch::software_flow
 		       : method == "sw-load"  ? Dispatch::software_load
@@ -181,6 +182,7 @@ private:
 	std::vector<float> measured_ns;
 	uint64_t now_ns = 0; // of the core that polls next
 	uint64_t epoch_start_ns = 0, next_epoch_ns = 0;
+	uint64_t cores_changed_ns = 0; // when the number of cores in use last changed
 
 	bool measuring = false;
 	engine::Histogram latency;

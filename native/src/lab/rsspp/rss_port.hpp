@@ -79,7 +79,8 @@ private:
 enum class Dispatch {
 	table,           // RSS: the indirection table
 	spray,           // per packet by hardware, as Sprayer does
-	pooled,          // one ring, as deep as all together, for all cores: no method can drop less
+	pooled,          // one ring, as deep as all together, for all cores: with that room nothing drops less
+	shortest,        // each packet to the shortest ring: no split with the rings' room does better
 	software_packet, // a core of its own deals packets out in turn
 	software_flow,   // ... new flows in turn
 	software_load,   // ... new flows to the core that got the fewest packets lately
@@ -135,9 +136,7 @@ public:
 			stream.drop_front();
 			if (next_write < writes.size())
 				write_until(a.time_ns);
-			const uint16_t woken = receive(a, dispatch == Dispatch::spray    ? uint16_t(offered % rings.size())
-			                                  : dispatch == Dispatch::pooled ? uint16_t(0)
-			                                                                 : table[slot_of(a)]);
+			const uint16_t woken = receive(a, queue_of(a));
 			if (woken != no_core)
 				return {woken, a.time_ns};
 		}
@@ -177,11 +176,31 @@ private:
 		}
 		return a.slot;
 	}
+	uint16_t queue_of(Arrival &a) const
+	{
+		switch (dispatch) {
+		case Dispatch::spray: return uint16_t(offered % rings.size());
+		case Dispatch::pooled: return 0;
+		case Dispatch::shortest: return shortest_ring();
+		default: return table[slot_of(a)];
+		}
+	}
+	// Of rings of one length the first from a place that moves on: no core gets all of the ties.
+	uint16_t shortest_ring() const
+	{
+		size_t best = offered % rings.size();
+		for (size_t i = 1; i < rings.size() && rings[best].length() > 0; i++) {
+			const size_t at = (offered + i) % rings.size();
+			if (rings[at].length() < rings[best].length())
+				best = at;
+		}
+		return uint16_t(best);
+	}
 	// Returns the core that this wakes.
 	uint16_t receive(Arrival &a, uint16_t queue)
 	{
 		offered++;
-		if (dispatch == Dispatch::spray || dispatch == Dispatch::pooled)
+		if (dispatch != Dispatch::table && dispatch < Dispatch::software_packet)
 			slot_of(a);
 		arrived[a.slot]++;
 		if (a.time_ns < blocked_until_ns) {

@@ -1,16 +1,20 @@
 // Job `rsspp-state`: flow state kept per bucket, which only the bucket's core touches, against one table
 // that all cores share under a lock, while cores are added (Fig 16 of the RSS++ paper).
 //
-// spec   {"state": "bucket"|"shared-packet"|"shared-burst", "cores": 2, "flows": 1024,
+// spec   {"state": "bucket"|"shared", "call": 32, "cores": 2, "against": 0, "flows": 1024,
 //         "packetsPerFlow": 1000, "work": 100 (rounds of a random generator a packet), "seconds": 1,
 //         "seed": 1}
-// record {"state","cores","mpps","packets","seconds","seed"}: real threads, so no more cores than
-//        there are. A lock is taken for a packet (as published) or once for a burst of 32.
+// record {"state","call","cores","mpps","packets","seconds","seed"}; with "against" also "growth"
+//        call: packets that are looked up together, 1 (as published) to 32: of either state the same.
+//        A lock is taken once a call. growth: mpps over those of `against` cores, both measured twice
+//        and in turns in this process, which then takes four times "seconds".
+//        Real threads, so no more cores than there are.
 #include "conntrack/shared/shared_tracker.hpp"
 #include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
 #include "reframer/conntrack.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -23,7 +27,7 @@ namespace {
 
 constexpr uint32_t burst_size = 32;
 
-enum class State { bucket, shared_packet, shared_burst };
+enum class State { bucket, shared };
 
 // The flows that the hash sends to one core; each ends after so many packets, and a new one follows.
 class Flows {
@@ -67,31 +71,29 @@ uint64_t work(uint64_t x, uint32_t rounds)
 	return x;
 }
 
-} // namespace
+struct Setup {
+	State state;
+	uint32_t call, flows, length, rounds;
+	double seconds;
+	uint64_t seed;
+};
 
-void run_rsspp_state(const Json &spec)
+struct Rate {
+	uint64_t packets, check;
+	double seconds;
+	double mpps() const { return double(packets) / seconds * 1e-6; }
+};
+
+Rate measure(const Setup &s, uint32_t cores)
 {
-	SpecReader in(spec, "");
-	const std::string name = in.text("state", "bucket");
-	const State state = in.choice<State>("state", State::bucket, {{"bucket", State::bucket}, {"shared-packet", State::shared_packet}, {"shared-burst", State::shared_burst}});
-	const uint32_t cores = uint32_t(in.integer("cores", 2, 1, 64));
-	const uint32_t flows = uint32_t(in.integer("flows", 1024, 64, 65536));
-	const uint32_t length = uint32_t(in.integer("packetsPerFlow", 1000, 1, 1'000'000));
-	const uint32_t rounds = uint32_t(in.integer("work", 100, 0, 100'000));
-	const double seconds = in.real("seconds", 1, 0.01, 60);
-	const uint64_t seed = in.integer("seed", 1, 1, UINT32_MAX);
-	in.finish();
-	if (cores > std::thread::hardware_concurrency())
-		throw JobError("not-supported", "this machine has fewer cores than that; threads that take turns would not contend", 3);
-
 	conntrack::SharedOptions options;
 	options.table = "burst-table";
-	options.sharing = state == State::bucket ? conntrack::Sharing::sharded : conntrack::Sharing::spinlock;
+	options.sharing = s.state == State::bucket ? conntrack::Sharing::sharded : conntrack::Sharing::spinlock;
 	options.nb_threads = cores;
 	options.timed.expiry = conntrack::Expiry::lazy;
 	options.timed.timeout_ticks = 100;
 	options.timed.tracker.flows = 1u << 18;
-	options.timed.tracker.seed = seed;
+	options.timed.tracker.seed = s.seed;
 	const auto tracker = conntrack::make_shared_tracker(options);
 	if (!tracker)
 		throw JobError("not-supported", "this build has no such table", 3);
@@ -106,9 +108,9 @@ void run_rsspp_state(const Json &spec)
 	std::vector<std::thread> threads;
 	for (uint32_t core = 0; core < cores; core++)
 		threads.emplace_back([&, core] {
-			Flows mine(core, flows / cores, length);
+			Flows mine(core, s.flows / cores, s.length);
 			uint8_t keys[burst_size * CONNTRACK_KEY_IPV4], results[burst_size];
-			uint64_t sum = seed, done = 0;
+			uint64_t sum = s.seed, done = 0;
 			ready.fetch_add(1);
 			while (ready.load() < cores)
 				std::this_thread::yield();
@@ -116,11 +118,11 @@ void run_rsspp_state(const Json &spec)
 				const uint64_t now = tick();
 				for (uint32_t i = 0; i < burst_size; i++)
 					std::memcpy(keys + i * CONNTRACK_KEY_IPV4, mine.next(), CONNTRACK_KEY_IPV4);
-				const uint32_t step = state == State::shared_packet ? 1 : burst_size;
-				for (uint32_t i = 0; i < burst_size; i += step)
-					tracker->track(core, keys + i * CONNTRACK_KEY_IPV4, step, now, done, results);
+				for (uint32_t i = 0; i < burst_size; i += s.call)
+					tracker->track(core, keys + i * CONNTRACK_KEY_IPV4, std::min(s.call, burst_size - i), now,
+					               done, results);
 				for (uint32_t i = 0; i < burst_size; i++)
-					sum = work(sum, rounds);
+					sum = work(sum, s.rounds);
 				done += burst_size;
 			}
 			packets[core * 8] = done;
@@ -129,18 +131,48 @@ void run_rsspp_state(const Json &spec)
 	while (ready.load() < cores)
 		std::this_thread::yield();
 	const auto from = std::chrono::steady_clock::now();
-	std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+	std::this_thread::sleep_for(std::chrono::duration<double>(s.seconds));
 	stop.store(true);
 	for (std::thread &t : threads)
 		t.join();
-	const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count();
-	uint64_t total = 0, check = 0;
+	Rate rate{0, 0, std::chrono::duration<double>(std::chrono::steady_clock::now() - from).count()};
 	for (uint32_t core = 0; core < cores; core++) {
-		total += packets[core * 8];
-		check ^= sink[core * 8];
+		rate.packets += packets[core * 8];
+		rate.check ^= sink[core * 8];
 	}
-	emit({{"state", name}, {"cores", cores}, {"mpps", double(total) / took * 1e-6}, {"packets", total},
-	      {"seconds", took}, {"check", check & 0xffff}, {"seed", seed}});
+	return rate;
+}
+
+} // namespace
+
+void run_rsspp_state(const Json &spec)
+{
+	SpecReader in(spec, "");
+	Setup s;
+	const std::string name = in.text("state", "bucket");
+	s.state = in.choice<State>("state", State::bucket, {{"bucket", State::bucket}, {"shared", State::shared}});
+	s.call = uint32_t(in.integer("call", burst_size, 1, burst_size));
+	const uint32_t cores = uint32_t(in.integer("cores", 2, 1, 64));
+	const uint32_t against = uint32_t(in.integer("against", 0, 0, 64));
+	s.flows = uint32_t(in.integer("flows", 1024, 64, 65536));
+	s.length = uint32_t(in.integer("packetsPerFlow", 1000, 1, 1'000'000));
+	s.rounds = uint32_t(in.integer("work", 100, 0, 100'000));
+	s.seconds = in.real("seconds", 1, 0.01, 60);
+	s.seed = in.integer("seed", 1, 1, UINT32_MAX);
+	in.finish();
+	if (std::max(cores, against) > std::thread::hardware_concurrency())
+		throw JobError("not-supported", "this machine has fewer cores than that; threads that take turns would not contend", 3);
+
+	const Rate first = measure(s, cores);
+	Json record = {{"state", name}, {"call", s.call}, {"cores", cores}, {"mpps", first.mpps()},
+	               {"packets", first.packets}, {"seconds", first.seconds}, {"check", first.check & 0xffff},
+	               {"seed", s.seed}};
+	if (against > 0) {
+		// In the order of ABBA, so that a drift of the machine falls on both.
+		const double theirs = measure(s, against).mpps() + measure(s, against).mpps();
+		record["growth"] = (first.mpps() + measure(s, cores).mpps()) / theirs;
+	}
+	emit(record);
 }
 
 } // namespace reframer::lab

@@ -25,6 +25,10 @@ struct RssppTrial {
 	Service service = Service::fixed; // all with the same mean
 	double seconds = 10;
 	double warmup_seconds = 2;
+	// The window begins when the number of cores has stood still for so long; until then the warm-up
+	// is made longer, by a few seconds each time, up to warmup_limit_seconds. 0: it begins anyway.
+	double still_seconds = 0;
+	double warmup_limit_seconds = 90;
 	uint32_t interval_ms = 100;
 	uint32_t overload_interval_ms = 0; // instead, within a second of a core above 0.9; 0: no difference
 	bool passes = true;         // losing cores take their ring out at once; otherwise they serve it first
@@ -55,6 +59,7 @@ struct RssppTrialResult {
 	int64_t lost; // offered - served - dropped - in flight, over the whole run: 0
 	double seconds, service_ns, offered_pps, goodput_pps, mean_load;
 	double latency_p50_us, latency_p95_us, latency_p99_us, latency_p999_us, latency_mean_us;
+	double warmed_seconds, still_seconds; // before the window; of these, without a change of cores
 	double hold_max_us, hold_beyond_max_us; // longest hold; the same without the service of its bucket's earlier packets
 	double imbalance_percent, floor_percent, solve_us, mean_cores;
 	uint64_t held, forwarded, held_max, handed_over;

@@ -2,11 +2,13 @@
 //
 // spec   {"profile": "campus"|"campus4", "method": "static"|"greedy"|"ours"|"lpt"|"exact"|
 //         "classes" (Metron-like)|"flows" (Dyssect-like)|"sprayer"|"sw-rr"|"sw-flow"|"sw-load" (a
-//         dispatching core: packets in turn, flows in turn, flows to the least loaded; "dispatchNs"),
+//         dispatching core: packets in turn, flows in turn, flows to the least loaded; "dispatchNs")|
+//         "pooled" (one ring for all cores)|"shortest" (each packet to the shortest ring): bounds,
 //         "seed", "cores", "entries", "ringDepth", "load" (mean core load; with "exactLoad" of the
 //         packets that really come while measuring) or "serviceNs", "service": "fixed"|"drawn" (exponential)|"measured"
 //         (what a chain takes here, packet by packet, brought to that mean; not the same in every run),
-//         "seconds", "warmupSeconds", "intervalMs", "overloadIntervalMs" (within a second of a core above 0.9),
+//         "seconds", "warmupSeconds", "stillSeconds" (the window begins when the number of cores has stood
+//         still for so long; warm-up grows up to "warmupLimitSeconds"), "intervalMs", "overloadIntervalMs" (within a second of a core above 0.9),
 //         "handOver": "pass" (a losing core takes its ring out at once, "absorbNs" a packet)|"serve"
 //         (it serves it first), "prepareMs" (a pass before the table is written, waited for so long; 0:
 //         none), "movingBurst" (packets served in a poll while buckets move), "autoscale", "scaling": "ours"|"paper",
@@ -46,6 +48,8 @@ void run_rsspp_trial_job(const Json &spec)
 	t.service = in.choice<Service>("service", Service::fixed, {{"fixed", Service::fixed}, {"drawn", Service::drawn}, {"measured", Service::measured}});
 	t.seconds = in.real("seconds", t.seconds, 0.1, 3600);
 	t.warmup_seconds = in.real("warmupSeconds", t.warmup_seconds, 0, 3600);
+	t.still_seconds = in.real("stillSeconds", 0, 0, 3600);
+	t.warmup_limit_seconds = in.real("warmupLimitSeconds", t.warmup_limit_seconds, 0, 3600);
 	t.interval_ms = uint32_t(in.integer("intervalMs", t.interval_ms, 1, 10'000));
 	t.overload_interval_ms = uint32_t(in.integer("overloadIntervalMs", 0, 0, 10'000));
 	if (t.overload_interval_ms > t.interval_ms)
@@ -73,14 +77,14 @@ void run_rsspp_trial_job(const Json &spec)
 	      {"seed", t.seed}, {"seconds", r.seconds}, {"serviceNs", r.service_ns},
 	      {"offered", r.offered}, {"processed", r.processed}, {"dropped", r.dropped},
 	      {"inFlight", r.in_flight}, {"lost", r.lost}, {"lostToWrites", r.lost_to_writes},
-	      {"dropsPerSecond", double(r.dropped) / r.seconds},
-	      {"dropsPerSecondAtLeastOne", double(std::max<uint64_t>(1, r.dropped)) / r.seconds},
+	      {"dropsPerSecond", double(r.dropped) / r.seconds}, {"dropFree", r.dropped == 0 ? 1 : 0},
 	      {"goodputShare", r.offered ? double(r.processed) / double(r.offered) : 0}, {"reordered", r.reordered},
 	      {"offeredPps", r.offered_pps}, {"goodputPps", r.goodput_pps}, {"meanLoad", r.mean_load},
 	      {"latencyP50Us", r.latency_p50_us}, {"latencyP95Us", r.latency_p95_us},
 	      {"latencyP99Us", r.latency_p99_us}, {"latencyP999Us", r.latency_p999_us},
 	      {"latencyMeanUs", r.latency_mean_us}, {"imbalancePercent", r.imbalance_percent},
 	      {"floorPercent", r.floor_percent}, {"movesPerEpoch", r.epochs ? double(r.moves) / double(r.epochs) : 0},
+	      {"warmedSeconds", r.warmed_seconds}, {"stillSeconds", r.still_seconds},
 	      {"moves", r.moves}, {"epochs", r.epochs}, {"held", r.held}, {"heldMax", r.held_max},
 	      {"holdMaxUs", r.hold_max_us}, {"holdBeyondUs", r.hold_beyond_max_us}, {"forwarded", r.forwarded}, {"handedOver", r.handed_over}, {"solveUs", r.solve_us},
 	      {"meanCores", r.mean_cores}, {"reversals", r.reversals},
