@@ -86,7 +86,8 @@ function explain(list) {
 }
 
 async function installDebianPackages(list) {
-  const apt = aptCommand(list).split(' ');
+  // Nothing that is there goes: where a package would push out another one it stays away.
+  const apt = [...aptCommand(list).split(' '), '--no-remove'];
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
   const names = list.map((r) => r.debian).join(' ');
   await timed(`Debian packages ${names}`, async () => {
@@ -112,7 +113,7 @@ async function tryOnceADay(requirement) {
 }
 
 async function installSystemPackages() {
-  const needs = ['build', 'feature', ...(withTests ? ['test'] : [])];
+  const needs = ['build', 'feature', 'peer', ...(withTests ? ['test'] : [])];
   let list = missing(needs);
   if (list.length > 0 && canInstall()) {
     await installDebianPackages(list.filter((r) => r.need === 'build'));

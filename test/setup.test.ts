@@ -1,5 +1,5 @@
 // Set-up: quick when done, plain about what is missing.
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -46,11 +46,23 @@ describe('set-up on a bare machine', () => {
     expect(stderr).not.toContain('TypeScript');
   });
 
+  test('set-up installs what comparisons need, says how large it is, and removes nothing for it', async () => {
+    const { requirements } = (await import(join(packageRoot, 'native/setup/requirements.mjs'))) as { requirements: { name: string; need: string; size?: string; brings: string }[] };
+    for (const peer of requirements.filter((r) => r.need === 'peer')) expect([peer.name, peer.size, peer.brings]).toEqual([peer.name, expect.stringMatching(/^\d+ MiB$/), expect.stringContaining('as a contender')]);
+    const text = readFileSync(setup, 'utf8');
+    expect(text).toMatch(/needs = \['build', 'feature', 'peer'/);
+    expect(text).toContain("'--no-remove'");
+  });
+
   test('--check reports and changes nothing', async () => {
     const { code, stdout } = await bare(['--check']);
     expect(code).toBe(0);
-    const { setUp, requirements } = JSON.parse(stdout) as { setUp: boolean; requirements: { name: string; found: boolean; get: string }[] };
+    const { setUp, requirements } = JSON.parse(stdout) as { setUp: boolean; requirements: { name: string; need: string; found: boolean; get: string }[] };
     expect(setUp).toBe(false);
     expect(requirements.find((r) => r.name === 'Meson')).toMatchObject({ found: false, get: expect.stringContaining('meson') as string });
+    // Other people's tables are part of a comparison: set-up names them, and what gets them.
+    const peers = requirements.filter((r) => r.need === 'peer');
+    expect(peers.map((r) => r.name).sort()).toEqual(['Abseil', 'Boost 1.81', 'Concurrency Kit', 'libcuckoo', 'liburcu', 'oneTBB']);
+    for (const peer of peers) expect(peer.get).toMatch(/lib(absl|boost1\.81|ck|cuckoo|urcu|tbb)-dev/);
   });
 });

@@ -11,8 +11,8 @@ import { labProgram, library, locate, packageRoot } from '../../native/loader.js
 export interface Finding {
   name: string;
   found: boolean;
-  /** 'build': nothing native without it; 'test', 'feature', 'measure': costs what `brings` says. */
-  need: 'build' | 'test' | 'feature' | 'measure';
+  /** 'build': nothing native without it; 'test', 'feature', 'peer', 'measure': costs what `brings` says. */
+  need: 'build' | 'test' | 'feature' | 'peer' | 'measure';
   detail?: string;
   brings: string;
   /** Command or step that gets it. */
@@ -21,7 +21,7 @@ export interface Finding {
 
 interface SetupCheck {
   setUp: boolean;
-  requirements: { name: string; need: 'build' | 'test' | 'feature'; found: boolean; version?: string; where?: string; brings: string; get: string }[];
+  requirements: { name: string; need: 'build' | 'test' | 'feature' | 'peer'; found: boolean; version?: string; where?: string; brings: string; get: string }[];
 }
 
 const run = promisify(execFile);

@@ -7,7 +7,8 @@ import { delimiter, join } from 'node:path';
 
 /**
  * need: 'build' cannot build without; 'test' test suites only; 'feature' costs what `brings` names;
- * 'peer' is somebody else's table, for comparisons: used where it is, never installed by set-up.
+ * 'peer' is somebody else's table, for comparisons: set-up installs it where Debian has it, so that a
+ * contender is missing only where it cannot be had.
  * program, module (of pkg-config), header or file: what it is known by.
  * size: installed, where it is worth a thought.
  */
@@ -23,11 +24,11 @@ export const requirements = [
   { name: 'JSON for C++', need: 'build', module: 'nlohmann_json', debian: 'nlohmann-json3-dev', brings: 'job specifications of reframer-lab' },
   { name: 'robin map', need: 'build', header: 'tsl/robin_map.h', debian: 'robin-map-dev', brings: 'the RobinMap flow table' },
   { name: 'hopscotch map', need: 'build', header: 'tsl/hopscotch_map.h', debian: 'libtsl-hopscotch-map-dev', brings: 'the HopScotch flow table' },
-  { name: 'oneTBB', need: 'peer', module: 'tbb', debian: 'libtbb-dev', brings: 'its hash map as a contender' },
-  { name: 'liburcu', need: 'peer', module: 'liburcu-cds', debian: 'liburcu-dev', brings: 'its hash table as a contender' },
-  { name: 'Concurrency Kit', need: 'peer', module: 'ck', debian: 'libck-dev', brings: 'its hash table as a contender' },
-  { name: 'libcuckoo', need: 'peer', header: 'libcuckoo/cuckoohash_map.hh', debian: 'libcuckoo-dev', brings: 'its hash table as a contender' },
-  { name: 'Abseil', need: 'peer', module: 'absl_flat_hash_map', debian: 'libabsl-dev', brings: 'its flat map as a contender' },
+  { name: 'oneTBB', need: 'peer', module: 'tbb', debian: 'libtbb-dev', brings: 'its hash map as a contender', size: '2 MiB' },
+  { name: 'liburcu', need: 'peer', module: 'liburcu-cds', debian: 'liburcu-dev', brings: 'its hash table as a contender', size: '1 MiB' },
+  { name: 'Concurrency Kit', need: 'peer', module: 'ck', debian: 'libck-dev', brings: 'its hash table as a contender', size: '1 MiB' },
+  { name: 'libcuckoo', need: 'peer', header: 'libcuckoo/cuckoohash_map.hh', debian: 'libcuckoo-dev', brings: 'its hash table as a contender', size: '1 MiB' },
+  { name: 'Abseil', need: 'peer', module: 'absl_flat_hash_map', debian: 'libabsl-dev', brings: 'its flat map as a contender', size: '9 MiB' },
   { name: 'Boost 1.81', need: 'peer', header: 'boost/unordered/unordered_flat_map.hpp', debian: 'libboost1.81-dev', brings: 'its flat map as a contender', size: '150 MiB' },
   { name: 'doctest', need: 'test', header: 'doctest/doctest.h', debian: 'doctest-dev', brings: 'native test programs' },
   { name: 'tshark', need: 'test', program: ['tshark'], debian: 'tshark', brings: 'an independent check of written frames and checksums', optional: true },
