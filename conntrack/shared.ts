@@ -39,6 +39,7 @@ export interface SharedTicket {
 export type Update = (i: number, state: Uint8Array, isNew: boolean, timeoutClass: number) => number | void;
 
 const leastTickNs = 1e6;
+const mostFixedLoad = 75; // percent
 const unclosed = new FinalizationRegistry<() => void>((close) => close());
 
 /**
@@ -222,7 +223,7 @@ export class SharedFlowTracker {
     }
     const defaults = {} as NativeParams;
     conntrackFunctions().defaultParams(defaults);
-    const params = applyOptions(options, defaults);
+    const params = applyOptions(options, defaults, mostFixedLoad);
     if (params.tick_ns < leastTickNs) throw new ConntrackError('bad-option', `tickNs is ${params.tick_ns}, must be at least ${leastTickNs} in a shared table`, 'tickNs');
     const out: [NativeShared | null] = [null];
     const status = this.native.create(params, out);

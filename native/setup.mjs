@@ -136,9 +136,13 @@ async function configure() {
   const done = existsSync(join(buildFolder, 'build.ninja')) && existsSync(join(buildFolder, 'meson-private', 'coredata.dat'));
   if (!done) {
     rmSync(buildFolder, { recursive: true, force: true });
-    // For this CPU: what is built here is measured here. What is installed elsewhere is built anew.
-    await run('meson', ['setup', buildFolder, join(root, 'native'), `-Dtests=${wanted}`, '-Dmarch=native']);
+    // For this CPU: what is built here is measured here. What is installed is built in its own folder.
+    await run('meson', ['setup', buildFolder, join(root, 'native'), `-Dtests=${wanted}`, '-Dmarch=native', '-Din_place=true']);
     return;
+  }
+  // Folders from before there was the option.
+  if (!/"name": "in_place", "value": true/.test(readFileSync(join(buildFolder, 'meson-info', 'intro-buildoptions.json'), 'utf8'))) {
+    await run('meson', ['setup', '--reconfigure', buildFolder, join(root, 'native'), '-Din_place=true']);
   }
   const hasTests = /^build test\//m.test(readFileSync(join(buildFolder, 'build.ninja'), 'utf8'));
   if (wanted && !hasTests) await run('meson', ['configure', buildFolder, '-Dtests=true']);

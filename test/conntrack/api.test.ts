@@ -206,6 +206,7 @@ describe('errors', () => {
     ['initialFlows', { initialFlows: 63 }],
     ['maxFlows', { initialFlows: 1000, maxFlows: 999 }],
     ['loadPercent', { loadPercent: 98 }],
+    ['loadPercent', { loadPercent: 96, fixedSize: true }],
     ['groups', { groups: 3, nicHash: true }],
     ['groups', { groups: 2 }],
     ['tickNs', { tickNs: 999 }],

@@ -147,7 +147,7 @@ test('a full table refuses, or evicts what it reports, and loses nothing else', 
   fc.assert(
     fc.property(fc.boolean(), fc.array(fc.array(fc.nat(2000), { minLength: 1, maxLength: 64 }), { maxLength: 40 }), (evict, bursts) => {
       const gone: string[] = [];
-      const tracker = new FlowTracker({ initialFlows: 64, loadPercent: 97, fixedSize: true, evict, timeoutsNs: 0, onRemoved: (key, _state, reason) => gone.push(`${key.join('.')} ${reason}`) });
+      const tracker = new FlowTracker({ initialFlows: 64, loadPercent: 95, fixedSize: true, evict, timeoutsNs: 0, onRemoved: (key, _state, reason) => gone.push(`${key.join('.')} ${reason}`) });
       const live = new Set<string>();
       for (const numbers of bursts) {
         const keys = keysOf(numbers, 'ipv4');

@@ -81,7 +81,7 @@ describe('one worker', () => {
   });
 
   test('what is wrong is said, and an update that throws leaves its state alone', () => {
-    const wrong: readonly [SharedTrackerOptions, string][] = [[{ tickNs: 1000 }, 'bad-option'], [{ stateBytes: 12 }, 'bad-option'], [{ groups: 4 } as SharedTrackerOptions, 'bad-option']];
+    const wrong: readonly [SharedTrackerOptions, string][] = [[{ tickNs: 1000 }, 'bad-option'], [{ stateBytes: 12 }, 'bad-option'], [{ loadPercent: 76, fixedSize: true }, 'bad-option'], [{ groups: 4 } as SharedTrackerOptions, 'bad-option']];
     for (const [options, code] of wrong) expect(codeOf(() => new SharedFlowTracker(options))).toBe(code);
     const tracker = new SharedFlowTracker();
     tracker.store(keys(1, 2), states(11, 12), 0);

@@ -95,7 +95,12 @@ struct conntrack_params {
 	uint32_t key_size;       /**< CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
 	uint32_t state_size;     /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
 	uint64_t initial_flows;  /**< room at create, 64..2^26; default 65536 */
-	uint32_t load_percent;   /**< entries a slot at which `initial_flows` are met, 25..97; default 70: 52 bytes a flow with 8 bytes of state in a table of one thread. A shared table of fixed size may refuse single inserts earlier above 90: one in a table of 4 M flows at 95 */
+	/**
+	 * Entries a slot at which `initial_flows` are met, 25..97; default 70: 52 bytes a flow with 8 bytes
+	 * of state in a table of one thread. With CONNTRACK_FIXED_SIZE 25..95, in a shared table 25..75:
+	 * fuller, it would refuse single inserts before that.
+	 */
+	uint32_t load_percent;
 	uint64_t max_flows;      /**< most entries, initial_flows..2^26; default 2^24 */
 	uint32_t nb_groups;      /**< power of two, 1..4096, default 1; above 1 needs CONNTRACK_NIC_HASH: as many as the RETA has entries makes each entry's flows one movable group */
 	uint32_t flags;          /**< bits of enum conntrack_flag; default 0 */

@@ -12,7 +12,8 @@
  * Errors: negative errno values; rsspp_balancer_check() and rsspp_handover_check() put -EINVAL into
  * words. A null pointer where one is needed is refused: -EINVAL, 0 or nothing done, as the function
  * returns; so are cores and buckets that there are not. Undefined are pointers to what is no such
- * object or is freed already, and arrays that are shorter than the numbers that come with them.
+ * object or is freed already, and arrays that are shorter than the numbers that come with them; a
+ * debug build of the library ends at numbers beyond 2^24.
  *
  * Versions: see version.h. struct rsspp_move never changes; the others grow at their end, and the
  * inline functions below tell the library by how much.

@@ -1,4 +1,5 @@
 // States and entries as columns, for callers that cannot follow pointers into the table.
+#include "api/sized.hpp"
 #include "conntrack/table.hpp"
 
 #include <cstring>
@@ -10,6 +11,7 @@ void conntrack_load_states(const struct conntrack_table *t, void *const *states,
 {
 	if (!t || !states || !out)
 		return;
+	REFRAMER_DEBUG_CHECK(count <= reframer::api::most_packets);
 	auto *to = static_cast<uint8_t *>(out);
 	for (uint32_t i = 0; i < count; i++, to += t->state_size) {
 		if (states[i])
@@ -24,6 +26,7 @@ void conntrack_store_states(const struct conntrack_table *t, void *const *states
 {
 	if (!t || !states || !in)
 		return;
+	REFRAMER_DEBUG_CHECK(count <= reframer::api::most_packets);
 	const auto *from = static_cast<const uint8_t *>(in);
 	for (uint32_t i = 0; i < count; i++, from += t->state_size)
 		if (states[i])

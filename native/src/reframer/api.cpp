@@ -103,7 +103,10 @@ uint32_t reframer_release_bucket(struct reframer_stage *r, uint32_t mask, uint32
 
 uint32_t reframer_take_thinned(struct reframer_stage *r, void **out, uint32_t nb_out)
 {
-	return r && out ? r->stage.take_thinned(out, nb_out) : 0;
+	if (!r || !out)
+		return 0;
+	REFRAMER_DEBUG_CHECK(nb_out <= api::most_packets);
+	return r->stage.take_thinned(out, nb_out);
 }
 
 uint64_t reframer_next_deadline(const struct reframer_stage *r)

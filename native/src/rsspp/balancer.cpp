@@ -380,6 +380,9 @@ extern "C" int rsspp_balancer_restore_core(rsspp_balancer *balancer, uint16_t co
 extern "C" int rsspp_balancer_reject(rsspp_balancer *balancer, const rsspp_move *moves,
                                      uint32_t nb_moves)
 {
+	if (!balancer || (nb_moves > 0 && !moves))
+		return -EINVAL;
+	REFRAMER_DEBUG_CHECK(nb_moves <= reframer::api::most_packets);
 	for (uint32_t i = 0; i < nb_moves; i++) {
 		if (moves[i].bucket >= balancer->params.nb_buckets || moves[i].from >= balancer->params.nb_cores)
 			return -EINVAL;

@@ -1,6 +1,8 @@
 // The way in: what a received packet becomes on the core that got it.
 #include "rsspp/handover.hpp"
 
+#include "api/sized.hpp"
+
 #include <algorithm>
 
 using namespace reframer::rsspp;
@@ -206,6 +208,7 @@ extern "C" uint32_t rsspp_handover_admit(rsspp_handover *h, uint16_t core, void 
 	if (!has_core(h, core) || !nb_out || (nb > 0 && (!packets || !hashes)) ||
 	    (room > 0 && (!out_packets || !out_hashes)))
 		return 0;
+	REFRAMER_DEBUG_CHECK(nb <= reframer::api::most_packets && room <= reframer::api::most_packets);
 	CoreState &self = *h->cores[core];
 	Output out = {out_packets, out_hashes, room, 0};
 	read_mailbox(self, core);

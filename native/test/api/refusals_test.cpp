@@ -84,6 +84,21 @@ TEST_CASE("conntrack_check and its kin do")
 	shared.flags = CONNTRACK_SYMMETRIC;
 	CHECK(why(conntrack_shared_check, shared) == "flags is 0x4, a shared table has neither CONNTRACK_NIC_HASH nor CONNTRACK_SYMMETRIC");
 	CHECK(why(conntrack_check, shared).empty());
+	shared = defaults;
+	shared.flags = CONNTRACK_FIXED_SIZE;
+	shared.load_percent = 96;
+	CHECK(why(conntrack_check, shared) == "load_percent is 96, must be 25 to 95 with CONNTRACK_FIXED_SIZE");
+	shared.load_percent = 76;
+	CHECK(why(conntrack_shared_check, shared) == "load_percent is 76, must be 25 to 75 in a shared table with CONNTRACK_FIXED_SIZE");
+	CHECK(why(conntrack_check, shared).empty());
+	conntrack_shared *table = nullptr;
+	CHECK(conntrack_shared_create(&shared, &table) == -EINVAL);
+	shared.load_percent = 75;
+	CHECK(why(conntrack_shared_check, shared).empty());
+	shared.flags = 0;
+	shared.load_percent = 97;
+	CHECK(why(conntrack_shared_check, shared).empty());
+	CHECK(with([](auto &p) { p.load_percent = 98; }) == "load_percent is 98, must be 25 to 97");
 
 	rsspp_balancer_params balancer;
 	rsspp_balancer_default_params(&balancer);
@@ -190,6 +205,8 @@ TEST_CASE("null pointers are refused")
 	rsspp_solver_free(solver);
 	CHECK(rsspp_balancer_set_table(nullptr, owner) == -EINVAL);
 	CHECK(rsspp_balancer_table(nullptr) == nullptr);
+	rsspp_move move = {};
+	CHECK(rsspp_balancer_reject(nullptr, &move, 1) == -EINVAL);
 
 	rsspp_handover_params handover_params;
 	rsspp_handover_default_params(&handover_params);

@@ -22,9 +22,9 @@ public:
 		params.key_size = options.key_size;
 		params.initial_flows = std::max<uint64_t>(options.flows, 64);
 		if (options.power_of_two) {
-			// As the others then: that many slots, whatever comes. 97 % is what it promises to take.
-			params.load_percent = 97;
-			params.initial_flows = params.initial_flows * 97 / 100;
+			// As the others then: that many slots, whatever comes. 95 % is what it promises to take.
+			params.load_percent = 95;
+			params.initial_flows = params.initial_flows * 95 / 100;
 			params.flags = CONNTRACK_FIXED_SIZE | CONNTRACK_NO_EVICTION;
 		}
 		params.max_flows = std::max(params.max_flows, params.initial_flows);
