@@ -20,7 +20,7 @@ export interface FlowTrackerOptions {
   initialFlows?: number;
   /** Most flows; default 2^24, with `fixedSize` the same as `initialFlows`. */
   maxFlows?: number;
-  /** How full the table is with `initialFlows`, percent, 25 to 97; with `fixedSize` to 95, in a shared table to 75; default 70. */
+  /** How full the table is with `initialFlows`, percent, 25 to 95, in a shared table with `fixedSize` to 75; default 70. */
   loadPercent?: number;
   /** Never grow; a full table evicts or refuses. Default false. */
   fixedSize?: boolean;
@@ -70,7 +70,7 @@ function timeouts(given: FlowTrackerOptions['timeoutsNs'], defaults: readonly nu
 }
 
 /** Checks what TypeScript cannot, so that an error names the option, and fills the C struct. */
-export function applyOptions(options: FlowTrackerOptions, params: NativeParams, mostFixedLoad = 95): NativeParams {
+export function applyOptions(options: FlowTrackerOptions, params: NativeParams, mostLoadPercent = 95): NativeParams {
   for (const name of Object.keys(options)) {
     if (!known.has(name)) throw bad(name, `is not an option; there are ${[...known].join(', ')}`);
   }
@@ -91,7 +91,7 @@ export function applyOptions(options: FlowTrackerOptions, params: NativeParams, 
     state_size: stateBytes,
     initial_flows: initial,
     max_flows: whole('maxFlows', options.maxFlows ?? Math.max(params.max_flows, initial), initial, mostFlows),
-    load_percent: whole('loadPercent', options.loadPercent ?? params.load_percent, 25, options.fixedSize === true ? mostFixedLoad : 97),
+    load_percent: whole('loadPercent', options.loadPercent ?? params.load_percent, 25, mostLoadPercent),
     nb_groups: groups,
     flags: (options.fixedSize === true ? flags.fixedSize : 0) | (options.nicHash === true ? flags.nicHash : 0) | (options.evict === false ? flags.noEviction : 0),
     tick_ns: tickNs,

@@ -223,7 +223,7 @@ export class SharedFlowTracker {
     }
     const defaults = {} as NativeParams;
     conntrackFunctions().defaultParams(defaults);
-    const params = applyOptions(options, defaults, mostFixedLoad);
+    const params = applyOptions(options, defaults, options.fixedSize === true ? mostFixedLoad : undefined);
     if (params.tick_ns < leastTickNs) throw new ConntrackError('bad-option', `tickNs is ${params.tick_ns}, must be at least ${leastTickNs} in a shared table`, 'tickNs');
     const out: [NativeShared | null] = [null];
     const status = this.native.create(params, out);

@@ -96,9 +96,9 @@ struct conntrack_params {
 	uint32_t state_size;     /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
 	uint64_t initial_flows;  /**< room at create, 64..2^26; default 65536 */
 	/**
-	 * Entries a slot at which `initial_flows` are met, 25..97; default 70: 52 bytes a flow with 8 bytes
-	 * of state in a table of one thread. With CONNTRACK_FIXED_SIZE 25..95, in a shared table 25..75:
-	 * fuller, it would refuse single inserts before that.
+	 * Entries a slot at which `initial_flows` are met, 25..95; default 70: 52 bytes a flow with 8 bytes
+	 * of state in a table of one thread. A shared table of CONNTRACK_FIXED_SIZE takes 25..75: fuller,
+	 * it would refuse single inserts before that.
 	 */
 	uint32_t load_percent;
 	uint64_t max_flows;      /**< most entries, initial_flows..2^26; default 2^24 */

@@ -103,12 +103,12 @@ TEST_CASE("a table of one thread takes all of initial_flows at every load_percen
 	for (uint32_t load : {70u, 90u, 95u})
 		promise_holds(filled_alone, load, CONNTRACK_FIXED_SIZE | CONNTRACK_NO_EVICTION);
 	promise_holds(filled_alone, 95, CONNTRACK_FIXED_SIZE);
-	promise_holds(filled_alone, 97, 0);
+	promise_holds(filled_alone, 95, 0);
 }
 
 TEST_CASE("a shared table takes all of initial_flows at every load_percent that it accepts")
 {
 	promise_holds(filled_shared, 75, CONNTRACK_FIXED_SIZE | CONNTRACK_NO_EVICTION);
 	promise_holds(filled_shared, 75, CONNTRACK_FIXED_SIZE);
-	promise_holds(filled_shared, 97, CONNTRACK_NO_EVICTION);
+	promise_holds(filled_shared, 95, CONNTRACK_NO_EVICTION);
 }
