@@ -96,6 +96,30 @@ function leftOut(file: string): Set<string> {
 /** Captures that do so; of the others every conversation is compared. */
 const cut: ReadonlySet<string> = new Set(['isp-dsl-2010-wits-10k.pcap', 'mix-ndpi-apps-30s.pcap']);
 
+/**
+ * Captures in which ends that have a connection send a SYN with a number of its own. To tshark a conversation
+ * begins there; nf_conntrack leaves it to the answer, and so do we: the SYN belongs to the open connection
+ * (in ESTABLISHED it is ignored from the originator and invalid from the other). Of ends with several
+ * conversations only the sums are compared there.
+ */
+const reopened: ReadonlySet<string> = new Set(['mix-iot-devices-60s.pcap']);
+
+/** Packets that each pair of ends sent, over all its conversations. */
+function sums(conversations: readonly Conversation[]): Map<string, number[]> {
+  const found = new Map<string, number[]>();
+  for (const { ends, sent } of conversations) {
+    const packets = [...sent.matchAll(/(\d+) of /g)].map((match) => Number(match[1]));
+    const before = found.get(ends) ?? [0, 0];
+    found.set(ends, before.map((sum, i) => sum + (packets[i] ?? NaN)));
+  }
+  return found;
+}
+
+function severalOf(conversations: readonly Conversation[]): Set<string> {
+  const seen = new Set<string>();
+  return new Set(conversations.flatMap(({ ends }) => (seen.size === seen.add(ends).size ? [ends] : [])));
+}
+
 const hasTshark = spawnSync('tshark', ['--version']).status === 0;
 
 describe('flows', () => {
@@ -112,7 +136,10 @@ describe('flows', () => {
     const skipped = cut.has(name) ? leftOut(file) : new Set<string>();
     let compared = 0;
     for (const protocol of ['tcp', 'udp']) {
-      const counted = ({ ends }: Conversation): boolean => protocol === 'udp' || !skipped.has(ends);
+      const several = reopened.has(name) && protocol === 'tcp' ? severalOf(told[protocol] ?? []) : new Set<string>();
+      const isOfSeveral = ({ ends }: Conversation): boolean => several.has(ends);
+      expect(sums(ours(flows, protocol).filter(isOfSeveral))).toEqual(sums((told[protocol] ?? []).filter(isOfSeveral)));
+      const counted = ({ ends }: Conversation): boolean => !several.has(ends) && (protocol === 'udp' || !skipped.has(ends));
       const expected = (told[protocol] ?? []).filter(counted);
       const got = ours(flows, protocol).filter(counted);
       expect(got.map(({ ends, sent }) => `${ends}: ${sent}`)).toEqual(expected.map(({ ends, sent }) => `${ends}: ${sent}`));
