@@ -68,7 +68,7 @@ export class SharedFlowTracker {
   constructor(ticket: SharedTicket, joining: true);
   constructor(given: SharedTrackerOptions | SharedTicket = {}, joining = false) {
     this.native = sharedFunctions();
-    this.ticket = joining ? (given as SharedTicket) : this.create(given as SharedTrackerOptions);
+    this.ticket = joining ? (given as SharedTicket) : this.create(given);
     // The callback and finish() hold these, not `this`, which would never be collected then.
     const { native, pending } = this;
     const { users, stateBytes } = this.ticket;

@@ -15,7 +15,7 @@ export const fontFiles = (): string[] => dejavu.filter((file) => existsSync(file
 const quiet = { level: () => quiet, error: (...args: readonly unknown[]) => { throw new Error(args.join(' ')); }, warn: () => quiet, info: () => quiet, debug: () => quiet };
 
 export function toVega(spec: JsonObject): Spec {
-  return compile(spec as unknown as TopLevelSpec, { logger: quiet as never }).spec;
+  return compile(spec as unknown as TopLevelSpec, { logger: quiet }).spec;
 }
 
 /** Vega numbers gradients and clips through the life of the process; here each figure begins at 0. */

@@ -29,7 +29,7 @@ export function dpdkPorts(options: RunOptions, scale: TrialScale): Part {
     spec: (p) => {
       const { chain, port } = ports[String(p.port)] ?? { chain: 'forward', port: fed };
       const { engine: _, source, offeredBps, learnNs, ...rest } = trialSpec({ ...p, chain }, scale, { offeredBps: overloadBps });
-      return { ...rest, port, ...(port.feed === undefined ? {} : { source, offeredBps, learnNs }) } as JsonObject;
+      return { ...rest, port, ...(port.feed === undefined ? {} : { source, offeredBps, learnNs }) };
     },
     headline: 'nsPerPacket', metrics: loadMetrics.filter((name) => name !== 'dropPercent' && !name.startsWith('own')),
   };

@@ -8,7 +8,16 @@ export default tseslint.config(
   {
     files: ['**/*.mjs'],
     languageOptions: {
-      globals: { process: 'readonly', console: 'readonly', Buffer: 'readonly', URL: 'readonly' },
+      globals: {
+        process: 'readonly',
+        console: 'readonly',
+        Buffer: 'readonly',
+        URL: 'readonly',
+        setTimeout: 'readonly',
+        clearTimeout: 'readonly',
+        setInterval: 'readonly',
+        clearInterval: 'readonly',
+      },
     },
   },
   {
@@ -20,11 +29,27 @@ export default tseslint.config(
     rules: {
       // The compiler checks names, with types.
       'no-undef': 'off',
-      // Numbers, booleans and bigints read well in text; objects are still refused.
+      // Numbers, booleans, bigints and what is absent read well in text; objects are still refused.
       '@typescript-eslint/restrict-template-expressions': [
         'error',
-        { allowNumber: true, allowBoolean: true, allowNullish: false },
+        { allowNumber: true, allowBoolean: true, allowNullish: true },
       ],
+      // A leading underscore says that a position is skipped.
+      '@typescript-eslint/no-unused-vars': [
+        'error',
+        { argsIgnorePattern: '^_', varsIgnorePattern: '^_', destructuredArrayIgnorePattern: '^_' },
+      ],
+      // The functions of native bindings have no `this`, and are taken out of their objects.
+      '@typescript-eslint/unbound-method': 'off',
+    },
+  },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      // Doubles of asynchronous functions need not wait for anything.
+      '@typescript-eslint/require-await': 'off',
+      // Parameters of points are JSON values; the tests know which of them are text.
+      '@typescript-eslint/no-base-to-string': 'off',
     },
   },
 );

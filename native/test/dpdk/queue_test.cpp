@@ -281,7 +281,7 @@ TEST_CASE("what cannot be opened")
 	params.hash = 9;
 	CHECK(reframer_dpdk_open(eal().ring_port, 0, &params, &q) == -EINVAL);
 	params = with_delay(0);
-	params.size--;
+	params.size = 0;
 	CHECK(reframer_dpdk_open(eal().ring_port, 0, &params, &q) == -EINVAL);
 	CHECK(q == nullptr);
 	reframer_dpdk_close(nullptr);
