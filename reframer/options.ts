@@ -98,7 +98,8 @@ export function choice<T extends string>(option: string, value: T, words: readon
 
 function bits<T extends string>(option: string, values: readonly T[] | undefined, words: readonly T[]): number {
   if (values !== undefined && !Array.isArray(values)) throw bad(option, `must be a list of ${words.join(', ')}`);
-  return (values ?? []).reduce((sum, value) => sum | (1 << choice(option, value, words)), 0);
+  const chosen: readonly T[] = values ?? [];
+  return chosen.reduce((sum, value) => sum | (1 << choice(option, value, words)), 0);
 }
 
 /** As the engine takes prefixes: 16 bytes, those of IPv4 first. */

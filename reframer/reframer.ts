@@ -146,8 +146,8 @@ export class Reframer<T = Uint8Array> {
       const { data, hash, wireLength } = bytes ? { data: packet, ...none } : fieldsOf(packet);
       if (!(data instanceof Uint8Array)) throw bad(`packet ${i} has no bytes: pass a Uint8Array, or an object with one in \`data\``);
       this.sameHashes(i, hash !== undefined);
-      if (hash !== undefined && !isWord(hash)) throw bad(`packet ${i} has the hash ${String(hash)}: a hash is a whole number from 0 to 2^32 - 1`);
-      if (wireLength !== undefined && !isWord(wireLength)) throw bad(`packet ${i} has the wireLength ${String(wireLength)}: a whole number from 0 to 2^32 - 1`);
+      if (hash !== undefined && !isWord(hash)) throw bad(`packet ${i} has the hash ${shown(hash)}: a hash is a whole number from 0 to 2^32 - 1`);
+      if (wireLength !== undefined && !isWord(wireLength)) throw bad(`packet ${i} has the wireLength ${shown(wireLength)}: a whole number from 0 to 2^32 - 1`);
       slots.stage(i, packets[i] as T, data, 0, data.length, wireLength ?? data.length, hash ?? 0);
     }
     return this.commit(stage, count, time);
@@ -375,6 +375,11 @@ const none = { hash: undefined, wireLength: undefined };
 
 function fieldsOf(packet: unknown): { data?: unknown; hash?: unknown; wireLength?: unknown } {
   return typeof packet === 'object' && packet !== null ? packet : {};
+}
+
+/** What a caller passed instead, in an error. */
+function shown(value: unknown): string {
+  return String(value);
 }
 
 function isWord(value: unknown): value is number {

@@ -9,7 +9,6 @@ import { afterAll, describe, expect, test } from 'vitest';
 
 import { cleanLine, cleanText, cleanValue } from '../experiments/core/clean.js';
 import { OwnFolder } from '../experiments/core/files.js';
-import { readJournal } from '../experiments/core/journal.js';
 import { runFolders } from '../experiments/core/runs.js';
 import { validateRecord } from '../experiments/core/schema.js';
 import { tableCsv } from '../experiments/report/tables.js';

@@ -95,8 +95,9 @@ export function machineWarnings(context: JsonObject, noise: JsonObject): Warning
     found.push(warning('turbo', 'boost clocks depend on temperature and on other cores', 'switch boost off in /sys/devices/system/cpu/cpufreq/boost or intel_pstate/no_turbo'));
   }
   const pages = at(context, 'system', 'hugepages');
-  if (Array.isArray(pages) && !pages.some((p) => numeric(at(p, 'free')) > 0)) {
-    const transparent = ['always', 'madvise'].includes(String(at(context, 'system', 'transparentHugepages')));
+  if (Array.isArray(pages) && !pages.some((p: JsonValue) => numeric(at(p, 'free')) > 0)) {
+    const mode = at(context, 'system', 'transparentHugepages');
+    const transparent = mode === 'always' || mode === 'madvise';
     const seen = transparent ? 'no free huge pages: DPDK pays for 4 KiB pages, large tables of ours have transparent huge ones' : 'no free huge pages, and no transparent ones: tables pay for 4 KiB pages';
     found.push(warning('hugepages', seen, 'echo 512 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'));
   }

@@ -111,7 +111,7 @@ function checkAlike(before: Run, after: Run, allow: boolean): string[] {
   const [a, b] = [before.history, after.history];
   if (a.run.experiment !== b.run.experiment) throw new HarnessError('unlike-runs', `one run is of ${a.run.experiment}, the other of ${b.run.experiment}: nothing to compare`, 2);
   if (machineFingerprint(a.context) !== machineFingerprint(b.context)) problems.push('the machines differ');
-  if (a.context.engine !== b.context.engine) problems.push(`the engines differ (${String(a.context.engine)}, ${String(b.context.engine)})`);
+  if (a.context.engine !== b.context.engine) problems.push(`the engines differ (${[a, b].map((run) => (typeof run.context.engine === 'string' ? run.context.engine : JSON.stringify(run.context.engine))).join(', ')})`);
   if (a.run.profile !== b.run.profile) problems.push(`the profiles differ (${a.run.profile}, ${b.run.profile})`);
   if (a.run.seed !== b.run.seed) problems.push(`the seeds differ (${a.run.seed}, ${b.run.seed}): other traffic`);
   // Same parameters, other specification: durations, queues and the like.

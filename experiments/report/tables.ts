@@ -107,7 +107,7 @@ export function warningsTable(summary: Summary): Table {
 export function contextTable(summary: Summary): Table {
   const rows: string[][] = [];
   const walk = (value: unknown, path: string): void => {
-    if (Array.isArray(value)) rows.push([path, value.map((v) => (typeof v === 'object' && v !== null ? Object.values(v).join(' ') : String(v))).join(', ') || 'none']);
+    if (Array.isArray(value)) rows.push([path, value.map((v: unknown) => (typeof v === 'object' && v !== null ? Object.values(v).join(' ') : String(v))).join(', ') || 'none']);
     else if (typeof value === 'object' && value !== null) for (const [name, inner] of Object.entries(value)) walk(inner, path === '' ? name : `${path}.${name}`);
     else rows.push([path, String(value)]);
   };

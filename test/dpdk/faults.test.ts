@@ -48,7 +48,7 @@ class Box {
   }
 
   async next(): Promise<Record<string, unknown>> {
-    const { value, done } = await this.lines.next();
+    const { value, done } = (await this.lines.next()) as IteratorResult<string, undefined>;
     if (done === true) throw new Error('it ended');
     return JSON.parse(value) as Record<string, unknown>;
   }

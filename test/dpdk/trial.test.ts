@@ -40,7 +40,7 @@ interface Answer {
 function run(program: string, job: string, spec: object): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const child = execFile(join(build, program), [job], (error, stdout) => {
-      if (error && typeof error.code !== 'number') return reject(error);
+      if (error && typeof error.code !== 'number') return reject(new Error(error.message));
       const records = stdout.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line) as Record<string, unknown>);
       resolve({ code: typeof error?.code === 'number' ? error.code : 0, records });
     });

@@ -19,7 +19,7 @@ describe('axes', () => {
     ]);
     expect(points.length).toBe(2 * 4 * 6 * 2);
     expect(points[0]).toEqual({ a: 'x', b: 0, c: 8, d: 1, e: 'one' });
-    expect(points.at(-1)).toEqual({ a: 'y', b: expect.closeTo(0.3), c: 256, d: 2, e: 'two' });
+    expect(points.at(-1)).toEqual({ a: 'y', b: expect.closeTo(0.3) as number, c: 256, d: 2, e: 'two' });
   });
 
   test('a condition leaves an axis out, a filter leaves points out', () => {
