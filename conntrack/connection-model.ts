@@ -160,7 +160,7 @@ export class ConnectionModel {
         const behindData = last.kind === 'ack' && last.reply === reply && segment.sequence === last.end;
         if (settled && segment.sequence !== acknowledged && !behindData) next = old;
       }
-      const ofIgnored = ((this.answered && last.kind === 'syn') || (!this.assured && last.kind === 'ack')) && segment.acknowledged === last.end;
+      const ofIgnored = ((this.answered && last.kind === 'syn') || (!this.assured && last.kind === 'ack')) && last.reply !== reply && segment.acknowledged === last.end;
       const ofChallenge = old === 'syn-sent' && last.kind === 'ack' && last.reply && segment.sequence === last.acknowledged;
       judged = !closing && !ofIgnored && !ofChallenge;
     }

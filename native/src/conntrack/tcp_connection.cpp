@@ -271,7 +271,7 @@ TcpConnection::Step TcpConnection::add(const TcpSegment &s, bool reply)
 		// A reset of what was let pass above: a SYN in the middle, or an ACK in answer to a first SYN.
 		const bool of_ignored = ((answered_ && last_.kind == TcpKind::syn) ||
 		                         (!assured_ && last_.kind == TcpKind::ack)) &&
-		                        s.acknowledged == last_.end;
+		                        last_.reply != reply && s.acknowledged == last_.end;
 		const bool of_challenge = before == TcpState::syn_sent && last_.kind == TcpKind::ack && last_.reply &&
 		                          s.sequence == last_.acknowledged;
 		looks_inside = reset != Reset::fits && !of_ignored && !of_challenge;
