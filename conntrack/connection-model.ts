@@ -14,25 +14,67 @@ export interface Segment {
   options: Uint8Array;
 }
 
-const names = ['none', 'syn-sent', 'syn-recv', 'established', 'fin-wait', 'close-wait', 'last-ack', 'time-wait', 'close', 'syn-sent2'] as const;
+const names = [
+  'none',
+  'syn-sent',
+  'syn-recv',
+  'established',
+  'fin-wait',
+  'close-wait',
+  'last-ack',
+  'time-wait',
+  'close',
+  'syn-sent2',
+] as const;
 type State = (typeof names)[number];
 type Kind = 'syn' | 'syn-ack' | 'fin' | 'ack' | 'rst';
 
 const seconds: Readonly<Record<State, number>> = {
-  none: 10, 'syn-sent': 120, 'syn-recv': 60, established: 432_000, 'fin-wait': 120, 'close-wait': 60, 'last-ack': 30, 'time-wait': 120, close: 10, 'syn-sent2': 120,
+  none: 10,
+  'syn-sent': 120,
+  'syn-recv': 60,
+  established: 432_000,
+  'fin-wait': 120,
+  'close-wait': 60,
+  'last-ack': 30,
+  'time-wait': 120,
+  close: 10,
+  'syn-sent2': 120,
 };
 const unacknowledgedSeconds = 300;
 const leastLateWindow = 66_000;
 
 // From each state, in the order of `names`, to which: i invalid, g ignored, digits are places in `names`.
-const originalSteps: Readonly<Record<Kind, string>> = { syn: '11ggggg119', 'syn-ack': 'ii2iiiiii2', fin: 'ii4466678i', ack: '3i3355778i', rst: 'i888888888' };
-const replySteps: Readonly<Record<Kind, string>> = { syn: 'i9iiiii1i9', 'syn-ack': 'i2ggggggg2', fin: 'ii4466678i', ack: 'ig2355778g', rst: 'i888888888' };
+const originalSteps: Readonly<Record<Kind, string>> = {
+  syn: '11ggggg119',
+  'syn-ack': 'ii2iiiiii2',
+  fin: 'ii4466678i',
+  ack: '3i3355778i',
+  rst: 'i888888888',
+};
+const replySteps: Readonly<Record<Kind, string>> = {
+  syn: 'i9iiiii1i9',
+  'syn-ack': 'i2ggggggg2',
+  fin: 'ii4466678i',
+  ack: 'ig2355778g',
+  rst: 'i888888888',
+};
 
 const fin = 1;
 const syn = 2;
 const rst = 4;
 const ack = 16;
-const saneFlags: ReadonlySet<number> = new Set([syn, syn | 32, syn | ack, rst, rst | ack, fin | ack, fin | ack | 32, ack, ack | 32]);
+const saneFlags: ReadonlySet<number> = new Set([
+  syn,
+  syn | 32,
+  syn | ack,
+  rst,
+  rst | ack,
+  fin | ack,
+  fin | ack | 32,
+  ack,
+  ack | 32,
+]);
 
 const plus = (a: number, b: number): number => (a + b) >>> 0;
 const before = (a: number, b: number): boolean => ((a - b) | 0) < 0;
@@ -62,7 +104,18 @@ interface Last {
   window: number;
 }
 
-const fresh = (): Side => ({ end: 0, limit: 0, window: 0, acknowledged: undefined, scale: 0, hasScale: false, sackPermitted: false, liberal: false, owed: false, closedFirst: false });
+const fresh = (): Side => ({
+  end: 0,
+  limit: 0,
+  window: 0,
+  acknowledged: undefined,
+  scale: 0,
+  hasScale: false,
+  sackPermitted: false,
+  liberal: false,
+  owed: false,
+  closedFirst: false,
+});
 
 function kindOf({ flags }: Segment): Kind | undefined {
   if ((flags & rst) !== 0) return 'rst';
@@ -78,9 +131,13 @@ function readOptions({ options, acknowledged }: Segment): Options & { furthest: 
     const kind = options[at];
     const size = kind === 1 ? 1 : (options[at + 1] ?? 0);
     if (size < 1 || (kind !== 1 && size < 2) || at + size > options.length) break;
-    if (kind === 3 && size === 3) Object.assign(read, { hasScale: true, scale: Math.min(options[at + 2] ?? 0, 14) });
+    if (kind === 3 && size === 3)
+      Object.assign(read, { hasScale: true, scale: Math.min(options[at + 2] ?? 0, 14) });
     if (kind === 4 && size === 2) read.sackPermitted = true;
-    if (kind === 5) for (let block = at + 2; block + 8 <= at + size; block += 8) if (before(read.furthest, view.getUint32(block + 4))) read.furthest = view.getUint32(block + 4);
+    if (kind === 5)
+      for (let block = at + 2; block + 8 <= at + size; block += 8)
+        if (before(read.furthest, view.getUint32(block + 4)))
+          read.furthest = view.getUint32(block + 4);
     at += size;
   }
   return read;
@@ -89,7 +146,14 @@ function readOptions({ options, acknowledged }: Segment): Options & { furthest: 
 export class ConnectionModel {
   private state: State = 'none';
   private sides: [Side, Side] = [fresh(), fresh()];
-  private last: Last = { kind: 'none', reply: false, sequence: 0, end: 0, acknowledged: 0, window: 0 };
+  private last: Last = {
+    kind: 'none',
+    reply: false,
+    sequence: 0,
+    end: 0,
+    acknowledged: 0,
+    window: 0,
+  };
   private ignored: Options = fresh();
   private challenge = false;
   private simultaneous = false;
@@ -104,7 +168,8 @@ export class ConnectionModel {
   add(segment: Segment, fromServer: boolean): [state: State | '-', seconds: number] {
     const kind = kindOf(segment);
     const sane = kind !== undefined && saneFlags.has(segment.flags & (fin | syn | rst | ack | 32));
-    if (sane && !this.exists && (kind === 'syn' || kind === 'ack')) this.begin(segment, kind, fromServer);
+    if (sane && !this.exists && (kind === 'syn' || kind === 'ack'))
+      this.begin(segment, kind, fromServer);
     if (sane && this.exists) this.step(segment, kind, fromServer !== this.turned);
     return this.exists ? [this.state, this.left] : ['-', 0];
   }
@@ -113,13 +178,24 @@ export class ConnectionModel {
     const end = this.endOf(segment);
     const window = Math.max(segment.window, 1);
     const { scale, hasScale, sackPermitted } = readOptions(segment);
-    const known = kind === 'syn' ? { scale, hasScale, sackPermitted } : { liberal: true, sackPermitted: true };
+    const known =
+      kind === 'syn' ? { scale, hasScale, sackPermitted } : { liberal: true, sackPermitted: true };
     this.sides = [
       { ...fresh(), ...known, end, limit: kind === 'syn' ? end : plus(end, window), window },
       { ...fresh(), ...(kind === 'syn' ? {} : known) },
     ];
     this.last = { kind: 'none', reply: false, sequence: 0, end: 0, acknowledged: 0, window: 0 };
-    Object.assign(this, { state: 'none', exists: true, turned, challenge: false, simultaneous: false, answered: false, assured: false, repeated: 0, left: 0 });
+    Object.assign(this, {
+      state: 'none',
+      exists: true,
+      turned,
+      challenge: false,
+      simultaneous: false,
+      answered: false,
+      assured: false,
+      repeated: 0,
+      left: 0,
+    });
   }
 
   private endOf({ sequence, payload, flags }: Segment): number {
@@ -134,34 +210,72 @@ export class ConnectionModel {
     let from = old;
     const { last } = this;
     const end = this.endOf(segment);
-    if (next === 'syn-sent' && to !== 'g' && (old === 'time-wait' || old === 'close') && (this.sides.some((side) => side.closedFirst) || (last.reply === reply && last.kind === 'rst'))) {
+    if (
+      next === 'syn-sent' &&
+      to !== 'g' &&
+      (old === 'time-wait' || old === 'close') &&
+      (this.sides.some((side) => side.closedFirst) || (last.reply === reply && last.kind === 'rst'))
+    ) {
       this.begin(segment, kind, reply !== this.turned);
       return this.step(segment, kind, false);
     }
     if (to === 'g' || (next === 'syn-sent' && (old === 'time-wait' || old === 'close'))) {
-      if (!(kind === 'syn-ack' && last.kind === 'syn' && last.reply !== reply && segment.acknowledged === last.end)) return this.ignore(segment, kind, reply);
-      this.sides[last.reply ? 1 : 0] = { ...fresh(), ...this.ignored, end: last.end, limit: last.end, window: Math.max(last.window, 1) };
+      if (!(
+        kind === 'syn-ack' &&
+        last.kind === 'syn' &&
+        last.reply !== reply &&
+        segment.acknowledged === last.end
+      ))
+        return this.ignore(segment, kind, reply);
+      this.sides[last.reply ? 1 : 0] = {
+        ...fresh(),
+        ...this.ignored,
+        end: last.end,
+        limit: last.end,
+        window: Math.max(last.window, 1),
+      };
       this.sides[reply ? 1 : 0] = fresh();
       this.challenge = false;
       [from, next] = ['syn-sent', 'syn-recv'];
-    } else if (next === 'time-wait' && old === 'last-ack' && kind === 'ack' && last.reply !== reply && last.kind === 'syn' && this.challenge) {
+    } else if (
+      next === 'time-wait' &&
+      old === 'last-ack' &&
+      kind === 'ack' &&
+      last.reply !== reply &&
+      last.kind === 'syn' &&
+      this.challenge
+    ) {
       this.challenge = false;
       this.answered ||= reply;
       return;
     } else if (next === 'syn-sent2') this.simultaneous = true;
-    else if (next === 'syn-recv' && reply && kind === 'ack' && this.simultaneous) next = 'established';
+    else if (next === 'syn-recv' && reply && kind === 'ack' && this.simultaneous)
+      next = 'established';
     let judged = true;
     if (kind === 'rst') {
       const closing = ['fin-wait', 'close-wait', 'last-ack', 'time-wait', 'close'].includes(old);
       const settled = this.assured && old === 'established';
       const { acknowledged } = this.sides[reply ? 0 : 1];
-      if (!closing && acknowledged !== undefined && last.kind !== 'syn' && (segment.sequence !== 0 || settled)) {
+      if (
+        !closing &&
+        acknowledged !== undefined &&
+        last.kind !== 'syn' &&
+        (segment.sequence !== 0 || settled)
+      ) {
         if (before(segment.sequence, acknowledged)) return;
-        const behindData = last.kind === 'ack' && last.reply === reply && segment.sequence === last.end;
+        const behindData =
+          last.kind === 'ack' && last.reply === reply && segment.sequence === last.end;
         if (settled && segment.sequence !== acknowledged && !behindData) next = old;
       }
-      const ofIgnored = ((this.answered && last.kind === 'syn') || (!this.assured && last.kind === 'ack')) && last.reply !== reply && segment.acknowledged === last.end;
-      const ofChallenge = old === 'syn-sent' && last.kind === 'ack' && last.reply && segment.sequence === last.acknowledged;
+      const ofIgnored =
+        ((this.answered && last.kind === 'syn') || (!this.assured && last.kind === 'ack')) &&
+        last.reply !== reply &&
+        segment.acknowledged === last.end;
+      const ofChallenge =
+        old === 'syn-sent' &&
+        last.kind === 'ack' &&
+        last.reply &&
+        segment.sequence === last.acknowledged;
       judged = !closing && !ofIgnored && !ofChallenge;
     }
     if (judged) {
@@ -186,24 +300,44 @@ export class ConnectionModel {
       this.ignored = { scale, hasScale, sackPermitted };
       this.challenge = this.state === 'last-ack';
     }
-    if (this.state === 'syn-sent' && kind === 'ack' && reply) this.last.acknowledged = segment.acknowledged;
+    if (this.state === 'syn-sent' && kind === 'ack' && reply)
+      this.last.acknowledged = segment.acknowledged;
     this.answered ||= reply;
   }
 
   private outside(kind: Kind, reply: boolean): void {
     const { last } = this;
     if (!this.assured || (kind !== 'rst' && kind !== 'fin')) return;
-    if (last.reply !== reply && (last.kind === 'fin' || last.kind === 'rst')) this.left = Math.min(this.left, Math.max(this.left >= 120 ? unacknowledgedSeconds : this.left));
+    if (last.reply !== reply && (last.kind === 'fin' || last.kind === 'rst'))
+      this.left = Math.min(
+        this.left,
+        Math.max(this.left >= 120 ? unacknowledgedSeconds : this.left),
+      );
     else Object.assign(last, { kind, reply });
   }
 
   private open(side: Side, other: Side, segment: Segment, end: number, reply: boolean): void {
     const { scale, hasScale, sackPermitted } = readOptions(segment);
-    Object.assign(side, { end, limit: end, window: Math.max(segment.window, 1), scale, hasScale, sackPermitted, acknowledged: undefined, owed: false, closedFirst: false });
+    Object.assign(side, {
+      end,
+      limit: end,
+      window: Math.max(segment.window, 1),
+      scale,
+      hasScale,
+      sackPermitted,
+      acknowledged: undefined,
+      owed: false,
+      closedFirst: false,
+    });
     if (reply && !(side.hasScale && other.hasScale)) side.scale = other.scale = 0;
   }
 
-  private judge(segment: Segment, segmentEnd: number, kind: Kind, reply: boolean): 'inside' | 'ignored' | 'outside' {
+  private judge(
+    segment: Segment,
+    segmentEnd: number,
+    kind: Kind,
+    reply: boolean,
+  ): 'inside' | 'ignored' | 'outside' {
     const sender = this.sides[reply ? 1 : 0];
     const receiver = this.sides[reply ? 0 : 1];
     const isSyn = (segment.flags & syn) !== 0;
@@ -217,18 +351,30 @@ export class ConnectionModel {
       sender.limit = plus(end, sender.window);
       if (receiver.window === 0) receiver.end = receiver.limit = furthest;
       else if (furthest === plus(receiver.end, 1)) receiver.end = furthest;
-    } else if (sender.window === 0 || (isSyn && before(sender.end, end) && (this.state === 'syn-sent' || this.state === 'syn-recv'))) {
+    } else if (
+      sender.window === 0 ||
+      (isSyn && before(sender.end, end) && (this.state === 'syn-sent' || this.state === 'syn-recv'))
+    ) {
       const first = sender.window === 0;
       this.open(sender, receiver, segment, end, reply);
       if (!hasAck && (first || reply)) return 'inside';
     }
-    if (!hasAck || ((segment.flags & rst) !== 0 && acknowledged === 0)) acknowledged = furthest = receiver.end;
-    if ((segment.flags & rst) !== 0 && sequence === 0 && this.state === 'syn-sent') sequence = end = sender.end;
+    if (!hasAck || ((segment.flags & rst) !== 0 && acknowledged === 0))
+      acknowledged = furthest = receiver.end;
+    if ((segment.flags & rst) !== 0 && sequence === 0 && this.state === 'syn-sent')
+      sequence = end = sender.end;
     const lowest = plus(receiver.end, -Math.max(sender.window, leastLateWindow) - 1);
     const within = receiver.window === 0 || before(plus(sender.end, -receiver.window - 1), end);
-    const unless = (word: 'ignored' | 'outside'): 'inside' | 'ignored' | 'outside' => (sender.liberal ? 'inside' : word);
+    const unless = (word: 'ignored' | 'outside'): 'inside' | 'ignored' | 'outside' =>
+      sender.liberal ? 'inside' : word;
     if (!before(sequence, plus(sender.limit, 1))) {
-      if (receiver.window !== 0 && within && before(lowest, furthest) && plus(end, 1 - sender.limit) <= receiver.window && before(furthest, plus(receiver.end, 1))) {
+      if (
+        receiver.window !== 0 &&
+        within &&
+        before(lowest, furthest) &&
+        plus(end, 1 - sender.limit) <= receiver.window &&
+        before(furthest, plus(receiver.end, 1))
+      ) {
         sender.end = end;
         sender.owed = true;
         return unless('ignored');
@@ -240,13 +386,21 @@ export class ConnectionModel {
     const window = isSyn ? segment.window : (segment.window << sender.scale) >>> 0;
     sender.window = Math.max(sender.window, plus(window, furthest - acknowledged));
     if (before(sender.end, end)) Object.assign(sender, { end, owed: true });
-    if (hasAck && (sender.acknowledged === undefined || before(sender.acknowledged, acknowledged))) sender.acknowledged = acknowledged;
-    if (receiver.window !== 0 && before(sender.limit, end)) receiver.window = plus(receiver.window, end - sender.limit);
-    if (before(plus(receiver.limit, -1), plus(furthest, window))) receiver.limit = plus(furthest, window + (window === 0 ? 1 : 0));
+    if (hasAck && (sender.acknowledged === undefined || before(sender.acknowledged, acknowledged)))
+      sender.acknowledged = acknowledged;
+    if (receiver.window !== 0 && before(sender.limit, end))
+      receiver.window = plus(receiver.window, end - sender.limit);
+    if (before(plus(receiver.limit, -1), plus(furthest, window)))
+      receiver.limit = plus(furthest, window + (window === 0 ? 1 : 0));
     if (acknowledged === receiver.end) receiver.owed = false;
     if (kind === 'ack') {
       const { last } = this;
-      const same = last.reply === reply && last.sequence === sequence && last.acknowledged === acknowledged && last.end === end && last.window === segment.window;
+      const same =
+        last.reply === reply &&
+        last.sequence === sequence &&
+        last.acknowledged === acknowledged &&
+        last.end === end &&
+        last.window === segment.window;
       this.repeated = same ? this.repeated + 1 : 0;
       Object.assign(last, { reply, sequence, acknowledged, end, window: segment.window });
     }
@@ -261,7 +415,8 @@ export class ConnectionModel {
     else if (this.sides.some((side) => side.owed)) timeout = most(unacknowledgedSeconds);
     else if (this.last.window === 0) timeout = most(300);
     if (this.answered) {
-      if (next === 'established' && (from === 'syn-recv' || from === 'established')) this.assured = true;
+      if (next === 'established' && (from === 'syn-recv' || from === 'established'))
+        this.assured = true;
     } else if (kind === 'rst') {
       this.exists = false;
       return;

@@ -17,8 +17,18 @@
 export class ConntrackError extends Error {
   constructor(
     readonly code:
-      | 'bad-option' | 'bad-burst' | 'bad-key' | 'bad-time' | 'out-of-memory' | 'not-supported' | 'stale' | 'detached' | 'taken'
-      | 'other-table' | 'busy' | 'closed',
+      | 'bad-option'
+      | 'bad-burst'
+      | 'bad-key'
+      | 'bad-time'
+      | 'out-of-memory'
+      | 'not-supported'
+      | 'stale'
+      | 'detached'
+      | 'taken'
+      | 'other-table'
+      | 'busy'
+      | 'closed',
     message: string,
     readonly option?: string,
   ) {

@@ -2,7 +2,9 @@ import { conntrackFunctions, type NativeGroup } from '../native/binding-conntrac
 import { ConntrackError } from './errors.js';
 
 // Frees the group of an object that nobody attached, handed over or closed.
-const unclosed = new FinalizationRegistry<NativeGroup>((group) => conntrackFunctions().freeGroup(group));
+const unclosed = new FinalizationRegistry<NativeGroup>((group) =>
+  conntrackFunctions().freeGroup(group),
+);
 
 /** All flows of an entry of the indirection table, between two trackers. */
 export class FlowGroup {
@@ -38,7 +40,8 @@ export class FlowGroup {
 
   /** @internal */
   native(): NativeGroup {
-    if (this.held === undefined) throw new ConntrackError('detached', 'this group was attached, handed over or closed');
+    if (this.held === undefined)
+      throw new ConntrackError('detached', 'this group was attached, handed over or closed');
     return this.held;
   }
 

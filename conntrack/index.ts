@@ -12,9 +12,21 @@
  */
 export { ConntrackError, NativeError } from './errors.js';
 export { FlowGroup } from './group.js';
-export { decodeKey, encodeKey, keyBytes, makeSymmetric, type FiveTuple, type KeyKind } from './keys.js';
+export {
+  decodeKey,
+  encodeKey,
+  keyBytes,
+  makeSymmetric,
+  type FiveTuple,
+  type KeyKind,
+} from './keys.js';
 export { timeoutClasses, type FlowTrackerOptions, type Reason } from './options.js';
-export { SharedFlowTracker, type SharedTicket, type SharedTrackerOptions, type Update } from './shared.js';
+export {
+  SharedFlowTracker,
+  type SharedTicket,
+  type SharedTrackerOptions,
+  type Update,
+} from './shared.js';
 export type { FlowTrackerStats } from './stats.js';
 export { FlowBurst, type CallOptions, type FlowEntry, type FlowTable, type Time } from './table.js';
 export { FlowTracker } from './tracker.js';

@@ -19,14 +19,21 @@ export interface FiveTuple {
 
 function address(name: string, text: string, kind: KeyKind): Uint8Array {
   const bytes = addressBytes(text);
-  if (bytes === undefined) throw new ConntrackError('bad-key', `${name} is '${text}', not an IP address`);
-  if (kind === 'ipv6' && bytes.length === 4) return Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...bytes);
-  if (kind === 'ipv4' && bytes.length === 16) throw new ConntrackError('bad-key', `${name} is '${text}': keys of kind 'ipv4' hold IPv4 addresses only`);
+  if (bytes === undefined)
+    throw new ConntrackError('bad-key', `${name} is '${text}', not an IP address`);
+  if (kind === 'ipv6' && bytes.length === 4)
+    return Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, ...bytes);
+  if (kind === 'ipv4' && bytes.length === 16)
+    throw new ConntrackError(
+      'bad-key',
+      `${name} is '${text}': keys of kind 'ipv4' hold IPv4 addresses only`,
+    );
   return bytes;
 }
 
 function within(name: string, value: number, most: number): number {
-  if (!Number.isInteger(value) || value < 0 || value > most) throw new ConntrackError('bad-key', `${name} is ${value}, must be from 0 to ${most}`);
+  if (!Number.isInteger(value) || value < 0 || value > most)
+    throw new ConntrackError('bad-key', `${name} is ${value}, must be from 0 to ${most}`);
   return value;
 }
 
@@ -38,8 +45,17 @@ const networkOrder = (port: number): number => ((port & 0xff) << 8) | (port >> 8
  * @param into where, at byte `at`; default: a new array
  * @throws ConntrackError `bad-key`, `bad-burst` (no room)
  */
-export function encodeKey(tuple: FiveTuple, kind: KeyKind = 'ipv4', into: Uint8Array = new Uint8Array(keyBytes[kind]), at = 0): Uint8Array {
-  if (at < 0 || at + keyBytes[kind] > into.length) throw new ConntrackError('bad-burst', `a key of ${keyBytes[kind]} bytes at ${at} does not fit into ${into.length}`);
+export function encodeKey(
+  tuple: FiveTuple,
+  kind: KeyKind = 'ipv4',
+  into: Uint8Array = new Uint8Array(keyBytes[kind]),
+  at = 0,
+): Uint8Array {
+  if (at < 0 || at + keyBytes[kind] > into.length)
+    throw new ConntrackError(
+      'bad-burst',
+      `a key of ${keyBytes[kind]} bytes at ${at} does not fit into ${into.length}`,
+    );
   const { keyIpv4, keyIpv6 } = conntrackFunctions();
   (kind === 'ipv4' ? keyIpv4 : keyIpv6)(
     into.subarray(at, at + keyBytes[kind]),
@@ -54,10 +70,19 @@ export function encodeKey(tuple: FiveTuple, kind: KeyKind = 'ipv4', into: Uint8A
 
 /** What a key says. @throws ConntrackError `bad-burst` for a length that no key has */
 export function decodeKey(key: Uint8Array): FiveTuple {
-  if (key.length !== keyBytes.ipv4 && key.length !== keyBytes.ipv6) throw new ConntrackError('bad-burst', `a key has ${keyBytes.ipv4} or ${keyBytes.ipv6} bytes, not ${key.length}`);
+  if (key.length !== keyBytes.ipv4 && key.length !== keyBytes.ipv6)
+    throw new ConntrackError(
+      'bad-burst',
+      `a key has ${keyBytes.ipv4} or ${keyBytes.ipv6} bytes, not ${key.length}`,
+    );
   const size = key.length === keyBytes.ipv4 ? 4 : 16;
-  const mapped = (bytes: Uint8Array): boolean => size === 16 && bytes.subarray(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
-  const text = (bytes: Uint8Array): string => addressText(mapped(bytes) ? bytes.subarray(12) : bytes);
+  const mapped = (bytes: Uint8Array): boolean =>
+    size === 16 &&
+    bytes.subarray(0, 10).every((byte) => byte === 0) &&
+    bytes[10] === 0xff &&
+    bytes[11] === 0xff;
+  const text = (bytes: Uint8Array): string =>
+    addressText(mapped(bytes) ? bytes.subarray(12) : bytes);
   const port = (at: number): number => ((key[at] ?? 0) << 8) | (key[at + 1] ?? 0);
   return {
     source: text(key.subarray(0, size)),
@@ -76,7 +101,13 @@ export function decodeKey(key: Uint8Array): FiveTuple {
  */
 export function makeSymmetric(keys: Uint8Array, kind: KeyKind = 'ipv4'): Uint8Array {
   const bytes = keyBytes[kind];
-  if (keys.length % bytes !== 0) throw new ConntrackError('bad-burst', `${keys.length} bytes are no whole number of keys of ${bytes}`);
+  if (keys.length % bytes !== 0)
+    throw new ConntrackError(
+      'bad-burst',
+      `${keys.length} bytes are no whole number of keys of ${bytes}`,
+    );
   const { keySymmetric } = conntrackFunctions();
-  return Uint8Array.from({ length: keys.length / bytes }, (_, i) => keySymmetric(keys.subarray(i * bytes, (i + 1) * bytes), bytes));
+  return Uint8Array.from({ length: keys.length / bytes }, (_, i) =>
+    keySymmetric(keys.subarray(i * bytes, (i + 1) * bytes), bytes),
+  );
 }

@@ -5,7 +5,14 @@
  */
 import { keyBytes } from './keys.js';
 import type { FlowTrackerOptions } from './options.js';
-import { burstFor, type CallOptions, type FlowBurst, type FlowEntry, type FlowTable, type Time } from './table.js';
+import {
+  burstFor,
+  type CallOptions,
+  type FlowBurst,
+  type FlowEntry,
+  type FlowTable,
+  type Time,
+} from './table.js';
 
 interface Flow {
   key: Uint8Array;
@@ -43,7 +50,12 @@ export class FlowModel implements FlowTable {
 
   findOrInsert(keys: Uint8Array, now: Time, options: CallOptions = {}): FlowBurst {
     return this.look(keys, now, options, (name, key) => {
-      const flow: Flow = { key: key.slice(), state: new Uint8Array(this.stateBytes), timeoutClass: 0, lastTick: this.tick };
+      const flow: Flow = {
+        key: key.slice(),
+        state: new Uint8Array(this.stateBytes),
+        timeoutClass: 0,
+        lastTick: this.tick,
+      };
       this.table.set(name, flow);
       return flow;
     });
@@ -70,10 +82,19 @@ export class FlowModel implements FlowTable {
 
   flows(now: Time): FlowEntry[] {
     this.advance(now);
-    return [...this.table.values()].map(({ key, state, timeoutClass }) => ({ key, state, timeoutClass }));
+    return [...this.table.values()].map(({ key, state, timeoutClass }) => ({
+      key,
+      state,
+      timeoutClass,
+    }));
   }
 
-  private look(keys: Uint8Array, now: Time, { into }: CallOptions, missing: (name: string, key: Uint8Array) => Flow | undefined): FlowBurst {
+  private look(
+    keys: Uint8Array,
+    now: Time,
+    { into }: CallOptions,
+    missing: (name: string, key: Uint8Array) => Flow | undefined,
+  ): FlowBurst {
     const burst = burstFor(keys, this.keySize, this.stateBytes, into);
     this.advance(now);
     const flows = this.each(keys).map(([name, key], i) => {
@@ -109,11 +130,14 @@ export class FlowModel implements FlowTable {
     this.tick = Math.max(this.tick, this.tickOf(now));
     for (const [name, flow] of this.table) {
       const timeout = this.timeoutNs(flow.timeoutClass);
-      if (timeout !== 0 && this.tick - flow.lastTick >= Math.ceil(timeout / this.tickNs) + 1) this.table.delete(name);
+      if (timeout !== 0 && this.tick - flow.lastTick >= Math.ceil(timeout / this.tickNs) + 1)
+        this.table.delete(name);
     }
   }
 
   private timeoutNs(timeoutClass: number): number {
-    return typeof this.timeouts === 'number' ? this.timeouts : (this.timeouts?.[timeoutClass] ?? 5e9);
+    return typeof this.timeouts === 'number'
+      ? this.timeouts
+      : (this.timeouts?.[timeoutClass] ?? 5e9);
   }
 }

@@ -46,14 +46,28 @@ export interface FlowTrackerOptions {
 }
 
 const known: ReadonlySet<string> = new Set<keyof FlowTrackerOptions>([
-  'keys', 'stateBytes', 'initialFlows', 'maxFlows', 'loadPercent', 'fixedSize', 'groups', 'nicHash', 'evict', 'tickNs', 'timeoutsNs',
-  'protectedClasses', 'seed', 'onRemoved',
+  'keys',
+  'stateBytes',
+  'initialFlows',
+  'maxFlows',
+  'loadPercent',
+  'fixedSize',
+  'groups',
+  'nicHash',
+  'evict',
+  'tickNs',
+  'timeoutsNs',
+  'protectedClasses',
+  'seed',
+  'onRemoved',
 ]);
 
-const bad = (option: string, what: string): ConntrackError => new ConntrackError('bad-option', `${option} ${what}`, option);
+const bad = (option: string, what: string): ConntrackError =>
+  new ConntrackError('bad-option', `${option} ${what}`, option);
 
 function whole(option: string, value: number, low: number, high: number): number {
-  if (!Number.isSafeInteger(value) || value < low || value > high) throw bad(option, `is ${String(value)}, must be a whole number from ${low} to ${high}`);
+  if (!Number.isSafeInteger(value) || value < low || value > high)
+    throw bad(option, `is ${String(value)}, must be a whole number from ${low} to ${high}`);
   return value;
 }
 
@@ -61,16 +75,30 @@ const mostFlows = 2 ** 26;
 // Timeouts are counted in ticks of 26 bits, less the room that two deadlines take.
 const mostTicks = 2 ** 26 - 2 ** 15;
 
-function timeouts(given: FlowTrackerOptions['timeoutsNs'], defaults: readonly number[], tickNs: number): number[] {
-  if (typeof given === 'object' && given.length > nbClasses) throw bad('timeoutsNs', `has ${given.length} entries, there are ${nbClasses} classes`);
+function timeouts(
+  given: FlowTrackerOptions['timeoutsNs'],
+  defaults: readonly number[],
+  tickNs: number,
+): number[] {
+  if (typeof given === 'object' && given.length > nbClasses)
+    throw bad('timeoutsNs', `has ${given.length} entries, there are ${nbClasses} classes`);
   return defaults.map((fallback, i) => {
     const value = typeof given === 'number' ? given : (given?.[i] ?? fallback);
-    return whole(typeof given === 'number' ? 'timeoutsNs' : `timeoutsNs[${i}]`, value, 0, Math.min(mostTicks * tickNs - 1, Number.MAX_SAFE_INTEGER));
+    return whole(
+      typeof given === 'number' ? 'timeoutsNs' : `timeoutsNs[${i}]`,
+      value,
+      0,
+      Math.min(mostTicks * tickNs - 1, Number.MAX_SAFE_INTEGER),
+    );
   });
 }
 
 /** Checks what TypeScript cannot, so that an error names the option, and fills the C struct. */
-export function applyOptions(options: FlowTrackerOptions, params: NativeParams, mostLoadPercent = 95): NativeParams {
+export function applyOptions(
+  options: FlowTrackerOptions,
+  params: NativeParams,
+  mostLoadPercent = 95,
+): NativeParams {
   for (const name of Object.keys(options)) {
     if (!known.has(name)) throw bad(name, `is not an option; there are ${[...known].join(', ')}`);
   }
@@ -78,25 +106,51 @@ export function applyOptions(options: FlowTrackerOptions, params: NativeParams, 
   if (!(kind in keyBytes)) throw bad('keys', `is '${String(kind)}', must be ipv4 or ipv6`);
   const stateBytes = whole('stateBytes', options.stateBytes ?? params.state_size, 8, 64);
   if (stateBytes % 8 !== 0) throw bad('stateBytes', `is ${stateBytes}, must be a multiple of 8`);
-  const initial = whole('initialFlows', options.initialFlows ?? params.initial_flows, 64, mostFlows);
+  const initial = whole(
+    'initialFlows',
+    options.initialFlows ?? params.initial_flows,
+    64,
+    mostFlows,
+  );
   const groups = whole('groups', options.groups ?? params.nb_groups, 1, 4096);
   if ((groups & (groups - 1)) !== 0) throw bad('groups', `is ${groups}, must be a power of two`);
-  if (groups > 1 && options.nicHash !== true) throw bad('groups', 'above 1 needs nicHash: groups follow the NIC’s hash');
+  if (groups > 1 && options.nicHash !== true)
+    throw bad('groups', 'above 1 needs nicHash: groups follow the NIC’s hash');
   const tickNs = whole('tickNs', options.tickNs ?? params.tick_ns, 1000, 1e10);
   const seed = options.seed ?? 0;
-  if ((typeof seed === 'number' && !Number.isSafeInteger(seed)) || BigInt.asUintN(64, BigInt(seed)) !== BigInt(seed)) throw bad('seed', 'must be a whole number from 0 to 2^64 - 1');
+  if (
+    (typeof seed === 'number' && !Number.isSafeInteger(seed)) ||
+    BigInt.asUintN(64, BigInt(seed)) !== BigInt(seed)
+  )
+    throw bad('seed', 'must be a whole number from 0 to 2^64 - 1');
   return {
     ...params,
     key_size: keyBytes[kind],
     state_size: stateBytes,
     initial_flows: initial,
-    max_flows: whole('maxFlows', options.maxFlows ?? Math.max(params.max_flows, initial), initial, mostFlows),
-    load_percent: whole('loadPercent', options.loadPercent ?? params.load_percent, 25, mostLoadPercent),
+    max_flows: whole(
+      'maxFlows',
+      options.maxFlows ?? Math.max(params.max_flows, initial),
+      initial,
+      mostFlows,
+    ),
+    load_percent: whole(
+      'loadPercent',
+      options.loadPercent ?? params.load_percent,
+      25,
+      mostLoadPercent,
+    ),
     nb_groups: groups,
-    flags: (options.fixedSize === true ? flags.fixedSize : 0) | (options.nicHash === true ? flags.nicHash : 0) | (options.evict === false ? flags.noEviction : 0),
+    flags:
+      (options.fixedSize === true ? flags.fixedSize : 0) |
+      (options.nicHash === true ? flags.nicHash : 0) |
+      (options.evict === false ? flags.noEviction : 0),
     tick_ns: tickNs,
     timeout_ns: timeouts(options.timeoutsNs, params.timeout_ns, tickNs),
-    protected_classes: (options.protectedClasses ?? []).reduce((sum, c) => sum | (1 << whole('protectedClasses', c, 0, nbClasses - 1)), 0),
+    protected_classes: (options.protectedClasses ?? []).reduce(
+      (sum, c) => sum | (1 << whole('protectedClasses', c, 0, nbClasses - 1)),
+      0,
+    ),
     seed,
   };
 }

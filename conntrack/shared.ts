@@ -1,5 +1,9 @@
 import { reasonFrom } from '../native/binding.js';
-import { conntrackFunctions, type NativeParams, type NativeStats } from '../native/binding-conntrack.js';
+import {
+  conntrackFunctions,
+  type NativeParams,
+  type NativeStats,
+} from '../native/binding-conntrack.js';
 import {
   refused,
   registerUpdate,
@@ -36,7 +40,12 @@ export interface SharedTicket {
  * @param state zeros where the flow is new
  * @returns the flow's timeout class from now on; nothing: as it was
  */
-export type Update = (i: number, state: Uint8Array, isNew: boolean, timeoutClass: number) => number | void;
+export type Update = (
+  i: number,
+  state: Uint8Array,
+  isNew: boolean,
+  timeoutClass: number,
+) => number | void;
 
 const leastTickNs = 1e6;
 const mostFixedLoad = 75; // percent
@@ -91,7 +100,8 @@ export class SharedFlowTracker {
 
   /** An instance for this worker, of the table that `share` gave the ticket for. @throws ConntrackError `taken`, `busy` */
   static join(ticket: SharedTicket): SharedFlowTracker {
-    if (Atomics.exchange(new Int32Array(ticket.used), 0, 1) !== 0) throw new ConntrackError('taken', 'this ticket was used; share() gives another one');
+    if (Atomics.exchange(new Int32Array(ticket.used), 0, 1) !== 0)
+      throw new ConntrackError('taken', 'this ticket was used; share() gives another one');
     return new SharedFlowTracker(ticket, true);
   }
 
@@ -112,7 +122,15 @@ export class SharedFlowTracker {
   /** Looks keys up, and refreshes the flows that it finds. @throws ConntrackError `bad-burst`, `bad-time`, `closed`, `busy` */
   find(keys: Uint8Array, now: Time, options: { into?: FlowBurst } = {}): FlowBurst {
     const burst = this.burst(keys, options.into);
-    this.native.find(this.alive(), keys, null, burst.count, checkTime(now), burst.states, burst.found);
+    this.native.find(
+      this.alive(),
+      keys,
+      null,
+      burst.count,
+      checkTime(now),
+      burst.states,
+      burst.found,
+    );
     burst.isNew.fill(0, 0, burst.count);
     return burst;
   }
@@ -122,11 +140,23 @@ export class SharedFlowTracker {
    * @param options `initial`: states that new flows begin with, one behind the other; default zeros
    * @throws ConntrackError `bad-burst`, `bad-time`, `closed`, `busy`
    */
-  findOrInsert(keys: Uint8Array, now: Time, options: { into?: FlowBurst; initial?: Uint8Array } = {}): FlowBurst {
+  findOrInsert(
+    keys: Uint8Array,
+    now: Time,
+    options: { into?: FlowBurst; initial?: Uint8Array } = {},
+  ): FlowBurst {
     const burst = this.burst(keys, options.into);
     const { initial } = options;
     if (initial !== undefined) burst.states.set(this.statesFor(initial, burst.count));
-    this.native.findOrInsert(this.alive(), keys, null, burst.count, checkTime(now), burst.states, burst.isNew);
+    this.native.findOrInsert(
+      this.alive(),
+      keys,
+      null,
+      burst.count,
+      checkTime(now),
+      burst.states,
+      burst.isNew,
+    );
     return this.read(burst);
   }
 
@@ -137,7 +167,15 @@ export class SharedFlowTracker {
    */
   store(keys: Uint8Array, states: Uint8Array, now: Time): number {
     const burst = this.burst(keys, undefined);
-    return this.native.store(this.alive(), keys, null, burst.count, checkTime(now), this.statesFor(states, burst.count), burst.isNew);
+    return this.native.store(
+      this.alive(),
+      keys,
+      null,
+      burst.count,
+      checkTime(now),
+      this.statesFor(states, burst.count),
+      burst.isNew,
+    );
   }
 
   /**
@@ -148,7 +186,12 @@ export class SharedFlowTracker {
    * @returns the states afterwards
    * @throws ConntrackError `bad-burst`, `bad-time`, `bad-option` (the class), `closed`, `busy`
    */
-  update(keys: Uint8Array, now: Time, change: Update, options: { into?: FlowBurst } = {}): FlowBurst {
+  update(
+    keys: Uint8Array,
+    now: Time,
+    change: Update,
+    options: { into?: FlowBurst } = {},
+  ): FlowBurst {
     const burst = this.burst(keys, options.into);
     const thread = this.alive();
     const failures: unknown[] = [];
@@ -159,7 +202,12 @@ export class SharedFlowTracker {
       try {
         const [before = 0] = timeoutClass;
         const after = change(i, row, isNew, before) ?? before;
-        if (!Number.isInteger(after) || after < 0 || after >= timeoutClasses) throw new ConntrackError('bad-option', `timeout class ${after}: there are 0 to ${timeoutClasses - 1}`, 'timeoutClass');
+        if (!Number.isInteger(after) || after < 0 || after >= timeoutClasses)
+          throw new ConntrackError(
+            'bad-option',
+            `timeout class ${after}: there are 0 to ${timeoutClasses - 1}`,
+            'timeoutClass',
+          );
         timeoutClass[0] = after;
         state.set(row);
       } catch (error) {
@@ -168,7 +216,16 @@ export class SharedFlowTracker {
       }
     };
     try {
-      this.native.update(thread, keys, null, burst.count, checkTime(now), this.callback, null, burst.isNew);
+      this.native.update(
+        thread,
+        keys,
+        null,
+        burst.count,
+        checkTime(now),
+        this.callback,
+        null,
+        burst.isNew,
+      );
     } finally {
       delete this.pending.call;
     }
@@ -191,7 +248,12 @@ export class SharedFlowTracker {
    */
   expire(now: Time, buckets?: number): number {
     const budget = buckets ?? this.sweepBudget(1, 1);
-    if (!Number.isInteger(budget) || budget < 0 || budget > 0xffff_ffff) throw new ConntrackError('bad-option', `buckets is ${budget}, must be a whole number`, 'buckets');
+    if (!Number.isInteger(budget) || budget < 0 || budget > 0xffff_ffff)
+      throw new ConntrackError(
+        'bad-option',
+        `buckets is ${budget}, must be a whole number`,
+        'buckets',
+      );
     return this.native.expire(this.alive(), checkTime(now), budget);
   }
 
@@ -219,23 +281,49 @@ export class SharedFlowTracker {
 
   private create(options: SharedTrackerOptions): SharedTicket {
     for (const name of ['groups', 'nicHash', 'onRemoved']) {
-      if (name in options) throw new ConntrackError('bad-option', `${name} is for a FlowTracker: a shared table has neither groups, nor hashes of a NIC, nor reports of removals`, name);
+      if (name in options)
+        throw new ConntrackError(
+          'bad-option',
+          `${name} is for a FlowTracker: a shared table has neither groups, nor hashes of a NIC, nor reports of removals`,
+          name,
+        );
     }
     const defaults = {} as NativeParams;
     conntrackFunctions().defaultParams(defaults);
-    const params = applyOptions(options, defaults, options.fixedSize === true ? mostFixedLoad : undefined);
-    if (params.tick_ns < leastTickNs) throw new ConntrackError('bad-option', `tickNs is ${params.tick_ns}, must be at least ${leastTickNs} in a shared table`, 'tickNs');
+    const params = applyOptions(
+      options,
+      defaults,
+      options.fixedSize === true ? mostFixedLoad : undefined,
+    );
+    if (params.tick_ns < leastTickNs)
+      throw new ConntrackError(
+        'bad-option',
+        `tickNs is ${params.tick_ns}, must be at least ${leastTickNs} in a shared table`,
+        'tickNs',
+      );
     const out: [NativeShared | null] = [null];
     const status = this.native.create(params, out);
     const [table] = out;
     if (status !== 0 || table === null) {
       throw status === -12
-        ? new ConntrackError('out-of-memory', `cannot allocate room for ${params.initial_flows} flows`)
-        : new ConntrackError('bad-option', `the table refused the options: ${reasonFrom((...to) => this.native.check(params, ...to))}`);
+        ? new ConntrackError(
+            'out-of-memory',
+            `cannot allocate room for ${params.initial_flows} flows`,
+          )
+        : new ConntrackError(
+            'bad-option',
+            `the table refused the options: ${reasonFrom((...to) => this.native.check(params, ...to))}`,
+          );
     }
     const users = new SharedArrayBuffer(4);
     new Int32Array(users)[0] = 1;
-    return { table, keyBytes: params.key_size, stateBytes: params.state_size, users, used: new SharedArrayBuffer(4) };
+    return {
+      table,
+      keyBytes: params.key_size,
+      stateBytes: params.state_size,
+      users,
+      used: new SharedArrayBuffer(4),
+    };
   }
 
   // Zeros where nothing is found, as in bursts of a FlowTracker.
@@ -246,7 +334,11 @@ export class SharedFlowTracker {
   }
 
   private statesFor(states: Uint8Array, count: number): Uint8Array {
-    if (states.length !== count * this.stateBytes) throw new ConntrackError('bad-burst', `${count} keys came with ${states.length} bytes of states, not ${count * this.stateBytes}`);
+    if (states.length !== count * this.stateBytes)
+      throw new ConntrackError(
+        'bad-burst',
+        `${count} keys came with ${states.length} bytes of states, not ${count * this.stateBytes}`,
+      );
     return states;
   }
 
@@ -263,8 +355,13 @@ export class SharedFlowTracker {
   }
 
   private alive(): NativeThread {
-    if (this.thread === undefined) throw new ConntrackError('closed', 'this SharedFlowTracker was closed');
-    if (this.pending.call !== undefined) throw new ConntrackError('busy', 'this tracker is in the middle of an update: what it changes is locked');
+    if (this.thread === undefined)
+      throw new ConntrackError('closed', 'this SharedFlowTracker was closed');
+    if (this.pending.call !== undefined)
+      throw new ConntrackError(
+        'busy',
+        'this tracker is in the middle of an update: what it changes is locked',
+      );
     return this.thread;
   }
 }

@@ -4,8 +4,16 @@ import { ConntrackError } from './errors.js';
 export type Time = number | bigint;
 
 export function checkTime(now: Time): Time {
-  if (typeof now === 'bigint' ? now >= 0n && now < 0xffff_ffff_ffff_ffffn : Number.isSafeInteger(now) && now >= 0) return now;
-  throw new ConntrackError('bad-time', `now is ${String(now)}: whole nanoseconds from 0; beyond 2^53 pass a bigint`);
+  if (
+    typeof now === 'bigint'
+      ? now >= 0n && now < 0xffff_ffff_ffff_ffffn
+      : Number.isSafeInteger(now) && now >= 0
+  )
+    return now;
+  throw new ConntrackError(
+    'bad-time',
+    `now is ${String(now)}: whole nanoseconds from 0; beyond 2^53 pass a bigint`,
+  );
 }
 
 /** What a call found about a burst of keys. Row i is about key i; rows from `count` on mean nothing. */
@@ -25,7 +33,10 @@ export class FlowBurst {
    * @param capacity most keys that it can hold
    * @param stateBytes of the tracker that will fill it
    */
-  constructor(readonly capacity: number, readonly stateBytes: number) {
+  constructor(
+    readonly capacity: number,
+    readonly stateBytes: number,
+  ) {
     this.found = new Uint8Array(capacity);
     this.isNew = new Uint8Array(capacity);
     const bytes = new ArrayBuffer(capacity * stateBytes);
@@ -73,12 +84,24 @@ export interface FlowTable {
 }
 
 /** How many keys there are, and a burst for them. */
-export function burstFor(keys: Uint8Array, keyBytes: number, stateBytes: number, into: FlowBurst | undefined): FlowBurst {
+export function burstFor(
+  keys: Uint8Array,
+  keyBytes: number,
+  stateBytes: number,
+  into: FlowBurst | undefined,
+): FlowBurst {
   const count = keys.length / keyBytes;
-  if (!Number.isInteger(count)) throw new ConntrackError('bad-burst', `${keys.length} bytes are no whole number of keys of ${keyBytes}`);
+  if (!Number.isInteger(count))
+    throw new ConntrackError(
+      'bad-burst',
+      `${keys.length} bytes are no whole number of keys of ${keyBytes}`,
+    );
   const burst = into ?? new FlowBurst(count, stateBytes);
   if (burst.capacity < count || burst.stateBytes !== stateBytes) {
-    throw new ConntrackError('bad-burst', `a burst for ${burst.capacity} states of ${burst.stateBytes} bytes cannot take ${count} of ${stateBytes}`);
+    throw new ConntrackError(
+      'bad-burst',
+      `a burst for ${burst.capacity} states of ${burst.stateBytes} bytes cannot take ${count} of ${stateBytes}`,
+    );
   }
   burst.count = count;
   return burst;

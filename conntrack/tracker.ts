@@ -12,7 +12,15 @@ import { ConntrackError } from './errors.js';
 import { FlowGroup } from './group.js';
 import { applyOptions, reasons, timeoutClasses, type FlowTrackerOptions } from './options.js';
 import { readStats, type FlowTrackerStats } from './stats.js';
-import { burstFor, checkTime, type CallOptions, type FlowBurst, type FlowEntry, type FlowTable, type Time } from './table.js';
+import {
+  burstFor,
+  checkTime,
+  type CallOptions,
+  type FlowBurst,
+  type FlowEntry,
+  type FlowTable,
+  type Time,
+} from './table.js';
 
 /** Where the states of a burst lie in the table, until the next call that may move them. */
 interface Rows {
@@ -57,15 +65,24 @@ export class FlowTracker implements FlowTable {
     this.params = applyOptions(options, defaults);
     this.onRemoved = options.onRemoved;
     const { key_size: keySize, state_size: stateSize } = this.params;
-    const callback = options.onRemoved === undefined ? null : registerRemoved(keySize, stateSize, (...flow) => removed.push(flow));
+    const callback =
+      options.onRemoved === undefined
+        ? null
+        : registerRemoved(keySize, stateSize, (...flow) => removed.push(flow));
     const out: [NativeTable | null] = [null];
     const status = native.create({ ...this.params, on_removed: callback }, out);
     const [created] = out;
     if (status !== 0 || created === null) {
       if (callback !== null) unregisterRemoved(callback);
       throw status === -12
-        ? new ConntrackError('out-of-memory', `cannot allocate room for ${this.params.initial_flows} flows`)
-        : new ConntrackError('bad-option', `the table refused the options: ${reasonFrom((...to) => native.check({ ...this.params, on_removed: null }, ...to))}`);
+        ? new ConntrackError(
+            'out-of-memory',
+            `cannot allocate room for ${this.params.initial_flows} flows`,
+          )
+        : new ConntrackError(
+            'bad-option',
+            `the table refused the options: ${reasonFrom((...to) => native.check({ ...this.params, on_removed: null }, ...to))}`,
+          );
     }
     this.table = created;
     this.free = () => {
@@ -87,7 +104,13 @@ export class FlowTracker implements FlowTable {
   find(keys: Uint8Array, now: Time, options: CallOptions = {}): FlowBurst {
     const burst = burstFor(keys, this.keyBytes, this.stateBytes, options.into);
     burst.isNew.fill(0, 0, burst.count);
-    return this.fill(burst, (table, digests, pointers) => this.native.find(table, keys, digests, burst.count, checkTime(now), pointers), keys, options);
+    return this.fill(
+      burst,
+      (table, digests, pointers) =>
+        this.native.find(table, keys, digests, burst.count, checkTime(now), pointers),
+      keys,
+      options,
+    );
   }
 
   /**
@@ -96,7 +119,21 @@ export class FlowTracker implements FlowTable {
    */
   findOrInsert(keys: Uint8Array, now: Time, options: CallOptions = {}): FlowBurst {
     const burst = burstFor(keys, this.keyBytes, this.stateBytes, options.into);
-    return this.fill(burst, (table, digests, pointers) => this.native.findOrInsert(table, keys, digests, burst.count, checkTime(now), pointers, burst.isNew), keys, options);
+    return this.fill(
+      burst,
+      (table, digests, pointers) =>
+        this.native.findOrInsert(
+          table,
+          keys,
+          digests,
+          burst.count,
+          checkTime(now),
+          pointers,
+          burst.isNew,
+        ),
+      keys,
+      options,
+    );
   }
 
   /** @throws ConntrackError `stale`, `closed` */
@@ -109,16 +146,32 @@ export class FlowTracker implements FlowTable {
   setClass(burst: FlowBurst, i: number, timeoutClass: number, now: Time): void {
     const table = this.alive();
     const pointer = this.current(burst)[i];
-    if (i >= burst.count || pointer === undefined || pointer === 0n) throw new ConntrackError('bad-burst', `key ${i} of this burst has no flow`);
-    if (!Number.isInteger(timeoutClass) || this.native.setClass(table, pointer, timeoutClass, checkTime(now)) !== 0) {
-      throw new ConntrackError('bad-option', `timeout class ${timeoutClass}: there are 0 to ${timeoutClasses - 1}`, 'timeoutClass');
+    if (i >= burst.count || pointer === undefined || pointer === 0n)
+      throw new ConntrackError('bad-burst', `key ${i} of this burst has no flow`);
+    if (
+      !Number.isInteger(timeoutClass) ||
+      this.native.setClass(table, pointer, timeoutClass, checkTime(now)) !== 0
+    ) {
+      throw new ConntrackError(
+        'bad-option',
+        `timeout class ${timeoutClass}: there are 0 to ${timeoutClasses - 1}`,
+        'timeoutClass',
+      );
     }
   }
 
   /** @throws ConntrackError `bad-burst`, `bad-time`, `closed` */
   remove(keys: Uint8Array, now: Time, options: Pick<CallOptions, 'hashes'> = {}): number {
     const { count } = burstFor(keys, this.keyBytes, this.stateBytes, undefined);
-    return this.changing((table) => this.native.remove(table, keys, this.digest(table, keys, count, options.hashes), count, checkTime(now)));
+    return this.changing((table) =>
+      this.native.remove(
+        table,
+        keys,
+        this.digest(table, keys, count, options.hashes),
+        count,
+        checkTime(now),
+      ),
+    );
   }
 
   /**
@@ -129,7 +182,12 @@ export class FlowTracker implements FlowTable {
    */
   expire(now: Time, buckets?: number): number {
     const budget = buckets ?? this.sweepBudget(1, 1);
-    if (!Number.isInteger(budget) || budget < 0 || budget > 0xffff_ffff) throw new ConntrackError('bad-option', `buckets is ${budget}, must be a whole number`, 'buckets');
+    if (!Number.isInteger(budget) || budget < 0 || budget > 0xffff_ffff)
+      throw new ConntrackError(
+        'bad-option',
+        `buckets is ${budget}, must be a whole number`,
+        'buckets',
+      );
     return this.changing((table) => this.native.expire(table, checkTime(now), budget));
   }
 
@@ -145,7 +203,9 @@ export class FlowTracker implements FlowTable {
     const keys = new Uint8Array(room * keyBytes);
     const states = new Uint8Array(room * stateBytes);
     const classes = new Uint8Array(room);
-    const count = this.changing((table) => this.native.snapshot(table, checkTime(now), room, keys, states, classes));
+    const count = this.changing((table) =>
+      this.native.snapshot(table, checkTime(now), room, keys, states, classes),
+    );
     return Array.from({ length: count }, (_, i) => ({
       key: keys.subarray(i * keyBytes, (i + 1) * keyBytes),
       state: states.subarray(i * stateBytes, (i + 1) * stateBytes),
@@ -174,7 +234,11 @@ export class FlowTracker implements FlowTable {
    */
   detach(group: number, now: Time): FlowGroup {
     const native = this.changing((table) => this.native.detachGroup(table, group, checkTime(now)));
-    if (native === null) throw new ConntrackError('detached', `group ${group} is not in this tracker, which has ${this.params.nb_groups}`);
+    if (native === null)
+      throw new ConntrackError(
+        'detached',
+        `group ${group} is not in this tracker, which has ${this.params.nb_groups}`,
+      );
     return new FlowGroup(native);
   }
 
@@ -186,7 +250,11 @@ export class FlowTracker implements FlowTable {
     const native = group.native();
     const status = this.changing((table) => this.native.attachGroup(table, native, checkTime(now)));
     if (status === -17) throw new ConntrackError('taken', 'the tracker has that group already');
-    if (status !== 0) throw new ConntrackError('other-table', 'the group comes from a tracker with other options, or another seed');
+    if (status !== 0)
+      throw new ConntrackError(
+        'other-table',
+        'the group comes from a tracker with other options, or another seed',
+      );
     group.release();
   }
 
@@ -209,7 +277,10 @@ export class FlowTracker implements FlowTable {
     keys: Uint8Array,
     options: CallOptions,
   ): FlowBurst {
-    const rows: Rows = this.rows.get(burst) ?? { pointers: new BigUint64Array(burst.capacity), epoch: 0 };
+    const rows: Rows = this.rows.get(burst) ?? {
+      pointers: new BigUint64Array(burst.capacity),
+      epoch: 0,
+    };
     const { pointers } = rows;
     this.changing((table) => {
       look(table, this.digest(table, keys, burst.count, options.hashes), pointers);
@@ -221,11 +292,23 @@ export class FlowTracker implements FlowTable {
     return burst;
   }
 
-  private digest(table: NativeTable, keys: Uint8Array, count: number, hashes: Uint32Array | undefined): BigUint64Array | null {
+  private digest(
+    table: NativeTable,
+    keys: Uint8Array,
+    count: number,
+    hashes: Uint32Array | undefined,
+  ): BigUint64Array | null {
     const wanted = (this.params.flags & 2) !== 0;
-    if ((hashes !== undefined) !== wanted) throw new ConntrackError('bad-burst', wanted ? 'this tracker goes by the NIC’s hash: pass hashes' : 'hashes are for trackers with nicHash');
+    if ((hashes !== undefined) !== wanted)
+      throw new ConntrackError(
+        'bad-burst',
+        wanted
+          ? 'this tracker goes by the NIC’s hash: pass hashes'
+          : 'hashes are for trackers with nicHash',
+      );
     if (hashes === undefined) return null;
-    if (hashes.length < count) throw new ConntrackError('bad-burst', `${count} keys came with ${hashes.length} hashes`);
+    if (hashes.length < count)
+      throw new ConntrackError('bad-burst', `${count} keys came with ${hashes.length} hashes`);
     if (this.digests.length < count) this.digests = new BigUint64Array(count);
     this.native.digest(table, keys, hashes, count, this.digests);
     return this.digests;
@@ -233,7 +316,11 @@ export class FlowTracker implements FlowTable {
 
   private current(burst: FlowBurst): BigUint64Array {
     const rows = this.rows.get(burst);
-    if (rows === undefined || rows.epoch !== this.epoch) throw new ConntrackError('stale', 'the states of this burst may have moved: look its keys up again');
+    if (rows === undefined || rows.epoch !== this.epoch)
+      throw new ConntrackError(
+        'stale',
+        'the states of this burst may have moved: look its keys up again',
+      );
     return rows.pointers;
   }
 
@@ -243,9 +330,9 @@ export class FlowTracker implements FlowTable {
     this.epoch++;
     const result = call(table);
     if (this.removed.length > 0) {
-      for (const [key, state, reason] of this.removed.splice(0)) this.onRemoved?.(key, state, reasons[reason] ?? 'removed');
+      for (const [key, state, reason] of this.removed.splice(0))
+        this.onRemoved?.(key, state, reasons[reason] ?? 'removed');
     }
     return result;
   }
 }
-

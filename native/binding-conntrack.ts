@@ -10,7 +10,9 @@ export type NativeGroup = bigint & { readonly [nativeGroup]: true };
 
 ffi.opaque('conntrack_table');
 ffi.opaque('conntrack_group');
-const removedFn = ffi.pointer(ffi.proto('void conntrack_removed_fn(void *context, const void *key, void *state, int reason)'));
+const removedFn = ffi.pointer(
+  ffi.proto('void conntrack_removed_fn(void *context, const void *key, void *state, int reason)'),
+);
 
 export const nbClasses = 16;
 
@@ -94,19 +96,67 @@ export interface ConntrackFunctions {
   check(params: NativeParams, why: Uint8Array, room: number): number;
   create(params: NativeParams, out: [NativeTable | null]): number;
   free(table: NativeTable): void;
-  keyIpv4(key: Uint8Array, source: Uint8Array, destination: Uint8Array, sourcePort: number, destinationPort: number, protocol: number): void;
-  keyIpv6(key: Uint8Array, source: Uint8Array, destination: Uint8Array, sourcePort: number, destinationPort: number, protocol: number): void;
+  keyIpv4(
+    key: Uint8Array,
+    source: Uint8Array,
+    destination: Uint8Array,
+    sourcePort: number,
+    destinationPort: number,
+    protocol: number,
+  ): void;
+  keyIpv6(
+    key: Uint8Array,
+    source: Uint8Array,
+    destination: Uint8Array,
+    sourcePort: number,
+    destinationPort: number,
+    protocol: number,
+  ): void;
   keySymmetric(key: Uint8Array, keySize: number): number;
-  digest(table: NativeTable, keys: Uint8Array, hashes: Uint32Array | null, count: number, digests: BigUint64Array): void;
-  find(table: NativeTable, keys: Uint8Array, digests: BigUint64Array | null, count: number, now: Time, states: BigUint64Array): number;
-  findOrInsert(table: NativeTable, keys: Uint8Array, digests: BigUint64Array | null, count: number, now: Time, states: BigUint64Array, results: Uint8Array): number;
-  remove(table: NativeTable, keys: Uint8Array, digests: BigUint64Array | null, count: number, now: Time): number;
+  digest(
+    table: NativeTable,
+    keys: Uint8Array,
+    hashes: Uint32Array | null,
+    count: number,
+    digests: BigUint64Array,
+  ): void;
+  find(
+    table: NativeTable,
+    keys: Uint8Array,
+    digests: BigUint64Array | null,
+    count: number,
+    now: Time,
+    states: BigUint64Array,
+  ): number;
+  findOrInsert(
+    table: NativeTable,
+    keys: Uint8Array,
+    digests: BigUint64Array | null,
+    count: number,
+    now: Time,
+    states: BigUint64Array,
+    results: Uint8Array,
+  ): number;
+  remove(
+    table: NativeTable,
+    keys: Uint8Array,
+    digests: BigUint64Array | null,
+    count: number,
+    now: Time,
+  ): number;
   loadStates(table: NativeTable, states: BigUint64Array, count: number, out: Uint8Array): void;
   storeStates(table: NativeTable, states: BigUint64Array, count: number, from: Uint8Array): void;
   setClass(table: NativeTable, state: bigint, timeoutClass: number, now: Time): number;
   expire(table: NativeTable, now: Time, nbBuckets: number): number;
   sweepBudget(table: NativeTable, intervalNs: Time, periodNs: Time): number;
-  snapshot(table: NativeTable, now: Time, room: number, keys: Uint8Array, states: Uint8Array, classes: Uint8Array): number;
+  snapshot(
+    table: NativeTable,
+    now: Time,
+    room: number,
+    keys: Uint8Array,
+    states: Uint8Array,
+    classes: Uint8Array,
+  ): number;
   prepare(table: NativeTable): number;
   getStats(table: NativeTable, out: object): void;
   detachGroup(table: NativeTable, group: number, now: Time): NativeGroup | null;
@@ -124,32 +174,60 @@ export function conntrackFunctions(): ConntrackFunctions {
 
 function declare(): ConntrackFunctions {
   const { func } = openLibrary();
-  const init = func<(out: object, size: number) => void>('void conntrack_params_init(_Out_ conntrack_params *params, size_t size)');
-  const readStats = func<(table: NativeTable, out: object, size: number) => void>('void conntrack_stats_get(const conntrack_table *t, _Out_ conntrack_stats *out, size_t size)');
-  const tuple = '(void *key, const void *source, const void *destination, uint16_t source_port, uint16_t destination_port, uint8_t protocol)';
-  const burst = 'conntrack_table *t, const void *keys, const void *digests, uint32_t count, uint64_t now';
+  const init = func<(out: object, size: number) => void>(
+    'void conntrack_params_init(_Out_ conntrack_params *params, size_t size)',
+  );
+  const readStats = func<(table: NativeTable, out: object, size: number) => void>(
+    'void conntrack_stats_get(const conntrack_table *t, _Out_ conntrack_stats *out, size_t size)',
+  );
+  const tuple =
+    '(void *key, const void *source, const void *destination, uint16_t source_port, uint16_t destination_port, uint8_t protocol)';
+  const burst =
+    'conntrack_table *t, const void *keys, const void *digests, uint32_t count, uint64_t now';
   return {
     defaultParams: (out) => init(out, ffi.sizeof(params)),
     check: func('int conntrack_check(const conntrack_params *params, void *why, size_t n)'),
-    create: func('int conntrack_create(const conntrack_params *params, _Out_ conntrack_table **out)'),
+    create: func(
+      'int conntrack_create(const conntrack_params *params, _Out_ conntrack_table **out)',
+    ),
     free: func('void conntrack_free(conntrack_table *t)'),
     keyIpv4: func(`void conntrack_key_ipv4${tuple}`),
     keyIpv6: func(`void conntrack_key_ipv6${tuple}`),
     keySymmetric: func('int conntrack_key_symmetric(void *key, uint32_t key_size)'),
-    digest: func('void conntrack_digest_burst(conntrack_table *t, const void *keys, const void *nic_hashes, uint32_t count, void *digests)'),
+    digest: func(
+      'void conntrack_digest_burst(conntrack_table *t, const void *keys, const void *nic_hashes, uint32_t count, void *digests)',
+    ),
     find: func(`uint32_t conntrack_find_burst(${burst}, void *states)`),
-    findOrInsert: func(`uint32_t conntrack_find_or_insert_burst(${burst}, void *states, void *results)`),
+    findOrInsert: func(
+      `uint32_t conntrack_find_or_insert_burst(${burst}, void *states, void *results)`,
+    ),
     remove: func(`uint32_t conntrack_remove_burst(${burst})`),
-    loadStates: func('void conntrack_load_states(const conntrack_table *t, const void *states, uint32_t count, void *out)'),
-    storeStates: func('void conntrack_store_states(const conntrack_table *t, const void *states, uint32_t count, const void *in)'),
-    setClass: func('int conntrack_set_class(conntrack_table *t, void *state, uint32_t timeout_class, uint64_t now)'),
-    expire: func('uint32_t conntrack_expire(conntrack_table *t, uint64_t now, uint32_t nb_buckets)'),
-    sweepBudget: func('uint32_t conntrack_sweep_budget(const conntrack_table *t, uint64_t interval_ns, uint64_t period_ns)'),
-    snapshot: func('uint64_t conntrack_snapshot(conntrack_table *t, uint64_t now, uint64_t room, void *keys, void *states, void *classes)'),
+    loadStates: func(
+      'void conntrack_load_states(const conntrack_table *t, const void *states, uint32_t count, void *out)',
+    ),
+    storeStates: func(
+      'void conntrack_store_states(const conntrack_table *t, const void *states, uint32_t count, const void *in)',
+    ),
+    setClass: func(
+      'int conntrack_set_class(conntrack_table *t, void *state, uint32_t timeout_class, uint64_t now)',
+    ),
+    expire: func(
+      'uint32_t conntrack_expire(conntrack_table *t, uint64_t now, uint32_t nb_buckets)',
+    ),
+    sweepBudget: func(
+      'uint32_t conntrack_sweep_budget(const conntrack_table *t, uint64_t interval_ns, uint64_t period_ns)',
+    ),
+    snapshot: func(
+      'uint64_t conntrack_snapshot(conntrack_table *t, uint64_t now, uint64_t room, void *keys, void *states, void *classes)',
+    ),
     prepare: func('int conntrack_prepare(conntrack_table *t)'),
     getStats: (table, out) => readStats(table, out, ffi.sizeof(stats)),
-    detachGroup: func('conntrack_group *conntrack_detach_group(conntrack_table *t, uint32_t group, uint64_t now)'),
-    attachGroup: func('int conntrack_attach_group(conntrack_table *t, conntrack_group *group, uint64_t now)'),
+    detachGroup: func(
+      'conntrack_group *conntrack_detach_group(conntrack_table *t, uint32_t group, uint64_t now)',
+    ),
+    attachGroup: func(
+      'int conntrack_attach_group(conntrack_table *t, conntrack_group *group, uint64_t now)',
+    ),
     freeGroup: func('void conntrack_free_group(conntrack_group *group)'),
   };
 }
@@ -159,7 +237,8 @@ export type RemovedFn = (key: Uint8Array, state: Uint8Array, reason: number) => 
 
 /** Registers a callback for `on_removed`; give it back to unregisterRemoved(). Hands on copies. */
 export function registerRemoved(keySize: number, stateSize: number, removed: RemovedFn): bigint {
-  const copy = (address: bigint, bytes: number): Uint8Array => new Uint8Array(ffi.view(address, bytes)).slice();
+  const copy = (address: bigint, bytes: number): Uint8Array =>
+    new Uint8Array(ffi.view(address, bytes)).slice();
   return ffi.register((_context: null, key: bigint, state: bigint, reason: number) => {
     removed(copy(key, keySize), copy(state, stateSize), reason);
   }, removedFn);

@@ -161,8 +161,22 @@ export interface ReframerFunctions {
   create(params: NativeParams, out: [NativeStage | null]): number;
   free(stage: NativeStage): void;
   push(stage: NativeStage, burst: Uint8Array, now: Time): number;
-  poll(stage: NativeStage, now: Time, out: BigUint64Array, nbOut: number, runs: Uint32Array, nbRuns: Uint32Array): number;
-  drain(stage: NativeStage, now: Time, out: BigUint64Array, nbOut: number, runs: Uint32Array, nbRuns: Uint32Array): number;
+  poll(
+    stage: NativeStage,
+    now: Time,
+    out: BigUint64Array,
+    nbOut: number,
+    runs: Uint32Array,
+    nbRuns: Uint32Array,
+  ): number;
+  drain(
+    stage: NativeStage,
+    now: Time,
+    out: BigUint64Array,
+    nbOut: number,
+    runs: Uint32Array,
+    nbRuns: Uint32Array,
+  ): number;
   releaseBucket(stage: NativeStage, mask: number, value: number): number;
   takeThinned(stage: NativeStage, out: BigUint64Array, nbOut: number): number;
   nextDeadline(stage: NativeStage): Time;
@@ -185,10 +199,15 @@ export function reframerFunctions(): ReframerFunctions {
 
 function declare(): ReframerFunctions {
   const { func } = openLibrary();
-  const init = func<(out: object, size: number) => void>('void reframer_params_init(_Out_ reframer_params *params, size_t size)');
-  const readStats = func<(stage: NativeStage, out: object, size: number) => void>('void reframer_stats_get(const reframer_stage *r, _Out_ reframer_stats *out, size_t size)');
+  const init = func<(out: object, size: number) => void>(
+    'void reframer_params_init(_Out_ reframer_params *params, size_t size)',
+  );
+  const readStats = func<(stage: NativeStage, out: object, size: number) => void>(
+    'void reframer_stats_get(const reframer_stage *r, _Out_ reframer_stats *out, size_t size)',
+  );
   // Columns are passed as addresses of typed arrays: nothing is marshalled on the packet path.
-  const release = '(reframer_stage *r, uint64_t now, void *out, uint32_t nb_out, void *runs, void *nb_runs)';
+  const release =
+    '(reframer_stage *r, uint64_t now, void *out, uint32_t nb_out, void *runs, void *nb_runs)';
   return {
     defaultParams: (out) => init(out, ffi.sizeof(params)),
     check: func('int reframer_check(const reframer_params *params, void *why, size_t n)'),
@@ -197,15 +216,23 @@ function declare(): ReframerFunctions {
     push: func('uint32_t reframer_push(reframer_stage *r, const void *burst, uint64_t now)'),
     poll: func(`uint32_t reframer_poll${release}`),
     drain: func(`uint32_t reframer_drain${release}`),
-    releaseBucket: func('uint32_t reframer_release_bucket(reframer_stage *r, uint32_t mask, uint32_t value)'),
-    takeThinned: func('uint32_t reframer_take_thinned(reframer_stage *r, void *out, uint32_t nb_out)'),
+    releaseBucket: func(
+      'uint32_t reframer_release_bucket(reframer_stage *r, uint32_t mask, uint32_t value)',
+    ),
+    takeThinned: func(
+      'uint32_t reframer_take_thinned(reframer_stage *r, void *out, uint32_t nb_out)',
+    ),
     nextDeadline: func('uint64_t reframer_next_deadline(const reframer_stage *r)'),
-    setPolicy: func('int reframer_set_policy(reframer_stage *r, uint32_t policy, uint64_t delay_ns)'),
+    setPolicy: func(
+      'int reframer_set_policy(reframer_stage *r, uint32_t policy, uint64_t delay_ns)',
+    ),
     reportLoad: func('void reframer_report_load(reframer_stage *r, const reframer_load *load)'),
     getStats: (stage, out) => readStats(stage, out, ffi.sizeof(stats)),
     resetStats: func('void reframer_reset_stats(reframer_stage *r)'),
     histogramLowNs: func('uint64_t reframer_histogram_low_ns(uint32_t bucket)'),
-    histogramQuantile: func('uint64_t reframer_histogram_quantile(const reframer_stats *stats, double q)'),
+    histogramQuantile: func(
+      'uint64_t reframer_histogram_quantile(const reframer_stats *stats, double q)',
+    ),
     strerror: func('const char *reframer_strerror(int error)'),
   };
 }

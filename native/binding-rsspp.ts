@@ -56,7 +56,12 @@ const balancer_params = ffi.struct('rsspp_balancer_params', {
   node: 'void *',
 });
 
-const epoch = ffi.struct('rsspp_epoch', { packets: 'void *', core_load: 'void *', queue_fill: 'void *', waiting: 'void *' });
+const epoch = ffi.struct('rsspp_epoch', {
+  packets: 'void *',
+  core_load: 'void *',
+  queue_fill: 'void *',
+  waiting: 'void *',
+});
 
 const report = ffi.struct('rsspp_report', {
   imbalance_before_percent: 'float',
@@ -71,7 +76,12 @@ const report = ffi.struct('rsspp_report', {
   solution,
 });
 
-const move = ffi.struct('rsspp_move', { bucket: 'uint16_t', from: 'uint16_t', to: 'uint16_t', reserved: 'uint16_t' });
+const move = ffi.struct('rsspp_move', {
+  bucket: 'uint16_t',
+  from: 'uint16_t',
+  to: 'uint16_t',
+  reserved: 'uint16_t',
+});
 
 export const structs = { problem, solution, balancer_params, epoch, report, move };
 
@@ -145,7 +155,13 @@ export interface NativeEpoch {
 export interface RssppFunctions {
   solverCreate(maxBuckets: number, maxCores: number, out: [NativeSolver | null]): number;
   solverFree(solver: NativeSolver): void;
-  solve(solver: NativeSolver, method: number, problem: NativeProblem, newOwner: Uint16Array, out: object): number;
+  solve(
+    solver: NativeSolver,
+    method: number,
+    problem: NativeProblem,
+    newOwner: Uint16Array,
+    out: object,
+  ): number;
   defaultParams(out: object): void;
   check(params: NativeBalancerParams, why: Uint8Array, room: number): number;
   balancerCreate(params: NativeBalancerParams, out: [NativeBalancer | null]): number;
@@ -167,26 +183,56 @@ export function rssppFunctions(): RssppFunctions {
 
 function declare(): RssppFunctions {
   const { func } = openLibrary();
-  const init = func<(out: object, size: number) => void>('void rsspp_balancer_params_init(_Out_ rsspp_balancer_params *params, size_t size)');
-  const solveSized = func<(solver: NativeSolver, method: number, problem: NativeProblem, problemSize: number, newOwner: Uint16Array, out: object, size: number) => number>(
+  const init = func<(out: object, size: number) => void>(
+    'void rsspp_balancer_params_init(_Out_ rsspp_balancer_params *params, size_t size)',
+  );
+  const solveSized = func<
+    (
+      solver: NativeSolver,
+      method: number,
+      problem: NativeProblem,
+      problemSize: number,
+      newOwner: Uint16Array,
+      out: object,
+      size: number,
+    ) => number
+  >(
     'int rsspp_solve_sized(rsspp_solver *solver, int method, const rsspp_problem *problem, size_t problem_size, void *new_owner, _Out_ rsspp_solution *solution, size_t solution_size)',
   );
-  const stepSized = func<(balancer: NativeBalancer, epoch: NativeEpoch, epochSize: number, moves: Uint16Array, report: object, size: number) => number>(
+  const stepSized = func<
+    (
+      balancer: NativeBalancer,
+      epoch: NativeEpoch,
+      epochSize: number,
+      moves: Uint16Array,
+      report: object,
+      size: number,
+    ) => number
+  >(
     'int rsspp_balancer_step_sized(rsspp_balancer *balancer, const rsspp_epoch *epoch, size_t epoch_size, void *moves, _Out_ rsspp_report *report, size_t report_size)',
   );
   return {
-    solverCreate: func('int rsspp_solver_create(uint32_t max_buckets, uint32_t max_cores, _Out_ rsspp_solver **out)'),
+    solverCreate: func(
+      'int rsspp_solver_create(uint32_t max_buckets, uint32_t max_cores, _Out_ rsspp_solver **out)',
+    ),
     solverFree: func('void rsspp_solver_free(rsspp_solver *solver)'),
-    solve: (solver, method, of, newOwner, out) => solveSized(solver, method, of, ffi.sizeof(problem), newOwner, out, ffi.sizeof(solution)),
+    solve: (solver, method, of, newOwner, out) =>
+      solveSized(solver, method, of, ffi.sizeof(problem), newOwner, out, ffi.sizeof(solution)),
     defaultParams: (out) => init(out, ffi.sizeof(balancer_params)),
-    check: func('int rsspp_balancer_check(const rsspp_balancer_params *params, void *why, size_t n)'),
-    balancerCreate: func('int rsspp_balancer_create(const rsspp_balancer_params *params, _Out_ rsspp_balancer **out)'),
+    check: func(
+      'int rsspp_balancer_check(const rsspp_balancer_params *params, void *why, size_t n)',
+    ),
+    balancerCreate: func(
+      'int rsspp_balancer_create(const rsspp_balancer_params *params, _Out_ rsspp_balancer **out)',
+    ),
     balancerFree: func('void rsspp_balancer_free(rsspp_balancer *balancer)'),
     setTable: func('int rsspp_balancer_set_table(rsspp_balancer *balancer, const void *owner)'),
-    step: (balancer, of, moves, out) => stepSized(balancer, of, ffi.sizeof(epoch), moves, out, ffi.sizeof(report)),
+    step: (balancer, of, moves, out) =>
+      stepSized(balancer, of, ffi.sizeof(epoch), moves, out, ffi.sizeof(report)),
     removeCore: func('int rsspp_balancer_remove_core(rsspp_balancer *balancer, uint16_t core)'),
     restoreCore: func('int rsspp_balancer_restore_core(rsspp_balancer *balancer, uint16_t core)'),
-    reject: func('int rsspp_balancer_reject(rsspp_balancer *balancer, const void *moves, uint32_t nb_moves)'),
+    reject: func(
+      'int rsspp_balancer_reject(rsspp_balancer *balancer, const void *moves, uint32_t nb_moves)',
+    ),
   };
 }
-

@@ -43,7 +43,11 @@ function open(path: string): NativeLibrary {
     handle = koffi.load(path);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new NativeError('native-broken', `${path} cannot be loaded: ${reason}\nrebuild it with \`npx reframer setup\``, [path]);
+    throw new NativeError(
+      'native-broken',
+      `${path} cannot be loaded: ${reason}\nrebuild it with \`npx reframer setup\``,
+      [path],
+    );
   }
   const func = <F>(prototype: string): F => handle.func(prototype) as F;
   const version = func<() => string>('const char *reframer_version()')();

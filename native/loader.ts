@@ -22,7 +22,11 @@ export class NativeError extends Error {
 export const packageRoot: string = (() => {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     if (existsSync(join(folder, 'native', 'meson.build'))) return folder;
-    if (folder === dirname(folder)) throw new NativeError('native-missing', 'the package is incomplete: native/meson.build is not there');
+    if (folder === dirname(folder))
+      throw new NativeError(
+        'native-missing',
+        'the package is incomplete: native/meson.build is not there',
+      );
   }
 })();
 
@@ -39,7 +43,11 @@ export interface NativeFile {
   prebuilt?: boolean;
 }
 
-export const library: NativeFile = { variable: 'REFRAMER_LIBRARY', file: 'libreframer.so', prebuilt: true };
+export const library: NativeFile = {
+  variable: 'REFRAMER_LIBRARY',
+  file: 'libreframer.so',
+  prebuilt: true,
+};
 export const labProgram: NativeFile = { variable: 'REFRAMER_LAB', file: 'reframer-lab' };
 /** Only where DPDK was found at build time. */
 export const dpdkProgram: NativeFile = { variable: 'REFRAMER_DPDK', file: 'reframer-dpdk' };
@@ -75,5 +83,9 @@ export function locate(what: NativeFile): string {
 
 function missing(what: NativeFile, attempts: readonly string[], nextStep: string): NativeError {
   const list = attempts.map((attempt) => `  ${attempt}`).join('\n');
-  return new NativeError('native-missing', `${what.file} was not found:\n${list}\n${nextStep}`, attempts);
+  return new NativeError(
+    'native-missing',
+    `${what.file} was not found:\n${list}\n${nextStep}`,
+    attempts,
+  );
 }

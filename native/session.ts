@@ -29,13 +29,20 @@ export class NativeSession<Reply> {
    * @param within command that starts the program, such as `ip netns exec NAME`; none by default
    * @throws SessionError; NativeError when there is no such program
    */
-  static async open<Reply>(program: NativeFile, job: string, spec: object, within: readonly string[] = []): Promise<NativeSession<Reply>> {
+  static async open<Reply>(
+    program: NativeFile,
+    job: string,
+    spec: object,
+    within: readonly string[] = [],
+  ): Promise<NativeSession<Reply>> {
     const [command = '', ...args] = [...within, locate(program), job, '-'];
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
     const replies = lines[Symbol.asyncIterator]();
     const failed = new Promise<never>((_, reject) => {
-      child.once('error', (error) => reject(new SessionError('start', `the native process does not start: ${error.message}`)));
+      child.once('error', (error) =>
+        reject(new SessionError('start', `the native process does not start: ${error.message}`)),
+      );
     });
     failed.catch(() => undefined);
     // A process that ended is noticed by the reply that does not come.
@@ -63,6 +70,9 @@ async function next<Reply>(replies: AsyncIterator<string>): Promise<Reply> {
   try {
     return JSON.parse(line.value) as Reply;
   } catch {
-    throw new SessionError('ended', `the native process said what is no record: ${JSON.stringify(line.value.slice(0, 80))}`);
+    throw new SessionError(
+      'ended',
+      `the native process said what is no record: ${JSON.stringify(line.value.slice(0, 80))}`,
+    );
   }
 }

@@ -8,18 +8,45 @@
 // --native-only  leave npm packages and TypeScript alone
 // --typescript-only  leave Debian packages and the native build alone: for what works on journals
 import { spawn } from 'node:child_process';
-import { existsSync, lstatSync, openSync, readFileSync, rmSync, unlinkSync, writeSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import { acquire, nameChild, release } from './setup/lock.mjs';
-import { aptCommand, canInstall, isDebian, isRoot, missing, probe, requirements } from './setup/requirements.mjs';
+import {
+  aptCommand,
+  canInstall,
+  isDebian,
+  isRoot,
+  missing,
+  probe,
+  requirements,
+} from './setup/requirements.mjs';
 import { isCurrent, writeStamp } from './setup/stamp.mjs';
-import { buildFolder, isInstalled, isSetUp, lockFile, logFile, root, state, triedFile } from './setup/steps.mjs';
+import {
+  buildFolder,
+  isInstalled,
+  isSetUp,
+  lockFile,
+  logFile,
+  root,
+  state,
+  triedFile,
+} from './setup/steps.mjs';
 
 const options = new Set(process.argv.slice(2));
 for (const option of options) {
   if (!['--tests', '--check', '--native-only', '--typescript-only'].includes(option)) {
-    process.stderr.write(`setup: unknown option ${option} (there are --tests, --check, --native-only, --typescript-only)\n`);
+    process.stderr.write(
+      `setup: unknown option ${option} (there are --tests, --check, --native-only, --typescript-only)\n`,
+    );
     process.exit(2);
   }
 }
@@ -44,14 +71,24 @@ function run(command, args, { cwd = root, env = {}, mayFail = false } = {}) {
   log ??= openSync(logFile, 'w');
   writeSync(log, `\n$ ${command} ${args.join(' ')}\n`);
   return new Promise((resolve, reject) => {
-    child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', log, log] });
+    child = spawn(command, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', log, log],
+    });
     if (child.pid !== undefined) nameChild(lockFile, child.pid);
-    child.on('error', (error) => reject(new SetupError(`cannot start ${command}: ${error.message}`)));
+    child.on('error', (error) =>
+      reject(new SetupError(`cannot start ${command}: ${error.message}`)),
+    );
     child.on('close', (code, signal) => {
       child = undefined;
       if (code === 0 || (mayFail && signal === null)) return resolve(code === 0);
       const tail = readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-15).join('\n');
-      reject(new SetupError(`${command} ${args[0] ?? ''} failed; the whole log is in ${logFile}, its end:\n${tail}`));
+      reject(
+        new SetupError(
+          `${command} ${args[0] ?? ''} failed; the whole log is in ${logFile}, its end:\n${tail}`,
+        ),
+      );
     });
   });
 }
@@ -67,7 +104,10 @@ async function timed(what, action) {
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
-  throw new SetupError(`Node ${process.versions.node} is too old: 20.19 or newer is needed (nodejs.org, or your distribution's backports)`, 3);
+  throw new SetupError(
+    `Node ${process.versions.node} is too old: 20.19 or newer is needed (nodejs.org, or your distribution's backports)`,
+    3,
+  );
 }
 
 async function installNodePackages() {
@@ -77,12 +117,16 @@ async function installNodePackages() {
   const packages = join(root, 'node_modules');
   if (lstatSync(packages, { throwIfNoEntry: false })?.isSymbolicLink()) unlinkSync(packages);
   // No install scripts: the one dependency with native code brings it as a platform package.
-  await timed('npm packages', () => run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']));
+  await timed('npm packages', () =>
+    run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']),
+  );
   writeStamp(file, value);
 }
 
 function explain(list) {
-  return list.map((r) => `  ${r.name}: ${r.brings}${r.size === undefined ? '' : ` (${r.size})`}`).join('\n');
+  return list
+    .map((r) => `  ${r.name}: ${r.brings}${r.size === undefined ? '' : ` (${r.size})`}`)
+    .join('\n');
 }
 
 async function installDebianPackages(list) {
@@ -109,7 +153,8 @@ async function tryOnceADay(requirement) {
   }
   if (Date.now() - (tried[requirement.debian] ?? 0) < 24 * 3600 * 1000) return;
   await installDebianPackages([requirement]);
-  if (!probe(requirement).found) writeStamp(triedFile, JSON.stringify({ ...tried, [requirement.debian]: Date.now() }));
+  if (!probe(requirement).found)
+    writeStamp(triedFile, JSON.stringify({ ...tried, [requirement.debian]: Date.now() }));
 }
 
 async function installSystemPackages() {
@@ -126,23 +171,43 @@ async function installSystemPackages() {
   const how = isDebian()
     ? `install with\n  ${isRoot() ? '' : 'sudo '}${aptCommand(required.length > 0 ? required : list)}`
     : `install them with your package manager (the Debian names are ${list.map((r) => r.debian).join(' ')})`;
-  if (required.length > 0) throw new SetupError(`these are needed and missing:\n${explain(required)}\n${how}`, 3);
+  if (required.length > 0)
+    throw new SetupError(`these are needed and missing:\n${explain(required)}\n${how}`, 3);
   say(`works without, but missing:\n${explain(list)}\n${how}`);
 }
 
 /** Meson keeps its options in a folder; one that a killed set-up left half-made is made again. */
 async function configure() {
   const wanted = withTests && missing(['test']).every((r) => r.optional);
-  const done = existsSync(join(buildFolder, 'build.ninja')) && existsSync(join(buildFolder, 'meson-private', 'coredata.dat'));
+  const done =
+    existsSync(join(buildFolder, 'build.ninja')) &&
+    existsSync(join(buildFolder, 'meson-private', 'coredata.dat'));
   if (!done) {
     rmSync(buildFolder, { recursive: true, force: true });
     // For this CPU: what is built here is measured here. What is installed is built in its own folder.
-    await run('meson', ['setup', buildFolder, join(root, 'native'), `-Dtests=${wanted}`, '-Dmarch=native', '-Din_place=true']);
+    await run('meson', [
+      'setup',
+      buildFolder,
+      join(root, 'native'),
+      `-Dtests=${wanted}`,
+      '-Dmarch=native',
+      '-Din_place=true',
+    ]);
     return;
   }
   // Folders from before there was the option.
-  if (!/"name": "in_place", "value": true/.test(readFileSync(join(buildFolder, 'meson-info', 'intro-buildoptions.json'), 'utf8'))) {
-    await run('meson', ['setup', '--reconfigure', buildFolder, join(root, 'native'), '-Din_place=true']);
+  if (
+    !/"name": "in_place", "value": true/.test(
+      readFileSync(join(buildFolder, 'meson-info', 'intro-buildoptions.json'), 'utf8'),
+    )
+  ) {
+    await run('meson', [
+      'setup',
+      '--reconfigure',
+      buildFolder,
+      join(root, 'native'),
+      '-Din_place=true',
+    ]);
   }
   const hasTests = /^build test\//m.test(readFileSync(join(buildFolder, 'build.ninja'), 'utf8'));
   if (wanted && !hasTests) await run('meson', ['configure', buildFolder, '-Dtests=true']);
@@ -164,14 +229,21 @@ async function buildTypescript() {
   const { value, file, current } = state('typescript');
   if (current && existsSync(join(root, 'dist'))) return;
   await timed('TypeScript build', () =>
-    run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', join(root, 'tsconfig.json')]));
+    run(process.execPath, [
+      join(root, 'node_modules', 'typescript', 'bin', 'tsc'),
+      '-p',
+      join(root, 'tsconfig.json'),
+    ]),
+  );
   writeStamp(file, value);
 }
 
 function check() {
   const rows = requirements.map((r) => {
     const result = probe(r, true);
-    const get = isDebian() ? `${isRoot() ? '' : 'sudo '}${aptCommand([r])}` : `package like Debian's ${r.debian}`;
+    const get = isDebian()
+      ? `${isRoot() ? '' : 'sudo '}${aptCommand([r])}`
+      : `package like Debian's ${r.debian}`;
     return { name: r.name, need: r.need, ...result, brings: r.brings, get };
   });
   process.stdout.write(`${JSON.stringify({ requirements: rows, setUp: isSetUp() })}\n`);

@@ -11,5 +11,13 @@
  */
 export { NativeError, ReframerError } from './errors.js';
 export type { Bypass, Early, Key, LatencyRule, Policy, ReframerOptions } from './options.js';
-export { Reframer, type Load, type PackedBurst, type Packet, type Released, type Run, type Time } from './reframer.js';
+export {
+  Reframer,
+  type Load,
+  type PackedBurst,
+  type Packet,
+  type Released,
+  type Run,
+  type Time,
+} from './reframer.js';
 export type { Reason, ReframerStats } from './stats.js';

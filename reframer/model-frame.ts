@@ -49,17 +49,26 @@ export function describeFrame(frame: Uint8Array, kind: Key): FrameDescription {
   if (version === 4 && (view.getUint16(ip + 6) & 0x3fff) !== 0) {
     const field = view.getUint16(ip + 6);
     const datagram = `4 ${protocol} ${source} ${destination} id ${view.getUint16(ip + 4)}`;
-    fragment = { datagram, offset: (field & 0x1fff) * 8, length: end - at, more: (field & 0x2000) !== 0 };
+    fragment = {
+      datagram,
+      offset: (field & 0x1fff) * 8,
+      length: end - at,
+      more: (field & 0x2000) !== 0,
+    };
   } else if (protocol === 44 && has(8)) {
     // Fragments of one packet may name different protocols; the first one's counts.
     protocol = view.getUint8(at);
     const field = view.getUint16(at + 2);
     const datagram = `6 ${source} ${destination} id ${view.getUint32(at + 4)}`;
     at += 8;
-    if ((field & 0xfff9) !== 0) fragment = { datagram, offset: field & 0xfff8, length: end - at, more: (field & 1) !== 0 };
+    if ((field & 0xfff9) !== 0)
+      fragment = { datagram, offset: field & 0xfff8, length: end - at, more: (field & 1) !== 0 };
   }
   const later = fragment !== undefined && fragment.offset > 0;
-  const ports = !later && (protocol === 6 || protocol === 17) && has(4) ? [view.getUint16(at), view.getUint16(at + 2)] : [0, 0];
+  const ports =
+    !later && (protocol === 6 || protocol === 17) && has(4)
+      ? [view.getUint16(at), view.getUint16(at + 2)]
+      : [0, 0];
   const traits = new Set<Bypass | Early>();
   if (trafficClass >> 2 === 46) traits.add('dscp-ef');
   if ((trafficClass & 3) === 1) traits.add('ect1');
@@ -67,7 +76,9 @@ export function describeFrame(frame: Uint8Array, kind: Key): FrameDescription {
   if (!later && protocol === 6 && has(14)) {
     const flags = view.getUint8(at + 13);
     const names: readonly (Bypass | Early)[] = ['fin', 'syn', 'rst', 'psh'];
-    names.forEach((name, bit) => { if (flags & (1 << bit)) traits.add(name); });
+    names.forEach((name, bit) => {
+      if (flags & (1 << bit)) traits.add(name);
+    });
   }
   if (kind === 'destination') return { key: `${version} ${destination}`, traits };
   if (fragment !== undefined && later) return { key: fragment.datagram, traits, fragment };

@@ -59,7 +59,8 @@ export class ReframerModel<T> {
   push(packets: readonly { handle: T; frame: Uint8Array }[], now: number): void {
     this.advance(now);
     // Zero delay groups within one burst only: the next burst finds nobody waiting.
-    if (this.options.policy === 'burst') for (const group of [...this.waiting]) this.leave(group, 'deadline');
+    if (this.options.policy === 'burst')
+      for (const group of [...this.waiting]) this.leave(group, 'deadline');
     for (const { handle, frame } of packets) this.admit(handle, frame);
   }
 
@@ -75,7 +76,8 @@ export class ReframerModel<T> {
   }
 
   get held(): number {
-    const count = (groups: Iterable<{ packets: T[] }>): number => [...groups].reduce((sum, group) => sum + group.packets.length, 0);
+    const count = (groups: Iterable<{ packets: T[] }>): number =>
+      [...groups].reduce((sum, group) => sum + group.packets.length, 0);
     return count(this.waiting) + count(this.ready);
   }
 
@@ -104,7 +106,10 @@ export class ReframerModel<T> {
   /** The key of a fragment's group: its flow's, or until the first fragment comes, its datagram's. */
   private follow(fragment: Fragment, alone: string): string {
     const known = this.datagrams.get(fragment.datagram);
-    const datagram = known !== undefined && known.until > this.now ? known : { seen: 0, until: this.now + incompleteNs };
+    const datagram =
+      known !== undefined && known.until > this.now
+        ? known
+        : { seen: 0, until: this.now + incompleteNs };
     this.datagrams.set(fragment.datagram, datagram);
     if (fragment.offset === 0) {
       this.join(fragment.datagram, alone);
@@ -118,7 +123,12 @@ export class ReframerModel<T> {
     }
     datagram.seen += fragment.length;
     if (!fragment.more) datagram.total = fragment.offset + fragment.length;
-    if (datagram.flow !== undefined && datagram.total !== undefined && datagram.seen >= datagram.total) datagram.until = this.now + completeNs;
+    if (
+      datagram.flow !== undefined &&
+      datagram.total !== undefined &&
+      datagram.seen >= datagram.total
+    )
+      datagram.until = this.now + completeNs;
     return datagram.flow ?? fragment.datagram;
   }
 

@@ -72,14 +72,28 @@ const bypasses: readonly Bypass[] = ['syn', 'new-flow', 'dscp-ef', 'ect1', 'dns'
 const earlies: readonly Early[] = ['fin', 'rst', 'psh'];
 
 const known: ReadonlySet<string> = new Set<keyof ReframerOptions>([
-  'policy', 'key', 'delayNs', 'maxPackets', 'maxBytes', 'maxBurst', 'bypass', 'early', 'tcpRepair', 'ackThinning',
-  'rules', 'linkType', 'hashSeed', 'lookahead', 'headerBytes',
+  'policy',
+  'key',
+  'delayNs',
+  'maxPackets',
+  'maxBytes',
+  'maxBurst',
+  'bypass',
+  'early',
+  'tcpRepair',
+  'ackThinning',
+  'rules',
+  'linkType',
+  'hashSeed',
+  'lookahead',
+  'headerBytes',
 ]);
 
 export const maxDelayNs = 1e9;
 export const maxRules = 16;
 
-const bad = (option: string, what: string): ReframerError => new ReframerError('bad-option', `${option} ${what}`, option);
+const bad = (option: string, what: string): ReframerError =>
+  new ReframerError('bad-option', `${option} ${what}`, option);
 
 /** A whole number within bounds. */
 export function whole(option: string, value: number, low: number, high: number): number {
@@ -96,8 +110,13 @@ export function choice<T extends string>(option: string, value: T, words: readon
   return index;
 }
 
-function bits<T extends string>(option: string, values: readonly T[] | undefined, words: readonly T[]): number {
-  if (values !== undefined && !Array.isArray(values)) throw bad(option, `must be a list of ${words.join(', ')}`);
+function bits<T extends string>(
+  option: string,
+  values: readonly T[] | undefined,
+  words: readonly T[],
+): number {
+  if (values !== undefined && !Array.isArray(values))
+    throw bad(option, `must be a list of ${words.join(', ')}`);
   const chosen: readonly T[] = values ?? [];
   return chosen.reduce((sum, value) => sum | (1 << choice(option, value, words)), 0);
 }
@@ -111,10 +130,12 @@ function prefixBytes(text: string): Uint8Array {
 
 function nativeRule(rule: LatencyRule, index: number): NativeRule {
   const at = (name: string): string => `rules[${index}].${name}`;
-  const [low, high] = typeof rule.port === 'number' ? [rule.port, rule.port] : (rule.port ?? [0, 0]);
+  const [low, high] =
+    typeof rule.port === 'number' ? [rule.port, rule.port] : (rule.port ?? [0, 0]);
   const [address = '', prefix] = (rule.address ?? '').split('/');
   const version = rule.address === undefined ? 0 : isIP(address);
-  if (rule.address !== undefined && version === 0) throw bad(at('address'), `is '${rule.address}', not an IP address or prefix`);
+  if (rule.address !== undefined && version === 0)
+    throw bad(at('address'), `is '${rule.address}', not an IP address or prefix`);
   const width = version === 4 ? 32 : 128;
   if (rule.port !== undefined) {
     whole(at('port'), low, 1, 65535);
@@ -122,7 +143,12 @@ function nativeRule(rule: LatencyRule, index: number): NativeRule {
   }
   return {
     address: version === 0 ? new Uint8Array(16) : prefixBytes(address),
-    prefix_length: version === 0 ? 0 : prefix === undefined ? width : whole(at('address'), Number(prefix === '' ? Number.NaN : prefix), 0, width),
+    prefix_length:
+      version === 0
+        ? 0
+        : prefix === undefined
+          ? width
+          : whole(at('address'), Number(prefix === '' ? Number.NaN : prefix), 0, width),
     ip_version: version,
     protocol: rule.protocol === undefined ? 0 : whole(at('protocol'), rule.protocol, 1, 255),
     dscp_plus_one: rule.dscp === undefined ? 0 : whole(at('dscp'), rule.dscp, 0, 63) + 1,
@@ -137,12 +163,21 @@ export function applyOptions(options: ReframerOptions, params: NativeParams): Na
   for (const name of Object.keys(options)) {
     if (!known.has(name)) throw bad(name, 'is not an option; there are ' + [...known].join(', '));
   }
-  const optional = (name: 'delayNs' | 'maxPackets' | 'maxBytes' | 'maxBurst' | 'linkType' | 'lookahead', fallback: number, low: number, high: number): number =>
-    whole(name, options[name] ?? fallback, low, high);
+  const optional = (
+    name: 'delayNs' | 'maxPackets' | 'maxBytes' | 'maxBurst' | 'linkType' | 'lookahead',
+    fallback: number,
+    low: number,
+    high: number,
+  ): number => whole(name, options[name] ?? fallback, low, high);
   const rules = options.rules ?? [];
-  if (rules.length > maxRules) throw bad('rules', `has ${rules.length} entries, at most ${maxRules} are possible`);
+  if (rules.length > maxRules)
+    throw bad('rules', `has ${rules.length} entries, at most ${maxRules} are possible`);
   const seed = options.hashSeed ?? 0;
-  if ((typeof seed === 'number' && !Number.isSafeInteger(seed)) || BigInt.asUintN(64, BigInt(seed)) !== BigInt(seed)) throw bad('hashSeed', 'must be a whole number from 0 to 2^64 - 1');
+  if (
+    (typeof seed === 'number' && !Number.isSafeInteger(seed)) ||
+    BigInt.asUintN(64, BigInt(seed)) !== BigInt(seed)
+  )
+    throw bad('hashSeed', 'must be a whole number from 0 to 2^64 - 1');
   return {
     ...params,
     policy: choice('policy', options.policy ?? 'fixed', policies),

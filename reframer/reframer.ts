@@ -9,7 +9,15 @@ import {
   type ReframerFunctions,
 } from '../native/binding-reframer.js';
 import { ReframerError } from './errors.js';
-import { applyOptions, choice, maxDelayNs, policies, whole, type Policy, type ReframerOptions } from './options.js';
+import {
+  applyOptions,
+  choice,
+  maxDelayNs,
+  policies,
+  whole,
+  type Policy,
+  type ReframerOptions,
+} from './options.js';
 import { readStats, reasons, type Reason, type ReframerStats } from './stats.js';
 
 /** Nanoseconds of any monotonic clock: `process.hrtime.bigint()`, or a virtual clock's number. */
@@ -109,8 +117,14 @@ export class Reframer<T = Uint8Array> {
     const status = this.native.create(params, stage);
     if (status !== 0 || stage[0] === null) {
       throw status === -12
-        ? new ReframerError('out-of-memory', `cannot allocate room for ${params.max_packets} packets`)
-        : new ReframerError('bad-option', `the engine refused the options: ${reasonFrom((...to) => this.native.check(params, ...to))}`);
+        ? new ReframerError(
+            'out-of-memory',
+            `cannot allocate room for ${params.max_packets} packets`,
+          )
+        : new ReframerError(
+            'bad-option',
+            `the engine refused the options: ${reasonFrom((...to) => this.native.check(params, ...to))}`,
+          );
     }
     const { native } = this;
     const created = stage[0];
@@ -120,7 +134,14 @@ export class Reframer<T = Uint8Array> {
     this.slots = new SlotPool(2 * params.max_packets, headerBytes);
     // The registry keeps `slots` alive until the engine that reads from it is gone.
     const { slots } = this;
-    unclosed.register(this, () => { native.free(created); slots.forget(); }, this);
+    unclosed.register(
+      this,
+      () => {
+        native.free(created);
+        slots.forget();
+      },
+      this,
+    );
   }
 
   /**
@@ -144,10 +165,17 @@ export class Reframer<T = Uint8Array> {
       const packet: unknown = packets[i];
       const bytes = packet instanceof Uint8Array;
       const { data, hash, wireLength } = bytes ? { data: packet, ...none } : fieldsOf(packet);
-      if (!(data instanceof Uint8Array)) throw bad(`packet ${i} has no bytes: pass a Uint8Array, or an object with one in \`data\``);
+      if (!(data instanceof Uint8Array))
+        throw bad(`packet ${i} has no bytes: pass a Uint8Array, or an object with one in \`data\``);
       this.sameHashes(i, hash !== undefined);
-      if (hash !== undefined && !isWord(hash)) throw bad(`packet ${i} has the hash ${shown(hash)}: a hash is a whole number from 0 to 2^32 - 1`);
-      if (wireLength !== undefined && !isWord(wireLength)) throw bad(`packet ${i} has the wireLength ${shown(wireLength)}: a whole number from 0 to 2^32 - 1`);
+      if (hash !== undefined && !isWord(hash))
+        throw bad(
+          `packet ${i} has the hash ${shown(hash)}: a hash is a whole number from 0 to 2^32 - 1`,
+        );
+      if (wireLength !== undefined && !isWord(wireLength))
+        throw bad(
+          `packet ${i} has the wireLength ${shown(wireLength)}: a whole number from 0 to 2^32 - 1`,
+        );
       slots.stage(i, packets[i] as T, data, 0, data.length, wireLength ?? data.length, hash ?? 0);
     }
     return this.commit(stage, count, time);
@@ -166,8 +194,17 @@ export class Reframer<T = Uint8Array> {
     for (let i = 0; i < count; i++) {
       const start = offsets[i] ?? 0;
       const end = offsets[i + 1] ?? 0;
-      if (end < start || end > data.length) throw bad(`frame ${i} lies from ${start} to ${end} in a buffer of ${data.length} bytes`);
-      slots.stage(i, handles[i] as T, data, start, end, wireLengths?.[i] ?? end - start, hashes?.[i] ?? 0);
+      if (end < start || end > data.length)
+        throw bad(`frame ${i} lies from ${start} to ${end} in a buffer of ${data.length} bytes`);
+      slots.stage(
+        i,
+        handles[i] as T,
+        data,
+        start,
+        end,
+        wireLengths?.[i] ?? end - start,
+        hashes?.[i] ?? 0,
+      );
     }
     return this.commit(stage, count, time);
   }
@@ -202,8 +239,17 @@ export class Reframer<T = Uint8Array> {
   /** Changes policy and T. What is held keeps its deadline or gets an earlier one. */
   setPolicy(policy: Policy, delayNs: number): void {
     const stage = this.alive();
-    const status = this.native.setPolicy(stage, choice('policy', policy, policies), whole('delayNs', delayNs, 0, maxDelayNs));
-    if (status !== 0) throw new ReframerError('bad-option', `the engine refused the policy: ${this.native.strerror(status)}`, 'policy');
+    const status = this.native.setPolicy(
+      stage,
+      choice('policy', policy, policies),
+      whole('delayNs', delayNs, 0, maxDelayNs),
+    );
+    if (status !== 0)
+      throw new ReframerError(
+        'bad-option',
+        `the engine refused the policy: ${this.native.strerror(status)}`,
+        'policy',
+      );
   }
 
   /**
@@ -212,7 +258,11 @@ export class Reframer<T = Uint8Array> {
    * @returns groups
    */
   releaseBucket(mask: number, value: number): number {
-    return this.native.releaseBucket(this.alive(), whole('mask', mask, 0, 0xffff_ffff), whole('value', value, 0, 0xffff_ffff));
+    return this.native.releaseBucket(
+      this.alive(),
+      whole('mask', mask, 0, 0xffff_ffff),
+      whole('value', value, 0, 0xffff_ffff),
+    );
   }
 
   /** Tells the adaptive policy how busy the caller is; once a poll or less often. */
@@ -262,7 +312,9 @@ export class Reframer<T = Uint8Array> {
     if (packet === 0) this.staged = known;
     if (known === withHash) return;
     const all = known ? 'others of this instance have one' : 'others of this instance have none';
-    throw bad(`packet ${packet} ${withHash ? 'has a hash' : 'has no hash'}, ${all}: flows would leave out of order`);
+    throw bad(
+      `packet ${packet} ${withHash ? 'has a hash' : 'has no hash'}, ${all}: flows would leave out of order`,
+    );
   }
 
   private commit(stage: NativeStage, count: number, now: Time): number {
@@ -294,10 +346,14 @@ export class Reframer<T = Uint8Array> {
   private appendRuns(runs: Run[], base: number): void {
     const nbRuns = this.nbRuns[0] ?? 0;
     for (let i = 0; i < nbRuns; i++) {
-      const [first = 0, count = 0, hash = 0, reason = 0] = this.runs.subarray(i * runWords, (i + 1) * runWords);
+      const [first = 0, count = 0, hash = 0, reason = 0] = this.runs.subarray(
+        i * runWords,
+        (i + 1) * runWords,
+      );
       const last = runs.at(-1);
       // A run that was only cut by the room of one call goes on here.
-      if (i === 0 && base > 0 && last?.hash === hash && last.reason === reasons[reason]) last.count += count;
+      if (i === 0 && base > 0 && last?.hash === hash && last.reason === reasons[reason])
+        last.count += count;
       else runs.push({ first: base + first, count, hash, reason: reasons[reason] ?? 'deadline' });
     }
   }
@@ -315,7 +371,10 @@ class SlotPool<T> {
   private readonly held: (T | undefined)[];
   private readonly freeSlots: number[];
 
-  constructor(size: number, private readonly headerBytes: number) {
+  constructor(
+    size: number,
+    private readonly headerBytes: number,
+  ) {
     this.headers = new Uint8Array(size * headerBytes);
     this.headersAddress = addressOf(this.headers);
     this.held = new Array<T | undefined>(size).fill(undefined);
@@ -338,7 +397,15 @@ class SlotPool<T> {
   }
 
   /** Fills column `i` of the burst with the i-th free slot; nothing is taken before commit(). */
-  stage(i: number, handle: T, data: Uint8Array, start: number, end: number, wire: number, hash: number): void {
+  stage(
+    i: number,
+    handle: T,
+    data: Uint8Array,
+    start: number,
+    end: number,
+    wire: number,
+    hash: number,
+  ): void {
     const slot = this.freeSlots[this.freeSlots.length - 1 - i] ?? 0;
     const captured = Math.min(end - start, this.headerBytes);
     const at = slot * this.headerBytes;
@@ -387,20 +454,38 @@ function isWord(value: unknown): value is number {
 }
 
 function checkColumns(burst: unknown): void {
-  const { data, offsets, handles, wireLengths, hashes } = (burst ?? {}) as Partial<Record<keyof PackedBurst<unknown>, unknown>>;
+  const { data, offsets, handles, wireLengths, hashes } = (burst ?? {}) as Partial<
+    Record<keyof PackedBurst<unknown>, unknown>
+  >;
   if (!(data instanceof Uint8Array)) throw bad('data must be a Uint8Array');
-  if (!(offsets instanceof Uint32Array) || offsets.length === 0) throw bad('offsets must be a Uint32Array with one more entry than frames');
+  if (!(offsets instanceof Uint32Array) || offsets.length === 0)
+    throw bad('offsets must be a Uint32Array with one more entry than frames');
   const frames = offsets.length - 1;
   for (const [name, column] of Object.entries({ wireLengths, hashes })) {
-    if (column !== undefined && !(column instanceof Uint32Array)) throw bad(`${name} must be a Uint32Array`);
+    if (column !== undefined && !(column instanceof Uint32Array))
+      throw bad(`${name} must be a Uint32Array`);
   }
   for (const [name, column] of Object.entries({ handles, wireLengths, hashes })) {
-    const length = column === undefined && name !== 'handles' ? frames : (column as ArrayLike<unknown> | undefined)?.length;
-    if (length !== frames) throw bad(`${offsets.length} offsets make ${frames} frames, ${name} has ${String(length)} entries`);
+    const length =
+      column === undefined && name !== 'handles'
+        ? frames
+        : (column as ArrayLike<unknown> | undefined)?.length;
+    if (length !== frames)
+      throw bad(
+        `${offsets.length} offsets make ${frames} frames, ${name} has ${String(length)} entries`,
+      );
   }
 }
 
 function checkTime(now: Time): Time {
-  if (typeof now === 'bigint' ? now >= 0n && now < 0xffff_ffff_ffff_ffffn : Number.isSafeInteger(now) && now >= 0) return now;
-  throw new ReframerError('bad-time', `now is ${String(now)}: whole nanoseconds from 0; beyond 2^53 pass a bigint`);
+  if (
+    typeof now === 'bigint'
+      ? now >= 0n && now < 0xffff_ffff_ffff_ffffn
+      : Number.isSafeInteger(now) && now >= 0
+  )
+    return now;
+  throw new ReframerError(
+    'bad-time',
+    `now is ${String(now)}: whole nanoseconds from 0; beyond 2^53 pass a bigint`,
+  );
 }

@@ -4,7 +4,14 @@ import { reframerFunctions, type NativeStats } from '../native/binding-reframer.
 export type Reason = 'deadline' | 'early' | 'bypass' | 'burst' | 'capacity' | 'drain';
 
 /** In the order of the C header. */
-export const reasons: readonly Reason[] = ['deadline', 'early', 'bypass', 'burst', 'capacity', 'drain'];
+export const reasons: readonly Reason[] = [
+  'deadline',
+  'early',
+  'bypass',
+  'burst',
+  'capacity',
+  'drain',
+];
 
 /** Counters since creation or `resetStats()`; times in nanoseconds. */
 export interface ReframerStats {
@@ -49,7 +56,9 @@ export interface ReframerStats {
 export function readStats(native: NativeStats): ReframerStats {
   const functions = reframerFunctions();
   const quantile = (q: number): number => functions.histogramQuantile(native, q);
-  const released = Object.fromEntries(reasons.map((reason, i) => [reason, native.released[i] ?? 0]));
+  const released = Object.fromEntries(
+    reasons.map((reason, i) => [reason, native.released[i] ?? 0]),
+  );
   return {
     packetsIn: native.packets_in,
     packetsOut: native.packets_out,

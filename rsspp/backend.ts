@@ -24,7 +24,10 @@ export class Balancing {
     private readonly dryRun: boolean,
   ) {}
 
-  static async start(backend: Backend, options: Omit<BalancerOptions, 'buckets'> & { dryRun?: boolean }): Promise<Balancing> {
+  static async start(
+    backend: Backend,
+    options: Omit<BalancerOptions, 'buckets'> & { dryRun?: boolean },
+  ): Promise<Balancing> {
     const { dryRun, ...rest } = options;
     const balancer = new Balancer({ ...rest, buckets: await backend.tableSize() });
     const table = await backend.readTable();
@@ -47,7 +50,10 @@ export class Balancing {
     }
     let why = 'the device kept its old entries';
     try {
-      await this.backend.writeTable(this.balancer.table(), report.changes.map(({ bucket }) => bucket));
+      await this.backend.writeTable(
+        this.balancer.table(),
+        report.changes.map(({ bucket }) => bucket),
+      );
     } catch (error) {
       why = error instanceof Error ? error.message : String(error);
     }
@@ -55,7 +61,10 @@ export class Balancing {
     const refused = report.changes.filter(({ bucket, to }) => actual[bucket] !== to);
     if (refused.length === 0) return report;
     this.balancer.reject(refused);
-    throw new RssppError('backend', `${this.backend.name}: ${refused.length} of ${report.changes.length} table entries were not written: ${why}`);
+    throw new RssppError(
+      'backend',
+      `${this.backend.name}: ${refused.length} of ${report.changes.length} table entries were not written: ${why}`,
+    );
   }
 
   /**
@@ -76,7 +85,10 @@ export class Balancing {
     }
     const refused = this.differing(await this.backend.readTable());
     if (refused.length === 0) return;
-    throw new RssppError('backend', `${this.backend.name}: ${refused.length} of ${this.firstTable.length} entries of the first table were not put back: ${why}`);
+    throw new RssppError(
+      'backend',
+      `${this.backend.name}: ${refused.length} of ${this.firstTable.length} entries of the first table were not put back: ${why}`,
+    );
   }
 
   // Buckets whose owner is not that of the first table.

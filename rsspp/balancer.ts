@@ -8,7 +8,14 @@ import {
   type RssppFunctions,
 } from '../native/binding-rsspp.js';
 import { RssppError } from './errors.js';
-import { maxBuckets, maxCores, methods, readSolution, type Method, type Solution } from './solver.js';
+import {
+  maxBuckets,
+  maxCores,
+  methods,
+  readSolution,
+  type Method,
+  type Solution,
+} from './solver.js';
 
 export interface BalancerOptions {
   /** Cores that may be used. */
@@ -82,23 +89,57 @@ export interface Report extends Omit<Solution, 'owners'> {
 
 function whole(name: string, value: number, low: number, high: number): number {
   if (Number.isInteger(value) && value >= low && value <= high) return value;
-  throw new RssppError('bad-option', `${name} is ${value}; it is a whole number from ${low} to ${high}`, name);
+  throw new RssppError(
+    'bad-option',
+    `${name} is ${value}; it is a whole number from ${low} to ${high}`,
+    name,
+  );
 }
 
-function real(name: string, value: number | undefined, fallback: number, low: number, high: number): number {
+function real(
+  name: string,
+  value: number | undefined,
+  fallback: number,
+  low: number,
+  high: number,
+): number {
   if (value === undefined) return fallback;
   if (value >= low && value <= high) return value;
   throw new RssppError('bad-option', `${name} is ${value}; it is from ${low} to ${high}`, name);
 }
 
-function nativeParams(options: BalancerOptions, defaults: NativeBalancerParams): NativeBalancerParams {
+function nativeParams(
+  options: BalancerOptions,
+  defaults: NativeBalancerParams,
+): NativeBalancerParams {
   const cores = whole('cores', options.cores, 1, maxCores);
   const method = methods.indexOf(options.method ?? 'ours');
-  const intervalMs = real('intervalMs', options.intervalMs, defaults.interval_us / 1e3, 0.001, 3.6e6);
-  const busyIntervalMs = real('busyIntervalMs', options.busyIntervalMs, Math.min(intervalMs, defaults.busy_interval_us / 1e3), 0.001, intervalMs);
-  if (method < 0) throw new RssppError('bad-option', `there is no method '${options.method}'; there are ${methods.join(', ')}`, 'method');
+  const intervalMs = real(
+    'intervalMs',
+    options.intervalMs,
+    defaults.interval_us / 1e3,
+    0.001,
+    3.6e6,
+  );
+  const busyIntervalMs = real(
+    'busyIntervalMs',
+    options.busyIntervalMs,
+    Math.min(intervalMs, defaults.busy_interval_us / 1e3),
+    0.001,
+    intervalMs,
+  );
+  if (method < 0)
+    throw new RssppError(
+      'bad-option',
+      `there is no method '${options.method}'; there are ${methods.join(', ')}`,
+      'method',
+    );
   if (options.nodes !== undefined && options.nodes.length !== cores) {
-    throw new RssppError('bad-option', `nodes has ${options.nodes.length} entries for ${cores} cores`, 'nodes');
+    throw new RssppError(
+      'bad-option',
+      `nodes has ${options.nodes.length} entries for ${cores} cores`,
+      'nodes',
+    );
   }
   return {
     ...defaults,
@@ -112,7 +153,12 @@ function nativeParams(options: BalancerOptions, defaults: NativeBalancerParams):
     smoothing: real('smoothing', options.smoothing, defaults.smoothing, 0.001, 1),
     trend: real('trend', options.trend, defaults.trend, 0, 1),
     hold_epochs: whole('holdEpochs', options.holdEpochs ?? defaults.hold_epochs, 0, 255),
-    shrink_epochs: whole('shrinkEpochs', options.shrinkEpochs ?? defaults.shrink_epochs, 1, 1_000_000),
+    shrink_epochs: whole(
+      'shrinkEpochs',
+      options.shrinkEpochs ?? defaults.shrink_epochs,
+      1,
+      1_000_000,
+    ),
     tolerance: real('tolerance', options.tolerance, defaults.tolerance, 0, 1),
     node_penalty: real('nodePenalty', options.nodePenalty, defaults.node_penalty, 0, 10),
     interval_us: Math.round(intervalMs * 1e3),
@@ -122,7 +168,8 @@ function nativeParams(options: BalancerOptions, defaults: NativeBalancerParams):
 }
 
 function sized(name: string, length: number, expected: number): void {
-  if (length !== expected) throw new RssppError('bad-problem', `${name} has ${length} entries instead of ${expected}`);
+  if (length !== expected)
+    throw new RssppError('bad-problem', `${name} has ${length} entries instead of ${expected}`);
 }
 
 /** Decides once an epoch which buckets change owner. Bound to no device: `Balancing` does that. */
@@ -149,7 +196,10 @@ export class Balancer {
     if (result !== 0 || out[0] === null) {
       throw result === -12
         ? new RssppError('out-of-memory', 'the balancer could not be allocated')
-        : new RssppError('bad-option', `the balancer refused the options: ${reasonFrom((...to) => this.functions.check(params, ...to))}`);
+        : new RssppError(
+            'bad-option',
+            `the balancer refused the options: ${reasonFrom((...to) => this.functions.check(params, ...to))}`,
+          );
     }
     this.native = out[0];
     this.cores = params.nb_cores;
@@ -171,7 +221,10 @@ export class Balancer {
   setTable(owners: ArrayLike<number>): void {
     const table = Uint16Array.from(owners);
     if (table.length !== this.buckets || this.functions.setTable(this.open(), table) !== 0) {
-      throw new RssppError('bad-problem', `a table has ${this.buckets} entries, each from 0 to ${this.cores - 1}`);
+      throw new RssppError(
+        'bad-problem',
+        `a table has ${this.buckets} entries, each from 0 to ${this.cores - 1}`,
+      );
     }
     this.owners = table;
   }
@@ -191,11 +244,14 @@ export class Balancer {
     }
     const out = {} as NativeReport;
     const columns = {
-      packets: this.counters, core_load: this.loads,
-      queue_fill: epoch.queueFill === undefined ? null : this.fill, waiting: epoch.waiting === undefined ? null : this.waiting,
+      packets: this.counters,
+      core_load: this.loads,
+      queue_fill: epoch.queueFill === undefined ? null : this.fill,
+      waiting: epoch.waiting === undefined ? null : this.waiting,
     };
     const count = this.functions.step(native, columns, this.moves, out);
-    if (count < 0) throw new RssppError('too-large', 'the method gave up on this epoch; use `ours` or `lpt`');
+    if (count < 0)
+      throw new RssppError('too-large', 'the method gave up on this epoch; use `ours` or `lpt`');
     const changes: Move[] = [];
     for (let i = 0; i < count; i++) {
       const [bucket = 0, from = 0, to = 0] = this.moves.subarray(i * moveWords);
@@ -218,7 +274,9 @@ export class Balancer {
 
   /** The device refused these moves: their buckets are where they were. */
   reject(changes: readonly Move[]): void {
-    const words = Uint16Array.from(changes.flatMap(({ bucket, from, to }) => [bucket, from, to, 0]));
+    const words = Uint16Array.from(
+      changes.flatMap(({ bucket, from, to }) => [bucket, from, to, 0]),
+    );
     if (this.functions.reject(this.open(), words, changes.length) !== 0) {
       throw new RssppError('bad-problem', 'a move names a bucket or core that there is not');
     }
@@ -228,7 +286,11 @@ export class Balancer {
   /** A core that died: its buckets leave at the next step. @throws RssppError `bad-option` for the last one */
   removeCore(core: number): void {
     if (this.functions.removeCore(this.open(), core) !== 0) {
-      throw new RssppError('bad-option', `core ${core} cannot be removed: unknown, removed already, or the last one`, 'core');
+      throw new RssppError(
+        'bad-option',
+        `core ${core} cannot be removed: unknown, removed already, or the last one`,
+        'core',
+      );
     }
   }
 

@@ -103,13 +103,18 @@ export class Device implements Backend {
   }
 
   async writeTable(table: readonly number[], changed: readonly number[]): Promise<void> {
-    const reply = await this.ask({ do: 'write', entries: changed.map((bucket) => [bucket, table[bucket]]) });
-    if (typeof reply.error === 'string') throw new RssppError('backend', `${this.name}: ${reply.error}`);
+    const reply = await this.ask({
+      do: 'write',
+      entries: changed.map((bucket) => [bucket, table[bucket]]),
+    });
+    if (typeof reply.error === 'string')
+      throw new RssppError('backend', `${this.name}: ${reply.error}`);
   }
 
   async sample(): Promise<Epoch> {
     const { packets, loads, details } = await this.ask({ do: 'sample' });
-    if (packets === undefined || loads === undefined) throw new RssppError('backend', `${this.name}: no counters came`);
+    if (packets === undefined || loads === undefined)
+      throw new RssppError('backend', `${this.name}: no counters came`);
     this.details = details ?? {};
     this.loads = loads;
     return { packets, coreLoads: loads };
@@ -120,14 +125,16 @@ export class Device implements Backend {
     const { summary } = await this.ask({ do: 'stop' });
     this.ended = true;
     this.session.end();
-    if (summary === undefined) throw new RssppError('backend', `${this.name}: ended without a summary`);
+    if (summary === undefined)
+      throw new RssppError('backend', `${this.name}: ended without a summary`);
     return summary;
   }
 
   private async ask(command: object): Promise<Reply> {
     if (this.ended) throw new RssppError('closed', `${this.name}: this device was closed`);
     const reply = await orBackend(this.session.ask(command));
-    if (reply.failed !== undefined) throw new RssppError('backend', `${this.name}: ${reply.failed}`);
+    if (reply.failed !== undefined)
+      throw new RssppError('backend', `${this.name}: ${reply.failed}`);
     return reply;
   }
 }
@@ -136,12 +143,15 @@ async function orBackend<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
-    throw error instanceof SessionError ? new RssppError('backend', `the device: ${error.message}`) : error;
+    throw error instanceof SessionError
+      ? new RssppError('backend', `the device: ${error.message}`)
+      : error;
   }
 }
 
 function openingError({ error }: Reply): RssppError {
-  if (error === undefined || typeof error === 'string') return new RssppError('backend', error ?? 'the device did not get ready');
+  if (error === undefined || typeof error === 'string')
+    return new RssppError('backend', error ?? 'the device did not get ready');
   if (error.code === 'not-supported') return new RssppError('not-supported', error.message);
   return new RssppError(error.code === 'bad-spec' ? 'bad-option' : 'backend', error.message);
 }

@@ -11,7 +11,14 @@
  */
 export class RssppError extends Error {
   constructor(
-    readonly code: 'bad-option' | 'bad-problem' | 'too-large' | 'out-of-memory' | 'backend' | 'not-supported' | 'closed',
+    readonly code:
+      | 'bad-option'
+      | 'bad-problem'
+      | 'too-large'
+      | 'out-of-memory'
+      | 'backend'
+      | 'not-supported'
+      | 'closed',
     message: string,
     readonly option?: string,
   ) {

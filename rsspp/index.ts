@@ -15,6 +15,21 @@
  */
 export { Balancing, type Backend } from './backend.js';
 export { Balancer, type BalancerOptions, type Epoch, type Move, type Report } from './balancer.js';
-export { Device, type DeviceSpec, type DeviceSummary, type DpdkSpec, type EthtoolSpec, type TapSpec } from './device.js';
+export {
+  Device,
+  type DeviceSpec,
+  type DeviceSummary,
+  type DpdkSpec,
+  type EthtoolSpec,
+  type TapSpec,
+} from './device.js';
 export { NativeError, RssppError } from './errors.js';
-export { maxBuckets, maxCores, methods, solve, type Method, type Problem, type Solution } from './solver.js';
+export {
+  maxBuckets,
+  maxCores,
+  methods,
+  solve,
+  type Method,
+  type Problem,
+  type Solution,
+} from './solver.js';

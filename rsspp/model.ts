@@ -20,7 +20,9 @@ const isActive = (problem: Problem, core: number): boolean => problem.active?.[c
 /** max(mean over active cores, heaviest bucket). */
 export function lowerBound(problem: Problem): number {
   const loads = Array.from(problem.loads);
-  const active = Array.from({ length: problem.cores }, (_, core) => core).filter((core) => isActive(problem, core));
+  const active = Array.from({ length: problem.cores }, (_, core) => core).filter((core) =>
+    isActive(problem, core),
+  );
   return Math.max(loads.reduce((sum, load) => sum + load, 0) / active.length, ...loads);
 }
 
@@ -30,16 +32,22 @@ export function violations(problem: Problem, solution: Solution): string[] {
   solution.owners.forEach((owner, bucket) => {
     const before = problem.owners[bucket] ?? 0;
     if (!isActive(problem, owner)) found.push(`bucket ${bucket} is on idle core ${owner}`);
-    if (problem.pinned?.[bucket] === true && isActive(problem, before) && owner !== before) found.push(`pinned bucket ${bucket} moved`);
+    if (problem.pinned?.[bucket] === true && isActive(problem, before) && owner !== before)
+      found.push(`pinned bucket ${bucket} moved`);
   });
   const moves = solution.owners.filter((owner, bucket) => owner !== problem.owners[bucket]).length;
-  if (moves !== solution.moves) found.push(`${moves} buckets moved, ${solution.moves} are reported`);
+  if (moves !== solution.moves)
+    found.push(`${moves} buckets moved, ${solution.moves} are reported`);
   const loads = coreLoads(problem, solution.owners).filter((_, core) => isActive(problem, core));
   // Loads are 32-bit floats in the native library.
-  const close = (a: number, b: number): boolean => Math.abs(a - b) <= 1e-4 * Math.max(1e-3, Math.abs(a), Math.abs(b));
-  if (!close(Math.max(...loads), solution.worstAfter)) found.push(`the worst core has ${Math.max(...loads)}, ${solution.worstAfter} is reported`);
-  if (!close(Math.min(...loads), solution.leastAfter)) found.push(`the least has ${Math.min(...loads)}, ${solution.leastAfter} is reported`);
-  if (!close(lowerBound(problem), solution.lowerBound)) found.push(`the bound is ${lowerBound(problem)}, ${solution.lowerBound} is reported`);
+  const close = (a: number, b: number): boolean =>
+    Math.abs(a - b) <= 1e-4 * Math.max(1e-3, Math.abs(a), Math.abs(b));
+  if (!close(Math.max(...loads), solution.worstAfter))
+    found.push(`the worst core has ${Math.max(...loads)}, ${solution.worstAfter} is reported`);
+  if (!close(Math.min(...loads), solution.leastAfter))
+    found.push(`the least has ${Math.min(...loads)}, ${solution.leastAfter} is reported`);
+  if (!close(lowerBound(problem), solution.lowerBound))
+    found.push(`the bound is ${lowerBound(problem)}, ${solution.lowerBound} is reported`);
   return found;
 }
 

@@ -87,21 +87,26 @@ function wrong(what: string): never {
 
 function check({ loads, owners, cores, active, pinned, nodes }: Problem): void {
   const buckets = loads.length;
-  if (buckets < 1 || buckets > maxBuckets) wrong(`there are ${buckets} buckets; 1 to ${maxBuckets} are taken`);
-  if (!Number.isInteger(cores) || cores < 1 || cores > maxCores) wrong(`there are ${cores} cores; 1 to ${maxCores} are taken`);
+  if (buckets < 1 || buckets > maxBuckets)
+    wrong(`there are ${buckets} buckets; 1 to ${maxBuckets} are taken`);
+  if (!Number.isInteger(cores) || cores < 1 || cores > maxCores)
+    wrong(`there are ${cores} cores; 1 to ${maxCores} are taken`);
   if (owners.length !== buckets) wrong(`loads has ${buckets} entries, owners ${owners.length}`);
   for (const [name, length, expected] of [
     ['active', active?.length, cores],
     ['pinned', pinned?.length, buckets],
     ['nodes', nodes?.length, cores],
   ] as const) {
-    if (length !== undefined && length !== expected) wrong(`${name} has ${length} entries instead of ${expected}`);
+    if (length !== undefined && length !== expected)
+      wrong(`${name} has ${length} entries instead of ${expected}`);
   }
   for (let b = 0; b < buckets; b++) {
     const owner = owners[b] ?? -1;
-    if (!Number.isInteger(owner) || owner < 0 || owner >= cores) wrong(`bucket ${b} is owned by core ${owner}; ids are 0 to ${cores - 1}`);
+    if (!Number.isInteger(owner) || owner < 0 || owner >= cores)
+      wrong(`bucket ${b} is owned by core ${owner}; ids are 0 to ${cores - 1}`);
     const load = loads[b] ?? Number.NaN;
-    if (!(load >= 0) || !Number.isFinite(load)) wrong(`bucket ${b} has load ${load}; loads are finite and not negative`);
+    if (!(load >= 0) || !Number.isFinite(load))
+      wrong(`bucket ${b} has load ${load}; loads are finite and not negative`);
   }
 }
 
@@ -135,7 +140,10 @@ export function solve(problem: Problem, method: Method = 'ours'): Solution {
   );
   if (result !== 0) {
     if (method !== 'exact') wrong('no core is active');
-    throw new RssppError('too-large', `${loads.length} buckets on ${cores} cores are too many for an exact search; use 'ours' or 'lpt'`);
+    throw new RssppError(
+      'too-large',
+      `${loads.length} buckets on ${cores} cores are too many for an exact search; use 'ours' or 'lpt'`,
+    );
   }
   return { owners: [...newOwner], ...readSolution(out) };
 }

@@ -1,14 +1,28 @@
 // Faults from outside: processes killed at any moment, trials that die, a disk that fills up. What
 // must hold: what is in the journal stays there, what is half is not counted, the same command goes on.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
 import { readJournal, type SampleRecord } from '../experiments/core/journal.js';
 import { openRun } from '../experiments/core/runs.js';
 import { packageRoot } from '../native/loader.js';
-import { reframer, skipSuite, temporaryFolder, type Outcome, type RunOptions } from './helpers/cli.js';
+import {
+  reframer,
+  skipSuite,
+  temporaryFolder,
+  type Outcome,
+  type RunOptions,
+} from './helpers/cli.js';
 import { seed } from './helpers/seed.js';
 import { seededRandom } from '../experiments/core/random.js';
 
@@ -18,13 +32,21 @@ const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
 const lab = join(packageRoot, 'test', 'experiments', 'fake-lab.mjs');
-const exp = (out: string, env: NodeJS.ProcessEnv = {}, options: RunOptions = {}): Promise<Outcome> =>
-  reframer(['exp', 'reframer', '--only', 'modern-throughput', '--out', out], { ...options, env: { REFRAMER_LAB: lab, ...env } });
+const exp = (
+  out: string,
+  env: NodeJS.ProcessEnv = {},
+  options: RunOptions = {},
+): Promise<Outcome> =>
+  reframer(['exp', 'reframer', '--only', 'modern-throughput', '--out', out], {
+    ...options,
+    env: { REFRAMER_LAB: lab, ...env },
+  });
 
 // 100 for the figure in docs/RELIABILITY.md: REFRAMER_KILLS=100 npx vitest run test/faults.test.ts
 const kills = Number(process.env.REFRAMER_KILLS ?? 2);
 
-const nameOf = (s: SampleRecord): string => [s.point, s.phase, s.session, s.block, s.attempt, s.slot].join('/');
+const nameOf = (s: SampleRecord): string =>
+  [s.point, s.phase, s.session, s.block, s.attempt, s.slot].join('/');
 
 function checkJournal(file: string): SampleRecord[] {
   const { records } = readJournal(file);
@@ -48,13 +70,17 @@ describe('kill -9', () => {
       // Somewhere in the next few trials, or in the report.
       const grown = before.length + Math.floor(random() * 12_000);
       let poll: NodeJS.Timeout | undefined;
-      const { code } = await exp(path, { FAKE_LAB_LOG: log, FAKE_LAB_WAIT_MS: '5' }, {
-        started: (kill) => {
-          poll = setInterval(() => {
-            if (existsSync(journal) && statSync(journal).size > grown) kill('SIGKILL');
-          }, 1);
+      const { code } = await exp(
+        path,
+        { FAKE_LAB_LOG: log, FAKE_LAB_WAIT_MS: '5' },
+        {
+          started: (kill) => {
+            poll = setInterval(() => {
+              if (existsSync(journal) && statSync(journal).size > grown) kill('SIGKILL');
+            }, 1);
+          },
         },
-      });
+      );
       clearInterval(poll);
       const after = readFileSync(journal);
       expect(after.subarray(0, sound).equals(before.subarray(0, sound))).toBe(true);
@@ -90,11 +116,13 @@ describe('kill -9', () => {
   });
 });
 
-const mount = (...args: string[]): boolean => spawnSync('mount', args, { stdio: 'ignore' }).status === 0;
+const mount = (...args: string[]): boolean =>
+  spawnSync('mount', args, { stdio: 'ignore' }).status === 0;
 const unmount = (path: string): void => void spawnSync('umount', [path], { stdio: 'ignore' });
 
 /** Mounts a file system of that size; false where this user may not. */
-const smallDisk = (path: string, size: string): boolean => mount('-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path);
+const smallDisk = (path: string, size: string): boolean =>
+  mount('-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', path);
 
 /** Whether this user may mount; leaves nothing mounted, since a suite whose tests are all left out cleans nothing up. */
 function mayMount(path: string): boolean {
@@ -113,18 +141,21 @@ describe('a full disk', () => {
   });
   if (!possible) skipSuite('a full disk: no right to mount a small file system');
 
-  test.skipIf(!possible)('while journaling: one message that says so, nothing lost, and the same command goes on', async () => {
-    const path = join(disk, 'run');
-    const { code, stderr, stdout } = await exp(path);
-    expect(code).toBe(1);
-    expect(stderr).toMatch(/ENOSPC|no space left/);
-    expect(`${stderr}${stdout}`).not.toMatch(/\bat .*\.js:\d+/);
-    const kept = checkJournal(join(path, 'journal.jsonl'));
-    mount('-o', 'remount,size=64m', disk);
-    expect((await exp(path)).code).toBe(0);
-    const samples = checkJournal(join(path, 'journal.jsonl'));
-    expect(samples.slice(0, kept.length)).toEqual(kept);
-  });
+  test.skipIf(!possible)(
+    'while journaling: one message that says so, nothing lost, and the same command goes on',
+    async () => {
+      const path = join(disk, 'run');
+      const { code, stderr, stdout } = await exp(path);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/ENOSPC|no space left/);
+      expect(`${stderr}${stdout}`).not.toMatch(/\bat .*\.js:\d+/);
+      const kept = checkJournal(join(path, 'journal.jsonl'));
+      mount('-o', 'remount,size=64m', disk);
+      expect((await exp(path)).code).toBe(0);
+      const samples = checkJournal(join(path, 'journal.jsonl'));
+      expect(samples.slice(0, kept.length)).toEqual(kept);
+    },
+  );
 
   test('under an output: an error that names the file', async () => {
     const { code, stdout, stderr } = await reframer(['generate', '/dev/full', '--packets', '1000']);

@@ -1,7 +1,17 @@
 // What others wrote, or could have: runs packed by strangers, requests to the metrics page, telemetry
 // that is none. Nothing outside the run's folder is touched, nothing hangs, no terminal is spoken to.
 import { spawn, spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
@@ -26,7 +36,10 @@ type Json = Record<string, unknown>;
 function foreignRun(name: string, change: (record: Json) => Json = (record) => record): string {
   const run = folder.file(name);
   mkdirSync(run);
-  const lines = readFileSync(journal, 'utf8').trim().split('\n').map((line) => JSON.stringify(change(JSON.parse(line) as Json)));
+  const lines = readFileSync(journal, 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.stringify(change(JSON.parse(line) as Json)));
   writeFileSync(join(run, 'journal.jsonl'), `${lines.join('\n')}\n`);
   return run;
 }
@@ -69,13 +82,16 @@ describe('a report writes into its run alone', { timeout: 120_000 }, () => {
     symlinkSync(bashrc, join(run, 'report.md'));
     mkdirSync(join(run, 'figures'));
     mkdirSync(join(run, 'figures/folder.svg'));
-    for (const name of ['old.svg', 'notes.txt', 'id_rsa', 'Old.png']) writeFileSync(join(run, 'figures', name), 'x');
+    for (const name of ['old.svg', 'notes.txt', 'id_rsa', 'Old.png'])
+      writeFileSync(join(run, 'figures', name), 'x');
     const { code, stderr } = await reframer(['report', run]);
     expect([code, stderr]).toEqual([0, '']);
     expect(readFileSync(bashrc, 'utf8')).toBe('mine');
     expect(lstatSync(join(run, 'report.md')).isFile()).toBe(true);
     const figures = readdirSync(join(run, 'figures'));
-    expect(figures).toEqual(expect.arrayContaining(['folder.svg', 'notes.txt', 'id_rsa', 'Old.png']));
+    expect(figures).toEqual(
+      expect.arrayContaining(['folder.svg', 'notes.txt', 'id_rsa', 'Old.png']),
+    );
     expect(figures).not.toContain('old.svg');
     expect(readdirSync(run).filter((name) => name.endsWith('.part'))).toEqual([]);
   });
@@ -110,13 +126,51 @@ describe('a report writes into its run alone', { timeout: 120_000 }, () => {
 
 describe('journals that are none', { timeout: 60_000 }, () => {
   const cases: { what: string; make: (run: string) => void; words: RegExp }[] = [
-    { what: 'a pipe', make: (run) => { spawnSync('mkfifo', [join(run, 'journal.jsonl')]); }, words: /journal\.jsonl: neither file nor folder/ },
-    { what: 'a link', make: (run) => symlinkSync(journal, join(run, 'journal.jsonl')), words: /journal\.jsonl: a link/ },
-    { what: 'a folder', make: (run) => mkdirSync(join(run, 'journal.jsonl')), words: /journal\.jsonl: a folder/ },
-    { what: 'a file of 3 GiB', make: (run) => { copyFileSync(journal, join(run, 'journal.jsonl')); truncateSync(join(run, 'journal.jsonl'), 3 * 2 ** 30); }, words: /at most 268435456 are read \(256 MiB\)/ },
-    { what: 'a line of 20 MiB', make: (run) => writeFileSync(join(run, 'journal.jsonl'), `"${'x'.repeat(20 * 2 ** 20)}"\n`), words: /line 1: \d+ bytes; at most 16777216 are read/ },
-    { what: 'a context nested 5,000 deep', make: (run) => writeFileSync(join(run, 'journal.jsonl'), `{"type":"context","session":1,"context":${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}}\n`), words: /line 1: nested deeper than 64/ },
-    { what: 'no text', make: (run) => writeFileSync(join(run, 'journal.jsonl'), Buffer.from([0xff, 0xfe, 0x00, 0x0a])), words: /line 1/ },
+    {
+      what: 'a pipe',
+      make: (run) => {
+        spawnSync('mkfifo', [join(run, 'journal.jsonl')]);
+      },
+      words: /journal\.jsonl: neither file nor folder/,
+    },
+    {
+      what: 'a link',
+      make: (run) => symlinkSync(journal, join(run, 'journal.jsonl')),
+      words: /journal\.jsonl: a link/,
+    },
+    {
+      what: 'a folder',
+      make: (run) => mkdirSync(join(run, 'journal.jsonl')),
+      words: /journal\.jsonl: a folder/,
+    },
+    {
+      what: 'a file of 3 GiB',
+      make: (run) => {
+        copyFileSync(journal, join(run, 'journal.jsonl'));
+        truncateSync(join(run, 'journal.jsonl'), 3 * 2 ** 30);
+      },
+      words: /at most 268435456 are read \(256 MiB\)/,
+    },
+    {
+      what: 'a line of 20 MiB',
+      make: (run) => writeFileSync(join(run, 'journal.jsonl'), `"${'x'.repeat(20 * 2 ** 20)}"\n`),
+      words: /line 1: \d+ bytes; at most 16777216 are read/,
+    },
+    {
+      what: 'a context nested 5,000 deep',
+      make: (run) =>
+        writeFileSync(
+          join(run, 'journal.jsonl'),
+          `{"type":"context","session":1,"context":${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}}\n`,
+        ),
+      words: /line 1: nested deeper than 64/,
+    },
+    {
+      what: 'no text',
+      make: (run) =>
+        writeFileSync(join(run, 'journal.jsonl'), Buffer.from([0xff, 0xfe, 0x00, 0x0a])),
+      words: /line 1/,
+    },
   ];
   test.each(cases)('$what: one line, no hang', async ({ what, make, words }) => {
     const run = folder.file(what.replaceAll(/\W/g, '-'));
@@ -128,13 +182,21 @@ describe('journals that are none', { timeout: 60_000 }, () => {
 
   test('superseded.json that is a pipe, a link or nested: one line, no hang', async () => {
     for (const [name, make] of [
-      ['pipe', (file: string) => { spawnSync('mkfifo', [file]); }],
+      [
+        'pipe',
+        (file: string) => {
+          spawnSync('mkfifo', [file]);
+        },
+      ],
       ['link', (file: string) => symlinkSync('/etc/hostname', file)],
       ['deep', (file: string) => writeFileSync(file, '['.repeat(5000) + ']'.repeat(5000))],
     ] as const) {
       const run = foreignRun(`superseded-${name}`);
       make(join(run, 'superseded.json'));
-      oneLine(await reframer(['report', run]), /superseded\.json: (neither file nor folder|a link|nested deeper than 64)/);
+      oneLine(
+        await reframer(['report', run]),
+        /superseded\.json: (neither file nor folder|a link|nested deeper than 64)/,
+      );
     }
   });
 
@@ -147,55 +209,85 @@ describe('journals that are none', { timeout: 60_000 }, () => {
     expect(runFolders(root)).toEqual([join(root, 'runs/real')]);
   });
 
-  test.each(['constructor', '__proto__', 'toString', 'hasOwnProperty', 'none'])('%s is no type of record', (type) => {
-    expect(() => validateRecord(JSON.parse(`{"type":"${type}"}`))).toThrow(/unknown record type/);
-  });
+  test.each(['constructor', '__proto__', 'toString', 'hasOwnProperty', 'none'])(
+    '%s is no type of record',
+    (type) => {
+      expect(() => validateRecord(JSON.parse(`{"type":"${type}"}`))).toThrow(/unknown record type/);
+    },
+  );
   test('what every object inherits is no field of a record', () => {
-    expect(() => validateRecord(JSON.parse('{"type":"done","point":"a","reason":"once","warmups":0,"samples":0,"constructor":1}'))).toThrow(/constructor is not known/);
+    expect(() =>
+      validateRecord(
+        JSON.parse(
+          '{"type":"done","point":"a","reason":"once","warmups":0,"samples":0,"constructor":1}',
+        ),
+      ),
+    ).toThrow(/constructor is not known/);
   });
 });
 
 // A name of a capture, a contender, a warning, as somebody may choose it.
-const evil = '=HYPERLINK("x")\u001b[31m\u009b1m<!--<img src=x onerror=alert(1)></script>](x)`|\u202e\nrm -rf\r';
+const evil =
+  '=HYPERLINK("x")\u001b[31m\u009b1m<!--<img src=x onerror=alert(1)></script>](x)`|\u202e\nrm -rf\r';
 
 describe('words of others', { timeout: 120_000 }, () => {
   test('a forged journal speaks to no terminal, page, picture or spreadsheet', async () => {
     const point = 'b21310d72ca84ce0';
     const run = foreignRun('forged', (record) => {
       if (record['type'] === 'warning') return { ...record, name: evil, seen: evil, remedy: evil };
-      if (record['type'] === 'context') return { ...record, context: { ...(record['context'] as Json), [evil]: { [evil]: evil } } };
-      if (record['type'] === 'point' && record['id'] !== point && (record['params'] as Json)['attack'] === 'elephant') return { ...record, params: { ...(record['params'] as Json), attack: evil } };
+      if (record['type'] === 'context')
+        return { ...record, context: { ...(record['context'] as Json), [evil]: { [evil]: evil } } };
+      if (
+        record['type'] === 'point' &&
+        record['id'] !== point &&
+        (record['params'] as Json)['attack'] === 'elephant'
+      )
+        return { ...record, params: { ...(record['params'] as Json), attack: evil } };
       return record;
     });
     const { code, stdout, stderr } = await reframer(['report', run]);
     expect(stderr).toBe('');
     expect(code).toBe(0);
     expect(stdout).toContain('report.html');
-    const texts = [...readdirSync(run), ...readdirSync(join(run, 'figures')).map((name) => `figures/${name}`)].filter((name) => /\.(md|html|csv|svg|json)$/.test(name) && name !== 'journal.jsonl');
+    const texts = [
+      ...readdirSync(run),
+      ...readdirSync(join(run, 'figures')).map((name) => `figures/${name}`),
+    ].filter((name) => /\.(md|html|csv|svg|json)$/.test(name) && name !== 'journal.jsonl');
     expect(texts.some((name) => name.endsWith('.svg'))).toBe(true);
     for (const name of texts) {
       const text = readFileSync(join(run, name), 'utf8');
       // The page holds the Vega runtime, whose tables name characters of every kind.
       const own = name.endsWith('.html') ? text.replaceAll(/<script>[^]*?<\/script>/g, '') : text;
       // eslint-disable-next-line no-control-regex
-      expect([name, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/.test(own)]).toEqual([name, false]);
+      expect([name, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/.test(own)]).toEqual([
+        name,
+        false,
+      ]);
       if (name.endsWith('.csv')) expect(text).not.toMatch(/(^|,)"?[=@]/m);
       if (name.endsWith('.md')) expect(text).not.toMatch(/<img|<!--|(?<!\\)\]\(x\)/);
       if (name.endsWith('.svg')) expect(text).not.toMatch(/<img|<!--/);
     }
     const html = readFileSync(join(run, 'report.html'), 'utf8');
     expect(html).not.toMatch(/<img|<!--/);
-    const data = /<script type="application\/json" id="figures">([^]*?)<\/script>/.exec(html)?.[1] ?? '';
+    const data =
+      /<script type="application\/json" id="figures">([^]*?)<\/script>/.exec(html)?.[1] ?? '';
     expect(data).not.toContain('<');
     expect((JSON.parse(data) as unknown[]).length).toBeGreaterThan(0);
     expect(html).toContain('The figures of this page could not be drawn');
     const compared = await reframer(['compare', run, run]);
     // eslint-disable-next-line no-control-regex
-    expect(compared.stdout + compared.stderr).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
+    expect(compared.stdout + compared.stderr).not.toMatch(
+      /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/,
+    );
   });
 
   test('names of files reach the terminal by their numbers', async () => {
-    for (const args of [['analyze', folder.file('no\u001b[31m.pcap')], ['exp', 'reframer', '--trace', folder.file('no\u001b]0;x\u0007.pcap')], ['\u001b[31m'], ['report', '\u001b[31m']]) {
+    for (const args of [
+      ['analyze', folder.file('no\u001b[31m.pcap')],
+      ['exp', 'reframer', '--trace', folder.file('no\u001b]0;x\u0007.pcap')],
+      ['\u001b[31m'],
+      ['report', '\u001b[31m'],
+    ]) {
       const { stderr, stdout, code } = await reframer(args);
       expect(code).not.toBe(0);
       expect(stderr).toContain('\\x1b');
@@ -204,33 +296,70 @@ describe('words of others', { timeout: 120_000 }, () => {
   });
 
   test('cleaned text holds nothing that a terminal obeys or XML refuses, and is cleaned once', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => {
-      const clean = cleanLine(text);
-      // eslint-disable-next-line no-control-regex
-      expect(clean).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufffe\uffff]/);
-      expect(clean.isWellFormed()).toBe(true);
-      expect(cleanLine(clean)).toBe(clean);
-      expect(cleanText(clean)).toBe(clean);
-    }));
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        const clean = cleanLine(text);
+        // eslint-disable-next-line no-control-regex
+        expect(clean).not.toMatch(
+          /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufffe\uffff]/,
+        );
+        expect(clean.isWellFormed()).toBe(true);
+        expect(cleanLine(clean)).toBe(clean);
+        expect(cleanText(clean)).toBe(clean);
+      }),
+    );
     expect(cleanText('a\nb\tµs − ≤ 漢 😀')).toBe('a\nb\tµs − ≤ 漢 😀');
   });
 
   test('a value keeps its shape, and sets no prototype', () => {
-    fc.assert(fc.property(fc.jsonValue(), (value) => {
-      const text = JSON.stringify(value);
-       
-      fc.pre(!/\\u00|\\[nrtbf]|[\u007f-\u009f\u061c\u200e-\u202e\u2066-\u2069\ufeff\ufffe\uffff]|\\ud/.test(text));
-      expect(JSON.stringify(cleanValue(JSON.parse(text)))).toBe(text);
-    }));
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const text = JSON.stringify(value);
+
+        fc.pre(
+          !/\\u00|\\[nrtbf]|[\u007f-\u009f\u061c\u200e-\u202e\u2066-\u2069\ufeff\ufffe\uffff]|\\ud/.test(
+            text,
+          ),
+        );
+        expect(JSON.stringify(cleanValue(JSON.parse(text)))).toBe(text);
+      }),
+    );
     const value = cleanValue(JSON.parse('{"__proto__":{"a\\u001b":1},"b":"\\n"}')) as Json;
     expect(Object.keys(value)).toEqual(['__proto__', 'b']);
     expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
   });
 
   test('cells that a spreadsheet would run are text, numbers stay numbers', () => {
-    const cells = ['=1+1', '+cmd|x', '-2+3+cmd|x', '@sum', '-5', '+60.1 % (+59.0 % to +61.3 %)', '-', '1e-9', '-1.5e-7', '<0.001'];
-    const csv = tableCsv({ title: '', columns: ['a'], numeric: [false], rows: cells.map((cell) => [cell]) });
-    expect(csv.trim().split('\n').slice(1)).toEqual(["'=1+1", "'+cmd|x", "'-2+3+cmd|x", "'@sum", '-5', '+60.1 % (+59.0 % to +61.3 %)', '-', '1e-9', '-1.5e-7', '<0.001']);
+    const cells = [
+      '=1+1',
+      '+cmd|x',
+      '-2+3+cmd|x',
+      '@sum',
+      '-5',
+      '+60.1 % (+59.0 % to +61.3 %)',
+      '-',
+      '1e-9',
+      '-1.5e-7',
+      '<0.001',
+    ];
+    const csv = tableCsv({
+      title: '',
+      columns: ['a'],
+      numeric: [false],
+      rows: cells.map((cell) => [cell]),
+    });
+    expect(csv.trim().split('\n').slice(1)).toEqual([
+      "'=1+1",
+      "'+cmd|x",
+      "'-2+3+cmd|x",
+      "'@sum",
+      '-5',
+      '+60.1 % (+59.0 % to +61.3 %)',
+      '-',
+      '1e-9',
+      '-1.5e-7',
+      '<0.001',
+    ]);
   });
 });
 
@@ -238,13 +367,16 @@ describe('the metrics page', () => {
   async function say(port: number, bytes: string | Buffer): Promise<string> {
     const socket = connect(port, '127.0.0.1');
     let answer = '';
-    socket.setEncoding('latin1').on('data', (text: string) => { answer += text; });
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      answer += text;
+    });
     socket.on('error', () => undefined);
     socket.end(bytes);
     await new Promise((resolve) => socket.on('close', resolve));
     return answer;
   }
-  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+  const get = (path: string): string =>
+    `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
 
   test('no request ends it', { timeout: 60_000 }, async () => {
     let fails = false;
@@ -254,9 +386,32 @@ describe('the metrics page', () => {
     });
     const port = Number(new URL(server.url).port);
     try {
-      for (const path of ['//', 'http://[', 'http://', '/\\', '/%', '*', '/metrics/', `/${'x'.repeat(200_000)}`, 'http://x/metrics']) await say(port, get(path));
-      for (const bytes of ['\r\n\r\n', Buffer.from([0x16, 3, 1, 2, 0]), 'CONNECT a:1 HTTP/1.1\r\n\r\n', 'GET /metrics HTTP/9.9\r\n\r\n', get('/metrics').replace('GET', 'POST')]) await say(port, bytes);
-      await fc.assert(fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 60 }), async (path) => { await say(port, get(path)); }), { numRuns: 100 });
+      for (const path of [
+        '//',
+        'http://[',
+        'http://',
+        '/\\',
+        '/%',
+        '*',
+        '/metrics/',
+        `/${'x'.repeat(200_000)}`,
+        'http://x/metrics',
+      ])
+        await say(port, get(path));
+      for (const bytes of [
+        '\r\n\r\n',
+        Buffer.from([0x16, 3, 1, 2, 0]),
+        'CONNECT a:1 HTTP/1.1\r\n\r\n',
+        'GET /metrics HTTP/9.9\r\n\r\n',
+        get('/metrics').replace('GET', 'POST'),
+      ])
+        await say(port, bytes);
+      await fc.assert(
+        fc.asyncProperty(fc.string({ unit: 'binary', maxLength: 60 }), async (path) => {
+          await say(port, get(path));
+        }),
+        { numRuns: 100 },
+      );
       expect(await say(port, get('/metrics'))).toMatch(/^HTTP\/1\.1 200 [^]*\r\na 1\n/);
       expect(await say(port, get('/metrics?x=//'))).toMatch(/^HTTP\/1\.1 200 /);
       expect(await say(port, get('//'))).toMatch(/^HTTP\/1\.1 404 /);
@@ -291,13 +446,21 @@ while True:
     client.send(json.dumps(odd).encode())
 `;
 
-if (spawnSync('python3', ['-c', '1']).status !== 0 || !existsSync(join(packageRoot, 'native/build/reframer-lab'))) {
+if (
+  spawnSync('python3', ['-c', '1']).status !== 0 ||
+  !existsSync(join(packageRoot, 'native/build/reframer-lab'))
+) {
   skipSuite('`top` beside odd telemetry was not tested: needs python3 and the native build');
 } else {
   describe('telemetry of others', { timeout: 60_000 }, () => {
-    async function top(kind: string, odd: unknown): Promise<{ stderr: string; stdout: string; code: number | null }> {
+    async function top(
+      kind: string,
+      odd: unknown,
+    ): Promise<{ stderr: string; stdout: string; code: number | null }> {
       const socket = folder.file(`telemetry-${Math.random()}`);
-      const child = spawn('python3', ['-c', program, socket, kind, JSON.stringify(odd)], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const child = spawn('python3', ['-c', program, socket, kind, JSON.stringify(odd)], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
       try {
         await new Promise((resolve) => child.stdout.once('data', resolve));
         return await reframer(['top', '--socket', socket, '--once']);
@@ -312,7 +475,15 @@ if (spawnSync('python3', ['-c', '1']).status !== 0 || !existsSync(join(packageRo
       expect(Date.now() - start).toBeLessThan(20_000);
     });
 
-    test.each([[null], [7], ['text'], [[1, 2]], [{ a: null }], [{ a: [null, {}, [], 'x\u001b[31m', 3] }], [{ a: { name: {}, port: 'x', loads_permille: 'x', owners: {} } }]])('an answer %j is no reason to fail', async (odd) => {
+    test.each([
+      [null],
+      [7],
+      ['text'],
+      [[1, 2]],
+      [{ a: null }],
+      [{ a: [null, {}, [], 'x\u001b[31m', 3] }],
+      [{ a: { name: {}, port: 'x', loads_permille: 'x', owners: {} } }],
+    ])('an answer %j is no reason to fail', async (odd) => {
       const { code, stdout, stderr } = await top('odd', odd);
       expect(stderr).toBe('');
       expect(code).toBe(0);

@@ -16,22 +16,44 @@ const hasDpdk = existsSync(join(build, 'libreframer_dpdk.so'));
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-const sh = (command: string, ...args: string[]): string => execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const sh = (command: string, ...args: string[]): string =>
+  execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 
 /** Functions that public headers declare, but for those that they define. */
 function declared(names: readonly string[]): string[] {
-  const text = names.map((name) => readFileSync(join(include, 'reframer', name), 'utf8').replace(/\/\*[^]*?\*\//g, '').replace(/^static inline [^]*?^\}/gm, '')).join('\n');
-  return [...new Set([...text.matchAll(/\b((?:reframer|rsspp|conntrack)_\w+)\s*\(/g)].map((match) => match[1] ?? ''))].filter((name) => !name.endsWith('_fn')).sort();
+  const text = names
+    .map((name) =>
+      readFileSync(join(include, 'reframer', name), 'utf8')
+        .replace(/\/\*[^]*?\*\//g, '')
+        .replace(/^static inline [^]*?^\}/gm, ''),
+    )
+    .join('\n');
+  return [
+    ...new Set(
+      [...text.matchAll(/\b((?:reframer|rsspp|conntrack)_\w+)\s*\(/g)].map(
+        (match) => match[1] ?? '',
+      ),
+    ),
+  ]
+    .filter((name) => !name.endsWith('_fn'))
+    .sort();
 }
 
 function exported(library: string): string[] {
-  return sh('nm', '-D', '--defined-only', join(build, library)).trim().split('\n')
-    .map((line) => line.split(' ')).filter(([, type]) => type !== 'A').map(([, , name = '']) => name.replace(/@.*/, '')).sort();
+  return sh('nm', '-D', '--defined-only', join(build, library))
+    .trim()
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, type]) => type !== 'A')
+    .map(([, , name = '']) => name.replace(/@.*/, ''))
+    .sort();
 }
 
 describe('symbols', () => {
   test('libreframer.so exports what its headers declare and nothing else', () => {
-    expect(exported('libreframer.so')).toEqual(declared(headers.filter((name) => name !== 'dpdk.h')));
+    expect(exported('libreframer.so')).toEqual(
+      declared(headers.filter((name) => name !== 'dpdk.h')),
+    );
   });
 
   test.skipIf(!hasDpdk)('libreframer_dpdk.so exports what dpdk.h declares and nothing else', () => {
@@ -39,20 +61,48 @@ describe('symbols', () => {
   });
 
   test('symbols have versions', () => {
-    expect(sh('nm', '-D', '--defined-only', '--with-symbol-versions', join(build, 'libreframer.so'))).toMatch(/reframer_create@@REFRAMER_0\.1/);
+    expect(
+      sh('nm', '-D', '--defined-only', '--with-symbol-versions', join(build, 'libreframer.so')),
+    ).toMatch(/reframer_create@@REFRAMER_0\.1/);
   });
 
-  test.skipIf(!existsSync(join(build, 'libreframer_preload.so')))('the preloaded library takes over DPDK\'s set-up functions and nothing else', () => {
-    expect(exported('libreframer_preload.so')).toEqual(['rte_eal_init', 'rte_eth_dev_start', 'rte_eth_dev_stop', 'rte_eth_rx_queue_setup']);
-  });
+  test.skipIf(!existsSync(join(build, 'libreframer_preload.so')))(
+    "the preloaded library takes over DPDK's set-up functions and nothing else",
+    () => {
+      expect(exported('libreframer_preload.so')).toEqual([
+        'rte_eal_init',
+        'rte_eth_dev_start',
+        'rte_eth_dev_stop',
+        'rte_eth_rx_queue_setup',
+      ]);
+    },
+  );
 });
 
 describe('headers', () => {
-  test.each(headers.flatMap((name) => [[name, 'c', 'c11'], [name, 'c++', 'c++17']]))('%s compiles alone, %s as %s', (name, language = '', standard = '') => {
+  test.each(
+    headers.flatMap((name) => [
+      [name, 'c', 'c11'],
+      [name, 'c++', 'c++17'],
+    ]),
+  )('%s compiles alone, %s as %s', (name, language = '', standard = '') => {
     const file = folder.file(`alone-${name}.${language === 'c' ? 'c' : 'cpp'}`);
     // ISO C wants something in every file, and version.h has only names for the preprocessor.
     writeFileSync(file, `#include <reframer/${name}>\nextern int something;\n`);
-    sh('cc', '-x', language, `-std=${standard}`, '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-fsyntax-only', '-I', include, file);
+    sh(
+      'cc',
+      '-x',
+      language,
+      `-std=${standard}`,
+      '-Wall',
+      '-Wextra',
+      '-Wpedantic',
+      '-Werror',
+      '-fsyntax-only',
+      '-I',
+      include,
+      file,
+    );
   });
 });
 
@@ -66,10 +116,14 @@ const meson = ((): boolean => {
   }
 })();
 
-if (!meson) skipSuite('meson or pkg-config is missing: the installed library and the examples were not tested');
+if (!meson)
+  skipSuite(
+    'meson or pkg-config is missing: the installed library and the examples were not tested',
+  );
 
 /** What x86-64-v2 has not: AVX and its masks, BMI, AES. Some of it would end the program on an older CPU. */
-const beyondV2 = /%[yz]mm|%k[0-7]\b|^v\w+ .*%xmm|^(andn|bextr|bls[ir]|blsmsk|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx|aes\w+|pclmul\w+|sha(1|256)\w+)\s/;
+const beyondV2 =
+  /%[yz]mm|%k[0-7]\b|^v\w+ .*%xmm|^(andn|bextr|bls[ir]|blsmsk|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx|aes\w+|pclmul\w+|sha(1|256)\w+)\s/;
 /** Functions that are called where the CPU has what they use: native/src/conntrack/operations.cpp. */
 const dispatched = /isa_avx(2|512)/;
 
@@ -77,11 +131,15 @@ const dispatched = /isa_avx(2|512)/;
 function beyond(library: string): Map<string, number> {
   const found = new Map<string, number>();
   let name = '';
-  const text = execFileSync('objdump', ['-d', '-C', '-w', '--no-show-raw-insn', library], { encoding: 'utf8', maxBuffer: 2 ** 28 });
+  const text = execFileSync('objdump', ['-d', '-C', '-w', '--no-show-raw-insn', library], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+  });
   for (const line of text.split('\n')) {
     name = /^[0-9a-f]+ <(.*)>:$/.exec(line)?.[1] ?? name;
     const instruction = /^\s+[0-9a-f]+:\s+(.*)$/.exec(line)?.[1];
-    if (instruction !== undefined && beyondV2.test(instruction)) found.set(name, (found.get(name) ?? 0) + 1);
+    if (instruction !== undefined && beyondV2.test(instruction))
+      found.set(name, (found.get(name) ?? 0) + 1);
   }
   return found;
 }
@@ -93,11 +151,35 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
   let environment: NodeJS.ProcessEnv = {};
 
   beforeAll(async () => {
-    if (!existsSync(join(portable, 'build.ninja'))) sh('meson', 'setup', portable, join(packageRoot, 'native'), '-Dtests=false', hasDpdk ? '-Ddpdk=enabled' : '-Ddpdk=disabled');
+    if (!existsSync(join(portable, 'build.ninja')))
+      sh(
+        'meson',
+        'setup',
+        portable,
+        join(packageRoot, 'native'),
+        '-Dtests=false',
+        hasDpdk ? '-Ddpdk=enabled' : '-Ddpdk=disabled',
+      );
     const { version } = JSON.parse(readPackageFile('package.json')) as { version: string };
     // The programs are left out: what is asked of them here is only whether they would be installed.
-    sh('ninja', '-C', portable, `libreframer.so.${version}`, ...(hasDpdk ? [`libreframer_dpdk.so.${version}`, 'libreframer_preload.so'] : []));
-    const { code, stderr } = await runProgram('meson', ['install', '-C', portable, '--no-rebuild', '--tags', 'runtime,devel,man', '--destdir', root, '--quiet']);
+    sh(
+      'ninja',
+      '-C',
+      portable,
+      `libreframer.so.${version}`,
+      ...(hasDpdk ? [`libreframer_dpdk.so.${version}`, 'libreframer_preload.so'] : []),
+    );
+    const { code, stderr } = await runProgram('meson', [
+      'install',
+      '-C',
+      portable,
+      '--no-rebuild',
+      '--tags',
+      'runtime,devel,man',
+      '--destdir',
+      root,
+      '--quiet',
+    ]);
     expect(stderr.replace(/^(npm )?warn.*\n/gim, ''), stderr).not.toMatch(/error/i);
     expect(code).toBe(0);
     const files = readdirSync(root, { recursive: true, encoding: 'utf8' });
@@ -115,13 +197,19 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
 
   /** Paths below the root, programs that were not built here included. */
   const installed = (): string[] => {
-    const planned = Object.values(JSON.parse(sh('meson', 'introspect', '--installed', portable)) as Record<string, string>).map((path) => path.slice(1));
-    const found = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
+    const planned = Object.values(
+      JSON.parse(sh('meson', 'introspect', '--installed', portable)) as Record<string, string>,
+    ).map((path) => path.slice(1));
+    const found = readdirSync(root, { recursive: true, withFileTypes: true })
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
     return [...new Set([...planned.filter((path) => path.includes('/bin/')), ...found])];
   };
 
   const flags = async (name: string): Promise<string> => {
-    const { stdout, stderr } = await runProgram('pkg-config', ['--cflags', '--libs', name], { env: environment });
+    const { stdout, stderr } = await runProgram('pkg-config', ['--cflags', '--libs', name], {
+      env: environment,
+    });
     expect(stderr).toBe('');
     return stdout.trim();
   };
@@ -129,7 +217,11 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
   async function compile(source: string, compiler: string, name: string): Promise<string> {
     const program = folder.file(source.replace(/\W/g, '-'));
     const file = join(packageRoot, 'native/examples', source);
-    const { code, stderr } = await runProgram('bash', ['-c', `${compiler} -O2 -Wall -Wextra ${file} -o ${program} ${await flags(name)}`], { env: environment });
+    const { code, stderr } = await runProgram(
+      'bash',
+      ['-c', `${compiler} -O2 -Wall -Wextra ${file} -o ${program} ${await flags(name)}`],
+      { env: environment },
+    );
     expect(stderr).toBe('');
     expect(code).toBe(0);
     return program;
@@ -137,17 +229,43 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
 
   test('brings libraries, headers, pkg-config files and manual pages', () => {
     const files = installed();
-    const wanted = ['libreframer.so', 'libreframer.so.0', 'pkgconfig/reframer.pc', 'include/reframer/reframer.h', 'include/reframer/conntrack_shared.h', 'man1/reframer.1', 'man3/libreframer.3', 'man7/reframer-preload.7', 'bin/reframer-lab'];
-    if (hasDpdk) wanted.push('libreframer_dpdk.so', 'libreframer_preload.so', 'pkgconfig/reframer-dpdk.pc', 'include/reframer/dpdk.h', 'bin/reframer-dpdk');
-    for (const file of wanted) expect(files.some((path) => path.endsWith(`/${file}`)), file).toBe(true);
+    const wanted = [
+      'libreframer.so',
+      'libreframer.so.0',
+      'pkgconfig/reframer.pc',
+      'include/reframer/reframer.h',
+      'include/reframer/conntrack_shared.h',
+      'man1/reframer.1',
+      'man3/libreframer.3',
+      'man7/reframer-preload.7',
+      'bin/reframer-lab',
+    ];
+    if (hasDpdk)
+      wanted.push(
+        'libreframer_dpdk.so',
+        'libreframer_preload.so',
+        'pkgconfig/reframer-dpdk.pc',
+        'include/reframer/dpdk.h',
+        'bin/reframer-dpdk',
+      );
+    for (const file of wanted)
+      expect(
+        files.some((path) => path.endsWith(`/${file}`)),
+        file,
+      ).toBe(true);
   });
 
   test('brings libraries that run on every CPU since 2009, faster code being called where there is the CPU for it', () => {
-    const libraries = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) => /\/libreframer\w*\.so$/.test(path));
+    const libraries = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) =>
+      /\/libreframer\w*\.so$/.test(path),
+    );
     expect(libraries).toHaveLength(hasDpdk ? 3 : 1);
     for (const library of libraries) {
       const names = [...beyond(join(root, library)).keys()];
-      expect(names.filter((name) => !dispatched.test(name)), library).toEqual([]);
+      expect(
+        names.filter((name) => !dispatched.test(name)),
+        library,
+      ).toEqual([]);
       // The check sees such instructions where there are some.
       if (library.endsWith('/libreframer.so')) expect(names.length).toBeGreaterThan(0);
     }
@@ -155,15 +273,32 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
 
   test('refuses what set-up built for the CPU of this machine, and says from where to install', async () => {
     const target = folder.file('in-place');
-    const { code, stdout, stderr } = await runProgram('meson', ['install', '-C', build, '--no-rebuild', '--destdir', target]);
+    const { code, stdout, stderr } = await runProgram('meson', [
+      'install',
+      '-C',
+      build,
+      '--no-rebuild',
+      '--destdir',
+      target,
+    ]);
     expect(code).not.toBe(0);
     expect(stdout + stderr).toContain('nothing was installed: this build is for use in place');
-    expect(stdout + stderr).toContain('meson setup DIR native -Dtests=false && meson install -C DIR');
-    const files = existsSync(target) ? readdirSync(target, { recursive: true, withFileTypes: true }).filter((entry) => !entry.isDirectory()) : [];
+    expect(stdout + stderr).toContain(
+      'meson setup DIR native -Dtests=false && meson install -C DIR',
+    );
+    const files = existsSync(target)
+      ? readdirSync(target, { recursive: true, withFileTypes: true }).filter(
+          (entry) => !entry.isDirectory(),
+        )
+      : [];
     expect(files).toEqual([]);
   });
 
-  test.each([['debian/rules', 'x86-64-v2'], ['native/packaging/platform.mjs', 'x86-64-v2'], ['native/meson_options.txt', 'x86-64-v2']])('%s builds for %s', (file, march) => {
+  test.each([
+    ['debian/rules', 'x86-64-v2'],
+    ['native/packaging/platform.mjs', 'x86-64-v2'],
+    ['native/meson_options.txt', 'x86-64-v2'],
+  ])('%s builds for %s', (file, march) => {
     const text = readPackageFile(file);
     expect(text).toContain(march);
     expect(text).not.toMatch(/march=native/);
@@ -171,54 +306,94 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
 
   test('is what the Debian packages take, each file in one of them, and their version is ours', () => {
     const debian = join(packageRoot, 'debian');
-    const patterns = readdirSync(debian).filter((name) => name.endsWith('.install') && (hasDpdk || !name.includes('dpdk'))).flatMap((name) =>
-      readFileSync(join(debian, name), 'utf8').trim().split('\n').map((line) => ({ name, line, fits: new RegExp(`^${line.replace(/[.+]/g, '\\$&').replaceAll('*', '[^/]*')}(/|$)`) })),
-    );
+    const patterns = readdirSync(debian)
+      .filter((name) => name.endsWith('.install') && (hasDpdk || !name.includes('dpdk')))
+      .flatMap((name) =>
+        readFileSync(join(debian, name), 'utf8')
+          .trim()
+          .split('\n')
+          .map((line) => ({
+            name,
+            line,
+            fits: new RegExp(`^${line.replace(/[.+]/g, '\\$&').replaceAll('*', '[^/]*')}(/|$)`),
+          })),
+      );
     const files = installed().map((path) => path.replace(/^usr\/local\//, 'usr/'));
     expect(files.length).toBeGreaterThan(10);
-    expect(files.filter((file) => patterns.filter(({ fits }) => fits.test(file)).length !== 1)).toEqual([]);
-    expect(patterns.filter(({ fits, line }) => !files.some((file) => fits.test(file)) && (hasDpdk || !line.includes('dpdk')))).toEqual([]);
+    expect(
+      files.filter((file) => patterns.filter(({ fits }) => fits.test(file)).length !== 1),
+    ).toEqual([]);
+    expect(
+      patterns.filter(
+        ({ fits, line }) =>
+          !files.some((file) => fits.test(file)) && (hasDpdk || !line.includes('dpdk')),
+      ),
+    ).toEqual([]);
     const { version } = JSON.parse(readPackageFile('package.json')) as { version: string };
-    expect(readPackageFile('debian/changelog')).toMatch(new RegExp(`^reframer \\(${version.replaceAll('.', '\\.')}\\) `));
+    expect(readPackageFile('debian/changelog')).toMatch(
+      new RegExp(`^reframer \\(${version.replaceAll('.', '\\.')}\\) `),
+    );
   });
 
-  test('the README\'s C program, copied, compiled by pkg-config as written, runs', async () => {
+  test("the README's C program, copied, compiled by pkg-config as written, runs", async () => {
     const readme = readPackageFile('README.md');
     const block = runnableBlocks(readme).find(({ language }) => language === 'c');
     const line = /`(cc inline\.c \$\(pkg-config --cflags --libs reframer\))`/.exec(readme)?.[1];
     expect([block?.file, line]).toEqual(['inline.c', expect.any(String)]);
     mkdirSync(folder.file('readme'));
     writeFileSync(folder.file('readme/inline.c'), block?.text ?? '');
-    const { code, stdout, stderr } = await runProgram('bash', ['-c', `${line} && ./a.out`], { cwd: folder.file('readme'), env: environment });
+    const { code, stdout, stderr } = await runProgram('bash', ['-c', `${line} && ./a.out`], {
+      cwd: folder.file('readme'),
+      env: environment,
+    });
     expect(stderr).toBe('');
     expect(stdout).toBe('run of 2: a1 ...\nrun of 2: b1 ...\n');
     expect(code).toBe(0);
   });
 
-  test.skipIf(!hasDpdk)('the README\'s lines for a DPDK program compile as written, in either language', async () => {
-    const readme = readPackageFile('README.md');
-    const lines = /```c\n(struct reframer_dpdk_queue \*q;\n[^]*?)\n```/.exec(readme)?.[1] ?? '';
-    const line = /`(cc program\.c \$\(pkg-config --cflags --libs reframer-dpdk\))`/.exec(readme)?.[1] ?? '';
-    expect(lines).toContain('rte_eth_add_rx_callback');
-    expect(line).not.toBe('');
-    const source = `#include <reframer/dpdk.h>\n#include <rte_ethdev.h>\nint main(int argc, char **argv)\n{\n\tuint16_t port = 0, queue = 0;\n\tif (rte_eal_init(argc, argv) < 0)\n\t\treturn 1;\n${lines}\n}\n`;
-    mkdirSync(folder.file('readme-dpdk'));
-    for (const [file, command] of [['program.c', line], ['program.cpp', line.replace('cc program.c', 'c++ program.cpp')]] as const) {
-      writeFileSync(folder.file(`readme-dpdk/${file}`), source);
-      const { code, stderr } = await runProgram('bash', ['-c', command], { cwd: folder.file('readme-dpdk'), env: environment });
-      expect(stderr).toBe('');
-      expect(code).toBe(0);
-    }
-  });
+  test.skipIf(!hasDpdk)(
+    "the README's lines for a DPDK program compile as written, in either language",
+    async () => {
+      const readme = readPackageFile('README.md');
+      const lines = /```c\n(struct reframer_dpdk_queue \*q;\n[^]*?)\n```/.exec(readme)?.[1] ?? '';
+      const line =
+        /`(cc program\.c \$\(pkg-config --cflags --libs reframer-dpdk\))`/.exec(readme)?.[1] ?? '';
+      expect(lines).toContain('rte_eth_add_rx_callback');
+      expect(line).not.toBe('');
+      const source = `#include <reframer/dpdk.h>\n#include <rte_ethdev.h>\nint main(int argc, char **argv)\n{\n\tuint16_t port = 0, queue = 0;\n\tif (rte_eal_init(argc, argv) < 0)\n\t\treturn 1;\n${lines}\n}\n`;
+      mkdirSync(folder.file('readme-dpdk'));
+      for (const [file, command] of [
+        ['program.c', line],
+        ['program.cpp', line.replace('cc program.c', 'c++ program.cpp')],
+      ] as const) {
+        writeFileSync(folder.file(`readme-dpdk/${file}`), source);
+        const { code, stderr } = await runProgram('bash', ['-c', command], {
+          cwd: folder.file('readme-dpdk'),
+          env: environment,
+        });
+        expect(stderr).toBe('');
+        expect(code).toBe(0);
+      }
+    },
+  );
 
   test('example: a load balancer in C++, with a flow table and without DPDK', async () => {
     const program = await compile('load_balancer.cpp', 'c++ -std=c++17', 'reframer');
     const flows = Array.from({ length: 400 }, (_, i) => (i * 7) % 20);
-    const { code, stdout } = await runProgram('bash', ['-c', `echo ${flows.join(' ')} | ${program} 4`], { env: environment });
+    const { code, stdout } = await runProgram(
+      'bash',
+      ['-c', `echo ${flows.join(' ')} | ${program} 4`],
+      { env: environment },
+    );
     expect(code).toBe(0);
-    const lines = [...stdout.matchAll(/^(\d+) packets of flow (\d+) to backend (\d+)$/gm)].map(([, count, flow, backend]) => ({ count: Number(count), flow, backend }));
+    const lines = [...stdout.matchAll(/^(\d+) packets of flow (\d+) to backend (\d+)$/gm)].map(
+      ([, count, flow, backend]) => ({ count: Number(count), flow, backend }),
+    );
     expect(lines.reduce((sum, { count }) => sum + count, 0)).toBe(400);
-    for (const flow of new Set(lines.map((line) => line.flow))) expect(new Set(lines.filter((line) => line.flow === flow).map((line) => line.backend)).size).toBe(1);
+    for (const flow of new Set(lines.map((line) => line.flow)))
+      expect(
+        new Set(lines.filter((line) => line.flow === flow).map((line) => line.backend)).size,
+      ).toBe(1);
     for (let b = 0; b < 4; b++) expect(stdout).toContain(`backend ${b}: 5 connections\n`);
     expect(lines.length).toBeLessThan(200);
   });
@@ -226,12 +401,40 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
   test.skipIf(!hasDpdk)('example: an inline NAT in C, on a DPDK port', async () => {
     const program = await compile('nat.c', 'cc -std=gnu11', 'reframer-dpdk');
     const capture = folder.file('in.pcap');
-    expect((await reframer(['generate', capture, '--profile', 'campus', '--packets', '2000', '--seed', '3', '--quiet'])).code).toBe(0);
+    expect(
+      (
+        await reframer([
+          'generate',
+          capture,
+          '--profile',
+          'campus',
+          '--packets',
+          '2000',
+          '--seed',
+          '3',
+          '--quiet',
+        ])
+      ).code,
+    ).toBe(0);
     mkdirSync(folder.file('nat'));
     const out = folder.file('nat/out.pcap');
-    const { code, stdout } = await runProgram(program, [
-      '--no-pci', '--no-huge', '-m', '256', '--no-shconf', '--no-telemetry', `--file-prefix=reframer-nat-${process.pid}`, '--log-level=error', `--vdev=net_pcap0,rx_pcap=${capture},tx_pcap=${out}`, '--', '192.0.2.1',
-    ], { env: environment, started: (kill) => stopLater(kill, out) });
+    const { code, stdout } = await runProgram(
+      program,
+      [
+        '--no-pci',
+        '--no-huge',
+        '-m',
+        '256',
+        '--no-shconf',
+        '--no-telemetry',
+        `--file-prefix=reframer-nat-${process.pid}`,
+        '--log-level=error',
+        `--vdev=net_pcap0,rx_pcap=${capture},tx_pcap=${out}`,
+        '--',
+        '192.0.2.1',
+      ],
+      { env: environment, started: (kill) => stopLater(kill, out) },
+    );
     expect(code).toBe(0);
     expect(stdout).toContain('2000 packets');
     const bytes = readFileSync(out);
@@ -270,9 +473,16 @@ function checksum(header: Uint8Array): number {
 
 test('example: a filter of captures in TypeScript', async () => {
   const capture = folder.file('filter-in.pcap');
-  expect((await reframer(['generate', capture, '--packets', '2000', '--seed', '4', '--quiet'])).code).toBe(0);
+  expect(
+    (await reframer(['generate', capture, '--packets', '2000', '--seed', '4', '--quiet'])).code,
+  ).toBe(0);
   const out = folder.file('filter-out.pcap');
-  const { code, stdout, stderr } = await runProgram(process.execPath, [join(packageRoot, 'dist/experiments/examples/pcap-filter.js'), capture, out, '443']);
+  const { code, stdout, stderr } = await runProgram(process.execPath, [
+    join(packageRoot, 'dist/experiments/examples/pcap-filter.js'),
+    capture,
+    out,
+    '443',
+  ]);
   expect(stderr).toBe('');
   expect(code).toBe(0);
   const [, kept, runs] = /^(\d+) packets in (\d+) runs$/m.exec(stdout) ?? [];

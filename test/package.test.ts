@@ -15,13 +15,26 @@ test('the package holds the command, the API, the headers and the native sources
   const [packed] = JSON.parse(stdout) as Packed[];
   const paths = packed?.files.map((file) => file.path) ?? [];
   for (const path of [
-    'experiments/cli/reframer.mjs', 'dist/experiments/cli/main.js', 'dist/reframer/index.js', 'dist/reframer/index.d.ts',
-    'native/setup.mjs', 'native/setup/steps.mjs', 'native/meson.build', 'native/libreframer.map',
-    'native/include/reframer/reframer.h', 'native/src/lab/main.cpp', 'README.md', 'reframer/README.md',
+    'experiments/cli/reframer.mjs',
+    'dist/experiments/cli/main.js',
+    'dist/reframer/index.js',
+    'dist/reframer/index.d.ts',
+    'native/setup.mjs',
+    'native/setup/steps.mjs',
+    'native/meson.build',
+    'native/libreframer.map',
+    'native/include/reframer/reframer.h',
+    'native/src/lab/main.cpp',
+    'README.md',
+    'reframer/README.md',
   ]) {
     expect(paths).toContain(path);
   }
-  const unwanted = paths.filter((path) => /^(test|results|native\/(build|test|fuzz)|node_modules)|\.(pcap|pcapng|log)$|(^|\/)\.setup/.test(path));
+  const unwanted = paths.filter((path) =>
+    /^(test|results|native\/(build|test|fuzz)|node_modules)|\.(pcap|pcapng|log)$|(^|\/)\.setup/.test(
+      path,
+    ),
+  );
   expect(unwanted).toEqual([]);
 });
 
@@ -30,6 +43,9 @@ test('nothing runs at npm install, and the command and entry points exist', () =
     scripts: Record<string, string>;
     bin: Record<string, string>;
   };
-  for (const name of ['preinstall', 'install', 'postinstall', 'prepare', 'dependencies']) expect(manifest.scripts).not.toHaveProperty(name);
-  expect(readFileSync(join(packageRoot, manifest.bin['reframer'] ?? ''), 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/);
+  for (const name of ['preinstall', 'install', 'postinstall', 'prepare', 'dependencies'])
+    expect(manifest.scripts).not.toHaveProperty(name);
+  expect(readFileSync(join(packageRoot, manifest.bin['reframer'] ?? ''), 'utf8')).toMatch(
+    /^#!\/usr\/bin\/env node\n/,
+  );
 });

@@ -17,20 +17,32 @@ describe('README', () => {
     expect(blocks.map((block) => block.language).sort()).toEqual(['c', 'js', 'sh']);
   });
 
-  test.each(blocks.map((block) => [block.file ?? `${block.language} commands`, block] as const))('%s', { timeout: 120_000 }, async (_, block) => {
-    const { code, stdout, stderr } = await project.run(block);
-    // npm may have words of its own about the user's configuration.
-    expect(stderr.replace(/^npm warn .*\n/gm, '')).toBe('');
-    expect(code).toBe(0);
-    expect(stdout).not.toBe('');
-    if (block.language === 'js') expect(stdout).toBe('flow 1: 2 packets\nflow 2: 2 packets\n');
-    if (block.language === 'c') expect(stdout).toBe('run of 2: a1 ...\nrun of 2: b1 ...\n');
-  });
+  test.each(blocks.map((block) => [block.file ?? `${block.language} commands`, block] as const))(
+    '%s',
+    { timeout: 120_000 },
+    async (_, block) => {
+      const { code, stdout, stderr } = await project.run(block);
+      // npm may have words of its own about the user's configuration.
+      expect(stderr.replace(/^npm warn .*\n/gm, '')).toBe('');
+      expect(code).toBe(0);
+      expect(stdout).not.toBe('');
+      if (block.language === 'js') expect(stdout).toBe('flow 1: 2 packets\nflow 2: 2 packets\n');
+      if (block.language === 'c') expect(stdout).toBe('run of 2: a1 ...\nrun of 2: b1 ...\n');
+    },
+  );
 
   test('names only files and commands that exist', () => {
-    const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)].map((match) => match[1] ?? '').filter((link) => !link.includes(':'));
-    for (const link of links) expect(() => readFileSync(join(packageRoot, link)), link).not.toThrow();
-    const scripts = (JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { scripts: Record<string, string> }).scripts;
-    for (const [, name = ''] of readme.matchAll(/npm run ([\w:]+)/g)) expect(scripts).toHaveProperty([name]);
+    const links = [...readme.matchAll(/\]\(([^)#]+)\)/g)]
+      .map((match) => match[1] ?? '')
+      .filter((link) => !link.includes(':'));
+    for (const link of links)
+      expect(() => readFileSync(join(packageRoot, link)), link).not.toThrow();
+    const scripts = (
+      JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+        scripts: Record<string, string>;
+      }
+    ).scripts;
+    for (const [, name = ''] of readme.matchAll(/npm run ([\w:]+)/g))
+      expect(scripts).toHaveProperty([name]);
   });
 });

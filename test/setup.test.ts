@@ -10,7 +10,9 @@ const setup = join(packageRoot, 'native', 'setup.mjs');
 
 describe('set-up in this clone', () => {
   test('has nothing to do and says nothing', async () => {
-    const { isSetUp } = (await import(join(packageRoot, 'native/setup/steps.mjs'))) as { isSetUp(): boolean };
+    const { isSetUp } = (await import(join(packageRoot, 'native/setup/steps.mjs'))) as {
+      isSetUp(): boolean;
+    };
     expect(isSetUp(), 'sources changed since set-up; run `npm run setup`').toBe(true);
     const { code, stdout, stderr } = await runProgram(process.execPath, [setup]);
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: '', stderr: '' });
@@ -37,18 +39,30 @@ describe('set-up on a bare machine', () => {
     symlinkSync(process.execPath, machine.file('bin/node'));
   });
   const bare = (args: readonly string[]) =>
-    runProgram(process.execPath, [machine.file('project/node_modules/reframer/native/setup.mjs'), ...args], { env: { PATH: machine.file('bin') } });
+    runProgram(
+      process.execPath,
+      [machine.file('project/node_modules/reframer/native/setup.mjs'), ...args],
+      { env: { PATH: machine.file('bin') } },
+    );
 
   test('what is needed, what it is for and how to get it; exit code 3', async () => {
     const { code, stderr } = await bare([]);
     expect(code).toBe(3);
-    for (const word of ['Meson', 'Ninja', 'libpcap: reads captures', 'meson ninja-build']) expect(stderr).toContain(word);
+    for (const word of ['Meson', 'Ninja', 'libpcap: reads captures', 'meson ninja-build'])
+      expect(stderr).toContain(word);
     expect(stderr).not.toContain('TypeScript');
   });
 
   test('set-up installs what comparisons need, says how large it is, and removes nothing for it', async () => {
-    const { requirements } = (await import(join(packageRoot, 'native/setup/requirements.mjs'))) as { requirements: { name: string; need: string; size?: string; brings: string }[] };
-    for (const peer of requirements.filter((r) => r.need === 'peer')) expect([peer.name, peer.size, peer.brings]).toEqual([peer.name, expect.stringMatching(/^\d+ MiB$/), expect.stringContaining('as a contender')]);
+    const { requirements } = (await import(join(packageRoot, 'native/setup/requirements.mjs'))) as {
+      requirements: { name: string; need: string; size?: string; brings: string }[];
+    };
+    for (const peer of requirements.filter((r) => r.need === 'peer'))
+      expect([peer.name, peer.size, peer.brings]).toEqual([
+        peer.name,
+        expect.stringMatching(/^\d+ MiB$/),
+        expect.stringContaining('as a contender'),
+      ]);
     const text = readFileSync(setup, 'utf8');
     expect(text).toMatch(/needs = \['build', 'feature', 'peer'/);
     expect(text).toContain("'--no-remove'");
@@ -57,12 +71,26 @@ describe('set-up on a bare machine', () => {
   test('--check reports and changes nothing', async () => {
     const { code, stdout } = await bare(['--check']);
     expect(code).toBe(0);
-    const { setUp, requirements } = JSON.parse(stdout) as { setUp: boolean; requirements: { name: string; need: string; found: boolean; get: string }[] };
+    const { setUp, requirements } = JSON.parse(stdout) as {
+      setUp: boolean;
+      requirements: { name: string; need: string; found: boolean; get: string }[];
+    };
     expect(setUp).toBe(false);
-    expect(requirements.find((r) => r.name === 'Meson')).toMatchObject({ found: false, get: expect.stringContaining('meson') as string });
+    expect(requirements.find((r) => r.name === 'Meson')).toMatchObject({
+      found: false,
+      get: expect.stringContaining('meson') as string,
+    });
     // Other people's tables are part of a comparison: set-up names them, and what gets them.
     const peers = requirements.filter((r) => r.need === 'peer');
-    expect(peers.map((r) => r.name).sort()).toEqual(['Abseil', 'Boost 1.81', 'Concurrency Kit', 'libcuckoo', 'liburcu', 'oneTBB']);
-    for (const peer of peers) expect(peer.get).toMatch(/lib(absl|boost1\.81|ck|cuckoo|urcu|tbb)-dev/);
+    expect(peers.map((r) => r.name).sort()).toEqual([
+      'Abseil',
+      'Boost 1.81',
+      'Concurrency Kit',
+      'libcuckoo',
+      'liburcu',
+      'oneTBB',
+    ]);
+    for (const peer of peers)
+      expect(peer.get).toMatch(/lib(absl|boost1\.81|ck|cuckoo|urcu|tbb)-dev/);
   });
 });

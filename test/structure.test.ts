@@ -6,6 +6,7 @@ import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../native/loader.js';
+import { planted } from '../native/test/place.mjs';
 
 function sources(folder: string, extension: RegExp): string[] {
   const path = join(packageRoot, folder);
@@ -23,15 +24,22 @@ const read = (file: string): string => readFileSync(join(packageRoot, file), 'ut
 
 describe('TypeScript', () => {
   const rooms = ['reframer', 'rsspp', 'conntrack'];
-  const files = [...rooms, 'native', 'experiments', 'results'].flatMap((folder) => sources(folder, /\.ts$/));
+  const files = [...rooms, 'native', 'experiments', 'results'].flatMap((folder) =>
+    sources(folder, /\.ts$/),
+  );
   const imports = files.flatMap((file) =>
-    [...read(file).matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => ({ file, target: match[1] ?? '' })),
+    [...read(file).matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => ({
+      file,
+      target: match[1] ?? '',
+    })),
   );
 
   test('there are imports to check', () => expect(imports.length).toBeGreaterThan(20));
 
   test('only native/binding.ts imports koffi', () => {
-    expect(imports.filter(({ target }) => /^koffi(\/|$)/.test(target)).map(({ file }) => file)).toEqual(['native/binding.ts']);
+    expect(
+      imports.filter(({ target }) => /^koffi(\/|$)/.test(target)).map(({ file }) => file),
+    ).toEqual(['native/binding.ts']);
   });
 
   test('nothing imports against the direction', () => {
@@ -43,7 +51,10 @@ describe('TypeScript', () => {
     };
     const against = imports
       .filter(({ target }) => target.startsWith('.'))
-      .map(({ file, target }) => ({ file, to: relative('.', normalize(join(dirname(file), target))) }))
+      .map(({ file, target }) => ({
+        file,
+        to: relative('.', normalize(join(dirname(file), target))),
+      }))
       // The schema of results is data that the harness writes by.
       .filter(({ file, to }) => layer(to) > layer(file) && !to.startsWith('results/'));
     expect(against).toEqual([]);
@@ -80,7 +91,9 @@ describe('native', () => {
 
   test('every room has its place', () => {
     const rooms = readdirSync(join(packageRoot, 'native/src'), { withFileTypes: true });
-    const unknown = rooms.filter((entry) => entry.isDirectory() && layers[entry.name] === undefined);
+    const unknown = rooms.filter(
+      (entry) => entry.isDirectory() && layers[entry.name] === undefined,
+    );
     expect(unknown.map((entry) => entry.name)).toEqual([]);
   });
 
@@ -94,4 +107,16 @@ describe('native', () => {
     });
     expect(against).toEqual([]);
   });
+});
+
+test('each planted bug has its place in the sources, once', () => {
+  const bugs = JSON.parse(read('native/test/mutations.json')) as {
+    file: string;
+    what: string;
+    from: string;
+    to: string;
+  }[];
+  const lost = bugs.filter(({ file, from, to }) => planted(read(file), from, to) === undefined);
+  expect(bugs.length).toBeGreaterThan(20);
+  expect(lost.map(({ file, what }) => `${file}: ${what}`)).toEqual([]);
 });

@@ -13,7 +13,8 @@ const typedoc = join(folder, 'node_modules', 'typedoc', 'bin', 'typedoc');
 
 function run(command, ...args) {
   const { status, error } = spawnSync(command, args, { cwd: folder, stdio: ['ignore', 2, 2] });
-  if (error !== undefined) process.stderr.write(`docs: ${command} does not start (${error.message})\n`);
+  if (error !== undefined)
+    process.stderr.write(`docs: ${command} does not start (${error.message})\n`);
   if (status !== 0) process.exit(1);
 }
 

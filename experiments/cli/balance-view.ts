@@ -47,7 +47,8 @@ export class BalanceView {
 
   /** What was not shown yet. */
   end(): void {
-    if (!this.live && this.epoch !== undefined && this.movesSince.length > 0) print(this.line(this.epoch));
+    if (!this.live && this.epoch !== undefined && this.movesSince.length > 0)
+      print(this.line(this.epoch));
   }
 
   private line(epoch: BalanceEpoch): string {
@@ -60,15 +61,22 @@ export class BalanceView {
     const lines = [
       `${this.name}, epoch ${epoch.epoch}, ${epoch.activeCores} of ${epoch.loads.length} cores in use`,
       ...epoch.loads.map(
-        (load, core) => `core ${String(core).padStart(2)} ${bar(load)} ${formatFixed(load * 100, 0).padStart(3)} %  ${formatCount(epoch.buckets[core] ?? 0).padStart(5)} entries`,
+        (load, core) =>
+          `core ${String(core).padStart(2)} ${bar(load)} ${formatFixed(load * 100, 0).padStart(3)} %  ${formatCount(epoch.buckets[core] ?? 0).padStart(5)} entries`,
       ),
       `imbalance (max-min)/min ${formatFixed(epoch.imbalanceBeforePercent, 0)} %, predicted ${formatFixed(epoch.imbalanceAfterPercent, 0)} %; solved in ${formatFixed(epoch.solveNs / 1000, 0)} µs`,
-      this.movesSince.length === 0 ? 'no moves' : `${this.movesSince.length} moves: ${recent}${this.movesSince.length > shownMoves ? ' ...' : ''}`,
-      Object.entries(epoch.details).map(([name, value]) => `${name} ${formatCount(value)}`).join('  '),
+      this.movesSince.length === 0
+        ? 'no moves'
+        : `${this.movesSince.length} moves: ${recent}${this.movesSince.length > shownMoves ? ' ...' : ''}`,
+      Object.entries(epoch.details)
+        .map(([name, value]) => `${name} ${formatCount(value)}`)
+        .join('  '),
     ];
     const width = (process.stdout.columns || 80) - 1;
     const up = this.drawnLines > 0 ? `\x1b[${this.drawnLines}A` : '';
-    process.stdout.write(up + lines.map((line) => `\x1b[2K${cleanLine(line).slice(0, width)}\n`).join(''));
+    process.stdout.write(
+      up + lines.map((line) => `\x1b[2K${cleanLine(line).slice(0, width)}\n`).join(''),
+    );
     this.drawnLines = lines.length;
   }
 }

@@ -32,29 +32,48 @@ interface Options {
   quiet?: boolean;
 }
 
-const hyphened = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+const hyphened = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** A list of counts. */
-export const counts = (name: string, says: string, least = 1): BenchList => ({ name, says, parse: (word) => parseCount(word, `--${hyphened(name)}`, least) });
+export const counts = (name: string, says: string, least = 1): BenchList => ({
+  name,
+  says,
+  parse: (word) => parseCount(word, `--${hyphened(name)}`, least),
+});
 /** A list of names, which the job checks. */
-export const names = (name: string, says: string): BenchList => ({ name, says, parse: (word) => word });
+export const names = (name: string, says: string): BenchList => ({
+  name,
+  says,
+  parse: (word) => word,
+});
 
 export function registerBench<Row>(program: Command, bench: Bench<Row>): void {
-  const command = group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  const command = group(
+    program,
+    'bench',
+    'costs of the parts, beside the physical bound measured in the same run',
+  )
     .command(bench.name)
     .description(bench.description)
     .option('--quick', bench.quick.says)
     .option('--seed <number>', 'seed of the traffic')
     .option('--json', 'print {"rows":[...]}')
     .option('--quiet', 'no progress');
-  for (const { name, says } of bench.lists ?? []) command.option(`--${hyphened(name)} <list>`, says);
+  for (const { name, says } of bench.lists ?? [])
+    command.option(`--${hyphened(name)} <list>`, says);
   command.action((options: Options & Record<string, string | undefined>) => run(bench, options));
 }
 
-async function run<Row>(bench: Bench<Row>, options: Options & Record<string, string | undefined>): Promise<void> {
+async function run<Row>(
+  bench: Bench<Row>,
+  options: Options & Record<string, string | undefined>,
+): Promise<void> {
   const lists = (bench.lists ?? []).flatMap(({ name, parse }) => {
     const given = options[name];
-    return given === undefined ? [] : [[name, given.split(',').map((word) => parse(word.trim()))] as const];
+    return given === undefined
+      ? []
+      : [[name, given.split(',').map((word) => parse(word.trim()))] as const];
   });
   const spec = {
     ...(options.quick === true ? bench.quick.spec : {}),
@@ -64,7 +83,12 @@ async function run<Row>(bench: Bench<Row>, options: Options & Record<string, str
   const rows: Row[] = [];
   const table = (): void => {
     const titles = bench.columns.map(([title]) => ({ title }));
-    print(renderTable(titles, rows.map((row) => bench.columns.map(([, cell]) => cell(row)))));
+    print(
+      renderTable(
+        titles,
+        rows.map((row) => bench.columns.map(([, cell]) => cell(row))),
+      ),
+    );
     print(bench.caption);
   };
   // A long one that is ended early, or fails half way, has measured what it has measured.
@@ -76,8 +100,13 @@ async function run<Row>(bench: Bench<Row>, options: Options & Record<string, str
   };
   process.once('exit', unfinished);
   try {
-    const onRecord = ({ row }: { row?: Row }): void => void (row === undefined ? 0 : rows.push(row));
-    await runLabTalking(`bench-${bench.name}`, spec, { label: `bench ${bench.name}`, quiet: options.quiet, onRecord });
+    const onRecord = ({ row }: { row?: Row }): void =>
+      void (row === undefined ? 0 : rows.push(row));
+    await runLabTalking(`bench-${bench.name}`, spec, {
+      label: `bench ${bench.name}`,
+      quiet: options.quiet,
+      onRecord,
+    });
   } catch (error) {
     // The error is the one document of --json.
     if (options.json !== true) unfinished();

@@ -23,10 +23,23 @@ function holdSamples(lane: Lane): MetricSample[] {
 }
 
 export function metricsOf({ lanes, ports }: Sample): Metric[] {
-  const lane = (name: string, type: Metric['type'], help: string, value: (lane: Lane) => number): Metric => ({
-    name: `reframer_${name}`, type, help, samples: lanes.map((each) => ({ labels: labelsOf(each), value: value(each) })),
+  const lane = (
+    name: string,
+    type: Metric['type'],
+    help: string,
+    value: (lane: Lane) => number,
+  ): Metric => ({
+    name: `reframer_${name}`,
+    type,
+    help,
+    samples: lanes.map((each) => ({ labels: labelsOf(each), value: value(each) })),
   });
-  const both = (name: string, help: string, into: (lane: Lane) => number, out: (lane: Lane) => number): Metric => ({
+  const both = (
+    name: string,
+    help: string,
+    into: (lane: Lane) => number,
+    out: (lane: Lane) => number,
+  ): Metric => ({
     name: `reframer_${name}`,
     type: 'counter',
     help,
@@ -35,32 +48,93 @@ export function metricsOf({ lanes, ports }: Sample): Metric[] {
       { labels: { ...labelsOf(each), direction: 'out' }, value: out(each) },
     ]),
   });
-  const port = (name: string, help: string, value: (port: Sample['ports'][number]) => number): Metric => ({
-    name: `reframer_${name}`, type: 'counter', help, samples: ports.map((each) => ({ labels: { port: each.port }, value: value(each) })),
+  const port = (
+    name: string,
+    help: string,
+    value: (port: Sample['ports'][number]) => number,
+  ): Metric => ({
+    name: `reframer_${name}`,
+    type: 'counter',
+    help,
+    samples: ports.map((each) => ({ labels: { port: each.port }, value: value(each) })),
   });
   return [
-    lane('packets_received_total', 'counter', 'Packets taken from the receive ring.', (l) => l.received),
+    lane(
+      'packets_received_total',
+      'counter',
+      'Packets taken from the receive ring.',
+      (l) => l.received,
+    ),
     lane('packets_sent_total', 'counter', 'Packets that the transmit queue took.', (l) => l.sent),
-    both('bytes_total', 'Bytes of frames, without preamble and checksum.', (l) => l.bytesIn, (l) => l.bytesOut),
-    both('runs_total', 'Runs: packets of one group in a row. Packets over runs is the SLF.', (l) => l.runsIn, (l) => l.runsOut),
+    both(
+      'bytes_total',
+      'Bytes of frames, without preamble and checksum.',
+      (l) => l.bytesIn,
+      (l) => l.bytesOut,
+    ),
+    both(
+      'runs_total',
+      'Runs: packets of one group in a row. Packets over runs is the SLF.',
+      (l) => l.runsIn,
+      (l) => l.runsOut,
+    ),
     {
       name: 'reframer_released_total',
       type: 'counter',
       help: 'Groups released, by reason.',
-      samples: lanes.flatMap((each) => Object.entries(each.released).map(([reason, value]) => ({ labels: { ...labelsOf(each), reason }, value }))),
+      samples: lanes.flatMap((each) =>
+        Object.entries(each.released).map(([reason, value]) => ({
+          labels: { ...labelsOf(each), reason },
+          value,
+        })),
+      ),
     },
     lane('packets_thinned_total', 'counter', 'Pure ACKs taken out.', (l) => l.thinned),
-    lane('packets_unsent_total', 'counter', 'Packets given up at the end because their port sent nothing any more.', (l) => l.unsent),
-    lane('packets_oversized_total', 'counter', 'Frames longer than any link carries: joined by segmentation offload.', (l) => l.oversized),
-    lane('transmit_waits_total', 'counter', 'Times that the transmit queue was full.', (l) => l.txWaits),
+    lane(
+      'packets_unsent_total',
+      'counter',
+      'Packets given up at the end because their port sent nothing any more.',
+      (l) => l.unsent,
+    ),
+    lane(
+      'packets_oversized_total',
+      'counter',
+      'Frames longer than any link carries: joined by segmentation offload.',
+      (l) => l.oversized,
+    ),
+    lane(
+      'transmit_waits_total',
+      'counter',
+      'Times that the transmit queue was full.',
+      (l) => l.txWaits,
+    ),
     lane('working_polls_total', 'counter', 'Polls that took or gave packets.', (l) => l.workPolls),
-    lane('working_seconds_total', 'counter', 'Time of these polls: over all time, the load of the core.', (l) => l.workUs / 1e6),
+    lane(
+      'working_seconds_total',
+      'counter',
+      'Time of these polls: over all time, the load of the core.',
+      (l) => l.workUs / 1e6,
+    ),
     lane('packets_held', 'gauge', 'Packets held now.', (l) => l.held),
     lane('delay_seconds', 'gauge', 'T in force.', (l) => l.delayUs / 1e6),
-    { name: 'reframer_hold_seconds', type: 'histogram', help: 'Time that packets were held; the sum is that of the middles of finer buckets.', samples: lanes.flatMap(holdSamples) },
-    lane('hold_longest_seconds', 'gauge', 'Longest time that a packet was held.', (l) => l.holdMaxUs / 1e6),
+    {
+      name: 'reframer_hold_seconds',
+      type: 'histogram',
+      help: 'Time that packets were held; the sum is that of the middles of finer buckets.',
+      samples: lanes.flatMap(holdSamples),
+    },
+    lane(
+      'hold_longest_seconds',
+      'gauge',
+      'Longest time that a packet was held.',
+      (l) => l.holdMaxUs / 1e6,
+    ),
     port('packets_missed_total', 'Packets that the receive rings could not take.', (p) => p.missed),
-    port('packets_without_buffer_total', 'Of them, packets for which the pool had no buffer.', (p) => p.noBuffer),
+    port(
+      'packets_without_buffer_total',
+      'Of them, packets for which the pool had no buffer.',
+      (p) => p.noBuffer,
+    ),
   ];
 }
 
@@ -75,7 +149,8 @@ export interface Rates {
 
 /** A second. */
 export function ratesOf(now: Sample, before: Sample | undefined, seconds: number): Rates {
-  const rate = (value: (sample: Sample) => number): number => (before === undefined || seconds <= 0 ? 0 : Math.max(0, value(now) - value(before)) / seconds);
+  const rate = (value: (sample: Sample) => number): number =>
+    before === undefined || seconds <= 0 ? 0 : Math.max(0, value(now) - value(before)) / seconds;
   return {
     packetsIn: rate(({ lanes }) => total(lanes, (l) => l.received)),
     packetsOut: rate(({ lanes }) => total(lanes, (l) => l.sent)),

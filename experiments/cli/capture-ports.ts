@@ -16,16 +16,28 @@ interface CaptureFile {
 
 function captureFiles(devices: readonly string[]): CaptureFile[] {
   return devices.flatMap((device) =>
-    device.split(',').slice(1).flatMap((argument) => {
-      const [key = '', path = ''] = [argument.slice(0, argument.indexOf('=')), argument.slice(argument.indexOf('=') + 1)];
-      return key === 'rx_pcap' || key === 'tx_pcap' ? [{ device: deviceName(device), kind: key, path }] : [];
-    }),
+    device
+      .split(',')
+      .slice(1)
+      .flatMap((argument) => {
+        const [key = '', path = ''] = [
+          argument.slice(0, argument.indexOf('=')),
+          argument.slice(argument.indexOf('=') + 1),
+        ];
+        return key === 'rx_pcap' || key === 'tx_pcap'
+          ? [{ device: deviceName(device), kind: key, path }]
+          : [];
+      }),
   );
 }
 
 function reason(error: unknown): string {
   const { code } = error as NodeJS.ErrnoException;
-  const words: Readonly<Record<string, string>> = { ENOENT: 'no such file', EACCES: 'it may not be read', ENOTDIR: 'no such folder' };
+  const words: Readonly<Record<string, string>> = {
+    ENOENT: 'no such file',
+    EACCES: 'it may not be read',
+    ENOTDIR: 'no such folder',
+  };
   return (code === undefined ? undefined : words[code]) ?? (error as Error).message;
 }
 
@@ -36,9 +48,12 @@ export function checkCaptures(devices: readonly string[]): void {
       try {
         accessSync(path, constants.R_OK);
       } catch (error) {
-        throw new UsageError(`${device}: rx_pcap=${path}: ${reason(error)}; name a capture that is there`);
+        throw new UsageError(
+          `${device}: rx_pcap=${path}: ${reason(error)}; name a capture that is there`,
+        );
       }
-      if (statSync(path).isDirectory()) throw new UsageError(`${device}: rx_pcap=${path}: a folder, not a capture`);
+      if (statSync(path).isDirectory())
+        throw new UsageError(`${device}: rx_pcap=${path}: a folder, not a capture`);
     } else if (statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory() !== true) {
       throw new UsageError(`${device}: tx_pcap=${path}: no folder ${dirname(path)}; make it first`);
     }
@@ -66,7 +81,8 @@ export class WrittenCaptures {
       .filter(({ kind }) => kind === 'tx_pcap')
       .map(({ device, path }) => {
         // Not into a pipe or device: those hold nothing to look at.
-        if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return { device, path, fd: undefined };
+        if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
+          return { device, path, fd: undefined };
         return { device, path, fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK) };
       });
   }
@@ -76,9 +92,14 @@ export class WrittenCaptures {
     return ports.flatMap(({ port, sent, bytesSent }) => {
       const files = this.files.filter(({ device }) => device === port);
       if (files.length === 0 || files.some(({ fd }) => fd === undefined)) return [];
-      const bytes = files.reduce((sum, { fd }) => sum + (fd === undefined ? 0 : fstatSync(fd).size), 0);
+      const bytes = files.reduce(
+        (sum, { fd }) => sum + (fd === undefined ? 0 : fstatSync(fd).size),
+        0,
+      );
       const expected = files.length * fileHeader + sent * recordHeader + bytesSent;
-      return bytes < expected ? [{ file: files.map(({ path }) => path).join(', '), bytes, expected }] : [];
+      return bytes < expected
+        ? [{ file: files.map(({ path }) => path).join(', '), bytes, expected }]
+        : [];
     });
   }
 

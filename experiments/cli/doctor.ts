@@ -21,19 +21,43 @@ export interface Finding {
 
 interface SetupCheck {
   setUp: boolean;
-  requirements: { name: string; need: 'build' | 'test' | 'feature' | 'peer'; found: boolean; version?: string; where?: string; brings: string; get: string }[];
+  requirements: {
+    name: string;
+    need: 'build' | 'test' | 'feature' | 'peer';
+    found: boolean;
+    version?: string;
+    where?: string;
+    brings: string;
+    get: string;
+  }[];
 }
 
 const run = promisify(execFile);
 
 export async function examine(): Promise<Finding[]> {
-  const { stdout } = await run(process.execPath, [join(packageRoot, 'native', 'setup.mjs'), '--check']);
+  const { stdout } = await run(process.execPath, [
+    join(packageRoot, 'native', 'setup.mjs'),
+    '--check',
+  ]);
   const check = JSON.parse(stdout) as SetupCheck;
   return [
-    { name: 'Node', found: true, need: 'build', detail: process.versions.node, brings: 'runs all of this' },
+    {
+      name: 'Node',
+      found: true,
+      need: 'build',
+      detail: process.versions.node,
+      brings: 'runs all of this',
+    },
     ...check.requirements.map(({ name, need, found, version, where, brings, get }): Finding => {
       const detail = [version, where].filter((part) => part !== undefined).join(' ');
-      return { name, found, need, brings, ...(found ? {} : { get }), ...(detail === '' ? {} : { detail }) };
+      return {
+        name,
+        found,
+        need,
+        brings,
+        ...(found ? {} : { get }),
+        ...(detail === '' ? {} : { detail }),
+      };
     }),
     nativeBuild(check.setUp),
     chromium(),
@@ -54,11 +78,20 @@ function read(path: string): string | undefined {
 }
 
 function nativeBuild(current: boolean): Finding {
-  const base = { name: 'native build', need: 'feature', brings: 'the library and reframer-lab: all commands', get: 'npx reframer setup' } as const;
+  const base = {
+    name: 'native build',
+    need: 'feature',
+    brings: 'the library and reframer-lab: all commands',
+    get: 'npx reframer setup',
+  } as const;
   try {
     const where = [locate(library), locate(labProgram)].join(' ');
     const { get: _, ...found } = base;
-    return { ...found, found: true, detail: `${where}${current ? '' : ' (older than the sources; the next command rebuilds it)'}` };
+    return {
+      ...found,
+      found: true,
+      detail: `${where}${current ? '' : ' (older than the sources; the next command rebuilds it)'}`,
+    };
   } catch {
     return { ...base, found: false };
   }
@@ -70,8 +103,15 @@ function chromium(): Finding {
     .split(delimiter)
     .flatMap((folder) => names.map((name) => join(folder, name)))
     .find((path) => existsSync(path));
-  const finding = { name: 'Chromium', found: where !== undefined, need: 'test', brings: 'a look at the HTML report in a real browser, in tests' } as const;
-  return where === undefined ? { ...finding, get: 'apt-get install -y --no-install-recommends chromium' } : { ...finding, detail: where };
+  const finding = {
+    name: 'Chromium',
+    found: where !== undefined,
+    need: 'test',
+    brings: 'a look at the HTML report in a real browser, in tests',
+  } as const;
+  return where === undefined
+    ? { ...finding, get: 'apt-get install -y --no-install-recommends chromium' }
+    : { ...finding, detail: where };
 }
 
 function cores(): Finding {
@@ -115,7 +155,9 @@ function governor(): Finding {
 
 function hugepages(): Finding {
   const total = Number(/HugePages_Total:\s*(\d+)/.exec(read('/proc/meminfo') ?? '')?.[1] ?? 0);
-  const transparent = /\[(\w+)\]/.exec(read('/sys/kernel/mm/transparent_hugepage/enabled') ?? '')?.[1];
+  const transparent = /\[(\w+)\]/.exec(
+    read('/sys/kernel/mm/transparent_hugepage/enabled') ?? '',
+  )?.[1];
   return {
     name: 'huge pages',
     found: total > 0,

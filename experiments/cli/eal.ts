@@ -1,7 +1,13 @@
 // Options of DPDK's EAL: what the user gave, and what a command needs besides.
 
 // Whoever names one of these wants hugepages.
-const hugepageWords = ['--huge-dir', '--huge-unlink', '--socket-mem', '--socket-limit', '--legacy-mem'];
+const hugepageWords = [
+  '--huge-dir',
+  '--huge-unlink',
+  '--socket-mem',
+  '--socket-limit',
+  '--legacy-mem',
+];
 
 export interface EalOptions {
   words: string[];
@@ -15,9 +21,16 @@ const wordsOf = (text: string): string[] => text.split(/\s+/).filter((word) => w
  * @param given as the user wrote them; they come on top of the defaults, not in their place
  * @param memoryMb without hugepages; with them EAL takes what it needs
  */
-export function ealOptions(given: string, memoryMb: number, use: { hugepages?: boolean; telemetry: boolean }): EalOptions {
+export function ealOptions(
+  given: string,
+  memoryMb: number,
+  use: { hugepages?: boolean; telemetry: boolean },
+): EalOptions {
   const words = wordsOf(given);
-  const has = (name: string): boolean => words.some((word) => (name.startsWith('--') ? word === name || word.startsWith(`${name}=`) : word.startsWith(name)));
+  const has = (name: string): boolean =>
+    words.some((word) =>
+      name.startsWith('--') ? word === name || word.startsWith(`${name}=`) : word.startsWith(name),
+    );
   const huge = use.hugepages === true || hugepageWords.some(has);
   const added = [
     ...(huge || has('--no-huge') ? [] : ['--no-huge']),

@@ -57,12 +57,22 @@ function isDescribed(error: unknown): error is Error & Described {
 
 /** What the system refused: a full disk, a file that may not be read. Its message names the file. */
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string' && typeof (error as NodeJS.ErrnoException).code === 'string';
+  return (
+    error instanceof Error &&
+    typeof (error as NodeJS.ErrnoException).syscall === 'string' &&
+    typeof (error as NodeJS.ErrnoException).code === 'string'
+  );
 }
 
 /** The record for `--json` and the exit code; undefined for a defect of ours, which keeps its stack. */
-export function describeError(error: unknown): { record: ErrorRecord; exitCode: number } | undefined {
-  if (isSystemError(error)) return { record: { code: error.code ?? 'system', message: error.message }, exitCode: exitCodes.failed };
+export function describeError(
+  error: unknown,
+): { record: ErrorRecord; exitCode: number } | undefined {
+  if (isSystemError(error))
+    return {
+      record: { code: error.code ?? 'system', message: error.message },
+      exitCode: exitCodes.failed,
+    };
   if (!isDescribed(error)) return undefined;
   const record: ErrorRecord = { code: error.code, message: error.message };
   if (error instanceof LabError) {

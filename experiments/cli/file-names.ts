@@ -55,9 +55,13 @@ export function handOver(spec: object): HandedOver {
     const name = changed[output];
     if (typeof name === 'string') {
       const descriptor = descriptorOf(name, 1);
-      if (descriptor !== undefined) changed[output] = take(name, checked(name, descriptor, 'write'));
+      if (descriptor !== undefined)
+        changed[output] = take(name, checked(name, descriptor, 'write'));
       else if (name.includes(lost) && !existsSync(name)) {
-        throw new CliError('file-name', `${name}: a name with bytes that are not UTF-8 can be read but not written; write to - and redirect it: - > FILE`);
+        throw new CliError(
+          'file-name',
+          `${name}: a name with bytes that are not UTF-8 can be read but not written; write to - and redirect it: - > FILE`,
+        );
       }
     }
   } catch (error) {
@@ -91,7 +95,9 @@ function checked(name: string, descriptor: number, purpose: 'read' | 'write'): n
   }
   if (isatty(descriptor)) {
     const redirect = purpose === 'read' ? '< FILE' : '> FILE';
-    throw new UsageError(`${name} is a terminal; a capture cannot be ${purpose === 'read' ? 'read from' : 'written to'} it (use ${redirect})`);
+    throw new UsageError(
+      `${name} is a terminal; a capture cannot be ${purpose === 'read' ? 'read from' : 'written to'} it (use ${redirect})`,
+    );
   }
   return descriptor;
 }
@@ -103,7 +109,10 @@ function openBytes(name: string): number {
     try {
       return openSync(bytes, 'r');
     } catch (error) {
-      throw new CliError('capture-open', `cannot open ${name} (bytes that are not UTF-8): ${(error as Error).message.split(',')[0]}`);
+      throw new CliError(
+        'capture-open',
+        `cannot open ${name} (bytes that are not UTF-8): ${(error as Error).message.split(',')[0]}`,
+      );
     }
   }
   throw new CliError(
@@ -120,6 +129,7 @@ function commandLine(): Buffer[] {
     return [];
   }
   const found: Buffer[] = [];
-  for (let start = 0, end: number; (end = all.indexOf(0, start)) >= 0; start = end + 1) found.push(all.subarray(start, end));
+  for (let start = 0, end: number; (end = all.indexOf(0, start)) >= 0; start = end + 1)
+    found.push(all.subarray(start, end));
   return found;
 }

@@ -34,7 +34,11 @@ const stderrTailBytes = 4096;
  * Runs a job; its failure is returned beside the records that came before it.
  * @throws NativeError when there is no native build
  */
-export async function tryLab<T extends object>(job: string, spec: object, options: LabOptions<T> = {}): Promise<LabResult<T>> {
+export async function tryLab<T extends object>(
+  job: string,
+  spec: object,
+  options: LabOptions<T> = {},
+): Promise<LabResult<T>> {
   const program = locate(labProgram);
   const files = handOver(spec);
   const child = spawn(program, [job], { stdio: ['pipe', 'pipe', 'pipe', ...files.descriptors] });
@@ -54,10 +58,14 @@ export async function tryLab<T extends object>(job: string, spec: object, option
   stdin.on('error', () => undefined);
   stdin.end(JSON.stringify(files.spec));
 
-  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
-    child.on('error', (error) => reject(new CliError('lab-start', `cannot start ${program}: ${error.message}`)));
-    child.on('close', (code, signal) => resolve({ code, signal }));
-  });
+  const ended = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>(
+    (resolve, reject) => {
+      child.on('error', (error) =>
+        reject(new CliError('lab-start', `cannot start ${program}: ${error.message}`)),
+      );
+      child.on('close', (code, signal) => resolve({ code, signal }));
+    },
+  );
   ended.catch(() => undefined);
   const lines = createInterface({ input: stdout, crlfDelay: Infinity });
   try {
@@ -86,14 +94,22 @@ export interface Talk<T = object> extends Pick<LabOptions<T>, 'onRecord'> {
 }
 
 /** As tryLabTalking(), for who needs all of it. @throws LabError when the job fails */
-export async function runLabTalking<T extends object>(job: string, spec: object, talk: Talk<T>): Promise<T[]> {
+export async function runLabTalking<T extends object>(
+  job: string,
+  spec: object,
+  talk: Talk<T>,
+): Promise<T[]> {
   const { records, error } = await tryLabTalking<T>(job, spec, talk);
   if (error !== undefined) throw error;
   return records;
 }
 
 /** As tryLab(), with progress shown on stderr. */
-export async function tryLabTalking<T extends object>(job: string, spec: object, { label, quiet, onRecord }: Talk<T>): Promise<LabResult<T>> {
+export async function tryLabTalking<T extends object>(
+  job: string,
+  spec: object,
+  { label, quiet, onRecord }: Talk<T>,
+): Promise<LabResult<T>> {
   const progress = new ProgressLine(label, quiet);
   try {
     return await tryLab<T>(job, spec, { onProgress: (p) => progress.update(p), onRecord });
@@ -103,9 +119,14 @@ export async function tryLabTalking<T extends object>(job: string, spec: object,
 }
 
 /** For jobs that give one record. */
-export async function runLabOnce<T extends object>(job: string, spec: object, talk: Talk<T>): Promise<T> {
+export async function runLabOnce<T extends object>(
+  job: string,
+  spec: object,
+  talk: Talk<T>,
+): Promise<T> {
   const [record] = await runLabTalking<T>(job, spec, talk);
-  if (record === undefined) throw new CliError('lab-output', `reframer-lab ${job} ended well without a record`);
+  if (record === undefined)
+    throw new CliError('lab-output', `reframer-lab ${job} ended well without a record`);
   return record;
 }
 
@@ -116,7 +137,10 @@ function parseLine(line: string, job: string): object {
   } catch {
     // said below
   }
-  throw new CliError('lab-output', `reframer-lab ${job} wrote what is not a record: ${line.slice(0, 200)}`);
+  throw new CliError(
+    'lab-output',
+    `reframer-lab ${job} wrote what is not a record: ${line.slice(0, 200)}`,
+  );
 }
 
 function failure(
@@ -128,16 +152,27 @@ function failure(
 ): LabError {
   if (reported !== undefined) {
     const exitCode = code === null || code === 0 ? 1 : code;
-    return new LabError(reported.code, describe(reported), exitCode, reported.file, reported.offset);
+    return new LabError(
+      reported.code,
+      describe(reported),
+      exitCode,
+      reported.file,
+      reported.offset,
+    );
   }
   const how = signal === null ? `with exit code ${code}` : `by ${signal}`;
   const tail = stderrTail.trim();
-  return new LabError('lab-died', `reframer-lab ${job} ended ${how}${tail === '' ? '' : `:\n${tail}`}`, 1);
+  return new LabError(
+    'lab-died',
+    `reframer-lab ${job} ended ${how}${tail === '' ? '' : `:\n${tail}`}`,
+    1,
+  );
 }
 
 /** The message with file and offset, unless it names them itself. */
 function describe({ message, file, offset }: ErrorRecord): string {
   const atFile = file === undefined || message.includes(file) ? '' : `${file}: `;
-  const atByte = offset === undefined || message.includes(String(offset)) ? '' : ` (at byte ${offset})`;
+  const atByte =
+    offset === undefined || message.includes(String(offset)) ? '' : ` (at byte ${offset})`;
   return `${atFile}${message}${atByte}`;
 }

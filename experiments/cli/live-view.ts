@@ -12,7 +12,9 @@ export class LiveView {
     const width = (process.stdout.columns || 80) - 1;
     const up = this.drawn > 0 ? `\x1b[${this.drawn}A\x1b[J` : '';
     const lines = picture();
-    process.stdout.write(up + lines.map((text) => `\x1b[2K${cleanLine(text).slice(0, width)}\n`).join(''));
+    process.stdout.write(
+      up + lines.map((text) => `\x1b[2K${cleanLine(text).slice(0, width)}\n`).join(''),
+    );
     this.drawn = lines.length;
   }
 }

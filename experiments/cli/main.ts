@@ -27,7 +27,9 @@ export function group(program: Command, name: string, description: string): Comm
 async function loadCommands(program: Command, name: string | undefined): Promise<void> {
   const folder = new URL('./commands/', import.meta.url);
   const files = readdirSync(folder).filter((file) => /^[a-z-]+\.(js|ts)$/.test(file));
-  const asked = files.filter((file) => name !== undefined && (file.startsWith(`${name}.`) || file.startsWith(`${name}-`)));
+  const asked = files.filter(
+    (file) => name !== undefined && (file.startsWith(`${name}.`) || file.startsWith(`${name}-`)),
+  );
   for (const file of (asked.length > 0 ? asked : files).sort()) {
     const module = (await import(new URL(file, folder).href)) as CommandModule;
     module.register(program);
@@ -45,7 +47,9 @@ export async function buildProgram(name?: string): Promise<Command> {
   const tell = (command: Command): void => {
     command.exitOverride();
     command.configureOutput({ writeErr: (text) => process.stderr.write(cleanText(text)) });
-    command.showHelpAfterError(`(see \`${command.name() === 'reframer' ? '' : 'reframer '}${command.name()} --help\`)`);
+    command.showHelpAfterError(
+      `(see \`${command.name() === 'reframer' ? '' : 'reframer '}${command.name()} --help\`)`,
+    );
     command.commands.forEach(tell);
   };
   tell(program);
@@ -80,7 +84,8 @@ export async function run(args: readonly string[]): Promise<number> {
     await program.parseAsync([...args], { from: 'user' });
     return typeof process.exitCode === 'number' ? process.exitCode : exitCodes.ok;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    if (error instanceof CommanderError)
+      return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     const described = describeError(error);
     if (described === undefined) throw error;
     talk(`reframer: ${described.record.message}`);

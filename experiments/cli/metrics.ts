@@ -17,14 +17,17 @@ export interface Metric {
   samples: readonly MetricSample[];
 }
 
-const escapeLabel = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+const escapeLabel = (text: string): string =>
+  text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 
 /** The text exposition format, version 0.0.4. */
 export function exposition(metrics: readonly Metric[]): string {
   return metrics
     .map(({ name, type, help, samples }) => {
       const lines = samples.map(({ labels, value, series }) => {
-        const list = Object.entries(labels).map(([label, text]) => `${label}="${escapeLabel(String(text))}"`);
+        const list = Object.entries(labels).map(
+          ([label, text]) => `${label}="${escapeLabel(String(text))}"`,
+        );
         const full = series === undefined ? name : `${name}_${series}`;
         return `${full}${list.length > 0 ? `{${list.join(',')}}` : ''} ${value}`;
       });
@@ -37,7 +40,8 @@ export function exposition(metrics: readonly Metric[]): string {
 export function parseAddress(text: string, option: string): { host: string; port: number } {
   const match = /^(\[[0-9a-f:.]+\]|[^:\s]+):(\d+)$/i.exec(text);
   const port = Number(match?.[2]);
-  if (match === null || port > 65535) throw new UsageError(`${option}: '${text}' is not HOST:PORT, such as 127.0.0.1:9464`);
+  if (match === null || port > 65535)
+    throw new UsageError(`${option}: '${text}' is not HOST:PORT, such as 127.0.0.1:9464`);
   return { host: (match[1] ?? '').replace(/^\[|\]$/g, ''), port };
 }
 
@@ -52,7 +56,9 @@ function answer(request: IncomingMessage, response: ServerResponse, read: () => 
       return;
     }
     const page = read();
-    response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(page);
+    response
+      .writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
+      .end(page);
   } catch {
     // Whatever it was, it ends this request and nothing else.
     if (!response.headersSent) response.writeHead(400, plain);
@@ -68,10 +74,18 @@ const headersTimeout = 10_000;
  * @param read the page; made once an interval, not once a request
  * @returns the address in use, and what closes it
  */
-export async function serveMetrics(address: { host: string; port: number }, read: () => string): Promise<{ url: string; close: () => void }> {
-  const server: Server = createServer({ headersTimeout, requestTimeout: headersTimeout }, (request, response) => answer(request, response, read));
+export async function serveMetrics(
+  address: { host: string; port: number },
+  read: () => string,
+): Promise<{ url: string; close: () => void }> {
+  const server: Server = createServer(
+    { headersTimeout, requestTimeout: headersTimeout },
+    (request, response) => answer(request, response, read),
+  );
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(new CliError('metrics', `--metrics: ${error.message}; choose another address`)));
+    server.once('error', (error) =>
+      reject(new CliError('metrics', `--metrics: ${error.message}; choose another address`)),
+    );
     server.listen(address.port, address.host, resolve);
   });
   // No descriptor left for one more connection, say: the others go on.

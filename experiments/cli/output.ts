@@ -12,9 +12,14 @@ export interface Column {
 }
 
 /** A table for people: numbers to the right, two blanks between columns, no frame. */
-export function renderTable(columns: readonly Column[], given: readonly (readonly string[])[]): string {
+export function renderTable(
+  columns: readonly Column[],
+  given: readonly (readonly string[])[],
+): string {
   const rows = given.map((row) => row.map(cleanLine)); // first, so that widths fit
-  const widths = columns.map((column, i) => Math.max(column.title.length, ...rows.map((row) => (row[i] ?? '').length)));
+  const widths = columns.map((column, i) =>
+    Math.max(column.title.length, ...rows.map((row) => (row[i] ?? '').length)),
+  );
   const line = (cells: readonly string[]): string =>
     cells
       .map((cell, i) => {
@@ -34,7 +39,10 @@ export function wrap(text: string): string {
 
 export function printJson(value: unknown): void {
   // JSON names the control characters below 32 by number; some terminals obey those from 127 on too.
-  const text = JSON.stringify(value).replace(/[\u007f-\u009f]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
+  const text = JSON.stringify(value).replace(
+    /[\u007f-\u009f]/g,
+    (char) => `\\u00${char.charCodeAt(0).toString(16)}`,
+  );
   process.stdout.write(`${text}\n`);
 }
 
@@ -61,7 +69,10 @@ export class ProgressLine {
   private last = Date.now();
   private shown = false;
 
-  constructor(private readonly label: string, private readonly quiet = false) {}
+  constructor(
+    private readonly label: string,
+    private readonly quiet = false,
+  ) {}
 
   update(progress: Progress): void {
     if (this.quiet) return;

@@ -11,7 +11,9 @@ import { isInstalled, isSetUp, root } from '../../native/setup/steps.mjs';
 
 const args = process.argv.slice(2);
 const setup = (...options) =>
-  spawnSync(process.execPath, [join(root, 'native', 'setup.mjs'), ...options], { stdio: ['ignore', 2, 2] }).status ?? 1;
+  spawnSync(process.execPath, [join(root, 'native', 'setup.mjs'), ...options], {
+    stdio: ['ignore', 2, 2],
+  }).status ?? 1;
 
 // These work on journals alone: nothing native, so nothing to compile.
 const native = !['list', 'report', 'compare'].includes(args[0]);
@@ -24,7 +26,9 @@ if (args[0] === 'setup' && !args.includes('--help')) {
 } else {
   const ready = isReady() || setup(...(native ? [] : ['--typescript-only'])) === 0;
   if (!ready || !existsSync(main)) {
-    process.stderr.write(`reframer: set-up did not finish; run \`node ${join(root, 'native', 'setup.mjs')}\`\n`);
+    process.stderr.write(
+      `reframer: set-up did not finish; run \`node ${join(root, 'native', 'setup.mjs')}\`\n`,
+    );
     process.exitCode = 1;
   } else {
     const { run } = await import(pathToFileURL(main).href);

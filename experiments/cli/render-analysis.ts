@@ -16,7 +16,13 @@ export interface Analysis {
   flows: number;
   flowsExact: boolean;
   slf: number;
-  sizes: { mean: number; p5: number; p50: number; p95: number; shares: Readonly<Record<string, number>> };
+  sizes: {
+    mean: number;
+    p5: number;
+    p50: number;
+    p95: number;
+    shares: Readonly<Record<string, number>>;
+  };
   durationSeconds: number;
   bitsPerSecond: number | null;
   packetsPerSecond: number | null;
@@ -33,18 +39,30 @@ const percent = (share: number): string => `${formatFixed(share * 100, 1)} %`;
 
 export function renderAnalysis(analysis: Analysis): string {
   // Damage is said on stderr, by whoever prints this.
-  const warnings = analysis.warnings.filter((text) => analysis.damage === null || !text.includes(analysis.damage.message));
-  const sentences = (texts: readonly string[], mark = ''): string => texts.map((text) => wrap(`${mark}${text}`)).join('\n');
-  return [heading(analysis), locality(analysis), gains(analysis), sentences(analysis.verdict), sentences(warnings, 'note: ')]
+  const warnings = analysis.warnings.filter(
+    (text) => analysis.damage === null || !text.includes(analysis.damage.message),
+  );
+  const sentences = (texts: readonly string[], mark = ''): string =>
+    texts.map((text) => wrap(`${mark}${text}`)).join('\n');
+  return [
+    heading(analysis),
+    locality(analysis),
+    gains(analysis),
+    sentences(analysis.verdict),
+    sentences(warnings, 'note: '),
+  ]
     .filter((part) => part !== '')
     .join('\n\n');
 }
 
 function heading(a: Analysis): string {
-  const rate = a.bitsPerSecond === null || a.packetsPerSecond === null
-    ? 'no timing'
-    : `${formatRate(a.bitsPerSecond)}, ${formatCount(a.packetsPerSecond)} packets/s`;
-  const mix = Object.entries(a.protocols).filter(([, share]) => share >= 0.0005).map(([name, share]) => `${name} ${percent(share)}`);
+  const rate =
+    a.bitsPerSecond === null || a.packetsPerSecond === null
+      ? 'no timing'
+      : `${formatRate(a.bitsPerSecond)}, ${formatCount(a.packetsPerSecond)} packets/s`;
+  const mix = Object.entries(a.protocols)
+    .filter(([, share]) => share >= 0.0005)
+    .map(([name, share]) => `${name} ${percent(share)}`);
   return [
     a.file,
     `  ${formatCount(a.packets)} packets of ${a.flowsExact ? '' : 'about '}${formatCount(a.flows)} flows in ${formatFixed(a.durationSeconds, 3)} s (${rate})`,
@@ -54,7 +72,9 @@ function heading(a: Analysis): string {
 }
 
 function locality(a: Analysis): string {
-  const reuse = Object.entries(a.reuse).map(([distance, share]) => `${distance}: ${percent(share)}`);
+  const reuse = Object.entries(a.reuse).map(
+    ([distance, share]) => `${distance}: ${percent(share)}`,
+  );
   return [
     `  SLF, packets of a flow in a row: ${formatFixed(a.slf, 2)}`,
     `  flow seen within the last ... packets: ${reuse.join(', ')}`,
@@ -73,9 +93,14 @@ function gains(a: Analysis): string {
     rate === 'native' ? 'as captured' : rate.replace('Gbps', ' Gbps'),
     ...delays.map((delay) => {
       const gain = byDelay[delay];
-      return gain === undefined ? '-' : `${formatFixed(gain.slf, 2)} (${formatFixed(gain.ratio, 2)}x)`;
+      return gain === undefined
+        ? '-'
+        : `${formatFixed(gain.slf, 2)} (${formatFixed(gain.ratio, 2)}x)`;
     }),
   ]);
-  const table = renderTable([left('SLF with'), ...delays.map((delay) => ({ title: `T = ${delay} µs` }))], rows);
+  const table = renderTable(
+    [left('SLF with'), ...delays.map((delay) => ({ title: `T = ${delay} µs` }))],
+    rows,
+  );
   return table.replace(/^/gm, '  ');
 }

@@ -36,7 +36,11 @@ export interface TcpTrial {
 interface Reply {
   ready?: object;
   error?: { code: string; message: string };
-  summary?: { lost: number; missed: number; lanes: { in: string; slfIn: number; slfOut: number }[] };
+  summary?: {
+    lost: number;
+    missed: number;
+    lanes: { in: string; slfIn: number; slfOut: number }[];
+  };
 }
 
 const server = '10.77.0.1';
@@ -48,7 +52,8 @@ const run = (command: string, ...args: string[]): string => {
   try {
     return execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   } catch (error) {
-    const text = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
+    const text =
+      error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
     throw new CliError('tcp-setup', `${command} ${args.join(' ')}: ${text}`);
   }
 };
@@ -57,7 +62,12 @@ const run = (command: string, ...args: string[]): string => {
 export function missingForTcp(): string[] {
   const programs = { ip: 'iproute2', ethtool: 'ethtool', nginx: 'nginx-light', wrk: 'wrk' };
   const missing = Object.entries(programs)
-    .filter(([program]) => spawnSync('sh', ['-c', `command -v ${program}`], { env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` } }).status !== 0)
+    .filter(
+      ([program]) =>
+        spawnSync('sh', ['-c', `command -v ${program}`], {
+          env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
+        }).status !== 0,
+    )
     .map(([program, debian]) => `${program} (Debian package ${debian})`);
   if (process.getuid?.() !== 0) missing.push('root, for network namespaces');
   return missing;
@@ -65,7 +75,9 @@ export function missingForTcp(): string[] {
 
 export class TcpPath {
   private readonly folder = mkdtempSync(join(tmpdir(), 'reframer-tcp-'));
-  private readonly names = ['client', 'box', 'server'].map((name) => `reframer-${process.pid}-${name}`);
+  private readonly names = ['client', 'box', 'server'].map(
+    (name) => `reframer-${process.pid}-${name}`,
+  );
   private nginx: ChildProcess | undefined;
 
   constructor(private readonly options: TcpOptions) {
@@ -90,23 +102,91 @@ export class TcpPath {
   private makeNamespaces(): void {
     for (const name of this.names) run('ip', 'netns', 'add', name);
     const [clientName = '', boxName = '', serverName = ''] = this.names;
-    for (const [end, peer, name] of [['tcp-c', 'box-c', clientName], ['tcp-s', 'box-s', serverName]] as const) {
-      run('ip', '-n', boxName, 'link', 'add', peer, 'type', 'veth', 'peer', 'name', end, 'netns', name);
+    for (const [end, peer, name] of [
+      ['tcp-c', 'box-c', clientName],
+      ['tcp-s', 'box-s', serverName],
+    ] as const) {
+      run(
+        'ip',
+        '-n',
+        boxName,
+        'link',
+        'add',
+        peer,
+        'type',
+        'veth',
+        'peer',
+        'name',
+        end,
+        'netns',
+        name,
+      );
       run('ip', '-n', boxName, 'link', 'set', peer, 'up');
       run('ip', '-n', name, 'link', 'set', end, 'up');
       run('ip', '-n', name, 'link', 'set', 'lo', 'up');
-      run('ip', '-n', name, 'address', 'add', `${end === 'tcp-c' ? client : server}/24`, 'dev', end);
+      run(
+        'ip',
+        '-n',
+        name,
+        'address',
+        'add',
+        `${end === 'tcp-c' ? client : server}/24`,
+        'dev',
+        end,
+      );
     }
     // Frames pass through user space: each is one segment with its checksum. What arrives is aggregated.
-    this.in('client', 'ethtool', '-K', 'tcp-c', 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'on');
+    this.in(
+      'client',
+      'ethtool',
+      '-K',
+      'tcp-c',
+      'tso',
+      'off',
+      'gso',
+      'off',
+      'tx',
+      'off',
+      'gro',
+      'on',
+    );
     // A veth's poll finds one frame at a time; a NIC gathers for as long before it interrupts.
-    for (const [name, end] of [['client', 'tcp-c'], ['server', 'tcp-s']] as const) this.in(name, 'sh', '-c', `echo ${this.options.gatherNs} > /sys/class/net/${end}/gro_flush_timeout`);
+    for (const [name, end] of [
+      ['client', 'tcp-c'],
+      ['server', 'tcp-s'],
+    ] as const)
+      this.in(
+        name,
+        'sh',
+        '-c',
+        `echo ${this.options.gatherNs} > /sys/class/net/${end}/gro_flush_timeout`,
+      );
     // One process sends for all connections, a window at a time; with a short queue they take turns, as the
     // senders of many machines do.
-    if (this.options.senderQueueBytes > 0) this.in('server', 'sh', '-c', `echo ${this.options.senderQueueBytes} > /proc/sys/net/ipv4/tcp_limit_output_bytes`);
+    if (this.options.senderQueueBytes > 0)
+      this.in(
+        'server',
+        'sh',
+        '-c',
+        `echo ${this.options.senderQueueBytes} > /proc/sys/net/ipv4/tcp_limit_output_bytes`,
+      );
     // A veth aggregates only what comes from a peer that cannot send aggregates itself.
-    for (const end of ['box-c', 'box-s']) this.in('box', 'ethtool', '-K', end, 'tso', 'off', 'gso', 'off');
-    this.in('server', 'ethtool', '-K', 'tcp-s', 'tso', 'off', 'gso', 'off', 'tx', 'off', 'gro', 'on');
+    for (const end of ['box-c', 'box-s'])
+      this.in('box', 'ethtool', '-K', end, 'tso', 'off', 'gso', 'off');
+    this.in(
+      'server',
+      'ethtool',
+      '-K',
+      'tcp-s',
+      'tso',
+      'off',
+      'gso',
+      'off',
+      'tx',
+      'off',
+      'gro',
+      'on',
+    );
   }
 
   private startServer(): void {
@@ -116,13 +196,24 @@ export class TcpPath {
       `daemon off;\nuser root;\nworker_processes 1;\npid ${this.folder}/pid;\nerror_log ${this.folder}/error;\nevents { worker_connections 4096; }\n` +
         `http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; server { listen ${server}:80; root ${this.folder}; } }\n`,
     );
-    const [program = '', ...args] = [...this.inside('server'), 'nginx', '-e', join(this.folder, 'error'), '-p', this.folder, '-c', join(this.folder, 'nginx.conf')];
+    const [program = '', ...args] = [
+      ...this.inside('server'),
+      'nginx',
+      '-e',
+      join(this.folder, 'error'),
+      '-p',
+      this.folder,
+      '-c',
+      join(this.folder, 'nginx.conf'),
+    ];
     this.nginx = spawn(program, args, { stdio: 'ignore' });
     this.nginx.on('error', () => undefined); // noticed by requests without answer
   }
 
   private counter(name: 'client' | 'server', group: string, field: string): number {
-    const lines = this.in(name, 'cat', '/proc/net/snmp').split('\n').filter((line) => line.startsWith(`${group}:`));
+    const lines = this.in(name, 'cat', '/proc/net/snmp')
+      .split('\n')
+      .filter((line) => line.startsWith(`${group}:`));
     const [names = '', values = ''] = lines;
     return Number(values.split(' ')[names.split(' ').indexOf(field)] ?? 0);
   }
@@ -137,11 +228,32 @@ export class TcpPath {
 
   /** @param reframer what the job `forward` takes beside its ports. */
   async trial(reframer: object): Promise<TcpTrial> {
-    const eal = ['--no-huge', '-m', '128', '--no-shconf', '--no-telemetry', '--log-level=error', `--file-prefix=reframer-tcp-${process.pid}`,
-      `--vdev=net_af_packet0,iface=box-s,framecnt=${ringFrames}`, `--vdev=net_af_packet1,iface=box-c,framecnt=${ringFrames}`];
-    const spec = { eal, in: 'net_af_packet0', out: 'net_af_packet1', bothWays: true, descriptors: 512, ...reframer };
+    const eal = [
+      '--no-huge',
+      '-m',
+      '128',
+      '--no-shconf',
+      '--no-telemetry',
+      '--log-level=error',
+      `--file-prefix=reframer-tcp-${process.pid}`,
+      `--vdev=net_af_packet0,iface=box-s,framecnt=${ringFrames}`,
+      `--vdev=net_af_packet1,iface=box-c,framecnt=${ringFrames}`,
+    ];
+    const spec = {
+      eal,
+      in: 'net_af_packet0',
+      out: 'net_af_packet1',
+      bothWays: true,
+      descriptors: 512,
+      ...reframer,
+    };
     const box = await NativeSession.open<Reply>(dpdkProgram, 'forward', spec, this.inside('box'));
-    if (box.first.ready === undefined) throw new CliError(box.first.error?.code ?? 'tcp-box', `the box: ${box.first.error?.message ?? 'did not get ready'}`, box.first.error?.code === 'not-supported' ? exitCodes.notSupported : exitCodes.failed);
+    if (box.first.ready === undefined)
+      throw new CliError(
+        box.first.error?.code ?? 'tcp-box',
+        `the box: ${box.first.error?.message ?? 'did not get ready'}`,
+        box.first.error?.code === 'not-supported' ? exitCodes.notSupported : exitCodes.failed,
+      );
     const fromServer = 'net_af_packet0';
     try {
       await this.wrk(200); // connections, ARP and the congestion window begin outside of what is measured
@@ -152,7 +264,8 @@ export class TcpPath {
       const lane = summary?.lanes.find((each) => each.in === fromServer && each.slfOut > 0);
       return {
         ...parseWrk(text),
-        packetsPerAggregate: (after.frames - before.frames) / Math.max(1, after.received - before.received),
+        packetsPerAggregate:
+          (after.frames - before.frames) / Math.max(1, after.received - before.received),
         retransmitted: after.retransmitted - before.retransmitted,
         ...(lane === undefined ? {} : { slf: { in: lane.slfIn, out: lane.slfOut } }),
       };
@@ -166,13 +279,31 @@ export class TcpPath {
 
   private wrk(timeMs: number): Promise<string> {
     const seconds = Math.max(1, Math.round(timeMs / 1000));
-    const [program = '', ...args] = [...this.inside('client'), 'wrk', '-t', '1', '-c', String(this.options.connections), '-d', `${seconds}s`, '--latency', `http://${server}/file`];
+    const [program = '', ...args] = [
+      ...this.inside('client'),
+      'wrk',
+      '-t',
+      '1',
+      '-c',
+      String(this.options.connections),
+      '-d',
+      `${seconds}s`,
+      '--latency',
+      `http://${server}/file`,
+    ];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (part: string) => { text += part; });
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
     return new Promise((resolve, reject) => {
       child.on('error', reject);
-      child.on('close', (code) => (code === 0 ? resolve(text) : reject(new CliError('tcp-client', `wrk ended with ${code}: ${text.trim()}`))));
+      child.on('close', (code) =>
+        code === 0
+          ? resolve(text)
+          : reject(new CliError('tcp-client', `wrk ended with ${code}: ${text.trim()}`)),
+      );
     });
   }
 
@@ -180,7 +311,11 @@ export class TcpPath {
     this.nginx?.kill('SIGTERM');
     for (const name of this.names) {
       // Whatever still runs in a namespace of ours is ours.
-      const pids = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' }).stdout?.split('\n').map(Number).filter((pid) => pid > 1) ?? [];
+      const pids =
+        spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' })
+          .stdout?.split('\n')
+          .map(Number)
+          .filter((pid) => pid > 1) ?? [];
       for (const pid of pids) {
         try {
           process.kill(pid, 'SIGTERM');
@@ -209,10 +344,16 @@ function microseconds(text: string | undefined): number {
 }
 
 /** @throws CliError when it holds no results */
-export function parseWrk(text: string): Pick<TcpTrial, 'requestsPerSecond' | 'medianUs' | 'p99Us' | 'socketErrors'> {
+export function parseWrk(
+  text: string,
+): Pick<TcpTrial, 'requestsPerSecond' | 'medianUs' | 'p99Us' | 'socketErrors'> {
   const requestsPerSecond = Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]);
-  if (!(requestsPerSecond > 0)) throw new CliError('tcp-client', `no request was answered:\n${text.trim()}`);
-  const [, connect = 0, read = 0, write = 0, timeout = 0] = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text)?.map(Number) ?? [];
+  if (!(requestsPerSecond > 0))
+    throw new CliError('tcp-client', `no request was answered:\n${text.trim()}`);
+  const [, connect = 0, read = 0, write = 0, timeout = 0] =
+    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/
+      .exec(text)
+      ?.map(Number) ?? [];
   return {
     requestsPerSecond,
     medianUs: microseconds(/^\s+50%\s+(\S+)/m.exec(text)?.[1]),

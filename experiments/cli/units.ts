@@ -1,8 +1,21 @@
 // Quantities as people type and read them: 64us, 40Gbps, 100k.
 import { UsageError } from './errors.js';
 
-const durations: Readonly<Record<string, number>> = { ns: 1, us: 1e3, 'µs': 1e3, 'μs': 1e3, ms: 1e6, s: 1e9 };
-const rates: Readonly<Record<string, number>> = { bps: 1, kbps: 1e3, mbps: 1e6, gbps: 1e9, tbps: 1e12 };
+const durations: Readonly<Record<string, number>> = {
+  ns: 1,
+  us: 1e3,
+  µs: 1e3,
+  μs: 1e3,
+  ms: 1e6,
+  s: 1e9,
+};
+const rates: Readonly<Record<string, number>> = {
+  bps: 1,
+  kbps: 1e3,
+  mbps: 1e6,
+  gbps: 1e9,
+  tbps: 1e12,
+};
 const multiples: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
 
 function split(text: string): { value: number; unit: string } | undefined {
@@ -17,7 +30,9 @@ export function parseDuration(text: string, option: string): number {
   if (parts?.value === 0 && parts.unit === '') return 0;
   const factor = parts === undefined ? undefined : durations[parts.unit];
   if (parts === undefined || factor === undefined) {
-    throw new UsageError(`${option}: '${text}' is not a duration; write a number with ns, us, ms or s, such as 64us`);
+    throw new UsageError(
+      `${option}: '${text}' is not a duration; write a number with ns, us, ms or s, such as 64us`,
+    );
   }
   return Math.round(parts.value * factor);
 }
@@ -33,9 +48,12 @@ export function parseMilliseconds(text: string, option: string): number {
 export function parseRate(text: string, option: string): number | 'native' {
   if (text === 'native') return 'native';
   const parts = split(text);
-  const factor = parts === undefined ? undefined : rates[parts.unit.toLowerCase().replace('bit/s', 'bps')];
+  const factor =
+    parts === undefined ? undefined : rates[parts.unit.toLowerCase().replace('bit/s', 'bps')];
   if (parts === undefined || factor === undefined || parts.value === 0) {
-    throw new UsageError(`${option}: '${text}' is not a rate; write native, or a number with Mbps or Gbps, such as 40Gbps`);
+    throw new UsageError(
+      `${option}: '${text}' is not a rate; write native, or a number with Mbps or Gbps, such as 40Gbps`,
+    );
   }
   return parts.value * factor;
 }
@@ -46,14 +64,21 @@ export function parseCount(text: string, option: string, low = 0): number {
   const factor = parts === undefined ? undefined : multiples[parts.unit.toLowerCase()];
   const value = parts === undefined || factor === undefined ? Number.NaN : parts.value * factor;
   if (!Number.isSafeInteger(value) || value < low) {
-    throw new UsageError(`${option}: '${text}' is not a whole number of at least ${low} (100k and 1M are understood)`);
+    throw new UsageError(
+      `${option}: '${text}' is not a whole number of at least ${low} (100k and 1M are understood)`,
+    );
   }
   return value;
 }
 
-export function parseChoice<T extends string>(text: string, option: string, choices: readonly T[]): T {
+export function parseChoice<T extends string>(
+  text: string,
+  option: string,
+  choices: readonly T[],
+): T {
   const found = choices.find((choice) => choice === text);
-  if (found === undefined) throw new UsageError(`${option}: '${text}' is not one of ${choices.join(', ')}`);
+  if (found === undefined)
+    throw new UsageError(`${option}: '${text}' is not one of ${choices.join(', ')}`);
   return found;
 }
 
@@ -62,7 +87,9 @@ const grouping = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 export const formatCount = (value: number): string => grouping.format(value);
 
 export function formatFixed(value: number | null | undefined, digits: number): string {
-  return value === null || value === undefined || !Number.isFinite(value) ? '-' : value.toFixed(digits);
+  return value === null || value === undefined || !Number.isFinite(value)
+    ? '-'
+    : value.toFixed(digits);
 }
 
 export function formatRate(bps: number): string {

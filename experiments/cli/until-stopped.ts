@@ -23,7 +23,13 @@ export function untilStopped(durationMs: number): Stopping {
   let signal = 0;
   let ended = false;
   let wake: () => void = () => undefined;
-  const handlers = ([['SIGINT', 2], ['SIGTERM', 15], ['SIGHUP', 1]] as const).map(([name, value]) => {
+  const handlers = (
+    [
+      ['SIGINT', 2],
+      ['SIGTERM', 15],
+      ['SIGHUP', 1],
+    ] as const
+  ).map(([name, value]) => {
     process.removeAllListeners(name);
     const handler = (): void => {
       // The second one leaves at once; the native process still ends in good order.

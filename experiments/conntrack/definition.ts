@@ -11,7 +11,16 @@ import { peersSection } from './peers.js';
 import type { Section } from './section.js';
 import { threadsSection } from './threads.js';
 
-const sections: readonly Section[] = [loadSection, balancerSection, threadsSection, expirySection, peersSection, hostileSection, memorySection, growthSection];
+const sections: readonly Section[] = [
+  loadSection,
+  balancerSection,
+  threadsSection,
+  expirySection,
+  peersSection,
+  hostileSection,
+  memorySection,
+  growthSection,
+];
 
 // What fits two minutes at six values a point; the others run when asked for with --only.
 const quickParts = ['load', 'peers', 'hostile', 'memory'];
@@ -21,8 +30,21 @@ function plan({ profile }: RunOptions): Plan {
   return {
     // Three blocks are six values: below that there is no verdict.
     profile: quick
-      ? { name: 'quick', blocks: { min: 3, max: 3 }, precision: 0.05, budgetSeconds: 120, warmup: { max: 0, drift: 0.05 } }
-      : { name: 'full', blocks: { min: 3, max: 5 }, precision: 0.02, budgetSeconds: 2400, limitSeconds: 2700, warmup: { max: 0, drift: 0.05 } },
+      ? {
+          name: 'quick',
+          blocks: { min: 3, max: 3 },
+          precision: 0.05,
+          budgetSeconds: 120,
+          warmup: { max: 0, drift: 0.05 },
+        }
+      : {
+          name: 'full',
+          blocks: { min: 3, max: 5 },
+          precision: 0.02,
+          budgetSeconds: 2400,
+          limitSeconds: 2700,
+          warmup: { max: 0, drift: 0.05 },
+        },
     parts: sections.flatMap((section) => section.parts({ quick })),
     ...(quick ? { byDefault: quickParts } : {}),
   };
@@ -31,14 +53,16 @@ function plan({ profile }: RunOptions): Plan {
 export const conntrack: Experiment = {
   name: 'conntrack',
   title: 'Connection tracking: finding a packet’s flow',
-  question: 'What do lookups and inserts cost in seven flow tables, by load, size, mix, sharing, age, growth and attack?',
+  question:
+    'What do lookups and inserts cost in seven flow tables, by load, size, mix, sharing, age, growth and attack?',
   metrics: sections.flatMap((section) => section.metrics),
   claims: sections.flatMap((section) => section.claims),
   shapes: sections.flatMap((section) => section.shapes ?? []),
   figures: sections.flatMap((section) => section.figures),
   published: () => sections.flatMap((section) => section.published()),
   plan,
-  setup: 'One process a trial, one contender a process. Keys are IPv4 5-tuples, made outside the timed parts, and every contender of a figure takes as many of them at once: one at a time as the paper did, 32 (a burst), or 128. What cannot, or not as many, says so in its name. The lab hands keys over in calls of 4096 (of 32 in the load balancer and the threads). Tables hold 8 bytes of state. Each trial compares every answer, and the contents at the end, with what they must be. Cycles are those of the time stamp counter.',
+  setup:
+    'One process a trial, one contender a process. Keys are IPv4 5-tuples, made outside the timed parts, and every contender of a figure takes as many of them at once: one at a time as the paper did, 32 (a burst), or 128. What cannot, or not as many, says so in its name. The lab hands keys over in calls of 4096 (of 32 in the load balancer and the threads). Tables hold 8 bytes of state. Each trial compares every answer, and the contents at the end, with what they must be. Cycles are those of the time stamp counter.',
   limitations: [
     'Published cycles and packets a second are of a 2.3 GHz server with a 100 Gbps interface, huge pages, and the whole path of a packet; ours are of memory alone, on whatever machine this is. Orders and ratios compare, absolute numbers hardly do.',
     'rte_hash is the distribution’s (Debian 12 has DPDK 22.11, compiled for SSE4.2); the other tables are compiled for this processor. A newer DPDK cannot be installed from that distribution. Its bulk lookup takes 64 keys at most.',

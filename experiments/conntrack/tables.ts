@@ -31,14 +31,21 @@ export const everyTable: readonly Table[] = [...several, ...single];
 export const oneByOne = (name: string): string => `${name}, one at a time`;
 /** All of them in calls of bursts; those that cannot say so. */
 export const inBursts: readonly Table[] = [
-  ...several, ...single.map(([name, tracker, full]) => [oneByOne(name), tracker, full] as const),
+  ...several,
+  ...single.map(([name, tracker, full]) => [oneByOne(name), tracker, full] as const),
 ];
 /** DPDK's bulk lookup takes 64 keys at most (RTE_HASH_LOOKUP_BULK_MAX). */
 export const atMost64 = (tables: readonly Table[]): Table[] =>
-  tables.map(([name, tracker, full]) => [tracker === 'rte-hash-burst' ? `${name}, at most 64` : name, tracker, full]);
+  tables.map(([name, tracker, full]) => [
+    tracker === 'rte-hash-burst' ? `${name}, at most 64` : name,
+    tracker,
+    full,
+  ]);
 
 export const contenders = (tables: readonly Table[]): Axis => ({
-  kind: 'zip', names: ['contender', 'tracker', 'fullPercent'], rows: tables,
+  kind: 'zip',
+  names: ['contender', 'tracker', 'fullPercent'],
+  rows: tables,
 });
 /** Whether this tracker takes as many keys at once as it is told. */
 export const takesSeveral = ({ tracker }: Params): boolean =>
@@ -46,8 +53,8 @@ export const takesSeveral = ({ tracker }: Params): boolean =>
 
 /** Of figures with rte_hash among the contenders. */
 export const rteHashNote =
-  'Cuckoo is DPDK’s rte_hash as the distribution builds it: for Debian 12 that is 22.11, compiled for a '
-  + 'Core i7 of 2008 (SSE4.2), while the other tables are compiled for this processor; no newer DPDK can be installed there.';
+  'Cuckoo is DPDK’s rte_hash as the distribution builds it: for Debian 12 that is 22.11, compiled for a ' +
+  'Core i7 of 2008 (SSE4.2), while the other tables are compiled for this processor; no newer DPDK can be installed there.';
 
 /** Names in experiments/published. */
 export const publishedTable: Readonly<Record<string, string>> = {

@@ -13,7 +13,9 @@ const leastDropped = 0.01;
 
 /** @returns why the trial's cost a packet must not be quoted; undefined where it may */
 export function costRefused(
-  { busyShare, dropShare, carriedBps }: Backlog, record: JsonObject, spec: JsonObject,
+  { busyShare, dropShare, carriedBps }: Backlog,
+  record: JsonObject,
+  spec: JsonObject,
 ): string | undefined {
   const busy = numberAt(record, busyShare);
   const dropped = dropShare === undefined ? undefined : numberAt(record, dropShare);

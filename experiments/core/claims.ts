@@ -2,13 +2,27 @@
 import { expandAxes } from './points.js';
 import { seedFrom } from './random.js';
 import type { History } from './history.js';
-import { fewestValues, medianInterval, noInterval, unpairedRatio, type Interval } from './statistics.js';
+import {
+  fewestValues,
+  medianInterval,
+  noInterval,
+  unpairedRatio,
+  type Interval,
+} from './statistics.js';
 import type { PointSummary } from './summary.js';
 import { HarnessError } from './errors.js';
 import type { Claim, Direction, Experiment, Params, Part, Plan, ShapeClaim } from './types.js';
 import {
-  aimBounds, isAim, judgeAim, judgePublished, judgeShape, publishedBounds, type Bounds,
-  type ClaimVerdict, type Measured, type PublishedVerdict,
+  aimBounds,
+  isAim,
+  judgeAim,
+  judgePublished,
+  judgeShape,
+  publishedBounds,
+  type Bounds,
+  type ClaimVerdict,
+  type Measured,
+  type PublishedVerdict,
 } from './verdict.js';
 
 export interface ClaimResult {
@@ -44,7 +58,9 @@ const pointAt = ({ points }: Judging, part: string, at: Params): PointSummary | 
 /** Points of a part as claims see them: those that one record tells about stand for themselves. */
 function paramsOf(part: Part): Params[] {
   const unfold = part.unfold ?? [{ params: {} }];
-  return expandAxes(part.axes, part.where).flatMap((params) => unfold.map((inner) => ({ ...params, ...inner.params })));
+  return expandAxes(part.axes, part.where).flatMap((params) =>
+    unfold.map((inner) => ({ ...params, ...inner.params })),
+  );
 }
 
 const planned = (plan: Plan, part: string, at: Params): boolean =>
@@ -61,23 +77,40 @@ function missing({ experiment, plan, history }: Judging, part: string, at: Param
   const absent = (reason: string): Missing => ({ verdict: 'not in this run', reason });
   const recorded = [...history.points.values()].filter((p) => p.part === part);
   const failure = history.failures.find((f) => recorded.some((p) => p.id === f.point));
-  if (recorded.length > 0 && failure !== undefined && !recorded.some((p) => history.samples.has(p.id))) {
+  if (
+    recorded.length > 0 &&
+    failure !== undefined &&
+    !recorded.some((p) => history.samples.has(p.id))
+  ) {
     return { verdict: 'not testable here', reason: `part ${part} did not run: ${failure.message}` };
   }
   if (!planned(plan, part, at)) {
     const full = experiment.plan({ profile: 'full', seed: run.seed, traces: [] });
-    if (run.profile === 'quick' && planned(full, part, at)) return absent('a quick run has no such point; --full has');
-    return { verdict: 'not testable here', reason: `part ${part} has no such point on this machine` };
+    if (run.profile === 'quick' && planned(full, part, at))
+      return absent('a quick run has no such point; --full has');
+    return {
+      verdict: 'not testable here',
+      reason: `part ${part} has no such point on this machine`,
+    };
   }
-  if (recorded.length === 0 && run.argv.some((word) => word.startsWith('--only'))) return absent(`--only left part ${part} out`);
-  if (recorded.length === 0 && plan.byDefault?.includes(part) === false) return absent(`part ${part} runs when asked for: --only ${part}`);
+  if (recorded.length === 0 && run.argv.some((word) => word.startsWith('--only')))
+    return absent(`--only left part ${part} out`);
+  if (recorded.length === 0 && plan.byDefault?.includes(part) === false)
+    return absent(`part ${part} runs when asked for: --only ${part}`);
   if (recorded.length === 0) return absent(`the run has no part ${part}`);
   return absent(`the run has no sample of that point that counts`);
 }
 
-const asTimesLess = ({ value, low, high }: Interval): Interval => ({ value: 1 / value, low: 1 / high, high: 1 / low });
-const asChange = ({ value, low, high }: Interval): Interval =>
-  ({ value: (value - 1) * 100, low: (low - 1) * 100, high: (high - 1) * 100 });
+const asTimesLess = ({ value, low, high }: Interval): Interval => ({
+  value: 1 / value,
+  low: 1 / high,
+  high: 1 / low,
+});
+const asChange = ({ value, low, high }: Interval): Interval => ({
+  value: (value - 1) * 100,
+  low: (low - 1) * 100,
+  high: (high - 1) * 100,
+});
 
 const format = (value: number): string => String(Number(value.toPrecision(4)));
 const spanOf = ({ low, high }: Bounds, unit: string): string => {
@@ -94,37 +127,73 @@ export function judgeClaim(claim: Claim, judging: Judging): ClaimResult {
   const base = { id, text, source, unit, published };
   const nothing = { ours: null, n: 0 };
   if (measured === undefined) {
-    return { ...base, ...nothing, verdict: 'not testable here', reason: claim.untestable ?? 'nothing here measures it' };
+    return {
+      ...base,
+      ...nothing,
+      verdict: 'not testable here',
+      reason: claim.untestable ?? 'nothing here measures it',
+    };
   }
   const { part, metric: key, at, versus, as } = measured;
   const point = pointAt(judging, part, at);
   const refused = point?.refused[key];
-  if (refused !== undefined) return { ...base, ...nothing, verdict: 'not testable here', reason: refused };
-  const share = as === 'percent-of' && point !== undefined ? shareOf(point, versus ?? {}, key, judging) : undefined;
+  if (refused !== undefined)
+    return { ...base, ...nothing, verdict: 'not testable here', reason: refused };
+  const share =
+    as === 'percent-of' && point !== undefined
+      ? shareOf(point, versus ?? {}, key, judging)
+      : undefined;
   const ratio = point?.ratios[key];
   const interval = versus === undefined ? point?.metrics[key] : ratio;
   if (interval === undefined) return { ...base, ...nothing, ...missing(judging, part, at) };
   if (Number.isNaN(share?.value ?? interval.value)) {
-    return { ...base, ...nothing, verdict: 'not testable here', reason: 'the baseline, or this, is 0: there is no ratio' };
+    return {
+      ...base,
+      ...nothing,
+      verdict: 'not testable here',
+      reason: 'the baseline, or this, is 0: there is no ratio',
+    };
   }
-  const ours = share !== undefined ? share : versus === undefined ? interval : as === 'times-less' ? asTimesLess(interval) : asChange(interval);
+  const ours =
+    share !== undefined
+      ? share
+      : versus === undefined
+        ? interval
+        : as === 'times-less'
+          ? asTimesLess(interval)
+          : asChange(interval);
   const n = versus === undefined ? (point?.values[key] ?? []).length : (ratio?.pairs ?? 0);
   const bounds = isAim(claim) ? aimBounds(claim) : publishedBounds(claim);
   const wanted = `counts as ${isAim(claim) ? 'reached' : 'reproduced'}: ${spanOf(bounds, unit)}`;
   const none = (point?.values[key] ?? []).filter((value) => value === 0).length;
-  const free = share === undefined || none === 0 ? '' : `; none in ${none} of ${point?.values[key]?.length ?? 0} runs`;
+  const free =
+    share === undefined || none === 0
+      ? ''
+      : `; none in ${none} of ${point?.values[key]?.length ?? 0} runs`;
   const reason = `${n < fewestValues ? tooFew(n) : wanted}${free}`;
   const better = as === 'times-less' ? 'higher' : directionOf(judging.experiment, key);
   const values: Measured = { ...ours, n };
-  return { ...base, ours, n, verdict: isAim(claim) ? judgeAim(values, bounds) : judgePublished(values, bounds, better), reason };
+  return {
+    ...base,
+    ours,
+    n,
+    verdict: isAim(claim) ? judgeAim(values, bounds) : judgePublished(values, bounds, better),
+    reason,
+  };
 }
 
 /** Percent of the baseline's value, sample by sample: samples of a deterministic part have the same seeds in order. */
 function shareOf(point: PointSummary, versus: Params, key: string, { points }: Judging): Interval {
-  const baseline = points.find((p) => p.setting === point.setting && !p.control && matches(p.params, versus));
+  const baseline = points.find(
+    (p) => p.setting === point.setting && !p.control && matches(p.params, versus),
+  );
   const [ours, theirs] = [point.values[key] ?? [], baseline?.values[key] ?? []];
-  if (ours.length !== theirs.length || theirs.some((value) => value === 0)) return { value: Number.NaN, ...noInterval };
-  return medianInterval(ours.map((value, i) => (value / (theirs[i] as number)) * 100), seedFrom('share', point.id, key));
+  if (ours.length !== theirs.length || theirs.some((value) => value === 0))
+    return { value: Number.NaN, ...noInterval };
+  return medianInterval(
+    ours.map((value, i) => (value / (theirs[i] as number)) * 100),
+    seedFrom('share', point.id, key),
+  );
 }
 
 const directionOf = (experiment: Experiment, key: string): Direction =>
@@ -134,9 +203,13 @@ const directionOf = (experiment: Experiment, key: string): Direction =>
 function overFirst(point: PointSummary, first: PointSummary, key: string): Measured {
   const [ours, theirs] = [point.values[key] ?? [], first.values[key] ?? []];
   const ratio = point.ratios[key];
-  if (ratio !== undefined && first.setting === point.setting && first.ratios[key] === undefined) return { ...ratio, n: ratio.pairs };
+  if (ratio !== undefined && first.setting === point.setting && first.ratios[key] === undefined)
+    return { ...ratio, n: ratio.pairs };
   if (ours.length === 0 || theirs.length === 0) return { value: Number.NaN, ...noInterval, n: 0 };
-  return { ...unpairedRatio(ours, theirs, seedFrom('shape', point.id, key)), n: Math.min(ours.length, theirs.length) };
+  return {
+    ...unpairedRatio(ours, theirs, seedFrom('shape', point.id, key)),
+    n: Math.min(ours.length, theirs.length),
+  };
 }
 
 export function judgeShapeClaim(claim: ShapeClaim, judging: Judging): ClaimResult {
@@ -145,8 +218,14 @@ export function judgeShapeClaim(claim: ShapeClaim, judging: Judging): ClaimResul
   const first = pointAt(judging, part, from.at);
   const points = claim.steps.map((step) => pointAt(judging, part, step.at));
   const all = [first, ...points];
-  const absent = all.findIndex((p) => p?.values[key] === undefined && p?.refused[key] === undefined);
-  if (absent >= 0) return { ...base, ...missing(judging, part, absent === 0 ? from.at : (claim.steps[absent - 1]?.at ?? {})) };
+  const absent = all.findIndex(
+    (p) => p?.values[key] === undefined && p?.refused[key] === undefined,
+  );
+  if (absent >= 0)
+    return {
+      ...base,
+      ...missing(judging, part, absent === 0 ? from.at : (claim.steps[absent - 1]?.at ?? {})),
+    };
   const refused = all.find((p) => p?.refused[key] !== undefined)?.refused[key];
   if (refused !== undefined) return { ...base, verdict: 'not testable here', reason: refused };
   const better = directionOf(judging.experiment, key);
@@ -154,13 +233,24 @@ export function judgeShapeClaim(claim: ShapeClaim, judging: Judging): ClaimResul
     const published = step.published / from.published;
     const ours = overFirst(points[i] as PointSummary, first as PointSummary, key);
     const verdict = judgePublished(ours, publishedBounds({ published, tolerance }), better);
-    return { step: { label: step.label, published, ours: { value: ours.value, low: ours.low, high: ours.high }, n: ours.n }, verdict };
+    return {
+      step: {
+        label: step.label,
+        published,
+        ours: { value: ours.value, low: ours.low, high: ours.high },
+        n: ours.n,
+      },
+      verdict,
+    };
   });
   const steps = judged.map((j) => j.step);
   const n = Math.min(...steps.map((s) => s.n));
-  const apart = judged.filter((j) => j.verdict !== 'reproduced').map((j) => `${j.step.label} ${j.verdict}`);
+  const apart = judged
+    .filter((j) => j.verdict !== 'reproduced')
+    .map((j) => `${j.step.label} ${j.verdict}`);
   const rule = `counts as reproduced: every ratio within ${format(tolerance * 100)} % of the published one`;
-  const reason = n < fewestValues ? tooFew(n) : apart.length > 0 ? `${rule}; ${apart.join(', ')}` : rule;
+  const reason =
+    n < fewestValues ? tooFew(n) : apart.length > 0 ? `${rule}; ${apart.join(', ')}` : rule;
   const verdict: PublishedVerdict = judgeShape(judged.map((j) => j.verdict));
   return { ...base, n, steps, verdict, reason };
 }
@@ -170,7 +260,14 @@ export function judgeClaims(judging: Judging): ClaimResult[] {
   const { claims, shapes = [], name } = judging.experiment;
   for (const claim of claims) {
     if (isAim(claim) || (claim.kind === 'near' && claim.tolerance > 0)) continue;
-    throw new HarnessError('bad-definition', `${name}: claim ${claim.id} is of a published value: it is 'near', with a tolerance above 0`, 2);
+    throw new HarnessError(
+      'bad-definition',
+      `${name}: claim ${claim.id} is of a published value: it is 'near', with a tolerance above 0`,
+      2,
+    );
   }
-  return [...claims.map((claim) => judgeClaim(claim, judging)), ...shapes.map((shape) => judgeShapeClaim(shape, judging))];
+  return [
+    ...claims.map((claim) => judgeClaim(claim, judging)),
+    ...shapes.map((shape) => judgeShapeClaim(shape, judging)),
+  ];
 }

@@ -10,14 +10,17 @@ const unprintableOrBreak = new RegExp(`[\\t\\n]|${unprintable.source}`, 'g');
 
 const shown = (char: string): string => {
   const code = char.charCodeAt(0);
-  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+  return code < 0x100
+    ? `\\x${code.toString(16).padStart(2, '0')}`
+    : `\\u${code.toString(16).padStart(4, '0')}`;
 };
 
 /** Several lines stay several lines. */
 export const cleanText = (text: string): string => text.replace(unprintable, shown);
 
 /** For a cell, a name, a label: one line. */
-export const cleanLine = (text: string): string => text.replace(unprintableOrBreak, (char) => (char === '\n' || char === '\t' ? ' ' : shown(char)));
+export const cleanLine = (text: string): string =>
+  text.replace(unprintableOrBreak, (char) => (char === '\n' || char === '\t' ? ' ' : shown(char)));
 
 /** Values nested deeper than this are nobody's data. */
 export const deepest = 64;
@@ -28,7 +31,8 @@ export function cleanValue(value: unknown, depth = 0): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (depth >= deepest) throw new RangeError(`nested deeper than ${deepest}`);
   if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) (value as unknown[])[i] = cleanValue(value[i], depth + 1);
+    for (let i = 0; i < value.length; i++)
+      (value as unknown[])[i] = cleanValue(value[i], depth + 1);
     return value as unknown[];
   }
   const members = value as Record<string, unknown>;
@@ -37,7 +41,13 @@ export function cleanValue(value: unknown, depth = 0): unknown {
     const clean = cleanLine(name);
     if (clean !== name) delete members[name];
     // A name like __proto__ stays a member, and sets nothing.
-    if (cleaned !== member || clean !== name) Object.defineProperty(members, clean, { value: cleaned, writable: true, enumerable: true, configurable: true });
+    if (cleaned !== member || clean !== name)
+      Object.defineProperty(members, clean, {
+        value: cleaned,
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
   }
   return members;
 }

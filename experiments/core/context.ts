@@ -17,7 +17,11 @@ export function readText(file: string): string | undefined {
 }
 
 function output(command: string, args: readonly string[], cwd = packageRoot): string | undefined {
-  const { status, stdout } = spawnSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const { status, stdout } = spawnSync(command, args, {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
   return status === 0 ? stdout.trim() : undefined;
 }
 
@@ -35,8 +39,14 @@ function caches(): JsonValue[] {
   return list(`${cpuFolder}/cpu0/cache`)
     .filter((name) => name.startsWith('index'))
     .map((name) => {
-      const at = (file: string): string => readText(`${cpuFolder}/cpu0/cache/${name}/${file}`) ?? 'unknown';
-      return { level: Number(at('level')), type: at('type'), size: at('size'), sharedBy: at('shared_cpu_list') };
+      const at = (file: string): string =>
+        readText(`${cpuFolder}/cpu0/cache/${name}/${file}`) ?? 'unknown';
+      return {
+        level: Number(at('level')),
+        type: at('type'),
+        size: at('size'),
+        sharedBy: at('shared_cpu_list'),
+      };
     });
 }
 
@@ -68,13 +78,16 @@ function hugepages(): JsonValue[] {
 
 function mitigations(): JsonObject {
   const root = `${cpuFolder}/vulnerabilities`;
-  const entries = list(root).map((name) => [name, readText(`${root}/${name}`) ?? 'unknown'] as const);
+  const entries = list(root).map(
+    (name) => [name, readText(`${root}/${name}`) ?? 'unknown'] as const,
+  );
   return Object.fromEntries(entries.filter(([, state]) => state !== 'Not affected'));
 }
 
 /** Arguments of the kernel that change how code runs; the others (disks, consoles) are not ours to tell. */
 function kernelArguments(): string[] {
-  const telling = /^(isolcpus|nohz|nohz_full|rcu_nocbs|mitigations|nosmt|hugepages|hugepagesz|default_hugepagesz|transparent_hugepage|intel_pstate|intel_idle\.max_cstate|processor\.max_cstate|idle|iommu|intel_iommu|amd_iommu|spectre_v2|pti|nopti)(=|$)/;
+  const telling =
+    /^(isolcpus|nohz|nohz_full|rcu_nocbs|mitigations|nosmt|hugepages|hugepagesz|default_hugepagesz|transparent_hugepage|intel_pstate|intel_idle\.max_cstate|processor\.max_cstate|idle|iommu|intel_iommu|amd_iommu|spectre_v2|pti|nopti)(=|$)/;
   return (readText('/proc/cmdline') ?? '').split(/\s+/).filter((word) => telling.test(word));
 }
 
@@ -94,12 +107,22 @@ function build(): JsonObject {
   const folder = join(packageRoot, 'native', 'build');
   const log = readText(join(folder, 'meson-logs', 'meson-log.txt')) ?? '';
   const targets = readText(join(folder, 'meson-info', 'intro-targets.json'));
-  const compiler = /^C\+\+ compiler for the host machine: .*?\((.+)\)$/m.exec(log)?.[1]?.replaceAll('"', '');
+  const compiler = /^C\+\+ compiler for the host machine: .*?\((.+)\)$/m
+    .exec(log)?.[1]
+    ?.replaceAll('"', '');
   if (targets === undefined || compiler === undefined) return { compiler: 'unknown', flags: [] };
-  const lab = (JSON.parse(targets) as { name: string; target_sources: { language?: string; parameters?: string[] }[] }[]).find((t) => t.name === 'reframer-lab');
+  const lab = (
+    JSON.parse(targets) as {
+      name: string;
+      target_sources: { language?: string; parameters?: string[] }[];
+    }[]
+  ).find((t) => t.name === 'reframer-lab');
   const parameters = lab?.target_sources.find((s) => s.language === 'cpp')?.parameters ?? [];
   // Code generation only: include paths are of this machine.
-  return { compiler, flags: parameters.filter((word) => /^-(O|m|f|std|g|D)/.test(word) && !word.includes('/')) };
+  return {
+    compiler,
+    flags: parameters.filter((word) => /^-(O|m|f|std|g|D)/.test(word) && !word.includes('/')),
+  };
 }
 
 function git(): JsonObject {
@@ -123,7 +146,8 @@ export function captureContext({ binarySha256, argv, cpus: pinned }: CaptureOpti
       processors: processors.length,
       usable: availableParallelism(),
       smt: readText(`${cpuFolder}/smt/active`) === '1',
-      numaNodes: list('/sys/devices/system/node').filter((name) => /^node\d+$/.test(name)).length || 1,
+      numaNodes:
+        list('/sys/devices/system/node').filter((name) => /^node\d+$/.test(name)).length || 1,
       caches: caches(),
       memoryGiB: Math.round(totalmem() / 2 ** 30),
       virtual: /\bhypervisor\b/.test(readText('/proc/cpuinfo') ?? ''),
@@ -135,7 +159,9 @@ export function captureContext({ binarySha256, argv, cpus: pinned }: CaptureOpti
       governors: governors(),
       turbo: turbo(),
       hugepages: hugepages(),
-      transparentHugepages: /\[(\w+)\]/.exec(readText('/sys/kernel/mm/transparent_hugepage/enabled') ?? '')?.[1] ?? 'unknown',
+      transparentHugepages:
+        /\[(\w+)\]/.exec(readText('/sys/kernel/mm/transparent_hugepage/enabled') ?? '')?.[1] ??
+        'unknown',
       nicDrivers: nics(),
       node: process.version,
     },
@@ -160,7 +186,11 @@ export function machineFingerprint(context: JsonObject): string {
 /** The first two processors that we may use: the core under test, and the one that fills buffers. */
 export function usableCpus(): string | undefined {
   const allowed = /^Cpus_allowed_list:\s*(.+)$/m.exec(readText('/proc/self/status') ?? '')?.[1];
-  if (allowed === undefined || spawnSync('taskset', ['--version'], { stdio: 'ignore' }).status !== 0) return undefined;
+  if (
+    allowed === undefined ||
+    spawnSync('taskset', ['--version'], { stdio: 'ignore' }).status !== 0
+  )
+    return undefined;
   const numbers = allowed.split(',').flatMap((range) => {
     const [from = 0, to = from] = range.split('-').map(Number);
     return Array.from({ length: to - from + 1 }, (_, i) => from + i);

@@ -34,11 +34,22 @@ function openJournal(prepared: Prepared, { argv, now }: ExecuteOptions): Journal
   const traces = options.traces.map(({ name, sha256 }) => ({ name, sha256 }));
   const first = journal.records[0];
   if (first === undefined) {
-    journal.append({ type: 'run', v: schemaVersion, experiment: experiment.name, profile: options.profile, seed: options.seed, traces, argv: [...argv], started: now.toISOString() });
+    journal.append({
+      type: 'run',
+      v: schemaVersion,
+      experiment: experiment.name,
+      profile: options.profile,
+      seed: options.seed,
+      traces,
+      argv: [...argv],
+      started: now.toISOString(),
+    });
   } else {
     // A capture added by a later session: the last run record lists them all.
     const known = readHistory(journal.records).run;
-    const added = traces.filter((t) => !known.traces.some((k) => k.name === t.name && k.sha256 === t.sha256));
+    const added = traces.filter(
+      (t) => !known.traces.some((k) => k.name === t.name && k.sha256 === t.sha256),
+    );
     if (added.length > 0) journal.append({ ...known, traces: [...known.traces, ...added] });
   }
   return journal;
@@ -58,13 +69,18 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
     const history = readHistory(journal.records);
     const planned = settings.flatMap((s) => s.points);
     const reused = planned.filter((p) => history.done.has(p.id)).length;
-    if (journal.repaired) status.say('the journal ended in the middle of a line; that sample is measured again');
+    if (journal.repaired)
+      status.say('the journal ended in the middle of a line; that sample is measured again');
     if (prepared.finished !== undefined) {
-      status.say(`${prepared.finished} is finished: this is a new run; \`npx reframer report\` with that folder shows the old one`);
+      status.say(
+        `${prepared.finished} is finished: this is a new run; \`npx reframer report\` with that folder shows the old one`,
+      );
     }
     if (prepared.resumed || reused > 0) {
       const kept = history.measured - history.setAside;
-      status.say(`resuming ${folder}: ${reused} of ${planned.length} points are finished and reused, ${kept} samples kept`);
+      status.say(
+        `resuming ${folder}: ${reused} of ${planned.length} points are finished and reused, ${kept} samples kept`,
+      );
     }
     if (reused === planned.length) {
       status.say('nothing left to measure; another --out, or none, measures anew');
@@ -76,18 +92,37 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
     const noise = measureNoise();
     append({ type: 'noise', session, when: 'before', measures: noise });
     const known = new Set(history.warnings.map((w) => w.name));
-    for (const warning of machineWarnings(context, noise)) if (!known.has(warning.name)) append(warning);
-    const runTrial = options.runTrial ?? makeRunner({ program: prepared.program, cpus: prepared.cpus, logFile: join(folder, 'trials.log') });
+    for (const warning of machineWarnings(context, noise))
+      if (!known.has(warning.name)) append(warning);
+    const runTrial =
+      options.runTrial ??
+      makeRunner({
+        program: prepared.program,
+        cpus: prepared.cpus,
+        logFile: join(folder, 'trials.log'),
+      });
     const measuringFrom = performance.now();
     const stop = options.stop === undefined ? {} : { stop: options.stop };
-    const scheduler = new Scheduler({ settings, metrics: experiment.metrics, profile: plan.profile, identity, journal, session, runTrial, status, ...stop });
+    const scheduler = new Scheduler({
+      settings,
+      metrics: experiment.metrics,
+      profile: plan.profile,
+      identity,
+      journal,
+      session,
+      runTrial,
+      status,
+      ...stop,
+    });
     const complete = await scheduler.run();
     status.end();
     const wallMs = performance.now() - measuringFrom;
     const trialMs = scheduler.trialMilliseconds;
     append({ type: 'noise', session, when: 'after', measures: runNoise(usage) });
     append({ type: 'end', session, reason: complete ? 'complete' : 'partial', wallMs, trialMs });
-    status.say(`${complete ? 'measured' : 'stopped after'} ${planned.length - reused} points in ${duration((performance.now() - started) / 1000)}`);
+    status.say(
+      `${complete ? 'measured' : 'stopped after'} ${planned.length - reused} points in ${duration((performance.now() - started) / 1000)}`,
+    );
     return { complete, reused, measured: planned.length - reused, wallMs, trialMs };
   } finally {
     status.end();

@@ -1,6 +1,18 @@
 // Files of a run, whoever the run came from: read only if they are files, written only where they are
 // asked for. A link in a folder that somebody else packed must lead neither reader nor writer away.
-import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 
 import { HarnessError } from './errors.js';
@@ -17,7 +29,12 @@ export function kindOf(path: string): 'file' | 'folder' | 'link' | 'other' | und
   return found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other';
 }
 
-const named = { link: 'a link', other: 'neither file nor folder', folder: 'a folder', file: 'a file' } as const;
+const named = {
+  link: 'a link',
+  other: 'neither file nor folder',
+  folder: 'a folder',
+  file: 'a file',
+} as const;
 
 /**
  * @param limit bytes
@@ -25,13 +42,22 @@ const named = { link: 'a link', other: 'neither file nor folder', folder: 'a fol
  */
 export function readOwnFile(path: string, limit: number): Buffer {
   const kind = kindOf(path);
-  if (kind !== undefined && kind !== 'file') throw new HarnessError('not-a-file', `${path}: ${named[kind]}, where a file of the run belongs; put the file itself there`);
+  if (kind !== undefined && kind !== 'file')
+    throw new HarnessError(
+      'not-a-file',
+      `${path}: ${named[kind]}, where a file of the run belongs; put the file itself there`,
+    );
   // Between the look and the opening it may have become another: hence both flags, and a second look.
   const fd = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   try {
     const { size } = fstatSync(fd);
-    if (!fstatSync(fd).isFile()) throw new HarnessError('not-a-file', `${path}: not a file; put the file itself there`);
-    if (size > limit) throw new HarnessError('too-large', `${path}: ${size} bytes; at most ${limit} are read (${limit / 2 ** 20} MiB)`);
+    if (!fstatSync(fd).isFile())
+      throw new HarnessError('not-a-file', `${path}: not a file; put the file itself there`);
+    if (size > limit)
+      throw new HarnessError(
+        'too-large',
+        `${path}: ${size} bytes; at most ${limit} are read (${limit / 2 ** 20} MiB)`,
+      );
     return readFileSync(fd);
   } finally {
     closeSync(fd);
@@ -63,7 +89,11 @@ export class OwnFolder {
       if (codeOf(error) !== 'EEXIST') throw error;
     }
     const kind = kindOf(this.at(name));
-    if (kind !== 'folder') throw new HarnessError('not-a-folder', `${path}: ${kind === undefined ? 'gone' : named[kind]}, where a folder of the run belongs; remove it, nothing was written through it`);
+    if (kind !== 'folder')
+      throw new HarnessError(
+        'not-a-folder',
+        `${path}: ${kind === undefined ? 'gone' : named[kind]}, where a folder of the run belongs; remove it, nothing was written through it`,
+      );
     return new OwnFolder(path, openSync(this.at(name), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   }
 
@@ -79,11 +109,17 @@ export class OwnFolder {
         closeSync(fd);
       }
       const kind = kindOf(this.at(name));
-      if (kind === 'folder' || kind === 'other') throw new HarnessError('not-a-file', `${join(this.path, name)}: ${named[kind]}, where a file of the run belongs; remove it`);
+      if (kind === 'folder' || kind === 'other')
+        throw new HarnessError(
+          'not-a-file',
+          `${join(this.path, name)}: ${named[kind]}, where a file of the run belongs; remove it`,
+        );
       renameSync(this.at(temporary), this.at(name));
     } catch (error) {
       rmSync(this.at(temporary), { force: true });
-      throw error instanceof HarnessError ? error : new HarnessError('write', `${join(this.path, name)}: ${(error as Error).message}`);
+      throw error instanceof HarnessError
+        ? error
+        : new HarnessError('write', `${join(this.path, name)}: ${(error as Error).message}`);
     }
   }
 

@@ -49,7 +49,8 @@ function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   else list.push(value);
 }
 
-const blockKey = (setting: string, block: number, attempt: number): string => `${setting}/${block}/${attempt}`;
+const blockKey = (setting: string, block: number, attempt: number): string =>
+  `${setting}/${block}/${attempt}`;
 
 interface OpenBlock extends BlockView {
   /** Slots that have an outcome of any kind. */
@@ -58,13 +59,38 @@ interface OpenBlock extends BlockView {
 
 export function readHistory(records: readonly JournalRecord[]): History {
   const first = records[0];
-  if (first?.type !== 'run') throw new HarnessError('journal-damaged', 'the journal does not begin with a run record; measure into another folder');
+  if (first?.type !== 'run')
+    throw new HarnessError(
+      'journal-damaged',
+      'the journal does not begin with a run record; measure into another folder',
+    );
   const history: History = {
-    run: first, context: {}, sessions: 0, points: new Map(), done: new Map(), blocks: [], samples: new Map(), warmups: new Map(),
-    probes: new Map(), setAside: 0, voids: 0, measured: 0, failures: [], noise: [], warnings: [], ends: [], trialMs: 0,
+    run: first,
+    context: {},
+    sessions: 0,
+    points: new Map(),
+    done: new Map(),
+    blocks: [],
+    samples: new Map(),
+    warmups: new Map(),
+    probes: new Map(),
+    setAside: 0,
+    voids: 0,
+    measured: 0,
+    failures: [],
+    noise: [],
+    warnings: [],
+    ends: [],
+    trialMs: 0,
   };
   const open = new Map<string, OpenBlock>();
-  const place = (point: string, block: number, attempt: number, slot: number, sample: SampleRecord | undefined): void => {
+  const place = (
+    point: string,
+    block: number,
+    attempt: number,
+    slot: number,
+    sample: SampleRecord | undefined,
+  ): void => {
     const setting = history.points.get(point)?.setting ?? '';
     const found = open.get(blockKey(setting, block, attempt));
     if (found === undefined || found.record.order[slot] !== point) return;
@@ -81,7 +107,11 @@ export function readHistory(records: readonly JournalRecord[]): History {
         history.points.set(record.id, record);
         break;
       case 'block':
-        open.set(blockKey(record.setting, record.block, record.attempt), { record, slots: record.order.map(() => undefined), settled: new Set() });
+        open.set(blockKey(record.setting, record.block, record.attempt), {
+          record,
+          slots: record.order.map(() => undefined),
+          settled: new Set(),
+        });
         break;
       case 'sample':
         history.trialMs += record.wallMs;

@@ -119,7 +119,8 @@ export const largestJournal = 256 * 2 ** 20;
 export const longestLine = 16 * 2 ** 20;
 
 function parseLine(line: Buffer): JournalRecord {
-  if (line.length > longestLine) throw new HarnessError('bad-record', `${line.length} bytes; at most ${longestLine} are read`);
+  if (line.length > longestLine)
+    throw new HarnessError('bad-record', `${line.length} bytes; at most ${longestLine} are read`);
   return validateRecord(cleanValue(JSON.parse(line.toString('utf8'))));
 }
 
@@ -132,12 +133,15 @@ export function readJournal(file: string): ReadJournal {
   const bytes = readOwnFile(file, largestJournal);
   const end = bytes.lastIndexOf(0x0a) + 1;
   const records: JournalRecord[] = [];
-  for (let at = 0; at < end; ) {
+  for (let at = 0; at < end;) {
     const next = bytes.indexOf(0x0a, at);
     try {
       records.push(parseLine(bytes.subarray(at, next)));
     } catch (error) {
-      throw new HarnessError('journal-damaged', `${file}: line ${records.length + 1}: ${(error as Error).message}; the run cannot be read: measure into another folder`);
+      throw new HarnessError(
+        'journal-damaged',
+        `${file}: line ${records.length + 1}: ${(error as Error).message}; the run cannot be read: measure into another folder`,
+      );
     }
     at = next + 1;
   }
@@ -154,7 +158,8 @@ export class Journal {
   ) {}
 
   static open(file: string): Journal {
-    const found = kindOf(file) === undefined ? { records: [], soundBytes: 0, torn: false } : readJournal(file);
+    const found =
+      kindOf(file) === undefined ? { records: [], soundBytes: 0, torn: false } : readJournal(file);
     const { O_APPEND, O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
     const fd = openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
     if (found.torn) ftruncateSync(fd, found.soundBytes);
@@ -169,10 +174,13 @@ export class Journal {
     const { size } = fstatSync(this.fd);
     try {
       // A disk that fills up takes the beginning of a line without an error.
-      for (let at = 0; at < line.length; ) at += writeSync(this.fd, line, at);
+      for (let at = 0; at < line.length;) at += writeSync(this.fd, line, at);
     } catch (error) {
       ftruncateSync(this.fd, size);
-      throw new HarnessError('journal-write', `${this.file}: ${(error as Error).message}; make room, then the same command goes on where it stopped`);
+      throw new HarnessError(
+        'journal-write',
+        `${this.file}: ${(error as Error).message}; make room, then the same command goes on where it stopped`,
+      );
     }
     this.records.push(record);
   }

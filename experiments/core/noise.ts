@@ -14,8 +14,10 @@ interface Ticks {
 }
 
 export function readTicks(): Ticks {
-  const fields = (readText('/proc/stat') ?? '').split('\n')[0]?.split(/\s+/).slice(1).map(Number) ?? [];
-  const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] = fields;
+  const fields =
+    (readText('/proc/stat') ?? '').split('\n')[0]?.split(/\s+/).slice(1).map(Number) ?? [];
+  const [user = 0, nice = 0, system = 0, idle = 0, iowait = 0, irq = 0, softirq = 0, steal = 0] =
+    fields;
   const busy = user + nice + system + irq + softirq;
   return { total: busy + idle + iowait + steal, busy, steal };
 }
@@ -51,7 +53,8 @@ export function measureNoise(): JsonObject {
     fixedWorkNs: Math.round(median),
     spread: (quantileSorted(times, 0.9) - quantileSorted(times, 0.1)) / median,
     tail: quantileSorted(times, 0.99) / median,
-    stealShare: after.total > before.total ? (after.steal - before.steal) / (after.total - before.total) : 0,
+    stealShare:
+      after.total > before.total ? (after.steal - before.steal) / (after.total - before.total) : 0,
     load1: loadavg()[0] ?? 0,
   };
 }
@@ -69,15 +72,27 @@ export function runNoise(start: Usage): JsonObject {
   const total = Math.max(1, end.machine.total - start.machine.total);
   return {
     stealShare: (end.machine.steal - start.machine.steal) / total,
-    otherLoadShare: Math.max(0, end.machine.busy - start.machine.busy - (end.own - start.own)) / total,
+    otherLoadShare:
+      Math.max(0, end.machine.busy - start.machine.busy - (end.own - start.own)) / total,
   };
 }
 
-const warning = (name: string, seen: string, remedy: string): WarningRecord => ({ type: 'warning', name, seen, remedy });
+const warning = (name: string, seen: string, remedy: string): WarningRecord => ({
+  type: 'warning',
+  name,
+  seen,
+  remedy,
+});
 const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
 
 const at = (value: JsonValue | undefined, ...path: string[]): JsonValue | undefined =>
-  path.reduce<JsonValue | undefined>((v, name) => (typeof v === 'object' && v !== null && !Array.isArray(v) ? (v as JsonObject)[name] : undefined), value);
+  path.reduce<JsonValue | undefined>(
+    (v, name) =>
+      typeof v === 'object' && v !== null && !Array.isArray(v)
+        ? (v as JsonObject)[name]
+        : undefined,
+    value,
+  );
 
 const numeric = (value: JsonValue | undefined): number => (typeof value === 'number' ? value : 0);
 
@@ -86,32 +101,82 @@ export function machineWarnings(context: JsonObject, noise: JsonObject): Warning
   const found: WarningRecord[] = [];
   const governors = at(context, 'system', 'governors');
   if (Array.isArray(governors) && governors.some((g) => g !== 'performance')) {
-    found.push(warning('governor', `frequency governor is ${governors.join(', ')}`, 'cpupower frequency-set -g performance'));
+    found.push(
+      warning(
+        'governor',
+        `frequency governor is ${governors.join(', ')}`,
+        'cpupower frequency-set -g performance',
+      ),
+    );
   }
   if (at(context, 'machine', 'smt') === true) {
-    found.push(warning('smt', 'hardware threads share cores', 'echo off > /sys/devices/system/cpu/smt/control, or leave the siblings idle'));
+    found.push(
+      warning(
+        'smt',
+        'hardware threads share cores',
+        'echo off > /sys/devices/system/cpu/smt/control, or leave the siblings idle',
+      ),
+    );
   }
   if (at(context, 'system', 'turbo') === 'on') {
-    found.push(warning('turbo', 'boost clocks depend on temperature and on other cores', 'switch boost off in /sys/devices/system/cpu/cpufreq/boost or intel_pstate/no_turbo'));
+    found.push(
+      warning(
+        'turbo',
+        'boost clocks depend on temperature and on other cores',
+        'switch boost off in /sys/devices/system/cpu/cpufreq/boost or intel_pstate/no_turbo',
+      ),
+    );
   }
   const pages = at(context, 'system', 'hugepages');
   if (Array.isArray(pages) && !pages.some((p: JsonValue) => numeric(at(p, 'free')) > 0)) {
     const mode = at(context, 'system', 'transparentHugepages');
     const transparent = mode === 'always' || mode === 'madvise';
-    const seen = transparent ? 'no free huge pages: DPDK pays for 4 KiB pages, large tables of ours have transparent huge ones' : 'no free huge pages, and no transparent ones: tables pay for 4 KiB pages';
-    found.push(warning('hugepages', seen, 'echo 512 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages'));
+    const seen = transparent
+      ? 'no free huge pages: DPDK pays for 4 KiB pages, large tables of ours have transparent huge ones'
+      : 'no free huge pages, and no transparent ones: tables pay for 4 KiB pages';
+    found.push(
+      warning(
+        'hugepages',
+        seen,
+        'echo 512 > /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages',
+      ),
+    );
   }
   if (numeric(at(context, 'machine', 'usable')) < 2) {
-    found.push(warning('one-core', 'one processor: the core under test fills its own buffers', 'run on two processors or more'));
+    found.push(
+      warning(
+        'one-core',
+        'one processor: the core under test fills its own buffers',
+        'run on two processors or more',
+      ),
+    );
   }
   if (at(context, 'machine', 'virtual') === true) {
-    found.push(warning('virtual-machine', 'a hypervisor decides when these processors run', 'use a machine of your own for figures to publish'));
+    found.push(
+      warning(
+        'virtual-machine',
+        'a hypervisor decides when these processors run',
+        'use a machine of your own for figures to publish',
+      ),
+    );
   }
   if (at(context, 'build', 'git', 'dirty') === true) {
-    found.push(warning('dirty-tree', 'the working tree has changes that no commit holds', 'commit, then measure'));
+    found.push(
+      warning(
+        'dirty-tree',
+        'the working tree has changes that no commit holds',
+        'commit, then measure',
+      ),
+    );
   }
   if (numeric(noise.tail) > 1.5) {
-    found.push(warning('jitter', `1 % of equal pieces of work took over ${numeric(noise.tail).toFixed(1)} times the median`, 'stop other programs; isolate the cores (isolcpus, nohz_full)'));
+    found.push(
+      warning(
+        'jitter',
+        `1 % of equal pieces of work took over ${numeric(noise.tail).toFixed(1)} times the median`,
+        'stop other programs; isolate the cores (isolcpus, nohz_full)',
+      ),
+    );
   }
   return found;
 }
@@ -124,17 +189,49 @@ export function runWarnings(history: History): WarningRecord[] {
     const steal = numeric(measures.stealShare);
     const other = numeric(measures.otherLoadShare);
     // Half a percent of lost time is the size of the effects that quick runs can still tell apart.
-    if (steal > 0.005) found.push(warning('steal', `the hypervisor took ${percent(steal)} of the processor time`, 'run when the host is quieter, or on another host'));
-    if (other > 0.05) found.push(warning('other-load', `other programs used ${percent(other)} of the processors`, 'stop them, then run again'));
+    if (steal > 0.005)
+      found.push(
+        warning(
+          'steal',
+          `the hypervisor took ${percent(steal)} of the processor time`,
+          'run when the host is quieter, or on another host',
+        ),
+      );
+    if (other > 0.05)
+      found.push(
+        warning(
+          'other-load',
+          `other programs used ${percent(other)} of the processors`,
+          'stop them, then run again',
+        ),
+      );
   }
   if (history.voids > 0) {
-    found.push(warning('void-trials', `${history.voids} of ${history.measured} trials were void (too many interrupted polls) and measured again`, 'keep other programs off the two processors'));
+    found.push(
+      warning(
+        'void-trials',
+        `${history.voids} of ${history.measured} trials were void (too many interrupted polls) and measured again`,
+        'keep other programs off the two processors',
+      ),
+    );
   }
   if (history.failures.length > 0) {
-    found.push(warning('failed-trials', `${history.failures.length} trials failed, first: ${history.failures[0]?.message ?? ''}`, 'see trials.log in the folder of the run'));
+    found.push(
+      warning(
+        'failed-trials',
+        `${history.failures.length} trials failed, first: ${history.failures[0]?.message ?? ''}`,
+        'see trials.log in the folder of the run',
+      ),
+    );
   }
   if (history.setAside > 0) {
-    found.push(warning('interrupted-blocks', `${history.setAside} samples of interrupted blocks are kept but not counted`, 'nothing: the blocks were measured again'));
+    found.push(
+      warning(
+        'interrupted-blocks',
+        `${history.setAside} samples of interrupted blocks are kept but not counted`,
+        'nothing: the blocks were measured again',
+      ),
+    );
   }
   return found;
 }

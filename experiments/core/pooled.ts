@@ -44,19 +44,33 @@ export function tailOf(chances: readonly number[], count: number): number {
     });
     at = next;
   }
-  return Math.min(1, at.slice(count).reduce((sum, p) => sum + p, 0));
+  return Math.min(
+    1,
+    at.slice(count).reduce((sum, p) => sum + p, 0),
+  );
 }
 
 export function poolShifts(shifts: readonly Shift[], margin: number): Pooled {
   const found = shifts.filter(({ before, after }) => before.length > 0 && after.length > 0);
-  const beyond = (more: readonly number[], less: readonly number[]): boolean => Math.min(...more) > Math.max(...less);
+  const beyond = (more: readonly number[], less: readonly number[]): boolean =>
+    Math.min(...more) > Math.max(...less);
   const up = found.filter(({ before, after }) => beyond(after, before)).length;
   const down = found.filter(({ before, after }) => beyond(before, after)).length;
-  const ratios = found.map(({ before, after }) => median([...after]) / median([...before])).filter(Number.isFinite);
+  const ratios = found
+    .map(({ before, after }) => median([...after]) / median([...before]))
+    .filter(Number.isFinite);
   const ratio = ratios.length === 0 ? Number.NaN : median(ratios);
-  const p = tailOf(found.map(({ before, after }) => 1 / choose(before.length + after.length, after.length)), Math.max(up, down));
+  const p = tailOf(
+    found.map(({ before, after }) => 1 / choose(before.length + after.length, after.length)),
+    Math.max(up, down),
+  );
   const sure = p <= mostChance;
   // Of a fall the same size as of a rise: half counts as twice does.
-  const moved = sure && up > down && ratio > 1 + margin ? 'up' : sure && down > up && 1 / ratio > 1 + margin ? 'down' : 'no';
+  const moved =
+    sure && up > down && ratio > 1 + margin
+      ? 'up'
+      : sure && down > up && 1 / ratio > 1 + margin
+        ? 'down'
+        : 'no';
   return { points: found.length, up, down, ratio, p, moved };
 }

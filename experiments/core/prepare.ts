@@ -49,26 +49,47 @@ async function nameTraces(files: readonly string[]): Promise<Trace[]> {
   const traces: Trace[] = [];
   for (const file of files) {
     const found = statSync(file, { throwIfNoEntry: false });
-    if (found === undefined) throw new HarnessError('no-trace', `--trace ${cleanLine(file)}: no such file`, 2);
+    if (found === undefined)
+      throw new HarnessError('no-trace', `--trace ${cleanLine(file)}: no such file`, 2);
     // It is read once a trial.
-    if (!found.isFile()) throw new HarnessError('no-trace', `--trace ${cleanLine(file)}: not a file; give a capture that lies on a disk`, 2);
+    if (!found.isFile())
+      throw new HarnessError(
+        'no-trace',
+        `--trace ${cleanLine(file)}: not a file; give a capture that lies on a disk`,
+        2,
+      );
     const name = cleanLine(basename(file));
     const count = (seen.get(name) ?? 0) + 1;
     seen.set(name, count);
-    traces.push({ name: count === 1 ? name : `${name} (${count})`, file: resolve(file), sha256: await hashFile(file) });
+    traces.push({
+      name: count === 1 ? name : `${name} (${count})`,
+      file: resolve(file),
+      sha256: await hashFile(file),
+    });
   }
   return traces;
 }
 
 function chosenParts(experiment: Experiment, plan: Plan, only: readonly string[]): readonly Part[] {
   const { parts, byDefault } = plan;
-  if (only.length === 0) return byDefault === undefined ? parts : parts.filter((part) => byDefault.includes(part.name));
+  if (only.length === 0)
+    return byDefault === undefined ? parts : parts.filter((part) => byDefault.includes(part.name));
   const wanted = only.map((id) => {
     if (parts.some((part) => part.name === id)) return id;
     const figure = experiment.figures.find((f) => f.id === id);
-    if (figure === undefined) throw new HarnessError('no-figure', `--only ${id}: there are the parts ${parts.map((p) => p.name).join(', ')} and the figures ${experiment.figures.map((f) => f.id).join(', ')}`, 2);
+    if (figure === undefined)
+      throw new HarnessError(
+        'no-figure',
+        `--only ${id}: there are the parts ${parts.map((p) => p.name).join(', ')} and the figures ${experiment.figures.map((f) => f.id).join(', ')}`,
+        2,
+      );
     const part = parts.find((p) => p.name === figure.part);
-    if (part === undefined) throw new HarnessError('no-figure', `--only ${id}: part ${figure.part} is not in this run; it needs --full or --trace`, 2);
+    if (part === undefined)
+      throw new HarnessError(
+        'no-figure',
+        `--only ${id}: part ${figure.part} is not in this run; it needs --full or --trace`,
+        2,
+      );
     return part.name;
   });
   return parts.filter((part) => wanted.includes(part.name));
@@ -76,17 +97,33 @@ function chosenParts(experiment: Experiment, plan: Plan, only: readonly string[]
 
 /** Whether the part's points depend on the captures that were given. */
 const usesTrace = (part: Part, traces: readonly Trace[], identity: Identity): boolean => {
-  const specs = expandPart(part, identity).flatMap((s) => s.points.map((p) => JSON.stringify(part.spec(p.params))));
+  const specs = expandPart(part, identity).flatMap((s) =>
+    s.points.map((p) => JSON.stringify(part.spec(p.params))),
+  );
   return specs.some((spec) => traces.some(({ file }) => spec.includes(JSON.stringify(file))));
 };
 
 /** @throws HarnessError `no-use-for-trace`: every part that is to be measured would ignore the captures */
-function refuseUnusedTraces(experiment: Experiment, plan: Plan, parts: readonly Part[], identity: Identity): void {
+function refuseUnusedTraces(
+  experiment: Experiment,
+  plan: Plan,
+  parts: readonly Part[],
+  identity: Identity,
+): void {
   const { traces } = identity;
   if (traces.length === 0 || parts.some((part) => usesTrace(part, traces, identity))) return;
-  const able = plan.parts.filter((part) => usesTrace(part, traces, identity)).map((part) => part.name);
-  const next = able.length > 0 ? `leave --trace out, or measure ${able.join(', ')}` : `leave --trace out: no part of ${experiment.name} takes a capture`;
-  throw new HarnessError('no-use-for-trace', `--trace: ${parts.map((p) => p.name).join(', ')} cannot use a capture; ${next}`, 2);
+  const able = plan.parts
+    .filter((part) => usesTrace(part, traces, identity))
+    .map((part) => part.name);
+  const next =
+    able.length > 0
+      ? `leave --trace out, or measure ${able.join(', ')}`
+      : `leave --trace out: no part of ${experiment.name} takes a capture`;
+  throw new HarnessError(
+    'no-use-for-trace',
+    `--trace: ${parts.map((p) => p.name).join(', ')} cannot use a capture; ${next}`,
+    2,
+  );
 }
 
 interface Place {
@@ -107,11 +144,19 @@ function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[],
   const given = out === undefined ? undefined : resolve(out);
   if (given !== undefined && kindOf(join(given, journalName)) !== undefined) {
     if (mode === 'fresh') {
-      throw new HarnessError('run-exists', `${out}: holds a run already; give another folder, or leave --fresh out to go on with it`, 2);
+      throw new HarnessError(
+        'run-exists',
+        `${out}: holds a run already; give another folder, or leave --fresh out to go on with it`,
+        2,
+      );
     }
     const { run } = openRun(given).history;
     if (run.experiment !== experiment || run.profile !== profile || run.seed !== seed) {
-      throw new HarnessError('other-run', `${out}: holds a run of ${run.experiment}, ${run.profile}, seed ${run.seed}; give another folder`, 2);
+      throw new HarnessError(
+        'other-run',
+        `${out}: holds a run of ${run.experiment}, ${run.profile}, seed ${run.seed}; give another folder`,
+        2,
+      );
     }
     return { folder: given, resumed: true, finished: undefined };
   }
@@ -119,26 +164,44 @@ function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[],
   const finished = found !== undefined && isFinished(found, settings) ? found : undefined;
   if (mode === 'resume' && (found === undefined || finished !== undefined)) {
     const which = `${experiment} (${profile}, seed ${seed}, this build, this machine)`;
-    const what = finished === undefined ? `no run of ${which} to go on with` : `the newest run of ${which} is finished: ${finished}`;
+    const what =
+      finished === undefined
+        ? `no run of ${which} to go on with`
+        : `the newest run of ${which} is finished: ${finished}`;
     throw new HarnessError('no-run', `${what}; leave --resume out to start one`, 2);
   }
   const resumed = found !== undefined && finished === undefined;
-  return { folder: given ?? (resumed ? found : newRunFolder(experiment, now, results)), resumed, finished };
+  return {
+    folder: given ?? (resumed ? found : newRunFolder(experiment, now, results)),
+    resumed,
+    finished,
+  };
 }
 
-export async function prepare(experiment: Experiment, request: Request, now: Date): Promise<Prepared> {
+export async function prepare(
+  experiment: Experiment,
+  request: Request,
+  now: Date,
+): Promise<Prepared> {
   const { profile, seed, only, argv } = request;
   const options: RunOptions = { profile, seed, traces: await nameTraces(request.traceFiles) };
   const plan = experiment.plan(options);
   const parts = chosenParts(experiment, plan, only);
   const program = locate(labProgram);
-  const other = parts.some((part) => part.job.startsWith(dpdkJob)) ? `+${await hashFile(locate(dpdkProgram))}` : '';
+  const other = parts.some((part) => part.job.startsWith(dpdkJob))
+    ? `+${await hashFile(locate(dpdkProgram))}`
+    : '';
   const binary = `${await hashFile(program)}${other}`;
   const identity: Identity = { experiment: experiment.name, seed, binary, traces: options.traces };
   refuseUnusedTraces(experiment, plan, parts, identity);
   const settings = parts.flatMap((part) => expandPart(part, identity));
   const cpus = usableCpus();
   const context = captureContext({ binarySha256: binary, argv, cpus });
-  const place = placeOf(request, { experiment: experiment.name, profile, seed, binary, context }, settings, now);
+  const place = placeOf(
+    request,
+    { experiment: experiment.name, profile, seed, binary, context },
+    settings,
+    now,
+  );
   return { experiment, options, plan, parts, settings, identity, program, cpus, context, ...place };
 }

@@ -10,6 +10,11 @@ export const experiments: readonly Experiment[] = [reframer, rsspp, conntrack, r
 
 export function findExperiment(name: string): Experiment {
   const found = experiments.find((e) => e.name === name);
-  if (found === undefined) throw new HarnessError('no-experiment', `no experiment is called '${name}'; there are: ${experiments.map((e) => e.name).join(', ')}`, 2);
+  if (found === undefined)
+    throw new HarnessError(
+      'no-experiment',
+      `no experiment is called '${name}'; there are: ${experiments.map((e) => e.name).join(', ')}`,
+      2,
+    );
   return found;
 }

@@ -13,7 +13,11 @@ export interface TrialResult {
   error?: { code: string; message: string; exitCode: number };
 }
 
-export type RunTrial = (job: string, spec: JsonObject, timeoutSeconds: number) => Promise<TrialResult>;
+export type RunTrial = (
+  job: string,
+  spec: JsonObject,
+  timeoutSeconds: number,
+) => Promise<TrialResult>;
 
 export interface RunnerOptions {
   program: string;
@@ -40,7 +44,10 @@ export function killTrials(): void {
   }
 }
 
-function parseLines(stdout: string, job: string): { records: JsonObject[]; reported: JsonObject | undefined } {
+function parseLines(
+  stdout: string,
+  job: string,
+): { records: JsonObject[]; reported: JsonObject | undefined } {
   const records: JsonObject[] = [];
   let reported: JsonObject | undefined;
   for (const line of stdout.split('\n')) {
@@ -49,7 +56,10 @@ function parseLines(stdout: string, job: string): { records: JsonObject[]; repor
     try {
       record = JSON.parse(line) as JsonObject;
     } catch {
-      throw new HarnessError('lab-output', `reframer-lab ${job} wrote what is not a record: ${line.slice(0, 200)}`);
+      throw new HarnessError(
+        'lab-output',
+        `reframer-lab ${job} wrote what is not a record: ${line.slice(0, 200)}`,
+      );
     }
     if ('progress' in record) continue;
     if ('error' in record) reported = record.error as JsonObject;
@@ -62,10 +72,18 @@ export function makeRunner({ program, cpus, logFile }: RunnerOptions): RunTrial 
   process.once('exit', killTrials);
   return async (job, spec, timeoutSeconds) => {
     const started = performance.now();
-    const words = job.startsWith(dpdkJob) ? [locate(dpdkProgram), job.slice(dpdkJob.length)] : [program, job];
+    const words = job.startsWith(dpdkJob)
+      ? [locate(dpdkProgram), job.slice(dpdkJob.length)]
+      : [program, job];
     const command = cpus === undefined ? words : ['taskset', '-c', cpus, ...words];
     // `exec`: the process that we know is the trial itself, not a shell around it.
-    const child = $({ quiet: true, nothrow: true, input: JSON.stringify(spec), timeout: timeoutSeconds * 1000, timeoutSignal: 'SIGKILL' })`exec ${command}`;
+    const child = $({
+      quiet: true,
+      nothrow: true,
+      input: JSON.stringify(spec),
+      timeout: timeoutSeconds * 1000,
+      timeoutSignal: 'SIGKILL',
+    })`exec ${command}`;
     live.add(child);
     const output = await child.finally(() => live.delete(child));
     const wallMs = performance.now() - started;
@@ -73,8 +91,14 @@ export function makeRunner({ program, cpus, logFile }: RunnerOptions): RunTrial 
     const { records, reported } = parseLines(output.stdout, job);
     if (output.exitCode === 0 && reported === undefined) return { records, wallMs };
     const code = typeof reported?.code === 'string' ? reported.code : 'lab-died';
-    const how = output.signal === null ? `exit code ${output.exitCode}` : `${output.signal} (timeout is ${timeoutSeconds} s)`;
-    const message = typeof reported?.message === 'string' ? reported.message : `reframer-lab ${job} ended with ${how}; see ${basename(logFile)}`;
+    const how =
+      output.signal === null
+        ? `exit code ${output.exitCode}`
+        : `${output.signal} (timeout is ${timeoutSeconds} s)`;
+    const message =
+      typeof reported?.message === 'string'
+        ? reported.message
+        : `reframer-lab ${job} ended with ${how}; see ${basename(logFile)}`;
     return { records, wallMs, error: { code, message, exitCode: output.exitCode ?? 1 } };
   };
 }

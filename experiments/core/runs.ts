@@ -1,5 +1,14 @@
 // Folders of runs: where they are, which one to go on with, and who is writing to it.
-import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { packageRoot } from '../../native/loader.js';
@@ -25,7 +34,12 @@ export interface Run {
 
 export function openRun(folder: string): Run {
   const file = join(folder, journalName);
-  if (kindOf(file) === undefined) throw new HarnessError('no-run', `${folder}: no ${journalName} there; \`reframer list\` shows the runs`, 2);
+  if (kindOf(file) === undefined)
+    throw new HarnessError(
+      'no-run',
+      `${folder}: no ${journalName} there; \`reframer list\` shows the runs`,
+      2,
+    );
   return { folder, history: readHistory(readJournal(file).records) };
 }
 
@@ -33,15 +47,22 @@ export function runFolders(root = resultsFolder()): string[] {
   return ['runs', 'reference'].flatMap((kind) => {
     const folder = join(root, kind);
     if (!existsSync(folder)) return [];
-    return readdirSync(folder)
-      .map((name) => join(folder, name))
-      // A link that leads nowhere, or a folder of something else, is no run.
-      .filter((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true && kindOf(join(path, journalName)) === 'file')
-      .sort();
+    return (
+      readdirSync(folder)
+        .map((name) => join(folder, name))
+        // A link that leads nowhere, or a folder of something else, is no run.
+        .filter(
+          (path) =>
+            statSync(path, { throwIfNoEntry: false })?.isDirectory() === true &&
+            kindOf(join(path, journalName)) === 'file',
+        )
+        .sort()
+    );
   });
 }
 
-const changedMs = (folder: string): number => lstatSync(join(folder, journalName), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+const changedMs = (folder: string): number =>
+  lstatSync(join(folder, journalName), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
 /** A run by its path, its name, or `latest` and `latest:NAME`. */
 export function findRun(name: string): Run {
@@ -50,7 +71,9 @@ export function findRun(name: string): Run {
   if (name === 'latest' || name.startsWith('latest:')) {
     const prefix = name === 'latest' ? '' : `${name.slice('latest:'.length)}-`;
     const newest = folders
-      .filter((f) => basename(f).startsWith(prefix) && !f.includes(`${join('results', 'reference')}`))
+      .filter(
+        (f) => basename(f).startsWith(prefix) && !f.includes(`${join('results', 'reference')}`),
+      )
       .sort((a, b) => changedMs(a) - changedMs(b))
       .at(-1);
     if (newest !== undefined) return openRun(newest);
@@ -58,8 +81,17 @@ export function findRun(name: string): Run {
   const found = folders.filter((f) => basename(f) === name);
   const [only] = found;
   if (found.length === 1 && only !== undefined) return openRun(only);
-  if (found.length > 1) throw new HarnessError('no-run', `'${name}' names ${found.length} runs; give the path of one`, 2);
-  throw new HarnessError('no-run', `no run is called '${name}'; \`reframer list\` shows the runs`, 2);
+  if (found.length > 1)
+    throw new HarnessError(
+      'no-run',
+      `'${name}' names ${found.length} runs; give the path of one`,
+      2,
+    );
+  throw new HarnessError(
+    'no-run',
+    `no run is called '${name}'; \`reframer list\` shows the runs`,
+    2,
+  );
 }
 
 export interface ResumeKey {
@@ -86,7 +118,11 @@ function fits(history: History, key: ResumeKey): boolean {
 /** The newest run that this one can go on with. */
 export function resumable(key: ResumeKey, root = resultsFolder()): string | undefined {
   const folders = runFolders(root)
-    .filter((folder) => basename(folder).startsWith(`${key.experiment}-`) && basename(join(folder, '..')) === 'runs')
+    .filter(
+      (folder) =>
+        basename(folder).startsWith(`${key.experiment}-`) &&
+        basename(join(folder, '..')) === 'runs',
+    )
     .sort()
     .reverse();
   return folders.find((folder) => {
@@ -134,7 +170,10 @@ export function lockRun(folder: string): () => void {
       }
       const owner = kindOf(file) === 'file' ? Number(readText(file)) : 0;
       if (owner > 0 && owner !== process.pid && isAlive(owner)) {
-        throw new HarnessError('run-in-use', `${folder} is being written by process ${owner}; wait for it, or give another folder`);
+        throw new HarnessError(
+          'run-in-use',
+          `${folder} is being written by process ${owner}; wait for it, or give another folder`,
+        );
       }
       rmSync(file, { force: true });
     }

@@ -4,7 +4,14 @@ import { HarnessError } from './errors.js';
 import { numberAt, readHistory, type History } from './history.js';
 import type { DoneRecord, Journal, SampleRecord } from './journal.js';
 import { blockOrder, blockSeed } from './order.js';
-import { describeParams, makePoint, portableSpec, type Identity, type Point, type Setting } from './points.js';
+import {
+  describeParams,
+  makePoint,
+  portableSpec,
+  type Identity,
+  type Point,
+  type Setting,
+} from './points.js';
 import { seedFrom } from './random.js';
 import type { RunTrial, TrialResult } from './runner.js';
 import { bisect, mostProbes, type Found } from './search.js';
@@ -55,17 +62,31 @@ export class Scheduler {
     const partOf = new Map(task.settings.flatMap((s) => s.points.map((p) => [p.id, s] as const)));
     for (const [id, samples] of this.history.samples) {
       const setting = partOf.get(id);
-      if (setting !== undefined) this.values.set(id, samples.flatMap((s) => this.headline(setting, s.record) ?? []));
+      if (setting !== undefined)
+        this.values.set(
+          id,
+          samples.flatMap((s) => this.headline(setting, s.record) ?? []),
+        );
     }
     for (const { record } of this.history.blocks) {
-      for (const id of new Set(record.order)) this.blocksOf.set(id, (this.blocksOf.get(id) ?? 0) + 1);
+      for (const id of new Set(record.order))
+        this.blocksOf.set(id, (this.blocksOf.get(id) ?? 0) + 1);
     }
     // A block that was cut off is taken again from its start, as another attempt.
-    const whole = new Set(this.history.blocks.map(({ record }) => `${record.setting}/${record.block}/${record.attempt}`));
+    const whole = new Set(
+      this.history.blocks.map(
+        ({ record }) => `${record.setting}/${record.block}/${record.attempt}`,
+      ),
+    );
     for (const record of task.journal.records) {
       if (record.type !== 'block') continue;
       const cut = !whole.has(`${record.setting}/${record.block}/${record.attempt}`);
-      this.nextBlock.set(record.setting, cut ? { block: record.block, attempt: record.attempt + 1 } : { block: record.block + 1, attempt: 0 });
+      this.nextBlock.set(
+        record.setting,
+        cut
+          ? { block: record.block, attempt: record.attempt + 1 }
+          : { block: record.block + 1, attempt: 0 },
+      );
     }
   }
 
@@ -102,14 +123,23 @@ export class Scheduler {
   }
 
   private announcePoints(): void {
-    for (const setting of this.task.settings) for (const point of setting.points) this.announce(setting, point);
+    for (const setting of this.task.settings)
+      for (const point of setting.points) this.announce(setting, point);
   }
 
   private announce(setting: Setting, point: Point): void {
     if (this.history.points.has(point.id)) return;
     const spec = portableSpec(setting.part.spec(point.params), this.task.identity.traces);
     const { id, part, params, control } = point;
-    const record = { type: 'point', id, part, setting: setting.key, params, control, spec } as const;
+    const record = {
+      type: 'point',
+      id,
+      part,
+      setting: setting.key,
+      params,
+      control,
+      spec,
+    } as const;
     this.task.journal.append(record);
     this.history.points.set(id, record);
   }
@@ -131,11 +161,16 @@ export class Scheduler {
 
   private metric(key: string): Metric {
     const metric = this.task.metrics.find((m) => m.key === key);
-    if (metric === undefined) throw new HarnessError('bad-definition', `no metric is called ${key}`, 2);
+    if (metric === undefined)
+      throw new HarnessError('bad-definition', `no metric is called ${key}`, 2);
     return metric;
   }
 
-  private async warmUp(setting: Setting, contenders: readonly Point[], warm: Set<string>): Promise<void> {
+  private async warmUp(
+    setting: Setting,
+    contenders: readonly Point[],
+    warm: Set<string>,
+  ): Promise<void> {
     const { max, drift } = this.task.profile.warmup;
     for (const point of contenders) {
       if (warm.has(point.id) || this.history.done.has(point.id)) continue;
@@ -143,10 +178,21 @@ export class Scheduler {
       const seed = blockSeed(this.task.identity.seed, setting.key, 0);
       let before: number | undefined;
       for (let i = 0; i < max; i++) {
-        const sample = await this.measure(setting, point, { phase: 'warmup', block: 0, attempt: 0, slot: i, seed });
+        const sample = await this.measure(setting, point, {
+          phase: 'warmup',
+          block: 0,
+          attempt: 0,
+          slot: i,
+          seed,
+        });
         if (sample === undefined) break;
         const value = this.headline(setting, sample.record);
-        if (before !== undefined && value !== undefined && Math.abs(value - before) <= drift * Math.abs(before)) break;
+        if (
+          before !== undefined &&
+          value !== undefined &&
+          Math.abs(value - before) <= drift * Math.abs(before)
+        )
+          break;
         before = value;
       }
     }
@@ -158,26 +204,48 @@ export class Scheduler {
     const once = setting.part.deterministic === true;
     const order = once ? [...contenders] : blockOrder(contenders, runSeed, setting.key, block);
     const seed = blockSeed(runSeed, setting.key, block);
-    this.task.journal.append({ type: 'block', setting: setting.key, block, attempt, seed, order: order.map((p) => p.id) });
+    this.task.journal.append({
+      type: 'block',
+      setting: setting.key,
+      block,
+      attempt,
+      seed,
+      order: order.map((p) => p.id),
+    });
     for (const [slot, point] of order.entries()) {
       if (this.task.stop?.() === true) return;
-      const sample = await this.measure(setting, point, { phase: 'measure', block, attempt, slot, seed });
+      const sample = await this.measure(setting, point, {
+        phase: 'measure',
+        block,
+        attempt,
+        slot,
+        seed,
+      });
       const value = sample === undefined ? undefined : this.headline(setting, sample.record);
       if (value !== undefined) this.remember(point, value);
       this.show(setting, point, block);
     }
-    for (const point of contenders) this.blocksOf.set(point.id, (this.blocksOf.get(point.id) ?? 0) + 1);
+    for (const point of contenders)
+      this.blocksOf.set(point.id, (this.blocksOf.get(point.id) ?? 0) + 1);
     this.nextBlock.set(setting.key, { block: block + 1, attempt: 0 });
   }
 
   /** One trial into the journal. A failure is tried once more, then the point is given up. */
-  private async measure(setting: Setting, point: Point, slot: Slot): Promise<SampleRecord | undefined> {
+  private async measure(
+    setting: Setting,
+    point: Point,
+    slot: Slot,
+  ): Promise<SampleRecord | undefined> {
     const { part } = setting;
     if (this.history.done.get(point.id)?.reason === 'failed') {
-      if (part.optional !== true) this.fail(point, slot, 'given-up', 'an earlier trial of this point failed twice');
+      if (part.optional !== true)
+        this.fail(point, slot, 'given-up', 'an earlier trial of this point failed twice');
       return undefined;
     }
-    const spec = part.seeded === false ? part.spec(point.params) : { ...part.spec(point.params), seed: slot.seed };
+    const spec =
+      part.seeded === false
+        ? part.spec(point.params)
+        : { ...part.spec(point.params), seed: slot.seed };
     let failed = 0;
     let voided = 0;
     for (;;) {
@@ -187,22 +255,38 @@ export class Scheduler {
       const record = result.records[0];
       if (result.error === undefined && record !== undefined) {
         const sample: SampleRecord = {
-          type: 'sample', point: point.id, session: this.task.session, ...slot, atMs: round(atMs), wallMs: round(result.wallMs),
-          void: record.void === true, record: portableSpec(record, this.task.identity.traces),
+          type: 'sample',
+          point: point.id,
+          session: this.task.session,
+          ...slot,
+          atMs: round(atMs),
+          wallMs: round(result.wallMs),
+          void: record.void === true,
+          record: portableSpec(record, this.task.identity.traces),
         };
         this.task.journal.append(sample);
         if (!sample.void) return sample;
         // On a machine so busy, measuring again would only take longer.
-        if (++voided > voidRetries || this.spentMs / 1000 >= this.task.profile.budgetSeconds) return undefined;
+        if (++voided > voidRetries || this.spentMs / 1000 >= this.task.profile.budgetSeconds)
+          return undefined;
         continue;
       }
-      const { code, message, exitCode } = result.error ?? { code: 'no-record', message: 'the trial ended without a record', exitCode: 1 };
+      const { code, message, exitCode } = result.error ?? {
+        code: 'no-record',
+        message: 'the trial ended without a record',
+        exitCode: 1,
+      };
       // What cannot be run here, or was asked for wrongly, fails the same way at every point.
       if (exitCode === 3 && part.optional === true) {
         this.leaveOut(setting, slot, code, message);
         return undefined;
       }
-      if (exitCode === 2 || exitCode === 3) throw new HarnessError(code, `${part.name} (${describeParams(point.params)}): ${message}`, exitCode);
+      if (exitCode === 2 || exitCode === 3)
+        throw new HarnessError(
+          code,
+          `${part.name} (${describeParams(point.params)}): ${message}`,
+          exitCode,
+        );
       if (++failed < 2) continue;
       this.fail(point, slot, code, message);
       this.done(point, 'failed');
@@ -231,13 +315,29 @@ export class Scheduler {
   }
 
   private fail(point: Point, { block, attempt, slot }: Slot, code: string, message: string): void {
-    this.task.journal.append({ type: 'failure', point: point.id, block, attempt, slot, code, message });
+    this.task.journal.append({
+      type: 'failure',
+      point: point.id,
+      block,
+      attempt,
+      slot,
+      code,
+      message,
+    });
   }
 
   private done(point: Point, reason: DoneRecord['reason']): void {
     if (this.history.done.has(point.id)) return;
-    const warmups = this.task.journal.records.filter((r) => r.type === 'sample' && r.phase === 'warmup' && r.point === point.id).length;
-    const record: DoneRecord = { type: 'done', point: point.id, reason, warmups, samples: this.values.get(point.id)?.length ?? 0 };
+    const warmups = this.task.journal.records.filter(
+      (r) => r.type === 'sample' && r.phase === 'warmup' && r.point === point.id,
+    ).length;
+    const record: DoneRecord = {
+      type: 'done',
+      point: point.id,
+      reason,
+      warmups,
+      samples: this.values.get(point.id)?.length ?? 0,
+    };
     this.task.journal.append(record);
     this.history.done.set(point.id, record);
   }
@@ -246,21 +346,32 @@ export class Scheduler {
   private judge(setting: Setting): void {
     const pending = this.pending(setting);
     const { blocks, precision, budgetSeconds } = this.task.profile;
-    const blocksHad = (): number => Math.min(...pending.map((point) => this.blocksOf.get(point.id) ?? 0));
+    const blocksHad = (): number =>
+      Math.min(...pending.map((point) => this.blocksOf.get(point.id) ?? 0));
     if (setting.part.deterministic === true) {
-      if (pending.length > 0 && blocksHad() >= (setting.part.seeds ?? 1)) for (const point of pending) this.done(point, 'once');
+      if (pending.length > 0 && blocksHad() >= (setting.part.seeds ?? 1))
+        for (const point of pending) this.done(point, 'once');
       return;
     }
     const had = blocksHad();
     if (pending.length === 0 || had < blocks.min) return;
     const precise = pending.every((point) => relativeHalfWidth(this.interval(point)) <= precision);
-    const reason = precise ? 'precise' : had >= blocks.max ? 'blocks' : this.spentMs / 1000 >= budgetSeconds ? 'budget' : undefined;
+    const reason = precise
+      ? 'precise'
+      : had >= blocks.max
+        ? 'blocks'
+        : this.spentMs / 1000 >= budgetSeconds
+          ? 'budget'
+          : undefined;
     if (reason !== undefined) for (const point of pending) this.done(point, reason);
   }
 
   /** Whatever the limit, a point gets one block: without it there is nothing to show. */
   private overLimit(contenders: readonly Point[]): boolean {
-    return this.spentMs / 1000 >= (this.task.profile.limitSeconds ?? Number.POSITIVE_INFINITY) && contenders.every((point) => (this.blocksOf.get(point.id) ?? 0) > 0);
+    return (
+      this.spentMs / 1000 >= (this.task.profile.limitSeconds ?? Number.POSITIVE_INFINITY) &&
+      contenders.every((point) => (this.blocksOf.get(point.id) ?? 0) > 0)
+    );
   }
 
   private remember(point: Point, value: number): void {
@@ -273,7 +384,11 @@ export class Scheduler {
   private interval(point: Point, exact = true): Interval {
     const values = this.values.get(point.id) ?? [];
     const kept = this.intervals.get(point.id);
-    if (kept !== undefined && (kept.samples === values.length || (!exact && values.length < kept.samples * 1.1))) return kept.interval;
+    if (
+      kept !== undefined &&
+      (kept.samples === values.length || (!exact && values.length < kept.samples * 1.1))
+    )
+      return kept.interval;
     const interval = medianInterval(values, seedFrom('stop', point.id));
     this.intervals.set(point.id, { interval, samples: values.length });
     return interval;
@@ -289,36 +404,72 @@ export class Scheduler {
       if (found === undefined) continue;
 
       const record = { [axis.name]: found.value, broken: found.broken, probes: found.probes };
-      const finite = Object.fromEntries(Object.entries(record).filter(([, v]) => Number.isFinite(v)));
+      const finite = Object.fromEntries(
+        Object.entries(record).filter(([, v]) => Number.isFinite(v)),
+      );
       const block = setting.points.indexOf(point);
-      this.task.journal.append({ type: 'block', setting: setting.key, block, attempt: 0, seed, order: [point.id] });
       this.task.journal.append({
-        type: 'sample', point: point.id, session: this.task.session, phase: 'measure', block, attempt: 0, slot: 0, seed,
-        atMs: round(performance.now() - this.started), wallMs: 0, void: false, record: finite,
+        type: 'block',
+        setting: setting.key,
+        block,
+        attempt: 0,
+        seed,
+        order: [point.id],
+      });
+      this.task.journal.append({
+        type: 'sample',
+        point: point.id,
+        session: this.task.session,
+        phase: 'measure',
+        block,
+        attempt: 0,
+        slot: 0,
+        seed,
+        atMs: round(performance.now() - this.started),
+        wallMs: 0,
+        void: false,
+        record: finite,
       });
       this.done(point, 'found');
     }
   }
 
   /** undefined: a probe had no answer that counts, and the point is given up; the others go on. */
-  private async bisectPoint(setting: Setting, axis: SearchAxis, point: Point, bound: Metric, seed: number): Promise<Found | undefined> {
+  private async bisectPoint(
+    setting: Setting,
+    axis: SearchAxis,
+    point: Point,
+    bound: Metric,
+    seed: number,
+  ): Promise<Found | undefined> {
     const slot: Slot = { phase: 'probe', block: 0, attempt: 0, slot: 0, seed };
     try {
       return await bisect(axis, async (value) => {
-        const probe = makePoint(setting.part, { ...point.params, [axis.name]: value }, false, this.task.identity);
+        const probe = makePoint(
+          setting.part,
+          { ...point.params, [axis.name]: value },
+          false,
+          this.task.identity,
+        );
         const known = this.history.probes.get(probe.id)?.find((s) => !s.void);
         this.announce(setting, probe);
         const sample = known ?? (await this.measure(setting, probe, slot));
         this.show(setting, probe, 0);
         const at = sample === undefined ? undefined : numberAt(sample.record, bound.path);
-        if (at === undefined) throw new HarnessError('no-answer', `the probe at ${value} gave no ${bound.label} that counts`);
+        if (at === undefined)
+          throw new HarnessError(
+            'no-answer',
+            `the probe at ${value} gave no ${bound.label} that counts`,
+          );
         return at * (bound.scale ?? 1);
       });
     } catch (error) {
       if (!(error instanceof HarnessError) || error.code !== 'no-answer') throw error;
       this.fail(point, slot, error.code, error.message);
       this.done(point, 'failed');
-      this.task.status.say(`${setting.part.name} (${describeParams(point.params)}): ${error.message}`);
+      this.task.status.say(
+        `${setting.part.name} (${describeParams(point.params)}): ${error.message}`,
+      );
       return undefined;
     }
   }
@@ -332,10 +483,17 @@ export class Scheduler {
     const scale = metric.scale ?? 1;
     const digits = metric.digits ?? 2;
     const half = ((interval.high - interval.low) / 2) * scale;
-    const estimate = Number.isNaN(interval.value) ? '' : `${(interval.value * scale).toFixed(digits)} ± ${half.toFixed(digits)} ${metric.unit}`;
+    const estimate = Number.isNaN(interval.value)
+      ? ''
+      : `${(interval.value * scale).toFixed(digits)} ± ${half.toFixed(digits)} ${metric.unit}`;
     status.update({
-      pointsDone: points - undone, points, block: block + 1, blocks: profile.blocks.max,
-      label: `${setting.part.name} ${describeParams(point.params)}`, estimate, secondsLeft: this.secondsLeft(),
+      pointsDone: points - undone,
+      points,
+      block: block + 1,
+      blocks: profile.blocks.max,
+      label: `${setting.part.name} ${describeParams(point.params)}`,
+      estimate,
+      secondsLeft: this.secondsLeft(),
     });
   }
 
@@ -355,7 +513,8 @@ export class Scheduler {
       for (const point of this.pending(setting)) {
         const had = this.blocksOf.get(point.id) ?? 0;
         if (search !== undefined) fixed += perTrial * mostProbes(search);
-        else if (part.deterministic === true) fixed += perTrial * Math.max(0, (part.seeds ?? 1) - had);
+        else if (part.deterministic === true)
+          fixed += perTrial * Math.max(0, (part.seeds ?? 1) - had);
         else {
           least += perTrial * Math.max(0, profile.blocks.min - had) * 2;
           most += perTrial * Math.max(0, profile.blocks.max - had) * 2;
@@ -364,7 +523,14 @@ export class Scheduler {
       }
     }
     const until = (seconds: number): number => Math.max(0, seconds - this.spentMs / 1000);
-    return fixed + Math.max(first, Math.min(least, until(profile.limitSeconds ?? Number.POSITIVE_INFINITY)), Math.min(most, until(profile.budgetSeconds)));
+    return (
+      fixed +
+      Math.max(
+        first,
+        Math.min(least, until(profile.limitSeconds ?? Number.POSITIVE_INFINITY)),
+        Math.min(most, until(profile.budgetSeconds)),
+      )
+    );
   }
 
   /** Mean of the part's trials; of all, as long as there was none of it. */

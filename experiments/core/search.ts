@@ -16,9 +16,16 @@ export function mostProbes({ from, to, resolution }: SearchAxis): number {
   return 2 + Math.max(0, Math.ceil(Math.log2((to - from) / resolution)));
 }
 
-export async function bisect(axis: SearchAxis, probe: (value: number) => Promise<number>): Promise<Found> {
+export async function bisect(
+  axis: SearchAxis,
+  probe: (value: number) => Promise<number>,
+): Promise<Found> {
   if (!(axis.resolution > 0) || !(axis.to > axis.from)) {
-    throw new HarnessError('bad-axis', `axis ${axis.name}: needs from < to and a resolution above 0`, 2);
+    throw new HarnessError(
+      'bad-axis',
+      `axis ${axis.name}: needs from < to and a resolution above 0`,
+      2,
+    );
   }
   let probes = 0;
   const holds = async (value: number): Promise<boolean> => {

@@ -1,6 +1,12 @@
 // Medians, intervals and words for ratios. Everything random is seeded: a report can be made again.
 // An interval that does not exist has NaN at both ends (null in JSON).
-import { cumulativeStdNormalProbability, median, medianAbsoluteDeviation, permutationTest, quantileSorted } from 'simple-statistics';
+import {
+  cumulativeStdNormalProbability,
+  median,
+  medianAbsoluteDeviation,
+  permutationTest,
+  quantileSorted,
+} from 'simple-statistics';
 
 import { seededRandom } from './random.js';
 import type { Direction } from './types.js';
@@ -67,7 +73,11 @@ function tailShare(count: number): number {
   const nu = Math.max(1, count - 1);
   const z = 1.959964;
   const [z3, z5, z7] = [z ** 3, z ** 5, z ** 7];
-  const t = z + (z3 + z) / (4 * nu) + (5 * z5 + 16 * z3 + 3 * z) / (96 * nu ** 2) + (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * nu ** 3);
+  const t =
+    z +
+    (z3 + z) / (4 * nu) +
+    (5 * z5 + 16 * z3 + 3 * z) / (96 * nu ** 2) +
+    (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * nu ** 3);
   return cumulativeStdNormalProbability(-t * Math.sqrt(count / nu));
 }
 
@@ -88,7 +98,10 @@ export function medianInterval(values: readonly number[], seed: number): Interva
 }
 
 export function verdictOf(
-  ratio: Interval, pairs: number, direction: Direction, margin = equivalenceMargin,
+  ratio: Interval,
+  pairs: number,
+  direction: Direction,
+  margin = equivalenceMargin,
 ): Verdict {
   if (pairs < fewestValues) return 'too few';
   if (Number.isNaN(ratio.low) || Number.isNaN(ratio.high)) return 'undecided';
@@ -103,17 +116,25 @@ export function verdictOf(
  * equal; where one of a pair alone is 0 there is no ratio, and leaving that pair out would favour one.
  */
 export function pairedRatio(
-  pairs: readonly (readonly [number, number])[], direction: Direction, seed: number,
+  pairs: readonly (readonly [number, number])[],
+  direction: Direction,
+  seed: number,
 ): Ratio {
-  const logs = pairs.map(([a, b]) => (a === 0 && b === 0 ? 0 : a > 0 && b > 0 ? Math.log(a / b) : Number.NaN));
-  const log = logs.some(Number.isNaN) ? { value: Number.NaN, ...noInterval } : medianInterval(logs, seed);
+  const logs = pairs.map(([a, b]) =>
+    a === 0 && b === 0 ? 0 : a > 0 && b > 0 ? Math.log(a / b) : Number.NaN,
+  );
+  const log = logs.some(Number.isNaN)
+    ? { value: Number.NaN, ...noInterval }
+    : medianInterval(logs, seed);
   const ratio = { value: Math.exp(log.value), low: Math.exp(log.low), high: Math.exp(log.high) };
   return { ...ratio, pairs: logs.length, verdict: verdictOf(ratio, logs.length, direction) };
 }
 
 /** Ratio of two medians whose samples have no partners, as between two runs. */
 export function unpairedRatio(
-  ours: readonly number[], theirs: readonly number[], seed: number,
+  ours: readonly number[],
+  theirs: readonly number[],
+  seed: number,
 ): Interval {
   const value = median([...ours]) / median([...theirs]);
   const fewest = Math.min(ours.length, theirs.length);
@@ -121,7 +142,13 @@ export function unpairedRatio(
   const random = seededRandom(seed);
   const a = resampledMedians(ours, random);
   const b = resampledMedians(theirs, random);
-  return { value, ...ends(a.map((v, i) => v / (b[i] as number)), fewest) };
+  return {
+    value,
+    ...ends(
+      a.map((v, i) => v / (b[i] as number)),
+      fewest,
+    ),
+  };
 }
 
 /** Probability of so large a difference of means were both the same; seeded. */
@@ -140,7 +167,9 @@ export function outliers(values: readonly number[]): number[] {
   const mad = medianAbsoluteDeviation([...values]);
   // With more than half the values equal the deviation is 0 and says nothing.
   if (mad === 0) return [];
-  return values.flatMap((value, i) => (Math.abs((0.6745 * (value - centre)) / mad) > outlierBound ? [i] : []));
+  return values.flatMap((value, i) =>
+    Math.abs((0.6745 * (value - centre)) / mad) > outlierBound ? [i] : [],
+  );
 }
 
 /** Half the interval's width over the median: what the stopping rule looks at. */

@@ -3,7 +3,8 @@
 export type ParamValue = string | number | boolean;
 export type Params = Readonly<Record<string, ParamValue>>;
 
-export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type JsonValue =
+  string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 export type JsonObject = { readonly [key: string]: JsonValue };
 
 export type Direction = 'higher' | 'lower' | 'neutral';
@@ -152,7 +153,13 @@ export interface Claim {
    * `as` how many times less this point has, or how many percent of the baseline's value: of what may
    * be none at all, which no ratio the other way round could tell.
    */
-  measured?: { part: string; metric: string; at: Params; versus?: Params; as?: 'times-less' | 'percent-of' };
+  measured?: {
+    part: string;
+    metric: string;
+    at: Params;
+    versus?: Params;
+    as?: 'times-less' | 'percent-of';
+  };
   /** Why it cannot be tested here, when there is nothing to measure. */
   untestable?: string;
 }

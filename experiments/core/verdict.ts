@@ -3,9 +3,22 @@ import { fewestValues, type Interval } from './statistics.js';
 import { ownTarget, type Claim, type Direction } from './types.js';
 
 /** Of a published value. */
-export const publishedVerdicts = ['reproduced', 'exceeds', 'falls short', 'undecided', 'not testable here', 'not in this run'] as const;
+export const publishedVerdicts = [
+  'reproduced',
+  'exceeds',
+  'falls short',
+  'undecided',
+  'not testable here',
+  'not in this run',
+] as const;
 /** Of an aim of this project. */
-export const aimVerdicts = ['reached', 'missed', 'undecided', 'not testable here', 'not in this run'] as const;
+export const aimVerdicts = [
+  'reached',
+  'missed',
+  'undecided',
+  'not testable here',
+  'not in this run',
+] as const;
 
 export type PublishedVerdict = (typeof publishedVerdicts)[number];
 export type AimVerdict = (typeof aimVerdicts)[number];
@@ -24,12 +37,19 @@ export interface Bounds {
 export const isAim = ({ source }: { source: string }): boolean => source === ownTarget;
 
 /** Two-sided, whatever the claim hopes for: more than published is not the same as published. */
-export function publishedBounds({ published, tolerance }: Pick<Claim, 'published' | 'tolerance'>): Bounds {
+export function publishedBounds({
+  published,
+  tolerance,
+}: Pick<Claim, 'published' | 'tolerance'>): Bounds {
   const slack = Math.abs(published) * tolerance;
   return { low: published - slack, high: published + slack };
 }
 
-export function aimBounds({ published, tolerance, kind }: Pick<Claim, 'published' | 'tolerance' | 'kind'>): Bounds {
+export function aimBounds({
+  published,
+  tolerance,
+  kind,
+}: Pick<Claim, 'published' | 'tolerance' | 'kind'>): Bounds {
   const { low, high } = publishedBounds({ published, tolerance });
   return {
     low: kind === 'at-most' ? Number.NEGATIVE_INFINITY : low,
@@ -52,7 +72,11 @@ function placeOf({ value, low, high, n }: Measured, bounds: Bounds): Place {
 /**
  * `better` says which side exceeds: 'lower' for what costs. A neutral metric exceeds where it is higher.
  */
-export function judgePublished(ours: Measured, bounds: Bounds, better: Direction): PublishedVerdict {
+export function judgePublished(
+  ours: Measured,
+  bounds: Bounds,
+  better: Direction,
+): PublishedVerdict {
   const place = placeOf(ours, bounds);
   if (place === 'inside') return 'reproduced';
   if (place === 'across') return 'undecided';
@@ -70,7 +94,9 @@ export function judgeAim(ours: Measured, bounds: Bounds): AimVerdict {
  * One that falls short outweighs those that exceed.
  */
 export function judgeShape(steps: readonly PublishedVerdict[]): PublishedVerdict {
-  const worst = (['falls short', 'exceeds', 'undecided'] as const).find((word) => steps.includes(word));
+  const worst = (['falls short', 'exceeds', 'undecided'] as const).find((word) =>
+    steps.includes(word),
+  );
   return worst ?? (steps.length > 0 ? 'reproduced' : 'undecided');
 }
 
@@ -79,10 +105,15 @@ export interface VerdictCounts {
   aims: Record<AimVerdict, number>;
 }
 
-export function countVerdicts(claims: readonly { source: string; verdict: ClaimVerdict }[]): VerdictCounts {
+export function countVerdicts(
+  claims: readonly { source: string; verdict: ClaimVerdict }[],
+): VerdictCounts {
   const count = <W extends ClaimVerdict>(words: readonly W[], aims: boolean): Record<W, number> => {
     const own = claims.filter((claim) => isAim(claim) === aims);
-    const entries = words.map((word) => [word, own.filter(({ verdict }) => verdict === word).length]);
+    const entries = words.map((word) => [
+      word,
+      own.filter(({ verdict }) => verdict === word).length,
+    ]);
     return Object.fromEntries(entries) as Record<W, number>;
   };
   return { published: count(publishedVerdicts, false), aims: count(aimVerdicts, true) };

@@ -45,11 +45,13 @@ if ((file.readUInt32LE(20) & 0xffff) !== ethernet) fail(`${input}: its frames ar
 
 function* frames(): Generator<Frame> {
   let origin: number | undefined;
-  for (let at = fileHeader; at < file.length; ) {
+  for (let at = fileHeader; at < file.length;) {
     const data = at + recordHeader;
     const end = data <= file.length ? data + file.readUInt32LE(at + 8) : Infinity;
     if (end > file.length) {
-      process.stderr.write(`pcap-filter: ${input}: the record at byte ${at} is cut off and left out\n`);
+      process.stderr.write(
+        `pcap-filter: ${input}: the record at byte ${at} is cut off and left out\n`,
+      );
       return;
     }
     const seconds = file.readUInt32LE(at);

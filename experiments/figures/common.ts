@@ -31,11 +31,25 @@ export interface Assembly {
   facetLabel: string;
 }
 
-export function assemble({ title, summary, rows, layers, facets, facetLabel }: Assembly): JsonObject {
+export function assemble({
+  title,
+  summary,
+  rows,
+  layers,
+  facets,
+  facetLabel,
+}: Assembly): JsonObject {
   const quick = summary.profile === 'quick';
   const head = {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
-    title: { text: title, subtitle: quick ? [quickMark] : [], subtitleColor: '#b00020', anchor: 'start', fontSize: 13, subtitleFontSize: 11 },
+    title: {
+      text: title,
+      subtitle: quick ? [quickMark] : [],
+      subtitleColor: '#b00020',
+      anchor: 'start',
+      fontSize: 13,
+      subtitleFontSize: 11,
+    },
     background: '#ffffff',
     datasets: { rows: rows as unknown as JsonValue },
     data: { name: 'rows' },
@@ -51,7 +65,13 @@ export function assemble({ title, summary, rows, layers, facets, facetLabel }: A
   return {
     ...head,
     // The parentheses keep what Vega-Lite puts in for the label apart from the text before it.
-    facet: { field: 'facet', type: 'nominal', title: null, sort: [...facets], header: { labelExpr: `'${facetLabel} ' + (datum.label)` } },
+    facet: {
+      field: 'facet',
+      type: 'nominal',
+      title: null,
+      sort: [...facets],
+      header: { labelExpr: `'${facetLabel} ' + (datum.label)` },
+    },
     columns: 2,
     spec: { ...facetSize, layer: layers },
     resolve: { scale: { y: 'independent' } },

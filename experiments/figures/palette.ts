@@ -1,8 +1,30 @@
 // Colours that colour-blind readers and grey printers can tell apart (Okabe and Ito, 2008), and
 // point shapes beside them. A series keeps its colour in every figure of every run.
 
-const okabeIto = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#7a5c00', '#5e3c99', '#8c2d04', '#3f7f7f'] as const;
-const shapes = ['circle', 'square', 'triangle-up', 'diamond', 'cross', 'triangle-down', 'triangle-right', 'triangle-left', 'stroke', 'wedge'] as const;
+const okabeIto = [
+  '#0072b2',
+  '#d55e00',
+  '#009e73',
+  '#cc79a7',
+  '#e69f00',
+  '#56b4e9',
+  '#7a5c00',
+  '#5e3c99',
+  '#8c2d04',
+  '#3f7f7f',
+] as const;
+const shapes = [
+  'circle',
+  'square',
+  'triangle-up',
+  'diamond',
+  'cross',
+  'triangle-down',
+  'triangle-right',
+  'triangle-left',
+  'stroke',
+  'wedge',
+] as const;
 
 /** Series that every experiment shares; the reference is always the dark grey one. */
 const known = ['off', 'off (again)', 'paper', 'modern', 'adaptive', 'burst'] as const;
@@ -37,7 +59,12 @@ export function makePalette(all: readonly string[]): (shown: readonly string[]) 
       domain,
       colours: domain.map((name) => colour.get(name) ?? okabeIto[0]),
       // A step further each time round, so that no two series share colour and shape.
-      shapes: domain.map((name) => shapes[(order.indexOf(name) + Math.floor(order.indexOf(name) / shapes.length)) % shapes.length] as string),
+      shapes: domain.map(
+        (name) =>
+          shapes[
+            (order.indexOf(name) + Math.floor(order.indexOf(name) / shapes.length)) % shapes.length
+          ] as string,
+      ),
     };
   };
 }

@@ -12,7 +12,15 @@ const dejavu = ['DejaVuSans.ttf', 'DejaVuSans-Bold.ttf'].map((name) => `${dejavu
 
 export const fontFiles = (): string[] => dejavu.filter((file) => existsSync(file));
 
-const quiet = { level: () => quiet, error: (...args: readonly unknown[]) => { throw new Error(args.join(' ')); }, warn: () => quiet, info: () => quiet, debug: () => quiet };
+const quiet = {
+  level: () => quiet,
+  error: (...args: readonly unknown[]) => {
+    throw new Error(args.join(' '));
+  },
+  warn: () => quiet,
+  info: () => quiet,
+  debug: () => quiet,
+};
 
 export function toVega(spec: JsonObject): Spec {
   return compile(spec as unknown as TopLevelSpec, { logger: quiet }).spec;
@@ -42,6 +50,11 @@ const pngScale = 2;
 
 export function toPng(svg: string): Buffer {
   const files = fontFiles();
-  const font = files.length > 0 ? { fontFiles: files, loadSystemFonts: false, defaultFontFamily: 'DejaVu Sans' } : { loadSystemFonts: true };
-  return Buffer.from(new Resvg(svg, { fitTo: { mode: 'zoom', value: pngScale }, font }).render().asPng());
+  const font =
+    files.length > 0
+      ? { fontFiles: files, loadSystemFonts: false, defaultFontFamily: 'DejaVu Sans' }
+      : { loadSystemFonts: true };
+  return Buffer.from(
+    new Resvg(svg, { fitTo: { mode: 'zoom', value: pngScale }, font }).render().asPng(),
+  );
 }

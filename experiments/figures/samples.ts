@@ -17,7 +17,12 @@ function sampleRows(figure: BoxFigure, { metric, points }: FigureInput): SampleR
     const values = [...(point.values[metric.key] ?? [])].sort((a, b) => a - b);
     const series = text(point.params[figure.series]);
     const facet = figure.facet === undefined ? '' : text(point.params[figure.facet]);
-    return values.map((value, i) => ({ series, facet, value: rounded(value), share: rounded((i + 1) / values.length) }));
+    return values.map((value, i) => ({
+      series,
+      facet,
+      value: rounded(value),
+      share: rounded((i + 1) / values.length),
+    }));
   });
 }
 
@@ -25,19 +30,55 @@ export function samplesFigure(figure: BoxFigure, input: FigureInput, summary: Su
   const rows = sampleRows(figure, input);
   const series = uniqueInOrder(rows.map((r) => r.series));
   const facets = uniqueInOrder(rows.map((r) => r.facet));
-  const palette = makePalette(input.series.length > 0 ? [...input.series, ...series] : series)(series);
-  const colour = { field: 'series', type: 'nominal', title: null, scale: { domain: palette.domain, range: palette.colours } };
-  const value = { field: 'value', type: 'quantitative', title: axisTitle(input.metric), scale: { zero: false } };
-  const tooltip = [{ field: 'series', title: 'series' }, { field: 'value', title: axisTitle(input.metric) }];
+  const palette = makePalette(input.series.length > 0 ? [...input.series, ...series] : series)(
+    series,
+  );
+  const colour = {
+    field: 'series',
+    type: 'nominal',
+    title: null,
+    scale: { domain: palette.domain, range: palette.colours },
+  };
+  const value = {
+    field: 'value',
+    type: 'quantitative',
+    title: axisTitle(input.metric),
+    scale: { zero: false },
+  };
+  const tooltip = [
+    { field: 'series', title: 'series' },
+    { field: 'value', title: axisTitle(input.metric) },
+  ];
   const category = { field: 'series', type: 'nominal', title: null, sort: series };
   const box: JsonObject[] = [
-    { mark: { type: 'boxplot', extent: 'min-max', opacity: 0.5, size: 16 }, encoding: { y: category, x: value, color: { ...colour, legend: null } } },
-    { mark: { type: 'point', size: 18, filled: true, opacity: 0.7 }, encoding: { y: category, x: value, color: { ...colour, legend: null }, tooltip } },
+    {
+      mark: { type: 'boxplot', extent: 'min-max', opacity: 0.5, size: 16 },
+      encoding: { y: category, x: value, color: { ...colour, legend: null } },
+    },
+    {
+      mark: { type: 'point', size: 18, filled: true, opacity: 0.7 },
+      encoding: { y: category, x: value, color: { ...colour, legend: null }, tooltip },
+    },
   ];
   const cdf: JsonObject[] = [
-    { mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 }, encoding: { x: value, y: { field: 'share', type: 'quantitative', title: 'share of samples at most that' }, color: colour, tooltip } },
+    {
+      mark: { type: 'line', interpolate: 'step-after', strokeWidth: 2 },
+      encoding: {
+        x: value,
+        y: { field: 'share', type: 'quantitative', title: 'share of samples at most that' },
+        color: colour,
+        tooltip,
+      },
+    },
   ];
   const layers = figure.kind === 'box' ? box : cdf;
-  const spec = assemble({ title: figure.title, summary, rows: rows as unknown as JsonObject[], layers, facets, facetLabel: figure.facet ?? '' });
+  const spec = assemble({
+    title: figure.title,
+    summary,
+    rows: rows as unknown as JsonObject[],
+    layers,
+    facets,
+    facetLabel: figure.facet ?? '',
+  });
   return { id: figure.id, title: figure.title, kind: figure.kind, spec, series };
 }

@@ -9,9 +9,17 @@ const heldUs = [16, 64, 128] as const;
 export function captures({ traces }: RunOptions): Part {
   const file = (params: Params): string => traces.find((t) => t.name === params.trace)?.file ?? '';
   return {
-    name: 'captures', title: 'Locality of the captures', question: 'How much locality do these captures have, and how much would holding add?',
-    job: 'analyze', axes: [{ kind: 'list', name: 'trace', values: traces.map((t) => t.name) }], deterministic: true, seeded: false,
-    spec: (p) => ({ files: [file(p)] }), headline: 'slf', metrics: ['packets', 'flows', 'slf', 'slfGain'], timeoutSeconds: 3600,
+    name: 'captures',
+    title: 'Locality of the captures',
+    question: 'How much locality do these captures have, and how much would holding add?',
+    job: 'analyze',
+    axes: [{ kind: 'list', name: 'trace', values: traces.map((t) => t.name) }],
+    deterministic: true,
+    seeded: false,
+    spec: (p) => ({ files: [file(p)] }),
+    headline: 'slf',
+    metrics: ['packets', 'flows', 'slf', 'slfGain'],
+    timeoutSeconds: 3600,
     unfold: rates.flatMap((rate) => [
       { params: { rate, delayUs: 0 }, path: '' },
       ...heldUs.map((us) => ({ params: { rate, delayUs: us }, path: `gain.${rate}.${us}` })),
@@ -22,8 +30,19 @@ export function captures({ traces }: RunOptions): Part {
 export function speedUp({ traces }: RunOptions, rows: readonly Row[], scale: TrialScale): Part {
   const file = (params: Params): string => traces.find((t) => t.name === params.trace)?.file ?? '';
   return {
-    name: 'capture-chain', title: 'The captures through the chains', question: 'How much faster does a chain carry these captures when Reframer stands before it?',
-    job: 'trial', axes: [{ kind: 'list', name: 'trace', values: traces.map((t) => t.name) }, { kind: 'list', name: 'chain', values: ['paper', 'modern'] }, contenders(rows)], contenders: versusOff,
-    spec: (p) => trialSpec(p, scale, { offeredBps: overloadBps, source: { file: file(p), timing: 'rate' } }), headline: 'throughputGbps', metrics: loadMetrics,
+    name: 'capture-chain',
+    title: 'The captures through the chains',
+    question: 'How much faster does a chain carry these captures when Reframer stands before it?',
+    job: 'trial',
+    axes: [
+      { kind: 'list', name: 'trace', values: traces.map((t) => t.name) },
+      { kind: 'list', name: 'chain', values: ['paper', 'modern'] },
+      contenders(rows),
+    ],
+    contenders: versusOff,
+    spec: (p) =>
+      trialSpec(p, scale, { offeredBps: overloadBps, source: { file: file(p), timing: 'rate' } }),
+    headline: 'throughputGbps',
+    metrics: loadMetrics,
   };
 }

@@ -19,13 +19,29 @@ export const adaptive: Row = ['adaptive', 'adaptive', 128, 'packet'];
 export const byRun = (rows: readonly Row[]): readonly Row[] =>
   rows.map(([contender, policy, delayUs]) => [contender, policy, delayUs, 'run']);
 
-export const contenders = (rows: readonly Row[]): Axis => ({ kind: 'zip', names: ['contender', 'policy', 'delayUs', 'form'], rows });
+export const contenders = (rows: readonly Row[]): Axis => ({
+  kind: 'zip',
+  names: ['contender', 'policy', 'delayUs', 'form'],
+  rows,
+});
 export const versusOff = { axis: 'contender', baseline: 'off' } as const;
 
 // The hold that was measured stands beside the T of every row: at overload it is many times T.
 export const loadMetrics = [
-  'throughputGbps', 'slfOut', 'slfIn', 'holdP50Us', 'holdP99Us', 'nsPerPacket', 'cyclesPerPacket', 'stageNs', 'p50Us',
-  'p95Us', 'p99Us', 'ownP50Us', 'ownP99Us', 'dropPercent',
+  'throughputGbps',
+  'slfOut',
+  'slfIn',
+  'holdP50Us',
+  'holdP99Us',
+  'nsPerPacket',
+  'cyclesPerPacket',
+  'stageNs',
+  'p50Us',
+  'p95Us',
+  'p99Us',
+  'ownP50Us',
+  'ownP99Us',
+  'dropPercent',
 ] as const;
 
 /** The offered load of the paper's overload point. */

@@ -16,21 +16,46 @@ export function dpdkPorts(options: RunOptions, scale: TrialScale): Part {
     'net_ring, paper chain': { chain: 'paper', port: fed },
     'net_ring, modern chain': { chain: 'modern', port: fed },
     'net_null, no chain': { chain: 'forward', port: { in: 'net_null0' } },
-    ...(capture === undefined ? {} : { 'net_pcap, paper chain': { chain: 'paper', port: { in: `net_pcap0,rx_pcap=${capture.file},infinite_rx=1`, out: 'net_null0' } } }),
+    ...(capture === undefined
+      ? {}
+      : {
+          'net_pcap, paper chain': {
+            chain: 'paper',
+            port: { in: `net_pcap0,rx_pcap=${capture.file},infinite_rx=1`, out: 'net_null0' },
+          },
+        }),
   };
   return {
-    name: 'dpdk-ports', title: 'Over DPDK ports', question: 'Does the gain hold on mbufs, with the stage of the DPDK library?', job: 'dpdk:trial',
+    name: 'dpdk-ports',
+    title: 'Over DPDK ports',
+    question: 'Does the gain hold on mbufs, with the stage of the DPDK library?',
+    job: 'dpdk:trial',
     axes: [
       { kind: 'list', name: 'port', values: Object.keys(ports) },
       { kind: 'list', name: 'form', values: ['packet', 'run'] },
-      { kind: 'zip', names: ['contender', 'policy', 'delayUs'], rows: [['off', 'off', 0], ['64us', 'fixed', 64], ['adaptive', 'adaptive', 128]] },
+      {
+        kind: 'zip',
+        names: ['contender', 'policy', 'delayUs'],
+        rows: [
+          ['off', 'off', 0],
+          ['64us', 'fixed', 64],
+          ['adaptive', 'adaptive', 128],
+        ],
+      },
     ],
     contenders: { axis: 'contender', baseline: 'off' },
     spec: (p) => {
       const { chain, port } = ports[String(p.port)] ?? { chain: 'forward', port: fed };
-      const { engine: _, source, offeredBps, learnNs, ...rest } = trialSpec({ ...p, chain }, scale, { offeredBps: overloadBps });
+      const {
+        engine: _,
+        source,
+        offeredBps,
+        learnNs,
+        ...rest
+      } = trialSpec({ ...p, chain }, scale, { offeredBps: overloadBps });
       return { ...rest, port, ...(port.feed === undefined ? {} : { source, offeredBps, learnNs }) };
     },
-    headline: 'nsPerPacket', metrics: loadMetrics.filter((name) => name !== 'dropPercent' && !name.startsWith('own')),
+    headline: 'nsPerPacket',
+    metrics: loadMetrics.filter((name) => name !== 'dropPercent' && !name.startsWith('own')),
   };
 }

@@ -1,31 +1,57 @@
 // Reframer on the chain's own cores: by T at overload and at a rate that the chain carries, by load,
 // and against cores of its own.
 import type { Part } from '../core/types.js';
-import { byRun, contenders, held, loadMetrics, modernOverloadBps, off, overloadBps, versusOff, type Row } from './contenders.js';
+import {
+  byRun,
+  contenders,
+  held,
+  loadMetrics,
+  modernOverloadBps,
+  off,
+  overloadBps,
+  versusOff,
+  type Row,
+} from './contenders.js';
 import { trialSpec, type TrialScale } from './trial.js';
 
 const chains = { kind: 'list', name: 'chain', values: ['paper', 'modern'] } as const;
 /** With the chain whose cost is a walk over rules behind a last-flow cache: what such a one gains. */
-const overloaded = { kind: 'list', name: 'chain', values: ['paper', 'cached-rules', 'modern'] } as const;
+const overloaded = {
+  kind: 'list',
+  name: 'chain',
+  values: ['paper', 'cached-rules', 'modern'],
+} as const;
 // The published fixed rate: 29.7 of the 32.0 Gbps that the original's chain carried unaided.
 const justCarried = 0.93;
 
 export function overload(rows: readonly Row[], scale: TrialScale): Part {
   return {
-    name: 'overload', title: 'Buffering time at overload', question: 'How much more does the chain carry, by buffering time, when 70 Gbps arrive on 8 queues?',
-    job: 'trial', axes: [overloaded, contenders(rows)], contenders: versusOff, spec: (p) => trialSpec(p, scale, { offeredBps: overloadBps }),
-    headline: 'throughputGbps', metrics: loadMetrics,
+    name: 'overload',
+    title: 'Buffering time at overload',
+    question:
+      'How much more does the chain carry, by buffering time, when 70 Gbps arrive on 8 queues?',
+    job: 'trial',
+    axes: [overloaded, contenders(rows)],
+    contenders: versusOff,
+    spec: (p) => trialSpec(p, scale, { offeredBps: overloadBps }),
+    headline: 'throughputGbps',
+    metrics: loadMetrics,
   };
 }
 
 /** The modern chain carries the paper's load unaided: this is what it does beyond its limit. */
 export function modernOverload(rows: readonly Row[], scale: TrialScale): Part {
   return {
-    name: 'overload-modern', title: 'The modern chain beyond its limit, once a packet', job: 'trial',
-    question: 'How much more does the modern chain carry when 1000 Gbps arrive on 8 queues and it works once a packet?',
-    axes: [contenders(rows)], contenders: versusOff,
+    name: 'overload-modern',
+    title: 'The modern chain beyond its limit, once a packet',
+    job: 'trial',
+    question:
+      'How much more does the modern chain carry when 1000 Gbps arrive on 8 queues and it works once a packet?',
+    axes: [contenders(rows)],
+    contenders: versusOff,
     spec: (p) => trialSpec({ ...p, chain: 'modern' }, scale, { offeredBps: modernOverloadBps }),
-    headline: 'throughputGbps', metrics: loadMetrics,
+    headline: 'throughputGbps',
+    metrics: loadMetrics,
   };
 }
 
@@ -33,56 +59,136 @@ export function modernOverload(rows: readonly Row[], scale: TrialScale): Part {
 export function overloadByRun(rows: readonly Row[], scale: TrialScale): Part {
   const bps: Readonly<Record<string, number>> = { paper: overloadBps, modern: modernOverloadBps };
   return {
-    name: 'overload-runs', title: 'Chains that work once a run, at overload', job: 'trial',
-    question: 'How much more does a chain that works once a run carry, when 70 Gbps (paper) or 1000 Gbps (modern) arrive on 8 queues?',
-    axes: [chains, contenders(byRun(rows))], contenders: versusOff,
+    name: 'overload-runs',
+    title: 'Chains that work once a run, at overload',
+    job: 'trial',
+    question:
+      'How much more does a chain that works once a run carry, when 70 Gbps (paper) or 1000 Gbps (modern) arrive on 8 queues?',
+    axes: [chains, contenders(byRun(rows))],
+    contenders: versusOff,
     spec: (p) => trialSpec(p, scale, { offeredBps: bps[String(p.chain)] ?? overloadBps }),
-    headline: 'throughputGbps', metrics: loadMetrics,
+    headline: 'throughputGbps',
+    metrics: loadMetrics,
   };
 }
 
 export function fixedRate(rows: readonly Row[], scale: TrialScale): Part {
   const bps: Readonly<Record<string, number>> = { paper: overloadBps, modern: modernOverloadBps };
   return {
-    name: 'fixed-rate', title: 'Latency at a rate the chain just carries', job: 'trial',
-    question: 'What does a packet wait, by buffering time, at 0.93 of what the chain carries without Reframer?',
-    axes: [chains, contenders(rows)], contenders: versusOff,
-    spec: (p) => trialSpec(p, scale, { offeredBps: bps[String(p.chain)] ?? overloadBps }, { offeredShare: justCarried }),
-    headline: 'meanUs', metrics: [...loadMetrics, 'meanUs', 'p999Us', 'saturatedGbps'],
+    name: 'fixed-rate',
+    title: 'Latency at a rate the chain just carries',
+    job: 'trial',
+    question:
+      'What does a packet wait, by buffering time, at 0.93 of what the chain carries without Reframer?',
+    axes: [chains, contenders(rows)],
+    contenders: versusOff,
+    spec: (p) =>
+      trialSpec(
+        p,
+        scale,
+        { offeredBps: bps[String(p.chain)] ?? overloadBps },
+        { offeredShare: justCarried },
+      ),
+    headline: 'meanUs',
+    metrics: [...loadMetrics, 'meanUs', 'p999Us', 'saturatedGbps'],
   };
 }
 
 export function zeroLoss(rows: readonly Row[], scale: TrialScale): Part {
   return {
-    name: 'zero-loss', title: 'Highest rate without loss', question: 'Up to which offered rate does no ring overflow?', job: 'trial',
-    axes: [contenders(rows), { kind: 'search', name: 'offeredGbps', from: 2, to: 130, resolution: 2, metric: 'ringDropShare', atMost: 0 }],
-    contenders: versusOff, spec: (p) => trialSpec(p, scale, { offeredBps: Number(p.offeredGbps ?? 0) * 1e9 }),
-    headline: 'zeroLossGbps', metrics: ['zeroLossGbps'],
+    name: 'zero-loss',
+    title: 'Highest rate without loss',
+    question: 'Up to which offered rate does no ring overflow?',
+    job: 'trial',
+    axes: [
+      contenders(rows),
+      {
+        kind: 'search',
+        name: 'offeredGbps',
+        from: 2,
+        to: 130,
+        resolution: 2,
+        metric: 'ringDropShare',
+        atMost: 0,
+      },
+    ],
+    contenders: versusOff,
+    spec: (p) => trialSpec(p, scale, { offeredBps: Number(p.offeredGbps ?? 0) * 1e9 }),
+    headline: 'zeroLossGbps',
+    metrics: ['zeroLossGbps'],
   };
 }
 
 export function offeredLoad(quick: boolean, rows: readonly Row[], scale: TrialScale): Part {
   return {
-    name: 'load', title: 'Offered load', question: 'What do throughput, latency and losses do as the offered load grows?', job: 'trial',
-    axes: [{ kind: 'list', name: 'offeredGbps', values: quick ? [10, 40, 70] : [10, 20, 30, 40, 55, 70, 100] }, contenders(rows)], contenders: versusOff,
+    name: 'load',
+    title: 'Offered load',
+    question: 'What do throughput, latency and losses do as the offered load grows?',
+    job: 'trial',
+    axes: [
+      {
+        kind: 'list',
+        name: 'offeredGbps',
+        values: quick ? [10, 40, 70] : [10, 20, 30, 40, 55, 70, 100],
+      },
+      contenders(rows),
+    ],
+    contenders: versusOff,
     spec: (p) => trialSpec(p, scale, { offeredBps: Number(p.offeredGbps) * 1e9 }),
-    headline: 'throughputGbps', metrics: [...loadMetrics, 'meanUs', 'p999Us'],
+    headline: 'throughputGbps',
+    metrics: [...loadMetrics, 'meanUs', 'p999Us'],
   };
 }
 
 /** contender, policy, T in µs, form, cores in front. */
 type Placement = readonly [string, string, number, string, number];
-const inFront = (us: number, cores: number): Placement => [`${us}us, ${cores} in front`, 'fixed', us, 'packet', cores];
+const inFront = (us: number, cores: number): Placement => [
+  `${us}us, ${cores} in front`,
+  'fixed',
+  us,
+  'packet',
+  cores,
+];
 
 /** Two virtual stages in sequence: what a front core sends arrives at the chain core's ring. */
 export function ownCores(quick: boolean, scale: TrialScale): Part {
   const rows: readonly Placement[] = quick
     ? [[...off, 0], [...held(64), 0], inFront(64, 8)]
-    : [[...off, 0], [...held(16), 0], [...held(64), 0], [...held(128), 0], inFront(16, 8), inFront(64, 8), inFront(128, 8), inFront(64, 4), inFront(64, 2), inFront(64, 1)];
+    : [
+        [...off, 0],
+        [...held(16), 0],
+        [...held(64), 0],
+        [...held(128), 0],
+        inFront(16, 8),
+        inFront(64, 8),
+        inFront(128, 8),
+        inFront(64, 4),
+        inFront(64, 2),
+        inFront(64, 1),
+      ];
   return {
-    name: 'own-cores', title: 'Reframer on cores of its own', question: 'What does a core in front, that does nothing but Reframer, bring over Reframer on the chain’s core, when both are paid for?',
-    job: 'trial', axes: [{ kind: 'zip', names: ['contender', 'policy', 'delayUs', 'form', 'frontCores'], rows }], contenders: versusOff,
-    spec: (p) => trialSpec(p, scale, { offeredBps: overloadBps }, { frontCores: Number(p.frontCores) }),
-    headline: 'throughputGbps', metrics: ['throughputGbps', 'perCoreGbps', 'cores', 'slfOut', 'holdP50Us', 'holdP99Us', 'nsPerPacket', 'frontNs', 'p50Us', 'p99Us', 'dropPercent'],
+    name: 'own-cores',
+    title: 'Reframer on cores of its own',
+    question:
+      'What does a core in front, that does nothing but Reframer, bring over Reframer on the chain’s core, when both are paid for?',
+    job: 'trial',
+    axes: [{ kind: 'zip', names: ['contender', 'policy', 'delayUs', 'form', 'frontCores'], rows }],
+    contenders: versusOff,
+    spec: (p) =>
+      trialSpec(p, scale, { offeredBps: overloadBps }, { frontCores: Number(p.frontCores) }),
+    headline: 'throughputGbps',
+    metrics: [
+      'throughputGbps',
+      'perCoreGbps',
+      'cores',
+      'slfOut',
+      'holdP50Us',
+      'holdP99Us',
+      'nsPerPacket',
+      'frontNs',
+      'p50Us',
+      'p99Us',
+      'dropPercent',
+    ],
   };
 }

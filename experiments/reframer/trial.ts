@@ -19,7 +19,12 @@ export interface Load {
 const releaseMax = 32;
 
 /** `more` are members of the specification that only some parts need. */
-export function trialSpec(params: Params, scale: TrialScale, { offeredBps, source = { profile: 'campus' }, queues = 8 }: Load, more: JsonObject = {}): JsonObject {
+export function trialSpec(
+  params: Params,
+  scale: TrialScale,
+  { offeredBps, source = { profile: 'campus' }, queues = 8 }: Load,
+  more: JsonObject = {},
+): JsonObject {
   return {
     engine: 'virtual',
     chain: params.chain ?? 'paper',

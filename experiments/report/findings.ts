@@ -15,18 +15,26 @@ const capital = (text: string): string => text.charAt(0).toUpperCase() + text.sl
 
 function grouped(points: readonly PointSummary[]): PointSummary[][] {
   const groups = new Map<string, PointSummary[]>();
-  for (const point of points) groups.set(point.setting, [...(groups.get(point.setting) ?? []), point]);
+  for (const point of points)
+    groups.set(point.setting, [...(groups.get(point.setting) ?? []), point]);
   return [...groups.values()];
 }
 
 const differing = (points: readonly PointSummary[]): string[] =>
-  [...new Set(points.flatMap((p) => Object.keys(p.params)))].filter((name) => new Set(points.map((p) => p.params[name])).size > 1);
+  [...new Set(points.flatMap((p) => Object.keys(p.params)))].filter(
+    (name) => new Set(points.map((p) => p.params[name])).size > 1,
+  );
 
 /** What sets this setting apart from the figure's others: "chain modern, slf 8". */
-function whereOf(setting: readonly PointSummary[], all: readonly PointSummary[], figure: Figure): string {
+function whereOf(
+  setting: readonly PointSummary[],
+  all: readonly PointSummary[],
+  figure: Figure,
+): string {
   const inside = differing(setting);
   const names = differing(all).filter((name) => !inside.includes(name));
-  const label = (name: string): string => ('x' in figure && figure.x.param === name ? figure.x.label : name);
+  const label = (name: string): string =>
+    'x' in figure && figure.x.param === name ? figure.x.label : name;
   return names.map((name) => `${label(name)} ${String(setting[0]?.params[name])}`).join(', ');
 }
 
@@ -59,18 +67,24 @@ function settingsOf(summary: Summary, figure: Figure, metric: Metric): Setting[]
       const ratio = point.ratios[metric.key];
       return ratio === undefined ? [] : [{ point, ratio }];
     });
-    if (baseline === undefined || others.length !== all.length - 1 || others.length === 0) return [];
+    if (baseline === undefined || others.length !== all.length - 1 || others.length === 0)
+      return [];
     return [{ where: whereOf(all, points, figure), baseline, others, all }];
   });
 }
 
-const value = (point: PointSummary, metric: Metric): number => point.metrics[metric.key]?.value ?? Number.NaN;
+const value = (point: PointSummary, metric: Metric): number =>
+  point.metrics[metric.key]?.value ?? Number.NaN;
 
 const order: readonly Verdict[] = ['better', 'worse', 'no change', 'undecided', 'too few'];
 
 function counts(compared: readonly Compared[]): string {
-  const count = (word: Verdict): number => compared.filter(({ ratio }) => ratio.verdict === word).length;
-  return order.filter((word) => count(word) > 0).map((word) => `${count(word)} ${word}`).join(', ');
+  const count = (word: Verdict): number =>
+    compared.filter(({ ratio }) => ratio.verdict === word).length;
+  return order
+    .filter((word) => count(word) > 0)
+    .map((word) => `${count(word)} ${word}`)
+    .join(', ');
 }
 
 /** The baseline, the best contender that is decided, how far apart they are. */
@@ -78,13 +92,17 @@ function sentence({ where, baseline, others, all }: Setting, metric: Metric): st
   const start = where === '' ? '' : `${where}: `;
   const most = Math.max(...others.map(({ ratio }) => ratio.pairs));
   if (most < fewestValues) return `${capital(`${start}${metric.label}`)}: n = ${most}: no verdict.`;
-  const decided = others.filter(({ ratio }) => ratio.verdict !== 'too few' && ratio.verdict !== 'undecided');
+  const decided = others.filter(
+    ({ ratio }) => ratio.verdict !== 'too few' && ratio.verdict !== 'undecided',
+  );
   if (decided.length === 0) return `${capital(`${start}${metric.label}`)} is undecided.`;
   const first = `${start}${metric.label} is ${withUnit(value(baseline, metric), metric)} with ${nameOf(baseline.params, all)}`;
   const better = decided.filter(({ ratio }) => ratio.verdict === 'better');
-  if (better.length === 0) return capital(`${first}; no contender is better: ${counts(others)} of ${others.length}.`);
+  if (better.length === 0)
+    return capital(`${first}; no contender is better: ${counts(others)} of ${others.length}.`);
   const { point, ratio } = better.reduce((a, b) =>
-    (metric.direction === 'lower') === value(a.point, metric) < value(b.point, metric) ? a : b);
+    (metric.direction === 'lower') === value(a.point, metric) < value(b.point, metric) ? a : b,
+  );
   return capital(
     `${first} and ${withUnit(value(point, metric), metric)} with ${nameOf(point.params, all)}: ${percentChange(ratio.value)} ` +
       `(95 % interval ${percentChange(ratio.low)} to ${percentChange(ratio.high)}).`,
@@ -93,19 +111,27 @@ function sentence({ where, baseline, others, all }: Setting, metric: Metric): st
 
 /** Over many settings: how often a contender is better or worse than the baseline of its own setting. */
 function tally(settings: readonly Setting[], metric: Metric): string {
-  const names = [...new Set(settings.flatMap(({ others, all }) => others.map(({ point }) => nameOf(point.params, all))))];
+  const names = [
+    ...new Set(
+      settings.flatMap(({ others, all }) => others.map(({ point }) => nameOf(point.params, all))),
+    ),
+  ];
   if (names.length > mostContenders) return '';
   const baselines = [...new Set(settings.map(({ baseline, all }) => nameOf(baseline.params, all)))];
   if (baselines.length !== 1) return '';
-  return names.map((name) => {
-    const found = settings.flatMap(({ others, all }) => others.filter(({ point }) => nameOf(point.params, all) === name));
-    const what = `${capital(metric.label)}, ${name} against ${baselines[0]}`;
-    if (found.every(({ ratio }) => ratio.verdict === 'too few')) {
-      const most = Math.max(...found.map(({ ratio }) => ratio.pairs));
-      return `${what}: n = ${most}: no verdict at any of ${found.length} settings.`;
-    }
-    return `${what} at the same setting: ${counts(found)} of ${found.length}.`;
-  }).join(' ');
+  return names
+    .map((name) => {
+      const found = settings.flatMap(({ others, all }) =>
+        others.filter(({ point }) => nameOf(point.params, all) === name),
+      );
+      const what = `${capital(metric.label)}, ${name} against ${baselines[0]}`;
+      if (found.every(({ ratio }) => ratio.verdict === 'too few')) {
+        const most = Math.max(...found.map(({ ratio }) => ratio.pairs));
+        return `${what}: n = ${most}: no verdict at any of ${found.length} settings.`;
+      }
+      return `${what} at the same setting: ${counts(found)} of ${found.length}.`;
+    })
+    .join(' ');
 }
 
 export function finding(experiment: Experiment, summary: Summary, figure: Figure): string {
@@ -125,14 +151,19 @@ export function claimsFinding({ verdicts }: Pick<Summary, 'verdicts'>): string {
   const tell = (counts: Record<string, number>, what: string): string => {
     const told = Object.entries(counts).filter(([, count]) => count > 0);
     const all = told.reduce((sum, [, count]) => sum + count, 0);
-    return all === 0 ? '' : `Of ${all} ${what}: ${told.map(([word, count]) => `${count} ${word}`).join(', ')}.`;
+    return all === 0
+      ? ''
+      : `Of ${all} ${what}: ${told.map(([word, count]) => `${count} ${word}`).join(', ')}.`;
   };
-  return [tell(verdicts.published, 'published values'), tell(verdicts.aims, 'aims of this project')].filter((s) => s !== '').join(' ');
+  return [tell(verdicts.published, 'published values'), tell(verdicts.aims, 'aims of this project')]
+    .filter((s) => s !== '')
+    .join(' ');
 }
 
 function pooledFinding({ control, controlPooled }: Summary): string {
   const alone = `None of the ${control.length} same-against-same controls has the ${fewestValues} pairs that a verdict takes`;
-  if (controlPooled === null || controlPooled.verdict === 'too few') return `${alone}, nor do all together.`;
+  if (controlPooled === null || controlPooled.verdict === 'too few')
+    return `${alone}, nor do all together.`;
   const { ratio, verdict } = controlPooled;
   return (
     `${alone}; all together, the ${ratio.pairs} pairs of the baseline with itself differ by ${percentChange(ratio.value)} ` +
@@ -142,7 +173,9 @@ function pooledFinding({ control, controlPooled }: Summary): string {
 
 export function controlFinding(summary: Summary): string {
   if (summary.control.length === 0) return 'The run has no same-against-same control.';
-  const decided = summary.control.filter((c) => c.verdict === 'no change' || c.verdict === 'changed');
+  const decided = summary.control.filter(
+    (c) => c.verdict === 'no change' || c.verdict === 'changed',
+  );
   if (decided.length === 0) return pooledFinding(summary);
   const changed = decided.filter((c) => c.verdict === 'changed').length;
   const worst = Math.max(...decided.map((c) => Math.abs(c.ratio.value - 1)));

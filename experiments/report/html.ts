@@ -10,12 +10,19 @@ import { claimsFinding, controlFinding, partFinding } from './findings.js';
 import { methodText, type FigureView, type ReportModel } from './model.js';
 import { refusals, type Table } from './tables.js';
 
-const entities: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+};
 
-export const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, (char) => entities[char] ?? char);
+export const escapeHtml = (text: string): string =>
+  text.replace(/[&<>"]/g, (char) => entities[char] ?? char);
 
 /** Code for a script element: nothing in it may end the element. */
-const scriptSafe = (code: string): string => code.replace(/<\/(script)/gi, '<\\/$1').replaceAll('<!--', '<\\!--');
+const scriptSafe = (code: string): string =>
+  code.replace(/<\/(script)/gi, '<\\/$1').replaceAll('<!--', '<\\!--');
 
 /** The same for data: JSON knows no \\!, but every character by its number. */
 const dataSafe = (value: unknown): string => JSON.stringify(value).replaceAll('<', '\\u003c');
@@ -23,16 +30,29 @@ const dataSafe = (value: unknown): string => JSON.stringify(value).replaceAll('<
 function vegaRuntime(): string {
   // The package exports its module form only; the form for a page lies beside it.
   const module = createRequire(import.meta.url).resolve('vega');
-  return readFileSync(join(dirname(module), 'vega.min.js'), 'utf8').replace(/\/\/# sourceMappingURL=.*$/m, '');
+  return readFileSync(join(dirname(module), 'vega.min.js'), 'utf8').replace(
+    /\/\/# sourceMappingURL=.*$/m,
+    '',
+  );
 }
 
 /** Verdicts that have a colour. */
-const words = new Set(['better', 'worse', 'reproduced', 'exceeds', 'falls short', 'reached', 'missed']);
+const words = new Set([
+  'better',
+  'worse',
+  'reproduced',
+  'exceeds',
+  'falls short',
+  'reached',
+  'missed',
+]);
 
 function htmlTable({ columns, numeric, rows }: Table): string {
   const attribute = (i: number): string => (numeric[i] === true ? ' class="n"' : '');
   const cell = (text: string, i: number): string =>
-    words.has(text) ? `<td class="v-${text.replace(' ', '-')}">${escapeHtml(text)}</td>` : `<td${attribute(i)}>${escapeHtml(text)}</td>`;
+    words.has(text)
+      ? `<td class="v-${text.replace(' ', '-')}">${escapeHtml(text)}</td>`
+      : `<td${attribute(i)}>${escapeHtml(text)}</td>`;
   const head = columns.map((c, i) => `<th${attribute(i)}>${escapeHtml(c)}</th>`).join('');
   const body = rows.map((row) => `<tr>${row.map(cell).join('')}</tr>`).join('\n');
   return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
@@ -47,7 +67,8 @@ function figureData(figure: FigureView): object {
   return { id: figure.id, series: figure.series, rows, vega: toVega(figure.spec) };
 }
 
-const list = (items: readonly string[]): string => `<ul>${items.map((i) => `<li>${escapeHtml(i)}</li>`).join('')}</ul>`;
+const list = (items: readonly string[]): string =>
+  `<ul>${items.map((i) => `<li>${escapeHtml(i)}</li>`).join('')}</ul>`;
 const paragraph = (text: string): string => (text === '' ? '' : `<p>${escapeHtml(text)}</p>`);
 
 const supersededBox = ({ superseded }: ReportModel): string =>
@@ -56,19 +77,29 @@ const supersededBox = ({ superseded }: ReportModel): string =>
     : `<div class="mark"><p>Superseded figures of this run</p>${list(superseded.map(({ what, why }) => `${what}: ${why}`))}</div>\n`;
 
 const claimTables = ({ apart }: ReportModel): string =>
-  [apart.published, apart.aims].filter((t) => t.rows.length > 0).map((t) => `<h3>${escapeHtml(t.title)}</h3>${htmlTable(t)}`).join('\n');
+  [apart.published, apart.aims]
+    .filter((t) => t.rows.length > 0)
+    .map((t) => `<h3>${escapeHtml(t.title)}</h3>${htmlTable(t)}`)
+    .join('\n');
 
 export function htmlReport(model: ReportModel): string {
   const { experiment, summary, figures, parts } = model;
   const sections = parts.map(
     ({ part, table }) =>
       `<section><h2>${escapeHtml(part.title)}</h2>${paragraph(part.question)}${paragraph(partFinding(experiment, summary, part))}
-${figures.filter((f) => f.part === part.name).map(htmlFigure).join('\n')}
+${figures
+  .filter((f) => f.part === part.name)
+  .map(htmlFigure)
+  .join('\n')}
 ${htmlTable(table)}${paragraph(refusals(summary, part))}</section>`,
   );
   const marks = [
     ...(summary.profile === 'quick' ? [quickMark] : []),
-    ...(summary.complete ? [] : [`Unfinished run: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples`]),
+    ...(summary.complete
+      ? []
+      : [
+          `Unfinished run: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples`,
+        ]),
   ];
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">

@@ -40,8 +40,15 @@ function only(record: JsonObject, paths: readonly string[]): JsonObject {
  */
 export function keepRun(run: Run, experiment: Experiment, folder: string): void {
   // A link there too, wherever it leads.
-  if (kindOf(join(folder, journalName)) !== undefined) throw new HarnessError('exists', `${folder} holds a run already; remove it or name another folder`, 2);
-  const parts = new Map(planOf(experiment, run.history).parts.map((part) => [part.name, pathsOf(experiment, part)]));
+  if (kindOf(join(folder, journalName)) !== undefined)
+    throw new HarnessError(
+      'exists',
+      `${folder} holds a run already; remove it or name another folder`,
+      2,
+    );
+  const parts = new Map(
+    planOf(experiment, run.history).parts.map((part) => [part.name, pathsOf(experiment, part)]),
+  );
   const cut = (record: JournalRecord): JournalRecord => {
     if (record.type !== 'sample') return record;
     const paths = parts.get(run.history.points.get(record.point)?.part ?? '');

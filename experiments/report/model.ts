@@ -7,7 +7,13 @@ import { figureSpec } from '../figures/index.js';
 import { finding } from './findings.js';
 import type { Superseded } from './superseded.js';
 import {
-  claimsApart, claimsTable, contextTable, partViews, warningsTable, type PartView, type Table,
+  claimsApart,
+  claimsTable,
+  contextTable,
+  partViews,
+  warningsTable,
+  type PartView,
+  type Table,
 } from './tables.js';
 
 export interface FigureView extends FigureSpec {
@@ -31,15 +37,34 @@ export interface ReportModel {
 }
 
 export function reportModel(
-  experiment: Experiment, summary: Summary, history: History, superseded: readonly Superseded[] = [],
+  experiment: Experiment,
+  summary: Summary,
+  history: History,
+  superseded: readonly Superseded[] = [],
 ): ReportModel {
   const figures = experiment.figures.flatMap((figure) => {
     const spec = figureSpec(figure, experiment, summary);
-    return spec === undefined ? [] : [{ ...spec, part: figure.part, caption: [finding(experiment, summary, figure), figure.note ?? ''].join(' ').trim() }];
+    return spec === undefined
+      ? []
+      : [
+          {
+            ...spec,
+            part: figure.part,
+            caption: [finding(experiment, summary, figure), figure.note ?? ''].join(' ').trim(),
+          },
+        ];
   });
   return {
-    experiment, summary, plan: planOf(experiment, history), figures, parts: partViews(experiment, summary, history),
-    claims: claimsTable(summary), apart: claimsApart(summary), superseded, warnings: warningsTable(summary), context: contextTable(summary),
+    experiment,
+    summary,
+    plan: planOf(experiment, history),
+    figures,
+    parts: partViews(experiment, summary, history),
+    claims: claimsTable(summary),
+    apart: claimsApart(summary),
+    superseded,
+    warnings: warningsTable(summary),
+    context: contextTable(summary),
   };
 }
 

@@ -10,14 +10,23 @@ import { typstSource } from './typst.js';
 
 export function pdfReport(model: ReportModel, svgs: ReadonlyMap<string, string>): Buffer {
   const font = fontFiles()[0];
-  const compiler = NodeCompiler.create({ workspace: packageRoot, ...(font === undefined ? {} : { fontArgs: [{ fontPaths: [dirname(font)] }] }) });
+  const compiler = NodeCompiler.create({
+    workspace: packageRoot,
+    ...(font === undefined ? {} : { fontArgs: [{ fontPaths: [dirname(font)] }] }),
+  });
   // Shadows: nothing is written, the compiler sees the figures as files.
-  for (const [id, svg] of svgs) compiler.mapShadow(join(packageRoot, 'figures', `${id}.svg`), Buffer.from(svg));
+  for (const [id, svg] of svgs)
+    compiler.mapShadow(join(packageRoot, 'figures', `${id}.svg`), Buffer.from(svg));
   const compiled = compiler.compile({ mainFileContent: typstSource(model) });
   const document = compiled.result;
   if (document === null) {
     const problems = compiled.takeDiagnostics()?.shortDiagnostics ?? [];
-    throw new HarnessError('typst', `Typst refused the report: ${JSON.stringify(problems).slice(0, 600)}`);
+    throw new HarnessError(
+      'typst',
+      `Typst refused the report: ${JSON.stringify(problems).slice(0, 600)}`,
+    );
   }
-  return compiler.pdf(document, { creationTimestamp: Math.floor(Date.parse(model.summary.started) / 1000) });
+  return compiler.pdf(document, {
+    creationTimestamp: Math.floor(Date.parse(model.summary.started) / 1000),
+  });
 }

@@ -10,11 +10,14 @@ import type { Metric } from '../core/types.js';
  * it. Two runs of one seed share their visits.
  */
 export function visitsOf(
-  history: History, { id, inside }: Pick<PointSummary, 'id' | 'inside'>, metric: Metric,
+  history: History,
+  { id, inside }: Pick<PointSummary, 'id' | 'inside'>,
+  metric: Metric,
 ): Map<string, number> {
   const visits = new Map<string, number>();
   const point = inside?.point ?? id;
-  const path = inside === undefined || inside.path === '' ? metric.path : `${inside.path}.${metric.path}`;
+  const path =
+    inside === undefined || inside.path === '' ? metric.path : `${inside.path}.${metric.path}`;
   for (const { slots } of history.blocks) {
     let nth = 0;
     for (const sample of slots) {
@@ -35,14 +38,25 @@ const fewestBlocks = 1;
  * first visits against the median of its second visits can differ for no reason but the machine's. The 95th
  * percentile over these points, those of one part, is what a comparison between runs cannot tell from nothing.
  */
-export function repeatability(history: History, points: readonly PointSummary[], metric: Metric): number {
+export function repeatability(
+  history: History,
+  points: readonly PointSummary[],
+  metric: Metric,
+): number {
   const differences = points.flatMap((point) => {
     const visits = visitsOf(history, point, metric);
-    const halves = [0, 1].map((nth) => [...visits].flatMap(([visit, value]) => (visit.endsWith(`/${nth}`) ? [value] : [])));
+    const halves = [0, 1].map((nth) =>
+      [...visits].flatMap(([visit, value]) => (visit.endsWith(`/${nth}`) ? [value] : [])),
+    );
     const [first = [], second = []] = halves;
     if (first.length < fewestBlocks || second.length < fewestBlocks) return [];
     const [a, b] = [median(first), median(second)];
     return a > 0 && b > 0 ? [Math.max(a / b, b / a) - 1] : [];
   });
-  return differences.length === 0 ? 0 : quantileSorted(differences.sort((x, y) => x - y), 0.95);
+  return differences.length === 0
+    ? 0
+    : quantileSorted(
+        differences.sort((x, y) => x - y),
+        0.95,
+      );
 }

@@ -29,6 +29,7 @@ export function readSuperseded(folder: string): Superseded[] {
     throw new HarnessError('bad-superseded', `${file}: ${(error as Error).message}`);
   }
   const problems = check(resultsSchema().superseded, value, supersededName);
-  if (problems.length > 0) throw new HarnessError('bad-superseded', `${file}: ${problems.join('; ')}`);
+  if (problems.length > 0)
+    throw new HarnessError('bad-superseded', `${file}: ${problems.join('; ')}`);
   return value as Superseded[];
 }

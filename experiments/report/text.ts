@@ -2,11 +2,15 @@
 import type { Interval, Ratio } from '../core/statistics.js';
 import type { Metric } from '../core/types.js';
 
-export const hasInterval = ({ low, high }: Interval): boolean => !Number.isNaN(low) && !Number.isNaN(high);
+export const hasInterval = ({ low, high }: Interval): boolean =>
+  !Number.isNaN(low) && !Number.isNaN(high);
 
 export function number(value: number, digits: number): string {
   if (!Number.isFinite(value)) return '-';
-  return value.toLocaleString('en-US', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return value.toLocaleString('en-US', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
 }
 
 export function withUnit(value: number, metric: Metric): string {
@@ -28,11 +32,14 @@ export function percentChange(ratio: number): string {
 export function ratioText(ratio: Interval): string {
   if (!Number.isFinite(ratio.value)) return '-';
   const change = percentChange(ratio.value);
-  return hasInterval(ratio) ? `${change} (${percentChange(ratio.low)} to ${percentChange(ratio.high)})` : change;
+  return hasInterval(ratio)
+    ? `${change} (${percentChange(ratio.low)} to ${percentChange(ratio.high)})`
+    : change;
 }
 
 /** The word that stands beside a ratio. */
-export const verdictText = ({ verdict, pairs }: Ratio): string => (verdict === 'too few' ? `n = ${pairs}: no verdict` : verdict);
+export const verdictText = ({ verdict, pairs }: Ratio): string =>
+  verdict === 'too few' ? `n = ${pairs}: no verdict` : verdict;
 
 /** Four significant digits, for values that have no metric of their own. */
 export function plain(value: number): string {

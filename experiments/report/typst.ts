@@ -5,18 +5,30 @@ import { methodText, type FigureView, type ReportModel } from './model.js';
 import { refusals, type Table } from './tables.js';
 
 /** A Typst string literal. */
-export const literal = (text: string): string => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', ' ')}"`;
+export const literal = (text: string): string =>
+  `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', ' ')}"`;
 
 const say = (text: string): string => `#${literal(text)}`;
 
 // Columns that a page of two columns has room for; the CSV files hold the rest.
 const mostColumns = 12;
 
-function typstTable({ columns, numeric, rows }: Table, caption: string, wide: boolean, label: string): string {
+function typstTable(
+  { columns, numeric, rows }: Table,
+  caption: string,
+  wide: boolean,
+  label: string,
+): string {
   const shown = columns.slice(0, mostColumns);
-  const cells = (row: readonly string[]): string => row.slice(0, mostColumns).map((c) => `[${say(c)}]`).join(', ');
+  const cells = (row: readonly string[]): string =>
+    row
+      .slice(0, mostColumns)
+      .map((c) => `[${say(c)}]`)
+      .join(', ');
   const align = shown.map((_, i) => (numeric[i] === true ? 'right' : 'left')).join(', ');
-  const widths = shown.map((_, i) => (numeric[i] === true || shown.length > 4 ? 'auto' : '1fr')).join(', ');
+  const widths = shown
+    .map((_, i) => (numeric[i] === true || shown.length > 4 ? 'auto' : '1fr'))
+    .join(', ');
   return `#figure(
   kind: table, placement: ${wide ? 'auto, scope: "parent"' : 'none'}, caption: [${say(caption)}],
   { set text(size: ${shown.length > 8 ? '6pt' : '6.5pt'}); set par(justify: false)
@@ -36,20 +48,34 @@ function typstFigure(figure: FigureView): string {
 function claimsForPaper(table: Table): Table {
   const keep = [0, 1, 2, 3, 4, 5];
   const pick = <T>(list: readonly T[]): T[] => keep.flatMap((i) => list[i] ?? []);
-  return { ...table, columns: pick(table.columns), numeric: keep.map((i) => table.numeric[i] === true), rows: table.rows.map((row) => keep.map((i) => row[i] ?? '')) };
+  return {
+    ...table,
+    columns: pick(table.columns),
+    numeric: keep.map((i) => table.numeric[i] === true),
+    rows: table.rows.map((row) => keep.map((i) => row[i] ?? '')),
+  };
 }
 
 /** For print: what identifies the machine and the build; the rest is in context.json. */
 function setupSentence({ context }: ReportModel): string {
-  const value = (name: string): string => context.rows.find(([key]) => key === name)?.[1] ?? 'unknown';
+  const value = (name: string): string =>
+    context.rows.find(([key]) => key === name)?.[1] ?? 'unknown';
   return `Measured on ${value('machine.cpu')} with ${value('machine.processors')} processors (${value('machine.virtual') === 'true' ? 'a virtual machine' : 'no hypervisor'}), ${value('machine.memoryGiB')} GiB, caches ${value('machine.caches')}; kernel ${value('system.kernel')}, governor ${value('system.governors')}, hugepages ${value('system.hugepages')}; built with ${value('build.compiler')}, commit ${value('build.git.commit').slice(0, 12)}${value('build.git.dirty') === 'true' ? ' with changes' : ''}. Engine: ${value('engine')}.`;
 }
 
 const claimTables = ({ apart: { published, aims } }: ReportModel): string =>
   [
-    [published, 'Published values and ours, with the bounds that count as reproduced or the reason why there is no verdict.', 'tab-claims'] as const,
+    [
+      published,
+      'Published values and ours, with the bounds that count as reproduced or the reason why there is no verdict.',
+      'tab-claims',
+    ] as const,
     [aims, 'Aims of this project, with the bound to reach.', 'tab-aims'] as const,
-  ].flatMap(([table, caption, label]) => (table.rows.length === 0 ? [] : [typstTable(claimsForPaper(table), caption, true, label)])).join('\n');
+  ]
+    .flatMap(([table, caption, label]) =>
+      table.rows.length === 0 ? [] : [typstTable(claimsForPaper(table), caption, true, label)],
+    )
+    .join('\n');
 
 const supersededText = ({ superseded }: ReportModel): string =>
   superseded.length === 0
@@ -58,15 +84,38 @@ const supersededText = ({ superseded }: ReportModel): string =>
 
 export function typstSource(model: ReportModel): string {
   const { experiment, summary, figures, parts } = model;
-  const abstract = `${experiment.question} ${parts.map(({ part }) => partFinding(experiment, summary, part)).filter((t) => t !== '').join(' ')} ${claimsFinding(summary)}`;
+  const abstract = `${experiment.question} ${parts
+    .map(({ part }) => partFinding(experiment, summary, part))
+    .filter((t) => t !== '')
+    .join(' ')} ${claimsFinding(summary)}`;
   const sections = parts.map(({ part, table }) => {
     const own = figures.filter((f) => f.part === part.name);
     const refs = own.map((f) => `@fig-${f.id}`).join(', ');
     const finding = partFinding(experiment, summary, part);
-    return [`== ${say(part.title)}`, say(part.question), `${finding === '' ? '' : say(finding)} ${refs === '' ? '' : `See ${refs} and @tab-${part.name}.`}`, ...own.map(typstFigure), typstTable(table, [part.title, refusals(summary, part)].filter((t) => t !== '').join('. '), true, `tab-${part.name}`)].join('\n\n');
+    return [
+      `== ${say(part.title)}`,
+      say(part.question),
+      `${finding === '' ? '' : say(finding)} ${refs === '' ? '' : `See ${refs} and @tab-${part.name}.`}`,
+      ...own.map(typstFigure),
+      typstTable(
+        table,
+        [part.title, refusals(summary, part)].filter((t) => t !== '').join('. '),
+        true,
+        `tab-${part.name}`,
+      ),
+    ].join('\n\n');
   });
-  const warnings = summary.warnings.map((w) => `- *${say(w.name)}*: ${say(`${w.seen}. Remedy: ${w.remedy}.`)}`).join('\n');
-  const mark = [...(summary.profile === 'quick' ? [quickMark] : []), ...(summary.complete ? [] : [`Unfinished run: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples`])];
+  const warnings = summary.warnings
+    .map((w) => `- *${say(w.name)}*: ${say(`${w.seen}. Remedy: ${w.remedy}.`)}`)
+    .join('\n');
+  const mark = [
+    ...(summary.profile === 'quick' ? [quickMark] : []),
+    ...(summary.complete
+      ? []
+      : [
+          `Unfinished run: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples`,
+        ]),
+  ];
   return `#set document(title: ${literal(experiment.title)})
 #set page(paper: "a4", margin: (x: 1.6cm, y: 1.9cm), columns: 2, numbering: "1"${summary.profile === 'quick' ? `, header: align(center, text(size: 8pt, fill: rgb("#b00020"), ${say('QUICK RUN').slice(1)}))` : ''})
 #set text(size: 9pt, lang: "en")

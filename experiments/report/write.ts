@@ -24,7 +24,11 @@ const figureName = /^[a-z0-9-]+\.(vl\.json|svg|png)$/;
 
 /** The summary without what the journal holds anyway. */
 function trimmed({ summary, superseded }: ReportModel): object {
-  return { ...summary, superseded, points: summary.points.map(({ values: _values, ...point }) => point) };
+  return {
+    ...summary,
+    superseded,
+    points: summary.points.map(({ values: _values, ...point }) => point),
+  };
 }
 
 export interface ReportTexts {
@@ -62,9 +66,14 @@ export async function writeReport(run: Run, experiment: Experiment): Promise<Wri
     files.push(`figures/${name}`);
   };
   // A figure that the run no longer has must not lie beside those that it has.
-  const current = new Set(model.figures.flatMap((f) => figureForms.map((form) => `${f.id}.${form}`)));
+  const current = new Set(
+    model.figures.flatMap((f) => figureForms.map((form) => `${f.id}.${form}`)),
+  );
   figureFolder.remove((name) => figureName.test(name) && !current.has(name));
-  if (fontFiles().length === 0) notes.push('fonts: DejaVu Sans is not installed, PNG figures use another font or none -> apt-get install fonts-dejavu-core');
+  if (fontFiles().length === 0)
+    notes.push(
+      'fonts: DejaVu Sans is not installed, PNG figures use another font or none -> apt-get install fonts-dejavu-core',
+    );
   const svgs = new Map<string, string>();
   for (const figure of model.figures) {
     const svg = await toSvg(figure.spec);

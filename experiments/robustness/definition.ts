@@ -3,64 +3,211 @@ import type { Experiment, Params, Part, Plan, RunOptions } from '../core/types.j
 import { claims } from './claims.js';
 import { metrics } from './metrics.js';
 
-const attacks = ['none', 'syn-flood', 'one-packet', 'elephant', 'same-hash', 'same-set', 'fragments', 'crafted', 'drip'] as const;
-const trackers = ['burst-table', 'cuckoopp', 'hopscotch', 'robin', 'chaining', 'chaining-stl'] as const;
+const attacks = [
+  'none',
+  'syn-flood',
+  'one-packet',
+  'elephant',
+  'same-hash',
+  'same-set',
+  'fragments',
+  'crafted',
+  'drip',
+] as const;
+const trackers = [
+  'burst-table',
+  'cuckoopp',
+  'hopscotch',
+  'robin',
+  'chaining',
+  'chaining-stl',
+] as const;
 
 const latency = ['p50Us', 'p99Us', 'p999Us', 'ownP50Us', 'ownP99Us'] as const;
-const handshakes = ['opened', 'connectedPercent', 'setupP50Us', 'setupP99Us', 'setupOwnP99Us'] as const;
+const handshakes = [
+  'opened',
+  'connectedPercent',
+  'setupP50Us',
+  'setupP99Us',
+  'setupOwnP99Us',
+] as const;
 
 function plan({ profile, traces }: RunOptions): Plan {
   const quick = profile === 'quick';
   const trial = (p: Params, times: number) => ({
-    attack: String(p.attack), times, policy: String(p.policy ?? 'fixed'), maxBurst: Number(p.maxBurst ?? 128), hash: String(p.hash ?? 'nic'), durationNs: quick ? 60_000_000 : 200_000_000,
+    attack: String(p.attack),
+    times,
+    policy: String(p.policy ?? 'fixed'),
+    maxBurst: Number(p.maxBurst ?? 128),
+    hash: String(p.hash ?? 'nic'),
+    durationNs: quick ? 60_000_000 : 200_000_000,
     // Until a flood has filled the table: before that it has room for everybody.
     warmupNs: 80_000_000,
   });
-  const captures: Part[] = traces.length === 0 ? [] : [{
-    name: 'captures', title: 'Floods as they were captured', question: 'What do legitimate packets wait while the packets of a capture come at 5 times their rate?', job: 'robustness-trial',
-    axes: [{ kind: 'list', name: 'attack', values: ['none', ...traces.map((t) => t.name)] }], contenders: { axis: 'attack', baseline: 'none' },
-    spec: (p) => (p.attack === 'none' ? trial(p, 5) : { ...trial({ attack: 'capture' }, 5), capture: traces.find((t) => t.name === p.attack)?.file ?? '' }),
-    headline: 'p99Us', timeoutSeconds: 60, metrics: [...latency, ...handshakes, 'legitimateDrops', 'establishedEvicted', 'establishedLost', 'evicted', 'nsPerPacket', 'grownMiB'],
-  }];
+  const captures: Part[] =
+    traces.length === 0
+      ? []
+      : [
+          {
+            name: 'captures',
+            title: 'Floods as they were captured',
+            question:
+              'What do legitimate packets wait while the packets of a capture come at 5 times their rate?',
+            job: 'robustness-trial',
+            axes: [
+              { kind: 'list', name: 'attack', values: ['none', ...traces.map((t) => t.name)] },
+            ],
+            contenders: { axis: 'attack', baseline: 'none' },
+            spec: (p) =>
+              p.attack === 'none'
+                ? trial(p, 5)
+                : {
+                    ...trial({ attack: 'capture' }, 5),
+                    capture: traces.find((t) => t.name === p.attack)?.file ?? '',
+                  },
+            headline: 'p99Us',
+            timeoutSeconds: 60,
+            metrics: [
+              ...latency,
+              ...handshakes,
+              'legitimateDrops',
+              'establishedEvicted',
+              'establishedLost',
+              'evicted',
+              'nsPerPacket',
+              'grownMiB',
+            ],
+          },
+        ];
   // Ten seconds at a million packets a second.
-  const long: Part[] = quick ? [] : [{
-    name: 'flood-10m', title: 'A flood of ten million SYNs', question: 'Does anything grow, or any established flow go, when it does not stop?', job: 'robustness-trial',
-    axes: [{ kind: 'list', name: 'attack', values: ['none', 'syn-flood'] }], contenders: { axis: 'attack', baseline: 'none' },
-    spec: (p) => ({ ...trial(p, 5), durationNs: 10_000_000_000 }), headline: 'p99Us', timeoutSeconds: 120,
-    metrics: [...latency, ...handshakes, 'legitimateDrops', 'establishedEvicted', 'establishedLost', 'evicted', 'grownMiB'],
-  }];
+  const long: Part[] = quick
+    ? []
+    : [
+        {
+          name: 'flood-10m',
+          title: 'A flood of ten million SYNs',
+          question: 'Does anything grow, or any established flow go, when it does not stop?',
+          job: 'robustness-trial',
+          axes: [{ kind: 'list', name: 'attack', values: ['none', 'syn-flood'] }],
+          contenders: { axis: 'attack', baseline: 'none' },
+          spec: (p) => ({ ...trial(p, 5), durationNs: 10_000_000_000 }),
+          headline: 'p99Us',
+          timeoutSeconds: 120,
+          metrics: [
+            ...latency,
+            ...handshakes,
+            'legitimateDrops',
+            'establishedEvicted',
+            'establishedLost',
+            'evicted',
+            'grownMiB',
+          ],
+        },
+      ];
   return {
     profile: quick
-      ? { name: 'quick', blocks: { min: 3, max: 4 }, precision: 0.05, budgetSeconds: 60, limitSeconds: 100 + 20 * traces.length, warmup: { max: 0, drift: 0.1 } }
-      : { name: 'full', blocks: { min: 3, max: 12 }, precision: 0.02, budgetSeconds: 420, limitSeconds: 600, warmup: { max: 1, drift: 0.05 } },
+      ? {
+          name: 'quick',
+          blocks: { min: 3, max: 4 },
+          precision: 0.05,
+          budgetSeconds: 60,
+          limitSeconds: 100 + 20 * traces.length,
+          warmup: { max: 0, drift: 0.1 },
+        }
+      : {
+          name: 'full',
+          blocks: { min: 3, max: 12 },
+          precision: 0.02,
+          budgetSeconds: 420,
+          limitSeconds: 600,
+          warmup: { max: 1, drift: 0.05 },
+        },
     parts: [
       {
-        name: 'attacks', title: 'Attacks at 5 times the legitimate rate', question: 'What do legitimate packets wait while one core is attacked?', job: 'robustness-trial',
-        axes: [{ kind: 'list', name: 'policy', values: ['fixed', 'off'] }, { kind: 'list', name: 'attack', values: attacks }],
-        contenders: { axis: 'attack', baseline: 'none' }, spec: (p) => trial(p, 5), headline: 'p99Us', timeoutSeconds: 60,
-        metrics: [...latency, ...handshakes, 'legitimateDrops', 'establishedEvicted', 'establishedLost', 'evicted', 'heldMax', 'nsPerPacket', 'loadPercent', 'grownMiB'],
-      },
-      {
-        name: 'flood-rate', title: 'SYN floods by rate', question: 'At which rate of the flood does the core give way?', job: 'robustness-trial',
-        axes: [{ kind: 'list', name: 'times', values: quick ? [2, 10] : [1, 2, 5, 8, 10, 15, 20] }, { kind: 'list', name: 'attack', values: ['none', 'syn-flood'] }],
-        contenders: { axis: 'attack', baseline: 'none' }, spec: (p) => trial(p, Number(p.times)), headline: 'p99Us', timeoutSeconds: 60,
-        metrics: ['p50Us', 'p99Us', 'ownP99Us', ...handshakes, 'legitimateDrops', 'establishedEvicted', 'loadPercent'],
-      },
-      {
-        name: 'one-hash', title: 'All of the attacker’s flows in one group', question: 'How far does the longest group bound what flows of one NIC hash cost the others, and what does grouping by a keyed hash of the header change?', job: 'robustness-trial',
+        name: 'attacks',
+        title: 'Attacks at 5 times the legitimate rate',
+        question: 'What do legitimate packets wait while one core is attacked?',
+        job: 'robustness-trial',
         axes: [
-          { kind: 'list', name: 'hash', values: ['nic', 'software'] }, { kind: 'list', name: 'maxBurst', values: quick ? [16, 128] : [16, 32, 64, 128] },
+          { kind: 'list', name: 'policy', values: ['fixed', 'off'] },
+          { kind: 'list', name: 'attack', values: attacks },
+        ],
+        contenders: { axis: 'attack', baseline: 'none' },
+        spec: (p) => trial(p, 5),
+        headline: 'p99Us',
+        timeoutSeconds: 60,
+        metrics: [
+          ...latency,
+          ...handshakes,
+          'legitimateDrops',
+          'establishedEvicted',
+          'establishedLost',
+          'evicted',
+          'heldMax',
+          'nsPerPacket',
+          'loadPercent',
+          'grownMiB',
+        ],
+      },
+      {
+        name: 'flood-rate',
+        title: 'SYN floods by rate',
+        question: 'At which rate of the flood does the core give way?',
+        job: 'robustness-trial',
+        axes: [
+          { kind: 'list', name: 'times', values: quick ? [2, 10] : [1, 2, 5, 8, 10, 15, 20] },
+          { kind: 'list', name: 'attack', values: ['none', 'syn-flood'] },
+        ],
+        contenders: { axis: 'attack', baseline: 'none' },
+        spec: (p) => trial(p, Number(p.times)),
+        headline: 'p99Us',
+        timeoutSeconds: 60,
+        metrics: [
+          'p50Us',
+          'p99Us',
+          'ownP99Us',
+          ...handshakes,
+          'legitimateDrops',
+          'establishedEvicted',
+          'loadPercent',
+        ],
+      },
+      {
+        name: 'one-hash',
+        title: 'All of the attacker’s flows in one group',
+        question:
+          'How far does the longest group bound what flows of one NIC hash cost the others, and what does grouping by a keyed hash of the header change?',
+        job: 'robustness-trial',
+        axes: [
+          { kind: 'list', name: 'hash', values: ['nic', 'software'] },
+          { kind: 'list', name: 'maxBurst', values: quick ? [16, 128] : [16, 32, 64, 128] },
           { kind: 'list', name: 'attack', values: ['none', 'same-hash'] },
         ],
-        contenders: { axis: 'attack', baseline: 'none' }, spec: (p) => trial(p, 5), headline: 'p99Us', timeoutSeconds: 60,
+        contenders: { axis: 'attack', baseline: 'none' },
+        spec: (p) => trial(p, 5),
+        headline: 'p99Us',
+        timeoutSeconds: 60,
         metrics: ['p50Us', 'p99Us', 'ownP99Us', 'legitimateDrops', 'nsPerPacket'],
       },
       ...captures,
       ...long,
       {
-        name: 'tables', title: 'Keys chosen by an attacker', question: 'What do 4000 keys that collide in the public CRC cost each flow table?', job: 'robustness-tables',
-        axes: [{ kind: 'list', name: 'tracker', values: trackers }, { kind: 'list', name: 'keys', values: ['random', 'colliding'] }],
-        contenders: { axis: 'keys', baseline: 'random' }, spec: (p) => ({ contender: String(p.tracker), keys: String(p.keys), rounds: quick ? 5 : 15 }), headline: 'nsPerFind', timeoutSeconds: 60,
+        name: 'tables',
+        title: 'Keys chosen by an attacker',
+        question: 'What do 4000 keys that collide in the public CRC cost each flow table?',
+        job: 'robustness-tables',
+        axes: [
+          { kind: 'list', name: 'tracker', values: trackers },
+          { kind: 'list', name: 'keys', values: ['random', 'colliding'] },
+        ],
+        contenders: { axis: 'keys', baseline: 'random' },
+        spec: (p) => ({
+          contender: String(p.tracker),
+          keys: String(p.keys),
+          rounds: quick ? 5 : 15,
+        }),
+        headline: 'nsPerFind',
+        timeoutSeconds: 60,
         metrics: ['nsPerFind', 'nsPerInsert', 'refused'],
       },
     ],
@@ -70,27 +217,97 @@ function plan({ profile, traces }: RunOptions): Plan {
 export const robustness: Experiment = {
   name: 'robustness',
   title: 'Robustness: attacks and the packets that are none',
-  question: 'What do floods, chosen hashes, elephants, fragments and crafted headers cost legitimate flows?',
+  question:
+    'What do floods, chosen hashes, elephants, fragments and crafted headers cost legitimate flows?',
   metrics,
   claims,
   figures: [
-    { id: 'attack-p99', title: '99th percentile latency of legitimate packets by attack', part: 'attacks', kind: 'bar', category: { param: 'attack', label: 'attack' }, metric: 'p99Us', facet: 'policy' },
-    { id: 'attack-own-p99', title: '99th percentile latency of legitimate packets less the time in Reframer, by attack', part: 'attacks', kind: 'bar', category: { param: 'attack', label: 'attack' }, metric: 'ownP99Us', facet: 'policy' },
-    { id: 'attack-connected', title: 'Handshakes of new clients that succeeded, by attack', part: 'attacks', kind: 'bar', category: { param: 'attack', label: 'attack' }, metric: 'connectedPercent', facet: 'policy' },
-    { id: 'attack-setup-p99', title: '99th percentile of what the box adds to a handshake, by attack', part: 'attacks', kind: 'bar', category: { param: 'attack', label: 'attack' }, metric: 'setupP99Us', facet: 'policy' },
-    { id: 'attack-cost', title: 'Time a packet by attack', part: 'attacks', kind: 'bar', category: { param: 'attack', label: 'attack' }, metric: 'nsPerPacket', facet: 'policy' },
-    { id: 'one-hash', title: 'Legitimate p99 when the attacker’s flows share one NIC hash', part: 'one-hash', kind: 'line', x: { param: 'maxBurst', label: 'packets of a group at most' }, metric: 'p99Us', series: 'attack', facet: 'hash' },
-    { id: 'flood-rate', title: 'Legitimate p99 by rate of the flood', part: 'flood-rate', kind: 'line', x: { param: 'times', label: 'SYNs a legitimate packet' }, metric: 'p99Us', series: 'attack' },
-    { id: 'tables', title: 'Lookup with random and with chosen keys', part: 'tables', kind: 'bar', category: { param: 'keys', label: 'keys' }, metric: 'nsPerFind', facet: 'tracker' },
+    {
+      id: 'attack-p99',
+      title: '99th percentile latency of legitimate packets by attack',
+      part: 'attacks',
+      kind: 'bar',
+      category: { param: 'attack', label: 'attack' },
+      metric: 'p99Us',
+      facet: 'policy',
+    },
+    {
+      id: 'attack-own-p99',
+      title: '99th percentile latency of legitimate packets less the time in Reframer, by attack',
+      part: 'attacks',
+      kind: 'bar',
+      category: { param: 'attack', label: 'attack' },
+      metric: 'ownP99Us',
+      facet: 'policy',
+    },
+    {
+      id: 'attack-connected',
+      title: 'Handshakes of new clients that succeeded, by attack',
+      part: 'attacks',
+      kind: 'bar',
+      category: { param: 'attack', label: 'attack' },
+      metric: 'connectedPercent',
+      facet: 'policy',
+    },
+    {
+      id: 'attack-setup-p99',
+      title: '99th percentile of what the box adds to a handshake, by attack',
+      part: 'attacks',
+      kind: 'bar',
+      category: { param: 'attack', label: 'attack' },
+      metric: 'setupP99Us',
+      facet: 'policy',
+    },
+    {
+      id: 'attack-cost',
+      title: 'Time a packet by attack',
+      part: 'attacks',
+      kind: 'bar',
+      category: { param: 'attack', label: 'attack' },
+      metric: 'nsPerPacket',
+      facet: 'policy',
+    },
+    {
+      id: 'one-hash',
+      title: 'Legitimate p99 when the attacker’s flows share one NIC hash',
+      part: 'one-hash',
+      kind: 'line',
+      x: { param: 'maxBurst', label: 'packets of a group at most' },
+      metric: 'p99Us',
+      series: 'attack',
+      facet: 'hash',
+    },
+    {
+      id: 'flood-rate',
+      title: 'Legitimate p99 by rate of the flood',
+      part: 'flood-rate',
+      kind: 'line',
+      x: { param: 'times', label: 'SYNs a legitimate packet' },
+      metric: 'p99Us',
+      series: 'attack',
+    },
+    {
+      id: 'tables',
+      title: 'Lookup with random and with chosen keys',
+      part: 'tables',
+      kind: 'bar',
+      category: { param: 'keys', label: 'keys' },
+      metric: 'nsPerFind',
+      facet: 'tracker',
+    },
   ],
   published: () => [],
   plan,
-  setup: 'One queue of the virtual NIC with a ring of 1024. 200,000 legitimate packets a second, Poisson, of 20,000 established TCP flows in trains of four; the attacker’s packets come five times as often, Poisson too. A poll receives and serves at most 32 packets. Each packet passes the Reframer stage (64 µs, groups of up to 128 packets where nothing else is said), the whole parser, and a flow table fixed at 65,536 flows that is placed by the NIC’s hash; established flows are protected from early eviction. 2,000 clients a second open a connection: a SYN, and 20 ms after it has left the box an ACK, which must find the entry of its SYN. Latency is also given less the time in the stage, whose hold would hide what an attack adds. Only measured polls advance the clock.',
+  setup:
+    'One queue of the virtual NIC with a ring of 1024. 200,000 legitimate packets a second, Poisson, of 20,000 established TCP flows in trains of four; the attacker’s packets come five times as often, Poisson too. A poll receives and serves at most 32 packets. Each packet passes the Reframer stage (64 µs, groups of up to 128 packets where nothing else is said), the whole parser, and a flow table fixed at 65,536 flows that is placed by the NIC’s hash; established flows are protected from early eviction. 2,000 clients a second open a connection: a SYN, and 20 ms after it has left the box an ACK, which must find the entry of its SYN. Latency is also given less the time in the stage, whose hold would hide what an attack adds. Only measured polls advance the clock.',
   limitations: [
     'One core, one machine: an attack on the link, the NIC or the memory bus is not seen.',
     'The rate is chosen so that legitimate and attacking packets together fit one core; the part with rates shows where they no longer do. Beyond that every queue without admission control drops packets whoever sent them.',
     'The attacker knows the CRC and the NIC’s key, not the seeds.',
     'DPDK’s rte_hash is not among the tables: its memory belongs to DPDK’s process.',
   ],
-  references: ['H. Ghasemirahni et al. Packet Order Matters! Improving Application Performance by Deliberately Delaying Packets. NSDI 2022.', 'S. Crosby, D. Wallach. Denial of Service via Algorithmic Complexity Attacks. USENIX Security 2003.'],
+  references: [
+    'H. Ghasemirahni et al. Packet Order Matters! Improving Application Performance by Deliberately Delaying Packets. NSDI 2022.',
+    'S. Crosby, D. Wallach. Denial of Service via Algorithmic Complexity Attacks. USENIX Security 2003.',
+  ],
 };

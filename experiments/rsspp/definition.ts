@@ -3,7 +3,21 @@ import { fewestValues } from '../core/statistics.js';
 import type { Experiment, Figure, Plan, RunOptions } from '../core/types.js';
 import { claims } from './claims.js';
 import { metrics } from './metrics.js';
-import { autoscale, drops, imbalanceByCores, imbalanceByMethod, latency, migration, solver, state, stateGrowth, tableWrites, tap, throughput, type Scale } from './parts.js';
+import {
+  autoscale,
+  drops,
+  imbalanceByCores,
+  imbalanceByMethod,
+  latency,
+  migration,
+  solver,
+  state,
+  stateGrowth,
+  tableWrites,
+  tap,
+  throughput,
+  type Scale,
+} from './parts.js';
 import { oneCoreGbps, published, shapes } from './published.js';
 
 // What fits two minutes at six values a point; the others run when asked for with --only.
@@ -16,60 +30,214 @@ function plan({ profile }: RunOptions): Plan {
     : { quick, seeds: 10, seconds: 5, warmupSeconds: 2 };
   return {
     profile: quick
-      ? { name: 'quick', blocks: { min: 3, max: 3 }, precision: 0.05, budgetSeconds: 120, warmup: { max: 0, drift: 0.05 } }
-      : { name: 'full', blocks: { min: 3, max: 3 }, precision: 0.02, budgetSeconds: 1500, warmup: { max: 1, drift: 0.05 } },
+      ? {
+          name: 'quick',
+          blocks: { min: 3, max: 3 },
+          precision: 0.05,
+          budgetSeconds: 120,
+          warmup: { max: 0, drift: 0.05 },
+        }
+      : {
+          name: 'full',
+          blocks: { min: 3, max: 3 },
+          precision: 0.02,
+          budgetSeconds: 1500,
+          warmup: { max: 1, drift: 0.05 },
+        },
     parts: [
-      latency(scale), drops(scale), imbalanceByCores(scale), imbalanceByMethod(scale), autoscale(scale), migration(scale), tableWrites(scale),
-      throughput(scale, oneCoreGbps), solver(scale), state(scale), stateGrowth(scale), tap(scale),
+      latency(scale),
+      drops(scale),
+      imbalanceByCores(scale),
+      imbalanceByMethod(scale),
+      autoscale(scale),
+      migration(scale),
+      tableWrites(scale),
+      throughput(scale, oneCoreGbps),
+      solver(scale),
+      state(scale),
+      stateGrowth(scale),
+      tap(scale),
     ],
     ...(quick ? { byDefault: quickParts } : {}),
   };
 }
 
 const contender = { param: 'contender', label: 'method' } as const;
-const bars = (id: string, title: string, part: string, metric: string, facet?: string): Figure => ({ id, title, part, kind: 'bar', category: contender, metric, ...(facet === undefined ? {} : { facet }) });
+const bars = (id: string, title: string, part: string, metric: string, facet?: string): Figure => ({
+  id,
+  title,
+  part,
+  kind: 'bar',
+  category: contender,
+  metric,
+  ...(facet === undefined ? {} : { facet }),
+});
 const byLoad = { param: 'load', label: 'mean load of a core' } as const;
 const byCores = { param: 'cores', label: 'cores' } as const;
 // Small multiples by method: each has its own published values.
-const lines = (id: string, title: string, part: string, metric: string, x: { param: string; label: string; scale?: 'log' }, where?: Record<string, string>): Figure => ({
-  id, title, part, kind: 'line', x, metric, series: 'contender', facet: 'contender', ...(where === undefined ? {} : { where }),
+const lines = (
+  id: string,
+  title: string,
+  part: string,
+  metric: string,
+  x: { param: string; label: string; scale?: 'log' },
+  where?: Record<string, string>,
+): Figure => ({
+  id,
+  title,
+  part,
+  kind: 'line',
+  x,
+  metric,
+  series: 'contender',
+  facet: 'contender',
+  ...(where === undefined ? {} : { where }),
 });
 
-const boundsNote = 'The two bounds are no balancers: one queue for all cores, as deep as theirs together, and each packet '
-  + 'to the shortest of the same queues, whatever its flow. They have the room of the rings; a core that gives buckets away '
-  + 'may have one more ring of packets inside, so a balancer can drop somewhat less than they do.';
+const boundsNote =
+  'The two bounds are no balancers: one queue for all cores, as deep as theirs together, and each packet ' +
+  'to the shortest of the same queues, whatever its flow. They have the room of the rings; a core that gives buckets away ' +
+  'may have one more ring of packets inside, so a balancer can drop somewhat less than they do.';
 
 export const rsspp: Experiment = {
   name: 'rsspp',
   title: 'RSS++: moving buckets between cores by load',
-  question: 'What do latency, loss, imbalance and the number of cores become when the indirection table follows the load?',
+  question:
+    'What do latency, loss, imbalance and the number of cores become when the indirection table follows the load?',
   metrics,
   claims,
   shapes: shapes(),
   figures: [
-    { ...lines('latency-p95', '95th percentile of latency', 'latency', 'p95Us', byLoad), note: boundsNote },
-    { ...lines('latency-p99', '99th percentile of latency', 'latency', 'p99Us', byLoad), note: boundsNote },
+    {
+      ...lines('latency-p95', '95th percentile of latency', 'latency', 'p95Us', byLoad),
+      note: boundsNote,
+    },
+    {
+      ...lines('latency-p99', '99th percentile of latency', 'latency', 'p99Us', byLoad),
+      note: boundsNote,
+    },
     lines('latency-p50', 'Median latency', 'latency', 'p50Us', byLoad),
-    { id: 'latency-samples', title: 'Every seed at a load of 0.82', part: 'latency', where: { load: 0.82 }, kind: 'box', series: 'contender', metric: 'p95Us' },
+    {
+      id: 'latency-samples',
+      title: 'Every seed at a load of 0.82',
+      part: 'latency',
+      where: { load: 0.82 },
+      kind: 'box',
+      series: 'contender',
+      metric: 'p95Us',
+    },
     ...(['offered rate', 'core load'] as const).map((placing) => ({
-      ...bars(`drops-${placing === 'offered rate' ? 'offered' : 'load'}`, `Packets dropped by speed of the replay (%), placed by ${placing}`, 'drops', 'dropKpps', 'speedPercent'),
-      where: { placing }, note: boundsNote,
+      ...bars(
+        `drops-${placing === 'offered rate' ? 'offered' : 'load'}`,
+        `Packets dropped by speed of the replay (%), placed by ${placing}`,
+        'drops',
+        'dropKpps',
+        'speedPercent',
+      ),
+      where: { placing },
+      note: boundsNote,
     })),
-    lines('imbalance-campus', 'Imbalance by cores, Campus', 'imbalance-cores', 'imbalancePercent', byCores, { trace: 'campus' }),
-    lines('imbalance-campus4', 'Imbalance by cores, Campus #4', 'imbalance-cores', 'imbalancePercent', byCores, { trace: 'campus4' }),
-    { id: 'floor', title: 'Imbalance that the heaviest bucket allows at least', part: 'imbalance-cores', where: { contender: 'ours' }, kind: 'line', x: byCores, metric: 'floorPercent', series: 'trace' },
-    bars('imbalance-methods', 'Imbalance at 8 cores', 'imbalance-methods', 'imbalancePercent', 'trace'),
+    lines(
+      'imbalance-campus',
+      'Imbalance by cores, Campus',
+      'imbalance-cores',
+      'imbalancePercent',
+      byCores,
+      { trace: 'campus' },
+    ),
+    lines(
+      'imbalance-campus4',
+      'Imbalance by cores, Campus #4',
+      'imbalance-cores',
+      'imbalancePercent',
+      byCores,
+      { trace: 'campus4' },
+    ),
+    {
+      id: 'floor',
+      title: 'Imbalance that the heaviest bucket allows at least',
+      part: 'imbalance-cores',
+      where: { contender: 'ours' },
+      kind: 'line',
+      x: byCores,
+      metric: 'floorPercent',
+      series: 'trace',
+    },
+    bars(
+      'imbalance-methods',
+      'Imbalance at 8 cores',
+      'imbalance-methods',
+      'imbalancePercent',
+      'trace',
+    ),
     bars('autoscale', 'Cores in use under the ramp', 'autoscale', 'meanCores'),
     bars('autoscale-goodput', 'Packets served under the ramp', 'autoscale', 'goodputPercent'),
-    ...([['fw-nat', 'firewall and NAT', 'fw+nat'], ['fw', 'firewall', 'fw'], ['dpi', 'firewall, NAT and DPI', 'fw+nat+dpi']] as const).map(([id, what, chain]) => ({
-      ...lines(`throughput-${id}`, `Throughput by cores, ${what}`, 'throughput', 'carriedGbps', byCores, { chain }),
+    ...(
+      [
+        ['fw-nat', 'firewall and NAT', 'fw+nat'],
+        ['fw', 'firewall', 'fw'],
+        ['dpi', 'firewall, NAT and DPI', 'fw+nat+dpi'],
+      ] as const
+    ).map(([id, what, chain]) => ({
+      ...lines(
+        `throughput-${id}`,
+        `Throughput by cores, ${what}`,
+        'throughput',
+        'carriedGbps',
+        byCores,
+        { chain },
+      ),
       note: 'The published rate of one core is an input here: it gives the cost of a packet. Only what more cores bring is an answer.',
     })),
-    { id: 'solve-time', title: 'Time to solve an epoch', part: 'solver', kind: 'line', x: { param: 'entries', label: 'table entries', scale: 'log' }, metric: 'solveUs', series: 'contender', facet: 'cores' },
-    { id: 'solve-gap', title: 'Worst core above the lower bound when settled', part: 'solver', kind: 'line', x: { param: 'entries', label: 'table entries', scale: 'log' }, metric: 'settledOverBoundPercent', series: 'contender', facet: 'cores' },
-    { id: 'solve-moves', title: 'Moves an epoch', part: 'solver', kind: 'line', x: { param: 'entries', label: 'table entries', scale: 'log' }, metric: 'movesPerEpoch', series: 'contender', facet: 'cores' },
-    { id: 'hold', title: 'Longest hold under 100 moves a second', part: 'migration', kind: 'line', x: byLoad, metric: 'holdMaxUs', series: 'contender' },
-    ...[1, 32].map((call) => ({ ...lines(`state-${call}`, `Packets by cores, ${call === 1 ? 'one packet' : '32 packets'} a call`, 'state', 'mpps', byCores), where: { call } })),
+    {
+      id: 'solve-time',
+      title: 'Time to solve an epoch',
+      part: 'solver',
+      kind: 'line',
+      x: { param: 'entries', label: 'table entries', scale: 'log' },
+      metric: 'solveUs',
+      series: 'contender',
+      facet: 'cores',
+    },
+    {
+      id: 'solve-gap',
+      title: 'Worst core above the lower bound when settled',
+      part: 'solver',
+      kind: 'line',
+      x: { param: 'entries', label: 'table entries', scale: 'log' },
+      metric: 'settledOverBoundPercent',
+      series: 'contender',
+      facet: 'cores',
+    },
+    {
+      id: 'solve-moves',
+      title: 'Moves an epoch',
+      part: 'solver',
+      kind: 'line',
+      x: { param: 'entries', label: 'table entries', scale: 'log' },
+      metric: 'movesPerEpoch',
+      series: 'contender',
+      facet: 'cores',
+    },
+    {
+      id: 'hold',
+      title: 'Longest hold under 100 moves a second',
+      part: 'migration',
+      kind: 'line',
+      x: byLoad,
+      metric: 'holdMaxUs',
+      series: 'contender',
+    },
+    ...[1, 32].map((call) => ({
+      ...lines(
+        `state-${call}`,
+        `Packets by cores, ${call === 1 ? 'one packet' : '32 packets'} a call`,
+        'state',
+        'mpps',
+        byCores,
+      ),
+      where: { call },
+    })),
     bars('state-growth', 'Two cores over one, by packets a call', 'state-growth', 'growth', 'call'),
     bars('tap', 'Imbalance of the queues of a live TAP', 'tap', 'imbalancePercent'),
     bars('table-writes', '99th percentile of latency by way of writing', 'table-writes', 'p99Us'),
@@ -77,7 +245,8 @@ export const rsspp: Experiment = {
   ],
   published,
   plan,
-  setup: 'A port in virtual time: flows drawn after the published statistics of the campus traces are hashed to 512 buckets, the table sends them to rings of 4096 descriptors, cores poll 32 packets at a time and serve each in a fixed time. Counting, solving, table changes and the hand-over of buckets run the library’s own code; the time they take is not part of the virtual clock, except where a part is about the time of a table write. Epochs last 100 ms; in the contenders that say so 10 ms within a second of a core above 0.9; 500 ms for traffic classes, which begin on one core: the part that compares methods warms up for 20 s, and longer until the number of cores has stood still for 7 s; the ramp runs once before it counts. A core that loses buckets takes its ring out without service, at 25 ns a packet (an assumed price), and may then have one more ring of packets inside.',
+  setup:
+    'A port in virtual time: flows drawn after the published statistics of the campus traces are hashed to 512 buckets, the table sends them to rings of 4096 descriptors, cores poll 32 packets at a time and serve each in a fixed time. Counting, solving, table changes and the hand-over of buckets run the library’s own code; the time they take is not part of the virtual clock, except where a part is about the time of a table write. Epochs last 100 ms; in the contenders that say so 10 ms within a second of a core above 0.9; 500 ms for traffic classes, which begin on one core: the part that compares methods warms up for 20 s, and longer until the number of cores has stood still for 7 s; the ramp runs once before it counts. A core that loses buckets takes its ring out without service, at 25 ns a packet (an assumed price), and may then have one more ring of packets inside.',
   limitations: [
     'Virtual time: no caches, buses or drivers; service times are fixed and equal for all packets of a part.',
     'The traces cannot be had. Flow sizes, rates and arrivals are drawn after their published distributions; how a flow’s rate varies between epochs was not published and decides much about how well last epoch’s counts predict the next one.',

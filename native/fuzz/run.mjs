@@ -21,7 +21,10 @@ import { root } from '../setup/steps.mjs';
 const source = join(root, 'native', 'fuzz');
 const state = join(root, 'native', 'build-fuzz');
 const ledger = join(state, 'executions.jsonl');
-const targets = readdirSync(source).filter((f) => f.endsWith('_fuzz.cpp')).map((f) => f.replace('_fuzz.cpp', '')).sort();
+const targets = readdirSync(source)
+  .filter((f) => f.endsWith('_fuzz.cpp'))
+  .map((f) => f.replace('_fuzz.cpp', ''))
+  .sort();
 
 const say = (text) => process.stderr.write(`fuzz: ${text}\n`);
 
@@ -44,9 +47,9 @@ function parse(args) {
     else if (arg === '--total') options.total = true;
     else if (arg === '--length') {
       options.length = Number(args[++i]);
-      if (!Number.isInteger(options.length) || options.length < 1) fail(2, `--length is ${args[i] ?? 'missing'}, must be a number of bytes`);
-    }
-    else if (arg === '--time') {
+      if (!Number.isInteger(options.length) || options.length < 1)
+        fail(2, `--length is ${args[i] ?? 'missing'}, must be a number of bytes`);
+    } else if (arg === '--time') {
       const match = /^(\d+)(s|m|h)$/.exec(args[++i] ?? '');
       if (match === null) fail(2, `--time is ${args[i] ?? 'missing'}, must be like 30s, 10m or 2h`);
       options.seconds = Number(match[1]) * { s: 1, m: 60, h: 3600 }[match[2]];
@@ -62,7 +65,8 @@ function parse(args) {
 function findClang() {
   for (const name of ['clang++', ...Array.from({ length: 12 }, (_, i) => `clang++-${24 - i}`)]) {
     const run = spawnSync(name, ['-x', 'c++', '-fsanitize=fuzzer', '-o', '/dev/null', '-'], {
-      input: 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char *, unsigned long) { return 0; }',
+      input:
+        'extern "C" int LLVMFuzzerTestOneInput(const unsigned char *, unsigned long) { return 0; }',
     });
     if (run.status === 0) return { cpp: name, c: name.replace('++', '') };
   }
@@ -76,8 +80,24 @@ function buildTargets(build, names, clang, plain) {
     if (status !== 0) fail(1, `${command} ${args[0]} failed`);
   };
   if (!existsSync(join(build, 'build.ninja')))
-    run('meson', ['setup', build, join(root, 'native'), '-Dfuzz=true', '-Dtests=true', '-Dmarch=native', '-Ddpdk=disabled',
-      '-Dwerror=false', '-Db_lundef=false', ...(plain ? ['-Dcpp_args=-fno-sanitize-coverage=trace-cmp,trace-div,trace-gep'] : ['-Dbuildtype=debugoptimized', '-Db_sanitize=address,undefined', '-Dcpp_args=-fno-sanitize-recover=all'])]);
+    run('meson', [
+      'setup',
+      build,
+      join(root, 'native'),
+      '-Dfuzz=true',
+      '-Dtests=true',
+      '-Dmarch=native',
+      '-Ddpdk=disabled',
+      '-Dwerror=false',
+      '-Db_lundef=false',
+      ...(plain
+        ? ['-Dcpp_args=-fno-sanitize-coverage=trace-cmp,trace-div,trace-gep']
+        : [
+            '-Dbuildtype=debugoptimized',
+            '-Db_sanitize=address,undefined',
+            '-Dcpp_args=-fno-sanitize-recover=all',
+          ]),
+    ]);
   run('ninja', ['-C', build, '-j2', ...names.map((name) => `fuzz/fuzz-${name}`)]);
 }
 
@@ -90,22 +110,51 @@ function fuzz(build, target, { seconds, length, plain }) {
   say(`${target} for ${seconds} s ...`);
   const seeds = join(source, `${target}_corpus`);
   const started = Date.now();
-  const child = spawn(join(build, 'fuzz', `fuzz-${target}`), [
-    `-max_total_time=${seconds}`, '-print_final_stats=1', ...(plain ? ['-entropic=0', '-reload=0'] : []), '-timeout=20', '-rss_limit_mb=4096', ...(length > 0 || target in longest ? [`-max_len=${length || longest[target]}`] : []),
-    `-artifact_prefix=${join(findings, `${target}-`)}`, corpus, ...(existsSync(seeds) ? [seeds] : []),
-  ], { stdio: ['ignore', 'ignore', 'pipe'], env: { ...process.env, UBSAN_OPTIONS: 'print_stacktrace=1' } });
+  const child = spawn(
+    join(build, 'fuzz', `fuzz-${target}`),
+    [
+      `-max_total_time=${seconds}`,
+      '-print_final_stats=1',
+      ...(plain ? ['-entropic=0', '-reload=0'] : []),
+      '-timeout=20',
+      '-rss_limit_mb=4096',
+      ...(length > 0 || target in longest ? [`-max_len=${length || longest[target]}`] : []),
+      `-artifact_prefix=${join(findings, `${target}-`)}`,
+      corpus,
+      ...(existsSync(seeds) ? [seeds] : []),
+    ],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, UBSAN_OPTIONS: 'print_stacktrace=1' },
+    },
+  );
   let tail = '';
-  child.stderr.setEncoding('utf8').on('data', (text) => { tail = (tail + text).slice(-20_000); });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => { child.kill(signal); process.exitCode = 1; });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    tail = (tail + text).slice(-20_000);
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    process.once(signal, () => {
+      child.kill(signal);
+      process.exitCode = 1;
+    });
   return new Promise((resolve) => {
     child.on('close', (code) => {
       const number = (name) => Number(new RegExp(`stat::${name}:\\s+(\\d+)`).exec(tail)?.[1] ?? 0);
-      const result = { target, sanitized: !plain, executions: number('number_of_executed_units'), seconds: (Date.now() - started) / 1000, peakMiB: number('peak_rss_mb') };
+      const result = {
+        target,
+        sanitized: !plain,
+        executions: number('number_of_executed_units'),
+        seconds: (Date.now() - started) / 1000,
+        peakMiB: number('peak_rss_mb'),
+      };
       if (code !== 0) {
         process.stderr.write(tail);
         result.finding = /Test unit written to (.*)/.exec(tail)?.[1] ?? `exit code ${code}`;
       }
-      appendFileSync(ledger, `${JSON.stringify({ at: new Date().toISOString(), length, ...result })}\n`);
+      appendFileSync(
+        ledger,
+        `${JSON.stringify({ at: new Date().toISOString(), length, ...result })}\n`,
+      );
       resolve(result);
     });
   });
@@ -119,7 +168,12 @@ function total() {
     const { target, sanitized, executions, seconds, finding } = JSON.parse(line);
     const key = `${target} ${sanitized ? 'sanitized' : 'plain'}`;
     const sum = sums.get(key) ?? { target, sanitized, executions: 0, seconds: 0, findings: 0 };
-    sums.set(key, { ...sum, executions: sum.executions + executions, seconds: sum.seconds + seconds, findings: sum.findings + (finding === undefined ? 0 : 1) });
+    sums.set(key, {
+      ...sum,
+      executions: sum.executions + executions,
+      seconds: sum.seconds + seconds,
+      findings: sum.findings + (finding === undefined ? 0 : 1),
+    });
   }
   return [...sums.values()].sort((a, b) => a.target.localeCompare(b.target));
 }
@@ -128,11 +182,19 @@ const options = parse(process.argv.slice(2));
 if (options.total) {
   const sums = total();
   if (options.json) process.stdout.write(`${JSON.stringify({ targets: sums })}\n`);
-  else for (const s of sums) process.stdout.write(`${s.target.padEnd(9)} ${(s.sanitized ? 'sanitized' : 'plain').padEnd(9)} ${String(s.executions).padStart(11)} executions ${s.seconds.toFixed(0).padStart(6)} s ${String(s.findings).padStart(3)} findings\n`);
+  else
+    for (const s of sums)
+      process.stdout.write(
+        `${s.target.padEnd(9)} ${(s.sanitized ? 'sanitized' : 'plain').padEnd(9)} ${String(s.executions).padStart(11)} executions ${s.seconds.toFixed(0).padStart(6)} s ${String(s.findings).padStart(3)} findings\n`,
+      );
   process.exit(0);
 }
 const clang = findClang();
-if (clang === undefined) fail(3, 'no clang that links libFuzzer: on Debian, apt-get install clang libclang-rt-dev (or libclang-rt-14-dev)');
+if (clang === undefined)
+  fail(
+    3,
+    'no clang that links libFuzzer: on Debian, apt-get install clang libclang-rt-dev (or libclang-rt-14-dev)',
+  );
 const build = options.plain ? join(root, 'native', 'build-fuzz-plain') : state;
 mkdirSync(state, { recursive: true });
 buildTargets(build, options.chosen, clang, options.plain);
@@ -141,7 +203,9 @@ for (const target of options.chosen) {
   const result = await fuzz(build, target, options);
   results.push(result);
   if (!options.json)
-    process.stdout.write(`${target.padEnd(9)} ${String(result.executions).padStart(11)} executions ${result.seconds.toFixed(0).padStart(5)} s ${String(result.peakMiB).padStart(5)} MiB  ${result.finding ?? 'no finding'}\n`);
+    process.stdout.write(
+      `${target.padEnd(9)} ${String(result.executions).padStart(11)} executions ${result.seconds.toFixed(0).padStart(5)} s ${String(result.peakMiB).padStart(5)} MiB  ${result.finding ?? 'no finding'}\n`,
+    );
 }
 if (options.json) process.stdout.write(`${JSON.stringify({ targets: results })}\n`);
 process.exitCode = results.some((r) => r.finding !== undefined) ? 1 : 0;

@@ -24,14 +24,18 @@ if (output === undefined || args.length !== 1 || (at >= 0 && given === undefined
 
 const march = { x64: 'x86-64-v2' }[process.arch];
 if (process.platform !== 'linux' || march === undefined) {
-  process.stderr.write(`packaging: there is no platform package for ${process.platform}-${process.arch}, only for linux-x64\n`);
+  process.stderr.write(
+    `packaging: there is no platform package for ${process.platform}-${process.arch}, only for linux-x64\n`,
+  );
   process.exit(3);
 }
 
 function run(command, ...words) {
   const { status, error } = spawnSync(command, words, { stdio: ['ignore', 2, 2] });
   if (error === undefined && status === 0) return;
-  process.stderr.write(`packaging: ${command} ${words[0]} failed${error === undefined ? '' : ` (${error.message})`}\n`);
+  process.stderr.write(
+    `packaging: ${command} ${words[0]} failed${error === undefined ? '' : ` (${error.message})`}\n`,
+  );
   process.exit(1);
 }
 
@@ -42,7 +46,17 @@ try {
   let library = given;
   if (library === undefined) {
     const build = join(work, 'build');
-    run('meson', 'setup', build, join(root, 'native'), `-Dmarch=${march}`, '-Ddpdk=disabled', '-Dtests=false', '-Dcpp_link_args=-static-libstdc++ -static-libgcc', '--strip');
+    run(
+      'meson',
+      'setup',
+      build,
+      join(root, 'native'),
+      `-Dmarch=${march}`,
+      '-Ddpdk=disabled',
+      '-Dtests=false',
+      '-Dcpp_link_args=-static-libstdc++ -static-libgcc',
+      '--strip',
+    );
     run('ninja', '-C', build, `libreframer.so.${version}`);
     library = join(build, `libreframer.so.${version}`);
     run('strip', '--strip-unneeded', library);
@@ -54,10 +68,15 @@ try {
     join(folder, 'package.json'),
     `${JSON.stringify({ name, version, description: `Prebuilt library of the package reframer for ${process.platform}-${process.arch}`, os: [process.platform], cpu: [process.arch], libc: ['glibc'], engines, files: ['libreframer.so'] }, null, 2)}\n`,
   );
-  writeFileSync(join(folder, 'README.md'), `# ${name}\n\nThe embedded engine of [reframer](https://www.npmjs.com/package/reframer), prebuilt. Install it beside that package, in the same version.\n`);
+  writeFileSync(
+    join(folder, 'README.md'),
+    `# ${name}\n\nThe embedded engine of [reframer](https://www.npmjs.com/package/reframer), prebuilt. Install it beside that package, in the same version.\n`,
+  );
   mkdirSync(resolve(output), { recursive: true });
   run('npm', 'pack', folder, '--pack-destination', resolve(output), '--ignore-scripts', '--silent');
-  process.stdout.write(`${join(output, `reframer-${process.platform}-${process.arch}-${version}.tgz`)}\n`);
+  process.stdout.write(
+    `${join(output, `reframer-${process.platform}-${process.arch}-${version}.tgz`)}\n`,
+  );
 } finally {
   rmSync(work, { recursive: true, force: true });
 }

@@ -23,21 +23,44 @@ class Stop extends Error {
 }
 
 function run(command, args, options = {}) {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', ...options });
-  return { code: status, stdout: stdout ?? '', stderr: `${stderr ?? ''}${error === undefined ? '' : error.message}` };
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    encoding: 'utf8',
+    ...options,
+  });
+  return {
+    code: status,
+    stdout: stdout ?? '',
+    stderr: `${stderr ?? ''}${error === undefined ? '' : error.message}`,
+  };
 }
 
 function must(command, args, options) {
   const outcome = run(command, args, options);
-  if (outcome.code !== 0) throw new Stop(`${command} ${args.join(' ')}: ${outcome.stderr.trim() || outcome.stdout.trim()}`, 1);
+  if (outcome.code !== 0)
+    throw new Stop(
+      `${command} ${args.join(' ')}: ${outcome.stderr.trim() || outcome.stdout.trim()}`,
+      1,
+    );
   return outcome.stdout.trim();
 }
 
 function install(folder, what) {
   mkdirSync(folder, { recursive: true });
-  if (!existsSync(join(folder, 'package.json'))) writeFileSync(join(folder, 'package.json'), '{"name":"project","private":true,"type":"module"}\n');
-  const { code, stderr } = run('npm', ['install', what, '--ignore-scripts', '--no-audit', '--no-fund', '--omit=dev'], { cwd: folder });
-  if (code !== 0) throw new Stop(`npm install ${what} did not work: ${stderr.trim().split('\n').slice(-3).join('; ')}`, /E404|ETARGET|ENOTFOUND|EAI_AGAIN|ECONN|network/i.test(stderr) ? 3 : 1);
+  if (!existsSync(join(folder, 'package.json')))
+    writeFileSync(
+      join(folder, 'package.json'),
+      '{"name":"project","private":true,"type":"module"}\n',
+    );
+  const { code, stderr } = run(
+    'npm',
+    ['install', what, '--ignore-scripts', '--no-audit', '--no-fund', '--omit=dev'],
+    { cwd: folder },
+  );
+  if (code !== 0)
+    throw new Stop(
+      `npm install ${what} did not work: ${stderr.trim().split('\n').slice(-3).join('; ')}`,
+      /E404|ETARGET|ENOTFOUND|EAI_AGAIN|ECONN|network/i.test(stderr) ? 3 : 1,
+    );
 }
 
 const program = `
@@ -50,29 +73,58 @@ console.log(process.versions.node, reframer.poll(1000).runs.map((run) => run.cou
 `;
 
 function expect(what, condition, outcome) {
-  if (!condition) throw new Stop(`${what}, but it ended with ${outcome.code}: ${outcome.stdout}${outcome.stderr}`, 1);
+  if (!condition)
+    throw new Stop(
+      `${what}, but it ended with ${outcome.code}: ${outcome.stdout}${outcome.stderr}`,
+      1,
+    );
 }
 
 const work = mkdtempSync(join(tmpdir(), 'reframer-nodes-'));
 try {
-  const tarball = join(work, must('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', work], { cwd: root }).split('\n').at(-1));
+  const tarball = join(
+    work,
+    must('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', work], { cwd: root })
+      .split('\n')
+      .at(-1),
+  );
   say('building the platform package');
-  const platform = must(process.execPath, [join(root, 'native', 'packaging', 'platform.mjs'), work]).split('\n').at(-1);
+  const platform = must(process.execPath, [join(root, 'native', 'packaging', 'platform.mjs'), work])
+    .split('\n')
+    .at(-1);
   for (const version of versions) {
     install(join(work, `node-${version}`), `node-${process.platform}-${process.arch}@${version}`);
-    const bin = join(work, `node-${version}`, 'node_modules', `node-${process.platform}-${process.arch}`, 'bin');
+    const bin = join(
+      work,
+      `node-${version}`,
+      'node_modules',
+      `node-${process.platform}-${process.arch}`,
+      'bin',
+    );
     const project = join(work, `project-${version}`);
     install(project, tarball);
     writeFileSync(join(project, 'main.mjs'), program);
     const start = () => run(join(bin, 'node'), ['main.mjs'], { cwd: project, env: { PATH: bin } });
 
     const without = start();
-    expect(`Node ${version} without the platform package must name the next step`, without.code === 1 && without.stderr.includes("code: 'native-missing'") && without.stderr.includes('npx reframer setup'), without);
+    expect(
+      `Node ${version} without the platform package must name the next step`,
+      without.code === 1 &&
+        without.stderr.includes("code: 'native-missing'") &&
+        without.stderr.includes('npx reframer setup'),
+      without,
+    );
     install(project, platform);
     const with_ = start();
     const [, full] = /^(\d+\.\d+\.\d+) 2 1 function function\n$/.exec(with_.stdout) ?? [];
-    expect(`Node ${version} with the platform package must import and run`, with_.code === 0 && full !== undefined && with_.stderr === '', with_);
-    process.stdout.write(`Node ${full}: installs, imports, runs; says what is missing without the platform package\n`);
+    expect(
+      `Node ${version} with the platform package must import and run`,
+      with_.code === 0 && full !== undefined && with_.stderr === '',
+      with_,
+    );
+    process.stdout.write(
+      `Node ${full}: installs, imports, runs; says what is missing without the platform package\n`,
+    );
   }
 } catch (error) {
   if (!(error instanceof Stop)) throw error;

@@ -8,10 +8,16 @@ import { spawnSync } from 'node:child_process';
 
 import { root } from './steps.mjs';
 
-const { stdout, stderr, error } = spawnSync('npm', ['audit', '--omit=dev', '--json'], { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 });
+const { stdout, stderr, error } = spawnSync('npm', ['audit', '--omit=dev', '--json'], {
+  cwd: root,
+  encoding: 'utf8',
+  maxBuffer: 1 << 26,
+});
 
 function unchecked(why) {
-  process.stderr.write(`audit: nothing was checked: ${why}; ask again where npm reaches a registry with an audit endpoint\n`);
+  process.stderr.write(
+    `audit: nothing was checked: ${why}; ask again where npm reaches a registry with an audit endpoint\n`,
+  );
   process.exit(3);
 }
 
@@ -22,9 +28,16 @@ try {
 } catch {
   unchecked(`npm answered no JSON: ${(stderr || stdout).trim().split('\n')[0] ?? ''}`);
 }
-if (report.error !== undefined || report.message !== undefined) unchecked(report.error?.summary || report.error?.code || report.message || 'the registry refused');
-const flaws = Object.values(report.vulnerabilities ?? unchecked('the answer names no vulnerabilities, not even none'));
+if (report.error !== undefined || report.message !== undefined)
+  unchecked(
+    report.error?.summary || report.error?.code || report.message || 'the registry refused',
+  );
+const flaws = Object.values(
+  report.vulnerabilities ?? unchecked('the answer names no vulnerabilities, not even none'),
+);
 for (const { name, severity, range, fixAvailable } of flaws)
-  process.stdout.write(`${severity.padEnd(8)} ${name} ${range}${fixAvailable ? ', mended in a later version' : ''}\n`);
+  process.stdout.write(
+    `${severity.padEnd(8)} ${name} ${range}${fixAvailable ? ', mended in a later version' : ''}\n`,
+  );
 if (flaws.length === 0) process.stdout.write('no known flaw in the run-time dependencies\n');
 process.exitCode = flaws.length > 0 ? 1 : 0;

@@ -22,7 +22,7 @@ function holder(file) {
 
 /** Waits for its turn; `say` is told once when there is something to wait for. */
 export async function acquire(file, say) {
-  for (let waited = false; ; ) {
+  for (let waited = false; ;) {
     try {
       const lock = openSync(file, 'wx');
       writeSync(lock, String(process.pid));

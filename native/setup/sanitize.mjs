@@ -18,7 +18,10 @@ const sanitizers = {
     flags: 'address,undefined',
     rooms: ['packet', 'reframer', 'traffic', 'nf', 'engine', 'rsspp', 'conntrack', 'dpdk'],
     dpdk: 'auto',
-    env: { ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1', UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1' },
+    env: {
+      ASAN_OPTIONS: 'detect_leaks=1:strict_string_checks=1',
+      UBSAN_OPTIONS: 'halt_on_error=1:print_stacktrace=1',
+    },
   },
   thread: {
     flags: 'thread',
@@ -37,7 +40,9 @@ const chosen = words.filter((word) => word in sanitizers);
 const rooms = words.filter((word) => !(word in sanitizers));
 for (const room of rooms) {
   if (sanitizers.address.rooms.includes(room)) continue;
-  say(`neither a sanitizer nor a room: ${room} (there are ${Object.keys(sanitizers).join(', ')}; ${sanitizers.address.rooms.join(', ')})`);
+  say(
+    `neither a sanitizer nor a room: ${room} (there are ${Object.keys(sanitizers).join(', ')}; ${sanitizers.address.rooms.join(', ')})`,
+  );
   process.exit(2);
 }
 if (missing(['test']).some((r) => !r.optional)) {
@@ -46,7 +51,12 @@ if (missing(['test']).some((r) => !r.optional)) {
 }
 
 function run(command, args, env = {}) {
-  return spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, ...env } });
+  return spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    env: { ...process.env, ...env },
+  });
 }
 
 function must(command, args) {
@@ -58,12 +68,14 @@ function must(command, args) {
 
 /** Test programs of a room, as ninja knows them. */
 function programs(build, room) {
-  return must('ninja', ['-C', build, '-t', 'targets', 'all'])
-    .split('\n')
-    .map((line) => line.split(':')[0] ?? '')
-    .filter((target) => new RegExp(`^test/${room}/test-[\\w-]+$`).test(target))
-    // It puts counters in the allocator's place, as a sanitizer does: one of them at a time.
-    .filter((target) => !target.endsWith('-allocations'));
+  return (
+    must('ninja', ['-C', build, '-t', 'targets', 'all'])
+      .split('\n')
+      .map((line) => line.split(':')[0] ?? '')
+      .filter((target) => new RegExp(`^test/${room}/test-[\\w-]+$`).test(target))
+      // It puts counters in the allocator's place, as a sanitizer does: one of them at a time.
+      .filter((target) => !target.endsWith('-allocations'))
+  );
 }
 
 let passed = 0;
@@ -72,17 +84,37 @@ for (const name of chosen.length > 0 ? chosen : Object.keys(sanitizers)) {
   const { flags, env, dpdk, rooms: all } = sanitizers[name];
   const build = join(root, 'native', `build-${name}`);
   if (!existsSync(join(build, 'build.ninja')))
-    must('meson', ['setup', build, join(root, 'native'), '-Dtests=true', '-Dmarch=native', `-Db_sanitize=${flags}`, '-Dbuildtype=debugoptimized', '-Db_lundef=false', `-Ddpdk=${dpdk}`]);
-  const targets = all.filter((room) => rooms.length === 0 || rooms.includes(room)).flatMap((room) => programs(build, room));
+    must('meson', [
+      'setup',
+      build,
+      join(root, 'native'),
+      '-Dtests=true',
+      '-Dmarch=native',
+      `-Db_sanitize=${flags}`,
+      '-Dbuildtype=debugoptimized',
+      '-Db_lundef=false',
+      `-Ddpdk=${dpdk}`,
+    ]);
+  const targets = all
+    .filter((room) => rooms.length === 0 || rooms.includes(room))
+    .flatMap((room) => programs(build, room));
   if (targets.length === 0) continue;
   say(`${name}: building ${targets.length} programs`);
   must('ninja', ['-C', build, '-j2', ...targets]);
   for (const target of targets) {
     const leaky = name === 'address' && withoutLeaks.includes(target.split('/')[1]);
-    const { status, signal, stdout, stderr } = run(join(build, target), [], leaky ? { ...env, ASAN_OPTIONS: env.ASAN_OPTIONS.replace('detect_leaks=1', 'detect_leaks=0') } : env);
+    const { status, signal, stdout, stderr } = run(
+      join(build, target),
+      [],
+      leaky
+        ? { ...env, ASAN_OPTIONS: env.ASAN_OPTIONS.replace('detect_leaks=1', 'detect_leaks=0') }
+        : env,
+    );
     const closing = /^\d+ passed, \d+ failed$/m.exec(stdout ?? '')?.[0] ?? 'no closing line';
     const good = status === 0;
-    process.stdout.write(`${name} ${target}: ${good ? closing : `FAILED (${signal ?? `exit code ${status}`}, ${closing})`}\n`);
+    process.stdout.write(
+      `${name} ${target}: ${good ? closing : `FAILED (${signal ?? `exit code ${status}`}, ${closing})`}\n`,
+    );
     if (good) passed += 1;
     else {
       failed += 1;

@@ -33,7 +33,16 @@ const fingerprints = {
   packages: () => fingerprint(inRoot('package-lock.json'), anyFile),
   typescript: () =>
     fingerprint(
-      inRoot('tsconfig.json', 'package-lock.json', 'reframer', 'rsspp', 'conntrack', 'experiments', 'native', 'results'),
+      inRoot(
+        'tsconfig.json',
+        'package-lock.json',
+        'reframer',
+        'rsspp',
+        'conntrack',
+        'experiments',
+        'native',
+        'results',
+      ),
       isTypescript,
     ),
   native: () => fingerprint(inRoot('native', 'package.json'), isNative),
@@ -47,7 +56,8 @@ export function state(step) {
 
 /** True when no step has anything to do: the price of asking is a few hundred stat calls. */
 export function isSetUp({ native = true } = {}) {
-  const built = !native || (existsSync(join(buildFolder, 'reframer-lab')) && state('native').current);
+  const built =
+    !native || (existsSync(join(buildFolder, 'reframer-lab')) && state('native').current);
   if (isInstalled) return built;
   return built && state('packages').current && state('typescript').current;
 }

@@ -23,7 +23,10 @@ describe('captures', () => {
     ['an empty file', empty],
     ['a folder', folder.file('folder')],
   ])('%s', async (_, path) => {
-    for (const args of [['analyze', path], ['reorder', path, folder.file('x.pcap')]]) {
+    for (const args of [
+      ['analyze', path],
+      ['reorder', path, folder.file('x.pcap')],
+    ]) {
       const { code, stdout, stderr } = await reframer(args);
       expect(stdout).toBe('');
       expect(stderr).toContain(path);
@@ -40,7 +43,10 @@ describe('captures', () => {
     ['a folder that is not there', folder.file('absent/out.pcap')],
     ['a folder', folder.file('folder')],
   ])('an output in %s', async (_, path) => {
-    for (const args of [['reorder', good, path], ['generate', path, '--packets', '10']]) {
+    for (const args of [
+      ['reorder', good, path],
+      ['generate', path, '--packets', '10'],
+    ]) {
       const { code, stdout, stderr } = await reframer(args);
       expect(stdout).toBe('');
       expect(stderr).toContain(path);
@@ -57,11 +63,19 @@ describe('usage', () => {
     ['a delay without a unit', ['reorder', good, 'x', '--delay', '64'], /--delay.*64us/],
     ['a negative delay', ['reorder', good, 'x', '--delay', '-5us'], /--delay/],
     ['a rate that is none', ['reorder', good, 'x', '--rate', 'fast'], /--rate.*40Gbps/],
-    ['an unknown policy', ['reorder', good, 'x', '--policy', 'none'], /--policy.*fixed, adaptive, burst/],
+    [
+      'an unknown policy',
+      ['reorder', good, 'x', '--policy', 'none'],
+      /--policy.*fixed, adaptive, burst/,
+    ],
     ['an unknown key', ['reorder', good, 'x', '--key', '4tuple'], /--key.*5tuple/],
     ['the same file twice', ['reorder', good, good], /same file/],
     ['half a packet', ['generate', 'x', '--packets', '1.5'], /--packets/],
-    ['an unknown profile', ['generate', 'x', '--profile', 'lan'], /--profile.*campus, clients, uniform/],
+    [
+      'an unknown profile',
+      ['generate', 'x', '--profile', 'lan'],
+      /--profile.*campus, clients, uniform/,
+    ],
     ['a bench that is not there', ['bench', 'nothing'], /nothing/],
   ])('%s', async (_, args, message) => {
     const { code, stdout, stderr } = await reframer(args, { cwd: folder.path });
@@ -77,7 +91,9 @@ describe('usage', () => {
   });
 
   test('no native build: what was looked for and the next step, exit code 3', async () => {
-    const { code, stderr } = await reframer(['analyze', good], { env: { REFRAMER_LAB: folder.file('nowhere') } });
+    const { code, stderr } = await reframer(['analyze', good], {
+      env: { REFRAMER_LAB: folder.file('nowhere') },
+    });
     expect(code).toBe(3);
     expect(stderr).toContain(folder.file('nowhere'));
     expect(stderr).toContain('REFRAMER_LAB');

@@ -33,9 +33,26 @@ interface StageRow {
 
 describe('bench reframer', () => {
   test('measures every combination of the lists that it is given', async () => {
-    const { rows } = await reframerJson<{ rows: StageRow[] }>(['bench', 'reframer', '--quick', '--traffic', 'trains,uniform', '--bursts', '8,100', '--strides', '2048', '--touched-kib', '0,16', '--quiet']);
+    const { rows } = await reframerJson<{ rows: StageRow[] }>([
+      'bench',
+      'reframer',
+      '--quick',
+      '--traffic',
+      'trains,uniform',
+      '--bursts',
+      '8,100',
+      '--strides',
+      '2048',
+      '--touched-kib',
+      '0,16',
+      '--quiet',
+    ]);
     expect(rows.map((r) => `${r.traffic} ${r.burst} ${r.touchedKib} ${r.nicHash}`)).toEqual(
-      ['trains', 'uniform'].flatMap((t) => [8, 100].flatMap((b) => [0, 16].flatMap((k) => [true, false].map((n) => `${t} ${b} ${k} ${n}`)))),
+      ['trains', 'uniform'].flatMap((t) =>
+        [8, 100].flatMap((b) =>
+          [0, 16].flatMap((k) => [true, false].map((n) => `${t} ${b} ${k} ${n}`)),
+        ),
+      ),
     );
     for (const row of rows) {
       expect([row.flows, row.inFlight, row.stride]).toEqual([10_000, 630, 2048]);
@@ -49,7 +66,14 @@ describe('bench reframer', () => {
   });
 
   test('bursts bring 1.3 packets in a row, campus traffic has flows of its own', async () => {
-    const { rows } = await reframerJson<{ rows: StageRow[] }>(['bench', 'reframer', '--quick', '--traffic', 'bursts,campus', '--quiet']);
+    const { rows } = await reframerJson<{ rows: StageRow[] }>([
+      'bench',
+      'reframer',
+      '--quick',
+      '--traffic',
+      'bursts,campus',
+      '--quiet',
+    ]);
     expect(rows.map((r) => r.traffic)).toEqual(['bursts', 'bursts', 'campus', 'campus']);
     for (const row of rows.slice(0, 2)) expect(row.slfIn).toBeCloseTo(1.3, 1);
     for (const row of rows.slice(2)) expect(row.slfOut).toBeGreaterThan(row.slfIn);
@@ -71,8 +95,27 @@ describe('bench reframer', () => {
 
 describe('bench conntrack', () => {
   test('measures the lists that it is given, in one order', async () => {
-    const { rows } = await reframerJson<{ rows: Row[] }>(['bench', 'conntrack', '--quick', '--flows', '1k,2k', '--workloads', 'misses,trace,hits', '--contenders', 'burst-table,chaining', '--depths', '32', '--quiet']);
-    expect(rows.map((r) => `${r.flows} ${r.workload} ${r.contender}`)).toEqual([1000, 2000].flatMap((flows) => ['misses', 'hits', 'trace'].flatMap((w) => ['burst-table', 'chaining'].map((c) => `${flows} ${w} ${c}`))));
+    const { rows } = await reframerJson<{ rows: Row[] }>([
+      'bench',
+      'conntrack',
+      '--quick',
+      '--flows',
+      '1k,2k',
+      '--workloads',
+      'misses,trace,hits',
+      '--contenders',
+      'burst-table,chaining',
+      '--depths',
+      '32',
+      '--quiet',
+    ]);
+    expect(rows.map((r) => `${r.flows} ${r.workload} ${r.contender}`)).toEqual(
+      [1000, 2000].flatMap((flows) =>
+        ['misses', 'hits', 'trace'].flatMap((w) =>
+          ['burst-table', 'chaining'].map((c) => `${flows} ${w} ${c}`),
+        ),
+      ),
+    );
     for (const row of rows) {
       expect(row.threads).toBe(1);
       expect(row.mops).toBeGreaterThan(0);
@@ -81,13 +124,48 @@ describe('bench conntrack', () => {
   });
 
   test('every table takes as many keys at once as asked; those that cannot say how many', async () => {
-    const { rows } = await reframerJson<{ rows: (Row & { depth: number })[] }>(['bench', 'conntrack', '--quick', '--flows', '1k', '--workloads', 'hits', '--contenders', 'burst-table,cuckoopp-burst,cuckoopp', '--depths', '1,128', '--quiet']);
-    expect(rows.map((r) => [r.contender, r.depth])).toEqual([['burst-table', 1], ['cuckoopp-burst', 1], ['cuckoopp', 1], ['burst-table', 128], ['cuckoopp-burst', 128], ['cuckoopp', 1]]);
+    const { rows } = await reframerJson<{ rows: (Row & { depth: number })[] }>([
+      'bench',
+      'conntrack',
+      '--quick',
+      '--flows',
+      '1k',
+      '--workloads',
+      'hits',
+      '--contenders',
+      'burst-table,cuckoopp-burst,cuckoopp',
+      '--depths',
+      '1,128',
+      '--quiet',
+    ]);
+    expect(rows.map((r) => [r.contender, r.depth])).toEqual([
+      ['burst-table', 1],
+      ['cuckoopp-burst', 1],
+      ['cuckoopp', 1],
+      ['burst-table', 128],
+      ['cuckoopp-burst', 128],
+      ['cuckoopp', 1],
+    ]);
   });
 
   test('hostile keys: those of one CRC, and those of one NIC hash beside ordinary ones', async () => {
-    const { rows } = await reframerJson<{ rows: (Row & { refusedPercent: number })[] }>(['bench', 'conntrack', '--quick', '--workloads', 'hostile', '--contenders', 'burst-table', '--depths', '128', '--quiet']);
-    expect(rows.map((r) => [r.workload, r.contender, r.refusedPercent])).toEqual([['hostile', 'burst-table', 0], ['nic', 'burst-table-nic', 0], ['nic-hostile', 'burst-table-nic', 0]]);
+    const { rows } = await reframerJson<{ rows: (Row & { refusedPercent: number })[] }>([
+      'bench',
+      'conntrack',
+      '--quick',
+      '--workloads',
+      'hostile',
+      '--contenders',
+      'burst-table',
+      '--depths',
+      '128',
+      '--quiet',
+    ]);
+    expect(rows.map((r) => [r.workload, r.contender, r.refusedPercent])).toEqual([
+      ['hostile', 'burst-table', 0],
+      ['nic', 'burst-table-nic', 0],
+      ['nic-hostile', 'burst-table-nic', 0],
+    ]);
   });
 
   test.each([
@@ -103,14 +181,32 @@ describe('bench conntrack', () => {
   });
 
   test('ended by Ctrl-C it shows the rows that it has', async () => {
-    const row = { contender: 'mine', workload: 'hits', flows: 1000, threads: 1, depth: 32, mops: 7, mopsLow: 6, mopsHigh: 8, boundMops: 9, bytesPerFlow: 48 };
+    const row = {
+      contender: 'mine',
+      workload: 'hits',
+      flows: 1000,
+      threads: 1,
+      depth: 32,
+      mops: 7,
+      mopsLow: 6,
+      mopsHigh: 8,
+      boundMops: 9,
+      bytesPerFlow: 48,
+    };
     const lab = folder.file('lab.mjs');
-    writeFileSync(lab, `#!${process.execPath}\nprocess.stdout.write(${JSON.stringify(`${JSON.stringify({ row })}\n`)});\nsetTimeout(() => undefined, 60_000);\n`, { mode: 0o755 });
+    writeFileSync(
+      lab,
+      `#!${process.execPath}\nprocess.stdout.write(${JSON.stringify(`${JSON.stringify({ row })}\n`)});\nsetTimeout(() => undefined, 60_000);\n`,
+      { mode: 0o755 },
+    );
     for (const json of [false, true]) {
-      const { code, stdout, stderr } = await reframer(['bench', 'conntrack', ...(json ? ['--json'] : [])], {
-        env: { REFRAMER_LAB: lab },
-        started: (kill) => setTimeout(() => kill('SIGINT'), 1500),
-      });
+      const { code, stdout, stderr } = await reframer(
+        ['bench', 'conntrack', ...(json ? ['--json'] : [])],
+        {
+          env: { REFRAMER_LAB: lab },
+          started: (kill) => setTimeout(() => kill('SIGINT'), 1500),
+        },
+      );
       expect(code).toBe(130);
       expect(stderr).toContain('unfinished: 1 rows');
       if (json) expect(JSON.parse(stdout)).toEqual({ rows: [row], interrupted: true });

@@ -28,7 +28,14 @@ beforeAll(() => {
 });
 
 interface Analyzed {
-  files: { file: string; packets: number; flows: number; slf: number; durationSeconds: number; reuse: Record<string, number> }[];
+  files: {
+    file: string;
+    packets: number;
+    flows: number;
+    slf: number;
+    durationSeconds: number;
+    reuse: Record<string, number>;
+  }[];
 }
 
 interface Reordered {
@@ -49,7 +56,9 @@ describe('analyze', () => {
     expect(found).toMatchObject({ file: small, packets: 7, flows: 3 });
     expect(found?.slf).toBeCloseTo(7 / 6, 9);
     expect(found?.durationSeconds).toBeCloseTo(6e-6, 12);
-    expect(Object.values(found?.reuse ?? {}).map((share) => Math.round(share * 7))).toEqual([1, 4, 4, 4]);
+    expect(Object.values(found?.reuse ?? {}).map((share) => Math.round(share * 7))).toEqual([
+      1, 4, 4, 4,
+    ]);
   });
 
   test('says it in plain words', async () => {
@@ -65,7 +74,9 @@ describe('analyze', () => {
     writeFileSync(cut, whole.subarray(0, whole.length - 5));
     const { code, stdout, stderr } = await reframer(['analyze', small, cut, '--json']);
     expect(code).toBe(1);
-    const result = JSON.parse(stdout) as Analyzed & { errors: { file: string; code: string; offset: number }[] };
+    const result = JSON.parse(stdout) as Analyzed & {
+      errors: { file: string; code: string; offset: number }[];
+    };
     expect(result.files.map((f) => f.packets)).toEqual([7]);
     expect(result.errors).toMatchObject([{ file: cut }]);
     // The record that is cut begins after the header and six whole records.
@@ -105,11 +116,27 @@ describe('reorder', () => {
     expect(burst).toMatchObject({ packetsOut: 7, flowsReordered: 0 });
     expect(burst.slfOut).toBeCloseTo(7 / 3, 9);
     expect(burst.holdMaxUs).toBeLessThanOrEqual(64);
-    const far = await reframerJson<Reordered>(['reorder', small, out, '--policy', 'burst', '--delay', '1ns']);
+    const far = await reframerJson<Reordered>([
+      'reorder',
+      small,
+      out,
+      '--policy',
+      'burst',
+      '--delay',
+      '1ns',
+    ]);
     expect(far.slfOut).toBeCloseTo(7 / 6, 9);
     // All flows go to one destination: one group.
-    const destination = await reframerJson<Reordered>(['reorder', small, out, '--key', 'destination']);
-    expect(readPcap(readFileSync(out)).frames.map((f) => f.bytes.length)).toEqual(ababaac.map((f) => f.bytes.length));
+    const destination = await reframerJson<Reordered>([
+      'reorder',
+      small,
+      out,
+      '--key',
+      'destination',
+    ]);
+    expect(readPcap(readFileSync(out)).frames.map((f) => f.bytes.length)).toEqual(
+      ababaac.map((f) => f.bytes.length),
+    );
     expect(destination.packetsOut).toBe(7);
   });
 
@@ -125,31 +152,69 @@ describe('reorder', () => {
 });
 
 describe('generate', () => {
-  test.each(['campus', 'clients', 'uniform'])('%s: the same seed gives the same file', async (profile) => {
-    const files = ['1', '1', '2'].map((seed, i) => ({ seed, path: folder.file(`${profile}-${i}.pcap`) }));
-    for (const { seed, path } of files) {
-      const limits = profile === 'campus' ? [] : ['--flows', '50'];
-      const { code, stderr } = await reframer(['generate', path, '--profile', profile, '--packets', '2k', '--seed', seed, ...limits]);
-      expect(stderr).toBe('');
-      expect(code).toBe(0);
-    }
-    const [first, again, other] = files.map(({ path }) => readFileSync(path));
-    expect(first?.equals(again ?? Buffer.alloc(0))).toBe(true);
-    expect(first?.equals(other ?? Buffer.alloc(0))).toBe(false);
-    const { files: analyzed } = await reframerJson<Analyzed>(['analyze', files[0]?.path ?? '']);
-    expect(analyzed[0]?.packets).toBe(2000);
-    if (profile !== 'campus') expect(analyzed[0]?.flows).toBe(50);
-  });
+  test.each(['campus', 'clients', 'uniform'])(
+    '%s: the same seed gives the same file',
+    async (profile) => {
+      const files = ['1', '1', '2'].map((seed, i) => ({
+        seed,
+        path: folder.file(`${profile}-${i}.pcap`),
+      }));
+      for (const { seed, path } of files) {
+        const limits = profile === 'campus' ? [] : ['--flows', '50'];
+        const { code, stderr } = await reframer([
+          'generate',
+          path,
+          '--profile',
+          profile,
+          '--packets',
+          '2k',
+          '--seed',
+          seed,
+          ...limits,
+        ]);
+        expect(stderr).toBe('');
+        expect(code).toBe(0);
+      }
+      const [first, again, other] = files.map(({ path }) => readFileSync(path));
+      expect(first?.equals(again ?? Buffer.alloc(0))).toBe(true);
+      expect(first?.equals(other ?? Buffer.alloc(0))).toBe(false);
+      const { files: analyzed } = await reframerJson<Analyzed>(['analyze', files[0]?.path ?? '']);
+      expect(analyzed[0]?.packets).toBe(2000);
+      if (profile !== 'campus') expect(analyzed[0]?.flows).toBe(50);
+    },
+  );
 
   test('campus with --flows: said, not refused and not silently ignored', async () => {
-    const { code, stderr } = await reframer(['generate', folder.file('f.pcap'), '--profile', 'campus', '--packets', '100', '--flows', '7', '--seed', '3']);
+    const { code, stderr } = await reframer([
+      'generate',
+      folder.file('f.pcap'),
+      '--profile',
+      'campus',
+      '--packets',
+      '100',
+      '--flows',
+      '7',
+      '--seed',
+      '3',
+    ]);
     expect(code).toBe(0);
     expect(stderr).toMatch(/--flows changes nothing/);
   });
 
   test('clients: SLF is the interleave factor', async () => {
     const path = folder.file('interleave.pcap');
-    await reframer(['generate', path, '--profile', 'clients', '--flows', '100', '--packets', '8k', '--interleave', '8']);
+    await reframer([
+      'generate',
+      path,
+      '--profile',
+      'clients',
+      '--flows',
+      '100',
+      '--packets',
+      '8k',
+      '--interleave',
+      '8',
+    ]);
     const { files } = await reframerJson<Analyzed>(['analyze', path]);
     expect(files[0]?.slf).toBeCloseTo(8, 6);
   });
@@ -160,30 +225,58 @@ describe('talk and data', () => {
     expect((await reframer(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
     const bare = await reframer([]);
     expect(bare.code).toBe(0);
-    for (const name of ['analyze', 'reorder', 'generate', 'bench', 'doctor', 'setup']) expect(bare.stdout).toContain(name);
+    for (const name of ['analyze', 'reorder', 'generate', 'bench', 'doctor', 'setup'])
+      expect(bare.stdout).toContain(name);
   });
 
   test('doctor reports what is there as one document', async () => {
-    const { ready, findings } = await reframerJson<{ ready: boolean; findings: { name: string; found: boolean; brings: string }[] }>(['doctor']);
+    const { ready, findings } = await reframerJson<{
+      ready: boolean;
+      findings: { name: string; found: boolean; brings: string }[];
+    }>(['doctor']);
     expect(ready).toBe(true);
     const names = findings.map((finding) => finding.name);
-    for (const name of ['Node', 'Meson', 'libpcap', 'DPDK', 'huge pages', 'tshark', 'Chromium', 'fonts', 'cores', 'frequency governor', 'steady clock', 'native build']) {
+    for (const name of [
+      'Node',
+      'Meson',
+      'libpcap',
+      'DPDK',
+      'huge pages',
+      'tshark',
+      'Chromium',
+      'fonts',
+      'cores',
+      'frequency governor',
+      'steady clock',
+      'native build',
+    ]) {
       expect(names).toContain(name);
     }
     expect(findings.every((finding) => finding.brings.length > 0)).toBe(true);
     const lines = (await reframer(['doctor'])).stdout.split('\n');
     for (const { name, found, brings } of findings) {
       const state = found ? 'found' : 'missing';
-      expect(lines.some((line) => line.startsWith(state) && line.slice(state.length).trim().startsWith(name)), name).toBe(true);
-      expect(lines.some((line) => line === `${name} would bring: ${brings}`), name).toBe(!found);
+      expect(
+        lines.some(
+          (line) => line.startsWith(state) && line.slice(state.length).trim().startsWith(name),
+        ),
+        name,
+      ).toBe(true);
+      expect(
+        lines.some((line) => line === `${name} would bring: ${brings}`),
+        name,
+      ).toBe(!found);
     }
   });
 
   test('Ctrl-C ends the child and says so', async () => {
     const big = folder.file('big.pcap');
-    const outcome = await reframer(['generate', big, '--packets', '100M', '--profile', 'uniform', '--snaplen', '64', '--quiet'], {
-      started: (kill) => setTimeout(() => kill('SIGINT'), 1500),
-    });
+    const outcome = await reframer(
+      ['generate', big, '--packets', '100M', '--profile', 'uniform', '--snaplen', '64', '--quiet'],
+      {
+        started: (kill) => setTimeout(() => kill('SIGINT'), 1500),
+      },
+    );
     expect(outcome.code).toBe(130);
     expect(outcome.stderr).toContain('SIGINT');
     const { stdout } = await runProgram('pgrep', ['-f', big]);
@@ -191,7 +284,12 @@ describe('talk and data', () => {
   });
 
   test('a reader that leaves is no error', async () => {
-    const { code, stderr } = await runProgram('bash', ['-o', 'pipefail', '-c', `node experiments/cli/reframer.mjs --help | head -1`]);
+    const { code, stderr } = await runProgram('bash', [
+      '-o',
+      'pipefail',
+      '-c',
+      `node experiments/cli/reframer.mjs --help | head -1`,
+    ]);
     expect(stderr).toBe('');
     expect(code).toBe(0);
   });

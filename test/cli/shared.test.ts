@@ -5,13 +5,24 @@ import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
-import { reframer, reframerJson, sharedFolder, skipSuite, temporaryFolder } from '../helpers/cli.js';
+import {
+  reframer,
+  reframerJson,
+  sharedFolder,
+  skipSuite,
+  temporaryFolder,
+} from '../helpers/cli.js';
 import { readPcap } from '../helpers/frames.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-const real = sharedFolder === undefined ? [] : readdirSync(join(sharedFolder, 'traces/real')).filter((name) => /\.pcap(ng)?(\.\w+)?$/.test(name));
+const real =
+  sharedFolder === undefined
+    ? []
+    : readdirSync(join(sharedFolder, 'traces/real')).filter((name) =>
+        /\.pcap(ng)?(\.\w+)?$/.test(name),
+      );
 const formats = sharedFolder === undefined ? [] : readdirSync(join(sharedFolder, 'traces/formats'));
 const path = (set: string, name: string): string => join(sharedFolder ?? '', 'traces', set, name);
 
@@ -24,18 +35,29 @@ interface Analysis {
 }
 
 function statistics(): Map<string, Record<string, string>> {
-  const [header = '', ...rows] = readFileSync(join(sharedFolder ?? '', 'reference/data/trace-stats.csv'), 'utf8').trim().split('\n');
+  const [header = '', ...rows] = readFileSync(
+    join(sharedFolder ?? '', 'reference/data/trace-stats.csv'),
+    'utf8',
+  )
+    .trim()
+    .split('\n');
   const names = header.split(',');
-  return new Map(rows.map((row) => {
-    const cells = row.split(',');
-    return [cells[0] ?? '', Object.fromEntries(names.map((name, i) => [name, cells[i] ?? '']))];
-  }));
+  return new Map(
+    rows.map((row) => {
+      const cells = row.split(',');
+      return [cells[0] ?? '', Object.fromEntries(names.map((name, i) => [name, cells[i] ?? '']))];
+    }),
+  );
 }
 
-if (sharedFolder === undefined) skipSuite('captures beside the clone (../shared/traces) are not there: real traffic was not tested');
+if (sharedFolder === undefined)
+  skipSuite(
+    'captures beside the clone (../shared/traces) are not there: real traffic was not tested',
+  );
 
 describe.skipIf(sharedFolder === undefined)('real captures', () => {
-  const expected = sharedFolder === undefined ? new Map<string, Record<string, string>>() : statistics();
+  const expected =
+    sharedFolder === undefined ? new Map<string, Record<string, string>>() : statistics();
 
   test.each(real)('analyze %s', async (name) => {
     const { files } = await reframerJson<{ files: Analysis[] }>(['analyze', path('real', name)]);
@@ -50,7 +72,10 @@ describe.skipIf(sharedFolder === undefined)('real captures', () => {
     expect(found.durationSeconds).toBeCloseTo(Number(row['duration_s']), 5);
     for (const distance of ['1', '4', '16', '64']) {
       const share = found.reuse[distance];
-      expect(share, `reuse within ${distance}`).toBeCloseTo(Number(row[`uni_reuse<=${distance}`]), 3);
+      expect(share, `reuse within ${distance}`).toBeCloseTo(
+        Number(row[`uni_reuse<=${distance}`]),
+        3,
+      );
     }
   });
 
@@ -66,9 +91,14 @@ describe.skipIf(sharedFolder === undefined)('real captures', () => {
   test.each(real.filter((name) => name.endsWith('.pcap')))('reorder %s', async (name) => {
     const out = folder.file('out.pcap');
     for (const rate of ['native', '40Gbps']) {
-      const result = await reframerJson<{ packetsIn: number; packetsOut: number; slfIn: number; slfOut: number; flowsReordered: number; holdMaxUs: number }>([
-        'reorder', path('real', name), out, '--rate', rate,
-      ]);
+      const result = await reframerJson<{
+        packetsIn: number;
+        packetsOut: number;
+        slfIn: number;
+        slfOut: number;
+        flowsReordered: number;
+        holdMaxUs: number;
+      }>(['reorder', path('real', name), out, '--rate', rate]);
       expect(result.flowsReordered).toBe(0);
       expect(result.packetsOut).toBe(result.packetsIn);
       expect(result.slfOut).toBeGreaterThanOrEqual(result.slfIn - 1e-9);
@@ -80,9 +110,16 @@ describe.skipIf(sharedFolder === undefined)('real captures', () => {
 
 describe.skipIf(sharedFolder === undefined)('formats', () => {
   test('each is read, or refused with one clear error', async () => {
-    const { code, stdout } = await reframer(['analyze', '--json', ...formats.map((name) => path('formats', name))]);
+    const { code, stdout } = await reframer([
+      'analyze',
+      '--json',
+      ...formats.map((name) => path('formats', name)),
+    ]);
     expect(code).toBe(1);
-    const { files, errors } = JSON.parse(stdout) as { files: { file: string }[]; errors: { file: string; code: string; message: string }[] };
+    const { files, errors } = JSON.parse(stdout) as {
+      files: { file: string }[];
+      errors: { file: string; code: string; message: string }[];
+    };
     expect(files.length + errors.length).toBe(formats.length);
     for (const error of errors) {
       expect(error.code, error.file).not.toBe('lab-died');

@@ -5,7 +5,15 @@ import { reframer } from '../helpers/cli.js';
 
 test('a short soak breaks no promise and repeats by its seed', async () => {
   const run = async (): Promise<Record<string, number>> => {
-    const { code, stdout } = await reframer(['soak', '--packets', '2M', '--seed', '7', '--json', '--quiet']);
+    const { code, stdout } = await reframer([
+      'soak',
+      '--packets',
+      '2M',
+      '--seed',
+      '7',
+      '--json',
+      '--quiet',
+    ]);
     expect(code).toBe(0);
     const { seconds, ...counts } = JSON.parse(stdout) as Record<string, number>;
     expect(seconds).toBeGreaterThan(0);

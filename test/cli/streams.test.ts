@@ -13,12 +13,23 @@ const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
 const plain = folder.file('plain.pcap');
-writeFileSync(plain, pcap(Array.from({ length: 30 }, (_, i) => ({ bytes: frame({ source: 1 + (i % 3) }), timeNs: 1_000_000_000n + BigInt(i) * 1000n }))));
+writeFileSync(
+  plain,
+  pcap(
+    Array.from({ length: 30 }, (_, i) => ({
+      bytes: frame({ source: 1 + (i % 3) }),
+      timeNs: 1_000_000_000n + BigInt(i) * 1000n,
+    })),
+  ),
+);
 const program = join(packageRoot, 'experiments', 'cli', 'reframer.mjs');
 const environment = { ...process.env, REFRAMER_NO_SETUP: '1' };
 
 function shell(script: string): { code: number | null; stdout: Buffer; stderr: string } {
-  const run = spawnSync('bash', ['-c', script], { cwd: folder.path, env: { ...environment, F: plain, REFRAMER: `${process.execPath} ${program}` } });
+  const run = spawnSync('bash', ['-c', script], {
+    cwd: folder.path,
+    env: { ...environment, F: plain, REFRAMER: `${process.execPath} ${program}` },
+  });
   return { code: run.status, stdout: run.stdout, stderr: run.stderr.toString() };
 }
 
@@ -37,10 +48,14 @@ describe('reading', () => {
     ['another descriptor', 'analyze --json /dev/fd/7 7< $F'],
     ['a process substitution', 'analyze --json <(cat $F)'],
   ])('%s', (_, script) => {
-    const { code, stdout, stderr } = shell(script.includes('$REFRAMER') ? script : `$REFRAMER ${script}`);
+    const { code, stdout, stderr } = shell(
+      script.includes('$REFRAMER') ? script : `$REFRAMER ${script}`,
+    );
     expect(stderr).toBe('');
     expect(code).toBe(0);
-    expect((JSON.parse(stdout.toString()) as { files: unknown[] }).files).toMatchObject([{ packets: 30 }]);
+    expect((JSON.parse(stdout.toString()) as { files: unknown[] }).files).toMatchObject([
+      { packets: 30 },
+    ]);
   });
 
   test('errors name the file as it was given', () => {
@@ -58,17 +73,26 @@ describe('reading', () => {
   });
 
   test('names of any bytes', () => {
-    for (const name of ["a b'c\"d", '\u00fcml\u00e4ut', 'tab\there', '-dash']) {
+    for (const name of ['a b\'c"d', '\u00fcml\u00e4ut', 'tab\there', '-dash']) {
       writeFileSync(folder.file(name), readFileSync(plain));
-      const run = spawnSync(process.execPath, [program, 'analyze', '--json', '--', name], { cwd: folder.path, env: environment });
+      const run = spawnSync(process.execPath, [program, 'analyze', '--json', '--', name], {
+        cwd: folder.path,
+        env: environment,
+      });
       expect(run.status).toBe(0);
-      expect(JSON.parse(run.stdout.toString())).toMatchObject({ files: [{ file: name, packets: 30 }] });
+      expect(JSON.parse(run.stdout.toString())).toMatchObject({
+        files: [{ file: name, packets: 30 }],
+      });
     }
     // Not UTF-8: JSON and Node have no word for it, but the kernel has.
-    const { code, stdout, stderr } = shell("cp $F $'odd\\xff\\xfename'; $REFRAMER analyze --json $'odd\\xff\\xfename'");
+    const { code, stdout, stderr } = shell(
+      "cp $F $'odd\\xff\\xfename'; $REFRAMER analyze --json $'odd\\xff\\xfename'",
+    );
     expect(stderr).toBe('');
     expect(code).toBe(0);
-    expect((JSON.parse(stdout.toString()) as { files: unknown[] }).files).toMatchObject([{ packets: 30 }]);
+    expect((JSON.parse(stdout.toString()) as { files: unknown[] }).files).toMatchObject([
+      { packets: 30 },
+    ]);
     const absent = shell("$REFRAMER analyze $'absent\\xff'");
     expect(absent.code).toBe(1);
     oneLine(absent.stderr);
@@ -88,7 +112,9 @@ describe('writing', () => {
   });
 
   test('a redirection, appended to what is there', () => {
-    const { code } = shell('echo -n before > out; $REFRAMER generate --packets 100 --quiet - >> out');
+    const { code } = shell(
+      'echo -n before > out; $REFRAMER generate --packets 100 --quiet - >> out',
+    );
     expect(code).toBe(0);
     const written = readFileSync(folder.file('out'));
     expect(written.subarray(0, 6).toString()).toBe('before');
@@ -96,13 +122,21 @@ describe('writing', () => {
   });
 
   test('one command into the other', () => {
-    const { code, stdout } = shell('set -o pipefail; $REFRAMER generate --packets 1000 --quiet - 2>/dev/null | $REFRAMER reorder --quiet - - 2>/dev/null | $REFRAMER analyze --json -');
+    const { code, stdout } = shell(
+      'set -o pipefail; $REFRAMER generate --packets 1000 --quiet - 2>/dev/null | $REFRAMER reorder --quiet - - 2>/dev/null | $REFRAMER analyze --json -',
+    );
     expect(code).toBe(0);
     expect(JSON.parse(stdout.toString())).toMatchObject({ files: [{ packets: 1000 }] });
   });
 
   test.skipIf(!existsSync('/dev/full'))('a full device gives one line', () => {
-    for (const script of ['$REFRAMER analyze $F > /dev/full', '$REFRAMER analyze --json $F > /dev/full', '$REFRAMER --help > /dev/full', '$REFRAMER reorder $F /dev/full', '$REFRAMER generate --packets 10 - > /dev/full']) {
+    for (const script of [
+      '$REFRAMER analyze $F > /dev/full',
+      '$REFRAMER analyze --json $F > /dev/full',
+      '$REFRAMER --help > /dev/full',
+      '$REFRAMER reorder $F /dev/full',
+      '$REFRAMER generate --packets 10 - > /dev/full',
+    ]) {
       const { code, stderr } = shell(script);
       expect(code, script).toBe(1);
       oneLine(stderr);
@@ -113,7 +147,11 @@ describe('writing', () => {
     const own = folder.file(signal);
     mkdirSync(own);
     const args = [program, 'generate', '--packets', '100M', join(own, 'big.pcap')];
-    const child = spawn(process.execPath, args, { env: environment, stdio: 'ignore', detached: true });
+    const child = spawn(process.execPath, args, {
+      env: environment,
+      stdio: 'ignore',
+      detached: true,
+    });
     const ended = new Promise((resolve) => child.on('close', resolve));
     await sleep(1500);
     process.kill(-(child.pid ?? 0), signal);
@@ -125,7 +163,10 @@ describe('writing', () => {
 
 test('super-frames of TSO are told of', () => {
   const large = folder.file('large.pcap');
-  const frames = Array.from({ length: 20 }, (_, i) => ({ bytes: frame({ protocol: 6, payload: i % 2 ? 30_000 : 0 }), timeNs: BigInt(i) }));
+  const frames = Array.from({ length: 20 }, (_, i) => ({
+    bytes: frame({ protocol: 6, payload: i % 2 ? 30_000 : 0 }),
+    timeNs: BigInt(i),
+  }));
   writeFileSync(large, pcap(frames));
   const { stdout } = shell(`$REFRAMER analyze --json ${large}`);
   const [file] = (JSON.parse(stdout.toString()) as { files: { warnings: string[] }[] }).files;

@@ -4,7 +4,18 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 
-import { ConntrackError, decodeKey, encodeKey, FlowBurst, FlowGroup, FlowTracker, makeSymmetric, type FiveTuple, type FlowTrackerOptions, type KeyKind } from '../../conntrack/index.js';
+import {
+  ConntrackError,
+  decodeKey,
+  encodeKey,
+  FlowBurst,
+  FlowGroup,
+  FlowTracker,
+  makeSymmetric,
+  type FiveTuple,
+  type FlowTrackerOptions,
+  type KeyKind,
+} from '../../conntrack/index.js';
 import { packageRoot } from '../../native/loader.js';
 import { codeOf, keys } from '../helpers/conntrack.js';
 import { addressBytes, addressText } from '../../native/address.js';
@@ -22,7 +33,11 @@ describe('flows', () => {
     tracker.store(first);
     const again = tracker.find(keys(2, 1, 9), 1);
     expect([...again.found]).toEqual([1, 1, 0]);
-    expect([...again.states]).toEqual([...new Array<number>(16).fill(2), ...new Array<number>(16).fill(3), ...new Array<number>(16).fill(0)]);
+    expect([...again.states]).toEqual([
+      ...new Array<number>(16).fill(2),
+      ...new Array<number>(16).fill(3),
+      ...new Array<number>(16).fill(0),
+    ]);
     tracker.close();
   });
 
@@ -56,7 +71,8 @@ describe('flows', () => {
     const tracker: FlowTracker = new FlowTracker({
       tickNs: 1e6,
       timeoutsNs: [1e9, 60e9],
-      onRemoved: (key, state, reason) => told.push(`${key[3]} ${state[0]} ${reason}, ${tracker.stats().flows} left`),
+      onRemoved: (key, state, reason) =>
+        told.push(`${key[3]} ${state[0]} ${reason}, ${tracker.stats().flows} left`),
     });
     const burst = tracker.findOrInsert(keys(1, 2, 3), 0);
     [7, 8, 9].forEach((value, i) => burst.state(i).fill(value));
@@ -67,13 +83,19 @@ describe('flows', () => {
     expect(tracker.expire(5e8)).toBe(0);
     expect(tracker.expire(2e9)).toBe(1);
     expect(told.splice(0)).toEqual(['1 7 expired, 1 left']);
-    expect(tracker.flows(3e9).map(({ key, timeoutClass }) => [key[3], timeoutClass])).toEqual([[2, 1]]);
+    expect(tracker.flows(3e9).map(({ key, timeoutClass }) => [key[3], timeoutClass])).toEqual([
+      [2, 1],
+    ]);
     tracker.close();
     expect(told).toEqual([]);
   });
 
   test('an error thrown by onRemoved reaches the caller', () => {
-    const tracker = new FlowTracker({ onRemoved: () => { throw new Error('mine'); } });
+    const tracker = new FlowTracker({
+      onRemoved: () => {
+        throw new Error('mine');
+      },
+    });
     tracker.findOrInsert(keys(1), 0);
     expect(() => tracker.remove(keys(1), 0)).toThrow('mine');
     expect(tracker.stats().flows).toBe(0);
@@ -82,11 +104,22 @@ describe('flows', () => {
 
   test('evicts only what is not protected', () => {
     const reasons = new Map<string, number>();
-    const tracker = new FlowTracker({ initialFlows: 64, fixedSize: true, timeoutsNs: 0, protectedClasses: [1], onRemoved: (_k, _s, reason) => reasons.set(reason, (reasons.get(reason) ?? 0) + 1) });
+    const tracker = new FlowTracker({
+      initialFlows: 64,
+      fixedSize: true,
+      timeoutsNs: 0,
+      protectedClasses: [1],
+      onRemoved: (_k, _s, reason) => reasons.set(reason, (reasons.get(reason) ?? 0) + 1),
+    });
     const kept = tracker.findOrInsert(keys(...Array.from({ length: 32 }, (_, i) => i)), 0);
     for (let i = 0; i < kept.count; i++) tracker.setClass(kept, i, 1, 0);
-    for (let n = 1000; n < 3000; n += 20) tracker.findOrInsert(keys(...Array.from({ length: 20 }, (_, i) => n + i)), 0);
-    expect([...tracker.find(keys(...Array.from({ length: 32 }, (_, i) => i)), 0).found].every((found) => found === 1)).toBe(true);
+    for (let n = 1000; n < 3000; n += 20)
+      tracker.findOrInsert(keys(...Array.from({ length: 20 }, (_, i) => n + i)), 0);
+    expect(
+      [...tracker.find(keys(...Array.from({ length: 32 }, (_, i) => i)), 0).found].every(
+        (found) => found === 1,
+      ),
+    ).toBe(true);
     expect([...reasons.keys()]).toEqual(['evicted']);
     expect(reasons.get('evicted')).toBe(tracker.stats().evicted);
     tracker.close();
@@ -103,7 +136,8 @@ describe('flows', () => {
     }
     const flows = tracker.flows(0);
     expect(flows.length).toBe(nb);
-    for (const { key, state } of flows) expect([...state.subarray(0, 4)]).toEqual([...key.subarray(0, 4)]);
+    for (const { key, state } of flows)
+      expect([...state.subarray(0, 4)]).toEqual([...key.subarray(0, 4)]);
     const { bytes, inserted, moved } = tracker.stats();
     expect(inserted).toBe(nb);
     expect(moved).toBeGreaterThan(0);
@@ -120,7 +154,9 @@ describe('groups', () => {
   test('move with their states; what is not here is not found, nor inserted', () => {
     const [a, b] = [new FlowTracker(options), new FlowTracker(options)];
     const burst = a.findOrInsert(four, 0, { hashes });
-    burst.states.forEach((_, i) => { burst.states[i] = i; });
+    burst.states.forEach((_, i) => {
+      burst.states[i] = i;
+    });
     a.store(burst);
     b.detach(2, 0).close();
     const group = a.detach(2, 0);
@@ -128,7 +164,9 @@ describe('groups', () => {
     expect(a.stats().notOwned).toBe(1);
     expect(codeOf(() => a.detach(2, 0))).toBe('detached');
     expect(codeOf(() => new FlowTracker(options).attach(group, 0))).toBe('taken');
-    expect(codeOf(() => new FlowTracker({ ...options, seed: 2 }).attach(group, 0))).toBe('other-table');
+    expect(codeOf(() => new FlowTracker({ ...options, seed: 2 }).attach(group, 0))).toBe(
+      'other-table',
+    );
     b.attach(group, 0);
     expect(codeOf(() => a.attach(group, 0))).toBe('detached');
     const moved = b.find(four, 0, { hashes });
@@ -152,9 +190,14 @@ describe('groups', () => {
          parentPort.postMessage([tracker.flows(0).map(({ key }) => key[3]), tracker.detach(3, 0).handOver()]);
          tracker.close();
        });`,
-      { eval: true, workerData: { handle, options, module: join(packageRoot, 'dist/conntrack/index.js') } },
+      {
+        eval: true,
+        workerData: { handle, options, module: join(packageRoot, 'dist/conntrack/index.js') },
+      },
     );
-    const [seen, back] = await new Promise<[number[], bigint]>((resolve, reject) => worker.once('message', resolve).once('error', reject));
+    const [seen, back] = await new Promise<[number[], bigint]>((resolve, reject) =>
+      worker.once('message', resolve).once('error', reject),
+    );
     expect(seen).toEqual([13]);
     tracker.attach(FlowGroup.takeOver(back), 0);
     expect([...tracker.find(four, 0, { hashes }).found]).toEqual([1, 1, 1, 1]);
@@ -165,34 +208,70 @@ describe('groups', () => {
 
 describe('keys', () => {
   const anyTuple = (kind: KeyKind): fc.Arbitrary<FiveTuple> => {
-    const address = kind === 'ipv4' ? fc.ipV4() : fc.oneof(fc.ipV4(), fc.uint8Array({ minLength: 16, maxLength: 16 }).map(addressText));
+    const address =
+      kind === 'ipv4'
+        ? fc.ipV4()
+        : fc.oneof(fc.ipV4(), fc.uint8Array({ minLength: 16, maxLength: 16 }).map(addressText));
     const port = fc.integer({ min: 0, max: 65535 });
-    return fc.record({ source: address, destination: address, sourcePort: port, destinationPort: port, protocol: fc.integer({ min: 0, max: 255 }) });
+    return fc.record({
+      source: address,
+      destination: address,
+      sourcePort: port,
+      destinationPort: port,
+      protocol: fc.integer({ min: 0, max: 255 }),
+    });
   };
 
-  test.each(['ipv4', 'ipv6'] as const)('%s: what went in comes out, and both directions make one key', (kind) => {
-    fc.assert(
-      fc.property(anyTuple(kind), (tuple) => {
-        const key = encodeKey(tuple, kind);
-        const plain = (t: FiveTuple): FiveTuple => ({ ...t, source: t.source.replace(/^::ffff:(?=\d+\.)/, ''), destination: t.destination.replace(/^::ffff:(?=\d+\.)/, '') });
-        expect(decodeKey(key)).toEqual(plain(tuple));
-        const reply = encodeKey({ ...tuple, source: tuple.destination, destination: tuple.source, sourcePort: tuple.destinationPort, destinationPort: tuple.sourcePort }, kind);
-        const [there] = makeSymmetric(key, kind);
-        const [back] = makeSymmetric(reply, kind);
-        expect(key).toEqual(reply);
-        if (tuple.source !== tuple.destination || tuple.sourcePort !== tuple.destinationPort) expect((there ?? 0) + (back ?? 0)).toBe(1);
-      }),
-    );
-  });
+  test.each(['ipv4', 'ipv6'] as const)(
+    '%s: what went in comes out, and both directions make one key',
+    (kind) => {
+      fc.assert(
+        fc.property(anyTuple(kind), (tuple) => {
+          const key = encodeKey(tuple, kind);
+          const plain = (t: FiveTuple): FiveTuple => ({
+            ...t,
+            source: t.source.replace(/^::ffff:(?=\d+\.)/, ''),
+            destination: t.destination.replace(/^::ffff:(?=\d+\.)/, ''),
+          });
+          expect(decodeKey(key)).toEqual(plain(tuple));
+          const reply = encodeKey(
+            {
+              ...tuple,
+              source: tuple.destination,
+              destination: tuple.source,
+              sourcePort: tuple.destinationPort,
+              destinationPort: tuple.sourcePort,
+            },
+            kind,
+          );
+          const [there] = makeSymmetric(key, kind);
+          const [back] = makeSymmetric(reply, kind);
+          expect(key).toEqual(reply);
+          if (tuple.source !== tuple.destination || tuple.sourcePort !== tuple.destinationPort)
+            expect((there ?? 0) + (back ?? 0)).toBe(1);
+        }),
+      );
+    },
+  );
 
   test('addresses as text and bytes', () => {
-    for (const [text, canonical] of [['::', '::'], ['::1', '::1'], ['1::', '1::'], ['2001:db8:0:0:1:0:0:0', '2001:db8:0:0:1::'], ['::ffff:1.2.3.4', '::ffff:102:304'], ['1:0:2:3:4:5:6:7', '1:0:2:3:4:5:6:7'], ['10.0.0.1', '10.0.0.1']] as const) {
+    for (const [text, canonical] of [
+      ['::', '::'],
+      ['::1', '::1'],
+      ['1::', '1::'],
+      ['2001:db8:0:0:1:0:0:0', '2001:db8:0:0:1::'],
+      ['::ffff:1.2.3.4', '::ffff:102:304'],
+      ['1:0:2:3:4:5:6:7', '1:0:2:3:4:5:6:7'],
+      ['10.0.0.1', '10.0.0.1'],
+    ] as const) {
       expect(addressText(addressBytes(text) ?? expect.unreachable())).toBe(canonical);
     }
     expect(addressBytes('10.0.0')).toBeUndefined();
     fc.assert(
       fc.property(fc.ipV6(), (text) => {
-        expect(addressBytes(addressText(addressBytes(text) ?? expect.unreachable()))).toEqual(addressBytes(text));
+        expect(addressBytes(addressText(addressBytes(text) ?? expect.unreachable()))).toEqual(
+          addressBytes(text),
+        );
       }),
     );
   });
@@ -232,18 +311,26 @@ describe('errors', () => {
   test('the largest timeout that options allow is one that the table takes', () => {
     const tickNs = 1000;
     new FlowTracker({ tickNs, timeoutsNs: (2 ** 26 - 2 ** 15) * tickNs - 1 }).close();
-    expect(codeOf(() => new FlowTracker({ tickNs, timeoutsNs: (2 ** 26 - 2 ** 15) * tickNs }))).toBe('bad-option');
+    expect(
+      codeOf(() => new FlowTracker({ tickNs, timeoutsNs: (2 ** 26 - 2 ** 15) * tickNs })),
+    ).toBe('bad-option');
   });
 
   test('bursts, times, keys, and use after close', () => {
     const tracker = new FlowTracker({ fixedSize: true });
     expect(codeOf(() => tracker.find(new Uint8Array(17), 0))).toBe('bad-burst');
-    expect(codeOf(() => tracker.find(keys(1, 2), 0, { into: new FlowBurst(1, 8) }))).toBe('bad-burst');
-    expect(codeOf(() => tracker.find(keys(1), 0, { into: new FlowBurst(1, 16) }))).toBe('bad-burst');
+    expect(codeOf(() => tracker.find(keys(1, 2), 0, { into: new FlowBurst(1, 8) }))).toBe(
+      'bad-burst',
+    );
+    expect(codeOf(() => tracker.find(keys(1), 0, { into: new FlowBurst(1, 16) }))).toBe(
+      'bad-burst',
+    );
     expect(codeOf(() => tracker.find(keys(1), 0, { hashes: Uint32Array.of(1) }))).toBe('bad-burst');
     const byHash = new FlowTracker({ nicHash: true });
     expect(codeOf(() => byHash.find(keys(1), 0))).toBe('bad-burst');
-    expect(codeOf(() => byHash.remove(keys(1, 2), 0, { hashes: Uint32Array.of(1) }))).toBe('bad-burst');
+    expect(codeOf(() => byHash.remove(keys(1, 2), 0, { hashes: Uint32Array.of(1) }))).toBe(
+      'bad-burst',
+    );
     expect(codeOf(() => tracker.findOrInsert(keys(1), -1))).toBe('bad-time');
     expect(codeOf(() => tracker.findOrInsert(keys(1), 2n ** 64n - 1n))).toBe('bad-time');
     expect(codeOf(() => tracker.expire(0.5))).toBe('bad-time');
@@ -254,7 +341,13 @@ describe('errors', () => {
     expect(codeOf(() => tracker.setClass(there, 1, 0, 0))).toBe('bad-burst');
     expect(codeOf(() => tracker.prepare())).toBe('not-supported');
     expect(codeOf(() => tracker.detach(1, 0))).toBe('detached');
-    const tuple: FiveTuple = { source: '10.0.0.1', destination: '10.0.0.2', sourcePort: 1, destinationPort: 2, protocol: 6 };
+    const tuple: FiveTuple = {
+      source: '10.0.0.1',
+      destination: '10.0.0.2',
+      sourcePort: 1,
+      destinationPort: 2,
+      protocol: 6,
+    };
     expect(codeOf(() => encodeKey({ ...tuple, source: '10.0.0' }))).toBe('bad-key');
     expect(codeOf(() => encodeKey({ ...tuple, destination: '::1' }))).toBe('bad-key');
     expect(codeOf(() => encodeKey({ ...tuple, sourcePort: 65536 }))).toBe('bad-key');

@@ -7,26 +7,37 @@ import { expandAxes } from '../../experiments/core/points.js';
 import type { JsonObject, Params, Part } from '../../experiments/core/types.js';
 import { labProgram, locate } from '../../native/loader.js';
 
-const partsOf = (profile: 'quick' | 'full'): readonly Part[] => conntrack.plan({ profile, seed: 1, traces: [] }).parts;
+const partsOf = (profile: 'quick' | 'full'): readonly Part[] =>
+  conntrack.plan({ profile, seed: 1, traces: [] }).parts;
 const full = partsOf('full');
-const fits = (params: Params, wanted: Params): boolean => Object.entries(wanted).every(([name, value]) => params[name] === value);
+const fits = (params: Params, wanted: Params): boolean =>
+  Object.entries(wanted).every(([name, value]) => params[name] === value);
 
 /** Every point of a part, those inside records too. */
 function points(part: Part): Params[] {
-  return expandAxes(part.axes, part.where).flatMap((params) => (part.unfold ?? [{ params: {} }]).map((inner) => ({ ...params, ...inner.params })));
+  return expandAxes(part.axes, part.where).flatMap((params) =>
+    (part.unfold ?? [{ params: {} }]).map((inner) => ({ ...params, ...inner.params })),
+  );
 }
 
 describe('definition', () => {
   test('figures, claims and parts name metrics and parts that exist', () => {
     const metrics = new Map(conntrack.metrics.map((metric) => [metric.key, metric]));
     expect(metrics.size).toBe(conntrack.metrics.length);
-    expect(new Set(conntrack.figures.map((figure) => figure.id)).size).toBe(conntrack.figures.length);
+    expect(new Set(conntrack.figures.map((figure) => figure.id)).size).toBe(
+      conntrack.figures.length,
+    );
     expect(new Set(conntrack.claims.map((claim) => claim.id)).size).toBe(conntrack.claims.length);
-    for (const part of full) for (const key of [part.headline, ...part.metrics]) expect(metrics.has(key), `${part.name} ${key}`).toBe(true);
+    for (const part of full)
+      for (const key of [part.headline, ...part.metrics])
+        expect(metrics.has(key), `${part.name} ${key}`).toBe(true);
     for (const figure of conntrack.figures) {
       const part = full.find(({ name }) => name === figure.part);
       expect(part?.metrics, figure.id).toContain(figure.metric);
-      expect(points(part ?? expect.unreachable()).some((params) => fits(params, figure.where ?? {})), figure.id).toBe(true);
+      expect(
+        points(part ?? expect.unreachable()).some((params) => fits(params, figure.where ?? {})),
+        figure.id,
+      ).toBe(true);
     }
   });
 
@@ -53,7 +64,10 @@ describe('definition', () => {
       expect(part.metrics).toContain(metric);
       expect(Number.isFinite(value)).toBe(true);
       const { loadPercent: _load, threads: _threads, ...rest } = params;
-      expect(points(part).some((point) => fits(point, rest)), JSON.stringify(params)).toBe(true);
+      expect(
+        points(part).some((point) => fits(point, rest)),
+        JSON.stringify(params),
+      ).toBe(true);
     }
   });
 
@@ -64,11 +78,26 @@ describe('definition', () => {
 });
 
 function lab(job: string, spec: JsonObject): { code: number | null; records: JsonObject[] } {
-  const { status, stdout } = spawnSync(locate(labProgram), [job], { input: JSON.stringify(spec), encoding: 'utf8' });
-  return { code: status, records: stdout.trim().split('\n').map((line) => JSON.parse(line) as JsonObject) };
+  const { status, stdout } = spawnSync(locate(labProgram), [job], {
+    input: JSON.stringify(spec),
+    encoding: 'utf8',
+  });
+  return {
+    code: status,
+    records: stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as JsonObject),
+  };
 }
 
-const valueAt = (record: unknown, path: string): unknown => path.split('.').reduce<unknown>((value, name) => (value as Record<string, unknown> | undefined)?.[name], record);
+const valueAt = (record: unknown, path: string): unknown =>
+  path
+    .split('.')
+    .reduce<unknown>(
+      (value, name) => (value as Record<string, unknown> | undefined)?.[name],
+      record,
+    );
 
 describe('trials', () => {
   // Small enough to take a moment, large enough that every branch of the trial is taken.
@@ -85,28 +114,54 @@ describe('trials', () => {
     growth: { to: 20_000 },
   };
 
-  test.each(full.map((part) => [part.name, part] as const))('%s: every contender answers right, and gives what the part reads', (name, part) => {
-    // Each contender once, at the first of its other parameters.
-    const byContender = new Map(expandAxes(part.axes, part.where).map((params) => [String(params.contender), params] as const).reverse());
-    for (const [contender, params] of byContender) {
-      const { code, records } = lab(part.job, { ...part.spec(params), ...small[name], seed: 3 });
-      expect([contender, code, records[0]?.error]).toEqual([contender, 0, undefined]);
-      const [record] = records;
-      // What this build or machine lacks says so, and nothing else.
-      if (record?.unavailable !== undefined) continue;
-      const [prefix] = part.unfold === undefined ? [''] : [name === 'growth' ? 'at.10000.' : 'at.50.'];
-      const headline = conntrack.metrics.find(({ key }) => key === part.headline)?.path ?? '';
-      const value = valueAt(record, prefix + headline);
-      expect(typeof value === 'number' && Number.isFinite(value) && value > 0, `${contender}: ${JSON.stringify(record)}`).toBe(true);
-    }
-  });
+  test.each(full.map((part) => [part.name, part] as const))(
+    '%s: every contender answers right, and gives what the part reads',
+    (name, part) => {
+      // Each contender once, at the first of its other parameters.
+      const byContender = new Map(
+        expandAxes(part.axes, part.where)
+          .map((params) => [String(params.contender), params] as const)
+          .reverse(),
+      );
+      for (const [contender, params] of byContender) {
+        const { code, records } = lab(part.job, { ...part.spec(params), ...small[name], seed: 3 });
+        expect([contender, code, records[0]?.error]).toEqual([contender, 0, undefined]);
+        const [record] = records;
+        // What this build or machine lacks says so, and nothing else.
+        if (record?.unavailable !== undefined) continue;
+        const [prefix] =
+          part.unfold === undefined ? [''] : [name === 'growth' ? 'at.10000.' : 'at.50.'];
+        const headline = conntrack.metrics.find(({ key }) => key === part.headline)?.path ?? '';
+        const value = valueAt(record, prefix + headline);
+        expect(
+          typeof value === 'number' && Number.isFinite(value) && value > 0,
+          `${contender}: ${JSON.stringify(record)}`,
+        ).toBe(true);
+      }
+    },
+  );
 
   test('what does not exist, and what is asked for wrongly, is told apart', () => {
-    expect(lab('conntrack-load', { contender: 'none of these' })).toEqual({ code: 0, records: [{ contender: 'none of these', unavailable: 'not in this build' }] });
-    expect(lab('conntrack-threads', { threads: 64, contender: 'burst-table' }).records[0]).toHaveProperty('unavailable');
-    for (const [job, spec] of [['conntrack-load', { slots: 5000 }], ['conntrack-lb', { slots: 4096, fillPercent: 95, packets: 1_000_000 }], ['conntrack-growth', { to: 5000, from: 6000 }], ['conntrack-hostile', { attack: 'nic', contender: 'robin' }], ['conntrack-expiry', { expiry: 'never' }]] as const) {
+    expect(lab('conntrack-load', { contender: 'none of these' })).toEqual({
+      code: 0,
+      records: [{ contender: 'none of these', unavailable: 'not in this build' }],
+    });
+    expect(
+      lab('conntrack-threads', { threads: 64, contender: 'burst-table' }).records[0],
+    ).toHaveProperty('unavailable');
+    for (const [job, spec] of [
+      ['conntrack-load', { slots: 5000 }],
+      ['conntrack-lb', { slots: 4096, fillPercent: 95, packets: 1_000_000 }],
+      ['conntrack-growth', { to: 5000, from: 6000 }],
+      ['conntrack-hostile', { attack: 'nic', contender: 'robin' }],
+      ['conntrack-expiry', { expiry: 'never' }],
+    ] as const) {
       const { code, records } = lab(job, spec);
-      expect([job, code, (records[0]?.error as JsonObject | undefined)?.code]).toEqual([job, 2, 'bad-spec']);
+      expect([job, code, (records[0]?.error as JsonObject | undefined)?.code]).toEqual([
+        job,
+        2,
+        'bad-spec',
+      ]);
     }
   });
 });

@@ -3,7 +3,14 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 
 import { FlowModel } from '../../conntrack/model.js';
-import { FlowTracker, keyBytes, type FlowBurst, type FlowEntry, type FlowTable, type KeyKind } from '../../conntrack/index.js';
+import {
+  FlowTracker,
+  keyBytes,
+  type FlowBurst,
+  type FlowEntry,
+  type FlowTable,
+  type KeyKind,
+} from '../../conntrack/index.js';
 import '../helpers/seed.js';
 
 type Step =
@@ -16,9 +23,19 @@ type Step =
 // Few keys, so that they meet again; enough at a time that tables of 64 grow.
 const flows = fc.oneof(
   { weight: 3, arbitrary: fc.array(fc.integer({ min: 0, max: 40 }), { maxLength: 40 }) },
-  { weight: 1, arbitrary: fc.tuple(fc.integer({ min: 0, max: 900 }), fc.integer({ min: 1, max: 150 })).map(([from, count]) => Array.from({ length: count }, (_, i) => from + i)) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.integer({ min: 0, max: 900 }), fc.integer({ min: 1, max: 150 }))
+      .map(([from, count]) => Array.from({ length: count }, (_, i) => from + i)),
+  },
 );
-const calls = fc.constantFrom('find' as const, 'findOrInsert' as const, 'findOrInsert' as const, 'remove' as const);
+const calls = fc.constantFrom(
+  'find' as const,
+  'findOrInsert' as const,
+  'findOrInsert' as const,
+  'remove' as const,
+);
 // Around the timeouts, to either side of their ticks, and leaps that the 16-bit deadlines must survive.
 const waits = fc.oneof(
   fc.integer({ min: 0, max: 3e7 }),
@@ -29,7 +46,12 @@ const steps = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: fc.record({ kind: calls, flows }) },
     { weight: 3, arbitrary: waits.map((ns): Step => ({ kind: 'wait', ns })) },
-    { weight: 1, arbitrary: fc.array(fc.integer({ min: 0, max: 15 }), { minLength: 1, maxLength: 8 }).map((classes): Step => ({ kind: 'classes', classes })) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .array(fc.integer({ min: 0, max: 15 }), { minLength: 1, maxLength: 8 })
+        .map((classes): Step => ({ kind: 'classes', classes })),
+    },
     { weight: 1, arbitrary: fc.constantFrom<Step>({ kind: 'expire' }, { kind: 'flows' }) },
   ),
   { minLength: 1, maxLength: 40 },
@@ -58,10 +80,18 @@ const rows = (burst: FlowBurst): unknown => ({
   states: [...burst.states.subarray(0, burst.count * burst.stateBytes)],
 });
 
-const sorted = (entries: readonly FlowEntry[]): string[] => entries.map(({ key, state, timeoutClass }) => `${key.join('.')} ${state.join('.')} ${timeoutClass}`).sort();
+const sorted = (entries: readonly FlowEntry[]): string[] =>
+  entries
+    .map(({ key, state, timeoutClass }) => `${key.join('.')} ${state.join('.')} ${timeoutClass}`)
+    .sort();
 
 /** What a script shows on one table; packet n of the script writes n into the states that it finds. */
-function play(table: FlowTable, kind: KeyKind, script: readonly Step[], expire: (now: number) => void): unknown[] {
+function play(
+  table: FlowTable,
+  kind: KeyKind,
+  script: readonly Step[],
+  expire: (now: number) => void,
+): unknown[] {
   const seen: unknown[] = [];
   let now = 1e9;
   let last: FlowBurst | undefined;
@@ -79,7 +109,9 @@ function play(table: FlowTable, kind: KeyKind, script: readonly Step[], expire: 
         last = undefined;
         break;
       case 'classes':
-        for (const [i, timeoutClass] of step.classes.entries()) if (last !== undefined && i < last.count && last.found[i] === 1) table.setClass(last, i, timeoutClass, now);
+        for (const [i, timeoutClass] of step.classes.entries())
+          if (last !== undefined && i < last.count && last.found[i] === 1)
+            table.setClass(last, i, timeoutClass, now);
         break;
       case 'remove':
         seen.push(table.remove(keysOf(step.flows, kind), now));
@@ -88,7 +120,8 @@ function play(table: FlowTable, kind: KeyKind, script: readonly Step[], expire: 
       default:
         last = table[step.kind](keysOf(step.flows, kind), now);
         seen.push(rows(last));
-        for (let i = 0; i < last.count; i++) last.view.setUint32(i * last.stateBytes + last.stateBytes - 4, n + 1);
+        for (let i = 0; i < last.count; i++)
+          last.view.setUint32(i * last.stateBytes + last.stateBytes - 4, n + 1);
         table.store(last);
     }
   });
@@ -113,7 +146,15 @@ test('any calls at any times give what the model gives', () => {
 
 test('flows that move between trackers are those of one table', () => {
   const groups = 8;
-  const moves = fc.array(fc.record({ group: fc.nat(groups - 1), to: fc.nat(1), flows: fc.array(fc.nat(200), { maxLength: 60 }), ns: fc.integer({ min: 0, max: 1e9 }) }), { maxLength: 30 });
+  const moves = fc.array(
+    fc.record({
+      group: fc.nat(groups - 1),
+      to: fc.nat(1),
+      flows: fc.array(fc.nat(200), { maxLength: 60 }),
+      ns: fc.integer({ min: 0, max: 1e9 }),
+    }),
+    { maxLength: 30 },
+  );
   fc.assert(
     fc.property(moves, (script) => {
       const options = { initialFlows: 64, groups, nicHash: true, seed: 7, timeoutsNs: 3e9 };
@@ -133,10 +174,14 @@ test('flows that move between trackers are those of one table', () => {
         for (const side of [0, 1] as const) {
           const mine = numbers.filter((n) => owner[n % groups] === side);
           const keys = keysOf(mine, 'ipv4');
-          expect(rows(trackers[side].findOrInsert(keys, now, { hashes: Uint32Array.from(mine) }))).toEqual(rows(model.findOrInsert(keys, now)));
+          expect(
+            rows(trackers[side].findOrInsert(keys, now, { hashes: Uint32Array.from(mine) })),
+          ).toEqual(rows(model.findOrInsert(keys, now)));
         }
       }
-      expect(sorted([...trackers[0].flows(now), ...trackers[1].flows(now)])).toEqual(sorted(model.flows(now)));
+      expect(sorted([...trackers[0].flows(now), ...trackers[1].flows(now)])).toEqual(
+        sorted(model.flows(now)),
+      );
       trackers.forEach((tracker) => tracker.close());
     }),
     { numRuns: 60 },
@@ -145,34 +190,45 @@ test('flows that move between trackers are those of one table', () => {
 
 test('a full table refuses, or evicts what it reports, and loses nothing else', () => {
   fc.assert(
-    fc.property(fc.boolean(), fc.array(fc.array(fc.nat(2000), { minLength: 1, maxLength: 64 }), { maxLength: 40 }), (evict, bursts) => {
-      const gone: string[] = [];
-      const tracker = new FlowTracker({ initialFlows: 64, loadPercent: 95, fixedSize: true, evict, timeoutsNs: 0, onRemoved: (key, _state, reason) => gone.push(`${key.join('.')} ${reason}`) });
-      const live = new Set<string>();
-      for (const numbers of bursts) {
-        const keys = keysOf(numbers, 'ipv4');
-        const { found, isNew } = tracker.findOrInsert(keys, 0);
-        numbers.forEach((_, i) => {
-          const name = keys.subarray(i * 16, (i + 1) * 16).join('.');
-          // In order, so a key that repeats is new at most once unless evicted in between.
-          if (found[i] === 1) live.add(name);
-          else expect(isNew[i]).toBe(0);
+    fc.property(
+      fc.boolean(),
+      fc.array(fc.array(fc.nat(2000), { minLength: 1, maxLength: 64 }), { maxLength: 40 }),
+      (evict, bursts) => {
+        const gone: string[] = [];
+        const tracker = new FlowTracker({
+          initialFlows: 64,
+          loadPercent: 95,
+          fixedSize: true,
+          evict,
+          timeoutsNs: 0,
+          onRemoved: (key, _state, reason) => gone.push(`${key.join('.')} ${reason}`),
         });
-        for (const name of gone.splice(0)) {
-          expect(evict).toBe(true);
-          expect(name).toMatch(/ evicted$/);
-          live.delete(name.replace(/ \w+$/, ''));
+        const live = new Set<string>();
+        for (const numbers of bursts) {
+          const keys = keysOf(numbers, 'ipv4');
+          const { found, isNew } = tracker.findOrInsert(keys, 0);
+          numbers.forEach((_, i) => {
+            const name = keys.subarray(i * 16, (i + 1) * 16).join('.');
+            // In order, so a key that repeats is new at most once unless evicted in between.
+            if (found[i] === 1) live.add(name);
+            else expect(isNew[i]).toBe(0);
+          });
+          for (const name of gone.splice(0)) {
+            expect(evict).toBe(true);
+            expect(name).toMatch(/ evicted$/);
+            live.delete(name.replace(/ \w+$/, ''));
+          }
+          const now = new Set(tracker.flows(0).map(({ key }) => key.join('.')));
+          // What was evicted may have come again later in the same burst.
+          for (const name of live) expect(now).toContain(name);
+          for (const name of now) live.add(name);
         }
-        const now = new Set(tracker.flows(0).map(({ key }) => key.join('.')));
-        // What was evicted may have come again later in the same burst.
-        for (const name of live) expect(now).toContain(name);
-        for (const name of now) live.add(name);
-      }
-      const stats = tracker.stats();
-      expect(stats.flows).toBe(live.size);
-      expect(stats.inserted - stats.evicted).toBe(stats.flows);
-      tracker.close();
-    }),
+        const stats = tracker.stats();
+        expect(stats.flows).toBe(live.size);
+        expect(stats.inserted - stats.evicted).toBe(stats.flows);
+        tracker.close();
+      },
+    ),
     { numRuns: 60 },
   );
 });

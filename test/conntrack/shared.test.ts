@@ -8,7 +8,8 @@ import { seededRandom } from '../../experiments/core/random.js';
 import { packageRoot } from '../../native/loader.js';
 import { codeOf, keys } from '../helpers/conntrack.js';
 
-const states = (...numbers: number[]): Uint8Array => new Uint8Array(BigUint64Array.from(numbers.map(BigInt)).buffer);
+const states = (...numbers: number[]): Uint8Array =>
+  new Uint8Array(BigUint64Array.from(numbers.map(BigInt)).buffer);
 
 const word = (burst: FlowBurst, i: number): number => Number(burst.view.getBigUint64(8 * i, true));
 
@@ -19,17 +20,26 @@ describe('one worker', () => {
     const model = new Map<number, number>();
     const into = new FlowBurst(48, 8);
     for (let call = 0; call < 400; call++) {
-      const numbers = Array.from({ length: 1 + Math.floor(random() * 48) }, () => Math.floor(random() * 900));
+      const numbers = Array.from({ length: 1 + Math.floor(random() * 48) }, () =>
+        Math.floor(random() * 900),
+      );
       const burst = keys(...numbers);
       const value = call + 1;
       switch (call % 5) {
         case 0: {
           const found = tracker.find(burst, 0, { into });
-          numbers.forEach((n, i) => expect([found.found[i], word(found, i)]).toEqual(model.has(n) ? [1, model.get(n)] : [0, 0]));
+          numbers.forEach((n, i) =>
+            expect([found.found[i], word(found, i)]).toEqual(
+              model.has(n) ? [1, model.get(n)] : [0, 0],
+            ),
+          );
           break;
         }
         case 1: {
-          const found = tracker.findOrInsert(burst, 0, { into, initial: states(...numbers.map(() => value)) });
+          const found = tracker.findOrInsert(burst, 0, {
+            into,
+            initial: states(...numbers.map(() => value)),
+          });
           numbers.forEach((n, i) => {
             expect(found.isNew[i]).toBe(model.has(n) ? 0 : 1);
             if (!model.has(n)) model.set(n, value);
@@ -38,7 +48,9 @@ describe('one worker', () => {
           break;
         }
         case 2:
-          expect(tracker.store(burst, states(...numbers.map((n) => n + value)), 0)).toBe(numbers.length);
+          expect(tracker.store(burst, states(...numbers.map((n) => n + value)), 0)).toBe(
+            numbers.length,
+          );
           for (const n of numbers) model.set(n, n + value);
           break;
         case 3: {
@@ -52,7 +64,9 @@ describe('one worker', () => {
           break;
         }
         default:
-          expect([...tracker.remove(burst, 0)]).toEqual(numbers.map((n) => (model.delete(n) ? 1 : 0)));
+          expect([...tracker.remove(burst, 0)]).toEqual(
+            numbers.map((n) => (model.delete(n) ? 1 : 0)),
+          );
       }
       expect(tracker.stats().flows).toBe(model.size);
     }
@@ -72,23 +86,49 @@ describe('one worker', () => {
   test('a full table refuses, and says for which keys', () => {
     const tracker = new SharedFlowTracker({ initialFlows: 64, fixedSize: true, evict: false });
     const numbers = Array.from({ length: 200 }, (_, i) => i);
-    const burst = tracker.findOrInsert(keys(...numbers), 0, { initial: states(...numbers.map(() => 9)) });
+    const burst = tracker.findOrInsert(keys(...numbers), 0, {
+      initial: states(...numbers.map(() => 9)),
+    });
     const found = burst.found.reduce((sum, f) => sum + f, 0);
     expect(found).toBe(64);
-    for (const i of numbers) expect([burst.isNew[i], word(burst, i)]).toEqual(burst.found[i] === 1 ? [1, 9] : [0, 0]);
+    for (const i of numbers)
+      expect([burst.isNew[i], word(burst, i)]).toEqual(burst.found[i] === 1 ? [1, 9] : [0, 0]);
     expect(tracker.store(keys(500), states(1), 0)).toBe(0);
     tracker.close();
   });
 
   test('what is wrong is said, and an update that throws leaves its state alone', () => {
-    const wrong: readonly [SharedTrackerOptions, string][] = [[{ tickNs: 1000 }, 'bad-option'], [{ stateBytes: 12 }, 'bad-option'], [{ loadPercent: 76, fixedSize: true }, 'bad-option'], [{ groups: 4 } as SharedTrackerOptions, 'bad-option']];
-    for (const [options, code] of wrong) expect(codeOf(() => new SharedFlowTracker(options))).toBe(code);
+    const wrong: readonly [SharedTrackerOptions, string][] = [
+      [{ tickNs: 1000 }, 'bad-option'],
+      [{ stateBytes: 12 }, 'bad-option'],
+      [{ loadPercent: 76, fixedSize: true }, 'bad-option'],
+      [{ groups: 4 } as SharedTrackerOptions, 'bad-option'],
+    ];
+    for (const [options, code] of wrong)
+      expect(codeOf(() => new SharedFlowTracker(options))).toBe(code);
     const tracker = new SharedFlowTracker();
     tracker.store(keys(1, 2), states(11, 12), 0);
-    expect(codeOf(() => tracker.update(keys(1), 0, () => { tracker.find(keys(2), 0); }))).toBe('busy');
-    expect(codeOf(() => tracker.update(keys(1), 0, () => { tracker.close(); }))).toBe('busy');
+    expect(
+      codeOf(() =>
+        tracker.update(keys(1), 0, () => {
+          tracker.find(keys(2), 0);
+        }),
+      ),
+    ).toBe('busy');
+    expect(
+      codeOf(() =>
+        tracker.update(keys(1), 0, () => {
+          tracker.close();
+        }),
+      ),
+    ).toBe('busy');
     expect(codeOf(() => tracker.update(keys(1), 0, () => 16))).toBe('bad-option');
-    expect(() => tracker.update(keys(1, 2), 0, (_i, state) => { state.fill(1); throw new Error('mine'); })).toThrow('mine');
+    expect(() =>
+      tracker.update(keys(1, 2), 0, (_i, state) => {
+        state.fill(1);
+        throw new Error('mine');
+      }),
+    ).toThrow('mine');
     const after = tracker.find(keys(1, 2), 0);
     expect([word(after, 0), word(after, 1)]).toEqual([11, 12]);
     expect(codeOf(() => tracker.store(keys(1), states(1, 2), 0))).toBe('bad-burst');
@@ -124,10 +164,30 @@ describe('several workers', () => {
         tracker.close();
         parentPort.postMessage('done');
       });`;
-    const workers = Array.from({ length: nbWorkers }, (_, w) => new Worker(code, { eval: true, workerData: { module: join(packageRoot, 'dist/conntrack/index.js'), ticket: tracker.share(), rounds, nbFlows, first: w * 100 } }));
-    await Promise.all(workers.map((worker) => new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))));
+    const workers = Array.from(
+      { length: nbWorkers },
+      (_, w) =>
+        new Worker(code, {
+          eval: true,
+          workerData: {
+            module: join(packageRoot, 'dist/conntrack/index.js'),
+            ticket: tracker.share(),
+            rounds,
+            nbFlows,
+            first: w * 100,
+          },
+        }),
+    );
+    await Promise.all(
+      workers.map(
+        (worker) =>
+          new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject)),
+      ),
+    );
     const expected = new Array<number>(nbFlows).fill(0);
-    for (let w = 0; w < nbWorkers; w++) for (let p = 0; p < rounds * 64; p++) expected[(w * 100 + p) % nbFlows] = (expected[(w * 100 + p) % nbFlows] ?? 0) + 1;
+    for (let w = 0; w < nbWorkers; w++)
+      for (let p = 0; p < rounds * 64; p++)
+        expected[(w * 100 + p) % nbFlows] = (expected[(w * 100 + p) % nbFlows] ?? 0) + 1;
     const all = tracker.find(keys(...expected.keys()), 0);
     expect(expected.map((_, i) => word(all, i))).toEqual(expected);
     expect(tracker.stats().flows).toBe(nbFlows);

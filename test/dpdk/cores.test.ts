@@ -15,19 +15,27 @@ interface Task {
   noNewPrivs: string;
 }
 
-const field = (status: string, name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)?.[1] ?? '';
+const field = (status: string, name: string): string =>
+  new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)?.[1] ?? '';
 
 function tasksOf(pid: number): Task[] {
   return readdirSync(`/proc/${pid}/task`).map((task) => {
     const status = readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8');
-    return { name: field(status, 'Name'), cpus: field(status, 'Cpus_allowed_list'), uids: field(status, 'Uid').split(/\s+/), noNewPrivs: field(status, 'NoNewPrivs') };
+    return {
+      name: field(status, 'Name'),
+      cpus: field(status, 'Cpus_allowed_list'),
+      uids: field(status, 'Uid').split(/\s+/),
+      noNewPrivs: field(status, 'NoNewPrivs'),
+    };
   });
 }
 
 /** The native process of a command. */
-const childOf = (pid: number): number => Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/)[0] ?? 0);
+const childOf = (pid: number): number =>
+  Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(/\s+/)[0] ?? 0);
 
-const eal = (name: string, more = ''): string => `--no-huge -m 256 --no-shconf --no-telemetry --file-prefix reframer-cores-${name}-${process.pid} ${more}`;
+const eal = (name: string, more = ''): string =>
+  `--no-huge -m 256 --no-shconf --no-telemetry --file-prefix reframer-cores-${name}-${process.pid} ${more}`;
 
 class Command {
   stderr = '';
@@ -36,9 +44,17 @@ class Command {
   readonly closed: Promise<number | null>;
 
   constructor(args: readonly string[]) {
-    this.child = spawn(process.execPath, [join(packageRoot, 'experiments/cli/reframer.mjs'), ...args], { env: { ...process.env, REFRAMER_NO_SETUP: '1' }, stdio: ['ignore', 'pipe', 'pipe'] });
-    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => { this.stdout += text; });
-    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => { this.stderr += text; });
+    this.child = spawn(
+      process.execPath,
+      [join(packageRoot, 'experiments/cli/reframer.mjs'), ...args],
+      { env: { ...process.env, REFRAMER_NO_SETUP: '1' }, stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
     this.closed = new Promise((resolve) => this.child.on('close', resolve));
   }
 
@@ -58,12 +74,19 @@ class Command {
   }
 }
 
-const allowed = field(readFileSync('/proc/self/status', 'utf8'), 'Cpus_allowed_list').split(',').flatMap((part) => {
-  const [first = 0, last = first] = part.split('-').map(Number);
-  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-});
+const allowed = field(readFileSync('/proc/self/status', 'utf8'), 'Cpus_allowed_list')
+  .split(',')
+  .flatMap((part) => {
+    const [first = 0, last = first] = part.split('-').map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
 const [first = 0, second = 0] = allowed;
-const pollers = (tasks: readonly Task[]): Record<string, string> => Object.fromEntries(tasks.filter(({ name }) => /^(poller-\d+|dispatcher)$/.test(name)).map(({ name, cpus }) => [name, cpus]));
+const pollers = (tasks: readonly Task[]): Record<string, string> =>
+  Object.fromEntries(
+    tasks
+      .filter(({ name }) => /^(poller-\d+|dispatcher)$/.test(name))
+      .map(({ name, cpus }) => [name, cpus]),
+  );
 
 const built = existsSync(join(packageRoot, 'native/build/reframer-dpdk'));
 if (!built || allowed.length < 2) {
@@ -71,17 +94,35 @@ if (!built || allowed.length < 2) {
 } else {
   describe('one core a poller', { timeout: 90_000 }, () => {
     const run = (name: string, options: readonly string[], more = ''): Command =>
-      new Command(['run', '--in', 'net_null0,copy=1', '--out', 'net_null1', '--eal', eal(name, more), '--interval', '100ms', '--json', ...options]);
+      new Command([
+        'run',
+        '--in',
+        'net_null0,copy=1',
+        '--out',
+        'net_null1',
+        '--eal',
+        eal(name, more),
+        '--interval',
+        '100ms',
+        '--json',
+        ...options,
+      ]);
 
     test('run --cores 2: two CPUs', async () => {
       const box = run('two', ['--queues', '2', '--cores', '2']);
-      expect(pollers(await box.working())).toEqual({ 'poller-0': String(first), 'poller-1': String(second) });
+      expect(pollers(await box.working())).toEqual({
+        'poller-0': String(first),
+        'poller-1': String(second),
+      });
       await box.stop();
     });
 
     test('lcores of -l are those of the pollers, one each', async () => {
       const box = run('lcores', ['--queues', '2'], `-l ${second},${first}`);
-      expect(pollers(await box.working())).toEqual({ 'poller-0': String(first), 'poller-1': String(second) });
+      expect(pollers(await box.working())).toEqual({
+        'poller-0': String(first),
+        'poller-1': String(second),
+      });
       await box.stop();
       const one = run('lcore', ['--queues', '2'], `-l ${second}`);
       expect(pollers(await one.working())).toEqual({ 'poller-0': String(second) });
@@ -96,9 +137,55 @@ if (!built || allowed.length < 2) {
     });
 
     test.each([
-      ['run', ['run', '--in', 'net_null0', '--out', 'net_null1', '--queues', '64', '--cores', String(allowed.length + 1), '--eal', eal('many')], `this process may use ${allowed.length} CPUs`],
-      ['run, lcores given', ['run', '--in', 'net_null0', '--out', 'net_null1', '--queues', '2', '--cores', '2', '--eal', eal('few', `-l ${second}`)], 'EAL was given 1 lcores'],
-      ['balance', ['balance', '--backend', 'dpdk', '--port', 'net_null0', '--cores', String(allowed.length + 1), '--eal', eal('balances', '--vdev=net_null0')], `this process may use ${allowed.length} CPUs`],
+      [
+        'run',
+        [
+          'run',
+          '--in',
+          'net_null0',
+          '--out',
+          'net_null1',
+          '--queues',
+          '64',
+          '--cores',
+          String(allowed.length + 1),
+          '--eal',
+          eal('many'),
+        ],
+        `this process may use ${allowed.length} CPUs`,
+      ],
+      [
+        'run, lcores given',
+        [
+          'run',
+          '--in',
+          'net_null0',
+          '--out',
+          'net_null1',
+          '--queues',
+          '2',
+          '--cores',
+          '2',
+          '--eal',
+          eal('few', `-l ${second}`),
+        ],
+        'EAL was given 1 lcores',
+      ],
+      [
+        'balance',
+        [
+          'balance',
+          '--backend',
+          'dpdk',
+          '--port',
+          'net_null0',
+          '--cores',
+          String(allowed.length + 1),
+          '--eal',
+          eal('balances', '--vdev=net_null0'),
+        ],
+        `this process may use ${allowed.length} CPUs`,
+      ],
     ] as const)('%s: more cores than CPUs are refused', async (_, args, words) => {
       const { code, stderr } = await reframer(args);
       expect(stderr).toContain(words);
@@ -107,31 +194,62 @@ if (!built || allowed.length < 2) {
 
     test('balance: each core a CPU; a dispatcher without one of its own is told', async () => {
       const balance = (name: string, table: string): Command =>
-        new Command(['balance', '--backend', 'dpdk', '--port', 'net_null0', '--table', table, '--eal', eal(name, '--vdev=net_null0,copy=1'), '--cores', '2', '--work', '100', '--json']);
+        new Command([
+          'balance',
+          '--backend',
+          'dpdk',
+          '--port',
+          'net_null0',
+          '--table',
+          table,
+          '--eal',
+          eal(name, '--vdev=net_null0,copy=1'),
+          '--cores',
+          '2',
+          '--work',
+          '100',
+          '--json',
+        ]);
       const reta = balance('reta', 'reta');
-      expect(pollers(await reta.working())).toEqual({ 'poller-0': String(first), 'poller-1': String(second) });
+      expect(pollers(await reta.working())).toEqual({
+        'poller-0': String(first),
+        'poller-1': String(second),
+      });
       await reta.stop();
       const software = balance('software', 'software');
       const third = allowed[2] ?? second;
-      await expect.poll(() => (childOf(software.pid) > 0 ? pollers(tasksOf(childOf(software.pid))) : {}), { timeout: 30_000 })
-        .toEqual({ 'poller-0': String(first), 'poller-1': String(second), dispatcher: String(third) });
-      if (allowed.length === 2) expect(software.stderr).toContain('the dispatching core shares CPU');
+      await expect
+        .poll(() => (childOf(software.pid) > 0 ? pollers(tasksOf(childOf(software.pid))) : {}), {
+          timeout: 30_000,
+        })
+        .toEqual({
+          'poller-0': String(first),
+          'poller-1': String(second),
+          dispatcher: String(third),
+        });
+      if (allowed.length === 2)
+        expect(software.stderr).toContain('the dispatching core shares CPU');
       await software.working();
       await software.stop();
     });
 
     const root = process.getuid?.() === 0;
-    test.skipIf(!root)('neither side is root once it works, and no thread may gain rights', async () => {
-      const box = run('nobody', ['--metrics', '127.0.0.1:0']);
-      const tasks = await box.working();
-      expect(tasks.length).toBeGreaterThan(2);
-      for (const { name, noNewPrivs, uids } of tasks) expect([name, noNewPrivs, uids.includes('0')]).toEqual([name, '1', false]);
-      for (const { name, uids } of tasksOf(box.pid)) expect([name, uids.includes('0')]).toEqual([name, false]);
-      const status = readFileSync(`/proc/${box.pid}/status`, 'utf8');
-      expect(field(status, 'CapEff')).toMatch(/^0+$/);
-      expect(field(status, 'Groups').trim()).toBe('');
-      expect(field(status, 'Gid').split(/\s+/)).not.toContain('0');
-      await box.stop();
-    });
+    test.skipIf(!root)(
+      'neither side is root once it works, and no thread may gain rights',
+      async () => {
+        const box = run('nobody', ['--metrics', '127.0.0.1:0']);
+        const tasks = await box.working();
+        expect(tasks.length).toBeGreaterThan(2);
+        for (const { name, noNewPrivs, uids } of tasks)
+          expect([name, noNewPrivs, uids.includes('0')]).toEqual([name, '1', false]);
+        for (const { name, uids } of tasksOf(box.pid))
+          expect([name, uids.includes('0')]).toEqual([name, false]);
+        const status = readFileSync(`/proc/${box.pid}/status`, 'utf8');
+        expect(field(status, 'CapEff')).toMatch(/^0+$/);
+        expect(field(status, 'Groups').trim()).toBe('');
+        expect(field(status, 'Gid').split(/\s+/)).not.toContain('0');
+        await box.stop();
+      },
+    );
   });
 }

@@ -35,12 +35,20 @@ class Box {
   readonly closed: Promise<number | null>;
 
   constructor(output: string, spec: object = {}) {
-    this.child = spawn(locate(dpdkProgram), ['forward', '-'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    this.child = spawn(locate(dpdkProgram), ['forward', '-'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
     this.child.stdin?.on('error', () => undefined);
     if (this.child.stdout === null) throw new Error('no output');
     this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
     this.closed = new Promise((resolve) => this.child.on('close', resolve));
-    this.write({ eal: [...eal, `--vdev=net_pcap0,rx_pcap=${input},tx_pcap=${output}`], in: 'net_pcap0', out: 'net_pcap0', maxPackets: 4096, ...spec });
+    this.write({
+      eal: [...eal, `--vdev=net_pcap0,rx_pcap=${input},tx_pcap=${output}`],
+      in: 'net_pcap0',
+      out: 'net_pcap0',
+      maxPackets: 4096,
+      ...spec,
+    });
   }
 
   write(line: object): void {
@@ -60,10 +68,15 @@ class Box {
 
   /** Once it has seen as many packets as the capture has, forwarded or not. */
   async allSeen(): Promise<void> {
-    await expect.poll(async () => {
-      const { lanes, missed } = await this.sample();
-      return (lanes[0]?.received ?? 0) + missed;
-    }, { timeout: 20_000, interval: 20 }).toBe(packets);
+    await expect
+      .poll(
+        async () => {
+          const { lanes, missed } = await this.sample();
+          return (lanes[0]?.received ?? 0) + missed;
+        },
+        { timeout: 20_000, interval: 20 },
+      )
+      .toBe(packets);
   }
 
   async stop(): Promise<Counters> {
@@ -88,14 +101,33 @@ function frames(file: string): string[] {
 }
 
 const tasks = (pid: number, field: string): string[] =>
-  readdirSync(`/proc/${pid}/task`).map((task) => new RegExp(`^${field}:[ \\t]*(.*)$`, 'm').exec(readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8'))?.[1] ?? '');
+  readdirSync(`/proc/${pid}/task`).map(
+    (task) =>
+      new RegExp(`^${field}:[ \\t]*(.*)$`, 'm').exec(
+        readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8'),
+      )?.[1] ?? '',
+  );
 
 if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
-  skipSuite('reframer-dpdk was not built (libdpdk-dev is missing): faults of the box were not tested');
+  skipSuite(
+    'reframer-dpdk was not built (libdpdk-dev is missing): faults of the box were not tested',
+  );
 } else {
   describe('faults of the box', { timeout: 900_000 }, () => {
     beforeAll(async () => {
-      expect((await reframer(['generate', input, '--packets', String(packets), '--seed', '4', '--quiet'])).code).toBe(0);
+      expect(
+        (
+          await reframer([
+            'generate',
+            input,
+            '--packets',
+            String(packets),
+            '--seed',
+            '4',
+            '--quiet',
+          ])
+        ).code,
+      ).toBe(0);
     });
 
     test(`kill -9 at ${kills} random points: the output is readable up to there, and the next start works`, async () => {
@@ -109,7 +141,8 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
         // Anywhere: before the ports are open, while it forwards, when all is through.
         const size = Math.floor(random() * 1.1 * bytes) - 0.05 * bytes;
         const deadline = Date.now() + 300 + random() * 300;
-        while (Date.now() < deadline && !(existsSync(output) && statSync(output).size > size)) await new Promise((resolve) => setTimeout(resolve, 1));
+        while (Date.now() < deadline && !(existsSync(output) && statSync(output).size > size))
+          await new Promise((resolve) => setTimeout(resolve, 1));
         box.child.kill('SIGKILL');
         expect(await box.closed).toBe(null);
         if (!existsSync(output) || statSync(output).size < 24) continue;
@@ -123,12 +156,18 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
         if (i > 0 || whole === 0) continue;
         const { stdout, stderr } = await reframer(['analyze', output, '--keep-going', '--json']);
         expect(stderr).not.toMatch(/\bat .*\.js:\d+/);
-        expect((JSON.parse(stdout) as { files: { packets: number }[] }).files[0]?.packets).toBe(whole);
+        expect((JSON.parse(stdout) as { files: { packets: number }[] }).files[0]?.packets).toBe(
+          whole,
+        );
       }
       const box = new Box(output);
       expect(await box.next()).toHaveProperty('ready');
       await box.allSeen();
-      expect(await box.stop()).toMatchObject({ lanes: [{ received: packets, sent: packets, held: 0 }], missed: 0, lost: 0 });
+      expect(await box.stop()).toMatchObject({
+        lanes: [{ received: packets, sent: packets, held: 0 }],
+        missed: 0,
+        lost: 0,
+      });
       expect(statSync(output).size).toBe(bytes);
       expect(frames(output).sort()).toEqual(frames(input).sort());
     });
@@ -139,7 +178,9 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
       expect(await box.next()).toHaveProperty('ready');
       await box.allSeen();
       box.child.stdin?.end(); // what the kernel does to the pipe of a killed owner
-      expect(await box.next()).toMatchObject({ summary: { lanes: [{ sent: packets, held: 0 }], lost: 0 } });
+      expect(await box.next()).toMatchObject({
+        summary: { lanes: [{ sent: packets, held: 0 }], lost: 0 },
+      });
       expect(await box.closed).toBe(0);
       expect(statSync(output).size).toBe(statSync(input).size);
     });
@@ -152,22 +193,44 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
       const { lanes, missed, noBuffer, lost } = await box.stop();
       expect(noBuffer).toBeGreaterThan(0);
       expect(missed).toBe(noBuffer);
-      expect(lanes[0]).toMatchObject({ received: packets - missed, sent: packets - missed, held: 0 });
+      expect(lanes[0]).toMatchObject({
+        received: packets - missed,
+        sent: packets - missed,
+        held: 0,
+      });
       expect(lost).toBe(0);
       expect(frames(output)).toHaveLength(packets - missed);
     });
 
     test('a pool that holds alone would use up: half of it is held at most, nothing is missed', async () => {
-      const box = new Box(folder.file('small.pcap'), { buffers: 512, delayNs: 1e9, maxPackets: 16384 });
+      const box = new Box(folder.file('small.pcap'), {
+        buffers: 512,
+        delayNs: 1e9,
+        maxPackets: 16384,
+      });
       expect(await box.next()).toHaveProperty('ready');
       await box.allSeen();
       const { lanes } = await box.sample();
       expect(lanes[0]?.held).toBeLessThanOrEqual(256);
-      expect(await box.stop()).toMatchObject({ lanes: [{ received: packets, sent: packets, held: 0 }], missed: 0, lost: 0 });
+      expect(await box.stop()).toMatchObject({
+        lanes: [{ received: packets, sent: packets, held: 0 }],
+        missed: 0,
+        lost: 0,
+      });
     });
 
     test('too few buffers for DPDK: one message that says what to do', async () => {
-      const { code, stdout, stderr } = await reframer(['run', '--in', 'net_null0', '--out', 'net_null0', '--buffers', '100M', '--eal', [...eal, '--vdev=net_null0'].join(' ')]);
+      const { code, stdout, stderr } = await reframer([
+        'run',
+        '--in',
+        'net_null0',
+        '--out',
+        'net_null0',
+        '--buffers',
+        '100M',
+        '--eal',
+        [...eal, '--vdev=net_null0'].join(' '),
+      ]);
       expect(code).toBe(1);
       expect(stdout).toBe('');
       expect(stderr).toMatch(/no memory for \d+ packet buffers.*-m/);
@@ -175,20 +238,38 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
 
     const root = process.getuid?.() === 0;
     if (!root) skipSuite('not root: that the box gives root up was not tested');
-    test.skipIf(!root)('no thread is root while it forwards, and it forwards all the same', async () => {
-      const output = folder.file('nobody.pcap');
-      const box = new Box(output);
-      expect(await box.next()).toHaveProperty('ready');
-      const pid = box.child.pid ?? 0;
-      for (const field of ['Uid', 'Gid']) for (const ids of tasks(pid, field)) expect(ids.split(/\s+/)).not.toContain('0');
-      for (const groups of tasks(pid, 'Groups')) expect(groups.trim()).toBe('');
-      for (const capabilities of tasks(pid, 'CapEff')) expect(Number(`0x${capabilities}`)).toBe(0);
-      await box.allSeen();
-      expect(await box.stop()).toMatchObject({ lanes: [{ received: packets, sent: packets }], lost: 0 });
-      expect(statSync(output).size).toBe(statSync(input).size);
-      const nobody = await reframer(['run', '--in', 'net_null0', '--out', 'net_null0', '--user', 'no-such-user', '--eal', [...eal, '--vdev=net_null0'].join(' ')]);
-      expect(nobody.code).toBe(2);
-      expect(nobody.stderr).toContain('no-such-user');
-    });
+    test.skipIf(!root)(
+      'no thread is root while it forwards, and it forwards all the same',
+      async () => {
+        const output = folder.file('nobody.pcap');
+        const box = new Box(output);
+        expect(await box.next()).toHaveProperty('ready');
+        const pid = box.child.pid ?? 0;
+        for (const field of ['Uid', 'Gid'])
+          for (const ids of tasks(pid, field)) expect(ids.split(/\s+/)).not.toContain('0');
+        for (const groups of tasks(pid, 'Groups')) expect(groups.trim()).toBe('');
+        for (const capabilities of tasks(pid, 'CapEff'))
+          expect(Number(`0x${capabilities}`)).toBe(0);
+        await box.allSeen();
+        expect(await box.stop()).toMatchObject({
+          lanes: [{ received: packets, sent: packets }],
+          lost: 0,
+        });
+        expect(statSync(output).size).toBe(statSync(input).size);
+        const nobody = await reframer([
+          'run',
+          '--in',
+          'net_null0',
+          '--out',
+          'net_null0',
+          '--user',
+          'no-such-user',
+          '--eal',
+          [...eal, '--vdev=net_null0'].join(' '),
+        ]);
+        expect(nobody.code).toBe(2);
+        expect(nobody.stderr).toContain('no-such-user');
+      },
+    );
   });
 }

@@ -1,5 +1,12 @@
 // The commands as a user types them, over a fake lab: interrupt, resume, one figure, compare.
-import { appendFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
@@ -14,8 +21,15 @@ const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
 const lab = join(packageRoot, 'test', 'experiments', 'fake-lab.mjs');
-const exp = (args: readonly string[], env: NodeJS.ProcessEnv = {}, started?: (kill: (signal: NodeJS.Signals) => void) => void): Promise<Outcome> =>
-  reframer(['exp', 'reframer', ...args], { env: { REFRAMER_LAB: lab, ...env }, ...(started === undefined ? {} : { started }) });
+const exp = (
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  started?: (kill: (signal: NodeJS.Signals) => void) => void,
+): Promise<Outcome> =>
+  reframer(['exp', 'reframer', ...args], {
+    env: { REFRAMER_LAB: lab, ...env },
+    ...(started === undefined ? {} : { started }),
+  });
 
 const whole = folder.file('whole');
 // The bar figure of one part: the fewest trials that a real plan has.
@@ -30,57 +44,102 @@ describe('exp', () => {
     expect(first.stderr).toContain('report:');
     expect(first.code).toBe(0);
     expect(first.stdout).toMatch(/QUICK RUN/);
-    expect(first.stdout).toMatch(/Throughput is .* with no Reframer and .* with T = 64 µs.*95 % interval/);
+    expect(first.stdout).toMatch(
+      /Throughput is .* with no Reframer and .* with T = 64 µs.*95 % interval/,
+    );
     expect(first.stdout).toMatch(/Of 21 published values: .*not in this run/);
     expect(first.stdout.split('\n').length).toBeLessThan(30);
     expect(readFileSync(join(whole, 'report.md'), 'utf8')).toMatch(/off \(again\)/);
-    for (const file of ['journal.jsonl', 'summary.json', 'report.html', 'report.pdf', 'report.md', 'figures/modern-throughput.svg']) expect(existsSync(join(whole, file)), file).toBe(true);
+    for (const file of [
+      'journal.jsonl',
+      'summary.json',
+      'report.html',
+      'report.pdf',
+      'report.md',
+      'figures/modern-throughput.svg',
+    ])
+      expect(existsSync(join(whole, file)), file).toBe(true);
   });
 
   test('again: everything is reused', async () => {
     const log = folder.file('again.log');
-    const { code, stdout, stderr } = await exp([...small, '--out', whole, '--json'], { FAKE_LAB_LOG: log });
+    const { code, stdout, stderr } = await exp([...small, '--out', whole, '--json'], {
+      FAKE_LAB_LOG: log,
+    });
     expect(code).toBe(0);
     expect(stderr).toMatch(/4 of 4 points are finished and reused/);
-    expect(JSON.parse(stdout)).toMatchObject({ reused: 4, measured: 0, summary: { experiment: 'reframer', complete: true } });
+    expect(JSON.parse(stdout)).toMatchObject({
+      reused: 4,
+      measured: 0,
+      summary: { experiment: 'reframer', complete: true },
+    });
     expect(existsSync(log)).toBe(false);
   });
 
   test('what --only left out is not in this run, and no option is advised for it', () => {
-    const { claims } = JSON.parse(readFileSync(join(whole, 'summary.json'), 'utf8')) as { claims: { id: string; verdict: string; reason: string }[] };
+    const { claims } = JSON.parse(readFileSync(join(whole, 'summary.json'), 'utf8')) as {
+      claims: { id: string; verdict: string; reason: string }[];
+    };
     const of = (id: string): object | undefined => claims.find((claim) => claim.id === id);
-    expect(of('gain-64')).toMatchObject({ verdict: 'not in this run', reason: '--only left part overload out' });
+    expect(of('gain-64')).toMatchObject({
+      verdict: 'not in this run',
+      reason: '--only left part overload out',
+    });
     expect(of('scaling')).toMatchObject({ verdict: 'not in this run' });
     expect(of('web')).toMatchObject({ verdict: 'not testable here' });
-    expect(claims.filter(({ verdict, reason }) => verdict === 'not in this run' && /--full/.test(reason) && !/quick run has no such point/.test(reason))).toEqual([]);
+    expect(
+      claims.filter(
+        ({ verdict, reason }) =>
+          verdict === 'not in this run' &&
+          /--full/.test(reason) &&
+          !/quick run has no such point/.test(reason),
+      ),
+    ).toEqual([]);
   });
 
-  test.each(['SIGINT', 'SIGKILL'] as const)('%s in the middle, then the same command: the rest is measured', async (signal) => {
-    const path = folder.file(`stop-${signal}`);
-    const { stderr, code } = await exp([...small, '--out', path], { FAKE_LAB_WAIT_MS: '60' }, (kill) => {
-      const poll = setInterval(() => {
-        if (!existsSync(join(path, 'journal.jsonl')) || readFileSync(join(path, 'journal.jsonl'), 'utf8').split('\n').length < 25) return;
-        clearInterval(poll);
-        kill(signal);
-      }, 20);
-    });
-    expect(code).not.toBe(0);
-    if (signal === 'SIGINT') expect(stderr).toMatch(/resume with: npx reframer exp reframer/);
-    const kept = openRun(path).history.measured;
-    expect(kept).toBeGreaterThan(0);
-    const again = await exp([...small, '--out', path, '--json']);
-    expect(again.code).toBe(0);
-    expect(JSON.parse(again.stdout)).toMatchObject({ summary: { complete: true } });
-    expect(openRun(path).history.measured).toBeGreaterThan(kept);
-  });
+  test.each(['SIGINT', 'SIGKILL'] as const)(
+    '%s in the middle, then the same command: the rest is measured',
+    async (signal) => {
+      const path = folder.file(`stop-${signal}`);
+      const { stderr, code } = await exp(
+        [...small, '--out', path],
+        { FAKE_LAB_WAIT_MS: '60' },
+        (kill) => {
+          const poll = setInterval(() => {
+            if (
+              !existsSync(join(path, 'journal.jsonl')) ||
+              readFileSync(join(path, 'journal.jsonl'), 'utf8').split('\n').length < 25
+            )
+              return;
+            clearInterval(poll);
+            kill(signal);
+          }, 20);
+        },
+      );
+      expect(code).not.toBe(0);
+      if (signal === 'SIGINT') expect(stderr).toMatch(/resume with: npx reframer exp reframer/);
+      const kept = openRun(path).history.measured;
+      expect(kept).toBeGreaterThan(0);
+      const again = await exp([...small, '--out', path, '--json']);
+      expect(again.code).toBe(0);
+      expect(JSON.parse(again.stdout)).toMatchObject({ summary: { complete: true } });
+      expect(openRun(path).history.measured).toBeGreaterThan(kept);
+    },
+  );
 
   test('a dry run shows points, order and estimate, and measures nothing', async () => {
     const log = folder.file('dry.log');
-    const { code, stdout } = await exp(['--dry-run', '--json', '--out', folder.file('dry')], { FAKE_LAB_LOG: log });
+    const { code, stdout } = await exp(['--dry-run', '--json', '--out', folder.file('dry')], {
+      FAKE_LAB_LOG: log,
+    });
     expect(code).toBe(0);
-    const plan = JSON.parse(stdout) as { points: number; settings: { points: unknown[]; firstBlock: string[] }[] };
+    const plan = JSON.parse(stdout) as {
+      points: number;
+      settings: { points: unknown[]; firstBlock: string[] }[];
+    };
     expect(plan.settings.reduce((sum, s) => sum + s.points.length, 0)).toBe(plan.points);
-    for (const { firstBlock } of plan.settings) expect(firstBlock).toEqual([...firstBlock].reverse());
+    for (const { firstBlock } of plan.settings)
+      expect(firstBlock).toEqual([...firstBlock].reverse());
     expect(existsSync(log) || existsSync(folder.file('dry'))).toBe(false);
   });
 
@@ -88,7 +147,16 @@ describe('exp', () => {
     const trace = folder.file('mine.pcap');
     writeFileSync(trace, 'not looked at by the fake lab');
     const path = folder.file('trace');
-    const { code } = await exp(['--trace', trace, '--only', 'capture-locality', '--only', 'capture-throughput', '--out', path]);
+    const { code } = await exp([
+      '--trace',
+      trace,
+      '--only',
+      'capture-locality',
+      '--only',
+      'capture-throughput',
+      '--out',
+      path,
+    ]);
     expect(code).toBe(0);
     expect(readFileSync(join(path, 'report.md'), 'utf8')).toContain('mine.pcap');
     expect(existsSync(join(path, 'figures', 'capture-locality.svg'))).toBe(true);
@@ -97,20 +165,38 @@ describe('exp', () => {
   });
 
   test('a point that fails gives exit code 1 and its name', async () => {
-    const { code, stderr } = await exp([...small, '--out', folder.file('failing')], { FAKE_LAB_FAIL: 'burst' });
+    const { code, stderr } = await exp([...small, '--out', folder.file('failing')], {
+      FAKE_LAB_FAIL: 'burst',
+    });
     expect(code).toBe(1);
     expect(stderr).toMatch(/packets were lost/);
   });
 
   test.each<[string, string[], RegExp]>([
     ['an unknown experiment', ['exp', 'refarmer'], /there are: reframer/],
-    ['an unknown figure', ['exp', 'reframer', '--only', 'nothing'], /--only nothing: there are the parts .*overload/],
+    [
+      'an unknown figure',
+      ['exp', 'reframer', '--only', 'nothing'],
+      /--only nothing: there are the parts .*overload/,
+    ],
     ['a figure that needs more', ['exp', 'reframer', '--only', 'capture-locality'], /needs --full/],
     ['both profiles', ['exp', 'reframer', '--quick', '--full'], /--quick/],
     ['resume and fresh', ['exp', 'reframer', '--resume', '--fresh'], /--fresh/],
-    ['a capture that no part of the run can use', ['exp', 'reframer', '--trace', lab, '--only', 'overload-modern'], /overload-modern cannot use a capture; .*measure captures, capture-chain/],
-    ['a capture for an experiment without a part for it', ['exp', 'rsspp', '--trace', lab], /no part of rsspp takes a capture/],
-    ['a capture that is not there', ['exp', 'reframer', '--trace', '/nowhere.pcap'], /no such file/],
+    [
+      'a capture that no part of the run can use',
+      ['exp', 'reframer', '--trace', lab, '--only', 'overload-modern'],
+      /overload-modern cannot use a capture; .*measure captures, capture-chain/,
+    ],
+    [
+      'a capture for an experiment without a part for it',
+      ['exp', 'rsspp', '--trace', lab],
+      /no part of rsspp takes a capture/,
+    ],
+    [
+      'a capture that is not there',
+      ['exp', 'reframer', '--trace', '/nowhere.pcap'],
+      /no such file/,
+    ],
     ['a seed that is none', ['exp', 'reframer', '--seed', 'x'], /--seed/],
     ['a run that is not there', ['report', 'nothing'], /no run is called/],
     ['a threshold that is none', ['compare', whole, whole, '--threshold', 'much'], /--threshold/],
@@ -123,10 +209,15 @@ describe('exp', () => {
 });
 
 describe('without the native part', () => {
-  const without = { env: { REFRAMER_LAB: '/nowhere/reframer-lab', REFRAMER_LIBRARY: '/nowhere/libreframer.so' } };
+  const without = {
+    env: { REFRAMER_LAB: '/nowhere/reframer-lab', REFRAMER_LIBRARY: '/nowhere/libreframer.so' },
+  };
 
   test('exp says what is missing, exit code 3', async () => {
-    const { code, stderr } = await reframer(['exp', 'reframer', '--out', folder.file('none')], without);
+    const { code, stderr } = await reframer(
+      ['exp', 'reframer', '--out', folder.file('none')],
+      without,
+    );
     expect(stderr).toContain('/nowhere/reframer-lab');
     expect(code).toBe(3);
   });
@@ -156,21 +247,36 @@ describe('compare', () => {
   test('exit code 3 when it cannot be told; 4 when many points with few values all moved', async () => {
     const cut = (from: string, to: string, factor: number): string => {
       // Four samples a point: what two blocks have.
-      const lines = readFileSync(join(from, 'journal.jsonl'), 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line) as { type: string; block?: number; record: { throughputBps: number } });
+      const lines = readFileSync(join(from, 'journal.jsonl'), 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map(
+          (line) =>
+            JSON.parse(line) as { type: string; block?: number; record: { throughputBps: number } },
+        );
       const kept = lines.filter((line) => line.block === undefined || line.block <= 1);
       for (const line of kept) if (line.type === 'sample') line.record.throughputBps *= factor;
       mkdirSync(folder.file(to));
-      writeFileSync(join(folder.file(to), 'journal.jsonl'), kept.map((line) => `${JSON.stringify(line)}\n`).join(''));
+      writeFileSync(
+        join(folder.file(to), 'journal.jsonl'),
+        kept.map((line) => `${JSON.stringify(line)}\n`).join(''),
+      );
       return folder.file(to);
     };
-    const [few, same, half] = [cut(whole, 'few', 1), cut(whole, 'few-same', 1), cut(whole, 'few-half', 0.5)];
+    const [few, same, half] = [
+      cut(whole, 'few', 1),
+      cut(whole, 'few-same', 1),
+      cut(whole, 'few-half', 0.5),
+    ];
     const open = await reframer(['compare', few, same]);
     expect(open.stdout).toMatch(/n = 4: no verdict/);
     expect(open.stdout).toMatch(/too few to tell/);
     expect(open.stderr).toMatch(/not decided: whether \d+ points are worse/);
     expect(open.code).toBe(3);
     const worse = await reframer(['compare', few, half]);
-    expect(worse.stdout).toMatch(/overload-modern, throughput, 3 points .* 3 fell in all their samples, the median point by −5\d\.\d % \(p < 0\.001\): worse/);
+    expect(worse.stdout).toMatch(
+      /overload-modern, throughput, 3 points .* 3 fell in all their samples, the median point by −5\d\.\d % \(p < 0\.001\): worse/,
+    );
     expect(worse.code).toBe(4);
     expect((await reframer(['compare', half, few])).code).toBe(3);
   });

@@ -19,19 +19,33 @@ let lines: string[] = [];
 beforeAll(async () => {
   const { runTrial } = fakeTrials();
   await runTiny(folder.file('sound'), { runTrial });
-  lines = readFileSync(join(folder.file('sound'), 'journal.jsonl'), 'utf8').trimEnd().split('\n');
+  lines = readFileSync(join(folder.file('sound'), 'journal.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n');
 });
 
-const odd = fc.oneof(fc.constantFrom<unknown>(0, -1, 1e300, 2 ** 53, '', 'sample', '__proto__', null, true, [], {}, [[]]), fc.jsonValue({ maxDepth: 1 }));
-const text = fc.oneof(fc.string({ maxLength: 40 }), fc.constantFrom('{', '{}', '[]', 'null', '{"type":"sample"}', '{"type":"unheard"}', '\u0000'));
+const odd = fc.oneof(
+  fc.constantFrom<unknown>(0, -1, 1e300, 2 ** 53, '', 'sample', '__proto__', null, true, [], {}, [
+    [],
+  ]),
+  fc.jsonValue({ maxDepth: 1 }),
+);
+const text = fc.oneof(
+  fc.string({ maxLength: 40 }),
+  fc.constantFrom('{', '{}', '[]', 'null', '{"type":"sample"}', '{"type":"unheard"}', '\u0000'),
+);
 
 type Damage = (lines: string[], at: number) => void;
 
 const damage: fc.Arbitrary<Damage> = fc.oneof(
   fc.constant<Damage>((all, at) => void all.splice(at, 1)),
   fc.constant<Damage>((all, at) => void all.splice(at, 0, all[(at * 7) % all.length] ?? '')),
-  fc.constant<Damage>((all, at) => void all.splice(0, all.length, ...all.slice(at), ...all.slice(0, at))),
-  text.map((garbage): Damage => (all, at) => { all[at] = garbage; }),
+  fc.constant<Damage>(
+    (all, at) => void all.splice(0, all.length, ...all.slice(at), ...all.slice(0, at)),
+  ),
+  text.map((garbage): Damage => (all, at) => {
+    all[at] = garbage;
+  }),
   fc.tuple(fc.nat(), odd).map(([which, value]): Damage => (all, at) => {
     const record = JSON.parse(all[at] ?? '{}') as Record<string, unknown>;
     const names = Object.keys(record);
@@ -50,26 +64,29 @@ describe('a damaged journal', () => {
   test('is summed up, or refused with one message', () => {
     let run = 0;
     fc.assert(
-      fc.property(fc.array(fc.tuple(damage, fc.nat()), { minLength: 1, maxLength: 3 }), (damages) => {
-        const all = [...lines];
-        for (const [change, at] of damages) {
-          try {
-            if (all.length > 0) change(all, at % all.length);
-          } catch (error) {
-            expect(error).toBeInstanceOf(SyntaxError); // garbage of the change before
+      fc.property(
+        fc.array(fc.tuple(damage, fc.nat()), { minLength: 1, maxLength: 3 }),
+        (damages) => {
+          const all = [...lines];
+          for (const [change, at] of damages) {
+            try {
+              if (all.length > 0) change(all, at % all.length);
+            } catch (error) {
+              expect(error).toBeInstanceOf(SyntaxError); // garbage of the change before
+            }
           }
-        }
-        const path = folder.file(`damaged-${run++ % 4}`);
-        mkdirSync(path, { recursive: true });
-        writeFileSync(join(path, 'journal.jsonl'), `${all.join('\n')}\n`);
-        try {
-          summarize(tiny(), openRun(path).history);
-        } catch (error) {
-          expect(error).toBeInstanceOf(HarnessError);
-          expect((error as HarnessError).message).not.toContain('\n');
-          expect((error as HarnessError).message.length).toBeGreaterThan(20);
-        }
-      }),
+          const path = folder.file(`damaged-${run++ % 4}`);
+          mkdirSync(path, { recursive: true });
+          writeFileSync(join(path, 'journal.jsonl'), `${all.join('\n')}\n`);
+          try {
+            summarize(tiny(), openRun(path).history);
+          } catch (error) {
+            expect(error).toBeInstanceOf(HarnessError);
+            expect((error as HarnessError).message).not.toContain('\n');
+            expect((error as HarnessError).message.length).toBeGreaterThan(20);
+          }
+        },
+      ),
       { numRuns: 300 },
     );
   });

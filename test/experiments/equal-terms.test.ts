@@ -9,13 +9,31 @@ import type { JsonObject, JsonValue, Part } from '../../experiments/core/types.j
 /** What contenders are: a figure is about these. Every other field of a specification is a term. */
 const subjects = new Set([
   // flow tables; toPercent: the load at which one refuses or grows
-  'contender', 'sharing', 'expiry', 'attack', 'toPercent',
+  'contender',
+  'sharing',
+  'expiry',
+  'attack',
+  'toPercent',
   // Reframer
-  'policy', 'delayNs', 'key', 'early', 'bypass', 'ackThinning', 'sensitivePasses',
+  'policy',
+  'delayNs',
+  'key',
+  'early',
+  'bypass',
+  'ackThinning',
+  'sensitivePasses',
   // balancers, hand-overs and tables of a port
-  'method', 'scaling', 'autoscale', 'state', 'handOver', 'prepareMs', 'write', 'writeUs',
+  'method',
+  'scaling',
+  'autoscale',
+  'state',
+  'handOver',
+  'prepareMs',
+  'write',
+  'writeUs',
   // robustness: the attack itself
-  'keys', 'capture',
+  'keys',
+  'capture',
 ]);
 
 type Says = (name: string, value: JsonValue, usual: JsonValue) => boolean;
@@ -24,19 +42,25 @@ type Says = (name: string, value: JsonValue, usual: JsonValue) => boolean;
 const says: Readonly<Record<string, Says>> = {
   form: (name, form) => (form === 'run') === /\bruns?\b/.test(name),
   lookAhead: (name, on) => (on === false) === /\bblind\b/.test(name),
-  frontCores: (name, cores) => (cores === 0 ? !name.includes('in front') : name.includes(`${String(cores)} in front`)),
+  frontCores: (name, cores) =>
+    cores === 0 ? !name.includes('in front') : name.includes(`${String(cores)} in front`),
   threads: (name, threads) => name.includes(`${String(threads)} thread`),
   intervalMs: (name, ms, usual) => ms === usual || name.includes(`${String(ms)} ms`),
   overloadIntervalMs: (name, ms, usual) => ms === usual || name.includes(`${String(ms)} to `),
-  movingBurst: (name, packets, usual) => packets === usual || name.includes(`polls of ${String(packets)}`),
+  movingBurst: (name, packets, usual) =>
+    packets === usual || name.includes(`polls of ${String(packets)}`),
   keysAtOnce: (name, keys, usual) =>
-    keys === usual || (keys === 1 && name.includes('one at a time')) || name.includes(`${String(keys)} at once`) || name.includes(`at most ${String(keys)}`),
+    keys === usual ||
+    (keys === 1 && name.includes('one at a time')) ||
+    name.includes(`${String(keys)} at once`) ||
+    name.includes(`at most ${String(keys)}`),
 };
 
 /** Unequal still, and why. An entry whose part has become equal fails: delete it then. */
 const exceptions: Readonly<Record<string, string>> = {};
 
-const takesSeveral = (tracker: string): boolean => tracker === 'burst-table' || tracker.endsWith('-burst');
+const takesSeveral = (tracker: string): boolean =>
+  tracker === 'burst-table' || tracker.endsWith('-burst');
 
 /** Keys that a flow table takes at once: of its tracker, the depth asked for, and the keys of a call. */
 function keysAtOnce(job: string, spec: JsonObject): number | undefined {
@@ -51,7 +75,10 @@ function keysAtOnce(job: string, spec: JsonObject): number | undefined {
 
 function flat(value: JsonObject, prefix = ''): [string, JsonValue][] {
   return Object.entries(value).flatMap(([name, inner]): [string, JsonValue][] =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? flat(inner as JsonObject, `${prefix}${name}.`) : [[`${prefix}${name}`, inner]]);
+    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+      ? flat(inner as JsonObject, `${prefix}${name}.`)
+      : [[`${prefix}${name}`, inner]],
+  );
 }
 
 function termsOf(part: Part, spec: JsonObject): Map<string, JsonValue> {
@@ -65,7 +92,8 @@ function termsOf(part: Part, spec: JsonObject): Map<string, JsonValue> {
 }
 
 function usualOf(values: readonly JsonValue[]): JsonValue {
-  const count = (value: JsonValue): number => values.filter((v) => JSON.stringify(v) === JSON.stringify(value)).length;
+  const count = (value: JsonValue): number =>
+    values.filter((v) => JSON.stringify(v) === JSON.stringify(value)).length;
   return [...values].sort((a, b) => count(b) - count(a))[0] ?? null;
 }
 
@@ -86,45 +114,111 @@ function breaches(part: Part): string[] {
       if (new Set(values.map((v) => JSON.stringify(v))).size === 1) continue;
       const usual = usualOf(values);
       const rule = says[term];
-      if (rule === undefined || setting.some(({ name }, i) => !rule(name, values[i] ?? null, usual))) found.add(term);
+      if (
+        rule === undefined ||
+        setting.some(({ name }, i) => !rule(name, values[i] ?? null, usual))
+      )
+        found.add(term);
     }
   }
   return [...found];
 }
 
-const parts = experiments.flatMap((experiment) => (['quick', 'full'] as const).flatMap((profile) =>
-  experiment.plan({ profile, seed: 1, traces: [] }).parts.map((part) => ({ experiment: experiment.name, profile, part }))));
+const parts = experiments.flatMap((experiment) =>
+  (['quick', 'full'] as const).flatMap((profile) =>
+    experiment
+      .plan({ profile, seed: 1, traces: [] })
+      .parts.map((part) => ({ experiment: experiment.name, profile, part })),
+  ),
+);
 
 describe('contenders on equal terms', () => {
-  test.each(parts.map((p) => [`${p.experiment} ${p.part.name}, ${p.profile}`, p] as const))('%s', (_, { experiment, part }) => {
-    const unsaid = breaches(part).filter((term) => exceptions[`${experiment} ${part.name}: ${term}`] === undefined);
-    expect(unsaid, 'terms in which contenders differ, and no name says so').toEqual([]);
-  });
+  test.each(parts.map((p) => [`${p.experiment} ${p.part.name}, ${p.profile}`, p] as const))(
+    '%s',
+    (_, { experiment, part }) => {
+      const unsaid = breaches(part).filter(
+        (term) => exceptions[`${experiment} ${part.name}: ${term}`] === undefined,
+      );
+      expect(unsaid, 'terms in which contenders differ, and no name says so').toEqual([]);
+    },
+  );
 
   test('every exception is still one', () => {
-    const now = new Set(parts.flatMap(({ experiment, part }) => breaches(part).map((term) => `${experiment} ${part.name}: ${term}`)));
+    const now = new Set(
+      parts.flatMap(({ experiment, part }) =>
+        breaches(part).map((term) => `${experiment} ${part.name}: ${term}`),
+      ),
+    );
     expect(Object.keys(exceptions).filter((name) => !now.has(name))).toEqual([]);
   });
 });
 
 describe('the check itself', () => {
-  const part = (job: string, names: readonly string[], rows: readonly (readonly (string | number | boolean)[])[], spec: Part['spec']): Part => ({
-    name: 'made up', title: '', question: '', job, axes: [{ kind: 'zip', names, rows }],
-    contenders: { axis: 'contender', baseline: String(rows[0]?.[0]) }, spec, headline: 'x', metrics: ['x'],
+  const part = (
+    job: string,
+    names: readonly string[],
+    rows: readonly (readonly (string | number | boolean)[])[],
+    spec: Part['spec'],
+  ): Part => ({
+    name: 'made up',
+    title: '',
+    question: '',
+    job,
+    axes: [{ kind: 'zip', names, rows }],
+    contenders: { axis: 'contender', baseline: String(rows[0]?.[0]) },
+    spec,
+    headline: 'x',
+    metrics: ['x'],
   });
   const tables = (...rows: [string, string, number][]): Part =>
-    part('conntrack-rate', ['contender', 'tracker', 'depth'], rows, (p) => ({ contender: String(p.tracker), depth: Number(p.depth) }));
+    part('conntrack-rate', ['contender', 'tracker', 'depth'], rows, (p) => ({
+      contender: String(p.tracker),
+      depth: Number(p.depth),
+    }));
 
   test('a table that is given more keys at once than another must say so', () => {
-    expect(breaches(tables(['Cuckoo++', 'cuckoopp-burst', 32], ['ours', 'burst-table', 128]))).toEqual(['keysAtOnce']);
-    expect(breaches(tables(['Cuckoo++', 'cuckoopp-burst', 32], ['ours, 128 at once', 'burst-table', 128]))).toEqual([]);
-    expect(breaches(tables(['Cuckoo++', 'cuckoopp', 32], ['ours', 'burst-table', 32], ['Chaining', 'chaining-burst', 32]))).toEqual(['keysAtOnce']);
-    expect(breaches(tables(['Cuckoo', 'rte-hash-burst', 128], ['ours', 'burst-table', 128], ['Chaining', 'chaining-burst', 128]))).toEqual(['keysAtOnce']);
+    expect(
+      breaches(tables(['Cuckoo++', 'cuckoopp-burst', 32], ['ours', 'burst-table', 128])),
+    ).toEqual(['keysAtOnce']);
+    expect(
+      breaches(
+        tables(['Cuckoo++', 'cuckoopp-burst', 32], ['ours, 128 at once', 'burst-table', 128]),
+      ),
+    ).toEqual([]);
+    expect(
+      breaches(
+        tables(
+          ['Cuckoo++', 'cuckoopp', 32],
+          ['ours', 'burst-table', 32],
+          ['Chaining', 'chaining-burst', 32],
+        ),
+      ),
+    ).toEqual(['keysAtOnce']);
+    expect(
+      breaches(
+        tables(
+          ['Cuckoo', 'rte-hash-burst', 128],
+          ['ours', 'burst-table', 128],
+          ['Chaining', 'chaining-burst', 128],
+        ),
+      ),
+    ).toEqual(['keysAtOnce']);
   });
 
   test('epochs, form, warm-up and amount of work', () => {
     const two = (name: string, a: JsonValue, b: JsonValue, second: string): string[] =>
-      breaches(part('job', ['contender', 'at'], [['first', 0], [second, 1], ['third', 0]], (p) => ({ [name]: p.at === 1 ? b : a })));
+      breaches(
+        part(
+          'job',
+          ['contender', 'at'],
+          [
+            ['first', 0],
+            [second, 1],
+            ['third', 0],
+          ],
+          (p) => ({ [name]: p.at === 1 ? b : a }),
+        ),
+      );
     expect(two('intervalMs', 100, 500, 'classes')).toEqual(['intervalMs']);
     expect(two('intervalMs', 100, 500, 'classes, 500 ms')).toEqual([]);
     expect(two('overloadIntervalMs', 0, 10, 'ours')).toEqual(['overloadIntervalMs']);
@@ -132,6 +226,7 @@ describe('the check itself', () => {
     expect(two('form', 'packet', 'run', '64us, runs')).toEqual([]);
     expect(two('form', 'packet', 'packet', '64us')).toEqual([]);
     // No name could say these.
-    for (const term of ['warmupSeconds', 'packets', 'quick', 'hugepages', 'call']) expect(two(term, 1, 2, 'more')).toEqual([term]);
+    for (const term of ['warmupSeconds', 'packets', 'quick', 'hugepages', 'call'])
+      expect(two(term, 1, 2, 'more')).toEqual([term]);
   });
 });

@@ -8,10 +8,13 @@ import { answer } from './fake-answers.mjs';
 
 const [job] = process.argv.slice(2);
 const spec = JSON.parse(readFileSync(0, 'utf8'));
-if (process.env.FAKE_LAB_LOG) appendFileSync(process.env.FAKE_LAB_LOG, `${JSON.stringify({ job, ...spec })}\n`);
+if (process.env.FAKE_LAB_LOG)
+  appendFileSync(process.env.FAKE_LAB_LOG, `${JSON.stringify({ job, ...spec })}\n`);
 await new Promise((resolve) => setTimeout(resolve, Number(process.env.FAKE_LAB_WAIT_MS ?? 0)));
 if (spec.policy !== undefined && spec.policy === process.env.FAKE_LAB_FAIL) {
-  process.stdout.write(`${JSON.stringify({ error: { code: 'check-failed', message: 'packets were lost' } })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ error: { code: 'check-failed', message: 'packets were lost' } })}\n`,
+  );
   process.exit(1);
 }
 if (Math.random() < Number(process.env.FAKE_LAB_DIE ?? 0)) {
@@ -19,4 +22,6 @@ if (Math.random() < Number(process.env.FAKE_LAB_DIE ?? 0)) {
   await new Promise((resolve) => setTimeout(resolve, 5000));
 }
 process.stdout.write(`${JSON.stringify({ progress: { done: 1, total: 2, what: 'packets' } })}\n`);
-process.stdout.write(`${JSON.stringify(answer(job, spec, Math.random, Number(process.env.FAKE_LAB_SHIFT ?? 1)))}\n`);
+process.stdout.write(
+  `${JSON.stringify(answer(job, spec, Math.random, Number(process.env.FAKE_LAB_SHIFT ?? 1)))}\n`,
+);

@@ -1,5 +1,12 @@
 // Order of execution, and what is left after a kill at any byte.
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
@@ -18,7 +25,8 @@ const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
 const journalOf = (path: string): string => join(path, 'journal.jsonl');
-const samplesIn = (path: string): SampleRecord[] => readJournal(journalOf(path)).records.filter((r) => r.type === 'sample');
+const samplesIn = (path: string): SampleRecord[] =>
+  readJournal(journalOf(path)).records.filter((r) => r.type === 'sample');
 
 describe('order of execution', () => {
   test('warm-up first, then blocks there and back, settings taking turns', async () => {
@@ -31,7 +39,10 @@ describe('order of execution', () => {
     const measured = samples.filter((s) => s.phase === 'measure');
     const { points } = openRun(path).history;
     for (const block of openRun(path).history.blocks) {
-      const own = measured.filter((s) => points.get(s.point)?.setting === block.record.setting && s.block === block.record.block);
+      const own = measured.filter(
+        (s) =>
+          points.get(s.point)?.setting === block.record.setting && s.block === block.record.block,
+      );
       expect(own.map((s) => s.point)).toEqual(block.record.order);
       expect(block.record.order).toEqual([...block.record.order].reverse());
       expect(new Set(own.map((s) => s.seed))).toEqual(new Set([block.record.seed]));
@@ -48,35 +59,79 @@ describe('order of execution', () => {
 
   test('the rule stops at the minimum when the interval is narrow, at the maximum otherwise', async () => {
     const path = folder.file('rule');
-    await runTiny(path, { experiment: tiny([sweep()], { name: 'quick', blocks: { min: 2, max: 5 }, precision: 1e-9, budgetSeconds: 60, limitSeconds: 120, warmup: { max: 1, drift: 1 } }) });
-    expect([...openRun(path).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(Array.from({ length: 8 }, () => ['blocks', 10]));
+    await runTiny(path, {
+      experiment: tiny([sweep()], {
+        name: 'quick',
+        blocks: { min: 2, max: 5 },
+        precision: 1e-9,
+        budgetSeconds: 60,
+        limitSeconds: 120,
+        warmup: { max: 1, drift: 1 },
+      }),
+    });
+    expect([...openRun(path).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(
+      Array.from({ length: 8 }, () => ['blocks', 10]),
+    );
     const narrow = folder.file('narrow');
-    await runTiny(narrow, { experiment: tiny([sweep()], { name: 'quick', blocks: { min: 2, max: 5 }, precision: 0.5, budgetSeconds: 60, limitSeconds: 120, warmup: { max: 1, drift: 1 } }) });
-    expect([...openRun(narrow).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(Array.from({ length: 8 }, () => ['precise', 6]));
+    await runTiny(narrow, {
+      experiment: tiny([sweep()], {
+        name: 'quick',
+        blocks: { min: 2, max: 5 },
+        precision: 0.5,
+        budgetSeconds: 60,
+        limitSeconds: 120,
+        warmup: { max: 1, drift: 1 },
+      }),
+    });
+    expect([...openRun(narrow).history.done.values()].map((d) => [d.reason, d.samples])).toEqual(
+      Array.from({ length: 8 }, () => ['precise', 6]),
+    );
   });
 
   test('the limit ends a run before the minimum, and the report says so', async () => {
     const path = folder.file('limit');
-    const experiment = tiny([sweep()], { name: 'quick', blocks: { min: 3, max: 5 }, precision: 0.5, budgetSeconds: 60, limitSeconds: 0.1, warmup: { max: 1, drift: 1 } });
+    const experiment = tiny([sweep()], {
+      name: 'quick',
+      blocks: { min: 3, max: 5 },
+      precision: 0.5,
+      budgetSeconds: 60,
+      limitSeconds: 0.1,
+      warmup: { max: 1, drift: 1 },
+    });
     expect(await runTiny(path, { experiment })).toMatchObject({ complete: true });
     const summary = summarize(experiment, openRun(path).history);
     expect(new Set(summary.points.map((p) => p.stopped))).toEqual(new Set(['limit']));
     expect(summary.warnings.map((w) => w.name)).toContain('time-limit');
-    expect(new Set(summary.points.flatMap((p) => Object.values(p.ratios).map((r) => r.verdict)))).toEqual(new Set(['too few']));
+    expect(
+      new Set(summary.points.flatMap((p) => Object.values(p.ratios).map((r) => r.verdict))),
+    ).toEqual(new Set(['too few']));
   });
 
   test('once the budget is spent no setting begins a block beyond the minimum, wherever its turn stands', async () => {
     const path = folder.file('budget');
     // 16 trials a round of blocks and 16 of warm-up, 10 ms each: the budget ends within the second round.
-    const experiment = tiny([sweep()], { name: 'quick', blocks: { min: 1, max: 5 }, precision: 1e-9, budgetSeconds: 0.35, warmup: { max: 2, drift: 0 } });
+    const experiment = tiny([sweep()], {
+      name: 'quick',
+      blocks: { min: 1, max: 5 },
+      precision: 1e-9,
+      budgetSeconds: 0.35,
+      warmup: { max: 2, drift: 0 },
+    });
     await runTiny(path, { experiment });
     const { history } = openRun(path);
     const blocks = [...history.done.values()].map((d) => [d.reason, d.samples / 2]);
-    expect(blocks).toEqual([...Array.from({ length: 4 }, () => ['budget', 2]), ...Array.from({ length: 4 }, () => ['budget', 1])]);
+    expect(blocks).toEqual([
+      ...Array.from({ length: 4 }, () => ['budget', 2]),
+      ...Array.from({ length: 4 }, () => ['budget', 1]),
+    ]);
     // Nothing but the pairs of all controls together is enough for a word.
     const summary = summarize(experiment, history);
     expect(summary.control.map((c) => c.verdict)).toEqual(['too few', 'too few']);
-    expect(summary.controlPooled).toMatchObject({ settings: 2, verdict: 'no change', ratio: { pairs: 6 } });
+    expect(summary.controlPooled).toMatchObject({
+      settings: 2,
+      verdict: 'no change',
+      ratio: { pairs: 6 },
+    });
     expect(controlFinding(summary)).toMatch(/^None of the 2 .* the 6 pairs .* no change\.$/);
   });
 
@@ -87,12 +142,15 @@ describe('order of execution', () => {
     await runTiny(path, {
       runTrial: async (...args) => {
         const result = await runTrial(...args);
-        return ++count % 5 === 0 ? { ...result, records: result.records.map((r) => ({ ...r, void: true })) } : result;
+        return ++count % 5 === 0
+          ? { ...result, records: result.records.map((r) => ({ ...r, void: true })) }
+          : result;
       },
     });
     const { history } = openRun(path);
     expect(history.voids).toBeGreaterThan(5);
-    for (const samples of history.samples.values()) expect(samples.every((s) => !s.void)).toBe(true);
+    for (const samples of history.samples.values())
+      expect(samples.every((s) => !s.void)).toBe(true);
     expect([...history.samples.values()].every((s) => s.length >= 6)).toBe(true);
   });
 
@@ -100,7 +158,14 @@ describe('order of execution', () => {
     const path = folder.file('failing');
     const { runTrial } = fakeTrials();
     await runTiny(path, {
-      runTrial: (job, spec, timeout) => (spec.policy === 'burst' ? Promise.resolve({ records: [], wallMs: 1, error: { code: 'check-failed', message: 'no', exitCode: 1 } }) : runTrial(job, spec, timeout)),
+      runTrial: (job, spec, timeout) =>
+        spec.policy === 'burst'
+          ? Promise.resolve({
+              records: [],
+              wallMs: 1,
+              error: { code: 'check-failed', message: 'no', exitCode: 1 },
+            })
+          : runTrial(job, spec, timeout),
     });
     const { history } = openRun(path);
     expect([...history.done.values()].filter((d) => d.reason === 'failed').length).toBe(2);
@@ -111,15 +176,42 @@ describe('order of execution', () => {
   test('a search whose probes are all void is given up, the other searches go on', async () => {
     const path = folder.file('search');
     const part: Part = {
-      ...sweep(), axes: [...sweep().axes, { kind: 'search', name: 'offeredGbps', from: 1, to: 100, resolution: 5, metric: 'throughputGbps', atMost: 60 }],
-      spec: ({ contender = '', offeredGbps = 0 }) => ({ policy: contender, rate: offeredGbps }), headline: 'zeroLossGbps', metrics: ['zeroLossGbps'],
+      ...sweep(),
+      axes: [
+        ...sweep().axes,
+        {
+          kind: 'search',
+          name: 'offeredGbps',
+          from: 1,
+          to: 100,
+          resolution: 5,
+          metric: 'throughputGbps',
+          atMost: 60,
+        },
+      ],
+      spec: ({ contender = '', offeredGbps = 0 }) => ({ policy: contender, rate: offeredGbps }),
+      headline: 'zeroLossGbps',
+      metrics: ['zeroLossGbps'],
     };
-    const runTrial: RunTrial = (_job, spec) => Promise.resolve({ records: [{ throughputBps: Number(spec.rate) * 1e9, void: spec.policy === 'burst' && Number(spec.rate) < 90 }], wallMs: 1 });
+    const runTrial: RunTrial = (_job, spec) =>
+      Promise.resolve({
+        records: [
+          {
+            throughputBps: Number(spec.rate) * 1e9,
+            void: spec.policy === 'burst' && Number(spec.rate) < 90,
+          },
+        ],
+        wallMs: 1,
+      });
     await runTiny(path, { experiment: tiny([part]), runTrial });
     const { history } = openRun(path);
-    const given = [...history.done].filter(([, d]) => d.reason === 'failed').map(([id]) => history.points.get(id)?.params);
+    const given = [...history.done]
+      .filter(([, d]) => d.reason === 'failed')
+      .map(([id]) => history.points.get(id)?.params);
     expect(given.length).toBe(2);
-    expect(given.every((params) => params?.contender === 'burst' && params.offeredGbps === undefined)).toBe(true);
+    expect(
+      given.every((params) => params?.contender === 'burst' && params.offeredGbps === undefined),
+    ).toBe(true);
     expect([...history.done.values()].filter((d) => d.reason === 'found').length).toBe(4);
   });
 
@@ -129,19 +221,44 @@ describe('order of execution', () => {
     let refused = 0;
     await runTiny(path, {
       experiment: tiny([sweep(), { ...sweep(), name: 'live', job: 'live', optional: true }]),
-      runTrial: (job, spec, timeout) => (job === 'live' ? Promise.resolve({ records: [], wallMs: (refused += 1), error: { code: 'not-supported', message: 'no namespaces', exitCode: 3 } }) : runTrial(job, spec, timeout)),
+      runTrial: (job, spec, timeout) =>
+        job === 'live'
+          ? Promise.resolve({
+              records: [],
+              wallMs: (refused += 1),
+              error: { code: 'not-supported', message: 'no namespaces', exitCode: 3 },
+            })
+          : runTrial(job, spec, timeout),
     });
     const { history } = openRun(path);
     expect(refused).toBe(1);
-    expect([...history.done].filter(([, d]) => d.reason === 'failed').map(([id]) => history.points.get(id)?.part)).toEqual(Array.from({ length: 8 }, () => 'live'));
+    expect(
+      [...history.done]
+        .filter(([, d]) => d.reason === 'failed')
+        .map(([id]) => history.points.get(id)?.part),
+    ).toEqual(Array.from({ length: 8 }, () => 'live'));
     expect([...history.samples.keys()].length).toBe(8);
   });
 
   test('the time left counts first blocks, seeds of deterministic parts and probes of searches, whatever the budget', async () => {
-    const profile = { name: 'quick', blocks: { min: 3, max: 4 }, precision: 0.02, budgetSeconds: 0.01, limitSeconds: 0.01, warmup: { max: 2, drift: 0.1 } } as const;
-    const watched = async (name: string, part: Part, runTrial = fakeTrials().runTrial): Promise<number[]> => {
+    const profile = {
+      name: 'quick',
+      blocks: { min: 3, max: 4 },
+      precision: 0.02,
+      budgetSeconds: 0.01,
+      limitSeconds: 0.01,
+      warmup: { max: 2, drift: 0.1 },
+    } as const;
+    const watched = async (
+      name: string,
+      part: Part,
+      runTrial = fakeTrials().runTrial,
+    ): Promise<number[]> => {
       const left: number[] = [];
-      const status = { ...silent, update: ({ secondsLeft }: { secondsLeft: number }) => void left.push(secondsLeft) };
+      const status = {
+        ...silent,
+        update: ({ secondsLeft }: { secondsLeft: number }) => void left.push(secondsLeft),
+      };
       await runTiny(folder.file(name), { experiment: tiny([part], profile), runTrial, status });
       return left;
     };
@@ -156,17 +273,41 @@ describe('order of execution', () => {
     for (const left of await watched('left-first', sweep())) expect(left).toBeGreaterThan(0);
     // 6 points of 7 probes, 1 ms each.
     const search: Part = {
-      ...sweep(), axes: [...sweep().axes, { kind: 'search', name: 'offeredGbps', from: 1, to: 100, resolution: 5, metric: 'throughputGbps', atMost: 60 }],
-      spec: ({ offeredGbps = 0 }) => ({ rate: offeredGbps }), headline: 'zeroLossGbps', metrics: ['zeroLossGbps'],
+      ...sweep(),
+      axes: [
+        ...sweep().axes,
+        {
+          kind: 'search',
+          name: 'offeredGbps',
+          from: 1,
+          to: 100,
+          resolution: 5,
+          metric: 'throughputGbps',
+          atMost: 60,
+        },
+      ],
+      spec: ({ offeredGbps = 0 }) => ({ rate: offeredGbps }),
+      headline: 'zeroLossGbps',
+      metrics: ['zeroLossGbps'],
     };
-    const probes = await watched('left-probes', search, (_job, spec) => Promise.resolve({ records: [{ throughputBps: Number(spec.rate) * 1e9 }], wallMs: 1 }));
+    const probes = await watched('left-probes', search, (_job, spec) =>
+      Promise.resolve({ records: [{ throughputBps: Number(spec.rate) * 1e9 }], wallMs: 1 }),
+    );
     expect(probes.length).toBe(42);
     probes.forEach((left, i) => expect(left).toBeGreaterThanOrEqual((41 - i) * 0.001 - 1e-9));
   });
 
   test('what is not supported ends the run with its code', async () => {
-    const runTrial = () => Promise.resolve({ records: [], wallMs: 1, error: { code: 'not-supported', message: 'no engine', exitCode: 3 } });
-    await expect(runTiny(folder.file('unsupported'), { runTrial })).rejects.toMatchObject({ code: 'not-supported', exitCode: 3 });
+    const runTrial = () =>
+      Promise.resolve({
+        records: [],
+        wallMs: 1,
+        error: { code: 'not-supported', message: 'no engine', exitCode: 3 },
+      });
+    await expect(runTiny(folder.file('unsupported'), { runTrial })).rejects.toMatchObject({
+      code: 'not-supported',
+      exitCode: 3,
+    });
   });
 });
 
@@ -195,7 +336,11 @@ describe('resuming', () => {
   test('a finished run measures nothing again', async () => {
     await runTiny(whole);
     const { runTrial, log } = fakeTrials();
-    expect(await runTiny(whole, { runTrial })).toMatchObject({ complete: true, reused: 8, measured: 0 });
+    expect(await runTiny(whole, { runTrial })).toMatchObject({
+      complete: true,
+      reused: 8,
+      measured: 0,
+    });
     expect(log).toEqual([]);
   });
 
@@ -204,9 +349,17 @@ describe('resuming', () => {
     mkdirSync(path);
     copyFileSync(journalOf(whole), journalOf(path));
     const { runTrial, log } = fakeTrials();
-    expect(await runTiny(path, { experiment: tiny([sweep(['off', 'burst', 'fixed', 'adaptive'])]), runTrial })).toMatchObject({ complete: true, reused: 8, measured: 2 });
+    expect(
+      await runTiny(path, {
+        experiment: tiny([sweep(['off', 'burst', 'fixed', 'adaptive'])]),
+        runTrial,
+      }),
+    ).toMatchObject({ complete: true, reused: 8, measured: 2 });
     expect(new Set(log.map((t) => t.spec.policy))).toEqual(new Set(['off', 'adaptive']));
-    const added = summarize(tiny([sweep(['off', 'burst', 'fixed', 'adaptive'])]), openRun(path).history).points.filter((p) => p.params.contender === 'adaptive');
+    const added = summarize(
+      tiny([sweep(['off', 'burst', 'fixed', 'adaptive'])]),
+      openRun(path).history,
+    ).points.filter((p) => p.params.contender === 'adaptive');
     expect(added.map((p) => p.ratios.throughputGbps?.verdict)).toEqual(['better', 'better']);
   });
 
@@ -214,7 +367,10 @@ describe('resuming', () => {
     for (const stopAfter of [0, 1, 5, 13, 30, 47]) {
       const path = folder.file(`stopped-${stopAfter}`);
       const first = fakeTrials(1);
-      const outcome = await runTiny(path, { runTrial: first.runTrial, stop: () => first.log.length >= stopAfter });
+      const outcome = await runTiny(path, {
+        runTrial: first.runTrial,
+        stop: () => first.log.length >= stopAfter,
+      });
       expect(outcome.complete).toBe(false);
       const kept = openRun(path).history;
       const second = fakeTrials(2);
@@ -222,9 +378,11 @@ describe('resuming', () => {
       const { history } = openRun(path);
       expect(history.done.size).toBe(8);
       // Whole blocks of the first session still count.
-      for (const [id, samples] of kept.samples) expect(history.samples.get(id)?.slice(0, samples.length)).toEqual(samples);
+      for (const [id, samples] of kept.samples)
+        expect(history.samples.get(id)?.slice(0, samples.length)).toEqual(samples);
       expect(history.setAside).toBe(kept.setAside);
-      for (const samples of history.samples.values()) expect(samples.length).toBeGreaterThanOrEqual(6);
+      for (const samples of history.samples.values())
+        expect(samples.length).toBeGreaterThanOrEqual(6);
     }
   });
 
@@ -276,7 +434,20 @@ describe('resuming', () => {
 describe('schema', () => {
   const sample = samplesOf();
   function samplesOf(): Record<string, unknown> {
-    return { type: 'sample', point: '0123456789abcdef', phase: 'measure', session: 1, block: 0, attempt: 0, slot: 0, seed: 1, atMs: 0, wallMs: 1, void: false, record: {} };
+    return {
+      type: 'sample',
+      point: '0123456789abcdef',
+      phase: 'measure',
+      session: 1,
+      block: 0,
+      attempt: 0,
+      slot: 0,
+      seed: 1,
+      atMs: 0,
+      wallMs: 1,
+      void: false,
+      record: {},
+    };
   }
   test('a sound record passes', () => expect(() => validateRecord(sample)).not.toThrow());
   test.each([
@@ -289,6 +460,18 @@ describe('schema', () => {
     ['a wrong word', { ...sample, phase: 'cool-down' }],
     ['a wrong pattern', { ...sample, point: 'XYZ' }],
     ['no object', 7],
-    ['another version', { type: 'run', v: 2, experiment: 'x', profile: 'quick', seed: 1, traces: [], argv: [], started: '' }],
+    [
+      'another version',
+      {
+        type: 'run',
+        v: 2,
+        experiment: 'x',
+        profile: 'quick',
+        seed: 1,
+        traces: [],
+        argv: [],
+        started: '',
+      },
+    ],
   ])('%s is refused', (_, record) => expect(() => validateRecord(record)).toThrow());
 });

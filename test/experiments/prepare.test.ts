@@ -11,16 +11,32 @@ import { fakeTrials, fixedTime, silent, sweep, tiny } from './helpers.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
-beforeEach(() => vi.stubEnv('REFRAMER_LAB', join(packageRoot, 'test', 'experiments', 'fake-lab.mjs')));
+beforeEach(() =>
+  vi.stubEnv('REFRAMER_LAB', join(packageRoot, 'test', 'experiments', 'fake-lab.mjs')),
+);
 afterEach(() => vi.unstubAllEnvs());
 
 const capture = join(packageRoot, 'test', 'experiments', 'fake-lab.mjs');
 const request = (name: string, more: Partial<Request> = {}): Request => ({
-  profile: 'quick', seed: 1, traceFiles: [], only: [], out: undefined, mode: 'auto', argv: ['exp', 'tiny'], results: folder.file(name), ...more,
+  profile: 'quick',
+  seed: 1,
+  traceFiles: [],
+  only: [],
+  out: undefined,
+  mode: 'auto',
+  argv: ['exp', 'tiny'],
+  results: folder.file(name),
+  ...more,
 });
 const measure = async (prepared: Prepared, stop = false): Promise<void> => {
   let asked = 0;
-  await execute(prepared, { status: silent, argv: [], now: fixedTime, runTrial: fakeTrials().runTrial, ...(stop ? { stop: () => ++asked > 3 } : {}) });
+  await execute(prepared, {
+    status: silent,
+    argv: [],
+    now: fixedTime,
+    runTrial: fakeTrials().runTrial,
+    ...(stop ? { stop: () => ++asked > 3 } : {}),
+  });
 };
 
 describe('the folder', () => {
@@ -34,26 +50,50 @@ describe('the folder', () => {
     const second = await prepare(tiny(), request('again'), fixedTime);
     expect(second).toMatchObject({ resumed: false, finished: first.folder });
     expect(second.folder).not.toBe(first.folder);
-    await expect(prepare(tiny(), request('again', { mode: 'resume' }), fixedTime)).rejects.toThrow(/is finished: .*leave --resume out/);
+    await expect(prepare(tiny(), request('again', { mode: 'resume' }), fixedTime)).rejects.toThrow(
+      /is finished: .*leave --resume out/,
+    );
   });
   test('a part more is measured beside those of the finished run', async () => {
     const two = tiny([sweep(), { ...sweep(), name: 'other' }]);
     const first = await prepare(two, request('part', { only: ['sweep'] }), fixedTime);
     await measure(first);
-    expect(await prepare(two, request('part'), fixedTime)).toMatchObject({ folder: first.folder, resumed: true });
+    expect(await prepare(two, request('part'), fixedTime)).toMatchObject({
+      folder: first.folder,
+      resumed: true,
+    });
   });
 });
 
 describe('a capture', () => {
   const withCapture = (): Experiment => {
     const plain = tiny();
-    const reads = (file: string) => ({ ...sweep(), name: 'captures', spec: () => ({ source: { file } }) });
-    return { ...plain, plan: (options) => ({ ...plain.plan(options), parts: [sweep(), ...options.traces.map(({ file }) => reads(file))] }) };
+    const reads = (file: string) => ({
+      ...sweep(),
+      name: 'captures',
+      spec: () => ({ source: { file } }),
+    });
+    return {
+      ...plain,
+      plan: (options) => ({
+        ...plain.plan(options),
+        parts: [sweep(), ...options.traces.map(({ file }) => reads(file))],
+      }),
+    };
   };
   test('is refused where every part would ignore it, with those that would not', async () => {
     const wanted = request('trace', { traceFiles: [capture], only: ['sweep'] });
-    await expect(prepare(withCapture(), wanted, fixedTime)).rejects.toMatchObject({ exitCode: 2, message: expect.stringMatching(/sweep cannot use a capture; .*measure captures/) as string });
-    await expect(prepare(tiny(), request('trace', { traceFiles: [capture] }), fixedTime)).rejects.toThrow(/no part of tiny takes a capture/);
-    expect((await prepare(withCapture(), { ...wanted, only: ['captures'] }, fixedTime)).parts.map((p) => p.name)).toEqual(['captures']);
+    await expect(prepare(withCapture(), wanted, fixedTime)).rejects.toMatchObject({
+      exitCode: 2,
+      message: expect.stringMatching(/sweep cannot use a capture; .*measure captures/) as string,
+    });
+    await expect(
+      prepare(tiny(), request('trace', { traceFiles: [capture] }), fixedTime),
+    ).rejects.toThrow(/no part of tiny takes a capture/);
+    expect(
+      (await prepare(withCapture(), { ...wanted, only: ['captures'] }, fixedTime)).parts.map(
+        (p) => p.name,
+      ),
+    ).toEqual(['captures']);
   });
 });

@@ -24,13 +24,17 @@ describe.each(names)('reference %s', (name) => {
 
   test.each(['report.md', 'summary.json', 'context.json'])('%s is made of its journal', (file) => {
     // Not toBe: a difference of megabytes is of no use to anyone.
-    expect(read(file) === texts.get(file), `run: npx reframer report results/reference/${name}`).toBe(true);
+    expect(
+      read(file) === texts.get(file),
+      `run: npx reframer report results/reference/${name}`,
+    ).toBe(true);
   });
 
   test('figures are those of the journal', async () => {
     const files = readdirSync(join(folder, 'figures')).filter((file) => file.endsWith('.svg'));
     expect(files.sort()).toEqual(model.figures.map(({ id }) => `${id}.svg`).sort());
-    for (const { id, spec } of model.figures.slice(0, 3)) expect(read(`figures/${id}.svg`) === (await toSvg(spec)), id).toBe(true);
+    for (const { id, spec } of model.figures.slice(0, 3))
+      expect(read(`figures/${id}.svg`) === (await toSvg(spec)), id).toBe(true);
   });
 
   test('verdicts: no word from fewer than six values, aims apart from published values', () => {
@@ -38,17 +42,22 @@ describe.each(names)('reference %s', (name) => {
     for (const claim of model.summary.claims) {
       const words: readonly string[] = isAim(claim) ? aimVerdicts : publishedVerdicts;
       expect(words, claim.id).toContain(claim.verdict);
-      if (claim.n < 6) expect(['undecided', 'not testable here', 'not in this run'], claim.id).toContain(claim.verdict);
+      if (claim.n < 6)
+        expect(['undecided', 'not testable here', 'not in this run'], claim.id).toContain(
+          claim.verdict,
+        );
     }
     for (const point of model.summary.points) {
       for (const [key, interval] of Object.entries(point.metrics)) {
-        if ((point.values[key] ?? []).length < 6) expect([interval.low, interval.high]).toEqual([Number.NaN, Number.NaN]);
+        if ((point.values[key] ?? []).length < 6)
+          expect([interval.low, interval.high]).toEqual([Number.NaN, Number.NaN]);
       }
     }
   });
 
   test('what must not be quoted stands at the top', () => {
     const text = read('report.md');
-    for (const { what } of model.superseded) expect(text.indexOf(what)).toBeLessThan(text.indexOf('\n## '));
+    for (const { what } of model.superseded)
+      expect(text.indexOf(what)).toBeLessThan(text.indexOf('\n## '));
   });
 });

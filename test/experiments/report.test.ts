@@ -34,31 +34,61 @@ describe('files', () => {
   test('all there', () => {
     expect(written.notes).toEqual([]);
     expect([...written.files].sort()).toEqual(
-      ['claims.csv', 'context.json', 'points.csv', 'report.html', 'report.md', 'report.pdf', 'summary.json', 'sweep.csv', ...['bars', 'boxes', 'map', 'spread'].flatMap((f) => ['vl.json', 'svg', 'png'].map((e) => `figures/${f}.${e}`))].sort(),
+      [
+        'claims.csv',
+        'context.json',
+        'points.csv',
+        'report.html',
+        'report.md',
+        'report.pdf',
+        'summary.json',
+        'sweep.csv',
+        ...['bars', 'boxes', 'map', 'spread'].flatMap((f) =>
+          ['vl.json', 'svg', 'png'].map((e) => `figures/${f}.${e}`),
+        ),
+      ].sort(),
     );
   });
 
   test('the same journal gives the same bytes', async () => {
     const before = new Map(written.files.map((f) => [f, readFileSync(join(path, f))]));
     const again = await writeReport(openRun(path), tiny());
-    for (const file of again.files) expect(readFileSync(join(path, file)).equals(before.get(file) ?? Buffer.alloc(0)), file).toBe(true);
+    for (const file of again.files)
+      expect(readFileSync(join(path, file)).equals(before.get(file) ?? Buffer.alloc(0)), file).toBe(
+        true,
+      );
   });
 
   test('a run kept small has the same report', async () => {
     const kept = folder.file('kept');
     keepRun(run, tiny(), kept);
     await writeReport(openRun(kept), tiny());
-    const [whole, small] = [join(path, 'journal.jsonl'), join(kept, 'journal.jsonl')].map((file) => readFileSync(file).length) as [number, number];
+    const [whole, small] = [join(path, 'journal.jsonl'), join(kept, 'journal.jsonl')].map(
+      (file) => readFileSync(file).length,
+    ) as [number, number];
     expect(small).toBeLessThan(whole);
-    for (const file of ['report.md', 'report.html', 'summary.json', 'points.csv', 'figures/bars.svg', 'figures/spread.vl.json']) {
-      expect(readFileSync(join(kept, file)).equals(readFileSync(join(path, file))), file).toBe(true);
+    for (const file of [
+      'report.md',
+      'report.html',
+      'summary.json',
+      'points.csv',
+      'figures/bars.svg',
+      'figures/spread.vl.json',
+    ]) {
+      expect(readFileSync(join(kept, file)).equals(readFileSync(join(path, file))), file).toBe(
+        true,
+      );
     }
     expect(() => keepRun(run, tiny(), kept)).toThrow(/holds a run already/);
   });
   test('figures that the run no longer has are removed', async () => {
     const experiment = tiny();
     await writeReport(run, { ...experiment, figures: experiment.figures.slice(0, 1) });
-    expect(readdirSync(join(path, 'figures')).sort()).toEqual(['bars.png', 'bars.svg', 'bars.vl.json']);
+    expect(readdirSync(join(path, 'figures')).sort()).toEqual([
+      'bars.png',
+      'bars.svg',
+      'bars.vl.json',
+    ]);
     await writeReport(run, experiment);
   });
 });
@@ -69,20 +99,34 @@ describe('content', () => {
   });
 
   test('claims: reproduced, falls short, not testable here', () => {
-    expect(written.summary.claims.map((c) => c.verdict)).toEqual(['reproduced', 'falls short', 'not testable here']);
+    expect(written.summary.claims.map((c) => c.verdict)).toEqual([
+      'reproduced',
+      'falls short',
+      'not testable here',
+    ]);
     expect(written.summary.claims[0]?.ours?.value).toBeCloseTo(100, -1);
   });
 
   test('aims of ours are counted apart from published values, in every form of the report', () => {
     const experiment = tiny();
-    const aims = experiment.claims.map((claim, i) => (i === 1 ? claim : { ...claim, source: ownTarget }));
+    const aims = experiment.claims.map((claim, i) =>
+      i === 1 ? claim : { ...claim, source: ownTarget },
+    );
     const { summary, apart } = reportTexts(run, { ...experiment, claims: aims }).model;
-    expect(claimsFinding(summary)).toBe('Of 1 published values: 1 falls short. Of 2 aims of this project: 1 reached, 1 not testable here.');
+    expect(claimsFinding(summary)).toBe(
+      'Of 1 published values: 1 falls short. Of 2 aims of this project: 1 reached, 1 not testable here.',
+    );
     expect(apart.published.rows.map((row) => row[4])).toEqual(['falls short']);
     expect(apart.aims.rows.map((row) => row[4])).toEqual(['reached', 'not testable here']);
-    expect(read('report.md')).toContain('Of 3 published values: 1 reproduced, 1 falls short, 1 not testable here.');
-    expect(read('report.html')).toContain('Of 3 published values: 1 reproduced, 1 falls short, 1 not testable here.');
-    expect(JSON.parse(read('summary.json'))).toMatchObject({ verdicts: { published: { reproduced: 1, 'falls short': 1 }, aims: { reached: 0 } } });
+    expect(read('report.md')).toContain(
+      'Of 3 published values: 1 reproduced, 1 falls short, 1 not testable here.',
+    );
+    expect(read('report.html')).toContain(
+      'Of 3 published values: 1 reproduced, 1 falls short, 1 not testable here.',
+    );
+    expect(JSON.parse(read('summary.json'))).toMatchObject({
+      verdicts: { published: { reproduced: 1, 'falls short': 1 }, aims: { reached: 0 } },
+    });
   });
 
   test('figures that must not be quoted stand at the top, with the reason', () => {
@@ -92,7 +136,9 @@ describe('content', () => {
     writeFileSync(join(kept, 'superseded.json'), JSON.stringify(list));
     const { texts } = reportTexts(openRun(kept), tiny());
     const text = texts.get('report.md') ?? '';
-    expect(text.indexOf('**figure bars**: measured with cold tables')).toBeLessThan(text.indexOf('## Sweep'));
+    expect(text.indexOf('**figure bars**: measured with cold tables')).toBeLessThan(
+      text.indexOf('## Sweep'),
+    );
     expect(JSON.parse(texts.get('summary.json') ?? '')).toMatchObject({ superseded: list });
     writeFileSync(join(kept, 'superseded.json'), '[{"what": 1}]');
     expect(() => reportTexts(openRun(kept), tiny())).toThrow(/superseded\.json.*why is missing/);
@@ -104,14 +150,27 @@ describe('content', () => {
 
   test('Markdown: numbers of the data, verdicts, mark of a quick run', () => {
     const text = read('report.md');
-    const fixed = written.summary.points.find((p) => p.params.contender === 'fixed' && p.params.chain === 'paper');
+    const fixed = written.summary.points.find(
+      (p) => p.params.contender === 'fixed' && p.params.chain === 'paper',
+    );
     expect(text).toContain((fixed?.metrics.throughputGbps?.value ?? 0).toFixed(2));
-    for (const word of ['QUICK RUN', 'better', 'not testable here', 'no web server here', 'off (again)', '## Limitations', '## Context', '## Method']) expect(text).toContain(word);
+    for (const word of [
+      'QUICK RUN',
+      'better',
+      'not testable here',
+      'no web server here',
+      'off (again)',
+      '## Limitations',
+      '## Context',
+      '## Method',
+    ])
+      expect(text).toContain(word);
   });
 
   test('nothing names this machine', () => {
     const journal = read('journal.jsonl');
-    for (const file of ['report.md', 'summary.json', 'context.json', 'report.html']) expect(read(file)).not.toContain(folder.path);
+    for (const file of ['report.md', 'summary.json', 'context.json', 'report.html'])
+      expect(read(file)).not.toContain(folder.path);
     expect(journal).not.toContain(folder.path);
   });
 
@@ -127,8 +186,24 @@ describe('content', () => {
     const info = spawnSync('pdfinfo', [join(path, 'report.pdf')], { encoding: 'utf8' });
     if (info.error !== undefined) return context.skip('pdfinfo is not installed (poppler-utils)');
     expect(Number(/^Pages:\s*(\d+)/m.exec(info.stdout)?.[1])).toBeGreaterThanOrEqual(2);
-    const text = spawnSync('pdftotext', [join(path, 'report.pdf'), '-'], { encoding: 'utf8' }).stdout.replace(/\s+/g, ' ');
-    for (const words of ['A tiny experiment', 'QUICK RUN', 'Abstract', 'Set-up', 'Method', 'Which is faster?', 'Claims', 'not testable here', 'Limitations', 'References', 'Figure 1', 'Table 1']) expect(text).toContain(words);
+    const text = spawnSync('pdftotext', [join(path, 'report.pdf'), '-'], {
+      encoding: 'utf8',
+    }).stdout.replace(/\s+/g, ' ');
+    for (const words of [
+      'A tiny experiment',
+      'QUICK RUN',
+      'Abstract',
+      'Set-up',
+      'Method',
+      'Which is faster?',
+      'Claims',
+      'not testable here',
+      'Limitations',
+      'References',
+      'Figure 1',
+      'Table 1',
+    ])
+      expect(text).toContain(words);
   });
 
   test('text cannot become markup', () => {
@@ -167,33 +242,51 @@ describe('comparison', () => {
         const key = JSON.stringify(spec);
         const nth = (visits.get(key) ?? 0) + 1;
         visits.set(key, nth);
-        const { records, ...rest } = nth % 2 === seed % 2 ? await fakeTrials(seed, 0.67).runTrial(job, spec, timeout) : await runTrial(job, spec, timeout);
+        const { records, ...rest } =
+          nth % 2 === seed % 2
+            ? await fakeTrials(seed, 0.67).runTrial(job, spec, timeout)
+            : await runTrial(job, spec, timeout);
         return { records, ...rest };
       };
     };
     const paths = [folder.file('shaky-1'), folder.file('shaky-2')] as const;
     await runTiny(paths[0], { runTrial: shaky(1) });
     await runTiny(paths[1], { runTrial: shaky(2) });
-    const { points, regressions, notes } = compareRuns(openRun(paths[0]), openRun(paths[1]), tiny(), options);
+    const { points, regressions, notes } = compareRuns(
+      openRun(paths[0]),
+      openRun(paths[1]),
+      tiny(),
+      options,
+    );
     expect(regressions).toBe(0);
     expect(points.filter((p) => p.change === 'worse' || p.change === 'better')).toEqual([]);
     expect(notes.some((n) => n.includes('compared with itself'))).toBe(true);
   });
   test('traffic that differs from block to block cancels out between runs of one seed', async () => {
-    const uneven: RunTrial = (job, spec) => fakeTrials(Number(spec.seed), 0.5 + (Number(spec.seed) % 97) / 97).runTrial(job, spec, 1);
+    const uneven: RunTrial = (job, spec) =>
+      fakeTrials(Number(spec.seed), 0.5 + (Number(spec.seed) % 97) / 97).runTrial(job, spec, 1);
     const twice = [folder.file('uneven-1'), folder.file('uneven-2')] as const;
     for (const path of twice) await runTiny(path, { runTrial: uneven });
     const { points } = compareRuns(openRun(twice[0]), openRun(twice[1]), tiny(), options);
     expect(points.every((p) => p.ratio.low === 1 && p.ratio.high === 1)).toBe(true);
   });
   test('points inside one record are paired too, and their baseline has its control', async () => {
-    const inside: Part = { ...sweep(['off', 'fixed']), unfold: [{ params: { load: 1 }, path: 'at.1' }, { params: { load: 2 }, path: 'at.2' }] };
+    const inside: Part = {
+      ...sweep(['off', 'fixed']),
+      unfold: [
+        { params: { load: 1 }, path: 'at.1' },
+        { params: { load: 2 }, path: 'at.2' },
+      ],
+    };
     const experiment = tiny([inside]);
     const twice = [folder.file('inside-1'), folder.file('inside-2')] as const;
     for (const at of twice) {
       const { runTrial } = fakeTrials();
       const nested: RunTrial = async (job, spec, timeout) => {
-        const { records: [record = {}], ...rest } = await runTrial(job, spec, timeout);
+        const {
+          records: [record = {}],
+          ...rest
+        } = await runTrial(job, spec, timeout);
         // Another speed for each block's traffic.
         const uneven = (Number(spec.seed) % 97) / 97 + 0.5;
         const scaled = { ...record, throughputBps: Number(record.throughputBps) * uneven };
@@ -204,14 +297,23 @@ describe('comparison', () => {
     const { points } = compareRuns(openRun(twice[0]), openRun(twice[1]), experiment, options);
     const throughput = points.filter((p) => p.metric === 'throughputGbps');
     expect(throughput.length).toBe(8);
-    expect(throughput.map((p) => [p.ratio.low, p.ratio.high, p.change])).toEqual(throughput.map(() => [1, 1, 'no change']));
-    expect(summarize(experiment, openRun(twice[0]).history).control.map((c) => c.verdict)).toEqual(['no change', 'no change', 'no change', 'no change']);
+    expect(throughput.map((p) => [p.ratio.low, p.ratio.high, p.change])).toEqual(
+      throughput.map(() => [1, 1, 'no change']),
+    );
+    expect(summarize(experiment, openRun(twice[0]).history).control.map((c) => c.verdict)).toEqual([
+      'no change',
+      'no change',
+      'no change',
+      'no change',
+    ]);
   });
   test('unlike runs are refused unless asked for', async () => {
     const unlike = await other('unlike', 1);
     unlike.history.context = { ...unlike.history.context, machine: { cpu: 'another' } };
     expect(() => compareRuns(run, unlike, tiny(), options)).toThrow(/machines differ/);
-    expect(compareRuns(run, unlike, tiny(), { ...options, allowUnlike: true }).notes).toContain('the machines differ');
+    expect(compareRuns(run, unlike, tiny(), { ...options, allowUnlike: true }).notes).toContain(
+      'the machines differ',
+    );
     const seed = folder.file('seed');
     await runTiny(seed, { seed: 2 });
     expect(() => compareRuns(run, openRun(seed), tiny(), options)).toThrow(/seeds differ/);

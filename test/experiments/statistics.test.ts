@@ -1,28 +1,44 @@
 import { describe, expect, test } from 'vitest';
 
 import { seededRandom } from '../../experiments/core/random.js';
-import { medianInterval, outliers, pairedRatio, permutationP, unpairedRatio } from '../../experiments/core/statistics.js';
+import {
+  medianInterval,
+  outliers,
+  pairedRatio,
+  permutationP,
+  unpairedRatio,
+} from '../../experiments/core/statistics.js';
 
-const normal = (random: () => number): number => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+const normal = (random: () => number): number =>
+  Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 
 /** Pairs with a common part, as a block's traffic gives them, and 2 % of noise of their own. */
 function pairs(count: number, effect: number, seed: number): [number, number][] {
   const random = seededRandom(seed);
   return Array.from({ length: count }, () => {
     const level = 100 * (1 + 0.2 * random());
-    return [level * effect * Math.exp(0.02 * normal(random)), level * Math.exp(0.02 * normal(random))];
+    return [
+      level * effect * Math.exp(0.02 * normal(random)),
+      level * Math.exp(0.02 * normal(random)),
+    ];
   });
 }
 
 describe('verdicts', () => {
   test('the same against the same is called different about as often as 5 %', () => {
-    const verdicts = Array.from({ length: 1000 }, (_, i) => pairedRatio(pairs(20, 1, i + 1), 'higher', i).verdict);
+    const verdicts = Array.from(
+      { length: 1000 },
+      (_, i) => pairedRatio(pairs(20, 1, i + 1), 'higher', i).verdict,
+    );
     const wrong = verdicts.filter((v) => v === 'better' || v === 'worse').length;
     expect(wrong).toBeLessThanOrEqual(75);
     expect(wrong).toBeGreaterThanOrEqual(15);
   });
   test('an injected 3 % is found', () => {
-    const verdicts = Array.from({ length: 200 }, (_, i) => pairedRatio(pairs(20, 1.03, i + 1), 'higher', i).verdict);
+    const verdicts = Array.from(
+      { length: 200 },
+      (_, i) => pairedRatio(pairs(20, 1.03, i + 1), 'higher', i).verdict,
+    );
     expect(verdicts.filter((v) => v === 'better').length).toBeGreaterThan(180);
     expect(verdicts).not.toContain('worse');
   });
@@ -31,23 +47,41 @@ describe('verdicts', () => {
     expect(pairedRatio(pairs(20, 0.8, 1), 'lower', 1).verdict).toBe('better');
   });
   test('few pairs decide nothing; equal ones are no change', () => {
-    expect(pairedRatio(pairs(5, 2, 1), 'higher', 1)).toMatchObject({ pairs: 5, verdict: 'too few', low: Number.NaN, high: Number.NaN });
+    expect(pairedRatio(pairs(5, 2, 1), 'higher', 1)).toMatchObject({
+      pairs: 5,
+      verdict: 'too few',
+      low: Number.NaN,
+      high: Number.NaN,
+    });
     expect(pairedRatio([], 'higher', 1).verdict).toBe('too few');
-    expect(pairedRatio(Array.from({ length: 8 }, () => [7, 7] as const), 'higher', 1).verdict).toBe('no change');
+    expect(
+      pairedRatio(
+        Array.from({ length: 8 }, () => [7, 7] as const),
+        'higher',
+        1,
+      ).verdict,
+    ).toBe('no change');
   });
 });
 
 test('two zeros are equal; one zero has no ratio, and its pair is not left out', () => {
-  const six = (pair: readonly [number, number]): (readonly [number, number])[] => Array.from({ length: 6 }, () => pair);
+  const six = (pair: readonly [number, number]): (readonly [number, number])[] =>
+    Array.from({ length: 6 }, () => pair);
   expect(pairedRatio(six([0, 0]), 'lower', 1).verdict).toBe('no change');
-  expect(pairedRatio([...six([1, 2]), [0, 2]], 'lower', 1)).toMatchObject({ pairs: 7, verdict: 'undecided' });
+  expect(pairedRatio([...six([1, 2]), [0, 2]], 'lower', 1)).toMatchObject({
+    pairs: 7,
+    verdict: 'undecided',
+  });
 });
 
 describe('intervals', () => {
   test('the interval of a median covers the truth', () => {
     const covered = Array.from({ length: 500 }, (_, i) => {
       const random = seededRandom(i + 1);
-      const { low, high } = medianInterval(Array.from({ length: 15 }, () => 10 + normal(random)), i);
+      const { low, high } = medianInterval(
+        Array.from({ length: 15 }, () => 10 + normal(random)),
+        i,
+      );
       return low <= 10 && 10 <= high;
     }).filter(Boolean).length;
     expect(covered).toBeGreaterThan(455);
@@ -55,7 +89,11 @@ describe('intervals', () => {
   test('known values', () => {
     expect(medianInterval([1, 2, 3], 1).value).toBe(2);
     expect(medianInterval([5], 1)).toEqual({ value: 5, low: Number.NaN, high: Number.NaN });
-    expect(medianInterval([1, 2, 3, 4, 5], 1)).toEqual({ value: 3, low: Number.NaN, high: Number.NaN });
+    expect(medianInterval([1, 2, 3, 4, 5], 1)).toEqual({
+      value: 3,
+      low: Number.NaN,
+      high: Number.NaN,
+    });
     expect(medianInterval([1, 2, 3, 4, 5, 6], 1).low).toBeLessThan(3.5);
     expect(medianInterval([], 1).value).toBeNaN();
     expect(medianInterval([4, 4, 4, 4, 4, 4], 1)).toEqual({ value: 4, low: 4, high: 4 });

@@ -20,7 +20,11 @@ export interface RunOptions {
   started?: (kill: (signal: NodeJS.Signals) => void) => void;
 }
 
-export function runProgram(command: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+export function runProgram(
+  command: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<Outcome> {
   const child = spawn(command, args, {
     cwd: options.cwd ?? packageRoot,
     // `pretest` has built everything; the suites run in parallel and must not build again.
@@ -29,8 +33,12 @@ export function runProgram(command: string, args: readonly string[], options: Ru
   });
   let stdout = '';
   let stderr = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text; });
-  child.stderr.setEncoding('utf8').on('data', (text: string) => { stderr += text; });
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
   options.started?.((signal) => child.kill(signal));
   return new Promise((resolve, reject) => {
     child.on('error', reject);
@@ -39,22 +47,39 @@ export function runProgram(command: string, args: readonly string[], options: Ru
 }
 
 export const reframer = (args: readonly string[], options: RunOptions = {}): Promise<Outcome> =>
-  runProgram(process.execPath, [join(packageRoot, 'experiments/cli/reframer.mjs'), ...args], options);
+  runProgram(
+    process.execPath,
+    [join(packageRoot, 'experiments/cli/reframer.mjs'), ...args],
+    options,
+  );
 
 /** Runs with --json and parses what must be exactly one document. */
-export async function reframerJson<T>(args: readonly string[], options: RunOptions = {}): Promise<T> {
+export async function reframerJson<T>(
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<T> {
   const { code, stdout, stderr } = await reframer([...args, '--json'], options);
   if (code !== 0) throw new Error(`exit code ${code}: ${stderr}`);
   return JSON.parse(stdout) as T;
 }
 
-export function temporaryFolder(): { path: string; file: (name: string) => string; remove: () => void } {
+export function temporaryFolder(): {
+  path: string;
+  file: (name: string) => string;
+  remove: () => void;
+} {
   const path = mkdtempSync(join(tmpdir(), 'reframer-test-'));
-  return { path, file: (name) => join(path, name), remove: () => rmSync(path, { recursive: true, force: true }) };
+  return {
+    path,
+    file: (name) => join(path, name),
+    remove: () => rmSync(path, { recursive: true, force: true }),
+  };
 }
 
 /** Captures that are too large, or not ours, to be in the repository lie beside the clone. */
-export const sharedFolder: string | undefined = [join(packageRoot, '..', 'shared')].find((path) => existsSync(join(path, 'traces')));
+export const sharedFolder: string | undefined = [join(packageRoot, '..', 'shared')].find((path) =>
+  existsSync(join(path, 'traces')),
+);
 
 /** A suite that cannot run here says so where everybody reads it, and counts as skipped. */
 export function skipSuite(reason: string): void {

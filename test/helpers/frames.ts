@@ -53,7 +53,7 @@ export function frame(options: FrameOptions = {}): Uint8Array {
     bytes.writeUInt16BE(ipLength + transport + payload, at + 2);
     if (fragment !== undefined) {
       bytes.writeUInt16BE(fragment.id, at + 4);
-      bytes.writeUInt16BE(fragment.offset / 8 | (fragment.more ? 0x2000 : 0), at + 6);
+      bytes.writeUInt16BE((fragment.offset / 8) | (fragment.more ? 0x2000 : 0), at + 6);
     }
     bytes[at + 8] = 64;
     bytes[at + 9] = protocol;
@@ -70,7 +70,10 @@ export function frame(options: FrameOptions = {}): Uint8Array {
       bytes.writeUInt16BE(fragment.offset | (fragment.more ? 1 : 0), at + 42);
       bytes.writeUInt32BE(fragment.id, at + 44);
     }
-    for (const [offset, value] of [[8, source], [24, destination]] as const) {
+    for (const [offset, value] of [
+      [8, source],
+      [24, destination],
+    ] as const) {
       bytes.writeUInt32BE(0x20010db8, at + offset);
       bytes.writeUInt32BE(value, at + offset + 12);
     }
@@ -123,19 +126,29 @@ export function pcap(frames: readonly CapturedFrame[]): Buffer {
 }
 
 /** Reads what `pcap` writes, and microsecond files; enough for outputs of ours. */
-export function readPcap(file: Buffer): { linkType: number; snaplen: number; frames: (CapturedFrame & { wire: number })[] } {
+export function readPcap(file: Buffer): {
+  linkType: number;
+  snaplen: number;
+  frames: (CapturedFrame & { wire: number })[];
+} {
   const magic = file.readUInt32LE(0);
   const unit = { 0xa1b23c4d: 1n, 0xa1b2c3d4: 1000n }[magic];
   if (unit === undefined) throw new Error(`not a little-endian pcap: ${magic.toString(16)}`);
   const frames: (CapturedFrame & { wire: number })[] = [];
-  for (let at = 24; at < file.length; ) {
+  for (let at = 24; at < file.length;) {
     const captured = file.readUInt32LE(at + 8);
-    const timeNs = BigInt(file.readUInt32LE(at)) * 1_000_000_000n + BigInt(file.readUInt32LE(at + 4)) * unit;
-    frames.push({ timeNs, wire: file.readUInt32LE(at + 12), bytes: file.subarray(at + 16, at + 16 + captured) });
+    const timeNs =
+      BigInt(file.readUInt32LE(at)) * 1_000_000_000n + BigInt(file.readUInt32LE(at + 4)) * unit;
+    frames.push({
+      timeNs,
+      wire: file.readUInt32LE(at + 12),
+      bytes: file.subarray(at + 16, at + 16 + captured),
+    });
     at += 16 + captured;
   }
   return { linkType: file.readUInt32LE(20), snaplen: file.readUInt32LE(16), frames };
 }
 
 /** The frames of a capture as Node reads them, without time stamps. */
-export const framesOf = (file: string): string[] => readPcap(readFileSync(file)).frames.map(({ bytes }) => Buffer.from(bytes).toString('latin1'));
+export const framesOf = (file: string): string[] =>
+  readPcap(readFileSync(file)).frames.map(({ bytes }) => Buffer.from(bytes).toString('latin1'));

@@ -13,11 +13,13 @@ export interface Block {
 }
 
 export function runnableBlocks(text: string): Block[] {
-  return [...text.matchAll(/<!-- runnable(?:: (\S+))? -->\n```(\w+)\n([^]*?)\n```/g)].map((match) => ({
-    file: match[1],
-    language: match[2] ?? '',
-    text: match[3] ?? '',
-  }));
+  return [...text.matchAll(/<!-- runnable(?:: (\S+))? -->\n```(\w+)\n([^]*?)\n```/g)].map(
+    (match) => ({
+      file: match[1],
+      language: match[2] ?? '',
+      text: match[3] ?? '',
+    }),
+  );
 }
 
 /** A project of a user of this package. */
@@ -26,7 +28,10 @@ export function userProject(): { run: (block: Block) => Promise<Outcome>; remove
   mkdirSync(project.file('node_modules/.bin'), { recursive: true });
   writeFileSync(project.file('package.json'), '{"name":"project","private":true,"type":"module"}');
   symlinkSync(packageRoot, project.file('node_modules/reframer'));
-  symlinkSync('../reframer/experiments/cli/reframer.mjs', project.file('node_modules/.bin/reframer'));
+  symlinkSync(
+    '../reframer/experiments/cli/reframer.mjs',
+    project.file('node_modules/.bin/reframer'),
+  );
   const run = ({ language, text, file }: Block): Promise<Outcome> => {
     const cwd = project.path;
     if (file !== undefined) writeFileSync(project.file(file), text);
@@ -40,4 +45,5 @@ export function userProject(): { run: (block: Block) => Promise<Outcome>; remove
   return { run, remove: project.remove };
 }
 
-export const readPackageFile = (path: string): string => readFileSync(join(packageRoot, path), 'utf8');
+export const readPackageFile = (path: string): string =>
+  readFileSync(join(packageRoot, path), 'utf8');

@@ -19,7 +19,10 @@ if (unknown !== undefined) {
 }
 
 function run(command, commandArgs, cwd) {
-  const { status, error } = spawnSync(command, commandArgs, { cwd, stdio: ['ignore', 'inherit', 2] });
+  const { status, error } = spawnSync(command, commandArgs, {
+    cwd,
+    stdio: ['ignore', 'inherit', 2],
+  });
   if (error !== undefined) say(`${command} does not start: ${error.message}`);
   return status === 0;
 }

@@ -1,7 +1,12 @@
 // The TypeScript surface: shapes, ownership, errors.
 import { describe, expect, test } from 'vitest';
 
-import { NativeError, Reframer, ReframerError, type ReframerOptions } from '../../reframer/index.js';
+import {
+  NativeError,
+  Reframer,
+  ReframerError,
+  type ReframerOptions,
+} from '../../reframer/index.js';
 import { locate } from '../../native/loader.js';
 import { frame } from '../helpers/frames.js';
 
@@ -27,15 +32,36 @@ describe('push and poll', () => {
     expect(reframer.poll(999)).toEqual({ packets: [], runs: [] });
     const { packets, runs } = reframer.poll(1000n);
     expect(packets.map((packet) => frames.indexOf(packet))).toEqual([0, 2, 1, 3]);
-    expect(runs).toMatchObject([{ first: 0, count: 2, reason: 'deadline' }, { first: 2, count: 2, reason: 'deadline' }]);
+    expect(runs).toMatchObject([
+      { first: 0, count: 2, reason: 'deadline' },
+      { first: 2, count: 2, reason: 'deadline' },
+    ]);
     expect(reframer.nextDeadline()).toBeUndefined();
-    expect(reframer.stats()).toMatchObject({ packetsIn: 4, packetsOut: 4, runsIn: 4, runsOut: 2, slfOut: 2, lookupsSaved: 2, holdMaxNs: 1000 });
+    expect(reframer.stats()).toMatchObject({
+      packetsIn: 4,
+      packetsOut: 4,
+      runsIn: 4,
+      runsOut: 2,
+      slfOut: 2,
+      lookupsSaved: 2,
+      holdMaxNs: 1000,
+    });
     reframer.close();
   });
 
   test('take objects of the caller with lengths and hashes', () => {
-    const reframer = new Reframer<{ data: Uint8Array; hash: number; wireLength: number; name: string }>({ delayNs: 10 });
-    const packets = [7, 8, 7].map((hash, i) => ({ data: b(), hash, wireLength: 1500, name: `p${i}` }));
+    const reframer = new Reframer<{
+      data: Uint8Array;
+      hash: number;
+      wireLength: number;
+      name: string;
+    }>({ delayNs: 10 });
+    const packets = [7, 8, 7].map((hash, i) => ({
+      data: b(),
+      hash,
+      wireLength: 1500,
+      name: `p${i}`,
+    }));
     reframer.push(packets, 5);
     const { packets: out, runs } = reframer.poll(15);
     expect(out.map((packet) => packet.name)).toEqual(['p0', 'p2', 'p1']);
@@ -47,14 +73,22 @@ describe('push and poll', () => {
   test('take packed bursts', () => {
     const reframer = new Reframer<string>({ delayNs: 10 });
     const frames = [a(), b(), a(40)];
-    const offsets = Uint32Array.from([0, ...frames.map((_, i) => frames.slice(0, i + 1).reduce((sum, f) => sum + f.length, 0))]);
-    expect(reframer.pushPacked({ data: Buffer.concat(frames), offsets, handles: ['x', 'y', 'z'] }, 0)).toBe(3);
+    const offsets = Uint32Array.from([
+      0,
+      ...frames.map((_, i) => frames.slice(0, i + 1).reduce((sum, f) => sum + f.length, 0)),
+    ]);
+    expect(
+      reframer.pushPacked({ data: Buffer.concat(frames), offsets, handles: ['x', 'y', 'z'] }, 0),
+    ).toBe(3);
     expect(reframer.poll(10).packets).toEqual(['x', 'z', 'y']);
     reframer.close();
   });
 
   test('the caller may reuse a buffer at once', () => {
-    const reframer = new Reframer<{ data: Uint8Array; id: number }>({ delayNs: 10, tcpRepair: true });
+    const reframer = new Reframer<{ data: Uint8Array; id: number }>({
+      delayNs: 10,
+      tcpRepair: true,
+    });
     const data = Buffer.from(frame({ protocol: 6, sequence: 100, payload: 18 }));
     const later = Buffer.from(frame({ protocol: 6, sequence: 118, payload: 18 }));
     reframer.push([{ data: later, id: 2 }], 0);
@@ -66,11 +100,17 @@ describe('push and poll', () => {
   });
 
   test('memory stays put while the collector runs', () => {
-    const reframer = new Reframer<{ data: Uint8Array; id: number }>({ delayNs: 1_000, maxPackets: 4096 });
+    const reframer = new Reframer<{ data: Uint8Array; id: number }>({
+      delayNs: 1_000,
+      maxPackets: 4096,
+    });
     let seen = 0;
     for (let round = 0; round < 200; round++) {
       const base = round * 64;
-      reframer.push(Array.from({ length: 64 }, (_, i) => ({ data: frame({ source: i % 7 }), id: base + i })), round * 100);
+      reframer.push(
+        Array.from({ length: 64 }, (_, i) => ({ data: frame({ source: i % 7 }), id: base + i })),
+        round * 100,
+      );
       new Array(50_000).fill(round);
       for (const packet of reframer.poll(round * 100).packets) {
         expect(packet.data.length).toBeGreaterThan(0);
@@ -84,7 +124,11 @@ describe('push and poll', () => {
 
   test('many packets due at once come in one poll, with uncut runs', () => {
     const reframer = new Reframer({ delayNs: 10, maxBurst: 4096, maxPackets: 8192 });
-    for (let i = 0; i < 60; i++) reframer.push(Array.from({ length: 50 }, (_, n) => (n % 2 ? a() : b())), 0);
+    for (let i = 0; i < 60; i++)
+      reframer.push(
+        Array.from({ length: 50 }, (_, n) => (n % 2 ? a() : b())),
+        0,
+      );
     const { packets, runs } = reframer.poll(10);
     expect(packets.length).toBe(3000);
     expect(runs.map((run) => run.count)).toEqual([1500, 1500]);
@@ -143,9 +187,19 @@ describe('errors', () => {
   test('bursts, times and use after close', () => {
     const reframer = new Reframer<Uint8Array>();
     expect(codeOf(() => reframer.push(['text' as never], 0))).toBe('bad-burst');
-    expect(codeOf(() => reframer.push([{ data: a(), hash: 1 }, a()] as never, 0))).toBe('bad-burst');
-    expect(codeOf(() => reframer.pushPacked({ data: a(), offsets: Uint32Array.from([0, 4000]), handles: [a()] }, 0))).toBe('bad-burst');
-    expect(codeOf(() => reframer.pushPacked({ data: a(), offsets: Uint32Array.from([0, 4, 8]), handles: [a()] }, 0))).toBe('bad-burst');
+    expect(codeOf(() => reframer.push([{ data: a(), hash: 1 }, a()] as never, 0))).toBe(
+      'bad-burst',
+    );
+    expect(
+      codeOf(() =>
+        reframer.pushPacked({ data: a(), offsets: Uint32Array.from([0, 4000]), handles: [a()] }, 0),
+      ),
+    ).toBe('bad-burst');
+    expect(
+      codeOf(() =>
+        reframer.pushPacked({ data: a(), offsets: Uint32Array.from([0, 4, 8]), handles: [a()] }, 0),
+      ),
+    ).toBe('bad-burst');
     expect(codeOf(() => reframer.push([a()], -1))).toBe('bad-time');
     expect(codeOf(() => reframer.poll(Number.NaN))).toBe('bad-time');
     expect(codeOf(() => reframer.setPolicy('fixed', -1))).toBe('bad-option');
@@ -163,18 +217,70 @@ describe('errors', () => {
     expect(reframer.push([], 0)).toBe(0);
     expect(reframer.push([{ data, n: 1 }], 0)).toBe(1);
     // One flow: grouped by another hash, these would leave before the first.
-    expect(codeOf(() => reframer.push([{ data, hash: 7, n: 2 }, { data, hash: 7, n: 3 }], 0))).toBe('bad-burst');
-    expect(codeOf(() => reframer.push([{ data, n: 2 }, { data, hash: 7, n: 3 }], 0))).toBe('bad-burst');
-    expect(codeOf(() => reframer.pushPacked({ data, offsets: Uint32Array.of(0, data.length), handles: [{ data, n: 2 }], hashes: Uint32Array.of(7) }, 0))).toBe('bad-burst');
+    expect(
+      codeOf(() =>
+        reframer.push(
+          [
+            { data, hash: 7, n: 2 },
+            { data, hash: 7, n: 3 },
+          ],
+          0,
+        ),
+      ),
+    ).toBe('bad-burst');
+    expect(
+      codeOf(() =>
+        reframer.push(
+          [
+            { data, n: 2 },
+            { data, hash: 7, n: 3 },
+          ],
+          0,
+        ),
+      ),
+    ).toBe('bad-burst');
+    expect(
+      codeOf(() =>
+        reframer.pushPacked(
+          {
+            data,
+            offsets: Uint32Array.of(0, data.length),
+            handles: [{ data, n: 2 }],
+            hashes: Uint32Array.of(7),
+          },
+          0,
+        ),
+      ),
+    ).toBe('bad-burst');
     expect(reframer.push([{ data, n: 2 }], 0)).toBe(1);
     expect(reframer.drain(0).packets.map(({ n }) => n)).toEqual([1, 2]);
     reframer.close();
     const hashed = new Reframer<Hashed>();
-    for (const hash of [1.5, -1, 2 ** 32, Number.NaN, Infinity, '7' as never, null as never, 7n as never]) {
-      expect(codeOf(() => hashed.push([{ data, hash, n: 0 }], 0)), String(hash)).toBe('bad-burst');
+    for (const hash of [
+      1.5,
+      -1,
+      2 ** 32,
+      Number.NaN,
+      Infinity,
+      '7' as never,
+      null as never,
+      7n as never,
+    ]) {
+      expect(
+        codeOf(() => hashed.push([{ data, hash, n: 0 }], 0)),
+        String(hash),
+      ).toBe('bad-burst');
     }
     // What was refused does not decide.
-    expect(hashed.push([{ data, hash: 0, n: 1 }, { data, hash: 2 ** 32 - 1, n: 2 }], 0)).toBe(2);
+    expect(
+      hashed.push(
+        [
+          { data, hash: 0, n: 1 },
+          { data, hash: 2 ** 32 - 1, n: 2 },
+        ],
+        0,
+      ),
+    ).toBe(2);
     expect(codeOf(() => hashed.push([{ data, n: 3 }], 0))).toBe('bad-burst');
     expect(hashed.stats().packetsIn).toBe(2);
     hashed.close();
@@ -183,18 +289,48 @@ describe('errors', () => {
   test('what is no packet, no length, no column', () => {
     const reframer = new Reframer<never>();
     const data = a();
-    for (const packet of [null, undefined, 5, 'text', {}, { data: 'text' }, { data: null }, { data, wireLength: -1 }, { data, wireLength: 2 ** 32 }, { data, wireLength: 0.5 }]) {
-      expect(codeOf(() => reframer.push([packet as never], 0)), JSON.stringify(packet)).toBe('bad-burst');
+    for (const packet of [
+      null,
+      undefined,
+      5,
+      'text',
+      {},
+      { data: 'text' },
+      { data: null },
+      { data, wireLength: -1 },
+      { data, wireLength: 2 ** 32 },
+      { data, wireLength: 0.5 },
+    ]) {
+      expect(
+        codeOf(() => reframer.push([packet as never], 0)),
+        JSON.stringify(packet),
+      ).toBe('bad-burst');
     }
-    for (const packets of [null, undefined, 'text', { length: 1 }]) expect(codeOf(() => reframer.push(packets as never, 0))).toBe('bad-burst');
+    for (const packets of [null, undefined, 'text', { length: 1 }])
+      expect(codeOf(() => reframer.push(packets as never, 0))).toBe('bad-burst');
     const one = { data, offsets: Uint32Array.of(0, 60), handles: [data] };
     for (const burst of [
-      null, undefined, {}, { ...one, data: [1, 2] }, { ...one, offsets: [0, 60] }, { ...one, offsets: new Uint32Array(0) }, { ...one, handles: null }, { ...one, handles: [] },
-      { ...one, hashes: [7] }, { ...one, hashes: Float64Array.of(1.5) }, { ...one, hashes: new Uint32Array(2) }, { ...one, wireLengths: [60] }, { ...one, wireLengths: null },
+      null,
+      undefined,
+      {},
+      { ...one, data: [1, 2] },
+      { ...one, offsets: [0, 60] },
+      { ...one, offsets: new Uint32Array(0) },
+      { ...one, handles: null },
+      { ...one, handles: [] },
+      { ...one, hashes: [7] },
+      { ...one, hashes: Float64Array.of(1.5) },
+      { ...one, hashes: new Uint32Array(2) },
+      { ...one, wireLengths: [60] },
+      { ...one, wireLengths: null },
     ]) {
-      expect(codeOf(() => reframer.pushPacked(burst as never, 0)), JSON.stringify(burst)).toBe('bad-burst');
+      expect(
+        codeOf(() => reframer.pushPacked(burst as never, 0)),
+        JSON.stringify(burst),
+      ).toBe('bad-burst');
     }
-    for (const now of [1.5, -1n, 2n ** 64n, '5']) expect(codeOf(() => reframer.push([], now as never))).toBe('bad-time');
+    for (const now of [1.5, -1n, 2n ** 64n, '5'])
+      expect(codeOf(() => reframer.push([], now as never))).toBe('bad-time');
     expect(reframer.stats().packetsIn).toBe(0);
     reframer.close();
   });
@@ -203,7 +339,8 @@ describe('errors', () => {
     const reframer = new Reframer({ maxPackets: 4096, delayNs: 1e9 });
     const frames = Array.from({ length: 6400 }, (_, i) => frame({ source: i % 500 }));
     let pushed = 0;
-    for (let at = 0; at < frames.length; at += 64) pushed += reframer.push(frames.slice(at, at + 64), 0);
+    for (let at = 0; at < frames.length; at += 64)
+      pushed += reframer.push(frames.slice(at, at + 64), 0);
     expect(pushed).toBe(4096);
     expect(reframer.stats().packetsHeld).toBe(4096);
     expect(reframer.push(frames, 0)).toBe(0);
@@ -225,7 +362,10 @@ describe('errors', () => {
       expect.unreachable();
     } catch (error) {
       expect(error).toBeInstanceOf(NativeError);
-      expect(error).toMatchObject({ code: 'native-missing', attempts: ['REFRAMER_TEST_FILE=/nonexistent/libreframer.so: no such file'] });
+      expect(error).toMatchObject({
+        code: 'native-missing',
+        attempts: ['REFRAMER_TEST_FILE=/nonexistent/libreframer.so: no such file'],
+      });
     } finally {
       delete process.env['REFRAMER_TEST_FILE'];
     }

@@ -15,42 +15,65 @@ interface Sent {
 
 const keys: readonly Key[] = ['5tuple', 'symmetric', 'destination', 'inner'];
 
-const anyFrame: fc.Arbitrary<FrameOptions> = fc.record(
-  {
-    source: fc.integer({ min: 1, max: 6 }),
-    destination: fc.integer({ min: 1, max: 6 }),
-    sourcePort: fc.constantFrom(53, 1000, 1001),
-    destinationPort: fc.constantFrom(1000, 1001, 2000),
-    protocol: fc.constantFrom(6 as const, 17 as const),
-    flags: fc.constantFrom(0x10, 0x10, 0x10, 0x02, 0x11, 0x14, 0x18),
-    sequence: fc.integer({ min: 0, max: 3 }),
-    trafficClass: fc.constantFrom(0, 0, 0, 46 << 2, 1),
-    version: fc.constantFrom(4 as const, 6 as const),
-    vlan: fc.constantFrom(undefined, undefined, 5),
-    payload: fc.integer({ min: 18, max: 60 }),
-    fragment: fc.option(
-      fc.record({ id: fc.integer({ min: 1, max: 2 }), offset: fc.constantFrom(0, 0, 24, 48), more: fc.boolean() })
-        // Neither first nor last is no fragment.
-        .filter(({ offset, more }) => offset > 0 || more),
-      { nil: undefined, freq: 3 },
-    ),
-  },
-  { requiredKeys: [] },
-).map((options) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as FrameOptions);
+const anyFrame: fc.Arbitrary<FrameOptions> = fc
+  .record(
+    {
+      source: fc.integer({ min: 1, max: 6 }),
+      destination: fc.integer({ min: 1, max: 6 }),
+      sourcePort: fc.constantFrom(53, 1000, 1001),
+      destinationPort: fc.constantFrom(1000, 1001, 2000),
+      protocol: fc.constantFrom(6 as const, 17 as const),
+      flags: fc.constantFrom(0x10, 0x10, 0x10, 0x02, 0x11, 0x14, 0x18),
+      sequence: fc.integer({ min: 0, max: 3 }),
+      trafficClass: fc.constantFrom(0, 0, 0, 46 << 2, 1),
+      version: fc.constantFrom(4 as const, 6 as const),
+      vlan: fc.constantFrom(undefined, undefined, 5),
+      payload: fc.integer({ min: 18, max: 60 }),
+      fragment: fc.option(
+        fc
+          .record({
+            id: fc.integer({ min: 1, max: 2 }),
+            offset: fc.constantFrom(0, 0, 24, 48),
+            more: fc.boolean(),
+          })
+          // Neither first nor last is no fragment.
+          .filter(({ offset, more }) => offset > 0 || more),
+        { nil: undefined, freq: 3 },
+      ),
+    },
+    { requiredKeys: [] },
+  )
+  .map(
+    (options) =>
+      Object.fromEntries(
+        Object.entries(options).filter(([, value]) => value !== undefined),
+      ) as FrameOptions,
+  );
 
 const notIp = fc.constant<FrameOptions>({ ethertype: 0x0806 });
 
 type Step =
-  | { kind: 'push'; frames: FrameOptions[] }
-  | { kind: 'poll' }
-  | { kind: 'wait'; ns: number };
+  { kind: 'push'; frames: FrameOptions[] } | { kind: 'poll' } | { kind: 'wait'; ns: number };
 
 const anyStep: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 4, arbitrary: fc.array(fc.oneof({ weight: 12, arbitrary: anyFrame }, { weight: 1, arbitrary: notIp }), { maxLength: 40 }).map((frames): Step => ({ kind: 'push', frames })) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .array(fc.oneof({ weight: 12, arbitrary: anyFrame }, { weight: 1, arbitrary: notIp }), {
+        maxLength: 40,
+      })
+      .map((frames): Step => ({ kind: 'push', frames })),
+  },
   { weight: 3, arbitrary: fc.constant<Step>({ kind: 'poll' }) },
-  { weight: 3, arbitrary: fc.integer({ min: 0, max: 60_000 }).map((ns): Step => ({ kind: 'wait', ns })) },
+  {
+    weight: 3,
+    arbitrary: fc.integer({ min: 0, max: 60_000 }).map((ns): Step => ({ kind: 'wait', ns })),
+  },
   // The clock steps back: a little (disorder) or a lot (another origin).
-  { weight: 1, arbitrary: fc.constantFrom(-500, -20_000_000).map((ns): Step => ({ kind: 'wait', ns })) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(-500, -20_000_000).map((ns): Step => ({ kind: 'wait', ns })),
+  },
 );
 
 const steps = fc.array(anyStep, { minLength: 1, maxLength: 40 });
@@ -60,7 +83,11 @@ const start = 1_000_000_000;
 function play(
   reframer: Reframer<Sent>,
   script: readonly Step[],
-  observe: (event: { kind: 'push'; sent: Sent[]; now: number } | { kind: 'poll' | 'drain'; out: Released<Sent>; now: number }) => void,
+  observe: (
+    event:
+      | { kind: 'push'; sent: Sent[]; now: number }
+      | { kind: 'poll' | 'drain'; out: Released<Sent>; now: number },
+  ) => void,
 ): Sent[] {
   const all: Sent[] = [];
   let now = start;
@@ -99,7 +126,9 @@ function checkRuns({ packets, runs }: Released<Sent>, key: Key): void {
     next += run.count;
     const members = packets.slice(run.first, run.first + run.count);
     // Fragments behind the first do not say whose they are.
-    const keys = members.map((packet) => describeFrame(packet.data, key)).filter(({ fragment }) => (fragment?.offset ?? 0) === 0);
+    const keys = members
+      .map((packet) => describeFrame(packet.data, key))
+      .filter(({ fragment }) => (fragment?.offset ?? 0) === 0);
     expect(new Set(keys.map((described) => described.key)).size).toBeLessThanOrEqual(1);
   }
   expect(next).toBe(packets.length);
@@ -121,10 +150,19 @@ describe(`Reframer (seed ${seed})`, () => {
         // Room for everything, headers read at once: what the model leaves out does not happen.
         withReframer({ ...chosen, maxPackets: 8192, lookahead: 0 }, (reframer) => {
           play(reframer, script, (event) => {
-            if (event.kind === 'push') return model.push(event.sent.map((s) => ({ handle: s, frame: s.data })), event.now);
+            if (event.kind === 'push')
+              return model.push(
+                event.sent.map((s) => ({ handle: s, frame: s.data })),
+                event.now,
+              );
             const expected = event.kind === 'poll' ? model.poll(event.now) : model.drain(event.now);
-            const found = event.out.runs.map((run) => ({ ids: ids(event.out.packets.slice(run.first, run.first + run.count)), reason: run.reason }));
-            expect(found).toEqual(expected.map((run) => ({ ids: ids(run.packets), reason: run.reason })));
+            const found = event.out.runs.map((run) => ({
+              ids: ids(event.out.packets.slice(run.first, run.first + run.count)),
+              reason: run.reason,
+            }));
+            expect(found).toEqual(
+              expected.map((run) => ({ ids: ids(run.packets), reason: run.reason })),
+            );
           });
           expect(reframer.stats().released.capacity).toBe(0);
         });
@@ -144,9 +182,17 @@ describe(`Reframer (seed ${seed})`, () => {
       lookahead: fc.constantFrom(0, 16, 128),
       bypass: fc.subarray(['syn', 'new-flow', 'dscp-ef', 'ect1', 'dns'] as const),
       early: fc.subarray(['fin', 'rst', 'psh'] as const),
-      rules: fc.constantFrom([], [{ protocol: 17, delayNs: 0 }], [{ port: 1001, delayNs: 5_000 }, { dscp: 46, delayNs: 0 }]),
+      rules: fc.constantFrom(
+        [],
+        [{ protocol: 17, delayNs: 0 }],
+        [
+          { port: 1001, delayNs: 5_000 },
+          { dscp: 46, delayNs: 0 },
+        ],
+      ),
     });
-    const burstsWithin = (script: readonly Step[], room: number): boolean => script.every((s) => s.kind !== 'push' || s.frames.length <= room);
+    const burstsWithin = (script: readonly Step[], room: number): boolean =>
+      script.every((s) => s.kind !== 'push' || s.frames.length <= room);
     fc.assert(
       fc.property(options, steps, (chosen, script) => {
         fc.pre(burstsWithin(script, chosen.maxPackets));
@@ -179,7 +225,12 @@ describe(`Reframer (seed ${seed})`, () => {
           // Once each, and nothing is left.
           expect(ids(out).sort((a, b) => a - b)).toEqual(ids(all));
           const stats = reframer.stats();
-          expect(stats).toMatchObject({ packetsHeld: 0, bytesHeld: 0, packetsIn: all.length, packetsOut: all.length });
+          expect(stats).toMatchObject({
+            packetsHeld: 0,
+            bytesHeld: 0,
+            packetsIn: all.length,
+            packetsOut: all.length,
+          });
           expect(stats.bytesOut).toBe(stats.bytesIn);
           expect(reframer.nextDeadline()).toBeUndefined();
           // Flows keep their order.
@@ -198,33 +249,49 @@ describe(`Reframer (seed ${seed})`, () => {
 
   test('changing the policy or releasing a bucket in between keeps order and loses nothing', () => {
     const change = fc.oneof(
-      fc.record({ policy: fc.constantFrom('fixed' as const, 'burst' as const, 'adaptive' as const), delayNs: fc.constantFrom(0, 500, 128_000) }),
+      fc.record({
+        policy: fc.constantFrom('fixed' as const, 'burst' as const, 'adaptive' as const),
+        delayNs: fc.constantFrom(0, 500, 128_000),
+      }),
       fc.record({ mask: fc.constantFrom(0, 1, 7, 127), value: fc.integer({ min: 0, max: 7 }) }),
     );
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.array(anyFrame, { maxLength: 20 }), change, fc.integer({ min: 0, max: 50_000 })), { maxLength: 20 }), (rounds) => {
-        withReframer({ delayNs: 64_000 }, (reframer) => {
-          const out: Sent[] = [];
-          let now = start;
-          let id = 0;
-          for (const [frames, what, wait] of rounds) {
-            reframer.push(frames.map((options) => ({ id: id++, data: frame(options) })), now);
-            if ('policy' in what) reframer.setPolicy(what.policy, what.delayNs);
-            else reframer.releaseBucket(what.mask, what.value);
-            out.push(...reframer.poll(now).packets);
-            now += wait;
-          }
-          out.push(...reframer.drain(now).packets);
-          expect(ids(out).sort((a, b) => a - b)).toEqual([...Array(id).keys()]);
-          const last = new Map<string, number>();
-          for (const packet of out) {
-            const { key, fragment } = describeFrame(packet.data, '5tuple');
-            if ((fragment?.offset ?? 0) > 0) continue;
-            expect(packet.id).toBeGreaterThan(last.get(key) ?? -1);
-            last.set(key, packet.id);
-          }
-        });
-      }),
+      fc.property(
+        fc.array(
+          fc.tuple(
+            fc.array(anyFrame, { maxLength: 20 }),
+            change,
+            fc.integer({ min: 0, max: 50_000 }),
+          ),
+          { maxLength: 20 },
+        ),
+        (rounds) => {
+          withReframer({ delayNs: 64_000 }, (reframer) => {
+            const out: Sent[] = [];
+            let now = start;
+            let id = 0;
+            for (const [frames, what, wait] of rounds) {
+              reframer.push(
+                frames.map((options) => ({ id: id++, data: frame(options) })),
+                now,
+              );
+              if ('policy' in what) reframer.setPolicy(what.policy, what.delayNs);
+              else reframer.releaseBucket(what.mask, what.value);
+              out.push(...reframer.poll(now).packets);
+              now += wait;
+            }
+            out.push(...reframer.drain(now).packets);
+            expect(ids(out).sort((a, b) => a - b)).toEqual([...Array(id).keys()]);
+            const last = new Map<string, number>();
+            for (const packet of out) {
+              const { key, fragment } = describeFrame(packet.data, '5tuple');
+              if ((fragment?.offset ?? 0) > 0) continue;
+              expect(packet.id).toBeGreaterThan(last.get(key) ?? -1);
+              last.set(key, packet.id);
+            }
+          });
+        },
+      ),
       { numRuns: 200 },
     );
   });

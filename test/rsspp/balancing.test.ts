@@ -1,7 +1,14 @@
 // A balancer at work on a backend: virtual devices that obey, lose entries, or refuse.
 import { expect, test } from 'vitest';
 
-import { Balancer, Balancing, RssppError, type Backend, type Epoch, type Report } from '../../rsspp/index.js';
+import {
+  Balancer,
+  Balancing,
+  RssppError,
+  type Backend,
+  type Epoch,
+  type Report,
+} from '../../rsspp/index.js';
 
 /** A device in memory: bucket b brings `rate(b)` packets an epoch; a packet costs 1/capacity of a core. */
 class VirtualDevice implements Backend {
@@ -85,7 +92,10 @@ test('stop reads the first table back, and throws where it is not there', async 
   const balancing = await Balancing.start(device, { cores: 4 });
   expect((await balancing.epoch()).changes.length).toBeGreaterThan(0);
   device.lose = () => true;
-  await expect(balancing.stop()).rejects.toMatchObject({ code: 'backend', message: expect.stringMatching(/first table were not put back: the device kept/) as string });
+  await expect(balancing.stop()).rejects.toMatchObject({
+    code: 'backend',
+    message: expect.stringMatching(/first table were not put back: the device kept/) as string,
+  });
   device.writeTable = () => {
     throw new Error('link is down');
   };
@@ -101,7 +111,10 @@ test('stop reads the first table back, and throws where it is not there', async 
 
 test('a core that is removed is emptied and can come back', () => {
   const balancer = new Balancer({ cores: 3, buckets: 32 });
-  const epoch = (n: bigint): Epoch => ({ packets: new Array<bigint>(32).fill(n), coreLoads: [0.5, 0.5, 0.5] });
+  const epoch = (n: bigint): Epoch => ({
+    packets: new Array<bigint>(32).fill(n),
+    coreLoads: [0.5, 0.5, 0.5],
+  });
   balancer.step(epoch(0n));
   balancer.removeCore(1);
   const report = balancer.step(epoch(100n));
@@ -117,7 +130,8 @@ test('a core that is removed is emptied and can come back', () => {
 
 test('the next epoch is due sooner while a core is busy', () => {
   const balancer = new Balancer({ cores: 2, buckets: 8, intervalMs: 50, busyIntervalMs: 2 });
-  const step = (load: number, waiting = [0, 0]): Report => balancer.step({ packets: new Array<number>(8).fill(0), coreLoads: [load, 0.1], waiting });
+  const step = (load: number, waiting = [0, 0]): Report =>
+    balancer.step({ packets: new Array<number>(8).fill(0), coreLoads: [load, 0.1], waiting });
   expect(step(0.5).nextEpochMs).toBe(50);
   expect(step(0.95).nextEpochMs).toBe(2);
   expect(step(0.5).nextEpochMs).toBe(2); // for a second
@@ -129,7 +143,11 @@ test('what waits on a full core counts as its load', () => {
   const moved = [undefined, [0, 0], [50_000, 0]].map((waiting) => {
     const balancer = new Balancer({ cores: 2, buckets: 64 });
     const epoch = (packets: number): Report =>
-      balancer.step({ packets: Array.from({ length: 64 }, (_, b) => packets * (b % 2 === 0 ? 1000 : 900)), coreLoads: [1, 0.9], ...(waiting === undefined ? {} : { waiting }) });
+      balancer.step({
+        packets: Array.from({ length: 64 }, (_, b) => packets * (b % 2 === 0 ? 1000 : 900)),
+        coreLoads: [1, 0.9],
+        ...(waiting === undefined ? {} : { waiting }),
+      });
     epoch(0);
     const report = epoch(1);
     balancer.close();
@@ -140,7 +158,17 @@ test('what waits on a full core counts as its load', () => {
 });
 
 test('options out of range are named', () => {
-  for (const [option, value] of [['cores', 0], ['buckets', 1], ['targetLoad', 2], ['smoothing', 0], ['minCores', 9], ['intervalMs', 0], ['busyIntervalMs', 101]] as const) {
-    expect(() => new Balancer({ cores: 4, [option]: value })).toThrow(expect.objectContaining({ code: 'bad-option', option }));
+  for (const [option, value] of [
+    ['cores', 0],
+    ['buckets', 1],
+    ['targetLoad', 2],
+    ['smoothing', 0],
+    ['minCores', 9],
+    ['intervalMs', 0],
+    ['busyIntervalMs', 101],
+  ] as const) {
+    expect(() => new Balancer({ cores: 4, [option]: value })).toThrow(
+      expect.objectContaining({ code: 'bad-option', option }),
+    );
   }
 });

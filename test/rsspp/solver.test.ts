@@ -12,10 +12,18 @@ const problems = (maxBuckets: number, maxCores: number): fc.Arbitrary<Problem> =
       fc.record(
         {
           cores: fc.constant(cores),
-          loads: fc.array(fc.float({ min: 0, max: 1, noNaN: true }), { minLength: buckets, maxLength: buckets }),
-          owners: fc.array(fc.integer({ min: 0, max: cores - 1 }), { minLength: buckets, maxLength: buckets }),
+          loads: fc.array(fc.float({ min: 0, max: 1, noNaN: true }), {
+            minLength: buckets,
+            maxLength: buckets,
+          }),
+          owners: fc.array(fc.integer({ min: 0, max: cores - 1 }), {
+            minLength: buckets,
+            maxLength: buckets,
+          }),
           pinned: fc.array(fc.boolean(), { minLength: buckets, maxLength: buckets }),
-          active: fc.array(fc.boolean(), { minLength: cores, maxLength: cores }).map((active) => active.map((a, i) => a || i === 0)),
+          active: fc
+            .array(fc.boolean(), { minLength: cores, maxLength: cores })
+            .map((active) => active.map((a, i) => a || i === 0)),
         },
         { requiredKeys: ['cores', 'loads', 'owners'] },
       ),
@@ -25,9 +33,13 @@ const problems = (maxBuckets: number, maxCores: number): fc.Arbitrary<Problem> =
 describe('solve', () => {
   test('keeps every rule of the problem and reports what it did', () => {
     fc.assert(
-      fc.property(problems(60, 9), fc.constantFrom(...methods.filter((m) => m !== 'exact')), (problem, method) => {
-        expect(violations(problem, solve(problem, method))).toEqual([]);
-      }),
+      fc.property(
+        problems(60, 9),
+        fc.constantFrom(...methods.filter((m) => m !== 'exact')),
+        (problem, method) => {
+          expect(violations(problem, solve(problem, method))).toEqual([]);
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -57,7 +69,9 @@ describe('solve', () => {
     expect(code({ loads: [1], owners: [1], cores: 1 })).toMatch(/bucket 0 is owned by core 1/);
     expect(code({ loads: [Number.NaN], owners: [0], cores: 1 })).toMatch(/load NaN/);
     expect(code({ loads: [1], owners: [0, 0], cores: 1 })).toMatch(/owners 2/);
-    expect(code({ loads: [1], owners: [0], cores: 1, active: [false] })).toMatch(/no core is active/);
+    expect(code({ loads: [1], owners: [0], cores: 1, active: [false] })).toMatch(
+      /no core is active/,
+    );
     const loads = Array.from({ length: 64 }, (_, i) => 1 + (i % 7) / 7);
     expect(code({ loads, owners: loads.map(() => 0), cores: 8 }, 'exact')).toMatch(/^too-large/);
   });

@@ -15,8 +15,13 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('analyze')
-    .description('locality of captures: run lengths, reuse, sizes, and what holding packets would bring')
-    .argument('<file...>', 'captures: pcap, pcapng or ERF, plain or compressed; - is standard input')
+    .description(
+      'locality of captures: run lengths, reuse, sizes, and what holding packets would bring',
+    )
+    .argument(
+      '<file...>',
+      'captures: pcap, pcapng or ERF, plain or compressed; - is standard input',
+    )
     .option('--keep-going', 'report what was sound before a damaged place')
     .option('--json', 'print {"files":[...]}')
     .option('--quiet', 'no progress')
@@ -30,7 +35,10 @@ async function analyze(files: string[], options: Options): Promise<void> {
   // A process a file: what one damaged file does is kept from the others.
   for (const file of files) {
     const spec = { files: [file], ...(options.keepGoing === true ? { keepGoing: true } : {}) };
-    const { records, error } = await tryLabTalking<Analysis>('analyze', spec, { label: file, quiet: options.quiet });
+    const { records, error } = await tryLabTalking<Analysis>('analyze', spec, {
+      label: file,
+      quiet: options.quiet,
+    });
     analyses.push(...records);
     for (const record of records) {
       if (options.json !== true) print(`${renderAnalysis(record)}\n`);
@@ -44,6 +52,7 @@ async function analyze(files: string[], options: Options): Promise<void> {
     errors.push({ file, ...(described?.record ?? { code: 'failed', message: error.message }) });
     worst = Math.max(worst, error.exitCode);
   }
-  if (options.json === true) printJson(errors.length === 0 ? { files: analyses } : { files: analyses, errors });
+  if (options.json === true)
+    printJson(errors.length === 0 ? { files: analyses } : { files: analyses, errors });
   process.exitCode = worst;
 }

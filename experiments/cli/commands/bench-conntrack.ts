@@ -27,11 +27,18 @@ interface Row {
 export function register(program: Command): void {
   registerBench<Row>(program, {
     name: 'conntrack',
-    description: 'lookups a second of the burst table, rte_hash and Cuckoo++: hits, misses, a trace-like mix, single inserts by load, hostile keys',
-    quick: { says: '10 k and 1 M flows and one thread only, fewer rounds: wider intervals', spec: { quick: true } },
+    description:
+      'lookups a second of the burst table, rte_hash and Cuckoo++: hits, misses, a trace-like mix, single inserts by load, hostile keys',
+    quick: {
+      says: '10 k and 1 M flows and one thread only, fewer rounds: wider intervals',
+      spec: { quick: true },
+    },
     lists: [
       counts('flows', 'flows in the table, such as 4M,16M'),
-      counts('threads', 'threads, each with a table and a share of the flows of its own, such as 1,2'),
+      counts(
+        'threads',
+        'threads, each with a table and a share of the flows of its own, such as 1,2',
+      ),
       names('workloads', 'of hits, misses, trace, inserts, hostile'),
       counts('depths', 'keys that every table takes at once, 1 to 256, such as 32,128'),
       names('contenders', 'tables, such as burst-table,rte-hash-burst'),
@@ -43,13 +50,17 @@ export function register(program: Command): void {
       ['contender', (row) => row.contender],
       ['keys at once', (row) => String(row.depth)],
       ['M/s', (row) => formatFixed(row.mops, 1)],
-      ['95 % interval', (row) => `${formatFixed(row.mopsLow, 1)} to ${formatFixed(row.mopsHigh, 1)}`],
+      [
+        '95 % interval',
+        (row) => `${formatFixed(row.mopsLow, 1)} to ${formatFixed(row.mopsHigh, 1)}`,
+      ],
       ['bound', (row) => formatFixed(row.boundMops, 0)],
       ['bytes/flow', (row) => formatFixed(row.bytesPerFlow, 1)],
       ['mean ns', (row) => formatFixed(row.meanNs, 0)],
       ['p99.9 ns', (row) => formatFixed(row.p999Ns, 0)],
       ['refused %', (row) => formatFixed(row.refusedPercent, 1)],
     ],
-    caption: 'bound: random cache lines over the memory of the first contender, 128 under way, same run, M/s; inserts are timed one by one; every table is asked for as many keys at once, rte_hash takes 64 at most',
+    caption:
+      'bound: random cache lines over the memory of the first contender, 128 under way, same run, M/s; inserts are timed one by one; every table is asked for as many keys at once, rte_hash takes 64 at most',
   });
 }

@@ -23,15 +23,26 @@ interface Row {
 export function register(program: Command): void {
   registerBench<Row>(program, {
     name: 'reframer',
-    description: 'ns per packet of classify, hold and release: trains in bursts of 32, then one thing changed at a time',
+    description:
+      'ns per packet of classify, hold and release: trains in bursts of 32, then one thing changed at a time',
     quick: { says: 'fewer rounds: wider intervals', spec: { quick: true } },
     lists: [
-      names('traffic', 'uniform, bursts, trains, campus; with any list: every combination of the lists'),
+      names(
+        'traffic',
+        'uniform, bursts, trains, campus; with any list: every combination of the lists',
+      ),
       counts('flows', 'flows of the traffic: 1k,10k; campus has its own (default 10k)'),
       counts('bursts', 'packets a burst (default 32)'),
       counts('inFlight', 'packets that come within T (default 630)'),
-      counts('strides', 'bytes from buffer to buffer: 2368 as DPDK lays them, the default; at 2048 they share few sets of a cache'),
-      counts('touchedKib', 'KiB of state that a function reads between two bursts, not timed (default 0)', 0),
+      counts(
+        'strides',
+        'bytes from buffer to buffer: 2368 as DPDK lays them, the default; at 2048 they share few sets of a cache',
+      ),
+      counts(
+        'touchedKib',
+        'KiB of state that a function reads between two bursts, not timed (default 0)',
+        0,
+      ),
     ],
     columns: [
       ['traffic', (row) => row.traffic],

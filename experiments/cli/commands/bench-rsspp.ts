@@ -18,8 +18,12 @@ interface Row {
 export function register(program: Command): void {
   registerBench<Row>(program, {
     name: 'rsspp',
-    description: 'time, moves and distance from the lower bound of the balancing methods on campus traffic',
-    quick: { says: '20 seconds of traffic and a table of 512 only', spec: { seconds: 20, entries: [512] } },
+    description:
+      'time, moves and distance from the lower bound of the balancing methods on campus traffic',
+    quick: {
+      says: '20 seconds of traffic and a table of 512 only',
+      spec: { seconds: 20, entries: [512] },
+    },
     columns: [
       ['profile', (row) => row.profile],
       ['entries', (row) => String(row.entries)],
@@ -30,6 +34,7 @@ export function register(program: Command): void {
       ['(max-min)/min', (row) => `${formatFixed(row.imbalancePercent, 1)} %`],
       ['moves an epoch', (row) => formatFixed(row.movesPerEpoch, 2)],
     ],
-    caption: 'over bound: predicted worst core as solved over max(mean, heaviest bucket); imbalance: median of seconds',
+    caption:
+      'over bound: predicted worst core as solved over max(mean, heaviest bucket); imbalance: median of seconds',
   });
 }

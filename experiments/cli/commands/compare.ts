@@ -6,7 +6,12 @@ import { findExperiment } from '../../core/registry.js';
 import { findRun } from '../../core/runs.js';
 import { metricOf } from '../../core/summary.js';
 import type { Experiment } from '../../core/types.js';
-import { compareRuns, type Comparison, type ComparedPoint, type PooledPoints } from '../../report/compare.js';
+import {
+  compareRuns,
+  type Comparison,
+  type ComparedPoint,
+  type PooledPoints,
+} from '../../report/compare.js';
 import { number, percentChange, ratioText } from '../../report/text.js';
 import { exitCodes, UsageError } from '../errors.js';
 import { print, printJson, renderTable, talk } from '../output.js';
@@ -21,7 +26,9 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('compare')
-    .description('compare two runs point by point; exit code 4 when the second is worse, 3 when that cannot be told')
+    .description(
+      'compare two runs point by point; exit code 4 when the second is worse, 3 when that cannot be told',
+    )
     .argument('<before>', 'run: folder, name, or `latest`')
     .argument('<after>', 'run: folder, name, or `latest`')
     .option('--threshold <share>', 'smallest change that counts', '5%')
@@ -34,16 +41,23 @@ export function register(program: Command): void {
 function parseShare(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*(%?)$/.exec(text.trim());
   const value = match === null ? Number.NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1);
-  if (!(value >= 0 && value < 1)) throw new UsageError(`--threshold: '${text}' is not a share; write 5% or 0.05`);
+  if (!(value >= 0 && value < 1))
+    throw new UsageError(`--threshold: '${text}' is not a share; write 5% or 0.05`);
   return value;
 }
 
-const wordOf = ({ change, n }: ComparedPoint): string => (change === 'too few' ? `n = ${n}: no verdict` : change);
+const wordOf = ({ change, n }: ComparedPoint): string =>
+  change === 'too few' ? `n = ${n}: no verdict` : change;
 
 /** Of points with too few values each. */
-function pooledLine({ part, metric, points, up, down, ratio, p, change }: PooledPoints, experiment: Experiment): string {
+function pooledLine(
+  { part, metric, points, up, down, ratio, p, change }: PooledPoints,
+  experiment: Experiment,
+): string {
   const label = `${part}, ${metricOf(experiment, metric).label}, ${points} points with too few values each`;
-  const median = Number.isFinite(ratio) ? `the median point by ${percentChange(ratio)}` : 'without a ratio';
+  const median = Number.isFinite(ratio)
+    ? `the median point by ${percentChange(ratio)}`
+    : 'without a ratio';
   const chance = p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`;
   const word = change === 'too few' ? 'too few to tell' : change;
   return `${label}: ${up} rose and ${down} fell in all their samples, ${median} (${chance}): ${word}`;
@@ -57,18 +71,40 @@ function compare(before: string, after: string, options: Options): void {
   const [a, b] = [findRun(before), findRun(after)];
   const experiment = findExperiment(a.history.run.experiment);
   const deciding = options.all !== true && options.json !== true;
-  const comparison = compareRuns(a, b, experiment, { threshold: parseShare(options.threshold), allowUnlike: options.allowUnlike === true, deciding });
+  const comparison = compareRuns(a, b, experiment, {
+    threshold: parseShare(options.threshold),
+    allowUnlike: options.allowUnlike === true,
+    deciding,
+  });
   process.exitCode = exitCodeOf(comparison);
   if (options.json === true) return printJson(comparison);
-  const shown = comparison.points.filter((p) => options.all === true || p.gate || !comparison.points.some((q) => q.gate));
+  const shown = comparison.points.filter(
+    (p) => options.all === true || p.gate || !comparison.points.some((q) => q.gate),
+  );
   const rows = shown.map((p) => {
     const metric = metricOf(experiment, p.metric);
     const digits = metric.digits ?? 2;
-    return [p.part, describeParams(p.params), metric.label, number(p.before, digits), number(p.after, digits), ratioText(p.ratio), wordOf(p)];
+    return [
+      p.part,
+      describeParams(p.params),
+      metric.label,
+      number(p.before, digits),
+      number(p.after, digits),
+      ratioText(p.ratio),
+      wordOf(p),
+    ];
   });
   print(
     renderTable(
-      [{ title: 'part', align: 'left' }, { title: 'point', align: 'left' }, { title: 'metric', align: 'left' }, { title: 'before' }, { title: 'after' }, { title: 'change (95 % interval)' }, { title: 'verdict', align: 'left' }],
+      [
+        { title: 'part', align: 'left' },
+        { title: 'point', align: 'left' },
+        { title: 'metric', align: 'left' },
+        { title: 'before' },
+        { title: 'after' },
+        { title: 'change (95 % interval)' },
+        { title: 'verdict', align: 'left' },
+      ],
       rows,
     ),
   );
@@ -81,8 +117,11 @@ function compare(before: string, after: string, options: Options): void {
       `no change: the whole interval within ${(comparison.threshold * 100).toFixed(1)} %; better and worse: beyond that, and beyond what a run differs from itself`,
   );
   if (comparison.regressions === 0 && comparison.undecided > 0) {
-    talk(`not decided: whether ${comparison.undecided} points are worse${few > 0 ? `; ${few} of them have fewer than six values in a run` : ''}`);
+    talk(
+      `not decided: whether ${comparison.undecided} points are worse${few > 0 ? `; ${few} of them have fewer than six values in a run` : ''}`,
+    );
   }
-  if (comparison.onlyBefore + comparison.onlyAfter > 0) talk(`points in one run only: ${comparison.onlyBefore} before, ${comparison.onlyAfter} after`);
+  if (comparison.onlyBefore + comparison.onlyAfter > 0)
+    talk(`points in one run only: ${comparison.onlyBefore} before, ${comparison.onlyAfter} after`);
   for (const note of comparison.notes) talk(`note: ${note}`);
 }

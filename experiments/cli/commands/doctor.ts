@@ -16,16 +16,23 @@ export function register(program: Command): void {
     });
 }
 
-const isReady = (findings: readonly Finding[]): boolean => findings.every((f) => f.found || f.need !== 'build');
+const isReady = (findings: readonly Finding[]): boolean =>
+  findings.every((f) => f.found || f.need !== 'build');
 
 function render(findings: readonly Finding[]): string {
   const rows = findings.map((f) => [f.found ? 'found' : 'missing', f.name, f.detail ?? '']);
   const table = renderTable(
-    [{ title: '', align: 'left' }, { title: '', align: 'left' }, { title: '', align: 'left' }],
+    [
+      { title: '', align: 'left' },
+      { title: '', align: 'left' },
+      { title: '', align: 'left' },
+    ],
     rows,
   ).trimStart();
   const lacking = findings.filter((f) => !f.found);
-  const notes = lacking.map((f) => `${f.name} would bring: ${f.brings}${f.get === undefined ? '' : `\n  ${f.get}`}`);
+  const notes = lacking.map(
+    (f) => `${f.name} would bring: ${f.brings}${f.get === undefined ? '' : `\n  ${f.get}`}`,
+  );
   const verdict = isReady(findings)
     ? 'Everything that is needed is here.'
     : 'The native core cannot be built before what is needed is installed.';

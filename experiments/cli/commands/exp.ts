@@ -38,7 +38,9 @@ const collect = (value: string, before: string[]): string[] => [...before, value
 export function register(program: Command): void {
   program
     .command('exp')
-    .description('run an experiment: a quick run unless --full; goes on with an interrupted one, else starts anew')
+    .description(
+      'run an experiment: a quick run unless --full; goes on with an interrupted one, else starts anew',
+    )
     .argument('<name>', 'experiment; `reframer list` shows them')
     .option('--quick', 'few points and samples, about two minutes (default)')
     .option('--full', 'every point, until the intervals are narrow')
@@ -55,8 +57,10 @@ export function register(program: Command): void {
 }
 
 function requestOf(options: Options): Request {
-  if (options.full === true && options.quick === true) throw new UsageError('--full and --quick exclude each other');
-  if (options.resume === true && options.fresh === true) throw new UsageError('--resume and --fresh exclude each other');
+  if (options.full === true && options.quick === true)
+    throw new UsageError('--full and --quick exclude each other');
+  if (options.resume === true && options.fresh === true)
+    throw new UsageError('--resume and --fresh exclude each other');
   return {
     profile: options.full === true ? 'full' : 'quick',
     seed: parseCount(options.seed, '--seed'),
@@ -72,73 +76,141 @@ function requestOf(options: Options): Request {
 const guessedTrialSeconds = { quick: 0.5, full: 1.5 } as const;
 
 /** Trials that a run measures at least, and the seconds that they may take. */
-function estimate({ settings, plan, options }: Prepared): { points: number; trials: number; seconds: number; longer: number } {
+function estimate({ settings, plan, options }: Prepared): {
+  points: number;
+  trials: number;
+  seconds: number;
+  longer: number;
+} {
   const { blocks, budgetSeconds, limitSeconds, warmup } = plan.profile;
   const points = settings.flatMap((s) => s.points).length;
-  const least = (s: Prepared['settings'][number]): number => s.points.length * (s.part.deterministic === true ? (s.part.seeds ?? 1) : blocks.min * 2 + warmup.max);
-  const count = (deterministic: boolean): number => settings.filter((s) => (s.part.deterministic === true) === deterministic).reduce((sum, s) => sum + least(s), 0);
+  const least = (s: Prepared['settings'][number]): number =>
+    s.points.length *
+    (s.part.deterministic === true ? (s.part.seeds ?? 1) : blocks.min * 2 + warmup.max);
+  const count = (deterministic: boolean): number =>
+    settings
+      .filter((s) => (s.part.deterministic === true) === deterministic)
+      .reduce((sum, s) => sum + least(s), 0);
   const trials = count(true) + count(false);
   const guess = guessedTrialSeconds[options.profile];
   const seconds = Math.min(trials * guess, limitSeconds ?? Number.POSITIVE_INFINITY);
   // Only where samples differ do more of them follow.
-  return { points, trials, seconds, longer: Math.max(seconds, count(true) * guess + Math.min(budgetSeconds, count(false) * guess * 3)) };
+  return {
+    points,
+    trials,
+    seconds,
+    longer: Math.max(
+      seconds,
+      count(true) * guess + Math.min(budgetSeconds, count(false) * guess * 3),
+    ),
+  };
 }
 
 function dryRun(prepared: Prepared, json: boolean): void {
   const { settings, plan, identity } = prepared;
   const order = settings.map((s) => ({
-    setting: s.key, params: s.params,
+    setting: s.key,
+    params: s.params,
     points: s.points.map((p) => ({ id: p.id, params: p.params, control: p.control })),
-    firstBlock: s.search !== undefined || s.part.deterministic === true ? s.points.map((p) => p.id) : blockOrder(s.points, identity.seed, s.key, 0).map((p) => p.id),
+    firstBlock:
+      s.search !== undefined || s.part.deterministic === true
+        ? s.points.map((p) => p.id)
+        : blockOrder(s.points, identity.seed, s.key, 0).map((p) => p.id),
   }));
   const { points, trials, seconds, longer } = estimate(prepared);
-  if (json) return printJson({ experiment: prepared.experiment.name, profile: plan.profile, points, settings: order, trialsAtLeast: trials, estimateSeconds: { least: seconds, budget: plan.profile.budgetSeconds } });
+  if (json)
+    return printJson({
+      experiment: prepared.experiment.name,
+      profile: plan.profile,
+      points,
+      settings: order,
+      trialsAtLeast: trials,
+      estimateSeconds: { least: seconds, budget: plan.profile.budgetSeconds },
+    });
   for (const setting of settings) {
-    print(`${setting.part.name}${Object.keys(setting.params).length > 0 ? ` (${describeParams(setting.params)})` : ''}: ${setting.part.question}`);
-    for (const point of setting.points) print(`  ${point.id}  ${describeParams(point.params)}${point.control ? ' (again: control)' : ''}`);
-    const names = new Map(setting.points.map((p) => [p.id, `${p.params[setting.part.contenders?.axis ?? ''] ?? p.id}${p.control ? ' (again)' : ''}`]));
+    print(
+      `${setting.part.name}${Object.keys(setting.params).length > 0 ? ` (${describeParams(setting.params)})` : ''}: ${setting.part.question}`,
+    );
+    for (const point of setting.points)
+      print(
+        `  ${point.id}  ${describeParams(point.params)}${point.control ? ' (again: control)' : ''}`,
+      );
+    const names = new Map(
+      setting.points.map((p) => [
+        p.id,
+        `${p.params[setting.part.contenders?.axis ?? ''] ?? p.id}${p.control ? ' (again)' : ''}`,
+      ]),
+    );
     const first = order.find((o) => o.setting === setting.key)?.firstBlock ?? [];
     print(`  first block: ${first.map((id) => names.get(id)).join(' ')}`);
   }
-  print(`${points} points, at least ${trials} trials, about ${duration(longer)}; folder ${prepared.folder}`);
+  print(
+    `${points} points, at least ${trials} trials, about ${duration(longer)}; folder ${prepared.folder}`,
+  );
 }
 
 /** A claim that was judged: the rest is counted, and stands in the report. */
-const judged = ({ verdict }: ClaimResult): boolean => verdict !== 'not in this run' && verdict !== 'not testable here';
+const judged = ({ verdict }: ClaimResult): boolean =>
+  verdict !== 'not in this run' && verdict !== 'not testable here';
 
 function claimLine(claim: ClaimResult): string[] {
   const unit = claim.unit === '' ? '' : ` ${claim.unit}`;
   const few = claim.n < fewestValues ? `n = ${claim.n}: no verdict` : claim.verdict;
   const ours = claim.ours === null ? '' : `${plain(claim.ours.value)}${unit}`;
-  return [few, claim.text, claim.published === null ? 'a curve' : `${plain(claim.published)}${unit}`, ours];
+  return [
+    few,
+    claim.text,
+    claim.published === null ? 'a curve' : `${plain(claim.published)}${unit}`,
+    ours,
+  ];
 }
 
 /** Verdicts and where the rest is: tables and figures are in the report. */
-function printSummary(summary: Summary, { model, notes }: Written, folder: string, warn: boolean): void {
+function printSummary(
+  summary: Summary,
+  { model, notes }: Written,
+  folder: string,
+  warn: boolean,
+): void {
   if (summary.profile === 'quick') print('[QUICK RUN: few samples, short trials]');
-  const found = model.parts.map(({ part }) => ({ part, text: partFinding(model.experiment, summary, part) }));
+  const found = model.parts.map(({ part }) => ({
+    part,
+    text: partFinding(model.experiment, summary, part),
+  }));
   for (const { part, text } of found) if (text !== '') print(`${part.title}: ${text}`);
   const silent = found.filter(({ text }) => text === '').map(({ part }) => part.title);
   if (silent.length > 0) print(`In the report alone: ${silent.join('; ')}.`);
   const claims = summary.claims.filter(judged);
   if (claims.length > 0) {
-    const columns = [{ title: 'verdict', align: 'left' as const }, { title: 'claim', align: 'left' as const }, { title: 'published or aimed at' }, { title: 'ours' }];
+    const columns = [
+      { title: 'verdict', align: 'left' as const },
+      { title: 'claim', align: 'left' as const },
+      { title: 'published or aimed at' },
+      { title: 'ours' },
+    ];
     print(`\n${renderTable(columns, claims.map(claimLine))}`);
   }
   print(`\n${[claimsFinding(summary), controlFinding(summary)].filter((s) => s !== '').join(' ')}`);
   // Of a run that was finished before, its warnings were seen then.
-  if (warn) for (const { name, seen, remedy } of summary.warnings) talk(`warning: ${name}: ${seen} -> ${remedy}`);
+  if (warn)
+    for (const { name, seen, remedy } of summary.warnings)
+      talk(`warning: ${name}: ${seen} -> ${remedy}`);
   for (const note of notes) talk(`warning: ${note}`);
   const shown = relative(process.cwd(), folder) || '.';
-  talk(`journal: ${join(shown, 'journal.jsonl')}\nreport:  ${join(shown, 'report.html')}, report.pdf, report.md`);
+  talk(
+    `journal: ${join(shown, 'journal.jsonl')}\nreport:  ${join(shown, 'report.html')}, report.pdf, report.md`,
+  );
 }
 
-const quote = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+const quote = (word: string): string =>
+  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 
 /** The same command again resumes; --fresh would throw the work away. */
 function resumeCommand(prepared: Prepared): string {
   const words = process.argv.slice(2).filter((word) => word !== '--fresh' && word !== '--resume');
-  const out = words.some((word) => word.startsWith('--out')) ? [] : ['--out', relative(process.cwd(), prepared.folder)];
+  const out = words.some((word) => word.startsWith('--out'))
+    ? []
+    : ['--out', relative(process.cwd(), prepared.folder)];
   return ['npx', 'reframer', ...words, ...out].map(quote).join(' ');
 }
 
@@ -146,21 +218,43 @@ async function run(name: string, options: Options): Promise<void> {
   const experiment = findExperiment(name);
   const prepared = await prepare(experiment, requestOf(options), new Date());
   if (options.dryRun === true) return dryRun(prepared, options.json === true);
-  const status = makeStatus({ tty: process.stderr.isTTY === true && options.ci !== true, quiet: false });
+  const status = makeStatus({
+    tty: process.stderr.isTTY === true && options.ci !== true,
+    quiet: false,
+  });
   const interrupted = (): void => {
     status.end();
-    talk(`what was measured is kept in ${prepared.folder}\nresume with: ${resumeCommand(prepared)}`);
+    talk(
+      `what was measured is kept in ${prepared.folder}\nresume with: ${resumeCommand(prepared)}`,
+    );
   };
   process.once('exit', interrupted);
-  status.say(`${experiment.name}: ${options.full === true ? 'full' : 'quick'} run, ${prepared.settings.flatMap((s) => s.points).length} points, seed ${prepared.options.seed}, about ${duration(estimate(prepared).longer)}, in ${prepared.folder}`);
-  const outcome = await execute(prepared, { status, argv: prepared.context.argv as string[], now: new Date() });
+  status.say(
+    `${experiment.name}: ${options.full === true ? 'full' : 'quick'} run, ${prepared.settings.flatMap((s) => s.points).length} points, seed ${prepared.options.seed}, about ${duration(estimate(prepared).longer)}, in ${prepared.folder}`,
+  );
+  const outcome = await execute(prepared, {
+    status,
+    argv: prepared.context.argv as string[],
+    now: new Date(),
+  });
   process.removeListener('exit', interrupted);
   const written = await writeReport(openRun(prepared.folder), experiment);
   const { summary } = written;
-  if (options.json === true) printJson({ folder: prepared.folder, reused: outcome.reused, measured: outcome.measured, summary: { ...summary, points: summary.points.map(({ values: _values, ...point }) => point) } });
+  if (options.json === true)
+    printJson({
+      folder: prepared.folder,
+      reused: outcome.reused,
+      measured: outcome.measured,
+      summary: { ...summary, points: summary.points.map(({ values: _values, ...point }) => point) },
+    });
   else printSummary(summary, written, prepared.folder, outcome.measured > 0);
-  const failed = summary.points.some((p) => p.stopped === 'failed') || summary.warnings.some((w) => w.name === 'failed-trials');
+  const failed =
+    summary.points.some((p) => p.stopped === 'failed') ||
+    summary.warnings.some((w) => w.name === 'failed-trials');
   const control = options.ci === true && summary.control.some((c) => c.verdict === 'changed');
-  if (control) talk('reframer: the control failed: the same against itself came out different, so no other difference counts');
+  if (control)
+    talk(
+      'reframer: the control failed: the same against itself came out different, so no other difference counts',
+    );
   process.exitCode = failed || control ? exitCodes.failed : exitCodes.ok;
 }

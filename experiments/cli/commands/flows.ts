@@ -42,7 +42,11 @@ export function register(program: Command): void {
     .command('flows')
     .description('connections of a capture: state, packets, bytes, duration')
     .argument('<file>', 'capture')
-    .option('--top <number>', 'print this many, those with most bytes first; --json prints all', '20')
+    .option(
+      '--top <number>',
+      'print this many, those with most bytes first; --json prints all',
+      '20',
+    )
     .option('--expire', "end connections after nf_conntrack's default timeouts")
     .option('--keep-going', 'use what was sound before a damaged place')
     .option('--json', 'print one JSON document')
@@ -53,15 +57,31 @@ export function register(program: Command): void {
 async function flows(file: string, options: Options): Promise<void> {
   const top = parseCount(options.top, '--top', 1);
   const spec = { file, keepGoing: options.keepGoing === true, expire: options.expire === true };
-  const records = await runLabTalking<{ flow?: Flow; summary?: Summary }>('flows', spec, { label: file, quiet: options.quiet });
+  const records = await runLabTalking<{ flow?: Flow; summary?: Summary }>('flows', spec, {
+    label: file,
+    quiet: options.quiet,
+  });
   const all = records.flatMap((record) => (record.flow === undefined ? [] : [record.flow]));
-  const summary = records.flatMap((record) => (record.summary === undefined ? [] : [record.summary]))[0];
+  const summary = records.flatMap((record) =>
+    record.summary === undefined ? [] : [record.summary],
+  )[0];
   summary?.warnings.forEach((warning) => talk(`reframer: ${warning}`));
   if (options.json === true) return printJson({ ...summary, flows: all });
   const bytes = (flow: Flow): number => flow.bytesAB + flow.bytesBA;
   const shown = [...all].sort((x, y) => bytes(y) - bytes(x)).slice(0, top);
   const left = new Set(['protocol', 'a', 'b', 'state']);
-  const columns = ['protocol', 'a', 'b', 'state', 'packets a>b', 'b>a', 'bytes a>b', 'b>a', 'start s', 'seconds'].map((title) => ({
+  const columns = [
+    'protocol',
+    'a',
+    'b',
+    'state',
+    'packets a>b',
+    'b>a',
+    'bytes a>b',
+    'b>a',
+    'start s',
+    'seconds',
+  ].map((title) => ({
     title,
     align: left.has(title) ? ('left' as const) : ('right' as const),
   }));

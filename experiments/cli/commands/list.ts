@@ -19,7 +19,11 @@ interface RunLine {
 }
 
 export function register(program: Command): void {
-  program.command('list').description('experiments, and the runs made so far').option('--json', 'print JSON').action(list);
+  program
+    .command('list')
+    .description('experiments, and the runs made so far')
+    .option('--json', 'print JSON')
+    .action(list);
 }
 
 function lineOf(folder: string): RunLine {
@@ -28,24 +32,58 @@ function lineOf(folder: string): RunLine {
     const { history } = openRun(folder);
     const planned = [...history.points.keys()].filter((id) => !history.probes.has(id)).length;
     const { experiment, profile, seed, started } = history.run;
-    return { ...base, experiment, profile, seed, started, points: `${history.done.size}/${planned}`, samples: history.measured };
+    return {
+      ...base,
+      experiment,
+      profile,
+      seed,
+      started,
+      points: `${history.done.size}/${planned}`,
+      samples: history.measured,
+    };
   } catch (error) {
-    return { ...base, experiment: '?', profile: '?', seed: 0, started: '?', points: '?', samples: 0, problem: (error as Error).message };
+    return {
+      ...base,
+      experiment: '?',
+      profile: '?',
+      seed: 0,
+      started: '?',
+      points: '?',
+      samples: 0,
+      problem: (error as Error).message,
+    };
   }
 }
 
 function list(options: { json?: boolean }): void {
   const runs = runFolders().map(lineOf);
   if (options.json === true) {
-    printJson({ experiments: experiments.map(({ name, title, question }) => ({ name, title, question })), runs });
+    printJson({
+      experiments: experiments.map(({ name, title, question }) => ({ name, title, question })),
+      runs,
+    });
     return;
   }
   for (const { name, question } of experiments) print(`${name}: ${question}`);
   if (runs.length === 0) return print('no runs yet; `npx reframer exp reframer` makes one');
   print(
     renderTable(
-      [{ title: 'run', align: 'left' }, { title: 'profile', align: 'left' }, { title: 'seed' }, { title: 'points' }, { title: 'samples' }, { title: 'started', align: 'left' }],
-      runs.map((r) => [r.run, r.profile, String(r.seed), r.points, String(r.samples), r.problem ?? r.started]),
+      [
+        { title: 'run', align: 'left' },
+        { title: 'profile', align: 'left' },
+        { title: 'seed' },
+        { title: 'points' },
+        { title: 'samples' },
+        { title: 'started', align: 'left' },
+      ],
+      runs.map((r) => [
+        r.run,
+        r.profile,
+        String(r.seed),
+        r.points,
+        String(r.samples),
+        r.problem ?? r.started,
+      ]),
     ),
   );
 }

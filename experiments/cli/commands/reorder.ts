@@ -6,7 +6,14 @@ import { exitCodes, UsageError } from '../errors.js';
 import { isStandardOutput } from '../file-names.js';
 import { runLabOnce } from '../lab.js';
 import { print, talk } from '../output.js';
-import { formatCount, formatFixed, parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
+import {
+  formatCount,
+  formatFixed,
+  parseChoice,
+  parseCount,
+  parseDuration,
+  parseRate,
+} from '../units.js';
 
 const policies = ['fixed', 'adaptive', 'burst'] as const;
 const keys = ['5tuple', 'symmetric', 'destination', 'inner'] as const;
@@ -37,12 +44,18 @@ interface Reordered {
 export function register(program: Command): void {
   program
     .command('reorder')
-    .description('the same frames in the order in which Reframer releases them, stamped with their departure')
+    .description(
+      'the same frames in the order in which Reframer releases them, stamped with their departure',
+    )
     .argument('<in>', 'capture to read; - is standard input')
     .argument('<out>', 'pcap to write (nanosecond stamps, same link type); - is standard output')
     .option('--delay <time>', 'longest hold, such as 64us', '64us')
-    .option('--rate <rate>', 'native: the capture\'s own timing; or 40Gbps and the like', 'native')
-    .option('--policy <policy>', `${policies.join(', ')}; burst groups within what one poll would find: 32 packets, or what comes within --delay`, 'fixed')
+    .option('--rate <rate>', "native: the capture's own timing; or 40Gbps and the like", 'native')
+    .option(
+      '--policy <policy>',
+      `${policies.join(', ')}; burst groups within what one poll would find: 32 packets, or what comes within --delay`,
+      'fixed',
+    )
     .option('--key <key>', `what packets are grouped by: ${keys.join(', ')}`, '5tuple')
     .option('--seed <number>', 'key of the group hash')
     .option('--keep-going', 'write what was sound before a damaged place')
@@ -63,8 +76,12 @@ async function reorder(input: string, output: string, options: Options): Promise
     ...(options.keepGoing === true ? { keepGoing: true } : {}),
   };
   const toStdout = isStandardOutput(output);
-  if (!toStdout && resolve(input) === resolve(output)) throw new UsageError('IN and OUT are the same file; write to another one');
-  const result = await runLabOnce<Reordered>('reorder', spec, { label: 'reorder', quiet: options.quiet });
+  if (!toStdout && resolve(input) === resolve(output))
+    throw new UsageError('IN and OUT are the same file; write to another one');
+  const result = await runLabOnce<Reordered>('reorder', spec, {
+    label: 'reorder',
+    quiet: options.quiet,
+  });
   if (result.damage !== null) {
     talk(`reframer: ${result.damage.message} (what comes before was written)`);
     process.exitCode = exitCodes.failed;
@@ -78,7 +95,9 @@ async function reorder(input: string, output: string, options: Options): Promise
       `SLF (packets of a flow in a row): ${formatFixed(result.slfIn, 2)} in, ${formatFixed(result.slfOut, 2)} out, ${formatFixed(result.slfOut / result.slfIn, 2)} times as long`,
       `hold time: median ${formatFixed(result.holdP50Us, 1)} µs, longest ${formatFixed(result.holdMaxUs, 1)} µs`,
       `flows out of order: ${result.flowsReordered}`,
-      ...result.warnings.filter((text) => !text.includes(result.damage?.message ?? '\n')).map((text) => `note: ${text}`),
+      ...result.warnings
+        .filter((text) => !text.includes(result.damage?.message ?? '\n'))
+        .map((text) => `note: ${text}`),
     ].join('\n'),
   );
 }

@@ -13,7 +13,10 @@ export function register(program: Command): void {
     .command('report')
     .description('figures, HTML, PDF and Markdown of a run, from its journal alone')
     .argument('<run>', 'folder or name of a run, `latest`, or `latest:EXPERIMENT`')
-    .option('--keep <folder>', 'write journal and report into a new folder, the journal cut to what the report reads')
+    .option(
+      '--keep <folder>',
+      'write journal and report into a new folder, the journal cut to what the report reads',
+    )
     .option('--json', 'print the names of the files as JSON')
     .action(report);
 }
@@ -26,6 +29,7 @@ async function report(name: string, options: { keep?: string; json?: boolean }):
   const { files, notes, summary } = await writeReport(run, experiment);
   for (const note of notes) talk(`warning: ${note}`);
   const folder = relative(process.cwd(), run.folder) || '.';
-  if (options.json === true) return printJson({ folder: run.folder, complete: summary.complete, files, notes });
+  if (options.json === true)
+    return printJson({ folder: run.folder, complete: summary.complete, files, notes });
   for (const file of files) print(join(folder, file));
 }

@@ -69,17 +69,23 @@ async function rss(file: string, options: Options): Promise<void> {
     `${result.file}: ${formatCount(result.packets)} packets on ${result.cores} cores, ` +
       `table of ${result.reta}, ${formatCount(result.epochs)} epochs of ${result.epoch}`,
   );
-  const columns = ['method', '(max-min)/min', 'worst core over mean', 'moves an epoch'].map((title, i) => ({
-    title,
-    align: i === 0 ? ('left' as const) : ('right' as const),
-  }));
+  const columns = ['method', '(max-min)/min', 'worst core over mean', 'moves an epoch'].map(
+    (title, i) => ({
+      title,
+      align: i === 0 ? ('left' as const) : ('right' as const),
+    }),
+  );
   // JSON objects come sorted by name; people compare with plain RSS.
-  const rows = Object.entries(labels).flatMap(([name, label]) => (result.methods[name] === undefined ? [] : [[label, result.methods[name]] as const])).map(([label, f]) => [
-    label,
-    `${formatFixed(f.imbalancePercent, 0)} %`,
-    `${formatFixed(f.worstOverMeanPercent, 0)} %`,
-    formatFixed(f.movesPerEpoch, 1),
-  ]);
+  const rows = Object.entries(labels)
+    .flatMap(([name, label]) =>
+      result.methods[name] === undefined ? [] : [[label, result.methods[name]] as const],
+    )
+    .map(([label, f]) => [
+      label,
+      `${formatFixed(f.imbalancePercent, 0)} %`,
+      `${formatFixed(f.worstOverMeanPercent, 0)} %`,
+      formatFixed(f.movesPerEpoch, 1),
+    ]);
   print(renderTable(columns, rows));
   print('medians over epochs; packets count as load; moves take effect in the epoch after');
 }

@@ -9,10 +9,15 @@ import { packageRoot } from '../../../native/loader.js';
 export function register(program: Command): void {
   program
     .command('setup')
-    .description('install what is missing and build what is not built; quick when there is nothing to do')
+    .description(
+      'install what is missing and build what is not built; quick when there is nothing to do',
+    )
     .option('--tests', 'also what only the test suites need')
     .action((options: { tests?: boolean }) => {
-      const args = [join(packageRoot, 'native', 'setup.mjs'), ...(options.tests === true ? ['--tests'] : [])];
+      const args = [
+        join(packageRoot, 'native', 'setup.mjs'),
+        ...(options.tests === true ? ['--tests'] : []),
+      ];
       process.exitCode = spawnSync(process.execPath, args, { stdio: ['ignore', 2, 2] }).status ?? 1;
     });
 }

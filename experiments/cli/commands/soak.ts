@@ -29,7 +29,9 @@ interface Soak {
 export function register(program: Command): void {
   program
     .command('soak')
-    .description('drive the engines at random and count what is lost, duplicated, reordered or held too long')
+    .description(
+      'drive the engines at random and count what is lost, duplicated, reordered or held too long',
+    )
     .option('--packets <number>', 'how many', '10M')
     .option('--seed <number>', 'the same seed does the same', '1')
     .option('--json', 'print one JSON document')
@@ -38,9 +40,14 @@ export function register(program: Command): void {
 }
 
 async function soak(options: Options): Promise<void> {
-  const spec = { packets: parseCount(options.packets, '--packets', 1), seed: parseCount(options.seed, '--seed') };
+  const spec = {
+    packets: parseCount(options.packets, '--packets', 1),
+    seed: parseCount(options.seed, '--seed'),
+  };
   const progress = new ProgressLine('soak', options.quiet);
-  const { records, error } = await tryLab<Soak>('soak', spec, { onProgress: (p) => progress.update(p) }).finally(() => progress.end());
+  const { records, error } = await tryLab<Soak>('soak', spec, {
+    onProgress: (p) => progress.update(p),
+  }).finally(() => progress.end());
   const [result] = records;
   if (result === undefined && error !== undefined) throw error;
   if (result === undefined) return;
@@ -50,6 +57,8 @@ async function soak(options: Options): Promise<void> {
     `${formatCount(result.packets)} packets in ${formatCount(result.rounds)} rounds, ${formatCount(result.moves)} buckets moved, ` +
       `${formatFixed(result.seconds, 1)} s (seed ${result.seed})`,
   );
-  print(`lost ${result.lost}, duplicated ${result.duplicated}, reordered ${result.reordered}, held too long ${result.overHeld}`);
+  print(
+    `lost ${result.lost}, duplicated ${result.duplicated}, reordered ${result.reordered}, held too long ${result.overHeld}`,
+  );
   if (result.firstBroken !== undefined) print(`first in round ${result.firstBroken.round}`);
 }

@@ -50,8 +50,10 @@ interface Reply {
 export function register(program: Command): void {
   program
     .command('top')
-    .description('live counters of the suite inside running DPDK programs (`run`, a preloaded program, your own)')
-    .option('--socket <path>', 'the program\'s telemetry socket; otherwise found by its file prefix')
+    .description(
+      'live counters of the suite inside running DPDK programs (`run`, a preloaded program, your own)',
+    )
+    .option('--socket <path>', "the program's telemetry socket; otherwise found by its file prefix")
     .option('--file-prefix <name>', 'as the program was given to EAL', 'rte')
     .option('--interval <time>', 'between two looks', '1s')
     .option('--once', 'look once')
@@ -65,54 +67,93 @@ const shared = '/tmp/dpdk';
 /** A folder or socket that only root or this user can have put there, and no link. */
 function isOurs(path: string): boolean {
   const found = lstatSync(path, { throwIfNoEntry: false });
-  return found !== undefined && !found.isSymbolicLink() && (found.uid === 0 || found.uid === process.getuid?.());
+  return (
+    found !== undefined &&
+    !found.isSymbolicLink() &&
+    (found.uid === 0 || found.uid === process.getuid?.())
+  );
 }
 
 /** Where EAL keeps a program's sockets: root's, else the user's. */
 function findSocket(prefix: string): string {
-  if (!/^[^/]+$/.test(prefix) || prefix.startsWith('.')) throw new UsageError(`--file-prefix: '${prefix}' is not a file prefix: one name, without /`);
-  const folders = ['/var/run/dpdk', ...(process.env['XDG_RUNTIME_DIR'] === undefined ? [] : [join(process.env['XDG_RUNTIME_DIR'], 'dpdk')]), shared];
+  if (!/^[^/]+$/.test(prefix) || prefix.startsWith('.'))
+    throw new UsageError(`--file-prefix: '${prefix}' is not a file prefix: one name, without /`);
+  const folders = [
+    '/var/run/dpdk',
+    ...(process.env['XDG_RUNTIME_DIR'] === undefined
+      ? []
+      : [join(process.env['XDG_RUNTIME_DIR'], 'dpdk')]),
+    shared,
+  ];
   let foreign = '';
   for (const folder of folders) {
     const sockets = join(folder, prefix);
     if (!existsSync(sockets)) continue;
-    const found = readdirSync(sockets).filter((name) => name.startsWith('dpdk_telemetry.v2')).sort()[0];
+    const found = readdirSync(sockets)
+      .filter((name) => name.startsWith('dpdk_telemetry.v2'))
+      .sort()[0];
     if (found === undefined) continue;
     const socket = join(sockets, found);
     if (folder !== shared || (isOurs(sockets) && isOurs(socket))) return socket;
     foreign = `; ${socket} is another user's and was left alone`;
   }
-  throw new CliError('no-telemetry', `no DPDK program with file prefix '${prefix}' has a telemetry socket in ${folders.join(', ')}${foreign}; name it by --file-prefix or --socket`, exitCodes.notSupported);
+  throw new CliError(
+    'no-telemetry',
+    `no DPDK program with file prefix '${prefix}' has a telemetry socket in ${folders.join(', ')}${foreign}; name it by --file-prefix or --socket`,
+    exitCodes.notSupported,
+  );
 }
 
 async function ask(session: NativeSession<Reply>, command: string): Promise<unknown> {
   const { answer, error } = await session.ask(command);
-  if (answer === undefined) throw new CliError(error?.code ?? 'telemetry', error?.message ?? `no answer to ${command}`);
+  if (answer === undefined)
+    throw new CliError(error?.code ?? 'telemetry', error?.message ?? `no answer to ${command}`);
   return typeof answer === 'object' && answer !== null ? (Object.values(answer)[0] ?? null) : null;
 }
 
 // Answers come from another program, which may be anything: what is not of the kind expected is left out.
-const isName = (value: unknown): value is string | number => typeof value === 'string' || typeof value === 'number';
-const listed = (value: unknown): (string | number)[] => (Array.isArray(value) ? value.filter(isName) : []);
-const numbers = (value: unknown): number[] => (Array.isArray(value) ? value.filter((item): item is number => typeof item === 'number') : []);
+const isName = (value: unknown): value is string | number =>
+  typeof value === 'string' || typeof value === 'number';
+const listed = (value: unknown): (string | number)[] =>
+  Array.isArray(value) ? value.filter(isName) : [];
+const numbers = (value: unknown): number[] =>
+  Array.isArray(value) ? value.filter((item): item is number => typeof item === 'number') : [];
 
 function counters(value: object): Counters {
-  return Object.fromEntries(Object.entries(value).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
+  return Object.fromEntries(
+    Object.entries(value).filter(
+      (entry): entry is [string, number] => typeof entry[1] === 'number',
+    ),
+  );
 }
 
 function rssTable(value: object): RssTable {
   const { port = 0, epochs = 0, moves = 0, refused = 0 } = counters(value);
   const { owners, loads_permille } = value as Record<string, unknown>;
-  return { port, epochs, moves, refused, owners: numbers(owners), loads_permille: numbers(loads_permille) };
+  return {
+    port,
+    epochs,
+    moves,
+    refused,
+    owners: numbers(owners),
+    loads_permille: numbers(loads_permille),
+  };
 }
 
 function tracker(value: object): Look['trackers'][number] {
   const { name } = value as Record<string, unknown>;
-  return { ...counters(value), name: typeof name === 'string' ? cleanLine(name) : '?' } as Look['trackers'][number];
+  return {
+    ...counters(value),
+    name: typeof name === 'string' ? cleanLine(name) : '?',
+  } as Look['trackers'][number];
 }
 
 async function look(session: NativeSession<Reply>): Promise<Look> {
-  const all = async <T>(list: string, command: string, read: (value: object) => T): Promise<T[]> => {
+  const all = async <T>(
+    list: string,
+    command: string,
+    read: (value: object) => T,
+  ): Promise<T[]> => {
     const found: T[] = [];
     for (const name of listed(await ask(session, list))) {
       // Gone since it was listed: not there.
@@ -132,20 +173,51 @@ const of = (counters: Counters | undefined, name: string): number => counters?.[
 
 function queueRows(now: Look, before: Look | undefined, seconds: number): string[] {
   if (now.queues.length === 0) return [];
-  const columns = ['port', 'queue', 'in/s', 'out/s', 'held', 'of', 'SLF in', 'out', 'T µs', 'hold p50', 'p99', 'early', 'full', 'unparsed'];
+  const columns = [
+    'port',
+    'queue',
+    'in/s',
+    'out/s',
+    'held',
+    'of',
+    'SLF in',
+    'out',
+    'T µs',
+    'hold p50',
+    'p99',
+    'early',
+    'full',
+    'unparsed',
+  ];
   return renderTable(
     columns.map((title) => ({ title })),
     now.queues.map((queue) => {
-      const earlier = before?.queues.find((q) => q['port'] === queue['port'] && q['queue'] === queue['queue']);
+      const earlier = before?.queues.find(
+        (q) => q['port'] === queue['port'] && q['queue'] === queue['queue'],
+      );
       const since = (name: string): number => of(queue, name) - of(earlier, name);
       // Over the time since the last look; over all time at the first.
-      const slf = (packets: number, runs: number): string => formatFixed(runs > 0 ? packets / runs : undefined, 2);
-      const rate = (name: string): string => (earlier === undefined ? '-' : formatCount(since(name) / seconds));
+      const slf = (packets: number, runs: number): string =>
+        formatFixed(runs > 0 ? packets / runs : undefined, 2);
+      const rate = (name: string): string =>
+        earlier === undefined ? '-' : formatCount(since(name) / seconds);
       return [
-        formatCount(of(queue, 'port')), formatCount(of(queue, 'queue')), rate('packets_in'), rate('packets_out'), formatCount(of(queue, 'packets_held')), formatCount(of(queue, 'max_packets')),
-        slf(since('packets_in'), since('runs_in')), slf(since('packets_out'), since('runs_out')), formatFixed(of(queue, 'delay_ns') / 1000, 1),
-        formatFixed(of(queue, 'hold_p50_ns') / 1000, 1), formatFixed(of(queue, 'hold_p99_ns') / 1000, 1),
-        formatCount(since('released_by_early') + since('released_by_bypass') + since('released_by_burst')), formatCount(since('released_by_capacity')), formatCount(since('unparsed')),
+        formatCount(of(queue, 'port')),
+        formatCount(of(queue, 'queue')),
+        rate('packets_in'),
+        rate('packets_out'),
+        formatCount(of(queue, 'packets_held')),
+        formatCount(of(queue, 'max_packets')),
+        slf(since('packets_in'), since('runs_in')),
+        slf(since('packets_out'), since('runs_out')),
+        formatFixed(of(queue, 'delay_ns') / 1000, 1),
+        formatFixed(of(queue, 'hold_p50_ns') / 1000, 1),
+        formatFixed(of(queue, 'hold_p99_ns') / 1000, 1),
+        formatCount(
+          since('released_by_early') + since('released_by_bypass') + since('released_by_burst'),
+        ),
+        formatCount(since('released_by_capacity')),
+        formatCount(since('unparsed')),
       ];
     }),
   ).split('\n');
@@ -153,10 +225,14 @@ function queueRows(now: Look, before: Look | undefined, seconds: number): string
 
 function otherRows({ tables, trackers }: Look): string[] {
   return [
-    ...tables.map(({ port, loads_permille: loads, epochs, moves, refused }) =>
-      `RSS++ port ${port}: loads ${loads.map((load) => `${formatFixed(load / 10, 0)} %`).join(' ')}; ${formatCount(epochs)} epochs, ${formatCount(moves)} moves, ${formatCount(refused)} refused`),
-    ...trackers.map((t) =>
-      `flows ${t.name}: ${formatCount(of(t, 'flows'))} of ${formatCount(of(t, 'slots'))}; new ${formatCount(of(t, 'inserted'))}, expired ${formatCount(of(t, 'expired'))}, evicted ${formatCount(of(t, 'evicted'))}, refused ${formatCount(of(t, 'refused'))}`),
+    ...tables.map(
+      ({ port, loads_permille: loads, epochs, moves, refused }) =>
+        `RSS++ port ${port}: loads ${loads.map((load) => `${formatFixed(load / 10, 0)} %`).join(' ')}; ${formatCount(epochs)} epochs, ${formatCount(moves)} moves, ${formatCount(refused)} refused`,
+    ),
+    ...trackers.map(
+      (t) =>
+        `flows ${t.name}: ${formatCount(of(t, 'flows'))} of ${formatCount(of(t, 'slots'))}; new ${formatCount(of(t, 'inserted'))}, expired ${formatCount(of(t, 'expired'))}, evicted ${formatCount(of(t, 'evicted'))}, refused ${formatCount(of(t, 'refused'))}`,
+    ),
   ];
 }
 
@@ -164,7 +240,10 @@ function otherRows({ tables, trackers }: Look): string[] {
 function greeting(value: unknown): { version: string; pid: number } | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { version, pid } = value as Record<string, unknown>;
-  return { version: typeof version === 'string' ? cleanLine(version) : 'of unknown version', pid: typeof pid === 'number' ? pid : 0 };
+  return {
+    version: typeof version === 'string' ? cleanLine(version) : 'of unknown version',
+    pid: typeof pid === 'number' ? pid : 0,
+  };
 }
 
 async function top(options: Options): Promise<void> {
@@ -175,7 +254,12 @@ async function top(options: Options): Promise<void> {
     const session = await NativeSession.open<Reply>(labProgram, 'telemetry', { socket });
     const { error } = session.first;
     const program = greeting(session.first.program);
-    if (program === undefined) throw new CliError(error?.code ?? 'telemetry', error?.message ?? `${socket}: no greeting`, error?.code === 'no-telemetry' ? exitCodes.notSupported : exitCodes.failed);
+    if (program === undefined)
+      throw new CliError(
+        error?.code ?? 'telemetry',
+        error?.message ?? `${socket}: no greeting`,
+        error?.code === 'no-telemetry' ? exitCodes.notSupported : exitCodes.failed,
+      );
     const view = new LiveView();
     let before: Look | undefined;
     let beforeAt = 0;
@@ -185,7 +269,10 @@ async function top(options: Options): Promise<void> {
       beforeAt = Date.now();
       const rows = (): string[] => {
         const lines = [...queueRows(now, before, seconds), ...otherRows(now)];
-        return [`${program.version}, process ${program.pid}`, ...(lines.length > 0 ? lines : ['nothing of this suite runs in this program now'])];
+        return [
+          `${program.version}, process ${program.pid}`,
+          ...(lines.length > 0 ? lines : ['nothing of this suite runs in this program now']),
+        ];
       };
       if (options.json === true) printJson({ program, ...now });
       else view.show(rows, () => rows().join('\n'));
@@ -196,7 +283,9 @@ async function top(options: Options): Promise<void> {
     }
     session.end();
   } catch (error) {
-    throw error instanceof SessionError ? new CliError('native-ended', `reframer-lab telemetry: ${error.message}`) : error;
+    throw error instanceof SessionError
+      ? new CliError('native-ended', `reframer-lab telemetry: ${error.message}`)
+      : error;
   } finally {
     stopping.release();
   }
