@@ -482,10 +482,13 @@ export class Scheduler {
     const interval = this.interval(point, false);
     const scale = metric.scale ?? 1;
     const digits = metric.digits ?? 2;
-    const half = ((interval.high - interval.low) / 2) * scale;
+    const text = (value: number): string => (value * scale).toFixed(digits);
+    // Too few values have a median and no interval.
+    const half = (interval.high - interval.low) / 2;
+    const spread = Number.isFinite(half) ? ` ± ${text(half)}` : '';
     const estimate = Number.isNaN(interval.value)
       ? ''
-      : `${(interval.value * scale).toFixed(digits)} ± ${half.toFixed(digits)} ${metric.unit}`;
+      : `${text(interval.value)}${spread} ${metric.unit}`;
     status.update({
       pointsDone: points - undone,
       points,

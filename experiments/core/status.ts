@@ -29,7 +29,7 @@ export function duration(seconds: number): string {
 
 export function statusText(p: Progress): string {
   const estimate = p.estimate === '' ? '' : ` | ${p.estimate}`;
-  return `point ${p.pointsDone}/${p.points} | block ${p.block}/${p.blocks} | ${p.label}${estimate} | about ${duration(p.secondsLeft)} left`;
+  return `${p.pointsDone} of ${p.points} points done | block ${p.block}/${p.blocks} | ${p.label}${estimate} | about ${duration(p.secondsLeft)} left`;
 }
 
 // A log file wants a sign of life, not a line a trial.

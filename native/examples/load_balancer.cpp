@@ -48,17 +48,19 @@ Table make_table()
 }
 
 // One lookup a run of packets: that is what Reframer is for.
-void balance(conntrack_table *table, void *const *packets, const reframer_run *runs, uint32_t nb_runs, uint64_t now,
-             std::vector<uint32_t> &connections)
+void balance(conntrack_table *table, void *const *packets, const reframer_run *runs,
+             uint32_t nb_runs, uint64_t now, std::vector<uint32_t> &connections)
 {
 	for (uint32_t r = 0; r < nb_runs; r++)
 		for (uint32_t i = runs[r].first, end = i + runs[r].count; i < end;) {
 			const Packet &first = *static_cast<const Packet *>(packets[i]);
 			uint32_t same = 1; // flows with equal hashes share a run: keys tell them apart
-			while (i + same < end && static_cast<const Packet *>(packets[i + same])->key == first.key)
+			while (i + same < end &&
+			       static_cast<const Packet *>(packets[i + same])->key == first.key)
 				same++;
 			i += same;
-			auto *state = static_cast<State *>(conntrack_find_or_insert(table, first.key.data(), nullptr, now, nullptr));
+			auto *state = static_cast<State *>(
+				conntrack_find_or_insert(table, first.key.data(), nullptr, now, nullptr));
 			if (state == nullptr)
 				continue; // no room: these packets have no backend
 			if (state->backend_plus_one == 0) {
@@ -67,7 +69,8 @@ void balance(conntrack_table *table, void *const *packets, const reframer_run *r
 				state->backend_plus_one = uint32_t(least - connections.begin()) + 1;
 			}
 			state->packets += same;
-			std::printf("%u packets of flow %u to backend %u\n", same, first.flow, state->backend_plus_one - 1);
+			std::printf("%u packets of flow %u to backend %u\n", same, first.flow,
+			            state->backend_plus_one - 1);
 		}
 }
 
@@ -87,7 +90,8 @@ int main(int argc, char **argv)
 	std::vector<Packet> packets;
 	for (uint32_t flow; std::scanf("%u", &flow) == 1;) {
 		Packet packet = {flow, {}};
-		const uint8_t source[4] = {10, uint8_t(flow >> 16), uint8_t(flow >> 8), uint8_t(flow)}, service[4] = {192, 0, 2, 1};
+		const uint8_t source[4] = {10, uint8_t(flow >> 16), uint8_t(flow >> 8), uint8_t(flow)},
+					  service[4] = {192, 0, 2, 1};
 		conntrack_key_ipv4(packet.key.data(), source, service, 1024, 80, 6);
 		packets.push_back(packet);
 	}

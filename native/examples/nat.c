@@ -29,7 +29,10 @@
 #define SECOND UINT64_C(1000000000)
 
 static volatile sig_atomic_t stopping;
-static void on_signal(int signal) { stopping = signal; }
+static void on_signal(int signal)
+{
+	stopping = signal;
+}
 
 /* What the table keeps of a flow: its translated source port, host order; 0: none yet. */
 struct binding {
@@ -80,7 +83,7 @@ static uint16_t adjust(uint16_t checksum, uint16_t before, uint16_t after)
 {
 	uint32_t sum = (uint16_t)~checksum + (uint32_t)(uint16_t)~before + after;
 	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~(sum + (sum >> 16));
+	return (uint16_t) ~(sum + (sum >> 16));
 }
 
 static struct rte_ipv4_hdr *ip_of(struct rte_mbuf *packet)
@@ -135,7 +138,8 @@ static int ends(struct rte_mbuf *packet)
 }
 
 /* The flow's port, network order; 0: none is free, or there is no room for the flow. */
-static uint16_t bind_flow(struct nat *nat, const uint8_t *key, struct rte_mbuf *packet, uint64_t now)
+static uint16_t bind_flow(struct nat *nat, const uint8_t *key, struct rte_mbuf *packet,
+                          uint64_t now)
 {
 	int is_new;
 	struct binding *binding = conntrack_find_or_insert(nat->flows, key, NULL, now, &is_new);
@@ -170,8 +174,8 @@ static uint16_t process_run(struct nat *nat, struct rte_mbuf **packets, uint16_t
 		if (is_translatable(packet)) {
 			const struct rte_ipv4_hdr *ip = ip_of(packet);
 			const uint16_t *l4 = (const uint16_t *)(ip + 1);
-			conntrack_key_ipv4(key, (const uint8_t *)&ip->src_addr, (const uint8_t *)&ip->dst_addr, l4[0], l4[1],
-			                   ip->next_proto_id);
+			conntrack_key_ipv4(key, (const uint8_t *)&ip->src_addr, (const uint8_t *)&ip->dst_addr,
+			                   l4[0], l4[1], ip->next_proto_id);
 			if (!is_bound || ends(packet) || memcmp(key, bound, sizeof(key)) != 0) {
 				port = bind_flow(nat, key, packet, now);
 				memcpy(bound, key, sizeof(key));
@@ -190,8 +194,8 @@ static uint16_t process_run(struct nat *nat, struct rte_mbuf **packets, uint16_t
 }
 
 /* A burst, run by run; the array is filled again with what leaves. @return packets in it. */
-static uint16_t process(struct nat *nat, const struct reframer_dpdk_queue *queue, struct rte_mbuf **packets,
-                        uint16_t nb)
+static uint16_t process(struct nat *nat, const struct reframer_dpdk_queue *queue,
+                        struct rte_mbuf **packets, uint16_t nb)
 {
 	const struct reframer_run *runs;
 	const uint32_t nb_runs = reframer_dpdk_runs(queue, &runs);
@@ -222,7 +226,8 @@ int main(int argc, char **argv)
 	char **arguments = argv + used + 1;
 	if (used < 0 || given < 1 || given > 3 || inet_pton(AF_INET, arguments[0], &nat.address) != 1 ||
 	    (given > 1 && sscanf(arguments[1], "%u-%u%c", &first, &last, &rest) != 2) ||
-	    (given > 2 && (sscanf(arguments[2], "%u%c", &idle, &rest) != 1 || idle < 1 || idle > 86400)) ||
+	    (given > 2 &&
+	     (sscanf(arguments[2], "%u%c", &idle, &rest) != 1 || idle < 1 || idle > 86400)) ||
 	    first < 1 || first > last || last > 65535) {
 		fprintf(stderr, "usage: nat EAL_OPTIONS -- ADDRESS [FIRST-LAST [IDLE_SECONDS]]\n");
 		return 2;
@@ -232,10 +237,11 @@ int main(int argc, char **argv)
 	const uint16_t port = 0;
 	struct rte_eth_conf conf = {0};
 	struct rte_mempool *pool =
-	    rte_pktmbuf_pool_create("packets", 16383, 250, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+		rte_pktmbuf_pool_create("packets", 16383, 250, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (pool == NULL || rte_eth_dev_configure(port, 1, 1, &conf) ||
 	    rte_eth_tx_queue_setup(port, 0, 512, SOCKET_ID_ANY, NULL) ||
-	    rte_eth_rx_queue_setup(port, 0, 512, SOCKET_ID_ANY, NULL, pool) || rte_eth_dev_start(port)) {
+	    rte_eth_rx_queue_setup(port, 0, 512, SOCKET_ID_ANY, NULL, pool) ||
+	    rte_eth_dev_start(port)) {
 		fprintf(stderr, "nat: port 0 does not start\n");
 		return 1;
 	}
@@ -249,7 +255,7 @@ int main(int argc, char **argv)
 	params.timeout_ns[IDLE_UDP] = 300 * SECOND;
 	params.timeout_ns[IDLE_TCP] = 7440 * SECOND;
 	params.timeout_ns[ENDING_TCP] = 240 * SECOND;
-	for (int class = IDLE_UDP; idle > 0 && class <= ENDING_TCP; class++)
+	for (int class = IDLE_UDP; idle > 0 && class <= ENDING_TCP; class ++)
 		params.timeout_ns[class] = idle * SECOND;
 	params.on_removed = on_removed;
 	params.context = &nat.ports;
@@ -262,7 +268,8 @@ int main(int argc, char **argv)
 	}
 	reframer_dpdk_telemetry();
 	conntrack_dpdk_show("nat", nat.flows);
-	nat.sweep = conntrack_sweep_budget(nat.flows, 1000, SECOND); /* a poll takes about a microsecond or more */
+	nat.sweep = conntrack_sweep_budget(nat.flows, 1000,
+	                                   SECOND); /* a poll takes about a microsecond or more */
 
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
@@ -280,7 +287,8 @@ int main(int argc, char **argv)
 	reframer_dpdk_get_stats(queue, &stats);
 	conntrack_get_stats(nat.flows, &table);
 	printf("%lu packets, %lu flows; %lu look-ups, %lu dropped without a port\n",
-	       (unsigned long)stats.stage.packets_out, (unsigned long)table.inserted, (unsigned long)nat.asked, (unsigned long)nat.dropped);
+	       (unsigned long)stats.stage.packets_out, (unsigned long)table.inserted,
+	       (unsigned long)nat.asked, (unsigned long)nat.dropped);
 	conntrack_dpdk_hide(nat.flows);
 	conntrack_free(nat.flows);
 	reframer_dpdk_close(queue);

@@ -24,9 +24,24 @@ Bytes pcapng(bool big)
 {
 	Writer w{big, {}};
 	w.section().interface(1, 100);
-	w.interface(113, 0, w.body().u16(9).u16(1).u8(9).pad4().u16(14).u16(8).u64(10).u16(13).u16(1)
-	                        .u8(4).pad4().u32(0).bytes);
-	w.packet(0, 1'500'000, payload(33), 60).packet(1, 7, payload(16), 16).block(0x0bad, payload(13));
+	w.interface(113, 0,
+	            w.body()
+	                .u16(9)
+	                .u16(1)
+	                .u8(9)
+	                .pad4()
+	                .u16(14)
+	                .u16(8)
+	                .u64(10)
+	                .u16(13)
+	                .u16(1)
+	                .u8(4)
+	                .pad4()
+	                .u32(0)
+	                .bytes);
+	w.packet(0, 1'500'000, payload(33), 60)
+		.packet(1, 7, payload(16), 16)
+		.block(0x0bad, payload(13));
 	w.block(3, w.body().u32(20).add(payload(20)).bytes);
 	w.block(2, w.body().u16(1).u16(9).u32(0).u32(77).u32(5).u32(6).add(payload(5)).bytes);
 	w.section().interface(101, 0, w.body().u16(9).u16(1).u8(0x8a).pad4().bytes);
@@ -78,24 +93,24 @@ int main(int argc, char **argv)
 		return 2;
 	const std::string folder = argv[1];
 	const std::pair<const char *, Bytes> seeds[] = {
-	    {"pcap-us", pcap(false, 0xa1b2c3d4, 1)},
-	    {"pcap-us-big-endian", pcap(true, 0xa1b2c3d4, 0x24000001)},
-	    {"pcap-ns", pcap(false, 0xa1b23c4d, 101)},
-	    {"pcap-24-byte-records", pcap(false, 0xa1b2cd34, 1)},
-	    {"pcap-cut", cut(pcap(false, 0xa1b2c3d4, 1), 10)},
-	    {"pcap-unknown-link", pcap(false, 0xa1b2c3d4, 9999)},
-	    {"pcapng", pcapng(false)},
-	    {"pcapng-big-endian", pcapng(true)},
-	    {"pcapng-cut", cut(pcapng(false), 30)},
-	    {"erf", erf()},
-	    {"erf-cut", cut(erf(), 5)},
-	    {"gzip", gzip(pcap(false, 0xa1b2c3d4, 1))},
-	    {"gzip-cut", cut(gzip(pcapng(false)), 9)},
-	    {"zstd", zstd(pcapng(false))},
+		{"pcap-us", pcap(false, 0xa1b2c3d4, 1)},
+		{"pcap-us-big-endian", pcap(true, 0xa1b2c3d4, 0x24000001)},
+		{"pcap-ns", pcap(false, 0xa1b23c4d, 101)},
+		{"pcap-24-byte-records", pcap(false, 0xa1b2cd34, 1)},
+		{"pcap-cut", cut(pcap(false, 0xa1b2c3d4, 1), 10)},
+		{"pcap-unknown-link", pcap(false, 0xa1b2c3d4, 9999)},
+		{"pcapng", pcapng(false)},
+		{"pcapng-big-endian", pcapng(true)},
+		{"pcapng-cut", cut(pcapng(false), 30)},
+		{"erf", erf()},
+		{"erf-cut", cut(erf(), 5)},
+		{"gzip", gzip(pcap(false, 0xa1b2c3d4, 1))},
+		{"gzip-cut", cut(gzip(pcapng(false)), 9)},
+		{"zstd", zstd(pcapng(false))},
 	};
 	for (const auto &[name, bytes] : seeds)
 		std::ofstream(folder + "/" + name, std::ios::binary)
-		    .write(reinterpret_cast<const char *>(bytes.data()),
+			.write(reinterpret_cast<const char *>(bytes.data()),
 		           static_cast<std::streamsize>(bytes.size()));
 	return 0;
 }

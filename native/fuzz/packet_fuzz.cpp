@@ -18,9 +18,9 @@ using namespace reframer::packet;
 namespace {
 
 constexpr LinkType links[] = {
-	LinkType::ethernet, LinkType::null_loopback, LinkType::ppp,       LinkType::ppp_hdlc,
-	LinkType::pppoe,    LinkType::raw_ip,        LinkType::chdlc,     LinkType::loop,
-	LinkType::linux_sll, LinkType::ipv4,         LinkType::ipv6,      LinkType::linux_sll2,
+	LinkType::ethernet,  LinkType::null_loopback, LinkType::ppp,   LinkType::ppp_hdlc,
+	LinkType::pppoe,     LinkType::raw_ip,        LinkType::chdlc, LinkType::loop,
+	LinkType::linux_sll, LinkType::ipv4,          LinkType::ipv6,  LinkType::linux_sll2,
 	LinkType::fddi,
 };
 

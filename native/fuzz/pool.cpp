@@ -40,7 +40,10 @@ uint8_t *pool;
 size_t taken;
 Free *free_blocks[32];
 
-size_t block_of(size_t bytes) { return std::bit_ceil(bytes < page ? page : bytes); }
+size_t block_of(size_t bytes)
+{
+	return std::bit_ceil(bytes < page ? page : bytes);
+}
 
 void *from_kernel(void *at, size_t bytes, int protection, int flags, int file, off_t offset)
 {
@@ -53,8 +56,8 @@ extern "C" {
 
 void *mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset) noexcept
 {
-	const bool is_table = !at && (flags & ~MAP_POPULATE) == table_flags && file == -1 && bytes <= largest &&
-	                      protection == (PROT_READ | PROT_WRITE);
+	const bool is_table = !at && (flags & ~MAP_POPULATE) == table_flags && file == -1 &&
+	                      bytes <= largest && protection == (PROT_READ | PROT_WRITE);
 	if (!is_table)
 		return from_kernel(at, bytes, protection, flags, file, offset);
 	if (!pool) {
@@ -98,7 +101,6 @@ int LLVMFuzzerInitialize(int *, char ***)
 	mallopt(M_TOP_PAD, 16 << 20);
 	return 0;
 }
-
 }
 
 #endif

@@ -17,17 +17,25 @@ constexpr uint32_t max_buckets = 64, max_cores = 12;
 // Beyond this the search for the exact answer takes longer than all else together.
 constexpr uint32_t exact_buckets = 7, exact_cores = 3;
 
-void expect(bool right, const char *what) { reframer::fuzz::expect(right, "solver", what); }
+void expect(bool right, const char *what)
+{
+	reframer::fuzz::expect(right, "solver", what);
+}
 
 float load_of(Bytes &in)
 {
 	const uint32_t kind = in.byte();
 	switch (kind % 16) {
-	case 0: return in.real();
-	case 1: return 0;
-	case 2: return 1e-30f;
-	case 3: return 3e38f;
-	default: return float(kind) / 256;
+	case 0:
+		return in.real();
+	case 1:
+		return 0;
+	case 2:
+		return 1e-30f;
+	case 3:
+		return 3e38f;
+	default:
+		return float(kind) / 256;
 	}
 }
 
@@ -64,8 +72,9 @@ void solve(Bytes &in)
 	p.tolerance = kind & 16 ? in.real() : 0;
 	p.node_penalty = kind & 32 ? in.real() : 0;
 
-	bool sound = p.nb_buckets > 0 && p.nb_buckets <= max_buckets && p.nb_cores > 0 && p.nb_cores <= max_cores &&
-	             method <= RSSPP_EXACT && (!p.active || std::count(active.begin(), active.end(), 1) > 0);
+	bool sound = p.nb_buckets > 0 && p.nb_buckets <= max_buckets && p.nb_cores > 0 &&
+	             p.nb_cores <= max_cores && method <= RSSPP_EXACT &&
+	             (!p.active || std::count(active.begin(), active.end(), 1) > 0);
 	double total = 0;
 	for (uint32_t b = 0; b < p.nb_buckets; b++) {
 		sound = sound && load[b] >= 0 && std::isfinite(load[b]) && owner[b] < p.nb_cores;
@@ -78,7 +87,9 @@ void solve(Bytes &in)
 	rsspp_solution s = {};
 	const int result = rsspp_solve(solver, method, &p, answer.data(), &s);
 	if (total < 3e38 || total > 4e38) // rounding decides in between
-		expect(result == (sound ? 0 : -EINVAL) || (sound && result == -E2BIG && method == RSSPP_EXACT), "result");
+		expect(result == (sound ? 0 : -EINVAL) ||
+		           (sound && result == -E2BIG && method == RSSPP_EXACT),
+		       "result");
 	if (result != 0)
 		return;
 
@@ -105,7 +116,8 @@ void solve(Bytes &in)
 		expect(double(s.worst_after) <= double(s.worst_before) + close, "never worse than before");
 	p.owner = in_place.data();
 	rsspp_solution again = {};
-	expect(rsspp_solve(solver, method, &p, in_place.data(), &again) == 0 && in_place == answer, "in place");
+	expect(rsspp_solve(solver, method, &p, in_place.data(), &again) == 0 && in_place == answer,
+	       "in place");
 }
 
 void balance(Bytes &in)
@@ -136,7 +148,8 @@ void balance(Bytes &in)
 	std::vector<uint64_t> packets(params.nb_buckets);
 	std::vector<float> load(params.nb_cores), fill(params.nb_cores);
 	std::vector<rsspp_move> moves(params.nb_buckets);
-	std::vector<uint16_t> table(rsspp_balancer_table(balancer), rsspp_balancer_table(balancer) + params.nb_buckets);
+	std::vector<uint16_t> table(rsspp_balancer_table(balancer),
+	                            rsspp_balancer_table(balancer) + params.nb_buckets);
 	while (!in.empty()) {
 		const uint32_t operation = in.byte();
 		if (operation % 8 == 6)
@@ -149,7 +162,8 @@ void balance(Bytes &in)
 			load[c] = operation & 0x40 ? in.real() : float(in.byte()) / 255;
 			fill[c] = float(in.byte()) / 255;
 		}
-		const rsspp_epoch epoch = {packets.data(), load.data(), operation & 0x20 ? fill.data() : nullptr, nullptr};
+		const rsspp_epoch epoch = {packets.data(), load.data(),
+		                           operation & 0x20 ? fill.data() : nullptr, nullptr};
 		rsspp_report report = {};
 		const int n = rsspp_balancer_step(balancer, &epoch, moves.data(), &report);
 		if (n < 0)
@@ -157,17 +171,21 @@ void balance(Bytes &in)
 		expect(uint32_t(n) <= params.nb_buckets, "at most a move a bucket");
 		expect(report.nb_active >= 1 && report.nb_active <= params.nb_cores, "active cores");
 		for (int i = 0; i < n; i++) {
-			expect(moves[i].bucket < params.nb_buckets && moves[i].to < params.nb_cores, "a move inside the table");
-			expect(moves[i].from == table[moves[i].bucket] && moves[i].to != moves[i].from, "a move from its owner");
+			expect(moves[i].bucket < params.nb_buckets && moves[i].to < params.nb_cores,
+			       "a move inside the table");
+			expect(moves[i].from == table[moves[i].bucket] && moves[i].to != moves[i].from,
+			       "a move from its owner");
 			table[moves[i].bucket] = moves[i].to;
 		}
-		expect(std::equal(table.begin(), table.end(), rsspp_balancer_table(balancer)), "table is the sum of moves");
+		expect(std::equal(table.begin(), table.end(), rsspp_balancer_table(balancer)),
+		       "table is the sum of moves");
 		if (n > 0 && operation & 0x10) { // a write that was refused, wholly or in part
 			const uint32_t refused = 1 + in.below(uint32_t(n));
 			expect(rsspp_balancer_reject(balancer, moves.data(), refused) == 0, "reject");
 			for (uint32_t i = 0; i < refused; i++)
 				table[moves[i].bucket] = moves[i].from;
-			expect(std::equal(table.begin(), table.end(), rsspp_balancer_table(balancer)), "table after a refusal");
+			expect(std::equal(table.begin(), table.end(), rsspp_balancer_table(balancer)),
+			       "table after a refusal");
 		}
 	}
 	rsspp_balancer_free(balancer);

@@ -31,7 +31,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		expect(false, "spec", "a job ran");
 	} catch (const SpecAccepted &) {
 	} catch (const JobError &e) {
-		expect(!e.code.empty() && std::string_view(e.what()).size() > 10, "spec", "an error without words");
+		expect(!e.code.empty() && std::string_view(e.what()).size() > 10, "spec",
+		       "an error without words");
 		expect(e.exit_code >= 1 && e.exit_code <= 3, "spec", "exit code");
 	}
 	return 0;

@@ -18,7 +18,10 @@ constexpr uint64_t tick_ns = 1'000'000;
 constexpr uint64_t timeouts_ms[] = {50, 300, 4000, 0};
 constexpr uint32_t nb_classes = 4, nb_groups = 4;
 
-void expect(bool right, const char *what) { reframer::fuzz::expect(right, "table", what); }
+void expect(bool right, const char *what)
+{
+	reframer::fuzz::expect(right, "table", what);
+}
 
 struct Flow {
 	uint64_t value, seen; // value 0: no such flow
@@ -37,7 +40,8 @@ public:
 		fixed = kind & 4;
 		p.key_size = key_size;
 		p.state_size = 8 + 8 * in.below(8);
-		p.flags = (nic ? uint32_t(CONNTRACK_NIC_HASH) : 0u) | (fixed ? uint32_t(CONNTRACK_FIXED_SIZE) : 0u) |
+		p.flags = (nic ? uint32_t(CONNTRACK_NIC_HASH) : 0u) |
+		          (fixed ? uint32_t(CONNTRACK_FIXED_SIZE) : 0u) |
 		          (kind & 8 ? uint32_t(CONNTRACK_NO_EVICTION) : 0u);
 		colliding = kind & 16;
 		p.nb_groups = nic ? nb_groups : 1;
@@ -72,11 +76,23 @@ public:
 		if (operation % 8 != 7 || nic)
 			latest = std::max(latest, now);
 		switch (operation % 8) {
-		case 0: case 1: case 2: insert(); break;
-		case 3: case 4: find(); break;
-		case 5: remove(); break;
-		case 6: conntrack_expire(table, now, in.byte()); break;
-		default: nic ? move_group() : void(conntrack_prepare(table));
+		case 0:
+		case 1:
+		case 2:
+			insert();
+			break;
+		case 3:
+		case 4:
+			find();
+			break;
+		case 5:
+			remove();
+			break;
+		case 6:
+			conntrack_expire(table, now, in.byte());
+			break;
+		default:
+			nic ? move_group() : void(conntrack_prepare(table));
 		}
 	}
 
@@ -88,13 +104,15 @@ public:
 		conntrack_get_stats(table, &s);
 		expect(s.inserted - s.removed - s.expired - s.evicted == s.flows || groups_moved, "books");
 		expect(left[CONNTRACK_REMOVED] == s.removed && left[CONNTRACK_EXPIRED] == s.expired &&
-		           left[CONNTRACK_EVICTED] == s.evicted, "callbacks");
+		           left[CONNTRACK_EVICTED] == s.evicted,
+		       "callbacks");
 		if (lossy())
 			return;
 		uint64_t live = 0;
 		for (uint32_t number = 0; number < nb_flows; number++)
 			live += model[number].value && alive(model[number]) && !away[group_of(number)];
-		const uint64_t visited = conntrack_iterate(table, now, [](void *, const void *, void *, int) {}, nullptr);
+		const uint64_t visited = conntrack_iterate(
+			table, now, [](void *, const void *, void *, int) {}, nullptr);
 		expect(visited == live, "live flows");
 		expect(groups_moved || s.flows == live, "entries after a whole sweep");
 	}
@@ -102,7 +120,10 @@ public:
 private:
 	bool lossy() const { return fixed; }
 	uint32_t group_of(uint32_t number) const { return nic ? nic_hash(number) % nb_groups : 0; }
-	uint32_t nic_hash(uint32_t number) const { return colliding ? number % 8 : number * 2654435761u >> 7; }
+	uint32_t nic_hash(uint32_t number) const
+	{
+		return colliding ? number % 8 : number * 2654435761u >> 7;
+	}
 	bool alive(const Flow &f) const
 	{
 		const uint64_t timeout = timeouts_ms[f.timeout_class] * 1'000'000 / tick_ns;
@@ -133,7 +154,8 @@ private:
 			std::memcpy(&bytes[i * key_size], &numbers[i], 4);
 			hashes[i] = nic_hash(numbers[i]);
 		}
-		conntrack_digest_burst(table, bytes.data(), nic ? hashes.data() : nullptr, n, digests.data());
+		conntrack_digest_burst(table, bytes.data(), nic ? hashes.data() : nullptr, n,
+		                       digests.data());
 		if (shape & 0x40)
 			conntrack_prefetch_burst(table, digests.data(), n);
 		states.assign(n, nullptr);
@@ -157,8 +179,8 @@ private:
 	{
 		const uint32_t n = keys();
 		std::vector<uint8_t> results(n);
-		const uint32_t there = conntrack_find_or_insert_burst(table, bytes.data(), digests.data(), n, now,
-		                                                      states.data(), results.data());
+		const uint32_t there = conntrack_find_or_insert_burst(
+			table, bytes.data(), digests.data(), n, now, states.data(), results.data());
 		uint32_t with_state = 0;
 		for (uint32_t i = 0; i < n; i++)
 			with_state += states[i] != nullptr;
@@ -196,7 +218,8 @@ private:
 	void find()
 	{
 		const uint32_t n = keys();
-		const uint32_t found = conntrack_find_burst(table, bytes.data(), digests.data(), n, now, states.data());
+		const uint32_t found =
+			conntrack_find_burst(table, bytes.data(), digests.data(), n, now, states.data());
 		uint32_t expected = 0;
 		for (uint32_t i = 0; i < n; i++) {
 			if (lossy()) {
@@ -206,7 +229,8 @@ private:
 			Flow *flow = away[group_of(numbers[i])] ? nullptr : known(numbers[i]);
 			expect((states[i] != nullptr) == (flow != nullptr), "found or not");
 			if (flow)
-				expect(std::memcmp(states[i], &flow->value, 8) == 0, "state of a flow that was found");
+				expect(std::memcmp(states[i], &flow->value, 8) == 0,
+				       "state of a flow that was found");
 			expected += flow != nullptr;
 		}
 		expect(found == expected, "number of flows found");
@@ -215,7 +239,8 @@ private:
 	void remove()
 	{
 		const uint32_t n = keys();
-		const uint32_t removed = conntrack_remove_burst(table, bytes.data(), digests.data(), n, now);
+		const uint32_t removed =
+			conntrack_remove_burst(table, bytes.data(), digests.data(), n, now);
 		if (lossy())
 			return;
 		uint32_t expected = 0;

@@ -13,7 +13,10 @@ namespace {
 
 constexpr uint32_t nb_flows = 256, largest_call = 70; // more than two bursts
 
-void expect(bool right, const char *what) { reframer::fuzz::expect(right, "tracker", what); }
+void expect(bool right, const char *what)
+{
+	reframer::fuzz::expect(right, "tracker", what);
+}
 
 // Names of this build but those that need DPDK: its memory is made once a process and cannot be
 // watched by a sanitizer.
@@ -123,7 +126,8 @@ void run(const std::string &name, uint32_t key_size, Bytes in)
 		write_key(&keys[number * key_size], key_size, number);
 	tracker->find(keys.data(), nb_flows, values.data(), found.data());
 	for (uint32_t number = 0; number < nb_flows; number++)
-		expect(found[number] ? values[number] == model.find(number) : model.find(number) == 0, "flows at the end");
+		expect(found[number] ? values[number] == model.find(number) : model.find(number) == 0,
+		       "flows at the end");
 }
 
 } // namespace

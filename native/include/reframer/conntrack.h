@@ -82,53 +82,62 @@ enum conntrack_flag {
 
 /** Why an entry left; argument of the removal callback. */
 enum conntrack_reason {
-	CONNTRACK_REMOVED = 0,  /**< conntrack_remove() */
-	CONNTRACK_EXPIRED = 1,  /**< its timeout passed */
-	CONNTRACK_EVICTED = 2,  /**< unprotected, and its place was needed */
+	CONNTRACK_REMOVED = 0, /**< conntrack_remove() */
+	CONNTRACK_EXPIRED = 1, /**< its timeout passed */
+	CONNTRACK_EVICTED = 2, /**< unprotected, and its place was needed */
 };
 
 typedef void (*conntrack_removed_fn)(void *context, const void *key, void *state, int reason);
 typedef void (*conntrack_visit_fn)(void *context, const void *key, void *state, int timeout_class);
 
 struct conntrack_params {
-	size_t size;             /**< sizeof(struct conntrack_params) of the caller, set by conntrack_default_params() */
-	uint32_t key_size;       /**< CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
-	uint32_t state_size;     /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
-	uint64_t initial_flows;  /**< room at create, 64..2^26; default 65536 */
+	size_t
+		size; /**< sizeof(struct conntrack_params) of the caller, set by conntrack_default_params() */
+	uint32_t key_size;      /**< CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
+	uint32_t state_size;    /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
+	uint64_t initial_flows; /**< room at create, 64..2^26; default 65536 */
 	/**
 	 * Entries a slot at which `initial_flows` are met, 25..95; default 70: 52 bytes a flow with 8 bytes
 	 * of state in a table of one thread. A shared table of CONNTRACK_FIXED_SIZE takes 25..75: fuller,
 	 * it would refuse single inserts before that.
 	 */
 	uint32_t load_percent;
-	uint64_t max_flows;      /**< most entries, initial_flows..2^26; default 2^24 */
-	uint32_t nb_groups;      /**< power of two, 1..4096, default 1; above 1 needs CONNTRACK_NIC_HASH: as many as the RETA has entries makes each entry's flows one movable group */
-	uint32_t flags;          /**< bits of enum conntrack_flag; default 0 */
-	uint64_t tick_ns;        /**< resolution of timeouts, 1000..10^10 ns; default 10 ms: a packet refreshes its entry at most once a tick */
-	uint64_t timeout_ns[CONNTRACK_NB_CLASSES]; /**< per class, 0 = never; rounded up to ticks; default: the 5 s of the paper's expiry experiments for all */
+	uint64_t max_flows; /**< most entries, initial_flows..2^26; default 2^24 */
+	uint32_t
+		nb_groups; /**< power of two, 1..4096, default 1; above 1 needs CONNTRACK_NIC_HASH: as many as the RETA has entries makes each entry's flows one movable group */
+	uint32_t flags; /**< bits of enum conntrack_flag; default 0 */
+	uint64_t
+		tick_ns; /**< resolution of timeouts, 1000..10^10 ns; default 10 ms: a packet refreshes its entry at most once a tick */
+	uint64_t timeout_ns
+		[CONNTRACK_NB_CLASSES]; /**< per class, 0 = never; rounded up to ticks; default: the 5 s of the paper's expiry experiments for all */
 	uint16_t protected_classes; /**< bit c: entries of class c are never evicted early; default 0 */
-	uint64_t seed;           /**< key of the hash; 0 (default) draws one */
-	conntrack_removed_fn on_removed; /**< called for every entry that leaves, before its memory is reused; may be NULL; must not call into the table */
-	void *context;           /**< of on_removed */
+	uint64_t seed;              /**< key of the hash; 0 (default) draws one */
+	conntrack_removed_fn
+		on_removed; /**< called for every entry that leaves, before its memory is reused; may be NULL; must not call into the table */
+	void *context;  /**< of on_removed */
 };
 
 struct conntrack_stats {
-	uint64_t flows;          /**< entries now, dead ones that nobody has noticed yet included */
-	uint64_t slots;          /**< entries that would fit now; of a table of one thread eight of nine cells, since hardly more can be filled */
-	uint64_t bytes;          /**< memory of the table */
+	uint64_t flows; /**< entries now, dead ones that nobody has noticed yet included */
+	uint64_t
+		slots; /**< entries that would fit now; of a table of one thread eight of nine cells, since hardly more can be filled */
+	uint64_t bytes; /**< memory of the table */
 	uint64_t inserted, removed, expired, evicted;
-	uint64_t refused;        /**< inserts without room */
-	uint64_t not_owned;      /**< keys of groups that are detached */
-	uint64_t away;           /**< entries in neither of their two lines; of a shared table: not in their home bucket */
-	uint64_t spilled;        /**< the same; of a shared table 0 */
-	uint64_t moved;          /**< entries that growth moved so far */
-	uint32_t growing;        /**< groups that are growing now */
+	uint64_t refused;   /**< inserts without room */
+	uint64_t not_owned; /**< keys of groups that are detached */
+	uint64_t
+		away; /**< entries in neither of their two lines; of a shared table: not in their home bucket */
+	uint64_t spilled; /**< the same; of a shared table 0 */
+	uint64_t moved;   /**< entries that growth moved so far */
+	uint32_t growing; /**< groups that are growing now */
 };
 
 /** Bits of the per-key result flags. */
 enum conntrack_result {
-	CONNTRACK_NEW = 1u << 0,   /**< inserted by this call */
-	CONNTRACK_REPLY = 1u << 1, /**< CONNTRACK_SYMMETRIC: against the direction of the packet that created the entry */
+	CONNTRACK_NEW = 1u << 0, /**< inserted by this call */
+	CONNTRACK_REPLY =
+		1u
+		<< 1, /**< CONNTRACK_SYMMETRIC: against the direction of the packet that created the entry */
 };
 
 /** What conntrack_default_params() calls: writes `size` bytes, no more. */
@@ -178,7 +187,8 @@ void conntrack_digest_burst(struct conntrack_table *t, const void *keys, const u
  * Prefetches the pages that NIC hashes lead to, before any packet was parsed. Which lines of the page
  * it will be the key tells; the walk to the page is the dear part. CONNTRACK_NIC_HASH only.
  */
-void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_hashes, uint32_t count);
+void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_hashes,
+                               uint32_t count);
 /**
  * Second step of look-ahead, for tables whose lines do not hold all (40-byte keys, states of more than
  * 8 bytes): prefetches the bodies of what may be the keys' entries. Nothing for others.

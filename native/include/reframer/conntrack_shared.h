@@ -134,8 +134,7 @@ typedef void (*conntrack_update_fn)(void *context, uint32_t index, void *state,
  */
 uint32_t conntrack_shared_update_burst(struct conntrack_thread *thread, const void *keys,
                                        const uint64_t *digests, uint32_t count, uint64_t now_ns,
-                                       conntrack_update_fn update, void *context,
-                                       uint8_t *results);
+                                       conntrack_update_fn update, void *context, uint8_t *results);
 
 /** @param removed out: 1 or 0 for each key; may be NULL. @return keys removed. */
 uint32_t conntrack_shared_remove_burst(struct conntrack_thread *thread, const void *keys,

@@ -51,16 +51,16 @@ enum reframer_dpdk_hash {
 };
 
 struct reframer_dpdk_params {
-	size_t size;                   /**< sizeof(struct reframer_dpdk_params), set by the defaults */
-	uint32_t hash;                 /**< enum reframer_dpdk_hash; default REFRAMER_DPDK_HASH_AUTO */
-	uint32_t nb_pool_users;        /**< queues whose packets come from `pool`; default 1 */
+	size_t size;            /**< sizeof(struct reframer_dpdk_params), set by the defaults */
+	uint32_t hash;          /**< enum reframer_dpdk_hash; default REFRAMER_DPDK_HASH_AUTO */
+	uint32_t nb_pool_users; /**< queues whose packets come from `pool`; default 1 */
 	/**
 	 * Mempool of the queue. Where given, at most half of it, shared by nb_pool_users, is held: held
 	 * packets must not starve the receive ring. NULL (default): stage.max_packets is the bound.
 	 */
 	const struct rte_mempool *pool;
-	uint64_t reserved[4];          /**< 0 */
-	struct reframer_params stage;  /**< policy, T, key, bounds; see reframer.h */
+	uint64_t reserved[4];         /**< 0 */
+	struct reframer_params stage; /**< policy, T, key, bounds; see reframer.h */
 };
 
 /** Runs of one burst that are kept for reframer_dpdk_runs(). */
@@ -68,14 +68,15 @@ struct reframer_dpdk_params {
 
 struct reframer_dpdk_stats {
 	uint16_t port, queue;
-	uint32_t nic_hash;             /**< 1: grouped by the NIC's hash */
-	uint32_t max_packets;          /**< bound in force */
+	uint32_t nic_hash;    /**< 1: grouped by the NIC's hash */
+	uint32_t max_packets; /**< bound in force */
 	uint32_t reserved;
-	uint64_t polls, empty_polls;   /**< bursts asked for; those that found nothing new */
-	uint64_t without_hash;         /**< packets that the NIC had not hashed, under NIC hashes */
-	uint64_t in_pieces;            /**< packets whose header is spread over segments, copied to be read */
-	uint64_t freed;                /**< held packets freed instead of given out: by close or reframer_dpdk_free_held() */
-	uint64_t reserved_too[4];      /**< 0 */
+	uint64_t polls, empty_polls; /**< bursts asked for; those that found nothing new */
+	uint64_t without_hash;       /**< packets that the NIC had not hashed, under NIC hashes */
+	uint64_t in_pieces; /**< packets whose header is spread over segments, copied to be read */
+	uint64_t
+		freed; /**< held packets freed instead of given out: by close or reframer_dpdk_free_held() */
+	uint64_t reserved_too[4]; /**< 0 */
 	struct reframer_stats stage;
 };
 
@@ -103,7 +104,8 @@ void reframer_dpdk_close(struct reframer_dpdk_queue *queue);
  * releases too. Multi-segment packets are held whole.
  * @return packets in the array, at most nb.
  */
-uint16_t reframer_rx_burst(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets, uint16_t nb);
+uint16_t reframer_rx_burst(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets,
+                           uint16_t nb);
 /**
  * The same as an RX callback, for a program whose receive loop stays as it is:
  *     rte_eth_add_rx_callback(port, queue, reframer_rx_callback, q);
@@ -119,23 +121,25 @@ uint16_t reframer_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **p
  * @param now_ns nanoseconds of any clock; a step back holds packets longer and is counted.
  * @return packets in the array, at most `room`.
  */
-uint16_t reframer_dpdk_pass(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets, uint16_t nb,
-                            uint16_t room, uint64_t now_ns);
+uint16_t reframer_dpdk_pass(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets,
+                            uint16_t nb, uint16_t room, uint64_t now_ns);
 /**
  * Run vector of the last burst: for one lookup a run. Valid until the next call on this object.
  * @return runs; with more than REFRAMER_DPDK_MAX_RUNS in a burst, the first ones; 0 also where the stage
  * was left out, because REFRAMER_ADAPTIVE gains nothing now: then nothing is known of runs.
  */
-uint32_t reframer_dpdk_runs(const struct reframer_dpdk_queue *queue, const struct reframer_run **runs);
+uint32_t reframer_dpdk_runs(const struct reframer_dpdk_queue *queue,
+                            const struct reframer_run **runs);
 /** Gives out what is held, due or not: at a stop, until it returns 0. */
-uint32_t reframer_dpdk_drain(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets, uint32_t nb);
+uint32_t reframer_dpdk_drain(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets,
+                             uint32_t nb);
 /** Frees what is held to its mempools, counted in `freed`. @return packets. */
 uint32_t reframer_dpdk_free_held(struct reframer_dpdk_queue *queue);
 /** The stage inside, for reframer_set_policy() and its like; by the polling core. */
 struct reframer_stage *reframer_dpdk_stage(struct reframer_dpdk_queue *queue);
 /** What reframer_dpdk_get_stats() calls: writes `size` bytes, no more. */
-void reframer_dpdk_stats_get(const struct reframer_dpdk_queue *queue, struct reframer_dpdk_stats *out,
-                             size_t size);
+void reframer_dpdk_stats_get(const struct reframer_dpdk_queue *queue,
+                             struct reframer_dpdk_stats *out, size_t size);
 /** Any thread: values of the moment, each by itself sound, not a snapshot. */
 static inline void reframer_dpdk_get_stats(const struct reframer_dpdk_queue *queue,
                                            struct reframer_dpdk_stats *out)
@@ -176,8 +180,8 @@ int reframer_dpdk_telemetry(void);
  * @param results out: bits of enum conntrack_result; may be NULL.
  * @return packets that have a state, or -EINVAL (a null pointer, or more than CONNTRACK_DPDK_BURST).
  */
-int conntrack_dpdk_burst(struct conntrack_table *table, struct rte_mbuf *const *packets, uint32_t nb,
-                         uint64_t now_ns, void **states, uint8_t *results);
+int conntrack_dpdk_burst(struct conntrack_table *table, struct rte_mbuf *const *packets,
+                         uint32_t nb, uint64_t now_ns, void **states, uint8_t *results);
 /** Shows a table under /conntrack/stats,NAME; its numbers are read while its core works. @return 0, -EEXIST, -EINVAL. */
 int conntrack_dpdk_show(const char *name, const struct conntrack_table *table);
 /** Before the table is freed. */
@@ -228,9 +232,9 @@ struct rsspp_dpdk_balancer;
 struct rsspp_dpdk_queue;
 
 struct rsspp_dpdk_balancer_params {
-	size_t size;                   /**< sizeof(struct rsspp_dpdk_balancer_params), set by the defaults */
-	uint64_t interval_ns;          /**< epoch; 1000 to 3.6e12, default 100 ms, the authors' */
-	uint64_t reserved[4];          /**< 0 */
+	size_t size;          /**< sizeof(struct rsspp_dpdk_balancer_params), set by the defaults */
+	uint64_t interval_ns; /**< epoch; 1000 to 3.6e12, default 100 ms, the authors' */
+	uint64_t reserved[4]; /**< 0 */
 	/**
 	 * nb_buckets and nb_cores are set from the table, interval_us from interval_ns; busy_interval_us is
 	 * 100 ms by default, as many drivers stop reception while they write a table: 10 ms where yours
@@ -253,12 +257,14 @@ int rsspp_dpdk_balancer_check(const struct rsspp_dpdk_balancer_params *params, c
  * @param table stays the caller's, and open as long as the balancer exists.
  * @return 0, -EINVAL, -ENOMEM, or the error of reading the table.
  */
-int rsspp_dpdk_balancer_create(struct rsspp_dpdk_table *table, const struct rsspp_dpdk_balancer_params *params,
+int rsspp_dpdk_balancer_create(struct rsspp_dpdk_table *table,
+                               const struct rsspp_dpdk_balancer_params *params,
                                struct rsspp_dpdk_balancer **out);
 /** Callbacks removed and service unregistered before. NULL is harmless. */
 void rsspp_dpdk_balancer_free(struct rsspp_dpdk_balancer *balancer);
 /** Argument of the callback for an RX queue of the port; NULL beyond the table's queues. */
-struct rsspp_dpdk_queue *rsspp_dpdk_balancer_queue(struct rsspp_dpdk_balancer *balancer, uint16_t queue);
+struct rsspp_dpdk_queue *rsspp_dpdk_balancer_queue(struct rsspp_dpdk_balancer *balancer,
+                                                   uint16_t queue);
 /**
  *     rte_eth_add_rx_callback(port, queue, rsspp_rx_callback, rsspp_dpdk_balancer_queue(b, queue));
  * Counts packets by bucket, and the time from a poll that found packets to the next one as load.
@@ -267,8 +273,8 @@ struct rsspp_dpdk_queue *rsspp_dpdk_balancer_queue(struct rsspp_dpdk_balancer *b
 uint16_t rsspp_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t nb,
                            uint16_t room, void *rsspp_queue);
 /** What rsspp_dpdk_balancer_epoch() calls, with the size of the caller's struct. */
-int rsspp_dpdk_balancer_epoch_sized(struct rsspp_dpdk_balancer *balancer, struct rsspp_report *report,
-                                    size_t report_size);
+int rsspp_dpdk_balancer_epoch_sized(struct rsspp_dpdk_balancer *balancer,
+                                    struct rsspp_report *report, size_t report_size);
 /**
  * One epoch now: solves, writes the table. One thread. @param report may be NULL.
  * @return moves made, or a negative error.
@@ -292,11 +298,12 @@ int rsspp_dpdk_service_unregister(struct rsspp_dpdk_balancer *balancer);
 struct rsspp_dpdk_dispatch;
 
 struct rsspp_dpdk_dispatch_params {
-	size_t size;          /**< sizeof(struct rsspp_dpdk_dispatch_params), set by the defaults */
-	uint32_t nb_entries;  /**< power of two, 64..4096; default 512, what the authors ran on DPDK */
-	uint32_t nb_workers;  /**< 1..64 */
-	uint32_t ring_size;   /**< packets a worker's ring holds, power of two; default 4096, the papers' */
-	int socket;           /**< NUMA node of the rings; default -1: any */
+	size_t size;         /**< sizeof(struct rsspp_dpdk_dispatch_params), set by the defaults */
+	uint32_t nb_entries; /**< power of two, 64..4096; default 512, what the authors ran on DPDK */
+	uint32_t nb_workers; /**< 1..64 */
+	uint32_t
+		ring_size; /**< packets a worker's ring holds, power of two; default 4096, the papers' */
+	int socket;    /**< NUMA node of the rings; default -1: any */
 };
 
 /** What rsspp_dpdk_dispatch_default_params() calls: writes `size` bytes, no more. */

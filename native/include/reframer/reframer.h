@@ -61,10 +61,11 @@ enum reframer_policy {
 
 /** What packets are grouped by. */
 enum reframer_key {
-	REFRAMER_KEY_5TUPLE = 0,     /**< source, destination, ports, protocol; one direction */
-	REFRAMER_KEY_SYMMETRIC = 1,  /**< the same for both directions of a connection */
-	REFRAMER_KEY_DESTINATION = 2,/**< destination address only (routers, destination firewalls) */
-	REFRAMER_KEY_INNER = 3,      /**< 5-tuple inside VXLAN, Geneve, GRE, GTP-U; outer when there is none */
+	REFRAMER_KEY_5TUPLE = 0,      /**< source, destination, ports, protocol; one direction */
+	REFRAMER_KEY_SYMMETRIC = 1,   /**< the same for both directions of a connection */
+	REFRAMER_KEY_DESTINATION = 2, /**< destination address only (routers, destination firewalls) */
+	REFRAMER_KEY_INNER =
+		3, /**< 5-tuple inside VXLAN, Geneve, GRE, GTP-U; outer when there is none */
 };
 
 /** Packets that do not wait. A group that holds packets is released with them: no overtaking. */
@@ -72,7 +73,7 @@ enum reframer_bypass {
 	REFRAMER_BYPASS_SYN = 1u << 0,
 	REFRAMER_BYPASS_NEW_FLOW = 1u << 1, /**< not seen recently (bounded memory, so approximate) */
 	REFRAMER_BYPASS_DSCP_EF = 1u << 2,
-	REFRAMER_BYPASS_ECT1 = 1u << 3,     /**< L4S */
+	REFRAMER_BYPASS_ECT1 = 1u << 3, /**< L4S */
 	REFRAMER_BYPASS_DNS = 1u << 4,
 };
 
@@ -94,11 +95,11 @@ enum reframer_option {
 /** Why a group left; index of reframer_stats.released[]. */
 enum reframer_reason {
 	REFRAMER_BY_DEADLINE = 0,
-	REFRAMER_BY_EARLY = 1,     /**< FIN, RST, PSH */
-	REFRAMER_BY_BYPASS = 2,    /**< a packet that does not wait */
-	REFRAMER_BY_BURST = 3,     /**< `max_burst` reached */
-	REFRAMER_BY_CAPACITY = 4,  /**< packets, bytes or group table full */
-	REFRAMER_BY_DRAIN = 5,     /**< drain, migration, policy change */
+	REFRAMER_BY_EARLY = 1,    /**< FIN, RST, PSH */
+	REFRAMER_BY_BYPASS = 2,   /**< a packet that does not wait */
+	REFRAMER_BY_BURST = 3,    /**< `max_burst` reached */
+	REFRAMER_BY_CAPACITY = 4, /**< packets, bytes or group table full */
+	REFRAMER_BY_DRAIN = 5,    /**< drain, migration, policy change */
 	REFRAMER_NB_REASONS = 6,
 };
 
@@ -107,14 +108,14 @@ enum reframer_reason {
  * 0 (or prefix length 0) matches everything.
  */
 struct reframer_rule {
-	uint8_t address[16];       /**< network order; IPv4 in the first four bytes */
-	uint8_t prefix_length;     /**< 0..32 or 0..128, compared with source or destination */
-	uint8_t ip_version;        /**< 4, 6 or 0 for both */
-	uint8_t protocol;          /**< IP protocol number */
-	uint8_t dscp_plus_one;     /**< DSCP + 1 */
-	uint16_t port_low;         /**< host order, compared with source or destination port */
+	uint8_t address[16];   /**< network order; IPv4 in the first four bytes */
+	uint8_t prefix_length; /**< 0..32 or 0..128, compared with source or destination */
+	uint8_t ip_version;    /**< 4, 6 or 0 for both */
+	uint8_t protocol;      /**< IP protocol number */
+	uint8_t dscp_plus_one; /**< DSCP + 1 */
+	uint16_t port_low;     /**< host order, compared with source or destination port */
 	uint16_t port_high;
-	uint64_t delay_ns;         /**< 0 passes at once; otherwise the class's own T */
+	uint64_t delay_ns; /**< 0 passes at once; otherwise the class's own T */
 };
 
 /** Most rules an instance takes; each distinct delay is a FIFO of its own. */
@@ -124,24 +125,28 @@ struct reframer_rule {
 #define REFRAMER_MAX_DELAY_NS 1000000000ull
 
 struct reframer_params {
-	size_t size;               /**< sizeof(struct reframer_params) of the caller, set by reframer_default_params() */
-	uint32_t policy;           /**< enum reframer_policy; default REFRAMER_FIXED */
-	uint32_t key;              /**< enum reframer_key; default REFRAMER_KEY_5TUPLE */
-	uint32_t link_type;        /**< LINKTYPE_ number of the frames; default 1, Ethernet */
+	size_t
+		size; /**< sizeof(struct reframer_params) of the caller, set by reframer_default_params() */
+	uint32_t policy;    /**< enum reframer_policy; default REFRAMER_FIXED */
+	uint32_t key;       /**< enum reframer_key; default REFRAMER_KEY_5TUPLE */
+	uint32_t link_type; /**< LINKTYPE_ number of the frames; default 1, Ethernet */
 	/**
 	 * Packets that wait, 32..2^20; default 4096: four times 8 Mpps over 8 queues at 128 us. Those that
 	 * are due and not polled yet come on top, at most as many again.
 	 */
 	uint32_t max_packets;
-	uint64_t max_bytes;        /**< held; default 8 MiB: above that the buffers leave the last-level cache */
-	uint64_t delay_ns;         /**< T; default 64000: the original's best trade (NSDI'22 data, in-chain sweep) */
-	uint32_t max_burst;        /**< packets of a group at which it leaves; default 128, as the original ran */
-	uint32_t bypass;           /**< bits of enum reframer_bypass; default 0 */
-	uint32_t early;            /**< bits of enum reframer_early; default 0 */
-	uint32_t options;          /**< bits of enum reframer_option; default 0 */
-	uint64_t hash_seed;        /**< key of the group hash; 0 draws one at create */
+	uint64_t
+		max_bytes; /**< held; default 8 MiB: above that the buffers leave the last-level cache */
+	uint64_t
+		delay_ns; /**< T; default 64000: the original's best trade (NSDI'22 data, in-chain sweep) */
+	uint32_t
+		max_burst;   /**< packets of a group at which it leaves; default 128, as the original ran */
+	uint32_t bypass; /**< bits of enum reframer_bypass; default 0 */
+	uint32_t early;  /**< bits of enum reframer_early; default 0 */
+	uint32_t options;                  /**< bits of enum reframer_option; default 0 */
+	uint64_t hash_seed;                /**< key of the group hash; 0 draws one at create */
 	const struct reframer_rule *rules; /**< copied at create; may be NULL */
-	uint32_t nb_rules;         /**< 0..REFRAMER_MAX_RULES */
+	uint32_t nb_rules;                 /**< 0..REFRAMER_MAX_RULES */
 	/**
 	 * Packets, 0..128, that may be held with their header not yet read, so that the lines are on
 	 * their way meanwhile; never more than an eighth of what is held, and none where a header
@@ -153,20 +158,23 @@ struct reframer_params {
 
 /** Packets on their way in. Arrays belong to the caller and are not kept. */
 struct reframer_burst {
-	void *const *packets;          /**< opaque handles, handed back by poll */
-	const uint8_t *const *data;    /**< first byte of each frame; must stay readable until the packet is released; may be NULL when `hash` is given and no policy needs headers */
-	const uint32_t *captured;      /**< readable bytes at data[i]; NULL together with data */
-	const uint32_t *wire;          /**< frame length on the wire; NULL: same as captured */
-	const uint32_t *hash;          /**< the NIC's RSS hash, which then is the key; NULL: computed from the header */
-	uint32_t count;                /**< any; bursts of 32 to 64 serve the caches best */
+	void *const *packets; /**< opaque handles, handed back by poll */
+	const uint8_t *const *
+		data; /**< first byte of each frame; must stay readable until the packet is released; may be NULL when `hash` is given and no policy needs headers */
+	const uint32_t *captured; /**< readable bytes at data[i]; NULL together with data */
+	const uint32_t *wire;     /**< frame length on the wire; NULL: same as captured */
+	const uint32_t
+		*hash; /**< the NIC's RSS hash, which then is the key; NULL: computed from the header */
+	uint32_t count; /**< any; bursts of 32 to 64 serve the caches best */
 };
 
 /** Consecutive released packets of one group. */
 struct reframer_run {
-	uint32_t first;                /**< index into the released array */
+	uint32_t first; /**< index into the released array */
 	uint32_t count;
-	uint32_t hash;                 /**< group hash, the NIC's where one was given: equal keys have equal hashes; the reverse is near-certain, not certain: a function that works per run compares the key with the run's first packet */
-	uint32_t reason;               /**< enum reframer_reason */
+	uint32_t
+		hash; /**< group hash, the NIC's where one was given: equal keys have equal hashes; the reverse is near-certain, not certain: a function that works per run compares the key with the run's first packet */
+	uint32_t reason; /**< enum reframer_reason */
 };
 
 /** Histogram of hold times: 16 buckets an octave; see reframer_histogram_low_ns(). */
@@ -175,28 +183,32 @@ struct reframer_run {
 struct reframer_stats {
 	uint64_t packets_in, packets_out, packets_thinned;
 	uint64_t bytes_in, bytes_out;
-	uint64_t runs_in, runs_out;    /**< packets / runs is the spatial locality factor (SLF); see reframer_pass() for bursts without hashes */
+	uint64_t runs_in,
+		runs_out; /**< packets / runs is the spatial locality factor (SLF); see reframer_pass() for bursts without hashes */
 	uint64_t released[REFRAMER_NB_REASONS]; /**< groups, by reason */
-	uint64_t bypassed;             /**< packets that did not wait */
-	uint64_t repaired;             /**< packets moved by TCP repair */
-	uint64_t unparsed;             /**< packets in the group of what could not be parsed */
-	uint64_t clock_backwards;      /**< times that `now` was below an earlier one: it is then taken as that one, or, more than 10 ms below, as a new origin of the clock */
-	uint32_t groups_held, packets_held; /**< everything inside, due or not; groups of packets not yet read are not known */
+	uint64_t bypassed;                      /**< packets that did not wait */
+	uint64_t repaired;                      /**< packets moved by TCP repair */
+	uint64_t unparsed;                      /**< packets in the group of what could not be parsed */
+	uint64_t
+		clock_backwards; /**< times that `now` was below an earlier one: it is then taken as that one, or, more than 10 ms below, as a new origin of the clock */
+	uint32_t groups_held,
+		packets_held; /**< everything inside, due or not; groups of packets not yet read are not known */
 	uint64_t bytes_held;
-	uint32_t packets_held_max;     /**< most packets that ever waited; at most max_packets */
+	uint32_t packets_held_max; /**< most packets that ever waited; at most max_packets */
 	uint64_t hold_max_ns;
 	uint64_t hold_histogram[REFRAMER_HISTOGRAM_BUCKETS];
-	uint64_t delay_ns;             /**< T now in force (moves under REFRAMER_ADAPTIVE) */
-	uint64_t passed;               /**< packets that were not grouped at all, because REFRAMER_ADAPTIVE gains nothing by it */
+	uint64_t delay_ns; /**< T now in force (moves under REFRAMER_ADAPTIVE) */
+	uint64_t
+		passed; /**< packets that were not grouped at all, because REFRAMER_ADAPTIVE gains nothing by it */
 };
 
 /** What the caller knows of its own load, for REFRAMER_ADAPTIVE; once a poll or less often. */
 struct reframer_load {
-	uint32_t queue_length;         /**< packets waiting in the RX ring */
+	uint32_t queue_length; /**< packets waiting in the RX ring */
 	uint32_t queue_capacity;
-	uint64_t busy_cycles;          /**< useful cycles since the last report, any unit */
-	uint64_t total_cycles;         /**< all cycles since the last report, the same unit */
-	uint64_t packets;              /**< packets processed since the last report */
+	uint64_t busy_cycles;  /**< useful cycles since the last report, any unit */
+	uint64_t total_cycles; /**< all cycles since the last report, the same unit */
+	uint64_t packets;      /**< packets processed since the last report */
 };
 
 /** What reframer_default_params() calls: writes `size` bytes, no more. */
@@ -223,7 +235,8 @@ void reframer_free(struct reframer_stage *r);
  * than max_packets and every push is followed by polls until one returns less than it was given
  * room for (and thinned packets are taken). 0 if headers are needed and `data` is NULL.
  */
-uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns);
+uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *burst,
+                       uint64_t now_ns);
 
 /**
  * Gives out what is due. `runs` needs room for one run a packet in the worst case; a run is cut

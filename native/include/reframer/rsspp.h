@@ -49,25 +49,31 @@ enum rsspp_method {
 
 /** One assignment problem; all arrays are the caller's. */
 struct rsspp_problem {
-	uint32_t nb_buckets;         /**< 1..RSSPP_MAX_BUCKETS */
-	uint32_t nb_cores;           /**< 1..RSSPP_MAX_CORES; ids of cores are 0..nb_cores-1 */
-	const float *bucket_load;    /**< [nb_buckets], >= 0; unit: one core's capacity is 1 */
-	const uint16_t *owner;       /**< [nb_buckets], current owner; may name an inactive core: such buckets always move */
-	const uint8_t *active;       /**< [nb_cores], non-zero takes buckets; NULL: all do */
-	const uint8_t *pinned;       /**< [nb_buckets], non-zero must not move now (its last migration is under way); NULL: none */
-	const uint16_t *node;        /**< [nb_cores], NUMA node of each core; NULL: one node */
-	float tolerance;             /**< how far above the lower bound a core may stay, as a share of the bound; 0 means the default 0.009: just inside the 1 % by which a solution is judged, since closer costs moves */
-	float node_penalty;          /**< gain, as a share of the mean, below which no bucket changes its node; 0 means the default 0.05 */
+	uint32_t nb_buckets;      /**< 1..RSSPP_MAX_BUCKETS */
+	uint32_t nb_cores;        /**< 1..RSSPP_MAX_CORES; ids of cores are 0..nb_cores-1 */
+	const float *bucket_load; /**< [nb_buckets], >= 0; unit: one core's capacity is 1 */
+	const uint16_t *
+		owner; /**< [nb_buckets], current owner; may name an inactive core: such buckets always move */
+	const uint8_t *active; /**< [nb_cores], non-zero takes buckets; NULL: all do */
+	const uint8_t *
+		pinned; /**< [nb_buckets], non-zero must not move now (its last migration is under way); NULL: none */
+	const uint16_t *node; /**< [nb_cores], NUMA node of each core; NULL: one node */
+	float
+		tolerance; /**< how far above the lower bound a core may stay, as a share of the bound; 0 means the default 0.009: just inside the 1 % by which a solution is judged, since closer costs moves */
+	float
+		node_penalty; /**< gain, as a share of the mean, below which no bucket changes its node; 0 means the default 0.05 */
 };
 
 struct rsspp_solution {
-	float lower_bound;           /**< max(mean of active cores, heaviest bucket): no assignment can do better */
+	float
+		lower_bound; /**< max(mean of active cores, heaviest bucket): no assignment can do better */
 	float mean;
 	float worst_before, least_before;
 	float worst_after, least_after;
-	uint32_t nb_moves;           /**< buckets whose owner changed */
-	uint32_t nb_elephants;       /**< buckets heavier than a fair share: each gets a core of its own, as far as there are cores */
-	uint32_t passes;             /**< work done: passes, moves tried or nodes, by method */
+	uint32_t nb_moves; /**< buckets whose owner changed */
+	uint32_t
+		nb_elephants; /**< buckets heavier than a fair share: each gets a core of its own, as far as there are cores */
+	uint32_t passes; /**< work done: passes, moves tried or nodes, by method */
 };
 
 struct rsspp_solver;
@@ -94,23 +100,31 @@ static inline int rsspp_solve(struct rsspp_solver *solver, enum rsspp_method met
 /* ---- The balancer: counters and loads in, moves out, once an epoch ---- */
 
 struct rsspp_balancer_params {
-	size_t size;                 /**< sizeof(struct rsspp_balancer_params), set by the defaults */
-	uint32_t nb_buckets;         /**< RETA size; default 512, what the authors ran on DPDK */
-	uint32_t nb_cores;           /**< all cores that may be used */
-	uint32_t method;             /**< enum rsspp_method; default RSSPP_OURS */
-	uint32_t min_cores;          /**< autoscale keeps at least these; default 1 */
-	uint32_t autoscale;          /**< 0: all cores stay active (default); 1: as many as the target needs */
-	float target_load;           /**< autoscale aims here; default 0.8, the authors' */
-	float threshold;             /**< hysteresis: nothing moves unless the worst core gets lighter by this share of the bound, or the least loaded one heavier by twice this share of the mean; default 0.02, the authors'. Where the last epochs were foretold more closely than that, so much less is enough */
-	float trend;                 /**< 0..1, weight of a bucket's last change in its prediction; default 0: on campus traffic the next 100 ms are the last ones plus noise, and a trend added to the imbalance (reframer-lab bench-rsspp) */
-	float smoothing;             /**< 0..1, weight of the newest count in the moving average per bucket; default 1, no average: on campus traffic an average halves the moves and doubles the imbalance */
-	float tolerance;             /**< least one; as rsspp_problem. The balancer widens it, up to 0.05, to the error with which it foretold the last epochs: levelling finer than that costs moves and brings nothing */
-	float node_penalty;          /**< as rsspp_problem */
-	uint32_t hold_epochs;        /**< epochs for which a moved bucket stays where it is; default 0: a hold of one, as the authors have, raised the imbalance on campus traffic and saved no moves */
-	uint32_t shrink_epochs;      /**< autoscale: epochs of interval_us in a row that must agree before a core is given back; default 10, a second: with half of it noise gave back cores that the next second needed */
-	uint32_t interval_us;        /**< epoch; 1 to 3.6e9, default 100000, the authors'. The balancer has no clock: it says by next_epoch_us when the next step is due */
-	uint32_t busy_interval_us;   /**< epoch while a core is above a load of 0.9, and for a second after; 1 to interval_us, default 10000: drops and latency fall several times. interval_us where a table write disturbs reception. Not while autoscale could still add a core */
-	const uint16_t *node;        /**< [nb_cores], copied; NULL: one node */
+	size_t size;         /**< sizeof(struct rsspp_balancer_params), set by the defaults */
+	uint32_t nb_buckets; /**< RETA size; default 512, what the authors ran on DPDK */
+	uint32_t nb_cores;   /**< all cores that may be used */
+	uint32_t method;     /**< enum rsspp_method; default RSSPP_OURS */
+	uint32_t min_cores;  /**< autoscale keeps at least these; default 1 */
+	uint32_t autoscale;  /**< 0: all cores stay active (default); 1: as many as the target needs */
+	float target_load;   /**< autoscale aims here; default 0.8, the authors' */
+	float
+		threshold; /**< hysteresis: nothing moves unless the worst core gets lighter by this share of the bound, or the least loaded one heavier by twice this share of the mean; default 0.02, the authors'. Where the last epochs were foretold more closely than that, so much less is enough */
+	float
+		trend; /**< 0..1, weight of a bucket's last change in its prediction; default 0: on campus traffic the next 100 ms are the last ones plus noise, and a trend added to the imbalance (reframer-lab bench-rsspp) */
+	float
+		smoothing; /**< 0..1, weight of the newest count in the moving average per bucket; default 1, no average: on campus traffic an average halves the moves and doubles the imbalance */
+	float
+		tolerance; /**< least one; as rsspp_problem. The balancer widens it, up to 0.05, to the error with which it foretold the last epochs: levelling finer than that costs moves and brings nothing */
+	float node_penalty; /**< as rsspp_problem */
+	uint32_t
+		hold_epochs; /**< epochs for which a moved bucket stays where it is; default 0: a hold of one, as the authors have, raised the imbalance on campus traffic and saved no moves */
+	uint32_t
+		shrink_epochs; /**< autoscale: epochs of interval_us in a row that must agree before a core is given back; default 10, a second: with half of it noise gave back cores that the next second needed */
+	uint32_t
+		interval_us; /**< epoch; 1 to 3.6e9, default 100000, the authors'. The balancer has no clock: it says by next_epoch_us when the next step is due */
+	uint32_t
+		busy_interval_us; /**< epoch while a core is above a load of 0.9, and for a second after; 1 to interval_us, default 10000: drops and latency fall several times. interval_us where a table write disturbs reception. Not while autoscale could still add a core */
+	const uint16_t *node; /**< [nb_cores], copied; NULL: one node */
 };
 
 struct rsspp_move {
@@ -119,22 +133,27 @@ struct rsspp_move {
 };
 
 struct rsspp_epoch {
-	const uint64_t *packets;     /**< [nb_buckets] monotonic counters, never reset; the balancer takes differences */
-	const float *core_load;      /**< [nb_cores] useful cycles / all cycles since the last epoch, 0..1 */
-	const float *queue_fill;     /**< [nb_cores] RX queue occupancy 0..1; ranks cores whose load is clipped at 1; NULL: unknown */
-	const uint64_t *waiting;     /**< [nb_cores] packets received or in the RX queue and not yet served: what a clipped core has to make up for. Used instead of queue_fill to weigh such cores; NULL: unknown */
+	const uint64_t *
+		packets; /**< [nb_buckets] monotonic counters, never reset; the balancer takes differences */
+	const float *core_load; /**< [nb_cores] useful cycles / all cycles since the last epoch, 0..1 */
+	const float *
+		queue_fill; /**< [nb_cores] RX queue occupancy 0..1; ranks cores whose load is clipped at 1; NULL: unknown */
+	const uint64_t *
+		waiting; /**< [nb_cores] packets received or in the RX queue and not yet served: what a clipped core has to make up for. Used instead of queue_fill to weigh such cores; NULL: unknown */
 };
 
 struct rsspp_report {
-	float imbalance_before_percent; /**< (max - min) / min of active cores, measured in the epoch that ended; capped at 2000 as published */
-	float imbalance_after_percent;  /**< the same, predicted */
-	uint32_t nb_active;          /**< active cores from now on */
-	uint32_t nb_overloaded;      /**< active cores at full load, with packets waiting as far as that is known: a shorter epoch pays now */
-	int32_t cores_changed;       /**< added (positive) or given back (negative) in this epoch */
-	uint32_t next_epoch_us;      /**< when the next step is due: interval_us or busy_interval_us */
-	uint64_t solve_ns;           /**< time that this call took */
-	uint64_t epoch;              /**< number of this epoch, from 1 */
-	uint64_t reserved[4];        /**< 0 */
+	float
+		imbalance_before_percent; /**< (max - min) / min of active cores, measured in the epoch that ended; capped at 2000 as published */
+	float imbalance_after_percent; /**< the same, predicted */
+	uint32_t nb_active;            /**< active cores from now on */
+	uint32_t
+		nb_overloaded; /**< active cores at full load, with packets waiting as far as that is known: a shorter epoch pays now */
+	int32_t cores_changed;  /**< added (positive) or given back (negative) in this epoch */
+	uint32_t next_epoch_us; /**< when the next step is due: interval_us or busy_interval_us */
+	uint64_t solve_ns;      /**< time that this call took */
+	uint64_t epoch;         /**< number of this epoch, from 1 */
+	uint64_t reserved[4];   /**< 0 */
 	struct rsspp_solution solution; /**< last, since it may grow */
 };
 
@@ -179,7 +198,8 @@ static inline int rsspp_balancer_step(struct rsspp_balancer *balancer,
 int rsspp_balancer_remove_core(struct rsspp_balancer *balancer, uint16_t core);
 int rsspp_balancer_restore_core(struct rsspp_balancer *balancer, uint16_t core);
 /** A table write failed: the listed moves did not happen. */
-int rsspp_balancer_reject(struct rsspp_balancer *balancer, const struct rsspp_move *moves, uint32_t nb_moves);
+int rsspp_balancer_reject(struct rsspp_balancer *balancer, const struct rsspp_move *moves,
+                          uint32_t nb_moves);
 
 /* ---- Hand-over: a bucket's flow state changes core without locks, loss or reordering ---- */
 
@@ -236,19 +256,22 @@ int rsspp_balancer_reject(struct rsspp_balancer *balancer, const struct rsspp_mo
 struct rsspp_handover;
 
 struct rsspp_handover_params {
-	size_t size;                 /**< sizeof(struct rsspp_handover_params), set by the defaults */
-	uint32_t nb_buckets;         /**< power of two: bucket = hash & (nb_buckets - 1) */
+	size_t size;         /**< sizeof(struct rsspp_handover_params), set by the defaults */
+	uint32_t nb_buckets; /**< power of two: bucket = hash & (nb_buckets - 1) */
 	uint32_t nb_cores;
-	uint32_t hold_capacity;      /**< packets that a core can hold; default 65536. Not less than the packet buffers that there are: then it never runs out. With less, cores that gain buckets from each other while their memory is full may wait for each other */
-	uint32_t forward_capacity;   /**< packets on their way to a core, power of two; default 1024 */
-	const uint16_t *owner;       /**< first table [nb_buckets], copied; NULL: bucket i to core i mod nb_cores */
+	uint32_t
+		hold_capacity; /**< packets that a core can hold; default 65536. Not less than the packet buffers that there are: then it never runs out. With less, cores that gain buckets from each other while their memory is full may wait for each other */
+	uint32_t forward_capacity; /**< packets on their way to a core, power of two; default 1024 */
+	const uint16_t
+		*owner; /**< first table [nb_buckets], copied; NULL: bucket i to core i mod nb_cores */
 };
 
 struct rsspp_handover_stats {
 	uint64_t admitted, held, forwarded, refused; /**< packets; refused were left with the caller */
-	uint64_t moves;              /**< buckets that this core gave up */
-	uint64_t handed_over;        /**< packets that this core set aside for gaining cores */
-	uint64_t taken_over;         /**< packets that others had set aside for this one; over all cores the difference is on its way */
+	uint64_t moves;                              /**< buckets that this core gave up */
+	uint64_t handed_over; /**< packets that this core set aside for gaining cores */
+	uint64_t
+		taken_over; /**< packets that others had set aside for this one; over all cores the difference is on its way */
 	uint32_t held_now, held_max; /**< packets inside, backlog included */
 };
 

@@ -12,10 +12,10 @@
 #define REFRAMER_VERSION_PATCH 0
 
 /** Nonzero if the headers are of this version or a later one. */
-#define REFRAMER_VERSION_AT_LEAST(major, minor, patch) \
-	((REFRAMER_VERSION_MAJOR) > (major) || \
-	 ((REFRAMER_VERSION_MAJOR) == (major) && \
-	  ((REFRAMER_VERSION_MINOR) > (minor) || \
+#define REFRAMER_VERSION_AT_LEAST(major, minor, patch)                                             \
+	((REFRAMER_VERSION_MAJOR) > (major) ||                                                         \
+	 ((REFRAMER_VERSION_MAJOR) == (major) &&                                                       \
+	  ((REFRAMER_VERSION_MINOR) > (minor) ||                                                       \
 	   ((REFRAMER_VERSION_MINOR) == (minor) && (REFRAMER_VERSION_PATCH) >= (patch)))))
 
 #endif

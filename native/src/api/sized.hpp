@@ -40,7 +40,8 @@ template <typename T> bool read_sized(const T *given, size_t size, T &full)
 	if (size < sizeof(size_t) || size > most_bytes)
 		return false;
 	const char *bytes = reinterpret_cast<const char *>(given);
-	if (size > sizeof(T) && std::any_of(bytes + sizeof(T), bytes + size, [](char byte) { return byte != 0; }))
+	if (size > sizeof(T) &&
+	    std::any_of(bytes + sizeof(T), bytes + size, [](char byte) { return byte != 0; }))
 		return false;
 	std::memcpy(static_cast<void *>(&full), given, std::min(size, sizeof(T)));
 	return true;

@@ -37,13 +37,15 @@ public:
 	{
 		if (value >= low && value <= high && (value & (value - 1)) == 0)
 			return true;
-		return no("%s is %" PRIu64 ", must be a power of two, %" PRIu64 " to %" PRIu64, member, value, low, high);
+		return no("%s is %" PRIu64 ", must be a power of two, %" PRIu64 " to %" PRIu64, member,
+		          value, low, high);
 	}
 	bool bits(const char *member, uint64_t value, uint64_t known)
 	{
 		if ((value & ~known) == 0)
 			return true;
-		return no("%s is 0x%" PRIx64 ", which has unknown bits: 0x%" PRIx64 " are known", member, value, known);
+		return no("%s is 0x%" PRIx64 ", which has unknown bits: 0x%" PRIx64 " are known", member,
+		          value, known);
 	}
 	bool given(const char *member, const void *pointer)
 	{
@@ -51,9 +53,10 @@ public:
 	}
 	bool size(size_t size, size_t ours)
 	{
-		return no("size is %zu, where this library has %zu: fill the struct in with its default_params()"
-		          " before setting members, and set none that this version lacks",
-		          size, ours);
+		return no(
+			"size is %zu, where this library has %zu: fill the struct in with its default_params()"
+			" before setting members, and set none that this version lacks",
+			size, ours);
 	}
 	[[gnu::format(printf, 2, 3)]] bool no(const char *format, ...)
 	{
@@ -71,6 +74,9 @@ private:
 	size_t room_ = 0;
 };
 
-inline int result(bool right) { return right ? 0 : -EINVAL; }
+inline int result(bool right)
+{
+	return right ? 0 : -EINVAL;
+}
 
 } // namespace reframer::api

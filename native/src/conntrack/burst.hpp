@@ -280,7 +280,7 @@ template <unsigned KeySize> struct Burst {
 			// Their second lines were not asked for; all at once costs one wait, not one for each.
 			for (uint32_t m = home_only ? unsettled : 0; m; m &= m - 1)
 				__builtin_prefetch(reinterpret_cast<const void *>(
-				    way.second[at + static_cast<uint32_t>(std::countr_zero(m))]));
+					way.second[at + static_cast<uint32_t>(std::countr_zero(m))]));
 			for (; unsettled; unsettled &= unsettled - 1) {
 				auto i = static_cast<uint32_t>(std::countr_zero(unsettled));
 				found += settle(t,

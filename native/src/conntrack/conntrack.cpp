@@ -115,9 +115,15 @@ void conntrack_free(struct conntrack_table *t)
 	delete t;
 }
 
-uint32_t conntrack_key_size(const struct conntrack_table *t) { return t ? t->key_size : 0; }
+uint32_t conntrack_key_size(const struct conntrack_table *t)
+{
+	return t ? t->key_size : 0;
+}
 
-uint32_t conntrack_flags(const struct conntrack_table *t) { return t ? t->flags : 0; }
+uint32_t conntrack_flags(const struct conntrack_table *t)
+{
+	return t ? t->flags : 0;
+}
 
 void conntrack_digest_burst(struct conntrack_table *t, const void *keys, const uint32_t *nic_hashes,
                             uint32_t count, uint64_t *digests)
@@ -127,7 +133,8 @@ void conntrack_digest_burst(struct conntrack_table *t, const void *keys, const u
 	t->operations->digest(*t, static_cast<const uint8_t *>(keys), nic_hashes, count, digests);
 }
 
-void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_hashes, uint32_t count)
+void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_hashes,
+                               uint32_t count)
 {
 	if (lacks(t, nic_hashes, count) || !(t->flags & CONNTRACK_NIC_HASH))
 		return;
@@ -135,7 +142,8 @@ void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_ha
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t position = nic_position(t->hash_key, nic_hashes[i], t->group_bits);
 		if (Group *g = t->groups[group_of(*t, position)])
-			__builtin_prefetch(page_at(g->main, g->main.page_of(position_in(*t, g->main, position), 0)));
+			__builtin_prefetch(
+				page_at(g->main, g->main.page_of(position_in(*t, g->main, position), 0)));
 	}
 }
 
@@ -159,7 +167,8 @@ uint32_t conntrack_find_burst(struct conntrack_table *t, const void *keys, const
 		return 0;
 	}
 	bool timed = advance(*t, now_ns);
-	return t->operations->find(*t, static_cast<const uint8_t *>(keys), digests, count, timed, states);
+	return t->operations->find(*t, static_cast<const uint8_t *>(keys), digests, count, timed,
+	                           states);
 }
 
 uint32_t conntrack_find_or_insert_burst(struct conntrack_table *t, const void *keys,
@@ -240,10 +249,10 @@ int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout
 	// So the table's clock stays, and a deadline must be told from it in 16 bits: a later time than
 	// this would read as one that has passed.
 	uint64_t tick = now_ns == CONNTRACK_NO_TIME
-	    ? t->tick
-	    : std::clamp(now_ns / t->tick_ns, t->tick, t->tick + horizon - 1);
+	                    ? t->tick
+	                    : std::clamp(now_ns / t->tick_ns, t->tick, t->tick + horizon - 1);
 	cell_of_state(*t, state).clock() =
-	    Clock::make(static_cast<uint16_t>(tick + t->arm[timeout_class]), timeout_class, 0);
+		Clock::make(static_cast<uint16_t>(tick + t->arm[timeout_class]), timeout_class, 0);
 	return 0;
 }
 
@@ -333,8 +342,9 @@ struct conntrack_group *conntrack_detach_group(struct conntrack_table *t, uint32
 
 int conntrack_attach_group(struct conntrack_table *t, struct conntrack_group *g, uint64_t now_ns)
 {
-	if (!t || !g || g->seed != t->seed || g->key_size != t->key_size || g->state_size != t->state_size ||
-	    g->nb_groups != t->group_storage.size() || g->tick_ns != t->tick_ns)
+	if (!t || !g || g->seed != t->seed || g->key_size != t->key_size ||
+	    g->state_size != t->state_size || g->nb_groups != t->group_storage.size() ||
+	    g->tick_ns != t->tick_ns)
 		return -EINVAL;
 	if (t->groups[g->index])
 		return -EEXIST;
@@ -351,6 +361,9 @@ int conntrack_attach_group(struct conntrack_table *t, struct conntrack_group *g,
 	return 0;
 }
 
-void conntrack_free_group(struct conntrack_group *group) { delete group; }
+void conntrack_free_group(struct conntrack_group *group)
+{
+	delete group;
+}
 
 } // extern "C"

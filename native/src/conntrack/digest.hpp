@@ -36,7 +36,8 @@ inline HashKey expand_seed(uint64_t seed)
 
 // Where a NIC hash places its flows: the low bits name the group (as they name the RETA entry), a
 // keyed multiplication spreads the whole hash inside it.
-[[gnu::always_inline]] inline uint32_t nic_position(const HashKey &k, uint32_t nic_hash, unsigned group_bits)
+[[gnu::always_inline]] inline uint32_t nic_position(const HashKey &k, uint32_t nic_hash,
+                                                    unsigned group_bits)
 {
 	uint64_t group = nic_hash & ((uint64_t{1} << group_bits) - 1);
 	uint64_t inside = fold_multiply(nic_hash ^ k.round[4][0], k.round[4][1] | 1) & 0xffffffffu;
@@ -76,7 +77,8 @@ template <unsigned KeySize> inline uint64_t hash_key(const HashKey &k, const uin
 	return static_cast<uint64_t>(_mm_cvtsi128_si64(hash_block<KeySize>(k, key)));
 }
 // All 128 bits; the lower 64 are hash_key().
-template <unsigned KeySize> inline void hash_wide(const HashKey &k, const uint8_t *key, uint64_t out[2])
+template <unsigned KeySize>
+inline void hash_wide(const HashKey &k, const uint8_t *key, uint64_t out[2])
 {
 	__m128i x = hash_block<KeySize>(k, key);
 	std::memcpy(out, &x, sizeof(x));
@@ -92,7 +94,8 @@ inline void hash_keys(const HashKey &k, const uint8_t *keys, uint32_t n, uint64_
 	if constexpr (KeySize == 16) {
 		__m512i round[4];
 		for (unsigned r = 0; r < 4; r++)
-			round[r] = _mm512_maskz_broadcast_i32x4(0xffff, reinterpret_cast<const __m128i *>(k.round)[r]);
+			round[r] =
+				_mm512_maskz_broadcast_i32x4(0xffff, reinterpret_cast<const __m128i *>(k.round)[r]);
 		auto hash_four = [&](uint32_t first) {
 			__m512i x = _mm512_xor_si512(_mm512_loadu_si512(keys + size_t{first} * 16), round[0]);
 			x = _mm512_aesenc_epi128(x, round[1]);
@@ -102,8 +105,8 @@ inline void hash_keys(const HashKey &k, const uint8_t *keys, uint32_t n, uint64_
 		// Eight with one store: what reads them as one vector would have to wait for two.
 		const __m512i of_both = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
 		for (; i + 8 <= n; i += 8)
-			_mm512_storeu_si512(
-			    out + i, _mm512_permutex2var_epi64(hash_four(i), of_both, hash_four(i + 4)));
+			_mm512_storeu_si512(out + i,
+			                    _mm512_permutex2var_epi64(hash_four(i), of_both, hash_four(i + 4)));
 		const __m512i low_halves = _mm512_set_epi64(0, 0, 0, 0, 6, 4, 2, 0);
 		for (; i + 4 <= n; i += 4) {
 			__m512i x = hash_four(i);
@@ -128,7 +131,8 @@ template <unsigned KeySize> inline uint64_t hash_key(const HashKey &k, const uin
 	return fold_multiply(h ^ k.round[4][1], k.round[3][0] | 1);
 }
 // 128 bits; the lower 64 are hash_key(). The upper ones take the words the other way round.
-template <unsigned KeySize> inline void hash_wide(const HashKey &k, const uint8_t *key, uint64_t out[2])
+template <unsigned KeySize>
+inline void hash_wide(const HashKey &k, const uint8_t *key, uint64_t out[2])
 {
 	uint64_t h = k.round[4][1];
 	for (unsigned i = KeySize; i > 0; i -= 8) {

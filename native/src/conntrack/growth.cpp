@@ -18,7 +18,10 @@ uint64_t cells_at(uint64_t pages, double load)
 	return static_cast<uint64_t>(double(pages) * cells_per_page * fillable / out_of * load);
 }
 
-size_t body_bytes(const Table &t, uint64_t pages) { return pages * cells_per_page * t.body_stride; }
+size_t body_bytes(const Table &t, uint64_t pages)
+{
+	return pages * cells_per_page * t.body_stride;
+}
 
 void set_growth_point(const Table &t, Region &r)
 {

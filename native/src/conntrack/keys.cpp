@@ -34,8 +34,8 @@ void conntrack_key_ipv4(void *key, const uint8_t source[4], const uint8_t destin
 void conntrack_key_ipv6(void *key, const uint8_t source[16], const uint8_t destination[16],
                         uint16_t source_port, uint16_t destination_port, uint8_t protocol)
 {
-	write_key(static_cast<uint8_t *>(key), source, destination, 16, source_port,
-	          destination_port, protocol);
+	write_key(static_cast<uint8_t *>(key), source, destination, 16, source_port, destination_port,
+	          protocol);
 }
 
 int conntrack_key_symmetric(void *key, uint32_t key_size)

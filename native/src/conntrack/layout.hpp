@@ -73,13 +73,19 @@ constexpr uint8_t bit_second = 1, bit_swapped = 2;
 {
 	return static_cast<uint32_t>(digest);
 }
-[[gnu::always_inline]] inline uint32_t digest_line(uint64_t digest) { return digest >> 32 & 63; }
+[[gnu::always_inline]] inline uint32_t digest_line(uint64_t digest)
+{
+	return digest >> 32 & 63;
+}
 // Odd, so that it never leads to the same line; the same way back.
 [[gnu::always_inline]] inline uint32_t digest_way(uint64_t digest)
 {
 	return (digest >> 37 & 62) | 1;
 }
-[[gnu::always_inline]] inline uint32_t digest_filter(uint64_t digest) { return digest >> 43 & 15; }
+[[gnu::always_inline]] inline uint32_t digest_filter(uint64_t digest)
+{
+	return digest >> 43 & 15;
+}
 // Where in the stash: all keyed bits, so that keys of one NIC hash part.
 [[gnu::always_inline]] inline uint32_t stash_position(uint64_t digest)
 {

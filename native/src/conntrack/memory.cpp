@@ -75,7 +75,10 @@ void Pages::swap(Pages &other) noexcept
 
 namespace {
 
-size_t round_up(size_t bytes, size_t grain) { return (bytes + grain - 1) & ~(grain - 1); }
+size_t round_up(size_t bytes, size_t grain)
+{
+	return (bytes + grain - 1) & ~(grain - 1);
+}
 
 // Addresses from a multiple of 2 MiB on. Nobody is billed for them before they are touched.
 uint8_t *reserve(size_t size)

@@ -27,8 +27,8 @@ static_assert((shared::max_reach + 1) * shared::slots_per_bucket == 512);
 
 namespace {
 
-constexpr uint32_t known_flags = CONNTRACK_FIXED_SIZE | CONNTRACK_NIC_HASH | CONNTRACK_SYMMETRIC |
-    CONNTRACK_NO_EVICTION;
+constexpr uint32_t known_flags =
+	CONNTRACK_FIXED_SIZE | CONNTRACK_NIC_HASH | CONNTRACK_SYMMETRIC | CONNTRACK_NO_EVICTION;
 
 bool right_timeouts(const conntrack_params &p, api::Why &why)
 {
@@ -36,15 +36,16 @@ bool right_timeouts(const conntrack_params &p, api::Why &why)
 		if (p.timeout_ns[c] / p.tick_ns >= max_timeout_ticks)
 			return why.no("timeout_ns[%u] is %" PRIu64 ", must be below %" PRIu64 ", %" PRIu64
 			              " ticks of %" PRIu64 " ns",
-			              c, p.timeout_ns[c], max_timeout_ticks * p.tick_ns, uint64_t{max_timeout_ticks},
-			              p.tick_ns);
+			              c, p.timeout_ns[c], max_timeout_ticks * p.tick_ns,
+			              uint64_t{max_timeout_ticks}, p.tick_ns);
 	return true;
 }
 
 bool right(const conntrack_params &p, api::Why &why)
 {
 	if (p.key_size != CONNTRACK_KEY_IPV4 && p.key_size != CONNTRACK_KEY_IPV6)
-		return why.no("key_size is %u, must be %u or %u", p.key_size, CONNTRACK_KEY_IPV4, CONNTRACK_KEY_IPV6);
+		return why.no("key_size is %u, must be %u or %u", p.key_size, CONNTRACK_KEY_IPV4,
+		              CONNTRACK_KEY_IPV6);
 	if (p.state_size < 8 || p.state_size > 64 || p.state_size % 8)
 		return why.no("state_size is %u, must be a multiple of 8, 8 to 64", p.state_size);
 	if (p.nb_groups > 1 && !(p.flags & CONNTRACK_NIC_HASH))
@@ -90,11 +91,13 @@ bool take_shared_params(const conntrack_params *given, conntrack_params &full, a
 	if (!take_params(given, full, why))
 		return false;
 	if (full.flags & (CONNTRACK_NIC_HASH | CONNTRACK_SYMMETRIC))
-		return why.no("flags is 0x%x, a shared table has neither CONNTRACK_NIC_HASH nor CONNTRACK_SYMMETRIC",
-		              full.flags);
+		return why.no(
+			"flags is 0x%x, a shared table has neither CONNTRACK_NIC_HASH nor CONNTRACK_SYMMETRIC",
+			full.flags);
 	if (full.flags & CONNTRACK_FIXED_SIZE && full.load_percent > most_fixed_shared_load_percent)
-		return why.no("load_percent is %u, must be %u to %u in a shared table with CONNTRACK_FIXED_SIZE",
-		              full.load_percent, least_load_percent, most_fixed_shared_load_percent);
+		return why.no(
+			"load_percent is %u, must be %u to %u in a shared table with CONNTRACK_FIXED_SIZE",
+			full.load_percent, least_load_percent, most_fixed_shared_load_percent);
 	return why.within("nb_groups", full.nb_groups, 1, 1) &&
 	       why.within("tick_ns", full.tick_ns, 1'000'000, 10'000'000'000u);
 }
@@ -107,9 +110,8 @@ uint64_t random_seed()
 		return seed ? seed : 1;
 	} catch (const std::exception &) {
 		// No source of randomness: addresses and time are what is left.
-		return static_cast<uint64_t>(
-		           std::chrono::steady_clock::now().time_since_epoch().count()) ^
-		    reinterpret_cast<uintptr_t>(&take_params);
+		return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) ^
+		       reinterpret_cast<uintptr_t>(&take_params);
 	}
 }
 

@@ -21,7 +21,8 @@ uint32_t buckets_per_interval(uint64_t buckets, uint64_t interval_ns, uint64_t p
 
 // Walks the deadlines of an entry that has been idle for `idle` ticks when `deadline` was armed up
 // to `tick`. True: its timeout (0 never) has passed by then. False: both are what they should be.
-inline bool is_over(uint64_t timeout, uint64_t horizon, uint64_t &idle, uint64_t &deadline, uint64_t tick)
+inline bool is_over(uint64_t timeout, uint64_t horizon, uint64_t &idle, uint64_t &deadline,
+                    uint64_t tick)
 {
 	if (timeout == 0) {
 		deadline = tick + horizon;

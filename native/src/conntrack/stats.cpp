@@ -32,7 +32,8 @@ conntrack_stats stats_of(const conntrack_table &t)
 
 } // namespace
 
-extern "C" void conntrack_stats_get(const struct conntrack_table *t, struct conntrack_stats *out, size_t size)
+extern "C" void conntrack_stats_get(const struct conntrack_table *t, struct conntrack_stats *out,
+                                    size_t size)
 {
 	if (out)
 		reframer::api::write_sized(out, size, t ? stats_of(*t) : conntrack_stats{});

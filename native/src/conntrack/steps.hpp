@@ -16,8 +16,13 @@ constexpr uint32_t lanes = 8;
 
 // Lines of keys whose group is detached: no token matches, and the books send every key the slow
 // way, where such keys are counted.
-inline constexpr Line no_home = {.token = {}, .word = {}, .clock = {}, .filter = UINT16_MAX,
-                                 .nb_away = 0, .nb_spilled = full_count, .bits = {},
+inline constexpr Line no_home = {.token = {},
+                                 .word = {},
+                                 .clock = {},
+                                 .filter = UINT16_MAX,
+                                 .nb_away = 0,
+                                 .nb_spilled = full_count,
+                                 .bits = {},
                                  .filter_of = {}};
 
 // Addresses of both lines of eight digests in one region.
@@ -31,7 +36,7 @@ inline constexpr Line no_home = {.token = {}, .word = {}, .clock = {}, .filter =
 		_mm512_srli_epi64(_mm512_mul_epu32(d, _mm512_set1_epi64(r.next_pages)), 32);
 	const __m512i line = _mm512_and_si512(_mm512_srli_epi64(d, 32), _mm512_set1_epi64(63));
 	const __mmask8 has_moved = _mm512_cmpge_epu64_mask(
-	    _mm512_or_si512(_mm512_slli_epi64(old, 6), line), _mm512_set1_epi64(r.frontier));
+		_mm512_or_si512(_mm512_slli_epi64(old, 6), line), _mm512_set1_epi64(r.frontier));
 	const __m512i page = _mm512_mask_blend_epi64(has_moved, old, moved);
 	const __m512i inside = _mm512_slli_epi64(line, 6);
 	const __m512i at = _mm512_add_epi64(_mm512_or_si512(_mm512_slli_epi64(page, 12), inside),
@@ -50,7 +55,7 @@ inline constexpr Line no_home = {.token = {}, .word = {}, .clock = {}, .filter =
 		const uint64_t old = position * r.nb_pages >> 32, moved = position * r.next_pages >> 32;
 		const uint64_t page = old * lines_per_page + digest_line(d) >= r.frontier ? moved : old;
 		home[i] = base + (page << 12 | uint64_t{digest_line(d)} << 6);
-		second[i] = home[i] ^ uint64_t{digest_way(d)} << 6;
+		second[i] = home[i] ^ uint64_t { digest_way(d) } << 6;
 	}
 #endif
 }

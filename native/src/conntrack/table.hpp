@@ -40,7 +40,7 @@ struct Region {
 	Line *lines = nullptr;
 	uint8_t *bodies = nullptr; // NULL where a line holds all
 	uint32_t nb_pages = 0, next_pages = 0;
-	uint32_t frontier = 0;       // old page and home line: page * lines_per_page + line
+	uint32_t frontier = 0;   // old page and home line: page * lines_per_page + line
 	uint32_t inserts = 0;    // since growth began, not yet paid for with moves
 	uint32_t sweep_next = 0; // piece
 	uint64_t flows = 0;

@@ -8,11 +8,17 @@ namespace {
 
 // So far behind an acknowledgement may come: late, but of this connection. Larger windows give more.
 constexpr uint32_t least_late_window = 66'000;
-constexpr unsigned most_repeated = 3;            // nf_conntrack_tcp_max_retrans
+constexpr unsigned most_repeated = 3;             // nf_conntrack_tcp_max_retrans
 constexpr uint32_t least_shortened_seconds = 300; // see out_of_window()
 
-bool before(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
-bool after(uint32_t a, uint32_t b) { return before(b, a); }
+bool before(uint32_t a, uint32_t b)
+{
+	return static_cast<int32_t>(a - b) < 0;
+}
+bool after(uint32_t a, uint32_t b)
+{
+	return before(b, a);
+}
 
 } // namespace
 
@@ -75,7 +81,8 @@ TcpConnection::Window TcpConnection::check_window(const TcpSegment &s, bool repl
 			else if (furthest == receiver.end + 1)
 				receiver.end++; // answers a keep-alive
 		}
-	} else if (syn && after(end, sender.end) && (state_ == TcpState::syn_sent || state_ == TcpState::syn_recv)) {
+	} else if (syn && after(end, sender.end) &&
+	           (state_ == TcpState::syn_sent || state_ == TcpState::syn_recv)) {
 		begin_side(sender, receiver, s, reply); // begun anew, with a later number
 		if (reply && !has_ack)
 			return Window::inside;
@@ -88,7 +95,8 @@ TcpConnection::Window TcpConnection::check_window(const TcpSegment &s, bool repl
 
 	const uint32_t lowest_ack = receiver.end - std::max(sender.window, least_late_window) - 1;
 	const auto judge = [&](Window window) { return sender.liberal ? Window::inside : window; };
-	const bool in_receive_window = receiver.window == 0 || after(end, sender.end - receiver.window - 1);
+	const bool in_receive_window =
+		receiver.window == 0 || after(end, sender.end - receiver.window - 1);
 	if (!before(sequence, sender.limit + 1)) {
 		// More than the window allows, by less than a window: it may well be acknowledged.
 		if (receiver.window != 0 && in_receive_window && after(furthest, lowest_ack) &&
@@ -123,7 +131,8 @@ TcpConnection::Window TcpConnection::check_window(const TcpSegment &s, bool repl
 		receiver.unacknowledged_data = false;
 	if (kind == TcpKind::ack) {
 		const bool same = last_.reply == reply && last_.sequence == sequence &&
-		                  last_.acknowledged == acknowledged && last_.end == end && last_.window == s.window;
+		                  last_.acknowledged == acknowledged && last_.end == end &&
+		                  last_.window == s.window;
 		repeated_ = static_cast<uint8_t>(same ? std::min(repeated_ + 1, 255) : 0);
 		last_.reply = reply;
 		last_.sequence = sequence;
@@ -157,8 +166,8 @@ void TcpConnection::note_ignored(const TcpSegment &s, bool reply, TcpState befor
 
 bool TcpConnection::answers_ignored(const TcpSegment &s, bool reply) const
 {
-	return tcp_kind(s.flags) == TcpKind::syn_ack && last_.kind == TcpKind::syn && last_.reply != reply &&
-	       s.acknowledged == last_.end;
+	return tcp_kind(s.flags) == TcpKind::syn_ack && last_.kind == TcpKind::syn &&
+	       last_.reply != reply && s.acknowledged == last_.end;
 }
 
 // RFC 5961, 3.2: a reset counts if its number is exactly the next one; a later one is answered with a
@@ -175,7 +184,8 @@ TcpConnection::Reset TcpConnection::judge_reset(const TcpSegment &s, bool reply)
 		return Reset::unknown;
 	if (before(s.sequence, receiver.acknowledged))
 		return Reset::invalid;
-	const bool behind_data = last_.kind == TcpKind::ack && last_.reply == reply && s.sequence == last_.end;
+	const bool behind_data =
+		last_.kind == TcpKind::ack && last_.reply == reply && s.sequence == last_.end;
 	if (!settled || s.sequence == receiver.acknowledged || behind_data)
 		return Reset::unknown;
 	return Reset::challenged;
@@ -212,7 +222,8 @@ TcpConnection::Step TcpConnection::timeout_of(TcpState next, TcpState before, Tc
 			return {Outcome::accepted}; // a SYN over and over keeps nothing alive
 		if (next == TcpState::established)
 			timeout = std::min(timeout, tcp_unacknowledged_timeout_seconds);
-	} else if (next == TcpState::established && (before == TcpState::syn_recv || before == TcpState::established)) {
+	} else if (next == TcpState::established &&
+	           (before == TcpState::syn_recv || before == TcpState::established)) {
 		assured_ = true;
 	}
 	return {Outcome::accepted, timeout};
@@ -229,8 +240,10 @@ TcpConnection::Step TcpConnection::add(const TcpSegment &s, bool reply)
 		return {Outcome::invalid};
 	TcpState next = step.state;
 	bool ignored = step.verdict == TcpVerdict::ignored, looks_inside = true;
-	if (!ignored && next == TcpState::syn_sent && (before == TcpState::time_wait || before == TcpState::close)) {
-		if (sides_[0].closed_first || sides_[1].closed_first || (last_.reply == reply && last_.kind == TcpKind::rst))
+	if (!ignored && next == TcpState::syn_sent &&
+	    (before == TcpState::time_wait || before == TcpState::close)) {
+		if (sides_[0].closed_first || sides_[1].closed_first ||
+		    (last_.reply == reply && last_.kind == TcpKind::rst))
 			return {Outcome::reopened};
 		ignored = true;
 	}
@@ -272,15 +285,19 @@ TcpConnection::Step TcpConnection::add(const TcpSegment &s, bool reply)
 		const bool of_ignored = ((answered_ && last_.kind == TcpKind::syn) ||
 		                         (!assured_ && last_.kind == TcpKind::ack)) &&
 		                        last_.reply != reply && s.acknowledged == last_.end;
-		const bool of_challenge = before == TcpState::syn_sent && last_.kind == TcpKind::ack && last_.reply &&
-		                          s.sequence == last_.acknowledged;
+		const bool of_challenge = before == TcpState::syn_sent && last_.kind == TcpKind::ack &&
+		                          last_.reply && s.sequence == last_.acknowledged;
 		looks_inside = reset != Reset::fits && !of_ignored && !of_challenge;
 	}
 	if (looks_inside) {
 		switch (check_window(s, reply, kind)) {
-		case Window::ignored: answered_ |= reply; return {Outcome::ignored};
-		case Window::outside: return out_of_window(reply, kind);
-		case Window::inside: break;
+		case Window::ignored:
+			answered_ |= reply;
+			return {Outcome::ignored};
+		case Window::outside:
+			return out_of_window(reply, kind);
+		case Window::inside:
+			break;
 		}
 	}
 	last_.kind = kind;

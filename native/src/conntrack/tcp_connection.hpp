@@ -60,11 +60,11 @@ private:
 
 	Side sides_[2];
 	Last last_;
-	Side ignored_syn_;            // its scale and options
+	Side ignored_syn_; // its scale and options
 	bool expects_challenge_ = false;
 	bool simultaneous_ = false;
 	bool answered_ = false, assured_ = false;
-	uint8_t repeated_ = 0;        // the same segment in a row
+	uint8_t repeated_ = 0; // the same segment in a row
 	TcpState state_ = TcpState::none;
 };
 

@@ -14,7 +14,10 @@ uint32_t number_at(const uint8_t *p)
 	return uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 | p[3];
 }
 
-bool before(uint32_t a, uint32_t b) { return static_cast<int32_t>(a - b) < 0; }
+bool before(uint32_t a, uint32_t b)
+{
+	return static_cast<int32_t>(a - b) < 0;
+}
 
 void read_options(const uint8_t *at, const uint8_t *until, TcpSegment &s)
 {
@@ -54,8 +57,10 @@ bool sane(uint8_t flags)
 	case S::fin | S::ack:
 	case S::fin | S::ack | S::urg:
 	case S::ack:
-	case S::ack | S::urg: return true;
-	default: return false;
+	case S::ack | S::urg:
+		return true;
+	default:
+		return false;
 	}
 }
 

@@ -9,14 +9,14 @@ struct TcpSegment {
 	static constexpr uint8_t fin = 1, syn = 2, rst = 4, psh = 8, ack = 16, urg = 32;
 
 	uint8_t flags = 0;
-	uint8_t scale = 0;             // of the window, where has_scale
+	uint8_t scale = 0; // of the window, where has_scale
 	bool has_scale = false;
 	bool sack_permitted = false;
-	bool broken = false;           // no whole header, or flags that exclude each other
-	uint16_t window = 0;           // as it stands in the header
+	bool broken = false;            // no whole header, or flags that exclude each other
+	uint16_t window = 0;            // as it stands in the header
 	uint32_t sequence = 0, end = 0; // end: the number after the last one that this segment takes up
 	uint32_t acknowledged = 0;
-	uint32_t selectively = 0;      // right end of the furthest block of SACK; without any: acknowledged
+	uint32_t selectively = 0; // right end of the furthest block of SACK; without any: acknowledged
 };
 
 // `length`: bytes of header and payload by the IP header; `captured`: those that are there. Options

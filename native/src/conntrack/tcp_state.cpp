@@ -13,18 +13,18 @@ constexpr unsigned nb_segments = 5;
 // a SYN after time_wait reuses the ports; an ACK that finds no connection adopts it as established,
 // since the tracker may have started in the middle. Source: what Linux 6.18 does, kernel.test.ts.
 constexpr char forward_table[nb_segments][nb_tcp_states + 1] = {
-    /* syn     */ "SS-----SS2",
-    /* syn_ack */ "..R......R",
-    /* fin     */ "..FFLLLTC.",
-    /* ack     */ "E.EEWWTTC.",
-    /* rst     */ ".CCCCCCCCC",
+	/* syn     */ "SS-----SS2",
+	/* syn_ack */ "..R......R",
+	/* fin     */ "..FFLLLTC.",
+	/* ack     */ "E.EEWWTTC.",
+	/* rst     */ ".CCCCCCCCC",
 };
 constexpr char reply_table[nb_segments][nb_tcp_states + 1] = {
-    /* syn     */ ".2.....S.2",
-    /* syn_ack */ ".R-------R",
-    /* fin     */ "..FFLLLTC.",
-    /* ack     */ ".-REWWTTC-",
-    /* rst     */ ".CCCCCCCCC",
+	/* syn     */ ".2.....S.2",
+	/* syn_ack */ ".R-------R",
+	/* fin     */ "..FFLLLTC.",
+	/* ack     */ ".-REWWTTC-",
+	/* rst     */ ".CCCCCCCCC",
 };
 
 constexpr char letters[] = "0SREFWLTC2";
@@ -62,8 +62,8 @@ TcpStep tcp_step(TcpState state, uint8_t flags, bool reply)
 const char *tcp_state_name(TcpState state)
 {
 	constexpr const char *names[nb_tcp_states] = {
-	    "none",       "syn-sent", "syn-recv",  "established", "fin-wait",
-	    "close-wait", "last-ack", "time-wait", "close",       "syn-sent2",
+		"none",       "syn-sent", "syn-recv",  "established", "fin-wait",
+		"close-wait", "last-ack", "time-wait", "close",       "syn-sent2",
 	};
 	return names[static_cast<unsigned>(state)];
 }

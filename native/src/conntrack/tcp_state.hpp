@@ -7,7 +7,16 @@
 namespace reframer::conntrack {
 
 enum class TcpState : uint8_t {
-	none, syn_sent, syn_recv, established, fin_wait, close_wait, last_ack, time_wait, close, syn_sent2,
+	none,
+	syn_sent,
+	syn_recv,
+	established,
+	fin_wait,
+	close_wait,
+	last_ack,
+	time_wait,
+	close,
+	syn_sent2,
 };
 inline constexpr unsigned nb_tcp_states = 10;
 
@@ -34,9 +43,10 @@ const char *tcp_state_name(TcpState state);
 
 // Default timeouts of nf_conntrack, seconds (Documentation/networking/nf_conntrack-sysctl.rst).
 uint32_t tcp_timeout_seconds(TcpState state);
-inline constexpr uint32_t tcp_unacknowledged_timeout_seconds = 300; // data, or an answer, is missing
-inline constexpr uint32_t tcp_repeated_timeout_seconds = 300;       // the same segment, over and over
-inline constexpr uint32_t udp_timeout_seconds = 30;         // one direction, or for its first two seconds
+inline constexpr uint32_t tcp_unacknowledged_timeout_seconds =
+	300;                                                      // data, or an answer, is missing
+inline constexpr uint32_t tcp_repeated_timeout_seconds = 300; // the same segment, over and over
+inline constexpr uint32_t udp_timeout_seconds = 30; // one direction, or for its first two seconds
 inline constexpr uint32_t udp_stream_timeout_seconds = 120; // answered, and still active then
 inline constexpr uint32_t gre_timeout_seconds = 30;
 inline constexpr uint32_t gre_stream_timeout_seconds = 180; // answered

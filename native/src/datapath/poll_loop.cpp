@@ -17,8 +17,8 @@ constexpr uint32_t release_room = 256;
 } // namespace
 
 PollLoop::PollLoop(const QueueConfig &config, reframer_stage *stage, nf::Chain &chain)
-    : config_(config), stage_(stage), chain_(chain), ring_(config.ring_depth), posted_(config.ring_depth),
-      tx_ring_(tx_ring_size)
+	: config_(config), stage_(stage), chain_(chain), ring_(config.ring_depth),
+	  posted_(config.ring_depth), tx_ring_(tx_ring_size)
 {
 	uint32_t held = stage ? config.max_held : 0;
 	// All that may be held or come out of one poll, twice: once in use, once sent and not yet free.
@@ -56,7 +56,8 @@ const uint8_t *PollLoop::fill(uint64_t position, const Arrival &a, uint32_t mark
 	d.wire = a.wire;
 	d.rss = a.rss;
 	d.mark = mark;
-	std::atomic_ref(d.ready).store(static_cast<uint32_t>(position / config_.ring_depth) + 1, std::memory_order_release);
+	std::atomic_ref(d.ready).store(static_cast<uint32_t>(position / config_.ring_depth) + 1,
+	                               std::memory_order_release);
 	return buffer->data();
 }
 
@@ -89,8 +90,12 @@ uint32_t PollLoop::receive()
 reframer_burst PollLoop::received_burst(uint32_t n) const
 {
 	const bool headers = config_.reads_headers || !config_.nic_hash;
-	return {reinterpret_cast<void *const *>(received_.data()), headers ? data_.data() : nullptr,
-	        headers ? captured_.data() : nullptr, wire_.data(), config_.nic_hash ? hash_.data() : nullptr, n};
+	return {reinterpret_cast<void *const *>(received_.data()),
+	        headers ? data_.data() : nullptr,
+	        headers ? captured_.data() : nullptr,
+	        wire_.data(),
+	        config_.nic_hash ? hash_.data() : nullptr,
+	        n};
 }
 
 // Through the stage: `n` received packets in, what is due out to out_.
@@ -114,7 +119,8 @@ uint32_t PollLoop::through_stage(uint32_t n, uint64_t now, bool draining)
 		// At least so many that the stage has room for the next burst, which it would else refuse.
 		uint64_t after = in_stage_ + n + config_.burst;
 		uint64_t excess = after > config_.max_held ? after - config_.max_held : 0;
-		most = static_cast<uint32_t>(std::min<uint64_t>(most, std::max<uint64_t>(config_.release_max, excess)));
+		most = static_cast<uint32_t>(
+			std::min<uint64_t>(most, std::max<uint64_t>(config_.release_max, excess)));
 	}
 	do {
 		uint32_t room = std::min<uint32_t>(release_room, most - out);
@@ -142,7 +148,10 @@ void PollLoop::take(uint64_t now_ns, bool draining, const reframer_load *load)
 {
 	// A loop that takes out less than is due, because its core is short of time, would move the ring's
 	// queue into the stage, and the ring would fill again behind it: twice the wait for the same work.
-	nb_received_ = draining || (config_.release_max && stage_ && reframer_backlogged(stage_, now_ns)) ? 0 : receive();
+	nb_received_ =
+		draining || (config_.release_max && stage_ && reframer_backlogged(stage_, now_ns))
+			? 0
+			: receive();
 	if (stage_ && load)
 		reframer_report_load(stage_, load);
 	if (stage_ && (draining || !reframer_passes(stage_))) {

@@ -5,8 +5,8 @@
 
 #include "datapath/queue.hpp"
 #include "measure/memory_use.hpp"
-#include "nf/chain.hpp"
 #include "measure/pages.hpp"
+#include "nf/chain.hpp"
 #include "reframer/reframer.h"
 
 #include <algorithm>
@@ -21,14 +21,17 @@ namespace reframer::engine {
 struct Descriptor {
 	nf::Mbuf *buffer;
 	uint32_t captured, wire, rss;
-	uint32_t mark;       // number of the packet
+	uint32_t mark; // number of the packet
 	uint32_t zero;
-	uint32_t ready;      // written last: the lap of the ring that this is, from 1
+	uint32_t ready; // written last: the lap of the ring that this is, from 1
 };
 static_assert(sizeof(Descriptor) == 32);
 
 // Of a frame, what a buffer takes.
-inline uint32_t buffer_bytes(const Arrival &a) { return std::min<uint32_t>(a.captured, nf::Mbuf::data_room); }
+inline uint32_t buffer_bytes(const Arrival &a)
+{
+	return std::min<uint32_t>(a.captured, nf::Mbuf::data_room);
+}
 
 class PollLoop {
 public:
@@ -51,8 +54,14 @@ public:
 
 	// The NIC's side. Where the ring goes on, and the buffer that lies there.
 	uint32_t ring_depth() const { return config_.ring_depth; }
-	const Descriptor *descriptor(uint64_t position) const { return &ring_[position % config_.ring_depth]; }
-	const nf::Mbuf *posted(uint64_t position) const { return posted_[position % config_.ring_depth]; }
+	const Descriptor *descriptor(uint64_t position) const
+	{
+		return &ring_[position % config_.ring_depth];
+	}
+	const nf::Mbuf *posted(uint64_t position) const
+	{
+		return posted_[position % config_.ring_depth];
+	}
 	// The frame into the posted buffer, then the descriptor: its `ready` is what the polling core
 	// waits for. Whoever stands in for the NIC reads the posted address itself: the polling core,
 	// which will write another there, no longer has that line alone.
@@ -61,7 +70,8 @@ public:
 	// Number of a buffer in the pool, from its place: its own line stays where it is.
 	size_t index_of(const nf::Mbuf *m) const
 	{
-		return static_cast<size_t>(reinterpret_cast<const uint8_t *>(m) - pool_.data()) / nf::Mbuf::stride;
+		return static_cast<size_t>(reinterpret_cast<const uint8_t *>(m) - pool_.data()) /
+		       nf::Mbuf::stride;
 	}
 	// Descriptors taken so far: as many, and the ring's depth, may be filled. Any thread may ask.
 	uint64_t taken() const { return taken_.load(std::memory_order_acquire); }
@@ -93,9 +103,9 @@ private:
 	uint32_t lap_ = 1;
 	uint64_t in_stage_ = 0, thinned_ = 0;
 	uint32_t nb_received_ = 0, nb_out_ = 0;
-	nf::Mbuf **leaving_ = nullptr;  // what the poll put through: received_ or out_
+	nf::Mbuf **leaving_ = nullptr; // what the poll put through: received_ or out_
 
-	std::vector<nf::Mbuf *> free_;  // last in, first out, as a mempool's cache
+	std::vector<nf::Mbuf *> free_; // last in, first out, as a mempool's cache
 	// A poll's working arrays.
 	std::vector<nf::Mbuf *> received_, out_, dropped_, sent_;
 	std::vector<const uint8_t *> data_;

@@ -52,8 +52,9 @@ int update(int map, uint32_t key, const void *value)
 void throw_errno(const char *code, const std::string &what)
 {
 	const int error = errno;
-	const bool unsupported = error == EPERM || error == EACCES || error == ENOSYS || error == ENODEV ||
-	                         error == ENOENT || error == EOPNOTSUPP || error == ENXIO;
+	const bool unsupported = error == EPERM || error == EACCES || error == ENOSYS ||
+	                         error == ENODEV || error == ENOENT || error == EOPNOTSUPP ||
+	                         error == ENXIO;
 	const char *hint = error == EPERM || error == EACCES ? " (this needs root)" : "";
 	throw DeviceError(code, what + ": " + std::strerror(error) + hint, unsupported);
 }
@@ -65,8 +66,8 @@ FileDescriptor::~FileDescriptor()
 }
 
 BpfWords::BpfWords(uint32_t nb_words)
-    : map(create_map(BPF_MAP_TYPE_ARRAY, sizeof(uint64_t), nb_words, BPF_F_MMAPABLE)),
-      bytes(size_t(nb_words) * sizeof(uint64_t))
+	: map(create_map(BPF_MAP_TYPE_ARRAY, sizeof(uint64_t), nb_words, BPF_F_MMAPABLE)),
+	  bytes(size_t(nb_words) * sizeof(uint64_t))
 {
 	void *memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
 	if (memory == MAP_FAILED)
@@ -100,7 +101,9 @@ int bpf_xdp_link(int program, unsigned interface_index, uint32_t flags)
 }
 
 BpfGrace::BpfGrace(int map_fd)
-    : inner(map_fd), outer(create_map(BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t), 1, 0, map_fd)) {}
+	: inner(map_fd), outer(create_map(BPF_MAP_TYPE_ARRAY_OF_MAPS, sizeof(uint32_t), 1, 0, map_fd))
+{
+}
 
 int BpfGrace::wait()
 {

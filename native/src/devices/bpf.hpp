@@ -77,10 +77,19 @@ public:
 	};
 
 	void move(uint8_t to, uint8_t from) { emit(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0); }
-	void move_value(uint8_t to, int32_t value) { emit(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value); }
+	void move_value(uint8_t to, int32_t value)
+	{
+		emit(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value);
+	}
 	void alu(uint8_t op, uint8_t to, uint8_t from) { emit(BPF_ALU64 | op | BPF_X, to, from, 0, 0); }
-	void alu_value(uint8_t op, uint8_t to, int32_t value) { emit(BPF_ALU64 | op | BPF_K, to, 0, 0, value); }
-	void to_host_order(uint8_t reg, int32_t bits) { emit(BPF_ALU | BPF_END | BPF_TO_BE, reg, 0, 0, bits); }
+	void alu_value(uint8_t op, uint8_t to, int32_t value)
+	{
+		emit(BPF_ALU64 | op | BPF_K, to, 0, 0, value);
+	}
+	void to_host_order(uint8_t reg, int32_t bits)
+	{
+		emit(BPF_ALU | BPF_END | BPF_TO_BE, reg, 0, 0, bits);
+	}
 	void load(uint8_t size, uint8_t to, uint8_t base, int16_t offset)
 	{
 		emit(BPF_LDX | BPF_MEM | size, to, base, offset, 0);
@@ -95,7 +104,10 @@ public:
 	}
 	void map(uint8_t to, int fd) { wide(to, BPF_PSEUDO_MAP_FD, fd, 0); }
 	// Address of the map's value plus `offset`.
-	void map_value(uint8_t to, int fd, int32_t offset) { wide(to, BPF_PSEUDO_MAP_VALUE, fd, offset); }
+	void map_value(uint8_t to, int fd, int32_t offset)
+	{
+		wide(to, BPF_PSEUDO_MAP_VALUE, fd, offset);
+	}
 	void call(int32_t helper) { emit(BPF_JMP | BPF_CALL, 0, 0, 0, helper); }
 	void jump(Label &to) { branch(BPF_JA, 0, 0, to); }
 	void jump_if(uint8_t op, uint8_t reg, int32_t value, Label &to) { branch(op, reg, value, to); }

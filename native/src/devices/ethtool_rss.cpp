@@ -47,7 +47,7 @@ EthtoolCall ethtool_call(const std::string &interface)
 }
 
 EthtoolRss::EthtoolRss(std::string name, EthtoolCall ethtool)
-    : interface(std::move(name)), call(std::move(ethtool))
+	: interface(std::move(name)), call(std::move(ethtool))
 {
 	const auto unsupported = [&](const std::string &why) {
 		return DeviceError("ethtool", interface + ": " + why, true);
@@ -55,11 +55,13 @@ EthtoolRss::EthtoolRss(std::string name, EthtoolCall ethtool)
 	ethtool_rxfh sizes = {};
 	sizes.cmd = ETHTOOL_GRSSH;
 	if (const int error = call(&sizes); error != 0)
-		throw unsupported(std::string("no indirection table that ethtool can read (") + std::strerror(-error) + ")");
+		throw unsupported(std::string("no indirection table that ethtool can read (") +
+		                  std::strerror(-error) + ")");
 	nb_entries = sizes.indir_size;
 	key_bytes = sizes.key_size;
 	if (nb_entries < 2 || nb_entries > 4096 || !std::has_single_bit(nb_entries))
-		throw unsupported("its table has " + std::to_string(nb_entries) + " entries, not a power of two up to 4096");
+		throw unsupported("its table has " + std::to_string(nb_entries) +
+		                  " entries, not a power of two up to 4096");
 	if (key_bytes < toeplitz_key.size())
 		throw unsupported("its hash key cannot be read");
 	ethtool_rxnfc rings = {};
@@ -73,7 +75,8 @@ EthtoolRss::EthtoolRss(std::string name, EthtoolCall ethtool)
 	if (header(words)->hfunc != toeplitz_function)
 		throw unsupported("it does not hash by Toeplitz: a packet's bucket cannot be told");
 	if (input_transformation(words) != 0)
-		throw unsupported("it transforms hash input (symmetric RSS): a packet's bucket cannot be told");
+		throw unsupported(
+			"it transforms hash input (symmetric RSS): a packet's bucket cannot be told");
 	std::memcpy(toeplitz_key.data(), &words[header_words + nb_entries], toeplitz_key.size());
 	for (uint32_t i = 0; i < nb_entries; i++)
 		nb_rings = std::max(nb_rings, words[header_words + i] + 1);

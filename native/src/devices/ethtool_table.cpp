@@ -10,8 +10,8 @@ namespace reframer::engine {
 
 XdpCounter::XdpCounter(unsigned interface_index, const packet::ToeplitzKey &key,
                        const HashedPorts &ports, uint32_t nb_buckets)
-    : counters(nb_buckets), toeplitz(toeplitz_map(key)),
-      program(counting_program({toeplitz.get(), counters.fd(), -1, nb_buckets}, ports))
+	: counters(nb_buckets), toeplitz(toeplitz_map(key)),
+	  program(counting_program({toeplitz.get(), counters.fd(), -1, nb_buckets}, ports))
 {
 	link = FileDescriptor(bpf_xdp_link(program.get(), interface_index, XDP_FLAGS_DRV_MODE));
 	if (link.get() < 0) {
@@ -23,19 +23,24 @@ XdpCounter::XdpCounter(unsigned interface_index, const packet::ToeplitzKey &key,
 }
 
 EthtoolTable::EthtoolTable(const EthtoolParams &wanted, EthtoolCall call)
-    : params(wanted), rss(params.interface, std::move(call)),
-      counter(if_nametoindex(params.interface.c_str()), rss.key(), rss.ports(), rss.table_size())
+	: params(wanted), rss(params.interface, std::move(call)),
+	  counter(if_nametoindex(params.interface.c_str()), rss.key(), rss.ports(), rss.table_size())
 {
 	if (params.cpus.empty())
 		for (uint32_t q = 0; q < rss.nb_queues(); q++)
 			params.cpus.push_back(q);
 	if (params.cpus.size() != rss.nb_queues())
-		throw DeviceError("bad-spec", params.interface + " has " + std::to_string(rss.nb_queues()) +
-		                                  " queues; name one CPU for each", false);
+		throw DeviceError("bad-spec",
+		                  params.interface + " has " + std::to_string(rss.nb_queues()) +
+		                      " queues; name one CPU for each",
+		                  false);
 	last = cpu_times();
 	for (uint32_t cpu : params.cpus)
 		if (cpu >= last.size())
-			throw DeviceError("bad-spec", "there is no CPU " + std::to_string(cpu) + "; name the CPUs that serve the queues", false);
+			throw DeviceError("bad-spec",
+			                  "there is no CPU " + std::to_string(cpu) +
+			                      "; name the CPUs that serve the queues",
+			                  false);
 }
 
 std::vector<EthtoolTable::CpuTime> EthtoolTable::cpu_times() const

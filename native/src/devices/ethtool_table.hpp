@@ -69,7 +69,10 @@ struct EthtoolParams {
 class EthtoolTable final : public TableDevice {
 public:
 	// @throws DeviceError
-	explicit EthtoolTable(const EthtoolParams &params) : EthtoolTable(params, ethtool_call(params.interface)) {}
+	explicit EthtoolTable(const EthtoolParams &params)
+		: EthtoolTable(params, ethtool_call(params.interface))
+	{
+	}
 	// Table and key from `call` instead of the interface's driver: for tests.
 	EthtoolTable(const EthtoolParams &params, EthtoolCall call);
 

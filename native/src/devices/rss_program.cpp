@@ -3,8 +3,8 @@
 #include "devices/table_device.hpp"
 
 #include <array>
-#include <memory>
 #include <linux/if_ether.h>
+#include <memory>
 #include <netinet/in.h>
 
 namespace reframer::engine {
@@ -22,7 +22,8 @@ constexpr int16_t key_at = -4;
 
 // Offsets in an Ethernet frame (RFC 791, RFC 8200).
 constexpr int32_t ether_type_at = 12, l3_at = 14;
-constexpr int32_t ipv4_fragment_at = l3_at + 6, ipv4_protocol_at = l3_at + 9, ipv4_addresses_at = l3_at + 12;
+constexpr int32_t ipv4_fragment_at = l3_at + 6, ipv4_protocol_at = l3_at + 9,
+				  ipv4_addresses_at = l3_at + 12;
 constexpr int32_t ipv6_next_at = l3_at + 6, ipv6_addresses_at = l3_at + 8, ipv6_l4_at = l3_at + 40;
 
 // One byte of input at position i selects among 256 words; 36 x 1 KiB.

@@ -18,8 +18,8 @@ FileDescriptor toeplitz_map(const packet::ToeplitzKey &key);
 
 struct RssMaps {
 	int toeplitz;
-	int counters;      // one word a bucket
-	int table;         // one word a bucket: its queue. Unused by counting_program
+	int counters;        // one word a bucket
+	int table;           // one word a bucket: its queue. Unused by counting_program
 	uint32_t nb_buckets; // power of two
 };
 
@@ -28,6 +28,7 @@ struct RssMaps {
 FileDescriptor steering_program(const RssMaps &maps); // @throws DeviceError
 
 // For XDP: counts and passes every frame on.
-FileDescriptor counting_program(const RssMaps &maps, const HashedPorts &ports); // @throws DeviceError
+FileDescriptor counting_program(const RssMaps &maps,
+                                const HashedPorts &ports); // @throws DeviceError
 
 } // namespace reframer::engine

@@ -33,8 +33,9 @@ FirstTable::FirstTable(TableDevice &device) : device(device), table(device.table
 {
 	const int error = device.read_table(table);
 	if (error != 0)
-		throw DeviceError("table-read", device.name() + ": its table cannot be read: " +
-		                                    std::strerror(-error), error == -EOPNOTSUPP);
+		throw DeviceError("table-read",
+		                  device.name() + ": its table cannot be read: " + std::strerror(-error),
+		                  error == -EOPNOTSUPP);
 }
 
 FirstTable::~FirstTable()

@@ -14,7 +14,9 @@ namespace reframer::engine {
 class DeviceError : public std::runtime_error {
 public:
 	DeviceError(std::string code, const std::string &what, bool unsupported)
-	    : std::runtime_error(what), code(std::move(code)), unsupported(unsupported) {}
+		: std::runtime_error(what), code(std::move(code)), unsupported(unsupported)
+	{
+	}
 	std::string code;
 	bool unsupported;
 };
@@ -35,8 +37,8 @@ public:
 };
 
 struct WriteOutcome {
-	int error = 0;                  // of the write, or of the reading back
-	std::vector<uint16_t> refused;  // entries of `changed` that are not as they should be
+	int error = 0;                 // of the write, or of the reading back
+	std::vector<uint16_t> refused; // entries of `changed` that are not as they should be
 };
 
 // Writes and reads back: drivers round, roll back, or stop half way through.

@@ -29,12 +29,17 @@ ifreq request_for(const std::string &interface)
 
 TapParams checked(const TapParams &params)
 {
-	if (!std::has_single_bit(params.nb_entries) || params.nb_entries < 64 || params.nb_entries > 4096)
-		throw DeviceError("bad-spec", "a table has 64, 128, ... 4096 entries, not " +
-		                                  std::to_string(params.nb_entries), false);
+	if (!std::has_single_bit(params.nb_entries) || params.nb_entries < 64 ||
+	    params.nb_entries > 4096)
+		throw DeviceError("bad-spec",
+		                  "a table has 64, 128, ... 4096 entries, not " +
+		                      std::to_string(params.nb_entries),
+		                  false);
 	if (params.nb_queues < 1 || params.nb_queues > tap_max_queues)
-		throw DeviceError("bad-spec", "a TAP interface has 1 to " + std::to_string(tap_max_queues) +
-		                                  " queues, not " + std::to_string(params.nb_queues), false);
+		throw DeviceError("bad-spec",
+		                  "a TAP interface has 1 to " + std::to_string(tap_max_queues) +
+		                      " queues, not " + std::to_string(params.nb_queues),
+		                  false);
 	if (params.interface.empty() || params.interface.size() >= IFNAMSIZ)
 		throw DeviceError("bad-spec", "the interface's name has 1 to 15 characters", false);
 	return params;
@@ -92,13 +97,13 @@ void enter_own_network()
 }
 
 TapPort::TapPort(const TapParams &wanted)
-    : params(checked(wanted)), counters(params.nb_entries), table(params.nb_entries),
-      toeplitz(toeplitz_map(packet::toeplitz_key_microsoft)), grace(table.fd())
+	: params(checked(wanted)), counters(params.nb_entries), table(params.nb_entries),
+	  toeplitz(toeplitz_map(packet::toeplitz_key_microsoft)), grace(table.fd())
 {
 	for (uint32_t b = 0; b < params.nb_entries; b++)
 		table.store(b, b % params.nb_queues);
 	const FileDescriptor program =
-	    steering_program({toeplitz.get(), counters.fd(), table.fd(), params.nb_entries});
+		steering_program({toeplitz.get(), counters.fd(), table.fd(), params.nb_entries});
 	for (uint32_t q = 0; q < params.nb_queues; q++)
 		queues.push_back(open_queue(params));
 	int fd = program.get();
@@ -148,8 +153,8 @@ uint64_t TapPort::dropped() const
 			continue;
 		// Eight receive columns, then bytes, packets, errs, drop of sending.
 		unsigned long long drop = 0;
-		std::sscanf(line.c_str() + at + prefix.size(), "%*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %llu",
-		            &drop);
+		std::sscanf(line.c_str() + at + prefix.size(),
+		            "%*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %llu", &drop);
 		return drop;
 	}
 	return 0;

@@ -19,8 +19,8 @@ void enter_own_network();
 struct TapParams {
 	std::string interface = "rss0";
 	uint32_t nb_queues = 4;
-	uint32_t nb_entries = 128;   // power of two, 64..4096: sizes that NICs have
-	uint32_t ring_depth = 4096;  // packets a queue holds; what the papers' NICs had
+	uint32_t nb_entries = 128;     // power of two, 64..4096: sizes that NICs have
+	uint32_t ring_depth = 4096;    // packets a queue holds; what the papers' NICs had
 	uint32_t address = 0x0a090001; // 10.9.0.1, host order; the network is its /16
 };
 

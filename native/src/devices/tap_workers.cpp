@@ -16,7 +16,7 @@ namespace reframer::engine {
 namespace {
 
 constexpr uint32_t burst = 32;
-constexpr uint32_t room = 4 * burst;  // held packets come out beside new ones
+constexpr uint32_t room = 4 * burst; // held packets come out beside new ones
 constexpr size_t longest_frame = 2048;
 // What an idle worker sleeps at most: while buckets move it must prove that its queue is empty.
 constexpr int idle_ms = 50, moving_ms = 1;
@@ -60,7 +60,7 @@ struct alignas(64) TapWorkers::Worker {
 };
 
 TapWorkers::TapWorkers(TapPort &port, const WorkerParams &params)
-    : port(port), params(params), last_sequence(params.nb_flows)
+	: port(port), params(params), last_sequence(params.nb_flows)
 {
 	rsspp_handover_params h;
 	rsspp_handover_default_params(&h);
@@ -98,8 +98,8 @@ uint32_t TapWorkers::fill(Worker &worker, bool &drained)
 			drained = true;
 			break;
 		}
-		const packet::Frame frame = {worker.frame, uint32_t(length), uint32_t(length), 0,
-		                             packet::LinkType::ethernet, 0};
+		const packet::Frame frame = {
+			worker.frame, uint32_t(length), uint32_t(length), 0, packet::LinkType::ethernet, 0};
 		const packet::Headers headers = packet::parse(frame);
 		FlowMark mark = {};
 		if (headers.payload + sizeof(mark) <= size_t(length))
@@ -108,9 +108,10 @@ uint32_t TapWorkers::fill(Worker &worker, bool &drained)
 			worker.totals.foreign++;
 			continue;
 		}
-		worker.in[worker.nb_in] =
-		    reinterpret_cast<void *>(uint64_t(mark.flow) << sequence_bits | (mark.sequence & sequence_mask));
-		worker.hashes[worker.nb_in++] = worker.toeplitz(packet::five_tuple_of(headers, worker.frame));
+		worker.in[worker.nb_in] = reinterpret_cast<void *>(uint64_t(mark.flow) << sequence_bits |
+		                                                   (mark.sequence & sequence_mask));
+		worker.hashes[worker.nb_in++] =
+			worker.toeplitz(packet::five_tuple_of(headers, worker.frame));
 		nb_new++;
 	}
 	return nb_new;
@@ -241,7 +242,8 @@ int TapWorkers::sample(std::span<uint64_t> packets, std::span<float> loads)
 		moving.store(false, std::memory_order_relaxed);
 	for (auto &w : workers) {
 		const uint64_t cpu = nanoseconds(w->clock), now = nanoseconds(CLOCK_MONOTONIC);
-		const double share = double(cpu - w->sampled_cpu) / double(std::max<uint64_t>(1, now - w->sampled_at));
+		const double share =
+			double(cpu - w->sampled_cpu) / double(std::max<uint64_t>(1, now - w->sampled_at));
 		loads[w->id] = std::min(1.0f, float(share));
 		w->sampled_cpu = cpu;
 		w->sampled_at = now;

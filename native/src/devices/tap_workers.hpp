@@ -14,17 +14,17 @@
 namespace reframer::engine {
 
 struct WorkerParams {
-	uint32_t nb_flows = 1024;   // highest flow number there may be, plus one
-	uint32_t work_rounds = 0;   // of arithmetic a packet: the network function's stand-in
-	bool in_order = true;       // hand buckets over; without it a moved flow may be reordered
+	uint32_t nb_flows = 1024; // highest flow number there may be, plus one
+	uint32_t work_rounds = 0; // of arithmetic a packet: the network function's stand-in
+	bool in_order = true;     // hand buckets over; without it a moved flow may be reordered
 };
 
 struct WorkerTotals {
-	uint64_t received = 0;   // of ours
+	uint64_t received = 0; // of ours
 	uint64_t processed = 0;
-	uint64_t foreign = 0;    // frames that are not ours
-	uint64_t missing = 0;    // places in flows that were skipped: packets lost on the way
-	uint64_t reordered = 0;  // packets that came after a later one of their flow
+	uint64_t foreign = 0;   // frames that are not ours
+	uint64_t missing = 0;   // places in flows that were skipped: packets lost on the way
+	uint64_t reordered = 0; // packets that came after a later one of their flow
 	uint64_t forwarded = 0, held = 0;
 };
 

@@ -22,9 +22,9 @@ constexpr double longest_nap = 0.05; // seconds; how late a stop may be seen
 } // namespace
 
 UdpSender::UdpSender(const SenderParams &params, std::function<uint64_t()> arrived)
-    : params(params), arrived(std::move(arrived)),
-      socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), cumulative(params.nb_flows),
-      sequence(params.nb_flows), random_state(params.seed)
+	: params(params), arrived(std::move(arrived)),
+	  socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), cumulative(params.nb_flows),
+	  sequence(params.nb_flows), random_state(params.seed)
 {
 	if (params.nb_flows < 1 || params.nb_flows > 40'000)
 		throw DeviceError("bad-spec", "there are 1 to 40000 flows", false);
@@ -59,8 +59,8 @@ void UdpSender::send_batch(uint32_t count)
 		x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
 		x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
 		const double share = double((x ^ (x >> 31)) >> 11) * 0x1p-53 * cumulative.back();
-		const uint32_t flow =
-		    uint32_t(std::lower_bound(cumulative.begin(), cumulative.end(), share) - cumulative.begin());
+		const uint32_t flow = uint32_t(
+			std::lower_bound(cumulative.begin(), cumulative.end(), share) - cumulative.begin());
 		marks[i] = {flow_mark_magic, flow, ++sequence[flow]};
 		to[i].sin_family = AF_INET;
 		to[i].sin_addr.s_addr = htonl(params.network + 0x101 + flow % flows_an_address_block);
@@ -100,9 +100,11 @@ void UdpSender::run()
 		}
 		if (params.packets_per_second > 0) {
 			const double due = double(so_far) / double(params.packets_per_second);
-			const std::chrono::duration<double> ahead = std::chrono::duration<double>(due) - (Clock::now() - start);
+			const std::chrono::duration<double> ahead =
+				std::chrono::duration<double>(due) - (Clock::now() - start);
 			if (ahead.count() > 0) {
-				std::this_thread::sleep_for(std::min(ahead, std::chrono::duration<double>(longest_nap)));
+				std::this_thread::sleep_for(
+					std::min(ahead, std::chrono::duration<double>(longest_nap)));
 				continue;
 			}
 		}

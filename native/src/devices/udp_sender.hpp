@@ -12,11 +12,11 @@
 namespace reframer::engine {
 
 struct SenderParams {
-	uint32_t nb_flows = 256;       // at most 40000; a flow is a destination address and port
-	uint64_t nb_packets = 0;       // 0: until stopped
+	uint32_t nb_flows = 256;         // at most 40000; a flow is a destination address and port
+	uint64_t nb_packets = 0;         // 0: until stopped
 	uint64_t packets_per_second = 0; // 0: as fast as `in_flight` allows
-	uint64_t in_flight = 0;        // wait while more than this have not arrived; 0: never wait
-	double skew = 1.1;             // Zipf exponent of the flows' shares; 0: all alike
+	uint64_t in_flight = 0;          // wait while more than this have not arrived; 0: never wait
+	double skew = 1.1;               // Zipf exponent of the flows' shares; 0: all alike
 	uint64_t seed = 1;
 	uint32_t network = 0x0a090000; // 10.9.0.0, host order: the TAP's /16
 };

@@ -27,8 +27,9 @@ void run_balance_dpdk(const lab::Json &spec)
 		eal = given->get<std::vector<std::string>>();
 	PortParams params;
 	params.port = in.text("port", "");
-	params.table = in.choice("table", PortTable::reta,
-	                         {{"reta", PortTable::reta}, {"flow", PortTable::flow}, {"software", PortTable::software}});
+	params.table = in.choice(
+		"table", PortTable::reta,
+		{{"reta", PortTable::reta}, {"flow", PortTable::flow}, {"software", PortTable::software}});
 	params.nb_cores = uint32_t(in.integer("cores", params.nb_cores, 0, 64));
 	params.nb_entries = uint32_t(in.integer("entries", params.nb_entries, 64, 4096));
 	params.work_rounds = uint32_t(in.integer("workRounds", params.work_rounds, 0, 10'000'000));

@@ -105,7 +105,8 @@ rsspp_dpdk_balancer_params default_params()
 
 // The parameters of a caller of any version, checked, over the defaults. The balancer's stand last, and
 // have a size of their own.
-bool take_params(const rsspp_dpdk_balancer_params *given, rsspp_dpdk_balancer_params &full, api::Why &why)
+bool take_params(const rsspp_dpdk_balancer_params *given, rsspp_dpdk_balancer_params &full,
+                 api::Why &why)
 {
 	if (!why.given("params", given))
 		return false;
@@ -135,7 +136,8 @@ bool take_params(const rsspp_dpdk_balancer_params *given, rsspp_dpdk_balancer_pa
 
 extern "C" {
 
-void rsspp_dpdk_balancer_params_init(struct rsspp_dpdk_balancer_params *params, size_t size, size_t balancer_size)
+void rsspp_dpdk_balancer_params_init(struct rsspp_dpdk_balancer_params *params, size_t size,
+                                     size_t balancer_size)
 {
 	if (params == nullptr)
 		return;
@@ -152,7 +154,8 @@ int rsspp_dpdk_balancer_check(const struct rsspp_dpdk_balancer_params *params, c
 	return api::result(take_params(params, full, reason));
 }
 
-int rsspp_dpdk_balancer_create(struct rsspp_dpdk_table *table, const struct rsspp_dpdk_balancer_params *given,
+int rsspp_dpdk_balancer_create(struct rsspp_dpdk_table *table,
+                               const struct rsspp_dpdk_balancer_params *given,
                                struct rsspp_dpdk_balancer **out)
 try {
 	rsspp_dpdk_balancer_params params;
@@ -207,7 +210,8 @@ struct rsspp_dpdk_queue *rsspp_dpdk_balancer_queue(struct rsspp_dpdk_balancer *b
 	return queue < b->queues.size() ? b->queues[queue].get() : nullptr;
 }
 
-uint16_t rsspp_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb, uint16_t, void *argument)
+uint16_t rsspp_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb, uint16_t,
+                           void *argument)
 {
 	auto *queue = static_cast<rsspp_dpdk_queue *>(argument);
 	const uint64_t now = rte_rdtsc();
@@ -227,7 +231,8 @@ uint16_t rsspp_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16
 	return nb;
 }
 
-int rsspp_dpdk_balancer_epoch_sized(struct rsspp_dpdk_balancer *b, struct rsspp_report *report, size_t report_size)
+int rsspp_dpdk_balancer_epoch_sized(struct rsspp_dpdk_balancer *b, struct rsspp_report *report,
+                                    size_t report_size)
 {
 	if (b == nullptr)
 		return -EINVAL;

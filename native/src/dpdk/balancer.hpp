@@ -16,7 +16,7 @@ struct alignas(64) rsspp_dpdk_queue {
 	std::atomic<uint64_t> without_hash{0};      // of unknown bucket
 	uint64_t last_poll = 0;                     // the polling core's
 	bool last_found = false;
-	uint64_t sampled_useful = 0;                // the balancer's
+	uint64_t sampled_useful = 0; // the balancer's
 };
 
 struct rsspp_dpdk_balancer {

@@ -9,7 +9,10 @@ namespace reframer::dpdk {
 
 class TscClock {
 public:
-	TscClock() : origin(rte_rdtsc()), ns_per_cycle((uint64_t{1'000'000'000} << shift) / rte_get_tsc_hz()) {}
+	TscClock()
+		: origin(rte_rdtsc()), ns_per_cycle((uint64_t{1'000'000'000} << shift) / rte_get_tsc_hz())
+	{
+	}
 
 	uint64_t now() const { return ns(rte_rdtsc() - origin); }
 	uint64_t ns(uint64_t cycles) const

@@ -31,8 +31,8 @@ std::atomic<uint32_t> instances{0}; // rings have names, which must differ withi
 
 struct rsspp_dpdk_dispatch {
 	explicit rsspp_dpdk_dispatch(const rsspp_dpdk_dispatch_params &params)
-	    : mask(params.nb_entries - 1), nb_workers(params.nb_workers), table(params.nb_entries),
-	      counters(params.nb_entries), dropped(params.nb_workers)
+		: mask(params.nb_entries - 1), nb_workers(params.nb_workers), table(params.nb_entries),
+		  counters(params.nb_entries), dropped(params.nb_workers)
 	{
 		for (uint32_t i = 0; i < params.nb_entries; i++)
 			table[i].store(uint16_t(i % nb_workers), std::memory_order_relaxed);
@@ -51,9 +51,10 @@ struct rsspp_dpdk_dispatch {
 		if (packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH)
 			return packet->hash.rss;
 		const uint8_t *data = rte_pktmbuf_mtod(packet, const uint8_t *);
-		const reframer::packet::Frame frame = {data, packet->data_len, packet->pkt_len, 0,
-		                                       reframer::packet::LinkType::ethernet, 0};
-		packet->hash.rss = toeplitz(reframer::packet::rss_key_of(reframer::packet::parse(frame), data));
+		const reframer::packet::Frame frame = {
+			data, packet->data_len, packet->pkt_len, 0, reframer::packet::LinkType::ethernet, 0};
+		packet->hash.rss =
+			toeplitz(reframer::packet::rss_key_of(reframer::packet::parse(frame), data));
 		packet->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
 		return packet->hash.rss;
 	}
@@ -73,11 +74,13 @@ struct rsspp_dpdk_dispatch {
 
 namespace {
 
-constexpr rsspp_dpdk_dispatch_params default_params = {sizeof(rsspp_dpdk_dispatch_params), 512, 1, 4096, -1};
+constexpr rsspp_dpdk_dispatch_params default_params = {sizeof(rsspp_dpdk_dispatch_params), 512, 1,
+                                                       4096, -1};
 constexpr uint32_t largest_ring = 1u << 30; // what rte_ring takes
 
 // The parameters of a caller of any version, checked, over the defaults.
-bool take_params(const rsspp_dpdk_dispatch_params *given, rsspp_dpdk_dispatch_params &full, api::Why &why)
+bool take_params(const rsspp_dpdk_dispatch_params *given, rsspp_dpdk_dispatch_params &full,
+                 api::Why &why)
 {
 	if (!why.given("params", given))
 		return false;
@@ -100,7 +103,8 @@ extern "C" void rsspp_dpdk_dispatch_params_init(rsspp_dpdk_dispatch_params *para
 	api::write_sized(params, size, full);
 }
 
-extern "C" int rsspp_dpdk_dispatch_check(const rsspp_dpdk_dispatch_params *params, char *why, size_t n)
+extern "C" int rsspp_dpdk_dispatch_check(const rsspp_dpdk_dispatch_params *params, char *why,
+                                         size_t n)
 {
 	api::Why reason(why, n);
 	rsspp_dpdk_dispatch_params full;
@@ -136,7 +140,8 @@ extern "C" void rsspp_dpdk_dispatch_free(rsspp_dpdk_dispatch *dispatch)
 	delete dispatch;
 }
 
-extern "C" uint32_t rsspp_dpdk_dispatch_burst(rsspp_dpdk_dispatch *d, rte_mbuf **packets, uint32_t nb)
+extern "C" uint32_t rsspp_dpdk_dispatch_burst(rsspp_dpdk_dispatch *d, rte_mbuf **packets,
+                                              uint32_t nb)
 {
 	uint32_t nb_reached = 0;
 	for (uint32_t at = 0; at < nb; at += burst) {
@@ -154,7 +159,7 @@ extern "C" uint32_t rsspp_dpdk_dispatch_burst(rsspp_dpdk_dispatch *d, rte_mbuf *
 			if (count == 0)
 				continue;
 			const uint32_t n = rte_ring_sp_enqueue_burst(
-			    d->rings[w], reinterpret_cast<void **>(d->staged[w]), count, nullptr);
+				d->rings[w], reinterpret_cast<void **>(d->staged[w]), count, nullptr);
 			nb_reached += n;
 			if (n < count) {
 				rte_pktmbuf_free_bulk(d->staged[w] + n, count - n);
@@ -171,7 +176,8 @@ extern "C" uint32_t rsspp_dpdk_dispatch_burst(rsspp_dpdk_dispatch *d, rte_mbuf *
 extern "C" uint32_t rsspp_dpdk_dispatch_receive(rsspp_dpdk_dispatch *d, uint32_t worker,
                                                 rte_mbuf **packets, uint32_t room)
 {
-	return rte_ring_sc_dequeue_burst(d->rings[worker], reinterpret_cast<void **>(packets), room, nullptr);
+	return rte_ring_sc_dequeue_burst(d->rings[worker], reinterpret_cast<void **>(packets), room,
+	                                 nullptr);
 }
 
 extern "C" uint32_t rsspp_dpdk_dispatch_waiting(const rsspp_dpdk_dispatch *d, uint32_t worker)

@@ -38,8 +38,10 @@ void start_eal(const std::vector<std::string> &wanted)
 	dup2(saved, STDOUT_FILENO);
 	close(saved);
 	if (result < 0)
-		throw lab::JobError("not-supported", std::string("DPDK's EAL does not come up: ") + rte_strerror(rte_errno) +
-		                                         "; its options were given by --eal", 3);
+		throw lab::JobError("not-supported",
+		                    std::string("DPDK's EAL does not come up: ") + rte_strerror(rte_errno) +
+		                        "; its options were given by --eal",
+		                    3);
 }
 
 std::optional<NewUser> drop_root(const std::string &user)
@@ -49,7 +51,10 @@ std::optional<NewUser> drop_root(const std::string &user)
 	errno = 0;
 	const passwd *entry = getpwnam(user.c_str());
 	if (!entry)
-		throw lab::JobError("bad-spec", "there is no user '" + user + "' to run as; --user names one, root to stay what it is", 2);
+		throw lab::JobError("bad-spec",
+		                    "there is no user '" + user +
+		                        "' to run as; --user names one, root to stay what it is",
+		                    2);
 	const uid_t uid = entry->pw_uid;
 	const gid_t gid = entry->pw_gid;
 	if (uid == 0)
@@ -58,8 +63,12 @@ std::optional<NewUser> drop_root(const std::string &user)
 	if (chown(rte_eal_get_runtime_dir(), uid, gid) != 0)
 		errno = 0;
 	// Groups first: afterwards it may not. glibc makes each of these calls for all threads.
-	if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0 || setuid(0) == 0)
-		throw lab::JobError("not-supported", "cannot become user '" + user + "': " + std::strerror(errno) + "; --user root stays root", 3);
+	if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 ||
+	    setresuid(uid, uid, uid) != 0 || setuid(0) == 0)
+		throw lab::JobError("not-supported",
+		                    "cannot become user '" + user + "': " + std::strerror(errno) +
+		                        "; --user root stays root",
+		                    3);
 	return NewUser{uid, gid};
 }
 

@@ -75,7 +75,8 @@ private:
 			return error;
 		// With the better priority it counts from now on, with the worse one from the old jump's end:
 		// there is no moment without a jump.
-		if (const int error = create_jump(entry_group, jump_priorities[next], table_groups[next], fresh.jump);
+		if (const int error =
+		        create_jump(entry_group, jump_priorities[next], table_groups[next], fresh.jump);
 		    error != 0) {
 			destroy(fresh.rss);
 			return error;
@@ -116,7 +117,8 @@ private:
 		return create(from, priority, actions, flow);
 	}
 
-	int create(uint32_t in_group, uint32_t priority, const rte_flow_action *actions, rte_flow *&flow)
+	int create(uint32_t in_group, uint32_t priority, const rte_flow_action *actions,
+	           rte_flow *&flow)
 	{
 		rte_flow_attr attributes = {};
 		attributes.group = in_group;
@@ -125,7 +127,8 @@ private:
 		const rte_flow_item pattern[] = {{RTE_FLOW_ITEM_TYPE_ETH, nullptr, nullptr, nullptr},
 		                                 {RTE_FLOW_ITEM_TYPE_END, nullptr, nullptr, nullptr}};
 		rte_flow_error error = {};
-		if (const int result = rte_flow_validate(port, &attributes, pattern, actions, &error); result != 0)
+		if (const int result = rte_flow_validate(port, &attributes, pattern, actions, &error);
+		    result != 0)
 			return result == -ENOSYS ? -ENOTSUP : result;
 		flow = rte_flow_create(port, &attributes, pattern, actions, &error);
 		return flow != nullptr ? 0 : rte_errno != 0 ? -rte_errno : -EIO;

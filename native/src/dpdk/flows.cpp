@@ -27,24 +27,29 @@ bool key_of(const rte_mbuf *packet, uint32_t key_size, uint8_t *key)
 		if (data == nullptr)
 			return false;
 	}
-	const packet::Headers headers = packet::parse(data, captured, packet->pkt_len, packet::LinkType::ethernet,
-	                                              packet::Depth::outer);
+	const packet::Headers headers = packet::parse(data, captured, packet->pkt_len,
+	                                              packet::LinkType::ethernet, packet::Depth::outer);
 	const bool ports = headers.flags & packet::header_ports;
 	if (headers.version == 0 || (headers.flags & packet::header_fragment && !ports))
 		return false;
-	const uint16_t from = ports ? headers.source_port : 0, to = ports ? headers.destination_port : 0;
+	const uint16_t from = ports ? headers.source_port : 0,
+				   to = ports ? headers.destination_port : 0;
 	const uint8_t *l3 = data + headers.l3;
 	if (key_size == CONNTRACK_KEY_IPV4) {
 		if (headers.version != 4)
 			return false;
-		conntrack_key_ipv4(key, l3 + 12, l3 + 16, rte_cpu_to_be_16(from), rte_cpu_to_be_16(to), headers.protocol);
+		conntrack_key_ipv4(key, l3 + 12, l3 + 16, rte_cpu_to_be_16(from), rte_cpu_to_be_16(to),
+		                   headers.protocol);
 	} else if (headers.version == 6) {
-		conntrack_key_ipv6(key, l3 + 8, l3 + 24, rte_cpu_to_be_16(from), rte_cpu_to_be_16(to), headers.protocol);
+		conntrack_key_ipv6(key, l3 + 8, l3 + 24, rte_cpu_to_be_16(from), rte_cpu_to_be_16(to),
+		                   headers.protocol);
 	} else {
-		uint8_t mapped[2][16] = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}};
+		uint8_t mapped[2][16] = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff},
+		                         {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}};
 		std::memcpy(mapped[0] + 12, l3 + 12, 4);
 		std::memcpy(mapped[1] + 12, l3 + 16, 4);
-		conntrack_key_ipv6(key, mapped[0], mapped[1], rte_cpu_to_be_16(from), rte_cpu_to_be_16(to), headers.protocol);
+		conntrack_key_ipv6(key, mapped[0], mapped[1], rte_cpu_to_be_16(from), rte_cpu_to_be_16(to),
+		                   headers.protocol);
 	}
 	return true;
 }
@@ -53,10 +58,11 @@ bool key_of(const rte_mbuf *packet, uint32_t key_size, uint8_t *key)
 
 extern "C" {
 
-int conntrack_dpdk_burst(struct conntrack_table *table, struct rte_mbuf *const *packets, uint32_t nb,
-                         uint64_t now_ns, void **states, uint8_t *results)
+int conntrack_dpdk_burst(struct conntrack_table *table, struct rte_mbuf *const *packets,
+                         uint32_t nb, uint64_t now_ns, void **states, uint8_t *results)
 {
-	if (table == nullptr || nb > CONNTRACK_DPDK_BURST || (nb > 0 && (packets == nullptr || states == nullptr)))
+	if (table == nullptr || nb > CONNTRACK_DPDK_BURST ||
+	    (nb > 0 && (packets == nullptr || states == nullptr)))
 		return -EINVAL;
 	const uint32_t key_size = conntrack_key_size(table);
 	const bool nic = conntrack_flags(table) & CONNTRACK_NIC_HASH;
@@ -81,7 +87,8 @@ int conntrack_dpdk_burst(struct conntrack_table *table, struct rte_mbuf *const *
 	if (nic)
 		conntrack_digest_burst(table, keys, hashes, nb_keys, digests);
 	// Prefetching within the burst is the call's own affair.
-	const uint32_t n = conntrack_find_or_insert_burst(table, keys, nic ? digests : nullptr, nb_keys, now_ns, found, news);
+	const uint32_t n = conntrack_find_or_insert_burst(table, keys, nic ? digests : nullptr, nb_keys,
+	                                                  now_ns, found, news);
 	for (uint32_t i = 0; i < nb_keys; i++) {
 		states[at[i]] = found[i];
 		if (results)

@@ -27,7 +27,8 @@ namespace reframer::dpdk {
 
 namespace {
 
-uint32_t bits(lab::SpecReader &in, const char *name, std::initializer_list<std::pair<const char *, uint32_t>> choices)
+uint32_t bits(lab::SpecReader &in, const char *name,
+              std::initializer_list<std::pair<const char *, uint32_t>> choices)
 {
 	uint32_t all = 0;
 	const lab::Json *list = in.take(name);
@@ -52,17 +53,30 @@ void read_reframer(lab::SpecReader &in, reframer_dpdk_params &params)
 {
 	reframer_params &s = params.stage;
 	s.delay_ns = in.integer("delayNs", s.delay_ns, 0, REFRAMER_MAX_DELAY_NS);
-	s.policy = in.choice("policy", s.policy, {{"fixed", REFRAMER_FIXED}, {"adaptive", REFRAMER_ADAPTIVE}, {"burst", REFRAMER_BURST}});
-	s.key = in.choice("key", s.key, {{"5tuple", REFRAMER_KEY_5TUPLE}, {"symmetric", REFRAMER_KEY_SYMMETRIC},
-	                                 {"destination", REFRAMER_KEY_DESTINATION}, {"inner", REFRAMER_KEY_INNER}});
-	params.hash = in.choice("hash", params.hash, {{"auto", REFRAMER_DPDK_HASH_AUTO}, {"software", REFRAMER_DPDK_HASH_SOFTWARE},
-	                                              {"nic", REFRAMER_DPDK_HASH_NIC}});
+	s.policy = in.choice(
+		"policy", s.policy,
+		{{"fixed", REFRAMER_FIXED}, {"adaptive", REFRAMER_ADAPTIVE}, {"burst", REFRAMER_BURST}});
+	s.key = in.choice("key", s.key,
+	                  {{"5tuple", REFRAMER_KEY_5TUPLE},
+	                   {"symmetric", REFRAMER_KEY_SYMMETRIC},
+	                   {"destination", REFRAMER_KEY_DESTINATION},
+	                   {"inner", REFRAMER_KEY_INNER}});
+	params.hash = in.choice("hash", params.hash,
+	                        {{"auto", REFRAMER_DPDK_HASH_AUTO},
+	                         {"software", REFRAMER_DPDK_HASH_SOFTWARE},
+	                         {"nic", REFRAMER_DPDK_HASH_NIC}});
 	s.max_packets = uint32_t(in.integer("maxPackets", s.max_packets, 32, 1u << 20));
 	s.max_bytes = in.integer("maxBytes", s.max_bytes, 1, 1ull << 40);
 	s.max_burst = uint32_t(in.integer("maxBurst", s.max_burst, 1, 1u << 20));
-	s.bypass = bits(in, "bypass", {{"syn", REFRAMER_BYPASS_SYN}, {"new", REFRAMER_BYPASS_NEW_FLOW}, {"ef", REFRAMER_BYPASS_DSCP_EF},
-	                               {"ect1", REFRAMER_BYPASS_ECT1}, {"dns", REFRAMER_BYPASS_DNS}});
-	s.early = bits(in, "early", {{"fin", REFRAMER_EARLY_FIN}, {"rst", REFRAMER_EARLY_RST}, {"psh", REFRAMER_EARLY_PSH}});
+	s.bypass = bits(in, "bypass",
+	                {{"syn", REFRAMER_BYPASS_SYN},
+	                 {"new", REFRAMER_BYPASS_NEW_FLOW},
+	                 {"ef", REFRAMER_BYPASS_DSCP_EF},
+	                 {"ect1", REFRAMER_BYPASS_ECT1},
+	                 {"dns", REFRAMER_BYPASS_DNS}});
+	s.early = bits(
+		in, "early",
+		{{"fin", REFRAMER_EARLY_FIN}, {"rst", REFRAMER_EARLY_RST}, {"psh", REFRAMER_EARLY_PSH}});
 	if (in.boolean("repair", false))
 		s.options |= REFRAMER_OPT_TCP_REPAIR;
 	if (in.boolean("thin", false))
@@ -113,10 +127,12 @@ void run_forward(const lab::Json &spec)
 	while (const std::optional<std::string> line = input.line()) {
 		const lab::Json command = lab::Json::parse(*line, nullptr, false);
 		const auto wanted = command.is_object() ? command.find("do") : command.end();
-		const std::string what = wanted != command.end() && wanted->is_string() ? wanted->get<std::string>() : "";
+		const std::string what =
+			wanted != command.end() && wanted->is_string() ? wanted->get<std::string>() : "";
 		if (what == "stop")
 			break;
-		lab::emit(what == "sample" ? forward_sample(lanes) : lab::Json{{"failed", "'" + *line + "' is no command"}});
+		lab::emit(what == "sample" ? forward_sample(lanes)
+		                           : lab::Json{{"failed", "'" + *line + "' is no command"}});
 	}
 	lanes.stop();
 	lab::Json summary = forward_sample(lanes);

@@ -36,19 +36,24 @@ ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : par
 	nb_pollers = std::min(wanted, nb_lanes);
 	if (params.nb_cores > nb_lanes)
 		warn("--cores " + std::to_string(wanted) + ": " + std::to_string(nb_lanes) +
-		     (nb_lanes == 1 ? " receive queue keeps one core busy" : " receive queues keep as many cores busy") +
+		     (nb_lanes == 1 ? " receive queue keeps one core busy"
+		                    : " receive queues keep as many cores busy") +
 		     "; the others are not used. --queues asks for more");
 	// Rings of both sides, what is held, bursts in hand, and some for caches of cores.
 	const uint32_t enough = uint32_t(used.size()) * params.nb_queues * 2 * params.nb_descriptors +
 	                        nb_lanes * (2 * params.reframer.stage.max_packets + 8 * burst) + 1024;
 	const uint32_t buffers = params.nb_buffers ? params.nb_buffers : enough;
 	// A core's cache must leave most of the pool to the others.
-	for (const int socket : {rte_eth_dev_socket_id(in), SOCKET_ID_ANY}) // near the port where there is room
+	for (const int socket :
+	     {rte_eth_dev_socket_id(in), SOCKET_ID_ANY}) // near the port where there is room
 		if (pool == nullptr)
 			pool = rte_pktmbuf_pool_create("reframer_box", buffers, std::min(250u, buffers / 4), 0,
 			                               RTE_MBUF_DEFAULT_BUF_SIZE, socket);
 	if (pool == nullptr)
-		throw port_failure("no memory for " + std::to_string(buffers) + " packet buffers of 2 KiB; give EAL more by -m, or hold less by --packets", rte_errno);
+		throw port_failure(
+			"no memory for " + std::to_string(buffers) +
+				" packet buffers of 2 KiB; give EAL more by -m, or hold less by --packets",
+			rte_errno);
 	for (const uint16_t port : used)
 		start_port(port, {uint16_t(params.nb_queues), uint16_t(params.nb_descriptors)}, pool);
 	// Where the pool is smaller than that, at most half of it is held: the rings shall not starve.
@@ -62,8 +67,12 @@ ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : par
 			lane->out = to;
 			lane->queue = q;
 			if (params.reframe)
-				if (const int error = reframer_dpdk_open(from, q, &held_by, &lane->reframer); error != 0)
-					throw lab::JobError("bad-spec", std::string("the engine refuses these options: ") + reframer_strerror(error), 2);
+				if (const int error = reframer_dpdk_open(from, q, &held_by, &lane->reframer);
+				    error != 0)
+					throw lab::JobError("bad-spec",
+					                    std::string("the engine refuses these options: ") +
+					                        reframer_strerror(error),
+					                    2);
 			all.push_back(std::move(lane));
 		}
 	};
@@ -71,7 +80,8 @@ ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : par
 	if (params.both_ways && in != out)
 		add_lanes(out, in);
 	for (uint32_t c = 0; c < nb_pollers; c++)
-		threads.push_back(cpus.start(c, ("poller-" + std::to_string(c)).c_str(), [this, c] { run(c); }));
+		threads.push_back(
+			cpus.start(c, ("poller-" + std::to_string(c)).c_str(), [this, c] { run(c); }));
 }
 
 ForwardLanes::~ForwardLanes()
@@ -91,7 +101,8 @@ void ForwardLanes::send(Lane &lane, rte_mbuf **packets, uint32_t nb)
 	for (uint32_t i = 0; i < nb; i++)
 		bytes += packets[i]->pkt_len;
 	while (done < nb) {
-		const uint16_t n = rte_eth_tx_burst(lane.out, lane.queue, packets + done, uint16_t(nb - done));
+		const uint16_t n =
+			rte_eth_tx_burst(lane.out, lane.queue, packets + done, uint16_t(nb - done));
 		done += n;
 		if (n > 0)
 			continue;

@@ -22,13 +22,14 @@ namespace reframer::dpdk {
 constexpr uint32_t longest_frame = 9216 + 22;
 
 struct ForwardParams {
-	std::string in, out;         // EAL's names; may be the same port
+	std::string in, out; // EAL's names; may be the same port
 	bool both_ways = false;
-	uint32_t nb_queues = 1;      // RX queues a port, and as many TX queues
-	uint32_t nb_cores = 0;       // threads; lane i is served by thread i mod nb_cores. 0: one a given lcore, else one
+	uint32_t nb_queues = 1; // RX queues a port, and as many TX queues
+	uint32_t nb_cores =
+		0; // threads; lane i is served by thread i mod nb_cores. 0: one a given lcore, else one
 	uint32_t nb_descriptors = 1024; // of a ring; what most drivers take
-	uint32_t nb_buffers = 0;     // of the pool; 0: as many as rings and holds may ever have in use
-	bool reframe = true;         // false: forwarding alone, to compare with
+	uint32_t nb_buffers = 0; // of the pool; 0: as many as rings and holds may ever have in use
+	bool reframe = true;     // false: forwarding alone, to compare with
 	reframer_dpdk_params reframer = {};
 };
 
@@ -42,11 +43,11 @@ public:
 	struct Lane {
 		uint16_t in, out, queue;
 		reframer_dpdk_queue *reframer = nullptr;
-		bool done = false;               // its thread's
-		uint64_t taken_since_stop = 0;   // its thread's
+		bool done = false;             // its thread's
+		uint64_t taken_since_stop = 0; // its thread's
 		std::atomic<uint64_t> received{0}, sent{0}, waits{0}, unsent{0};
 		std::atomic<uint64_t> bytes_received{0}, bytes_sent{0};
-		std::atomic<uint64_t> oversized{0};              // frames longer than longest_frame
+		std::atomic<uint64_t> oversized{0};                  // frames longer than longest_frame
 		std::atomic<uint64_t> work_polls{0}, work_cycles{0}; // polls that took or gave packets
 	};
 	const std::vector<std::unique_ptr<Lane>> &lanes() const { return all; }

@@ -63,19 +63,29 @@ Json lane_record(const ForwardLanes::Lane &lane)
 	Json released = Json::object();
 	for (uint32_t i = 0; i < REFRAMER_NB_REASONS; i++)
 		released[reasons[i]] = stage.released[i];
-	Json record = {{"in", port_name(lane.in)}, {"out", port_name(lane.out)}, {"queue", lane.queue},
-	               {"received", relaxed(lane.received)}, {"sent", relaxed(lane.sent)},
-	               {"bytesIn", relaxed(lane.bytes_received)}, {"bytesOut", relaxed(lane.bytes_sent)},
-	               {"unsent", relaxed(lane.unsent)}, {"txWaits", relaxed(lane.waits)},
-	               {"oversized", relaxed(lane.oversized)}, {"workPolls", relaxed(lane.work_polls)},
+	Json record = {{"in", port_name(lane.in)},
+	               {"out", port_name(lane.out)},
+	               {"queue", lane.queue},
+	               {"received", relaxed(lane.received)},
+	               {"sent", relaxed(lane.sent)},
+	               {"bytesIn", relaxed(lane.bytes_received)},
+	               {"bytesOut", relaxed(lane.bytes_sent)},
+	               {"unsent", relaxed(lane.unsent)},
+	               {"txWaits", relaxed(lane.waits)},
+	               {"oversized", relaxed(lane.oversized)},
+	               {"workPolls", relaxed(lane.work_polls)},
 	               {"workUs", us(relaxed(lane.work_cycles))},
-	               {"held", stage.packets_held}, {"thinned", stage.packets_thinned},
-	               {"runsIn", stage.runs_in}, {"runsOut", stage.runs_out}, {"released", released},
+	               {"held", stage.packets_held},
+	               {"thinned", stage.packets_thinned},
+	               {"runsIn", stage.runs_in},
+	               {"runsOut", stage.runs_out},
+	               {"released", released},
 	               {"slfIn", ratio(stage.packets_in, stage.runs_in)},
 	               {"slfOut", ratio(stage.packets_out, stage.runs_out)},
 	               {"holdP50Us", double(reframer_histogram_quantile(&stage, 0.5)) / 1000},
 	               {"holdMaxUs", double(stage.hold_max_ns) / 1000},
-	               {"delayUs", double(stage.delay_ns) / 1000}, {"nicHash", s.nic_hash != 0}};
+	               {"delayUs", double(stage.delay_ns) / 1000},
+	               {"nicHash", s.nic_hash != 0}};
 	add_holds(record, stage);
 	return record;
 }
@@ -92,8 +102,11 @@ Json forward_sample(const ForwardLanes &lanes)
 		const PortCounts of = port_counts(port);
 		missed += of.missed;
 		no_buffer += of.no_buffer;
-		ports.push_back({{"port", port_name(port)}, {"missed", of.missed}, {"noBuffer", of.no_buffer},
-		                 {"sent", of.sent}, {"bytesSent", of.bytes_sent}});
+		ports.push_back({{"port", port_name(port)},
+		                 {"missed", of.missed},
+		                 {"noBuffer", of.no_buffer},
+		                 {"sent", of.sent},
+		                 {"bytesSent", of.bytes_sent}});
 	}
 	return {{"lanes", list}, {"ports", ports}, {"missed", missed}, {"noBuffer", no_buffer}};
 }

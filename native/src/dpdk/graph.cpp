@@ -25,7 +25,8 @@ uint16_t process(rte_graph *graph, rte_node *node, void **, uint16_t)
 {
 	Context context;
 	std::memcpy(&context, node->ctx, sizeof(context));
-	const uint16_t n = reframer_rx_burst(context.queue, reinterpret_cast<rte_mbuf **>(node->objs), burst);
+	const uint16_t n =
+		reframer_rx_burst(context.queue, reinterpret_cast<rte_mbuf **>(node->objs), burst);
 	if (n > 0) {
 		node->idx = n;
 		rte_node_next_stream_move(graph, node, 0);
@@ -53,7 +54,8 @@ rte_node_t base_node()
 {
 	static const rte_node_t id = [] {
 		// Room for one name behind the struct's flexible array; edges come with the clones.
-		alignas(rte_node_register) static char memory[sizeof(rte_node_register) + sizeof(const char *)];
+		alignas(
+			rte_node_register) static char memory[sizeof(rte_node_register) + sizeof(const char *)];
 		auto *node = reinterpret_cast<rte_node_register *>(memory);
 		std::snprintf(node->name, sizeof(node->name), "%s", base_name);
 		node->flags = RTE_NODE_SOURCE_F;
@@ -69,7 +71,8 @@ rte_node_t base_node()
 
 } // namespace
 
-extern "C" int reframer_dpdk_graph_node(reframer_dpdk_queue *queue, const char *next, uint32_t *node)
+extern "C" int reframer_dpdk_graph_node(reframer_dpdk_queue *queue, const char *next,
+                                        uint32_t *node)
 {
 	if (queue == nullptr || next == nullptr || node == nullptr)
 		return -EINVAL;

@@ -43,7 +43,7 @@ std::string list(const cpu_set_t &set)
 } // namespace
 
 PollerCpus::PollerCpus(const std::vector<std::string> &eal)
-    : given(std::any_of(eal.begin(), eal.end(), names_lcores))
+	: given(std::any_of(eal.begin(), eal.end(), names_lcores))
 {
 	CPU_ZERO(&allowed);
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) == 0)
@@ -65,7 +65,7 @@ void PollerCpus::settle()
 	if (given) {
 		unsigned lcore;
 		RTE_LCORE_FOREACH(lcore)
-			sets.push_back(rte_lcore_cpuset(lcore));
+		sets.push_back(rte_lcore_cpuset(lcore));
 	} else {
 		for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 			if (!CPU_ISSET(cpu, &allowed))
@@ -88,11 +88,13 @@ void PollerCpus::require(uint32_t nb_pollers) const
 {
 	if (nb_pollers <= count())
 		return;
-	const std::string there = given ? "EAL was given " + std::to_string(count()) + " lcores"
-	                                : "this process may use " + std::to_string(count()) + " CPUs (" +
-	                                      list(allowed) + ")";
-	throw lab::JobError("bad-spec", "--cores " + std::to_string(nb_pollers) + ": " + there +
-	                                    ", and each polling thread takes one; ask for fewer", 2);
+	const std::string there =
+		given ? "EAL was given " + std::to_string(count()) + " lcores"
+			  : "this process may use " + std::to_string(count()) + " CPUs (" + list(allowed) + ")";
+	throw lab::JobError("bad-spec",
+	                    "--cores " + std::to_string(nb_pollers) + ": " + there +
+	                        ", and each polling thread takes one; ask for fewer",
+	                    2);
 }
 
 std::thread PollerCpus::start(uint32_t index, const char *name, std::function<void()> work) const
@@ -102,7 +104,8 @@ std::thread PollerCpus::start(uint32_t index, const char *name, std::function<vo
 	const cpu_set_t &set = sets.at(index);
 	const int error = pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);
 	if (error != 0)
-		warn(std::string(name) + " does not run on CPU " + list(set) + " alone: " + std::strerror(error));
+		warn(std::string(name) + " does not run on CPU " + list(set) +
+		     " alone: " + std::strerror(error));
 	return thread;
 }
 

@@ -40,13 +40,17 @@ struct alignas(64) PortCores::Core {
 	uint64_t sampled_useful = 0, sampled_at = 0;
 };
 
-PortCores::PortCores(const PortParams &p, const PollerCpus &cpus) : params(p), nb_entries(p.nb_entries)
+PortCores::PortCores(const PortParams &p, const PollerCpus &cpus)
+	: params(p), nb_entries(p.nb_entries)
 {
 	if (params.nb_cores == 0)
 		params.nb_cores = cpus.usual(usual_cores);
 	cpus.require(params.nb_cores);
 	if (rte_eth_dev_get_port_by_name(params.port.c_str(), &port) != 0)
-		throw engine::DeviceError("bad-spec", "DPDK has no port '" + params.port + "'; --eal makes or allows one, such as --vdev=net_null0", false);
+		throw engine::DeviceError("bad-spec",
+		                          "DPDK has no port '" + params.port +
+		                              "'; --eal makes or allows one, such as --vdev=net_null0",
+		                          false);
 	start_port();
 	open_table();
 	for (uint32_t c = 0; c < params.nb_cores; c++)
@@ -66,8 +70,8 @@ void PortCores::start_threads(const PollerCpus &cpus)
 	const bool shares = params.nb_cores == cpus.count();
 	const uint32_t at = shares ? params.nb_cores - 1 : params.nb_cores;
 	if (shares)
-		warn("the dispatching core shares CPU " + cpus.text(at) + " with core " + std::to_string(at) +
-		     ", whose load it distorts" +
+		warn("the dispatching core shares CPU " + cpus.text(at) + " with core " +
+		     std::to_string(at) + ", whose load it distorts" +
 		     (at > 0 ? "; --cores " + std::to_string(at) + " leaves it one of its own" : ""));
 	dispatcher = cpus.start(at, "dispatcher", [this] { run_dispatcher(); });
 }
@@ -83,7 +87,9 @@ PortCores::~PortCores()
 
 std::string PortCores::name() const
 {
-	const char *kind = params.table == PortTable::reta ? "RETA" : params.table == PortTable::flow ? "flow rules" : "software table";
+	const char *kind = params.table == PortTable::reta   ? "RETA"
+	                   : params.table == PortTable::flow ? "flow rules"
+	                                                     : "software table";
 	return "dpdk " + params.port + ", " + kind;
 }
 
@@ -95,13 +101,17 @@ void PortCores::start_port()
 	if (const int error = rte_eth_dev_info_get(port, &info); error != 0)
 		throw failure(params.port, error);
 	if (queues > info.max_rx_queues)
-		throw engine::DeviceError("dpdk", params.port + " has at most " + std::to_string(info.max_rx_queues) +
-		                                      " RX queues; --table software needs one", true);
+		throw engine::DeviceError("dpdk",
+		                          params.port + " has at most " +
+		                              std::to_string(info.max_rx_queues) +
+		                              " RX queues; --table software needs one",
+		                          true);
 	packet::ToeplitzKey key = packet::toeplitz_key_microsoft;
 	rte_eth_conf conf = {};
 	if (many) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf.rx_adv_conf.rss_conf.rss_hf = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+		conf.rx_adv_conf.rss_conf.rss_hf =
+			info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
 		// A known key: then a packet without the NIC's hash is counted where the NIC put it.
 		if (info.hash_key_size == key.size()) {
 			conf.rx_adv_conf.rss_conf.rss_key = key.data();
@@ -109,8 +119,8 @@ void PortCores::start_port()
 		}
 		conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH;
 	}
-	pool = rte_pktmbuf_pool_create("rsspp_packets", buffers_a_core * (params.nb_cores + 1) - 1, 0, 0,
-	                               RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	pool = rte_pktmbuf_pool_create("rsspp_packets", buffers_a_core * (params.nb_cores + 1) - 1, 0,
+	                               0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (pool == nullptr)
 		throw failure("no memory for packet buffers; give EAL more by -m", rte_errno);
 	int error = rte_eth_dev_configure(port, queues, 1, &conf);
@@ -121,7 +131,8 @@ void PortCores::start_port()
 	if (error == 0)
 		error = rte_eth_dev_start(port);
 	if (error != 0)
-		throw failure(params.port + " does not start with " + std::to_string(queues) + " queues", error);
+		throw failure(params.port + " does not start with " + std::to_string(queues) + " queues",
+		              error);
 }
 
 void PortCores::open_table()
@@ -135,7 +146,8 @@ void PortCores::open_table()
 	} else if (params.table == PortTable::flow) {
 		error = rsspp_dpdk_flow_open(port, nb_entries, params.nb_cores, &table);
 		if (error != 0)
-			throw failure(params.port + " takes no RSS flow rules; --table software needs none", error);
+			throw failure(params.port + " takes no RSS flow rules; --table software needs none",
+			              error);
 	} else {
 		rsspp_dpdk_dispatch_params p;
 		rsspp_dpdk_dispatch_default_params(&p);
@@ -174,12 +186,13 @@ void PortCores::run(Core &core)
 				const uint8_t *data = rte_pktmbuf_mtod(packet, const uint8_t *);
 				uint32_t hash = packet->hash.rss;
 				if (!(packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH)) {
-					const packet::Frame frame = {data, packet->data_len, packet->pkt_len, 0,
-					                             packet::LinkType::ethernet, 0};
+					const packet::Frame frame = {data, packet->data_len,           packet->pkt_len,
+					                             0,    packet::LinkType::ethernet, 0};
 					hash = toeplitz(packet::five_tuple_of(packet::parse(frame), data));
 				}
 				std::atomic<uint64_t> &counter = core.packets[hash & (nb_entries - 1)];
-				counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+				counter.store(counter.load(std::memory_order_relaxed) + 1,
+				              std::memory_order_relaxed);
 			}
 			for (uint32_t r = 0; r < params.work_rounds; r++) {
 				x ^= x << 13; // xorshift64
@@ -189,8 +202,10 @@ void PortCores::run(Core &core)
 		}
 		core.work.store(x, std::memory_order_relaxed);
 		rte_pktmbuf_free_bulk(packets, n);
-		core.received.store(core.received.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-		core.useful.store(core.useful.load(std::memory_order_relaxed) + rte_get_tsc_cycles() - start,
+		core.received.store(core.received.load(std::memory_order_relaxed) + n,
+		                    std::memory_order_relaxed);
+		core.useful.store(core.useful.load(std::memory_order_relaxed) + rte_get_tsc_cycles() -
+		                      start,
 		                  std::memory_order_relaxed);
 	}
 }
@@ -199,7 +214,8 @@ int PortCores::read_table(std::span<uint16_t> queues)
 {
 	if (queues.size() != nb_entries)
 		return -EINVAL;
-	return dispatch ? rsspp_dpdk_dispatch_read(dispatch, queues.data()) : rsspp_dpdk_table_read(table, queues.data());
+	return dispatch ? rsspp_dpdk_dispatch_read(dispatch, queues.data())
+	                : rsspp_dpdk_table_read(table, queues.data());
 }
 
 int PortCores::write_table(std::span<const uint16_t> queues, std::span<const uint16_t>)
@@ -221,7 +237,8 @@ int PortCores::sample(std::span<uint64_t> packets, std::span<float> loads)
 		if (!dispatch)
 			for (uint32_t i = 0; i < nb_entries; i++)
 				packets[i] += core->packets[i].load(std::memory_order_relaxed);
-		const uint64_t useful = core->useful.load(std::memory_order_relaxed), now = rte_get_tsc_cycles();
+		const uint64_t useful = core->useful.load(std::memory_order_relaxed),
+					   now = rte_get_tsc_cycles();
 		const double all = double(std::max<uint64_t>(1, now - core->sampled_at));
 		loads[core->id] = std::min(1.0f, float(double(useful - core->sampled_useful) / all));
 		core->sampled_useful = useful;

@@ -20,11 +20,11 @@ namespace reframer::dpdk {
 enum class PortTable { reta, flow, software };
 
 struct PortParams {
-	std::string port;            // EAL's name of it
+	std::string port; // EAL's name of it
 	PortTable table = PortTable::reta;
-	uint32_t nb_cores = 0;       // 0: the lcores that EAL was given, else 4, at most the CPUs
-	uint32_t nb_entries = 512;   // of flow rules or software; a RETA has its own size
-	uint32_t work_rounds = 100;  // of arithmetic a packet
+	uint32_t nb_cores = 0;      // 0: the lcores that EAL was given, else 4, at most the CPUs
+	uint32_t nb_entries = 512;  // of flow rules or software; a RETA has its own size
+	uint32_t work_rounds = 100; // of arithmetic a packet
 };
 
 class PortCores final : public engine::TableDevice {

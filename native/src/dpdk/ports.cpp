@@ -12,14 +12,19 @@ lab::JobError port_failure(const std::string &what, int error)
 {
 	const int code = error < 0 ? -error : error;
 	const bool unsupported = code == ENOTSUP || code == ENOSYS;
-	return lab::JobError(unsupported ? "not-supported" : "port", what + ": " + rte_strerror(code), unsupported ? 3 : 1);
+	return lab::JobError(unsupported ? "not-supported" : "port", what + ": " + rte_strerror(code),
+	                     unsupported ? 3 : 1);
 }
 
 uint16_t port_named(const std::string &name)
 {
 	uint16_t port;
 	if (rte_eth_dev_get_port_by_name(name.c_str(), &port) != 0)
-		throw lab::JobError("bad-spec", "DPDK has no port '" + name + "'; --eal makes or allows one, such as --vdev=net_tap0 or -a 0000:03:00.0", 2);
+		throw lab::JobError(
+			"bad-spec",
+			"DPDK has no port '" + name +
+				"'; --eal makes or allows one, such as --vdev=net_tap0 or -a 0000:03:00.0",
+			2);
 	return port;
 }
 
@@ -35,15 +40,21 @@ void start_port(uint16_t port, const PortUse &use, rte_mempool *pool)
 	if (const int error = rte_eth_dev_info_get(port, &info); error != 0)
 		throw port_failure(port_name(port), error);
 	if (use.nb_queues > info.max_rx_queues || use.nb_queues > info.max_tx_queues)
-		throw lab::JobError("not-supported", port_name(port) + " has at most " + std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) + " queues", 3);
+		throw lab::JobError("not-supported",
+		                    port_name(port) + " has at most " +
+		                        std::to_string(std::min(info.max_rx_queues, info.max_tx_queues)) +
+		                        " queues",
+		                    3);
 	rte_eth_conf conf = {};
-	const uint64_t hashes = info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+	const uint64_t hashes =
+		info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
 	// Also for one queue: the NIC's hash spares reading headers.
 	if (use.nb_queues > 1 || (hashes && info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH)) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = hashes;
 	}
-	conf.rxmode.offloads = info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_RSS_HASH | RTE_ETH_RX_OFFLOAD_SCATTER);
+	conf.rxmode.offloads =
+		info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_RSS_HASH | RTE_ETH_RX_OFFLOAD_SCATTER);
 	conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	int error = rte_eth_dev_configure(port, use.nb_queues, use.nb_queues, &conf);
 	uint16_t nb_rx = use.nb_descriptors, nb_tx = nb_rx;
@@ -57,7 +68,9 @@ void start_port(uint16_t port, const PortUse &use, rte_mempool *pool)
 	if (error == 0)
 		error = rte_eth_dev_start(port);
 	if (error != 0)
-		throw port_failure(port_name(port) + " does not start with " + std::to_string(use.nb_queues) + " queues", error);
+		throw port_failure(port_name(port) + " does not start with " +
+		                       std::to_string(use.nb_queues) + " queues",
+		                   error);
 	// A box in the wire takes what is not addressed to it. Ports that cannot be told do so anyway.
 	rte_eth_promiscuous_enable(port);
 }

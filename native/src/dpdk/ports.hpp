@@ -26,8 +26,8 @@ void start_port(uint16_t port, const PortUse &use, rte_mempool *pool);
 void close_port(uint16_t port);
 
 struct PortCounts {
-	uint64_t missed = 0;     // packets that the receive rings or their driver could not take
-	uint64_t no_buffer = 0;  // of them, for want of a buffer
+	uint64_t missed = 0;    // packets that the receive rings or their driver could not take
+	uint64_t no_buffer = 0; // of them, for want of a buffer
 	uint64_t sent = 0, bytes_sent = 0;
 };
 PortCounts port_counts(uint16_t port);

@@ -33,7 +33,8 @@ using reframer::dpdk::PreloadOptions;
 namespace {
 
 struct Totals {
-	uint64_t in = 0, out = 0, thinned = 0, runs_in = 0, runs_out = 0, freed = 0, held = 0, hold_max_ns = 0, hold_p50_ns = 0;
+	uint64_t in = 0, out = 0, thinned = 0, runs_in = 0, runs_out = 0, freed = 0, held = 0,
+			 hold_max_ns = 0, hold_p50_ns = 0;
 
 	void add(const reframer_dpdk_stats &s)
 	{
@@ -115,7 +116,8 @@ void start(uint16_t port)
 			error = queue.callback ? 0 : -rte_errno;
 		}
 		if (error != 0)
-			std::fprintf(stderr, "reframer: port %u queue %u runs without: %s\n", port, q, reframer_strerror(error));
+			std::fprintf(stderr, "reframer: port %u queue %u runs without: %s\n", port, q,
+			             reframer_strerror(error));
 	}
 }
 
@@ -141,13 +143,17 @@ bool set_up()
 	const char *text = std::getenv("REFRAMER");
 	const std::string wrong = reframer::dpdk::parse_preload(text ? text : "", s.options);
 	if (!wrong.empty()) {
-		std::fprintf(stderr, "reframer: REFRAMER=%s: %s\nreframer: it takes, with commas between: %s\n", text, wrong.c_str(),
-		             reframer::dpdk::preload_grammar);
+		std::fprintf(stderr,
+		             "reframer: REFRAMER=%s: %s\nreframer: it takes, with commas between: %s\n",
+		             text, wrong.c_str(), reframer::dpdk::preload_grammar);
 		return false;
 	}
-	if (!s.options.off && (rte_version_year() != RTE_VER_YEAR || rte_version_month() != RTE_VER_MONTH)) {
-		std::fprintf(stderr, "reframer: built for DPDK %d.%d, the program has %u.%u; build this library with the DPDK of the program\n",
-		             RTE_VER_YEAR, RTE_VER_MONTH, rte_version_year(), rte_version_month());
+	if (!s.options.off &&
+	    (rte_version_year() != RTE_VER_YEAR || rte_version_month() != RTE_VER_MONTH)) {
+		std::fprintf(
+			stderr,
+			"reframer: built for DPDK %d.%d, the program has %u.%u; build this library with the DPDK of the program\n",
+			RTE_VER_YEAR, RTE_VER_MONTH, rte_version_year(), rte_version_month());
 		return false;
 	}
 	return true;
@@ -169,12 +175,16 @@ bool set_up()
 			continue;
 		}
 		any = true;
-		const auto slf = [](uint64_t packets, uint64_t runs) { return runs ? double(packets) / double(runs) : 0.0; };
-		std::fprintf(stderr,
-		             "reframer: port %u queue %u: in %lu, out %lu, thinned %lu, freed at stop %lu, held %lu; "
-		             "SLF %.3f in, %.3f out; hold median %.1f us, longest %.1f us\n",
-		             id.first, id.second, t.in, t.out, t.thinned, t.freed, t.held, slf(t.in, t.runs_in),
-		             slf(t.out + t.freed, t.runs_out), double(t.hold_p50_ns) / 1000, double(t.hold_max_ns) / 1000);
+		const auto slf = [](uint64_t packets, uint64_t runs) {
+			return runs ? double(packets) / double(runs) : 0.0;
+		};
+		std::fprintf(
+			stderr,
+			"reframer: port %u queue %u: in %lu, out %lu, thinned %lu, freed at stop %lu, held %lu; "
+			"SLF %.3f in, %.3f out; hold median %.1f us, longest %.1f us\n",
+			id.first, id.second, t.in, t.out, t.thinned, t.freed, t.held, slf(t.in, t.runs_in),
+			slf(t.out + t.freed, t.runs_out), double(t.hold_p50_ns) / 1000,
+			double(t.hold_max_ns) / 1000);
 	}
 	if (!any)
 		std::fprintf(stderr, "reframer: the program started no port\n");

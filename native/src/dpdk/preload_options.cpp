@@ -11,9 +11,9 @@
 namespace reframer::dpdk {
 
 const char *const preload_grammar =
-    "delay=64us (ns, us, ms, s), policy=fixed|adaptive|burst, key=5tuple|symmetric|destination|inner, "
-    "hash=auto|nic|software, packets=4096, bytes=8M, burst=128, lookahead=32, "
-    "bypass=syn+new+ef+ect1+dns, early=fin+rst+psh, repair, thin, ports=0+1, quiet; or off";
+	"delay=64us (ns, us, ms, s), policy=fixed|adaptive|burst, key=5tuple|symmetric|destination|inner, "
+	"hash=auto|nic|software, packets=4096, bytes=8M, burst=128, lookahead=32, "
+	"bypass=syn+new+ef+ect1+dns, early=fin+rst+psh, repair, thin, ports=0+1, quiet; or off";
 
 namespace {
 
@@ -32,11 +32,13 @@ std::vector<std::string_view> split(std::string_view text, char at)
 }
 
 // A number and its unit; `units` maps what may follow to a factor.
-std::optional<uint64_t> quantity(std::string_view text, std::initializer_list<std::pair<std::string_view, double>> units,
+std::optional<uint64_t> quantity(std::string_view text,
+                                 std::initializer_list<std::pair<std::string_view, double>> units,
                                  double most)
 {
 	double value = 0;
-	const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+	const auto [end, error] =
+		std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
 	if (error != std::errc() || end == text.data() || !(value >= 0))
 		return std::nullopt;
 	const std::string_view unit = text.substr(size_t(end - text.data()));
@@ -76,28 +78,45 @@ struct Parser {
 	{
 		reframer_params &stage = out.params.stage;
 		if (name == "delay")
-			return number(value, {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}}, 0, REFRAMER_MAX_DELAY_NS, stage.delay_ns);
+			return number(value, {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}}, 0,
+			              REFRAMER_MAX_DELAY_NS, stage.delay_ns);
 		if (name == "policy")
-			return word(choice(value, {{"fixed", REFRAMER_FIXED}, {"adaptive", REFRAMER_ADAPTIVE}, {"burst", REFRAMER_BURST}}), stage.policy);
+			return word(choice(value, {{"fixed", REFRAMER_FIXED},
+			                           {"adaptive", REFRAMER_ADAPTIVE},
+			                           {"burst", REFRAMER_BURST}}),
+			            stage.policy);
 		if (name == "key")
-			return word(choice(value, {{"5tuple", REFRAMER_KEY_5TUPLE}, {"symmetric", REFRAMER_KEY_SYMMETRIC},
-			                           {"destination", REFRAMER_KEY_DESTINATION}, {"inner", REFRAMER_KEY_INNER}}), stage.key);
+			return word(choice(value, {{"5tuple", REFRAMER_KEY_5TUPLE},
+			                           {"symmetric", REFRAMER_KEY_SYMMETRIC},
+			                           {"destination", REFRAMER_KEY_DESTINATION},
+			                           {"inner", REFRAMER_KEY_INNER}}),
+			            stage.key);
 		if (name == "hash")
-			return word(choice(value, {{"auto", REFRAMER_DPDK_HASH_AUTO}, {"nic", REFRAMER_DPDK_HASH_NIC},
-			                           {"software", REFRAMER_DPDK_HASH_SOFTWARE}}), out.params.hash);
+			return word(choice(value, {{"auto", REFRAMER_DPDK_HASH_AUTO},
+			                           {"nic", REFRAMER_DPDK_HASH_NIC},
+			                           {"software", REFRAMER_DPDK_HASH_SOFTWARE}}),
+			            out.params.hash);
 		if (name == "packets")
 			return number(value, {{"", 1}, {"k", 1e3}}, 32, 1u << 20, stage.max_packets);
 		if (name == "bytes")
-			return number(value, {{"", 1}, {"k", 1024}, {"M", 1 << 20}, {"G", 1 << 30}}, 1, 1ull << 40, stage.max_bytes);
+			return number(value, {{"", 1}, {"k", 1024}, {"M", 1 << 20}, {"G", 1 << 30}}, 1,
+			              1ull << 40, stage.max_bytes);
 		if (name == "burst")
 			return number(value, {{"", 1}}, 1, 1u << 20, stage.max_burst);
 		if (name == "lookahead")
 			return number(value, {{"", 1}}, 0, 128, stage.lookahead);
 		if (name == "bypass")
-			return word(bits(value, {{"syn", REFRAMER_BYPASS_SYN}, {"new", REFRAMER_BYPASS_NEW_FLOW}, {"ef", REFRAMER_BYPASS_DSCP_EF},
-			                         {"ect1", REFRAMER_BYPASS_ECT1}, {"dns", REFRAMER_BYPASS_DNS}}), stage.bypass);
+			return word(bits(value, {{"syn", REFRAMER_BYPASS_SYN},
+			                         {"new", REFRAMER_BYPASS_NEW_FLOW},
+			                         {"ef", REFRAMER_BYPASS_DSCP_EF},
+			                         {"ect1", REFRAMER_BYPASS_ECT1},
+			                         {"dns", REFRAMER_BYPASS_DNS}}),
+			            stage.bypass);
 		if (name == "early")
-			return word(bits(value, {{"fin", REFRAMER_EARLY_FIN}, {"rst", REFRAMER_EARLY_RST}, {"psh", REFRAMER_EARLY_PSH}}), stage.early);
+			return word(bits(value, {{"fin", REFRAMER_EARLY_FIN},
+			                         {"rst", REFRAMER_EARLY_RST},
+			                         {"psh", REFRAMER_EARLY_PSH}}),
+			            stage.early);
 		if (name == "ports")
 			return set_ports(value);
 		return std::nullopt;
@@ -118,8 +137,9 @@ struct Parser {
 
 private:
 	template <typename T>
-	static bool number(std::string_view text, std::initializer_list<std::pair<std::string_view, double>> units, uint64_t low,
-	                   uint64_t high, T &to)
+	static bool number(std::string_view text,
+	                   std::initializer_list<std::pair<std::string_view, double>> units,
+	                   uint64_t low, uint64_t high, T &to)
 	{
 		const auto value = quantity(text, units, double(high));
 		if (!value || *value < low)

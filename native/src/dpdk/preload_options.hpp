@@ -10,10 +10,10 @@
 namespace reframer::dpdk {
 
 struct PreloadOptions {
-	bool off = false;                 // REFRAMER=off: the program as it would run without
+	bool off = false; // REFRAMER=off: the program as it would run without
 	reframer_dpdk_params params;
-	std::vector<uint16_t> ports;      // none: all
-	bool quiet = false;               // no counters at exit
+	std::vector<uint16_t> ports; // none: all
+	bool quiet = false;          // no counters at exit
 	bool takes(uint16_t port) const;
 };
 

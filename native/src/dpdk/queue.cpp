@@ -24,7 +24,8 @@ namespace {
 bool port_hashes(uint16_t port)
 {
 	rte_eth_conf conf;
-	if (rte_eth_dev_conf_get(port, &conf) != 0 || !(conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH))
+	if (rte_eth_dev_conf_get(port, &conf) != 0 ||
+	    !(conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH))
 		return false;
 	constexpr uint64_t ports = RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP;
 	return (conf.rx_adv_conf.rss_conf.rss_hf & ports) == ports;
@@ -32,7 +33,8 @@ bool port_hashes(uint16_t port)
 
 } // namespace
 
-int reframer_dpdk_queue::init(uint16_t port_id, uint16_t queue_id, const reframer_dpdk_params &params)
+int reframer_dpdk_queue::init(uint16_t port_id, uint16_t queue_id,
+                              const reframer_dpdk_params &params)
 {
 	port = port_id;
 	queue = queue_id;
@@ -42,12 +44,14 @@ int reframer_dpdk_queue::init(uint16_t port_id, uint16_t queue_id, const reframe
 		stage_params.max_packets = std::max(32u, std::min(stage_params.max_packets, most));
 	}
 	// Known here, so that a hash computed here is the one that the stage would compute.
-	if (stage_params.hash_seed == 0 && getrandom(&stage_params.hash_seed, sizeof(uint64_t), 0) != sizeof(uint64_t))
+	if (stage_params.hash_seed == 0 &&
+	    getrandom(&stage_params.hash_seed, sizeof(uint64_t), 0) != sizeof(uint64_t))
 		return -errno;
 	const bool five_tuple = stage_params.key == REFRAMER_KEY_5TUPLE;
 	nic_hash = params.hash == REFRAMER_DPDK_HASH_NIC ||
 	           (params.hash == REFRAMER_DPDK_HASH_AUTO && five_tuple && port_hashes(port));
-	plain = !stage_params.bypass && !stage_params.early && !stage_params.options && !stage_params.nb_rules;
+	plain = !stage_params.bypass && !stage_params.early && !stage_params.options &&
+	        !stage_params.nb_rules;
 	thins = stage_params.options & REFRAMER_OPT_ACK_THINNING;
 	adapts = stage_params.policy == REFRAMER_ADAPTIVE;
 	key = packet::KeyKind(stage_params.key);
@@ -89,8 +93,8 @@ uint32_t reframer_dpdk_queue::hash_headers(rte_mbuf *const *packets, uint32_t nb
 		uint32_t nb_unparsed = 0;
 		for (uint32_t i = 0; i < nb; i++) {
 			const rte_mbuf *packet = packets[i];
-			const packet::Digest digest =
-			    packet::classify<false>(rte_pktmbuf_mtod(packet, const uint8_t *), packet->data_len, of, kind, seed);
+			const packet::Digest digest = packet::classify<false>(
+				rte_pktmbuf_mtod(packet, const uint8_t *), packet->data_len, of, kind, seed);
 			hash[i] = digest.hash;
 			nb_unparsed += digest.traits & packet::trait_unparsed;
 			traits |= digest.traits;
@@ -99,10 +103,18 @@ uint32_t reframer_dpdk_queue::hash_headers(rte_mbuf *const *packets, uint32_t nb
 			add(unparsed, nb_unparsed);
 	};
 	switch (key) {
-	case KeyKind::five_tuple: each.template operator()<KeyKind::five_tuple>(); break;
-	case KeyKind::symmetric: each.template operator()<KeyKind::symmetric>(); break;
-	case KeyKind::destination: each.template operator()<KeyKind::destination>(); break;
-	case KeyKind::inner: each.template operator()<KeyKind::inner>(); break;
+	case KeyKind::five_tuple:
+		each.template operator()<KeyKind::five_tuple>();
+		break;
+	case KeyKind::symmetric:
+		each.template operator()<KeyKind::symmetric>();
+		break;
+	case KeyKind::destination:
+		each.template operator()<KeyKind::destination>();
+		break;
+	case KeyKind::inner:
+		each.template operator()<KeyKind::inner>();
+		break;
 	}
 	return traits;
 }
@@ -119,7 +131,8 @@ packet::Digest reframer_dpdk_queue::digest_in_pieces(const rte_mbuf *packet) con
 
 // Once fragments have been seen: the stage looks at headers itself, as it knows which flow each
 // belongs to. At once, see init(), so that copies last long enough.
-void reframer_dpdk_queue::push_headers(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed)
+void reframer_dpdk_queue::push_headers(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out,
+                                       rte_mbuf **consumed)
 {
 	const uint8_t *data[chunk];
 	uint32_t captured[chunk], wire[chunk];
@@ -138,7 +151,8 @@ void reframer_dpdk_queue::push_headers(rte_mbuf **packets, uint32_t nb, uint64_t
 			captured[i] = 0;
 		}
 	}
-	push({reinterpret_cast<void **>(packets), data, captured, wire, nullptr, nb}, now, out, consumed);
+	push({reinterpret_cast<void **>(packets), data, captured, wire, nullptr, nb}, now, out,
+	     consumed);
 }
 
 void reframer_dpdk_queue::free_thinned()
@@ -151,7 +165,8 @@ void reframer_dpdk_queue::free_thinned()
 // All of the burst, always. What the stage holds when a call begins is at most max_packets, since a
 // call that leaves packets due has filled its array; the slots beyond that take this burst, or what
 // is due makes room in the part of the array that is consumed, and only there.
-void reframer_dpdk_queue::push(const reframer_burst &burst, uint64_t now, Output &out, rte_mbuf **consumed)
+void reframer_dpdk_queue::push(const reframer_burst &burst, uint64_t now, Output &out,
+                               rte_mbuf **consumed)
 {
 	reframer_burst rest = burst;
 	for (;;) {
@@ -176,7 +191,8 @@ void reframer_dpdk_queue::push(const reframer_burst &burst, uint64_t now, Output
 
 // No policy looks at headers: the stage gets hashes and lengths, and what lies behind an mbuf is read
 // only where the NIC did not hash.
-void reframer_dpdk_queue::take_plain(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed)
+void reframer_dpdk_queue::take_plain(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out,
+                                     rte_mbuf **consumed)
 {
 	uint32_t wire[chunk], hash[chunk];
 	uint32_t nb_pieces = 0;
@@ -214,7 +230,8 @@ void reframer_dpdk_queue::take_plain(rte_mbuf **packets, uint32_t nb, uint64_t n
 			return push_headers(packets, nb, now, out, consumed);
 		}
 	}
-	push({reinterpret_cast<void **>(packets), nullptr, nullptr, wire, hash, nb}, now, out, consumed);
+	push({reinterpret_cast<void **>(packets), nullptr, nullptr, wire, hash, nb}, now, out,
+	     consumed);
 }
 
 // A NIC marks the kinds of packets that it hashes: a flow is of one kind. The others wait by a hash of
@@ -230,7 +247,8 @@ void reframer_dpdk_queue::hash_unhashed(rte_mbuf *const *packets, uint32_t nb, u
 	add(without_hash, nb_unhashed);
 }
 
-void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed)
+void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out,
+                                     rte_mbuf **consumed)
 {
 	if (nb == 0 || nb > chunk)
 		__builtin_unreachable(); // gcc takes the arrays for uninitialised otherwise
@@ -252,7 +270,8 @@ void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t n
 		hash_unhashed(packets, nb, hash);
 	void **const held = reinterpret_cast<void **>(packets);
 	if (nic_hash || nb_pieces == 0) [[likely]]
-		return push({held, data, captured, wire, nic_hash ? hash : nullptr, nb}, now, out, consumed);
+		return push({held, data, captured, wire, nic_hash ? hash : nullptr, nb}, now, out,
+		            consumed);
 	add(in_pieces, nb_pieces);
 	for (uint32_t first = 0; first < nb;) {
 		const bool pieces = is_in_pieces(packets[first]);
@@ -260,8 +279,12 @@ void reframer_dpdk_queue::take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t n
 		for (; end < nb && is_in_pieces(packets[end]) == pieces; end++)
 			if (pieces)
 				hash[end] = digest_in_pieces(packets[end]).hash;
-		const reframer_burst part = {held + first, data + first, captured + first, wire + first,
-		                             pieces ? hash + first : nullptr, end - first};
+		const reframer_burst part = {held + first,
+		                             data + first,
+		                             captured + first,
+		                             wire + first,
+		                             pieces ? hash + first : nullptr,
+		                             end - first};
 		push(part, now, out, consumed + first);
 		first = end;
 	}
@@ -357,7 +380,8 @@ uint16_t reframer_dpdk_queue::pass(rte_mbuf **packets, uint16_t nb, uint16_t roo
 uint16_t reframer_dpdk_queue::receive(rte_mbuf **packets, uint16_t nb)
 {
 	const uint64_t now = clock.now();
-	const uint16_t received = reframer_backlogged(stage, now) ? 0 : rte_eth_rx_burst(port, queue, packets, nb);
+	const uint16_t received =
+		reframer_backlogged(stage, now) ? 0 : rte_eth_rx_burst(port, queue, packets, nb);
 	return pass(packets, received, nb, now);
 }
 
@@ -488,13 +512,14 @@ uint16_t reframer_rx_burst(struct reframer_dpdk_queue *q, struct rte_mbuf **pack
 	return q->receive(packets, nb);
 }
 
-uint16_t reframer_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb, uint16_t room, void *q)
+uint16_t reframer_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb,
+                              uint16_t room, void *q)
 {
 	return static_cast<reframer_dpdk_queue *>(q)->pass(packets, nb, room);
 }
 
-uint16_t reframer_dpdk_pass(struct reframer_dpdk_queue *q, struct rte_mbuf **packets, uint16_t nb, uint16_t room,
-                            uint64_t now_ns)
+uint16_t reframer_dpdk_pass(struct reframer_dpdk_queue *q, struct rte_mbuf **packets, uint16_t nb,
+                            uint16_t room, uint64_t now_ns)
 {
 	q->use_time(now_ns);
 	return q->pass(packets, nb, room, now_ns);
@@ -511,11 +536,18 @@ uint32_t reframer_dpdk_drain(struct reframer_dpdk_queue *q, struct rte_mbuf **pa
 	return q->drain(packets, nb);
 }
 
-uint32_t reframer_dpdk_free_held(struct reframer_dpdk_queue *q) { return q->free_held(); }
+uint32_t reframer_dpdk_free_held(struct reframer_dpdk_queue *q)
+{
+	return q->free_held();
+}
 
-struct reframer_stage *reframer_dpdk_stage(struct reframer_dpdk_queue *q) { return q->stage; }
+struct reframer_stage *reframer_dpdk_stage(struct reframer_dpdk_queue *q)
+{
+	return q->stage;
+}
 
-void reframer_dpdk_stats_get(const struct reframer_dpdk_queue *q, struct reframer_dpdk_stats *out, size_t size)
+void reframer_dpdk_stats_get(const struct reframer_dpdk_queue *q, struct reframer_dpdk_stats *out,
+                             size_t size)
 {
 	if (out == nullptr)
 		return;

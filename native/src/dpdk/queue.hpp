@@ -17,7 +17,10 @@ struct reframer_dpdk_queue {
 	int init(uint16_t port_id, uint16_t queue_id, const reframer_dpdk_params &params);
 	~reframer_dpdk_queue();
 
-	uint16_t pass(rte_mbuf **packets, uint16_t nb, uint16_t room) { return pass(packets, nb, room, clock.now()); }
+	uint16_t pass(rte_mbuf **packets, uint16_t nb, uint16_t room)
+	{
+		return pass(packets, nb, room, clock.now());
+	}
 	uint16_t pass(rte_mbuf **packets, uint16_t nb, uint16_t room, uint64_t now);
 	uint16_t receive(rte_mbuf **packets, uint16_t nb);
 	// Times are the caller's from now on.
@@ -51,12 +54,15 @@ private:
 		uint32_t given = 0;
 	};
 	void take(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out);
-	void take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed);
+	void take_chunk(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out,
+	                rte_mbuf **consumed);
 	void push(const reframer_burst &burst, uint64_t now, Output &out, rte_mbuf **consumed);
 	void give(uint64_t now, uint32_t room, Output &out, bool all = false);
 	static bool is_in_pieces(const rte_mbuf *packet);
-	void take_plain(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed);
-	void push_headers(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out, rte_mbuf **consumed);
+	void take_plain(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out,
+	                rte_mbuf **consumed);
+	void push_headers(rte_mbuf **packets, uint32_t nb, uint64_t now, Output &out,
+	                  rte_mbuf **consumed);
 	// Returns the traits that any packet has.
 	uint32_t hash_headers(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash);
 	void hash_unhashed(rte_mbuf *const *packets, uint32_t nb, uint32_t *hash);
@@ -80,5 +86,6 @@ private:
 	uint32_t ring_size = 0;
 	bool last_worked = false;
 
-	std::atomic<uint64_t> polls{0}, empty_polls{0}, without_hash{0}, in_pieces{0}, freed{0}, unparsed{0};
+	std::atomic<uint64_t> polls{0}, empty_polls{0}, without_hash{0}, in_pieces{0}, freed{0},
+		unparsed{0};
 };

@@ -31,7 +31,8 @@ try {
 		if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-')
 			return -EINVAL;
 	bool taken = false;
-	Registry<Shown>::each([&](const Shown &shown) { taken |= shown.name == wanted || shown.table == table; });
+	Registry<Shown>::each(
+		[&](const Shown &shown) { taken |= shown.name == wanted || shown.table == table; });
 	if (taken)
 		return -EEXIST;
 	Registry<Shown>::add(new Shown{wanted, table});

@@ -8,7 +8,8 @@
 
 namespace {
 
-int write_verified(rsspp_dpdk_table &table, const std::vector<uint16_t> &wanted, uint32_t *nb_refused)
+int write_verified(rsspp_dpdk_table &table, const std::vector<uint16_t> &wanted,
+                   uint32_t *nb_refused)
 {
 	std::vector<uint16_t> now(wanted.size());
 	int error = table.read(now);
@@ -51,7 +52,8 @@ try {
 	return -ENOMEM;
 }
 
-extern "C" int rsspp_dpdk_table_write(rsspp_dpdk_table *table, const uint16_t *queues, uint32_t *nb_refused)
+extern "C" int rsspp_dpdk_table_write(rsspp_dpdk_table *table, const uint16_t *queues,
+                                      uint32_t *nb_refused)
 try {
 	const std::vector<uint16_t> wanted(queues, queues + table->first.size());
 	for (uint16_t queue : wanted)

@@ -7,7 +7,9 @@
 
 struct rsspp_dpdk_table {
 	rsspp_dpdk_table(uint16_t port, uint32_t nb_entries, uint32_t nb_queues)
-	    : port(port), nb_queues(nb_queues), first(nb_entries) {}
+		: port(port), nb_queues(nb_queues), first(nb_entries)
+	{
+	}
 	virtual ~rsspp_dpdk_table() = default;
 	rsspp_dpdk_table(const rsspp_dpdk_table &) = delete;
 	rsspp_dpdk_table &operator=(const rsspp_dpdk_table &) = delete;

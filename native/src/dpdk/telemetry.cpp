@@ -22,8 +22,9 @@ namespace {
 constexpr int no_object = -ENOENT;
 
 // Released by reason, in the order of enum reframer_reason.
-constexpr const char *reasons[] = {"released_by_deadline", "released_by_early", "released_by_bypass",
-                                   "released_by_burst", "released_by_capacity", "released_by_drain"};
+constexpr const char *reasons[] = {"released_by_deadline", "released_by_early",
+                                   "released_by_bypass",   "released_by_burst",
+                                   "released_by_capacity", "released_by_drain"};
 static_assert(std::size(reasons) == REFRAMER_NB_REASONS);
 
 struct Where {
@@ -63,7 +64,8 @@ int list_queues(const char *, const char *, rte_tel_data *d)
 {
 	rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
 	Registry<reframer_dpdk_queue>::each([&](const reframer_dpdk_queue &queue) {
-		rte_tel_data_add_array_string(d, (std::to_string(queue.port) + "," + std::to_string(queue.queue)).c_str());
+		rte_tel_data_add_array_string(
+			d, (std::to_string(queue.port) + "," + std::to_string(queue.queue)).c_str());
 	});
 	return 0;
 }
@@ -71,7 +73,9 @@ int list_queues(const char *, const char *, rte_tel_data *d)
 int queue_stats(const char *, const char *params, rte_tel_data *d)
 {
 	return with_queue(params, [&](const reframer_dpdk_stats &s) {
-		const auto add = [&](const char *name, uint64_t value) { rte_tel_data_add_dict_u64(d, name, value); };
+		const auto add = [&](const char *name, uint64_t value) {
+			rte_tel_data_add_dict_u64(d, name, value);
+		};
 		rte_tel_data_start_dict(d);
 		add("port", s.port);
 		add("queue", s.queue);
@@ -131,7 +135,8 @@ int queue_histogram(const char *, const char *params, rte_tel_data *d)
 int list_balancers(const char *, const char *, rte_tel_data *d)
 {
 	rte_tel_data_start_array(d, RTE_TEL_U64_VAL);
-	Registry<rsspp_dpdk_balancer>::each([&](const rsspp_dpdk_balancer &b) { rte_tel_data_add_array_u64(d, b.table->port); });
+	Registry<rsspp_dpdk_balancer>::each(
+		[&](const rsspp_dpdk_balancer &b) { rte_tel_data_add_array_u64(d, b.table->port); });
 	return 0;
 }
 
@@ -171,7 +176,8 @@ int balancer_table(const char *, const char *params, rte_tel_data *d)
 int list_tables(const char *, const char *, rte_tel_data *d)
 {
 	rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
-	each_table([&](const char *name, const conntrack_table &) { rte_tel_data_add_array_string(d, name); });
+	each_table(
+		[&](const char *name, const conntrack_table &) { rte_tel_data_add_array_string(d, name); });
 	return 0;
 }
 
@@ -185,7 +191,9 @@ int table_stats(const char *, const char *params, rte_tel_data *d)
 		found = true;
 		conntrack_stats s;
 		conntrack_get_stats(&table, &s);
-		const auto add = [&](const char *field, uint64_t value) { rte_tel_data_add_dict_u64(d, field, value); };
+		const auto add = [&](const char *field, uint64_t value) {
+			rte_tel_data_add_dict_u64(d, field, value);
+		};
 		rte_tel_data_start_dict(d);
 		rte_tel_data_add_dict_string(d, "name", name);
 		add("flows", s.flows);
@@ -215,16 +223,21 @@ extern "C" int reframer_dpdk_telemetry(void)
 			telemetry_cb command;
 			const char *help;
 		} commands[] = {
-		    {"/reframer/list", list_queues, "RX queues with Reframer. No parameter"},
-		    {"/reframer/stats", queue_stats, "Counters of a queue. Parameter: PORT,QUEUE; without, the first"},
-		    {"/reframer/histogram", queue_histogram, "Hold times of a queue. Parameter: PORT,QUEUE; without, the first"},
-		    {"/rsspp/list", list_balancers, "Ports with an RSS++ balancer. No parameter"},
-		    {"/rsspp/table", balancer_table, "Table and loads of a port. Parameter: PORT; without, the first"},
-		    {"/conntrack/list", list_tables, "Flow tables shown. No parameter"},
-		    {"/conntrack/stats", table_stats, "Counters of a flow table. Parameter: NAME; without, the first"},
+			{"/reframer/list", list_queues, "RX queues with Reframer. No parameter"},
+			{"/reframer/stats", queue_stats,
+		     "Counters of a queue. Parameter: PORT,QUEUE; without, the first"},
+			{"/reframer/histogram", queue_histogram,
+		     "Hold times of a queue. Parameter: PORT,QUEUE; without, the first"},
+			{"/rsspp/list", list_balancers, "Ports with an RSS++ balancer. No parameter"},
+			{"/rsspp/table", balancer_table,
+		     "Table and loads of a port. Parameter: PORT; without, the first"},
+			{"/conntrack/list", list_tables, "Flow tables shown. No parameter"},
+			{"/conntrack/stats", table_stats,
+		     "Counters of a flow table. Parameter: NAME; without, the first"},
 		};
 		for (const auto &c : commands)
-			if (const int result = rte_telemetry_register_cmd(c.name, c.command, c.help); result != 0)
+			if (const int result = rte_telemetry_register_cmd(c.name, c.command, c.help);
+			    result != 0)
 				return result;
 		return 0;
 	}();

@@ -40,13 +40,14 @@ Json write_record(engine::TableDevice &device, const Json &entries)
 	for (const Json &entry : entries) {
 		const uint32_t bucket = entry.at(0).get<uint32_t>(), queue = entry.at(1).get<uint32_t>();
 		if (bucket >= table.size() || queue >= device.nb_queues())
-			return {{"failed", "entry " + std::to_string(bucket) + " or queue " + std::to_string(queue) +
-			                       " does not exist"}};
+			return {{"failed", "entry " + std::to_string(bucket) + " or queue " +
+			                       std::to_string(queue) + " does not exist"}};
 		table[bucket] = uint16_t(queue);
 		changed.push_back(uint16_t(bucket));
 	}
 	const engine::WriteOutcome outcome = engine::write_verified(device, table, changed);
-	Json record = {{"written", changed.size() - outcome.refused.size()}, {"refused", outcome.refused}};
+	Json record = {{"written", changed.size() - outcome.refused.size()},
+	               {"refused", outcome.refused}};
 	if (outcome.error != 0)
 		record["error"] = std::strerror(-outcome.error);
 	return record;
@@ -115,7 +116,10 @@ std::optional<std::string> SessionInput::line()
 void serve_device(SessionInput &input, engine::TableDevice &device, const SessionHooks &hooks)
 {
 	engine::FirstTable first(device);
-	emit({{"ready", {{"name", device.name()}, {"entries", device.table_size()}, {"queues", device.nb_queues()}}}});
+	emit({{"ready",
+	       {{"name", device.name()},
+	        {"entries", device.table_size()},
+	        {"queues", device.nb_queues()}}}});
 	while (const std::optional<std::string> line = input.line()) {
 		Json record;
 		try {
@@ -141,7 +145,9 @@ void serve_device(SessionInput &input, engine::TableDevice &device, const Sessio
 JobError job_error(const engine::DeviceError &error)
 {
 	return JobError(error.unsupported ? "not-supported" : error.code, error.what(),
-	                error.unsupported ? 3 : error.code == "bad-spec" ? 2 : 1);
+	                error.unsupported          ? 3
+	                : error.code == "bad-spec" ? 2
+	                                           : 1);
 }
 
 } // namespace reframer::lab

@@ -19,7 +19,9 @@ void emit(const Json &record);
 class JobError : public std::runtime_error {
 public:
 	JobError(std::string code, const std::string &message, int exit_code = 1)
-	    : std::runtime_error(printable(message)), code(std::move(code)), exit_code(exit_code) {}
+		: std::runtime_error(printable(message)), code(std::move(code)), exit_code(exit_code)
+	{
+	}
 	std::string code;
 	int exit_code;
 	std::string file;
@@ -31,7 +33,9 @@ private:
 	{
 		std::string shown;
 		for (const char c : message)
-			shown += static_cast<unsigned char>(c) < ' ' ? std::string("\\") + std::to_string(int(c)) : std::string(1, c);
+			shown += static_cast<unsigned char>(c) < ' '
+			             ? std::string("\\") + std::to_string(int(c))
+			             : std::string(1, c);
 		return shown;
 	}
 };

@@ -94,7 +94,8 @@ public:
 			return fallback;
 		std::vector<T> out;
 		for (const Json &item : list(name, *v))
-			out.push_back(static_cast<T>(in_range(name, item, static_cast<double>(low), static_cast<double>(high), true)));
+			out.push_back(static_cast<T>(
+				in_range(name, item, static_cast<double>(low), static_cast<double>(high), true)));
 		return out;
 	}
 
@@ -144,7 +145,9 @@ private:
 		const double value = v.get<double>();
 		if (!(value >= low && value <= high)) {
 			const auto text = [](double bound) {
-				return bound == std::floor(bound) && std::abs(bound) < 1e15 ? Json(static_cast<int64_t>(bound)).dump() : Json(bound).dump();
+				return bound == std::floor(bound) && std::abs(bound) < 1e15
+				           ? Json(static_cast<int64_t>(bound)).dump()
+				           : Json(bound).dump();
 			};
 			fail(name, "is " + v.dump() + ", must be from " + text(low) + " to " + text(high));
 		}

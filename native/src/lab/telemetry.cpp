@@ -36,11 +36,15 @@ public:
 			setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)); // connect() too
 		}
-		if (fd < 0 || connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0) {
+		if (fd < 0 ||
+		    connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof(address)) != 0) {
 			const std::string reason = std::strerror(errno);
 			if (fd >= 0)
 				close(fd);
-			throw JobError("no-telemetry", path + ": " + reason + "; is a DPDK program running there, without --no-telemetry?", 3);
+			throw JobError("no-telemetry",
+			               path + ": " + reason +
+			                   "; is a DPDK program running there, without --no-telemetry?",
+			               3);
 		}
 		program = receive();
 	}
@@ -64,8 +68,10 @@ private:
 	static JobError ended(int error)
 	{
 		if (error == EAGAIN || error == EWOULDBLOCK)
-			return JobError("telemetry-silent", "the DPDK program does not answer within " +
-			                                        std::to_string(patience_s) + " s; is it stopped?", 1);
+			return JobError("telemetry-silent",
+			                "the DPDK program does not answer within " +
+			                    std::to_string(patience_s) + " s; is it stopped?",
+			                1);
 		return JobError("program-ended", "the DPDK program closed its telemetry", 1);
 	}
 
@@ -78,7 +84,8 @@ private:
 		text.resize(size_t(n));
 		const Json answer = Json::parse(text, nullptr, false);
 		if (answer.is_discarded())
-			throw JobError("telemetry-answer", "an answer that is no JSON: " + text.substr(0, 200), 1);
+			throw JobError("telemetry-answer", "an answer that is no JSON: " + text.substr(0, 200),
+			               1);
 		return answer;
 	}
 
@@ -100,7 +107,9 @@ void run_telemetry(const Json &spec)
 		in.fail("socket", "is missing");
 	Telemetry telemetry(path);
 	emit({{"program", telemetry.program}});
-	const auto answer = [&](const std::string &command) { emit({{"command", command}, {"answer", telemetry.ask(command)}}); };
+	const auto answer = [&](const std::string &command) {
+		emit({{"command", command}, {"answer", telemetry.ask(command)}});
+	};
 	for (const std::string &command : commands)
 		answer(command);
 	if (given)

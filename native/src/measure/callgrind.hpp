@@ -13,10 +13,11 @@ inline void begin_counting()
 	// The request START_INSTRUMENTATION of the tool "CT".
 	volatile uint64_t request[6] = {(uint64_t{'C'} << 24 | uint64_t{'T'} << 16) + 4, 0, 0, 0, 0, 0};
 	uint64_t result = 0;
-	asm volatile("rolq $3, %%rdi\n\trolq $13, %%rdi\n\trolq $61, %%rdi\n\trolq $51, %%rdi\n\txchgq %%rbx, %%rbx"
-	             : "+d"(result)
-	             : "a"(&request[0])
-	             : "cc", "memory", "rdi");
+	asm volatile(
+		"rolq $3, %%rdi\n\trolq $13, %%rdi\n\trolq $61, %%rdi\n\trolq $51, %%rdi\n\txchgq %%rbx, %%rbx"
+		: "+d"(result)
+		: "a"(&request[0])
+		: "cc", "memory", "rdi");
 #endif
 }
 

@@ -38,7 +38,8 @@ public:
 		for (size_t i = 0; i < counts_.size(); i++) {
 			seen += counts_[i];
 			if (counts_[i] && static_cast<double>(seen) >= wanted) {
-				double middle = (static_cast<double>(low_of(i)) + static_cast<double>(low_of(i + 1) - 1)) / 2;
+				double middle =
+					(static_cast<double>(low_of(i)) + static_cast<double>(low_of(i + 1) - 1)) / 2;
 				return middle < static_cast<double>(max_) ? middle : static_cast<double>(max_);
 			}
 		}

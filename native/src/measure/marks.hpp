@@ -45,7 +45,8 @@ public:
 		away = Away::no;
 		if (double each = expected_of(kinds, size); each > 0) {
 			double expected = each * packets;
-			if (ns > factor * expected && ns > worst_factor * worst_packet_ns_ * packets + slack_ns) {
+			if (ns > factor * expected &&
+			    ns > worst_factor * worst_packet_ns_ * packets + slack_ns) {
 				away = ns - expected > interrupt_max_ns ? Away::preempted : Away::interrupted;
 				return expected;
 			}

@@ -13,12 +13,14 @@ namespace reframer::lab {
 // Of an even number, the upper of the two in the middle; not for none.
 inline double median(std::vector<double> values)
 {
-	std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
+	std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2),
+	                 values.end());
 	return values[values.size() / 2];
 }
 
 // 95 % bootstrap interval of the median.
-inline std::pair<double, double> interval_of_median(const std::vector<double> &values, uint64_t seed)
+inline std::pair<double, double> interval_of_median(const std::vector<double> &values,
+                                                    uint64_t seed)
 {
 	constexpr uint32_t resamples = 1000;
 	std::mt19937_64 random(seed);

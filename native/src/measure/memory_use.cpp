@@ -16,13 +16,13 @@ void add(ProcessMemory &sum, const std::string &line)
 		const char *field;
 		bool resident, huge;
 	} fields[] = {
-	    {"Rss:", true, false},
-	    {"AnonHugePages:", false, true},
-	    {"ShmemPmdMapped:", false, true},
-	    {"FilePmdMapped:", false, true},
-	    // These two are in no Rss.
-	    {"Shared_Hugetlb:", true, true},
-	    {"Private_Hugetlb:", true, true},
+		{"Rss:", true, false},
+		{"AnonHugePages:", false, true},
+		{"ShmemPmdMapped:", false, true},
+		{"FilePmdMapped:", false, true},
+		// These two are in no Rss.
+		{"Shared_Hugetlb:", true, true},
+		{"Private_Hugetlb:", true, true},
 	};
 	for (const auto &f : fields) {
 		if (!line.starts_with(f.field))

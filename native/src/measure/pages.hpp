@@ -10,8 +10,7 @@
 
 namespace reframer::nf {
 
-template <typename T>
-class Region {
+template <typename T> class Region {
 public:
 	Region() = default;
 	explicit Region(size_t count) : count_(count)
@@ -21,7 +20,8 @@ public:
 		bytes_ = (count * sizeof(T) + huge - 1) / huge * huge;
 		// One huge page more, to start on a boundary: the kernel backs only aligned ranges.
 		mapped_ = bytes_ + huge;
-		void *p = mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		void *p =
+			mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (p == MAP_FAILED)
 			throw std::bad_alloc();
 		map_ = p;

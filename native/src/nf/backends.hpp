@@ -19,10 +19,7 @@ public:
 	// `servers` of 1 to 256, at 198.19.0.0 and up (RFC 2544's network for benchmarks).
 	Backends(uint32_t servers, uint64_t seed);
 
-	uint16_t choose(uint64_t hash) const
-	{
-		return table_[(hash >> 32) * table_size >> 32];
-	}
+	uint16_t choose(uint64_t hash) const { return table_[(hash >> 32) * table_size >> 32]; }
 	uint32_t address(uint32_t server) const { return __builtin_bswap32(first_address + server); }
 	// The server at this address (network order); size() where there is none.
 	uint32_t at_address(uint32_t address) const

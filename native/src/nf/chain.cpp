@@ -22,12 +22,18 @@ namespace reframer::nf {
 const char *verdict_name(uint8_t verdict)
 {
 	switch (verdict) {
-	case verdict_pass: return "pass";
-	case verdict_not_ipv4: return "notIpv4";
-	case verdict_malformed: return "malformed";
-	case verdict_ttl: return "ttl";
-	case verdict_denied: return "denied";
-	case verdict_table_full: return "tableFull";
+	case verdict_pass:
+		return "pass";
+	case verdict_not_ipv4:
+		return "notIpv4";
+	case verdict_malformed:
+		return "malformed";
+	case verdict_ttl:
+		return "ttl";
+	case verdict_denied:
+		return "denied";
+	case verdict_table_full:
+		return "tableFull";
 	}
 	return "unknown";
 }
@@ -46,26 +52,26 @@ constexpr const char *no_dpdk = "DPDK (Debian libdpdk-dev)";
 #endif
 
 constexpr ChainName names[] = {
-    {"paper", ChainKind::paper, nullptr},
-    {"cached-rules", ChainKind::cached_rules, nullptr},
-    {"modern", ChainKind::modern, nullptr},
-    {"modern-rte", ChainKind::modern_rte, no_dpdk},
-    {"inspect", ChainKind::inspect, no_patterns},
-    {"forward", ChainKind::forward, nullptr},
-    {"counter", ChainKind::counter, nullptr},
-    {"router", ChainKind::router, nullptr},
-    {"firewall", ChainKind::firewall, nullptr},
-    {"nat", ChainKind::nat, nullptr},
-    {"lb", ChainKind::lb, nullptr},
-    {"cookie-lb", ChainKind::cookie_lb, nullptr},
-    {"dpi", ChainKind::dpi, no_patterns},
-    {"rte-lpm", ChainKind::rte_lpm, no_dpdk},
-    {"rte-fib", ChainKind::rte_fib, no_dpdk},
-    {"rte-acl", ChainKind::rte_acl, no_dpdk},
-    {"paper-counter", ChainKind::paper_counter, nullptr},
-    {"paper-router", ChainKind::paper_router, nullptr},
-    {"paper-firewall", ChainKind::paper_firewall, nullptr},
-    {"paper-nat", ChainKind::paper_nat, nullptr},
+	{"paper", ChainKind::paper, nullptr},
+	{"cached-rules", ChainKind::cached_rules, nullptr},
+	{"modern", ChainKind::modern, nullptr},
+	{"modern-rte", ChainKind::modern_rte, no_dpdk},
+	{"inspect", ChainKind::inspect, no_patterns},
+	{"forward", ChainKind::forward, nullptr},
+	{"counter", ChainKind::counter, nullptr},
+	{"router", ChainKind::router, nullptr},
+	{"firewall", ChainKind::firewall, nullptr},
+	{"nat", ChainKind::nat, nullptr},
+	{"lb", ChainKind::lb, nullptr},
+	{"cookie-lb", ChainKind::cookie_lb, nullptr},
+	{"dpi", ChainKind::dpi, no_patterns},
+	{"rte-lpm", ChainKind::rte_lpm, no_dpdk},
+	{"rte-fib", ChainKind::rte_fib, no_dpdk},
+	{"rte-acl", ChainKind::rte_acl, no_dpdk},
+	{"paper-counter", ChainKind::paper_counter, nullptr},
+	{"paper-router", ChainKind::paper_router, nullptr},
+	{"paper-firewall", ChainKind::paper_firewall, nullptr},
+	{"paper-nat", ChainKind::paper_nat, nullptr},
 };
 
 struct PaperSizes {
@@ -102,17 +108,17 @@ std::unique_ptr<Chain> chain_of(const Config &config, Form form, Functions... fu
 		if (form == Form::run)
 			return std::make_unique<RunChain<Sizes, Functions...>>(config, std::move(functions)...);
 	} else if (form == Form::run) {
-		return std::make_unique<FunctionChain<true, Sizes, Functions...>>(config, std::move(functions)...);
+		return std::make_unique<FunctionChain<true, Sizes, Functions...>>(config,
+		                                                                  std::move(functions)...);
 	}
-	return std::make_unique<FunctionChain<false, Sizes, Functions...>>(config, std::move(functions)...);
+	return std::make_unique<FunctionChain<false, Sizes, Functions...>>(config,
+	                                                                   std::move(functions)...);
 }
 
 // Made when the first chain asks for it, then shared by all.
-template <typename T>
-class Lazy {
+template <typename T> class Lazy {
 public:
-	template <typename Make>
-	std::shared_ptr<const T> get(Make make)
+	template <typename Make> std::shared_ptr<const T> get(Make make)
 	{
 		std::lock_guard lock(mutex_);
 		if (!made_)
@@ -155,7 +161,7 @@ ChainFactory::ChainFactory(const Config &config) : config_(config), shared_(new 
 }
 
 ChainFactory::ChainFactory(const ChainFactory &other, uint32_t table_capacity)
-    : config_(other.config_), shared_(other.shared_)
+	: config_(other.config_), shared_(other.shared_)
 {
 	config_.table_capacity = table_capacity;
 }
@@ -168,35 +174,44 @@ std::unique_ptr<Chain> ChainFactory::make(Form form, uint32_t core) const
 	Shared &s = *shared_;
 	const uint32_t capacity = config.table_capacity;
 	const uint64_t seed = config.seed;
-	auto list = [&] { return s.list.get([&] { return std::make_shared<const paper::RuleList>(s.rules); }); };
+	auto list = [&] {
+		return s.list.get([&] { return std::make_shared<const paper::RuleList>(s.rules); });
+	};
 	auto packet_filter = [&] {
 		return paper::PacketFilter(s.packet_rules.get([&] {
 			return std::make_shared<const std::vector<paper::PacketRule>>(
-			    paper::make_packet_rules(config.nb_packet_rules, seed));
+				paper::make_packet_rules(config.nb_packet_rules, seed));
 		}));
 	};
 	auto counter = [&] { return modern::Counter(capacity); };
 	auto router = [&] {
-		return modern::Router(s.trie.get([&] { return std::make_shared<const modern::Trie>(s.routes); }));
+		return modern::Router(
+			s.trie.get([&] { return std::make_shared<const modern::Trie>(s.routes); }));
 	};
 	auto firewall = [&] {
-		return modern::Firewall(s.set.get([&] { return std::make_shared<const modern::RuleSet>(s.rules); }));
+		return modern::Firewall(
+			s.set.get([&] { return std::make_shared<const modern::RuleSet>(s.rules); }));
 	};
 	auto nat = [&] { return modern::Nat(capacity, core, seed); };
 	auto servers = [&] {
-		return s.servers.get([&] { return std::make_shared<const Backends>(config.nb_servers, seed); });
+		return s.servers.get(
+			[&] { return std::make_shared<const Backends>(config.nb_servers, seed); });
 	};
 	auto balancer = [&] { return LoadBalancer(capacity, servers(), seed); };
 #ifdef REFRAMER_HAVE_HYPERSCAN
-	auto patterns = [&] { return s.patterns.get([] { return std::make_shared<const Patterns>(); }); };
+	auto patterns = [&] {
+		return s.patterns.get([] { return std::make_shared<const Patterns>(); });
+	};
 	// The one function whose forms differ in kind.
 	auto with_dpi = [&](auto before, auto after) -> std::unique_ptr<Chain> {
 		auto make_chain = [&]<bool by_run>(std::bool_constant<by_run>) -> std::unique_ptr<Chain> {
 			return std::apply(
-			    [&](auto... f) -> std::unique_ptr<Chain> {
-				    return std::make_unique<FunctionChain<by_run, ModernSizes, decltype(f)...>>(config, std::move(f)...);
-			    },
-			    std::tuple_cat(std::move(before), std::tuple<Dpi<by_run>>(Dpi<by_run>(capacity, patterns())),
+				[&](auto... f) -> std::unique_ptr<Chain> {
+					return std::make_unique<FunctionChain<by_run, ModernSizes, decltype(f)...>>(
+						config, std::move(f)...);
+				},
+				std::tuple_cat(std::move(before),
+			                   std::tuple<Dpi<by_run>>(Dpi<by_run>(capacity, patterns())),
 			                   std::move(after)));
 		};
 		return form == Form::run ? make_chain(std::true_type()) : make_chain(std::false_type());
@@ -205,7 +220,8 @@ std::unique_ptr<Chain> ChainFactory::make(Form form, uint32_t core) const
 #ifdef REFRAMER_HAVE_DPDK_TABLES
 	auto dpdk_router = [&](RouteTable kind) {
 		auto &table = kind == RouteTable::lpm ? s.lpm : s.fib;
-		return DpdkRouter(table.get([&] { return std::make_shared<const DpdkRoutes>(s.routes, kind); }));
+		return DpdkRouter(
+			table.get([&] { return std::make_shared<const DpdkRoutes>(s.routes, kind); }));
 	};
 	auto dpdk_firewall = [&] {
 		return DpdkFirewall(s.acl.get([&] { return std::make_shared<const DpdkRules>(s.rules); }));
@@ -217,9 +233,9 @@ std::unique_ptr<Chain> ChainFactory::make(Form form, uint32_t core) const
 		return std::make_unique<Forward>();
 	case ChainKind::paper:
 		return chain_of<PaperSizes>(config, form, paper::Checker(), packet_filter(),
-		                            paper::Classifier(capacity, seed), paper::Counter(capacity, seed),
-		                            paper::Router(s.routes), paper::Firewall(list()),
-		                            paper::Nat(capacity, core, seed));
+		                            paper::Classifier(capacity, seed),
+		                            paper::Counter(capacity, seed), paper::Router(s.routes),
+		                            paper::Firewall(list()), paper::Nat(capacity, core, seed));
 	case ChainKind::cached_rules:
 		return chain_of<PaperSizes>(config, form, paper::Classifier(capacity, seed),
 		                            paper::Counter(capacity, seed), paper::Router(s.routes),
@@ -260,7 +276,8 @@ std::unique_ptr<Chain> ChainFactory::make(Form form, uint32_t core) const
 	case ChainKind::rte_acl:
 		return chain_of<ModernSizes>(config, form, dpdk_firewall());
 	case ChainKind::modern_rte:
-		return chain_of<ModernSizes>(config, form, counter(), dpdk_router(RouteTable::fib), dpdk_firewall(), nat());
+		return chain_of<ModernSizes>(config, form, counter(), dpdk_router(RouteTable::fib),
+		                             dpdk_firewall(), nat());
 #endif
 	default:
 		break;

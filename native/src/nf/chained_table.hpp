@@ -2,15 +2,14 @@
 // plain design of the original's era; a lookup reads a head and at least one entry.
 #pragma once
 
-#include "nf/context.hpp"
 #include "measure/pages.hpp"
+#include "nf/context.hpp"
 
 #include <cstdint>
 
 namespace reframer::nf {
 
-template <typename State>
-class ChainedTable {
+template <typename State> class ChainedTable {
 public:
 	static constexpr uint32_t none = ~uint32_t{0};
 

@@ -10,9 +10,9 @@ enum class ChainKind : uint8_t {
 	forward, // touches nothing: the cost of the loop itself
 	paper,   // the original's functions (NSDI'22), at about its cost: a + b / SLF cycles a packet
 	cached_rules, // the same without work on each packet: a walk over rules behind a last-flow cache
-	modern,  // the same functions on structures that one would choose today
-	modern_rte, // the same with DPDK's tables for routes and rules
-	inspect, // counter, firewall, pattern search, load balancer
+	modern,       // the same functions on structures that one would choose today
+	modern_rte,   // the same with DPDK's tables for routes and rules
+	inspect,      // counter, firewall, pattern search, load balancer
 
 	// One function alone, of the modern kind ...
 	counter,

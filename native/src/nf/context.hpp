@@ -52,12 +52,12 @@ enum Layer4 : uint8_t {
 struct alignas(64) Context {
 	Mbuf *mbuf;
 	FlowKey key;
-	uint64_t hash;        // of the key; computed where a function needs it
-	uint64_t digest;      // what the connection table knows of the key
-	uint16_t l3, l4;      // offsets into the frame
+	uint64_t hash;   // of the key; computed where a function needs it
+	uint64_t digest; // what the connection table knows of the key
+	uint16_t l3, l4; // offsets into the frame
 	uint16_t next_hop;
-	uint16_t prepared;    // result of a lookup that was done for many packets at once
-	uint8_t layer4;       // enum Layer4: where NAT may write
+	uint16_t prepared; // result of a lookup that was done for many packets at once
+	uint8_t layer4;    // enum Layer4: where NAT may write
 	uint8_t verdict;
 
 	uint8_t *ip() const { return mbuf->data() + l3; }
@@ -87,8 +87,14 @@ inline uint32_t load32(const uint8_t *p)
 	return v;
 }
 
-inline void store16(uint8_t *p, uint16_t v) { std::memcpy(p, &v, sizeof(v)); }
-inline void store32(uint8_t *p, uint32_t v) { std::memcpy(p, &v, sizeof(v)); }
+inline void store16(uint8_t *p, uint16_t v)
+{
+	std::memcpy(p, &v, sizeof(v));
+}
+inline void store32(uint8_t *p, uint32_t v)
+{
+	std::memcpy(p, &v, sizeof(v));
+}
 
 // Reads Ethernet with up to two VLAN tags and IPv4. Not the suite's full parser: a chain that is
 // timed must cost what such a chain costs, and this is all that the original's looks at.

@@ -50,8 +50,9 @@ void CookieBalancer::stamp(Context &c, uint32_t server, uint8_t *option)
 	uint32_t service = __builtin_bswap32(service_address);
 	uint16_t change = fold(change32(c.key.source, service));
 	if (option)
-		put_low_byte(c, option + 2, static_cast<uint8_t>(server) ^
-		                                mask_of(c.key.destination, c.key.destination_port, c.key.source_port));
+		put_low_byte(c, option + 2,
+		             static_cast<uint8_t>(server) ^
+		                 mask_of(c.key.destination, c.key.destination_port, c.key.source_port));
 	rewrite_endpoint(c, 12, 0, service, c.key.source_port, change, change);
 	stamped_++;
 }

@@ -22,18 +22,18 @@ public:
 	static constexpr uint32_t service_address = 0xc613ff01u; // 198.19.255.1
 
 	CookieBalancer(std::shared_ptr<const Backends> servers, uint64_t seed)
-	    : servers_(std::move(servers)), seed_(seed)
+		: servers_(std::move(servers)), seed_(seed)
 	{
 	}
 
 	struct Choice {
-		uint64_t hash;   // where a packet without cookie goes
-		uint8_t mask;    // over the number in the cookie, so that clients cannot choose a server
+		uint64_t hash; // where a packet without cookie goes
+		uint8_t mask;  // over the number in the cookie, so that clients cannot choose a server
 	};
 	Choice lookup(const Context &leader) const
 	{
-		return {hash_key(leader.key, seed_), mask_of(leader.key.source, leader.key.source_port,
-		                                             leader.key.destination_port)};
+		return {hash_key(leader.key, seed_),
+		        mask_of(leader.key.source, leader.key.source_port, leader.key.destination_port)};
 	}
 	void apply(Context &c, const Choice &choice);
 	void counters(Counters &out) const

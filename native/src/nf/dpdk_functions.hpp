@@ -42,7 +42,9 @@ private:
 class DpdkFirewall {
 public:
 	explicit DpdkFirewall(std::shared_ptr<const DpdkRules> rules)
-	    : matched_(rules->size()), rules_(std::move(rules)) {}
+		: matched_(rules->size()), rules_(std::move(rules))
+	{
+	}
 	void prepare(Context *const *leaders, uint32_t n, bool)
 	{
 		find_all(*rules_, leaders, n, [](Context &c, uint16_t rule) { c.prepared = rule; });

@@ -37,8 +37,8 @@ struct Key {
 };
 
 constexpr rte_acl_field_def fields[2] = {
-    {RTE_ACL_FIELD_TYPE_BITMASK, sizeof(uint8_t), 0, 0, offsetof(Key, any)},
-    {RTE_ACL_FIELD_TYPE_MASK, sizeof(uint32_t), 1, 1, offsetof(Key, destination)},
+	{RTE_ACL_FIELD_TYPE_BITMASK, sizeof(uint8_t), 0, 0, offsetof(Key, any)},
+	{RTE_ACL_FIELD_TYPE_MASK, sizeof(uint32_t), 1, 1, offsetof(Key, destination)},
 };
 RTE_ACL_RULE_DEF(Rule, 2);
 
@@ -93,7 +93,8 @@ void DpdkRoutes::find(const uint32_t *addresses, uint32_t n, uint16_t *hops) con
 		return;
 	}
 	uint64_t found[most];
-	rte_fib_lookup_bulk(tables_->fib, const_cast<uint32_t *>(addresses), found, static_cast<int>(n));
+	rte_fib_lookup_bulk(tables_->fib, const_cast<uint32_t *>(addresses), found,
+	                    static_cast<int>(n));
 	for (uint32_t i = 0; i < n; i++)
 		hops[i] = static_cast<uint16_t>(found[i]);
 }

@@ -48,8 +48,7 @@ private:
 
 // Per run the packets' payloads are put side by side and scanned by one call: entering the matcher
 // and loading the flow's stream cost as much as scanning some hundred bytes.
-template <bool by_run>
-class Dpi {
+template <bool by_run> class Dpi {
 public:
 	static constexpr bool uses_hash = true;
 	struct State {
@@ -59,8 +58,8 @@ public:
 	};
 
 	Dpi(uint32_t capacity, std::shared_ptr<const Patterns> patterns)
-	    : table_(capacity), scanner_(std::move(patterns), std::min(capacity, max_streams)),
-	      owners_(scanner_.nb_streams()), gathered_(by_run ? gather_bytes : 0)
+		: table_(capacity), scanner_(std::move(patterns), std::min(capacity, max_streams)),
+		  owners_(scanner_.nb_streams()), gathered_(by_run ? gather_bytes : 0)
 	{
 	}
 
@@ -116,8 +115,7 @@ public:
 		bool created;
 		table_.find_or_insert(key, hash, created);
 	}
-	template <typename Visitor>
-	void each(Visitor visit) const
+	template <typename Visitor> void each(Visitor visit) const
 	{
 		table_.each([&](const FlowKey &k, const State &s) { visit(k, s.matches, s.bytes); });
 	}
@@ -137,7 +135,8 @@ private:
 	static uint32_t payload_of(const Context &c, const uint8_t *&payload)
 	{
 		const uint8_t *frame = c.mbuf->data();
-		uint32_t start = c.l4, end = std::min<uint32_t>(c.l3 + __builtin_bswap16(load16(c.ip() + 2)), c.mbuf->captured);
+		uint32_t start = c.l4, end = std::min<uint32_t>(
+								   c.l3 + __builtin_bswap16(load16(c.ip() + 2)), c.mbuf->captured);
 		if (c.layer4 == layer4_tcp)
 			start += (frame[c.l4 + 12] >> 4) * 4u;
 		else if (c.layer4 == layer4_udp)

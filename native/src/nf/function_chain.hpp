@@ -19,7 +19,7 @@ class FunctionChain final : public FunctionSet<Functions...> {
 public:
 	template <typename... Arguments>
 	explicit FunctionChain(const Config &config, Arguments &&...arguments)
-	    : Set(config, std::forward<Arguments>(arguments)...)
+		: Set(config, std::forward<Arguments>(arguments)...)
 	{
 	}
 
@@ -66,7 +66,8 @@ private:
 		this->prepare(leaders_, nb);
 		if constexpr (by_run)
 			for (uint32_t f = 0; f < nb; f++)
-				drive(leaders_[f], f + 1 < nb ? leaders_[f + 1] : c + n, std::index_sequence_for<Functions...>());
+				drive(leaders_[f], f + 1 < nb ? leaders_[f + 1] : c + n,
+				      std::index_sequence_for<Functions...>());
 		else
 			this->each_function([&](auto &function) {
 				for (uint32_t i = 0; i < n; i++) {

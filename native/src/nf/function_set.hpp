@@ -20,8 +20,7 @@
 
 namespace reframer::nf {
 
-template <typename... Functions>
-class FunctionSet : public Chain {
+template <typename... Functions> class FunctionSet : public Chain {
 public:
 	void learn(const uint8_t *frame, uint32_t captured) final
 	{
@@ -78,17 +77,16 @@ public:
 protected:
 	template <typename... Arguments>
 	explicit FunctionSet(const Config &config, Arguments &&...arguments)
-	    : look_ahead_(config.look_ahead), seed_(config.seed), functions_(std::forward<Arguments>(arguments)...)
+		: look_ahead_(config.look_ahead), seed_(config.seed),
+		  functions_(std::forward<Arguments>(arguments)...)
 	{
 	}
 
-	template <typename Visit>
-	void each_function(Visit visit)
+	template <typename Visit> void each_function(Visit visit)
 	{
 		std::apply([&](auto &...f) { (visit(f), ...); }, functions_);
 	}
-	template <typename Visit>
-	void each_function(Visit visit) const
+	template <typename Visit> void each_function(Visit visit) const
 	{
 		std::apply([&](const auto &...f) { (visit(f), ...); }, functions_);
 	}
@@ -112,8 +110,7 @@ protected:
 		});
 	}
 
-	template <typename F>
-	static void finish(F &function)
+	template <typename F> static void finish(F &function)
 	{
 		if constexpr (requires { function.finish_run(); })
 			function.finish_run();
@@ -125,12 +122,15 @@ protected:
 
 private:
 	static constexpr auto visitor = [](const FlowKey &, uint64_t, uint64_t) {};
-	template <typename F>
-	static constexpr bool keeps_flows = requires(const F &f) { f.each(visitor); };
-	template <typename F>
-	static constexpr bool counts = keeps_flows<F> && requires { F::counts_every_packet; };
-	template <typename F>
-	static constexpr bool uses_hash = requires { F::uses_hash; };
+	template <typename F> static constexpr bool keeps_flows = requires(const F &f)
+	{
+		f.each(visitor);
+	};
+	template <typename F> static constexpr bool counts = keeps_flows<F> &&requires
+	{
+		F::counts_every_packet;
+	};
+	template <typename F> static constexpr bool uses_hash = requires { F::uses_hash; };
 
 	void learn_key(const FlowKey &key, bool ports)
 	{

@@ -5,8 +5,9 @@
 
 namespace reframer::nf {
 
-LoadBalancer::LoadBalancer(uint32_t capacity, std::shared_ptr<const Backends> servers, uint64_t seed)
-    : servers_(std::move(servers)), seed_(seed)
+LoadBalancer::LoadBalancer(uint32_t capacity, std::shared_ptr<const Backends> servers,
+                           uint64_t seed)
+	: servers_(std::move(servers)), seed_(seed)
 {
 	conntrack_params p;
 	conntrack_default_params(&p);

@@ -58,17 +58,17 @@ public:
 			find_or_choose(key, nullptr);
 	}
 	void counters(Counters &out) const;
-	template <typename Visitor>
-	void each(Visitor visit) const
+	template <typename Visitor> void each(Visitor visit) const
 	{
-		conntrack_iterate(table_.get(), CONNTRACK_NO_TIME,
-		                  [](void *context, const void *key, void *state, int) {
-			                  FlowKey k;
-			                  std::memcpy(&k, key, sizeof(k));
-			                  (*static_cast<Visitor *>(context))(
-			                      k, static_cast<Connection *>(state)->server_plus_one, 0);
-		                  },
-		                  &visit);
+		conntrack_iterate(
+			table_.get(), CONNTRACK_NO_TIME,
+			[](void *context, const void *key, void *state, int) {
+				FlowKey k;
+				std::memcpy(&k, key, sizeof(k));
+				(*static_cast<Visitor *>(context))(
+					k, static_cast<Connection *>(state)->server_plus_one, 0);
+			},
+			&visit);
 	}
 
 private:

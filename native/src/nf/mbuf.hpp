@@ -11,13 +11,13 @@ namespace reframer::nf {
 // mempool pads its elements: with a power of two all headers would share a few cache sets.
 struct alignas(64) Mbuf {
 	// The line that a driver writes on receive.
-	uint32_t captured;   // bytes at data()
-	uint32_t wire;       // length on the wire; larger where a capture was cut
-	uint32_t rss;        // Toeplitz hash that the NIC computed
-	uint32_t index;      // of the buffer in its pool; constant
-	uint32_t mark;       // number that the NIC gave the packet
-	uint16_t next_hop;   // written by the router
-	uint8_t verdict;     // enum Verdict
+	uint32_t captured; // bytes at data()
+	uint32_t wire;     // length on the wire; larger where a capture was cut
+	uint32_t rss;      // Toeplitz hash that the NIC computed
+	uint32_t index;    // of the buffer in its pool; constant
+	uint32_t mark;     // number that the NIC gave the packet
+	uint16_t next_hop; // written by the router
+	uint8_t verdict;   // enum Verdict
 
 	static constexpr size_t data_offset = 256;
 	static constexpr size_t data_room = 2048;

@@ -86,7 +86,8 @@ uint16_t RuleSet::find(uint32_t destination) const
 		uint64_t h = hash(value, t.length);
 		if (!may_hold(h)) [[likely]]
 			continue;
-		for (uint32_t i = static_cast<uint32_t>(h >> shift_); slots_[i].length_plus_one; i = (i + 1) & mask_) {
+		for (uint32_t i = static_cast<uint32_t>(h >> shift_); slots_[i].length_plus_one;
+		     i = (i + 1) & mask_) {
 			if (slots_[i].value == value && slots_[i].length_plus_one == t.length + 1) {
 				found = std::min(found, slots_[i].rule);
 				break;

@@ -2,9 +2,9 @@
 // space search for rules, open addressing for flows; the lines of coming packets are prefetched.
 #pragma once
 
+#include "measure/pages.hpp"
 #include "nf/chain.hpp"
 #include "nf/flow_hash.hpp"
-#include "measure/pages.hpp"
 #include "nf/nat_icmp.hpp"
 #include "nf/open_table.hpp"
 #include "nf/prefixes.hpp"
@@ -106,7 +106,9 @@ private:
 class Firewall {
 public:
 	explicit Firewall(std::shared_ptr<const RuleSet> rules)
-	    : matched(rules->size()), rules_(std::move(rules)) {}
+		: matched(rules->size()), rules_(std::move(rules))
+	{
+	}
 	void prepare(Context *const *leaders, uint32_t n, bool)
 	{
 		for (uint32_t i = 0; i < n; i++)
@@ -169,8 +171,7 @@ public:
 		bool created;
 		table_.find_or_insert(key, hash, created);
 	}
-	template <typename Visitor>
-	void each(Visitor visit) const
+	template <typename Visitor> void each(Visitor visit) const
 	{
 		table_.each([&](const FlowKey &k, const State &s) { visit(k, s.packets, s.bytes); });
 	}
@@ -183,7 +184,9 @@ class Nat {
 public:
 	static constexpr bool uses_hash = true, translates = true;
 	Nat(uint32_t capacity, uint32_t core, uint64_t seed)
-	    : table_(capacity), ports_(core, capacity), seed_(seed) {}
+		: table_(capacity), ports_(core, capacity), seed_(seed)
+	{
+	}
 	void prefetch(const Context &c) const { table_.prefetch(c.hash); }
 	const NatState *lookup(const Context &c)
 	{

@@ -2,16 +2,16 @@
 // Source NAT in one direction: the return path would be a second chain on the way back.
 #pragma once
 
-#include "nf/checksum.hpp"
 #include "measure/pages.hpp"
+#include "nf/checksum.hpp"
 
 namespace reframer::nf {
 
 struct NatState {
-	uint32_t address;     // network order
+	uint32_t address; // network order
 	uint16_t port;
-	uint16_t ip_change;   // what the new address adds to the complement of the IP checksum
-	uint16_t l4_change;   // the same for TCP and UDP: address and port
+	uint16_t ip_change; // what the new address adds to the complement of the IP checksum
+	uint16_t l4_change; // the same for TCP and UDP: address and port
 	uint16_t zero;
 };
 
@@ -22,7 +22,7 @@ class PortPool {
 public:
 	// `capacity` endpoints at most.
 	PortPool(uint32_t core, uint32_t capacity)
-	    : first_address_(0xc6120000u + core * 64), owners_(capacity)
+		: first_address_(0xc6120000u + core * 64), owners_(capacity)
 	{
 	}
 

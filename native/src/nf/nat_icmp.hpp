@@ -33,8 +33,7 @@ private:
 
 // `find` gives the translation of a flow from inside (const NatState *, null where there is none).
 // Returns whether the error was about a translated flow; others stay as they are.
-template <typename Find>
-bool translate_icmp_error(Context &c, const PortPool &ports, Find find)
+template <typename Find> bool translate_icmp_error(Context &c, const PortPool &ports, Find find)
 {
 	uint8_t *const ip = c.ip();
 	uint8_t *const icmp = c.mbuf->data() + c.l4;

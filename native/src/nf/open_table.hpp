@@ -2,15 +2,14 @@
 // full, so that nearly every lookup ends in the line that its prefetch brought.
 #pragma once
 
-#include "nf/context.hpp"
 #include "measure/pages.hpp"
+#include "nf/context.hpp"
 
 #include <cstdint>
 
 namespace reframer::nf {
 
-template <typename State>
-class OpenTable {
+template <typename State> class OpenTable {
 public:
 	// `capacity` flows, a power of two; twice as many slots.
 	explicit OpenTable(uint32_t capacity) : slots_(size_t{capacity} * 2), capacity_(capacity) {}
@@ -46,8 +45,7 @@ public:
 		}
 	}
 	uint32_t size() const { return size_; }
-	template <typename Visitor>
-	void each(Visitor visit) const
+	template <typename Visitor> void each(Visitor visit) const
 	{
 		for (size_t i = 0; i < slots_.size(); i++)
 			if (slots_[i].key.used)

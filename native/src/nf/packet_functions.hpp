@@ -47,9 +47,9 @@ private:
 // A line of the packet filter: what it names differs from packet to packet of a flow, so no answer
 // can be kept for the next one.
 struct PacketRule {
-	uint16_t shortest, longest;  // of the IP datagram, both included
+	uint16_t shortest, longest; // of the IP datagram, both included
 	uint8_t tos, tos_mask;
-	uint8_t flags, flags_mask;   // of TCP; 0 in what is not TCP
+	uint8_t flags, flags_mask; // of TCP; 0 in what is not TCP
 };
 static_assert(sizeof(PacketRule) == 8);
 
@@ -61,7 +61,9 @@ std::vector<PacketRule> make_packet_rules(uint32_t n, uint64_t seed);
 class PacketFilter {
 public:
 	explicit PacketFilter(std::shared_ptr<const std::vector<PacketRule>> rules)
-	    : matched(rules->size() + 1), rules_(std::move(rules)) {}
+		: matched(rules->size() + 1), rules_(std::move(rules))
+	{
+	}
 
 	struct Nothing {};
 	Nothing lookup(const Context &) { return {}; }

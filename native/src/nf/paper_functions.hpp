@@ -36,7 +36,10 @@ public:
 		else
 			table_.state(flow).packets++;
 	}
-	void learn(const FlowKey &key, uint64_t, bool) { table_.find_or_insert(key, hash_key(key, seed_)); }
+	void learn(const FlowKey &key, uint64_t, bool)
+	{
+		table_.find_or_insert(key, hash_key(key, seed_));
+	}
 	void counters(Counters &out) const { out.emplace_back("flows", table_.size()); }
 
 private:
@@ -57,7 +60,10 @@ public:
 	};
 	Counter(uint32_t capacity, uint64_t seed) : table_(capacity), seed_(seed) {}
 
-	uint32_t lookup(const Context &c) { return table_.find_or_insert(c.key, hash_key(c.key, seed_)); }
+	uint32_t lookup(const Context &c)
+	{
+		return table_.find_or_insert(c.key, hash_key(c.key, seed_));
+	}
 	void apply(Context &c, uint32_t flow)
 	{
 		if (flow == table_.none) {
@@ -68,10 +74,12 @@ public:
 		s.packets++;
 		s.bytes += c.mbuf->wire;
 	}
-	void learn(const FlowKey &key, uint64_t, bool) { table_.find_or_insert(key, hash_key(key, seed_)); }
+	void learn(const FlowKey &key, uint64_t, bool)
+	{
+		table_.find_or_insert(key, hash_key(key, seed_));
+	}
 	static constexpr bool counts_every_packet = true;
-	template <typename Visitor>
-	void each(Visitor visit) const
+	template <typename Visitor> void each(Visitor visit) const
 	{
 		for (uint32_t i = 0; i < table_.size(); i++)
 			visit(table_.key(i), table_.state(i).packets, table_.state(i).bytes);
@@ -145,7 +153,9 @@ struct RuleList {
 class Firewall {
 public:
 	explicit Firewall(std::shared_ptr<const RuleList> rules)
-	    : matched(rules->rules.size()), list_(std::move(rules)) {}
+		: matched(rules->rules.size()), list_(std::move(rules))
+	{
+	}
 
 	uint16_t lookup(const Context &c)
 	{
@@ -186,7 +196,9 @@ private:
 class Nat {
 public:
 	Nat(uint32_t capacity, uint32_t core, uint64_t seed)
-	    : table_(capacity), ports_(core, capacity), seed_(seed) {}
+		: table_(capacity), ports_(core, capacity), seed_(seed)
+	{
+	}
 
 	uint32_t lookup(const Context &c) { return c.has_ports() ? find_or_map(c.key) : table_.none; }
 	void apply(Context &c, uint32_t flow)

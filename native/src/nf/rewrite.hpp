@@ -29,28 +29,28 @@ struct CommonFrame {
 		std::memcpy(&words[0], frame + 26, 8);
 		words[1] = uint64_t{protocol} << 32 | 1ull << 40 | load32(frame + l4);
 		// One branch, nearly always taken: no short circuits.
-		return ((load32(frame + 12) & 0xffffff) == ethertype_version) & ((protocol == 6) | (protocol == 17)) &
-		       ((middle & __builtin_bswap16(0x3fff)) == 0) & ((middle >> 16 & 0xff) > 1) & (captured >= shortest);
+		return ((load32(frame + 12) & 0xffffff) == ethertype_version) &
+		       ((protocol == 6) | (protocol == 17)) & ((middle & __builtin_bswap16(0x3fff)) == 0) &
+		       ((middle >> 16 & 0xff) > 1) & (captured >= shortest);
 	}
 };
 
 struct alignas(64) Rewrite {
-	FlowKey to;            // addresses and ports of the frames that leave
+	FlowKey to; // addresses and ports of the frames that leave
 	uint16_t next_hop;
 	// What the functions add to the complements of the sums.
 	uint32_t ip_change, l4_change;
 	uint8_t verdict;
-	bool one_by_one;       // not a common frame: functions work on the packet itself
-	bool special;          // dropped or one by one
+	bool one_by_one; // not a common frame: functions work on the packet itself
+	bool special;    // dropped or one by one
 	// Made of the above by close().
 	uint16_t ip_sum_change, l4_sum_change;
-	uint16_t l4_sum;       // offset of TCP's or UDP's
-	uint16_t udp;          // all ones where it is UDP's
+	uint16_t l4_sum; // offset of TCP's or UDP's
+	uint16_t udp;    // all ones where it is UDP's
 	EthernetAddresses addresses;
 
 	// Of a flow that nothing is done to. A leader with a packet stands for that packet alone.
-	template <bool translates>
-	void open(const Context &leader)
+	template <bool translates> void open(const Context &leader)
 	{
 		if constexpr (translates) {
 			to = leader.key;
@@ -67,8 +67,7 @@ struct alignas(64) Rewrite {
 		// The TTL is the low byte of its word: one less, whatever it was.
 		ip_change += change16(1, 0);
 	}
-	template <bool forwards, bool translates>
-	void close()
+	template <bool forwards, bool translates> void close()
 	{
 		special = one_by_one || verdict != verdict_pass;
 		if constexpr (forwards || translates)
@@ -81,8 +80,7 @@ struct alignas(64) Rewrite {
 	}
 
 	// `forwards`: the TTL falls; `translates`: addresses and ports change.
-	template <bool forwards, bool translates>
-	void apply(Mbuf *m) const
+	template <bool forwards, bool translates> void apply(Mbuf *m) const
 	{
 		uint8_t *const frame = m->data();
 		write_ethernet(m, addresses, next_hop);
@@ -95,7 +93,8 @@ struct alignas(64) Rewrite {
 		if constexpr (translates) {
 			std::memcpy(frame + 26, &to, 12); // without options the ports follow the addresses
 			const uint16_t before = load16(frame + l4_sum);
-			uint32_t after = static_cast<uint16_t>(~fold(static_cast<uint16_t>(~before) + uint32_t{l4_sum_change}));
+			uint32_t after = static_cast<uint16_t>(
+				~fold(static_cast<uint16_t>(~before) + uint32_t{l4_sum_change}));
 			// UDP: 0 says that the sender computed none, and nothing else may become 0. By masks: whether
 			// the next packet is UDP cannot be predicted.
 			after |= -uint32_t{after == 0} & udp;
@@ -105,6 +104,7 @@ struct alignas(64) Rewrite {
 	}
 };
 static_assert(sizeof(Rewrite) == 64);
-static_assert(offsetof(FlowKey, destination) == 4 && offsetof(FlowKey, destination_port) == 10); // as in the frame
+static_assert(offsetof(FlowKey, destination) == 4 &&
+              offsetof(FlowKey, destination_port) == 10); // as in the frame
 
 } // namespace reframer::nf

@@ -40,6 +40,9 @@ inline void write_ethernet(Mbuf *m, const EthernetAddresses &addresses, uint16_t
 	m->next_hop = next_hop;
 }
 
-inline void rewrite_ethernet(Context &c) { write_ethernet(c.mbuf, ethernet_addresses(c.next_hop), c.next_hop); }
+inline void rewrite_ethernet(Context &c)
+{
+	write_ethernet(c.mbuf, ethernet_addresses(c.next_hop), c.next_hop);
+}
 
 } // namespace reframer::nf

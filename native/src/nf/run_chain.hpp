@@ -20,7 +20,7 @@ class RunChain final : public FunctionSet<Functions...> {
 public:
 	template <typename... Arguments>
 	explicit RunChain(const Config &config, Arguments &&...arguments)
-	    : Set(config, std::forward<Arguments>(arguments)...)
+		: Set(config, std::forward<Arguments>(arguments)...)
 	{
 	}
 
@@ -65,7 +65,8 @@ private:
 				fetch(packets[i + Sizes::prefetch_distance]);
 			Mbuf *const m = packets[i];
 			uint64_t words[2];
-			if (m->captured >= CommonFrame::l4 + 8 && CommonFrame::read(m->data(), m->captured, words)) [[likely]] {
+			if (m->captured >= CommonFrame::l4 + 8 &&
+			    CommonFrame::read(m->data(), m->captured, words)) [[likely]] {
 				const uint32_t starts = ((words[0] ^ last[0]) | (words[1] ^ last[1])) != 0;
 				nb += starts;
 				last[0] = words[0];
@@ -100,14 +101,12 @@ private:
 	}
 
 	// Function after function over the runs, so that lookups of many are under way at once.
-	template <size_t... Index>
-	void plan(std::index_sequence<Index...>)
+	template <size_t... Index> void plan(std::index_sequence<Index...>)
 	{
 		this->prepare(parsed_, nb_parsed_);
 		(plan_function<Index>(), ...);
 	}
-	template <size_t index>
-	void plan_function()
+	template <size_t index> void plan_function()
 	{
 		auto &function = std::get<index>(this->functions_);
 		const uint32_t nb = nb_;
@@ -119,7 +118,10 @@ private:
 			if (w.verdict == verdict_pass) [[likely]] {
 				if (!w.one_by_one) [[likely]] {
 					const Sums &before = ends_[r], &end = ends_[r + 1];
-					function.plan(c, {static_cast<uint32_t>(end.packets - before.packets), end.bytes - before.bytes}, w);
+					function.plan(c,
+					              {static_cast<uint32_t>(end.packets - before.packets),
+					               end.bytes - before.bytes},
+					              w);
 				} else {
 					function.apply(c, function.lookup(c));
 					w.verdict = c.verdict;
@@ -160,7 +162,8 @@ private:
 
 // Whether RunChain can drive the function.
 template <typename F>
-concept Plans = requires(F &function, Context &leader, const RunLoad &load, Rewrite &rewrite) {
+concept Plans = requires(F &function, Context &leader, const RunLoad &load, Rewrite &rewrite)
+{
 	function.plan(leader, load, rewrite);
 };
 

@@ -17,11 +17,23 @@ template <typename T> inline T load(const uint8_t *p)
 
 static_assert(std::endian::native == std::endian::little, "the byte swaps below assume it");
 
-constexpr uint16_t swap16(uint16_t value) { return __builtin_bswap16(value); }
-constexpr uint32_t swap32(uint32_t value) { return __builtin_bswap32(value); }
+constexpr uint16_t swap16(uint16_t value)
+{
+	return __builtin_bswap16(value);
+}
+constexpr uint32_t swap32(uint32_t value)
+{
+	return __builtin_bswap32(value);
+}
 
-inline uint16_t be16(const uint8_t *p) { return swap16(load<uint16_t>(p)); }
-inline uint32_t be32(const uint8_t *p) { return swap32(load<uint32_t>(p)); }
+inline uint16_t be16(const uint8_t *p)
+{
+	return swap16(load<uint16_t>(p));
+}
+inline uint32_t be32(const uint8_t *p)
+{
+	return swap32(load<uint32_t>(p));
+}
 
 inline void put_be16(uint8_t *p, uint16_t value)
 {

@@ -59,7 +59,10 @@ inline uint16_t checksum_l4(const uint8_t *ip, uint8_t protocol, const uint8_t *
 	return swap16(static_cast<uint16_t>(~checksum_fold(checksum_add(sum, l4, size))));
 }
 
-constexpr uint16_t checksum_udp_wire(uint16_t value) { return value == 0 ? 0xffff : value; }
+constexpr uint16_t checksum_udp_wire(uint16_t value)
+{
+	return value == 0 ? 0xffff : value;
+}
 
 // RFC 1624, equation 3: HC' = ~(~HC + ~m + m'). A UDP checksum of 0 means "none" and must not be
 // updated; an updated UDP checksum goes through checksum_udp_wire().

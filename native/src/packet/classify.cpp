@@ -29,8 +29,7 @@ uint32_t traits_of(const Headers &h)
 		traits |= trait_udp;
 	else
 		return traits;
-	if ((h.flags & header_ports) &&
-	    (h.source_port == port_dns || h.destination_port == port_dns))
+	if ((h.flags & header_ports) && (h.source_port == port_dns || h.destination_port == port_dns))
 		traits |= trait_dns;
 	if (tcp && (h.flags & header_tcp_flags)) {
 		traits |= (h.tcp_flags & 0x0fu) * trait_fin;
@@ -84,7 +83,8 @@ bool classify_plain_ipv6(const uint8_t *data, uint32_t captured, KeyKind kind, u
 
 } // namespace
 
-Digest classify_tagged(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind, uint64_t seed)
+Digest classify_tagged(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind,
+                       uint64_t seed)
 {
 	return classify<true>(data, captured, link, kind, seed);
 }

@@ -33,12 +33,12 @@ enum class KeyShape : uint8_t {
 // KeyKind::inner. FIN to PSH keep the order of the TCP header, so that one shift moves them; the
 // bits of TCP and UDP are bits of their protocol numbers, 6 and 17, for the same reason.
 enum Trait : uint32_t {
-	trait_unparsed = 1u << 0,  // no flow could be read: goes into the one group of such frames
+	trait_unparsed = 1u << 0, // no flow could be read: goes into the one group of such frames
 	trait_tcp = 1u << 1,
 	trait_ipv6 = 1u << 2,
 	trait_ipv4 = 1u << 3,
 	trait_udp = 1u << 4,
-	trait_fragment = 1u << 5,  // any IP fragment, see fragment_flows.hpp; not for `destination`
+	trait_fragment = 1u << 5, // any IP fragment, see fragment_flows.hpp; not for `destination`
 	trait_fin = 1u << 6,
 	trait_syn = 1u << 7,
 	trait_rst = 1u << 8,
@@ -111,7 +111,8 @@ Digest classify_slow(const uint8_t *data, uint32_t captured, LinkType link, KeyK
                      uint64_t seed);
 
 // classify() with traits, as a call.
-Digest classify_tagged(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind, uint64_t seed);
+Digest classify_tagged(const uint8_t *data, uint32_t captured, LinkType link, KeyKind kind,
+                       uint64_t seed);
 
 // Where the IP header of an Ethernet frame with up to two VLAN tags begins, and its EtherType in
 // memory order. At least 22 bytes must be there.
@@ -131,9 +132,11 @@ inline EthernetEnd skip_ethernet(const uint8_t *data)
 }
 
 // Hash of a flow whose `addresses` and `ports` are as they lie in the packet, for a key of `kind`.
-inline uint32_t hash_ipv4(uint64_t addresses, uint32_t ports, uint32_t protocol, KeyKind kind, uint64_t seed)
+inline uint32_t hash_ipv4(uint64_t addresses, uint32_t ports, uint32_t protocol, KeyKind kind,
+                          uint64_t seed)
 {
-	uint64_t tail = hash_tail(ports, static_cast<uint8_t>(protocol), static_cast<uint8_t>(KeyShape::flow));
+	uint64_t tail =
+		hash_tail(ports, static_cast<uint8_t>(protocol), static_cast<uint8_t>(KeyShape::flow));
 	if (kind == KeyKind::symmetric) {
 		const auto source = static_cast<uint32_t>(addresses);
 		const auto destination = static_cast<uint32_t>(addresses >> 32);
@@ -204,8 +207,8 @@ inline Digest classify(const uint8_t *data, uint32_t captured, LinkType link, Ke
 
 	uint32_t traits = 0;
 	if constexpr (want_traits)
-		traits = trait_ipv4 | tos_traits.of[first >> 8 & 0xff] |
-		         l4_traits(l4, protocol, length - ipv4);
+		traits =
+			trait_ipv4 | tos_traits.of[first >> 8 & 0xff] | l4_traits(l4, protocol, length - ipv4);
 
 	return {hash_ipv4(load<uint64_t>(ip + 12), ports, protocol, kind, seed), traits};
 }

@@ -29,8 +29,8 @@ bool source_is_greater(const FlowKey &key)
 // Fragment ids and SPIs take the place of the ports.
 uint64_t tail_of(const FlowKey &key)
 {
-	const uint32_t ports = swap16(key.source_port) |
-	                       static_cast<uint32_t>(swap16(key.destination_port)) << 16;
+	const uint32_t ports =
+		swap16(key.source_port) | static_cast<uint32_t>(swap16(key.destination_port)) << 16;
 	return hash_tail(ports | swap32(key.id), key.protocol, static_cast<uint8_t>(key.shape));
 }
 
@@ -46,19 +46,32 @@ std::pair<uint64_t, uint64_t> words_of(const FlowKey &key, uint64_t seed)
 const char *protocol_name(uint8_t protocol)
 {
 	switch (protocol) {
-	case 1: return "icmp";
-	case 4: return "ipip";
-	case 6: return "tcp";
-	case 17: return "udp";
-	case 33: return "dccp";
-	case 41: return "ipv6";
-	case 44: return "ipv6";
-	case 47: return "gre";
-	case 50: return "esp";
-	case 51: return "ah";
-	case 58: return "icmp6";
-	case 132: return "sctp";
-	case 136: return "udplite";
+	case 1:
+		return "icmp";
+	case 4:
+		return "ipip";
+	case 6:
+		return "tcp";
+	case 17:
+		return "udp";
+	case 33:
+		return "dccp";
+	case 41:
+		return "ipv6";
+	case 44:
+		return "ipv6";
+	case 47:
+		return "gre";
+	case 50:
+		return "esp";
+	case 51:
+		return "ah";
+	case 58:
+		return "icmp6";
+	case 132:
+		return "sctp";
+	case 136:
+		return "udplite";
 	}
 	return nullptr;
 }
@@ -205,10 +218,13 @@ FlowKey grouping_key(const FlowKey &key, KeyKind kind)
 		return key;
 	switch (kind) {
 	case KeyKind::five_tuple:
-	case KeyKind::inner: return key;
+	case KeyKind::inner:
+		return key;
 	// A datagram has one direction, and a flow of its own only until that is known.
-	case KeyKind::symmetric: return key.shape == KeyShape::fragment ? key : symmetric(key);
-	case KeyKind::destination: break;
+	case KeyKind::symmetric:
+		return key.shape == KeyShape::fragment ? key : symmetric(key);
+	case KeyKind::destination:
+		break;
 	}
 	FlowKey target{};
 	target.destination = key.destination;
@@ -239,8 +255,12 @@ std::string to_string(const FlowKey &key)
 		return "unparsed";
 	std::string text;
 	if (key.shape == KeyShape::link)
-		return text.append("type ").append(id).append(" ").append(mac_of(key.source)).append(" > ")
-			.append(mac_of(key.destination));
+		return text.append("type ")
+		    .append(id)
+		    .append(" ")
+		    .append(mac_of(key.source))
+		    .append(" > ")
+		    .append(mac_of(key.destination));
 	if (key.shape == KeyShape::labels) {
 		text = "mpls";
 		for (uint32_t i = 0; i < std::min(key.id, 8u); i++) {
@@ -263,9 +283,9 @@ std::string to_string(const FlowKey &key)
 		text.append(" spi ").append(id);
 	const bool with_port = key.source_port != 0 || key.destination_port != 0;
 	return text.append(" ")
-		.append(text_of(key, key.source, with_port, key.source_port))
-		.append(" > ")
-		.append(text_of(key, key.destination, with_port, key.destination_port));
+	    .append(text_of(key, key.source, with_port, key.source_port))
+	    .append(" > ")
+	    .append(text_of(key, key.destination, with_port, key.destination_port));
 }
 
 } // namespace reframer::packet

@@ -13,15 +13,15 @@
 namespace reframer::packet {
 
 struct FlowKey {
-	std::array<uint8_t, 16> source;      // IPv4 and MAC addresses in front, the rest 0; MPLS labels
+	std::array<uint8_t, 16> source; // IPv4 and MAC addresses in front, the rest 0; MPLS labels
 	std::array<uint8_t, 16> destination;
-	uint16_t source_port;                // host order
+	uint16_t source_port; // host order
 	uint16_t destination_port;
-	uint32_t id;                         // fragment id, SPI, or EtherType, as `shape` says
+	uint32_t id; // fragment id, SPI, or EtherType, as `shape` says
 	uint8_t protocol;
-	uint8_t version;                     // 4, 6, 0
+	uint8_t version; // 4, 6, 0
 	KeyShape shape;
-	uint8_t reserved;                    // 0
+	uint8_t reserved; // 0
 
 	bool operator==(const FlowKey &) const = default;
 	// Is there a flow, as opposed to the one group of all that cannot be parsed?
@@ -67,4 +67,5 @@ struct FlowKeyHash {
 
 } // namespace reframer::packet
 
-template <> struct std::hash<reframer::packet::FlowKey> : reframer::packet::FlowKeyHash {};
+template <> struct std::hash<reframer::packet::FlowKey> : reframer::packet::FlowKeyHash {
+};

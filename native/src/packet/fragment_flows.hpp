@@ -17,9 +17,9 @@ namespace reframer::packet {
 
 // A fragment as classify() cannot say it.
 struct Fragment {
-	uint64_t datagram;    // keyed hash of what its fragments share
-	uint32_t flow_hash;   // first only: as classify() gives for whole packets
-	uint32_t own_hash;    // of the datagram, while its flow is not known
+	uint64_t datagram;       // keyed hash of what its fragments share
+	uint32_t flow_hash;      // first only: as classify() gives for whole packets
+	uint32_t own_hash;       // of the datagram, while its flow is not known
 	uint32_t offset, length; // bytes of the datagram; a length of 0 is not known
 	bool first, more;
 
@@ -36,11 +36,11 @@ struct Datagram {
 	static constexpr uint32_t no_slot = UINT32_MAX;
 
 	uint64_t key;
-	uint64_t until;     // ns; then it is forgotten, 0: the entry is free
-	uint32_t flow_hash; // when flow_known
-	uint32_t seen;      // bytes
+	uint64_t until;                      // ns; then it is forgotten, 0: the entry is free
+	uint32_t flow_hash;                  // when flow_known
+	uint32_t seen;                       // bytes
 	uint32_t total : 31, flow_known : 1; // total: bytes, 0 until the last fragment has come
-	uint32_t waiting;   // the caller's: what waits for the first fragment, or no_slot
+	uint32_t waiting; // the caller's: what waits for the first fragment, or no_slot
 };
 static_assert(sizeof(Datagram) == 32);
 
@@ -64,8 +64,7 @@ public:
 
 	// The entry of the fragment's datagram, made anew where there is none. What is pushed out for it
 	// is first given to `evict`, with all that it knows.
-	template <typename Evict>
-	Datagram &find(const Fragment &fragment, uint64_t now, Evict &&evict)
+	template <typename Evict> Datagram &find(const Fragment &fragment, uint64_t now, Evict &&evict)
 	{
 		Datagram *set = entries_ + (fragment.datagram & mask_) * ways;
 		Datagram *oldest = set;

@@ -16,9 +16,9 @@ public:
 	explicit FragmentTable(size_t nb_entries = 4096) : entries(nb_entries) {}
 
 	struct Flow {
-		FlowKey tuple;       // five_tuple_of(), with the ports that the first fragment had
-		FlowKey datagram;    // of a fragment
-		bool known;          // false: a later fragment, and no first one has come
+		FlowKey tuple;    // five_tuple_of(), with the ports that the first fragment had
+		FlowKey datagram; // of a fragment
+		bool known;       // false: a later fragment, and no first one has come
 	};
 	Flow flow_of(const Headers &headers, const uint8_t *data)
 	{

@@ -23,12 +23,12 @@ enum class LinkType : uint16_t {
 };
 
 struct Frame {
-	const uint8_t *data;  // `captured` bytes may be read
+	const uint8_t *data; // `captured` bytes may be read
 	uint32_t captured;
-	uint32_t wire;        // length on the wire; may be larger (snaplen) or, in odd captures, smaller
-	uint64_t time_ns;     // since the epoch of its source
+	uint32_t wire;    // length on the wire; may be larger (snaplen) or, in odd captures, smaller
+	uint64_t time_ns; // since the epoch of its source
 	LinkType link;
-	uint16_t interface;   // index of the capture interface, 0 where the format has none
+	uint16_t interface; // index of the capture interface, 0 where the format has none
 };
 
 } // namespace reframer::packet

@@ -39,14 +39,15 @@ constexpr uint64_t hash_tail(uint32_t ports, uint8_t protocol, uint8_t shape)
 }
 
 // The same two words of an IPv6 key: each address folded under constants of its own.
-inline std::pair<uint64_t, uint64_t>
-hash_words_v6(const uint8_t *source, const uint8_t *destination, uint64_t tail, uint64_t seed)
+inline std::pair<uint64_t, uint64_t> hash_words_v6(const uint8_t *source,
+                                                   const uint8_t *destination, uint64_t tail,
+                                                   uint64_t seed)
 {
 	const uint64_t a = fold_multiply(load<uint64_t>(source) ^ seed ^ hash_c2,
 	                                 load<uint64_t>(source + 8) ^ std::rotl(seed, 17) ^ hash_c1);
 	const uint64_t b =
 		fold_multiply(load<uint64_t>(destination) ^ seed ^ hash_c3,
-					  load<uint64_t>(destination + 8) ^ std::rotl(seed, 43) ^ hash_c0);
+	                  load<uint64_t>(destination + 8) ^ std::rotl(seed, 43) ^ hash_c0);
 	return {a, b ^ tail};
 }
 

@@ -53,15 +53,19 @@ bool Parser::looks_like_ethernet(uint32_t at) const
 {
 	const uint32_t next = data[at + 14] >> 4;
 	switch (be16(data + at + 12)) {
-	case 0x0800: return next == 4;
-	case 0x86dd: return next == 6;
-	case 0x0806: return be16(data + at + 14) == 1;
+	case 0x0800:
+		return next == 4;
+	case 0x86dd:
+		return next == 6;
+	case 0x0806:
+		return be16(data + at + 14) == 1;
 	case 0x8100:
 	case 0x88a8:
 	case 0x8847:
 	case 0x8863:
 	case 0x8864:
-	case 0x88cc: return true;
+	case 0x88cc:
+		return true;
 	}
 	return false;
 }
@@ -219,15 +223,19 @@ void Parser::transport(uint8_t protocol, uint32_t at)
 	h.protocol = protocol;
 	h.l4 = at;
 	switch (protocol) {
-	case 6: tcp(at); return;
+	case 6:
+		tcp(at);
+		return;
 	case 17:
 	case 136: // UDP-Lite
 		ports(at, 8);
 		if (protocol == 17 && depth == Depth::innermost)
 			udp_tunnel(at);
 		return;
-	case 132: ports(at, 12); return; // SCTP
-	case 33:                         // DCCP
+	case 132:
+		ports(at, 12);
+		return; // SCTP
+	case 33:    // DCCP
 		if (has(at, 4))
 			ports(at, 4);
 		return;

@@ -42,10 +42,16 @@ bool Parser::has(uint32_t at, uint32_t count)
 Headers Parser::run(LinkType link)
 {
 	switch (link) {
-	case LinkType::ethernet: ethernet(0); break;
+	case LinkType::ethernet:
+		ethernet(0);
+		break;
 	case LinkType::null_loopback:
-	case LinkType::loop: loopback(0); break;
-	case LinkType::ppp: ppp(0); break;
+	case LinkType::loop:
+		loopback(0);
+		break;
+	case LinkType::ppp:
+		ppp(0);
+		break;
 	case LinkType::fddi:
 		// Frame control, two addresses; 0x50 marks frames that carry LLC, the others run the ring.
 		if (has(0, 13) && (data[0] & 0xf0) == 0x50)
@@ -58,11 +64,21 @@ Headers Parser::run(LinkType link)
 		else
 			ppp(0);
 		break;
-	case LinkType::pppoe: pppoe(0); break;
-	case LinkType::raw_ip: ip_any(0); break;
-	case LinkType::ipv4: ip(0, 4); break;
-	case LinkType::ipv6: ip(0, 6); break;
-	case LinkType::chdlc: hdlc(0); break;
+	case LinkType::pppoe:
+		pppoe(0);
+		break;
+	case LinkType::raw_ip:
+		ip_any(0);
+		break;
+	case LinkType::ipv4:
+		ip(0, 4);
+		break;
+	case LinkType::ipv6:
+		ip(0, 6);
+		break;
+	case LinkType::chdlc:
+		hdlc(0);
+		break;
 	case LinkType::linux_sll:
 		if (has(0, 16))
 			ether_type(be16(data + 14), 16);
@@ -87,7 +103,7 @@ void Parser::ethernet(uint32_t at)
 void Parser::ether_type(uint32_t type, uint32_t at)
 {
 	for (int tag = 0; type == type_vlan || type == type_service_vlan || type == type_old_qinq;
-		 tag++) {
+	     tag++) {
 		if (tag == max_stack) {
 			h.flags |= header_malformed;
 			return;
@@ -102,12 +118,21 @@ void Parser::ether_type(uint32_t type, uint32_t at)
 	}
 	h.ether_type = static_cast<uint16_t>(type);
 	switch (type) {
-	case type_ipv4: ip(at, 4); return;
-	case type_ipv6: ip(at, 6); return;
+	case type_ipv4:
+		ip(at, 4);
+		return;
+	case type_ipv6:
+		ip(at, 6);
+		return;
 	case type_mpls:
-	case type_mpls_multicast: mpls(at); return;
-	case type_pppoe: pppoe(at); return;
-	case 0x0001: return; // SLL: Novell raw 802.3
+	case type_mpls_multicast:
+		mpls(at);
+		return;
+	case type_pppoe:
+		pppoe(at);
+		return;
+	case 0x0001:
+		return; // SLL: Novell raw 802.3
 	}
 	// 0x0600 is the least EtherType; what is below is the length of an 802.3 frame (in SLL, 4).
 	if (type < 0x0600)
@@ -184,10 +209,16 @@ void Parser::ppp(uint32_t at)
 		at += 2;
 	}
 	switch (protocol) {
-	case 0x0021: ip(at, 4); return;
-	case 0x0057: ip(at, 6); return;
+	case 0x0021:
+		ip(at, 4);
+		return;
+	case 0x0057:
+		ip(at, 6);
+		return;
 	case 0x0281:
-	case 0x0283: mpls(at); return;
+	case 0x0283:
+		mpls(at);
+		return;
 	}
 }
 
@@ -200,7 +231,9 @@ void Parser::loopback(uint32_t at)
 	if (family > 0xffff)
 		family = swap32(family);
 	switch (family) {
-	case 2: ip(at + 4, 4); return;
+	case 2:
+		ip(at + 4, 4);
+		return;
 	case 10: // Linux
 	case 24: // NetBSD, OpenBSD
 	case 28: // FreeBSD

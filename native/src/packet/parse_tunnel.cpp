@@ -59,9 +59,15 @@ void Parser::udp_tunnel(uint32_t at)
 		return;
 	switch (h.destination_port) {
 	case port_vxlan:
-	case port_vxlan_linux: vxlan(at + 8); return;
-	case port_geneve: geneve(at + 8); return;
-	case port_gtpu: gtpu(at + 8); return;
+	case port_vxlan_linux:
+		vxlan(at + 8);
+		return;
+	case port_geneve:
+		geneve(at + 8);
+		return;
+	case port_gtpu:
+		gtpu(at + 8);
+		return;
 	}
 }
 
@@ -113,7 +119,7 @@ void Parser::gtpu(uint32_t at)
 void Parser::gre(uint32_t at)
 {
 	constexpr uint32_t with_checksum = 0x8000, with_routing = 0x4000, with_key = 0x2000,
-	                   with_sequence = 0x1000;
+					   with_sequence = 0x1000;
 	if (!has(at, 4))
 		return;
 	const uint32_t flags = be16(data + at);
@@ -130,7 +136,9 @@ void Parser::gre(uint32_t at)
 	case 0x88be: // ERSPAN: type I has no header of its own, type II has one and a sequence number
 		enter(Tunnel::gre, [&] { ethernet(at + (flags & with_sequence ? 8 : 0)); });
 		return;
-	case 0x22eb: erspan3(at); return;
+	case 0x22eb:
+		erspan3(at);
+		return;
 	default:
 		enter_ether_type(Tunnel::gre, type, at);
 	}

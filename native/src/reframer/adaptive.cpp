@@ -172,7 +172,9 @@ uint32_t Adaptive::choose(uint64_t now, double margin)
 		return 0;
 	}
 	patience_ = patience_least_ns;
-	const auto cheaper = [&](uint32_t level) { return fresh(level) && cost_[level] < here * (1 - margin); };
+	const auto cheaper = [&](uint32_t level) {
+		return fresh(level) && cost_[level] < here * (1 - margin);
+	};
 	if (level_ + 1 < nb_levels && (!fresh(level_ + 1) || cheaper(level_ + 1)))
 		return level_ + 1;
 	if (level_ > 1 && (!fresh(level_ - 1) || cost_[level_ - 1] <= here * (1 + margin)))
@@ -207,7 +209,9 @@ uint64_t Adaptive::step(uint64_t now, uint64_t budget_ns, const reframer_stats &
 		const double runs = static_cast<double>(stats.runs_out - runs_);
 		const double cost = cycles ? static_cast<double>(busy_) / static_cast<double>(reported_)
 		                           : runs / static_cast<double>(packets);
-		packet_ns_ = cycles && total_ ? busy() * static_cast<double>(elapsed) / static_cast<double>(packets) : 0;
+		packet_ns_ = cycles && total_
+		                 ? busy() * static_cast<double>(elapsed) / static_cast<double>(packets)
+		                 : 0;
 		cost_[level_] = fresh(level_) ? (cost_[level_] + cost) / 2 : cost;
 		measured_[level_] = epoch_;
 	}

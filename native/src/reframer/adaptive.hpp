@@ -43,8 +43,8 @@ private:
 	uint64_t delay_of(uint32_t level, uint64_t budget_ns) const;
 
 	uint32_t level_ = 0;
-	bool settling_ = true;   // groups of the T before are still leaving
-	bool told_ = false;      // the caller reports its load
+	bool settling_ = true; // groups of the T before are still leaving
+	bool told_ = false;    // the caller reports its load
 	uint64_t next_look_ = 0;
 	uint64_t begun_ = 0;
 	uint64_t packets_ = 0, runs_ = 0; // of the statistics when the epoch began
@@ -52,10 +52,10 @@ private:
 	// Trying to hold from T = 0.
 	uint32_t look_at_ = nb_levels - 3; // level to try next
 	uint64_t next_try_ = 0, patience_ = 0;
-	bool calm_ = true;       // relaxed since the last try
-	bool rushed_ = false;    // the queue filled out of calm
-	bool trying_ = false;    // from T = 0, this epoch
-	bool checking_ = false;  // T = 0, to compare with what seemed to be a gain
+	bool calm_ = true;      // relaxed since the last try
+	bool rushed_ = false;   // the queue filled out of calm
+	bool trying_ = false;   // from T = 0, this epoch
+	bool checking_ = false; // T = 0, to compare with what seemed to be a gain
 
 	double packet_ns_ = 0;
 	double cost_[nb_levels] = {};

@@ -119,8 +119,9 @@ void Stage::place_by_policy(uint32_t id, uint32_t hash, uint32_t bucket, uint32_
 	stats_.runs_in += hash != last_hash_in_;
 	last_hash_in_ = hash;
 
-	Verdict verdict = rules_.empty() ? Verdict{Verdict::no_rule}
-	                                 : rules_.match(slot.data, slot.captured, slot.wire, link_, key_);
+	Verdict verdict = rules_.empty()
+	                      ? Verdict{Verdict::no_rule}
+	                      : rules_.match(slot.data, slot.captured, slot.wire, link_, key_);
 	bool pass = verdict.kind == Verdict::pass;
 	if (verdict.kind == Verdict::no_rule)
 		pass = (traits & bypass_traits_) != 0;

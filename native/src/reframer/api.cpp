@@ -18,8 +18,9 @@ namespace {
 constexpr uint32_t unwanted_runs = 64;
 
 // `give` is Stage::poll or Stage::drain.
-uint32_t give_out(reframer_stage *r, void (stage::Stage::*give)(uint64_t, Output &), uint64_t now_ns,
-                  void **out, uint32_t nb_out, reframer_run *runs, uint32_t *nb_runs)
+uint32_t give_out(reframer_stage *r, void (stage::Stage::*give)(uint64_t, Output &),
+                  uint64_t now_ns, void **out, uint32_t nb_out, reframer_run *runs,
+                  uint32_t *nb_runs)
 {
 	if (!r || (nb_out > 0 && !out) || (runs && !nb_runs))
 		return 0;
@@ -66,9 +67,13 @@ int reframer_create(const struct reframer_params *params, struct reframer_stage 
 	return 0;
 }
 
-void reframer_free(struct reframer_stage *r) { delete r; }
+void reframer_free(struct reframer_stage *r)
+{
+	delete r;
+}
 
-uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns)
+uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *burst,
+                       uint64_t now_ns)
 {
 	if (!r || !burst || (burst->count > 0 && !burst->packets)) [[unlikely]]
 		return 0;
@@ -88,7 +93,10 @@ uint32_t reframer_drain(struct reframer_stage *r, uint64_t now_ns, void **out, u
 	return give_out(r, &stage::Stage::drain, now_ns, out, nb_out, runs, nb_runs);
 }
 
-int reframer_passes(const struct reframer_stage *r) { return r && r->stage.passes(); }
+int reframer_passes(const struct reframer_stage *r)
+{
+	return r && r->stage.passes();
+}
 
 void reframer_pass(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns)
 {
@@ -171,11 +179,16 @@ uint64_t reframer_histogram_quantile(const struct reframer_stats *stats, double 
 const char *reframer_strerror(int error)
 {
 	switch (-error) {
-	case 0: return "no error";
-	case EINVAL: return "a parameter is out of its range (the check functions tell which)";
-	case ENOMEM: return "out of memory";
-	case ENOTSUP: return "not supported";
-	default: return std::strerror(error < 0 ? -error : error);
+	case 0:
+		return "no error";
+	case EINVAL:
+		return "a parameter is out of its range (the check functions tell which)";
+	case ENOMEM:
+		return "out of memory";
+	case ENOTSUP:
+		return "not supported";
+	default:
+		return std::strerror(error < 0 ? -error : error);
 	}
 }
 

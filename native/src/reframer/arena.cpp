@@ -27,6 +27,9 @@ bool Arena::allocate()
 	return true;
 }
 
-Arena::~Arena() { std::free(base_); }
+Arena::~Arena()
+{
+	std::free(base_);
+}
 
 } // namespace reframer::stage

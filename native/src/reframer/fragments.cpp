@@ -97,9 +97,9 @@ void Stage::place_orphan(uint32_t id, packet::Datagram &datagram, uint32_t hash,
 	Slot &slot = slots_[id];
 	stats_.runs_in += hash != last_hash_in_;
 	last_hash_in_ = hash;
-	const Verdict verdict =
-	    rules_.empty() ? Verdict{Verdict::no_rule}
-	                   : rules_.match(slot.data, slot.captured, slot.wire, link_, key_);
+	const Verdict verdict = rules_.empty()
+	                            ? Verdict{Verdict::no_rule}
+	                            : rules_.match(slot.data, slot.captured, slot.wire, link_, key_);
 	const bool pass = verdict.kind == Verdict::pass ||
 	                  (verdict.kind == Verdict::no_rule && (traits & bypass_traits_) != 0);
 	stats_.bypassed += pass;

@@ -41,7 +41,8 @@ public:
 		words_ = reinterpret_cast<uint32_t *>(storage);
 		shift_ = 64 - static_cast<uint32_t>(std::countr_zero(nb_buckets));
 		// Mixed, as a user's seed may be a small number; odd, so that no bit of the hash is lost.
-		key_ = static_cast<uint32_t>(packet::fold_multiply(seed ^ packet::hash_c2, packet::hash_c3));
+		key_ =
+			static_cast<uint32_t>(packet::fold_multiply(seed ^ packet::hash_c2, packet::hash_c3));
 		factor_ = packet::fold_multiply(seed ^ packet::hash_c0, packet::hash_c1) | 1;
 		for (uint32_t b = 0; b < nb_buckets; b++)
 			buckets_[b] = {{}, {none, none, none, none, none, none, none, none}};
@@ -55,15 +56,24 @@ public:
 		return (x ^ x >> 32) * factor_;
 	}
 	// Of a hash that is keyed itself: no sender can choose any of its bits.
-	uint32_t bucket_of_keyed(uint32_t hash) const { return static_cast<uint32_t>(uint64_t{hash} << 32 >> shift_); }
-	uint32_t bucket_of(uint32_t hash) const { return static_cast<uint32_t>(spread(hash) >> shift_); }
+	uint32_t bucket_of_keyed(uint32_t hash) const
+	{
+		return static_cast<uint32_t>(uint64_t{hash} << 32 >> shift_);
+	}
+	uint32_t bucket_of(uint32_t hash) const
+	{
+		return static_cast<uint32_t>(spread(hash) >> shift_);
+	}
 
 	Bucket &bucket(uint32_t index) { return buckets_[index]; }
-	[[gnu::always_inline]] void prefetch(uint32_t index) const { __builtin_prefetch(&buckets_[index], 1); }
+	[[gnu::always_inline]] void prefetch(uint32_t index) const
+	{
+		__builtin_prefetch(&buckets_[index], 1);
+	}
 
 	// One bit a way.
 	struct Ways {
-		uint32_t same;   // hold a group of this hash: at most one
+		uint32_t same; // hold a group of this hash: at most one
 		uint32_t vacant;
 	};
 	static Ways look(const Bucket &bucket, uint32_t hash)
@@ -77,7 +87,10 @@ public:
 	{
 		return index * words + bucket_ways + way;
 	}
-	[[gnu::always_inline]] void prefetch_place(uint32_t place) const { __builtin_prefetch(word(place), 1); }
+	[[gnu::always_inline]] void prefetch_place(uint32_t place) const
+	{
+		__builtin_prefetch(word(place), 1);
+	}
 	void clear(uint32_t place) { *word(place) = none; }
 	uint32_t outside() const { return outside_; }
 

@@ -36,18 +36,18 @@ bool right_rule(const reframer_rule &rule, uint32_t index, api::Why &why)
 bool right(const reframer_params &p, api::Why &why)
 {
 	const bool members =
-	    why.within("policy", p.policy, 0, REFRAMER_ADAPTIVE) &&
-	    why.within("key", p.key, 0, REFRAMER_KEY_INNER) &&
-	    why.within("link_type", p.link_type, 0, UINT16_MAX) &&
-	    why.within("max_packets", p.max_packets, max_packets_least, max_packets_most) &&
-	    why.within("max_bytes", p.max_bytes, 1, UINT64_MAX) &&
-	    why.within("delay_ns", p.delay_ns, 0, REFRAMER_MAX_DELAY_NS) &&
-	    why.within("max_burst", p.max_burst, 1, UINT32_MAX) &&
-	    why.bits("bypass", p.bypass, bypass_all) && why.bits("early", p.early, early_all) &&
-	    why.bits("options", p.options, options_all) &&
-	    why.within("nb_rules", p.nb_rules, 0, REFRAMER_MAX_RULES) &&
-	    (p.nb_rules == 0 || why.given("rules", p.rules)) &&
-	    why.within("lookahead", p.lookahead, 0, max_lookahead);
+		why.within("policy", p.policy, 0, REFRAMER_ADAPTIVE) &&
+		why.within("key", p.key, 0, REFRAMER_KEY_INNER) &&
+		why.within("link_type", p.link_type, 0, UINT16_MAX) &&
+		why.within("max_packets", p.max_packets, max_packets_least, max_packets_most) &&
+		why.within("max_bytes", p.max_bytes, 1, UINT64_MAX) &&
+		why.within("delay_ns", p.delay_ns, 0, REFRAMER_MAX_DELAY_NS) &&
+		why.within("max_burst", p.max_burst, 1, UINT32_MAX) &&
+		why.bits("bypass", p.bypass, bypass_all) && why.bits("early", p.early, early_all) &&
+		why.bits("options", p.options, options_all) &&
+		why.within("nb_rules", p.nb_rules, 0, REFRAMER_MAX_RULES) &&
+		(p.nb_rules == 0 || why.given("rules", p.rules)) &&
+		why.within("lookahead", p.lookahead, 0, max_lookahead);
 	if (!members)
 		return false;
 	for (uint32_t i = 0; i < p.nb_rules; i++)

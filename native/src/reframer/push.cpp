@@ -90,7 +90,8 @@ bool Stage::push_straight(const reframer_burst &burst, uint32_t count)
 		specialised([&]<packet::KeyKind kind, bool>() {
 			uint32_t unparsed = 0;
 			for (uint32_t i = 0; i < count; i++) {
-				const packet::Digest digest = packet::classify<false>(burst.data[i], burst.captured[i], link_, kind, seed_);
+				const packet::Digest digest =
+					packet::classify<false>(burst.data[i], burst.captured[i], link_, kind, seed_);
 				to[i].hash = digest.hash;
 				if (digest.traits & packet::trait_fragment) [[unlikely]]
 					to[i].hash = straight_hash(burst.data[i], burst.captured[i]);
@@ -152,8 +153,7 @@ void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t co
 }
 
 // Reads headers that were asked for: hash, bucket, and where policies look at them, traits.
-template <packet::KeyKind kind, bool plain>
-struct Stage::Reader {
+template <packet::KeyKind kind, bool plain> struct Stage::Reader {
 	const Slot *slots;
 	const decltype(unread_) &unread;
 	packet::LinkType link;
@@ -168,8 +168,8 @@ struct Stage::Reader {
 		for (uint32_t i = 0; i < count; i++) {
 			const uint32_t place = (position + i) % nb_unread;
 			const uint32_t id = unread.id[place];
-			const packet::Digest digest =
-			    packet::classify<!plain>(unread.data[place], unread.captured[place], link, kind, seed);
+			const packet::Digest digest = packet::classify<!plain>(
+				unread.data[place], unread.captured[place], link, kind, seed);
 			unparsed += digest.traits & packet::trait_unparsed;
 			arrivals.id[at + i] = id;
 			if (digest.traits & packet::trait_fragment) [[unlikely]]
@@ -195,14 +195,16 @@ template <bool plain> void Stage::place(Arrivals &arrivals, uint32_t count)
 		return place_fragments<plain>(arrivals, count);
 	for (uint32_t i = 0; i < count; i++) // vectorised by the compiler
 		// Without a policy this is the stage's own keyed hash, never a NIC's.
-		arrivals.bucket[i] = plain ? table_.bucket_of_keyed(arrivals.hash[i]) : table_.bucket_of(arrivals.hash[i]);
+		arrivals.bucket[i] =
+			plain ? table_.bucket_of_keyed(arrivals.hash[i]) : table_.bucket_of(arrivals.hash[i]);
 	for (uint32_t i = 0; i < count; i++)
 		table_.prefetch(arrivals.bucket[i]);
 	if constexpr (plain)
 		place_plain(arrivals, count);
 	else
 		for (uint32_t i = 0; i < count; i++)
-			place_by_policy(arrivals.id[i], arrivals.hash[i], arrivals.bucket[i], arrivals.traits[i]);
+			place_by_policy(arrivals.id[i], arrivals.hash[i], arrivals.bucket[i],
+			                arrivals.traits[i]);
 }
 
 // fragments.cpp calls them.
@@ -307,7 +309,8 @@ template <typename Work> inline void Stage::specialised(Work work)
 
 void Stage::push_unread(const reframer_burst &burst, uint32_t first, uint32_t count)
 {
-	specialised([&]<packet::KeyKind kind, bool plain>() { take_burst<kind, plain>(burst, first, count); });
+	specialised(
+		[&]<packet::KeyKind kind, bool plain>() { take_burst<kind, plain>(burst, first, count); });
 }
 
 void Stage::read_all_headers()

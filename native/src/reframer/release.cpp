@@ -56,7 +56,8 @@ void Stage::pass(const reframer_burst &burst, uint64_t caller_now)
 		const uint32_t *const lengths = burst.wire ? burst.wire : burst.captured;
 		const uint32_t *const hash = burst.hash;
 		uint64_t bytes = 0;
-		uint32_t changes = count - 1; // of the hash, within the burst; unknown: each packet is a run
+		uint32_t changes =
+			count - 1; // of the hash, within the burst; unknown: each packet is a run
 		for (uint32_t i = 0; lengths && i < count; i++)
 			bytes += lengths[i];
 		if (hash) {
@@ -64,7 +65,8 @@ void Stage::pass(const reframer_burst &burst, uint64_t caller_now)
 			for (uint32_t i = 1; i < count; i++)
 				changes += hash[i] != hash[i - 1];
 		}
-		const uint64_t first = hash ? hash[0] : UINT64_MAX, last = hash ? hash[count - 1] : UINT64_MAX;
+		const uint64_t first = hash ? hash[0] : UINT64_MAX,
+					   last = hash ? hash[count - 1] : UINT64_MAX;
 		stats_.runs_in += changes + (!hash || first != last_hash_in_);
 		stats_.runs_out += changes + (!hash || first != last_hash_out_);
 		last_hash_in_ = last_hash_out_ = last;

@@ -33,7 +33,8 @@ void Rules::add(const reframer_rule &rule, uint8_t fifo)
 Verdict Rules::match(const uint8_t *data, uint32_t captured, uint32_t wire, packet::LinkType link,
                      packet::KeyKind key) const
 {
-	const auto depth = key == packet::KeyKind::inner ? packet::Depth::innermost : packet::Depth::outer;
+	const auto depth =
+		key == packet::KeyKind::inner ? packet::Depth::innermost : packet::Depth::outer;
 	const packet::Headers h = packet::parse(data, captured, wire, link, depth);
 	if (h.version == 0)
 		return {Verdict::no_rule};
@@ -51,8 +52,8 @@ Verdict Rules::match(const uint8_t *data, uint32_t captured, uint32_t wire, pack
 			continue;
 		if (rule.dscp_plus_one && rule.dscp_plus_one != h.dscp + 1)
 			continue;
-		if (rule.port_high && !(ports && (in_range(h.source_port, rule) ||
-		                                  in_range(h.destination_port, rule))))
+		if (rule.port_high &&
+		    !(ports && (in_range(h.source_port, rule) || in_range(h.destination_port, rule))))
 			continue;
 		return {rule.delay_ns ? Verdict::wait : Verdict::pass, fifos_[i]};
 	}

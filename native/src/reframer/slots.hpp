@@ -11,18 +11,18 @@ inline constexpr uint32_t none = UINT32_MAX;
 
 struct alignas(64) Slot {
 	void *packet;
-	const uint8_t *data;  // kept for policies that read headers again at release
-	uint64_t arrival;     // of the push, in the stage's clock
-	uint32_t next;        // packet of the same group that came next; valid up to Slot::tail
+	const uint8_t *data; // kept for policies that read headers again at release
+	uint64_t arrival;    // of the push, in the stage's clock
+	uint32_t next;       // packet of the same group that came next; valid up to Slot::tail
 	uint32_t wire;
 	// The first packet of a group only:
 	uint64_t deadline;
 	uint32_t hash;
-	uint32_t tail;        // last packet of the group
+	uint32_t tail; // last packet of the group
 	uint32_t count;
-	uint32_t place;       // waiting: see place_of(); ready: the reason
-	uint32_t link;        // waiting: where in its queue; ready: next ready group
-	uint32_t captured;    // any packet
+	uint32_t place;    // waiting: see place_of(); ready: the reason
+	uint32_t link;     // waiting: where in its queue; ready: next ready group
+	uint32_t captured; // any packet
 };
 static_assert(sizeof(Slot) == 64 && offsetof(Slot, deadline) == 32,
               "a packet that joins a group touches half a line, one that starts a group one line");

@@ -18,7 +18,8 @@ uint64_t draw_seed()
 		return seed;
 	timespec now = {};
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (static_cast<uint64_t>(now.tv_nsec) * packet::hash_c0) ^ reinterpret_cast<uintptr_t>(&seed);
+	return (static_cast<uint64_t>(now.tv_nsec) * packet::hash_c0) ^
+	       reinterpret_cast<uintptr_t>(&seed);
 }
 
 uint32_t traits_of_bypass(uint32_t bypass)
@@ -111,10 +112,12 @@ int Stage::init(const reframer_params &params)
 	free_.init(arena_.at<uint32_t>(free_at), nb_slots);
 	table_.init(arena_.at<Bucket>(buckets_at), nb_buckets, seed_);
 	for (uint32_t i = 0; i < nb_fifos_; i++)
-		fifos_[i].init(arena_.at<uint32_t>(rings_at) + size_t{nb_entries} * i, nb_entries, delays[i]);
+		fifos_[i].init(arena_.at<uint32_t>(rings_at) + size_t{nb_entries} * i, nb_entries,
+		               delays[i]);
 	if (bypass_new_)
 		recency_.init(arena_.at<uint16_t>(recency_at), nb_sets);
-	revision_ = {arena_.at<Segment>(segments_at), arena_.at<uint32_t>(ids_at),
+	revision_ = {arena_.at<Segment>(segments_at),
+	             arena_.at<uint32_t>(ids_at),
 	             arena_.at<uint8_t>(taken_at),
 	             {arena_.at<Slot>(copies_at), arena_.at<RepairItem>(items_at),
 	              arena_.at<RepairGap>(gaps_at), arena_.at<uint32_t>(chosen_at)}};
@@ -202,8 +205,9 @@ bool Stage::backlogged(uint64_t caller_now) const
 	if (due == UINT64_MAX)
 		return false;
 	const uint32_t held = waiting_ + ready_packets_;
-	return due + delay < caller_now || (policy_ == REFRAMER_ADAPTIVE && held > backlog_least &&
-	                                    held * adaptive_.packet_ns() > 2 * static_cast<double>(delay));
+	return due + delay < caller_now ||
+	       (policy_ == REFRAMER_ADAPTIVE && held > backlog_least &&
+	        held * adaptive_.packet_ns() > 2 * static_cast<double>(delay));
 }
 
 void Stage::get_stats(reframer_stats &out) const

@@ -27,7 +27,10 @@ inline constexpr uint64_t clock_origin_step_ns = 10'000'000;
 inline constexpr uint32_t max_lookahead = 128;
 inline constexpr uint32_t nb_fifos_max = REFRAMER_MAX_RULES + 1;
 // Beyond a quarter of max_packets that the caller has not fetched, ACKs are no longer thinned.
-constexpr uint32_t thinned_room(uint32_t max_packets) { return max_packets / 4; }
+constexpr uint32_t thinned_room(uint32_t max_packets)
+{
+	return max_packets / 4;
+}
 
 struct Output {
 	void **packets;
@@ -47,7 +50,10 @@ public:
 	void drain(uint64_t caller_now, Output &out);
 	uint32_t release_bucket(uint32_t mask, uint32_t value);
 	uint32_t take_thinned(void **out, uint32_t room);
-	bool passes() const { return straight_on_ && waiting_ + ready_packets_ + nb_straight_held() == 0; }
+	bool passes() const
+	{
+		return straight_on_ && waiting_ + ready_packets_ + nb_straight_held() == 0;
+	}
 	void pass(const reframer_burst &burst, uint64_t caller_now);
 
 	uint64_t next_deadline() const;
@@ -124,14 +130,14 @@ private:
 	Fifo fifos_[nb_fifos_max];
 	uint32_t nb_fifos_ = 1;
 	uint32_t max_burst_ = 0;
-	uint64_t now_ = 0;             // the stage's clock: never goes back
-	uint64_t clock_offset_ = 0;    // stage's clock less the caller's
-	uint32_t waiting_ = 0;         // packets in groups or unread
+	uint64_t now_ = 0;          // the stage's clock: never goes back
+	uint64_t clock_offset_ = 0; // stage's clock less the caller's
+	uint32_t waiting_ = 0;      // packets in groups or unread
 	uint64_t waiting_bytes_ = 0;
-	uint64_t held_bytes_ = 0;      // waiting or ready
+	uint64_t held_bytes_ = 0;                                         // waiting or ready
 	uint64_t last_hash_in_ = UINT64_MAX, last_hash_out_ = UINT64_MAX; // no hash: nothing yet
-	bool plain_ = true;            // no policy looks at traits
-	bool keeps_data_ = false;      // headers are read again at release
+	bool plain_ = true;                                               // no policy looks at traits
+	bool keeps_data_ = false; // headers are read again at release
 
 	static constexpr uint32_t nb_unread = 256;
 	// Ring of slots whose header lines are under way, with what reading them needs.
@@ -142,17 +148,17 @@ private:
 	} unread_ = {};
 	uint32_t unread_head_ = 0, unread_tail_ = 0;
 	static_assert(nb_unread >= max_lookahead + chunk);
-	bool idle_ = false;            // polled since the last push
+	bool idle_ = false; // polled since the last push
 	uint64_t last_poll_ = 0;
 
 	packet::FragmentFlows fragment_flows_;
-	uint64_t fragments_ = 0;       // of the packets on their way to their groups: one bit each
+	uint64_t fragments_ = 0; // of the packets on their way to their groups: one bit each
 	packet::Fragment fragment_[chunk] = {};
 	static_assert(chunk == 64, "a bit a packet");
 
 	uint32_t ready_head_ = none, ready_tail_ = none;
 	uint32_t ready_packets_ = 0, ready_groups_ = 0;
-	uint32_t groups_ = 0;          // waiting
+	uint32_t groups_ = 0; // waiting
 	uint32_t thinned_head_ = none, thinned_tail_ = none, thinned_count_ = 0;
 
 	uint32_t policy_ = REFRAMER_FIXED;
@@ -161,7 +167,7 @@ private:
 	uint64_t seed_ = 0;
 	uint32_t max_packets_ = 0;
 	uint64_t max_bytes_ = 0;
-	uint64_t budget_ns_ = 0;       // delay_ns; the FIFO has the T in force
+	uint64_t budget_ns_ = 0; // delay_ns; the FIFO has the T in force
 	uint32_t lookahead_ = 0, lookahead_param_ = 0;
 	uint32_t bypass_traits_ = 0, early_traits_ = 0, options_ = 0;
 	bool bypass_new_ = false;

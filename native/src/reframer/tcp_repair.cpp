@@ -37,7 +37,8 @@ bool stamps_rise(const RepairItem *items, const RepairGap *gaps, uint32_t n)
 
 // May the segment in place i go before the one in front of it, `before`, and that one behind it and
 // behind what stands between them?
-bool may_swap(const RepairItem &before, const RepairItem &item, const RepairGap &between, uint32_t i)
+bool may_swap(const RepairItem &before, const RepairItem &item, const RepairGap &between,
+              uint32_t i)
 {
 	if (item.distance >= before.distance)
 		return false;
@@ -88,7 +89,10 @@ uint32_t deal(Slot *slots, uint32_t n, const RepairScratch &scratch)
 	return moved;
 }
 
-constexpr uint32_t distance(uint32_t value, uint32_t base) { return value - base + (1u << 31); }
+constexpr uint32_t distance(uint32_t value, uint32_t base)
+{
+	return value - base + (1u << 31);
+}
 
 } // namespace
 

@@ -16,7 +16,7 @@ namespace reframer::stage {
 struct RepairItem {
 	uint32_t distance;
 	uint32_t stamp;
-	uint32_t rank;    // in order of arrival
+	uint32_t rank; // in order of arrival
 	bool has_stamp;
 };
 
@@ -27,7 +27,7 @@ struct RepairGap {
 };
 
 struct RepairScratch {
-	Slot *slots;     // as many as a group may have packets
+	Slot *slots; // as many as a group may have packets
 	RepairItem *items;
 	RepairGap *gaps;
 	uint32_t *ids;

@@ -44,7 +44,8 @@ Segment read_segment(const Slot *slots, uint32_t id, uint32_t position, packet::
 	segment.slot = id;
 	segment.position = position;
 	const Slot &slot = slots[id];
-	const auto depth = key == packet::KeyKind::inner ? packet::Depth::innermost : packet::Depth::outer;
+	const auto depth =
+		key == packet::KeyKind::inner ? packet::Depth::innermost : packet::Depth::outer;
 	const packet::Headers h = packet::parse(slot.data, slot.captured, slot.wire, link, depth);
 	if (h.version == 0 || h.protocol != 6 || h.fragment_version != 0 ||
 	    !(h.flags & packet::header_tcp_flags) || !(h.flags & packet::header_payload) ||
@@ -53,8 +54,8 @@ Segment read_segment(const Slot *slots, uint32_t id, uint32_t position, packet::
 	const uint8_t *tcp = slot.data + h.l4;
 	const packet::FlowKey flow = packet::five_tuple_of(h, slot.data);
 	// Two keyed halves: a flow must not be taken for another, and 32 bits can coincide.
-	segment.flow = static_cast<uint64_t>(packet::hash_of(flow, seed)) << 32 |
-	               packet::hash_of(flow, ~seed);
+	segment.flow =
+		static_cast<uint64_t>(packet::hash_of(flow, seed)) << 32 | packet::hash_of(flow, ~seed);
 	segment.tcp = true;
 	segment.sequence = packet::be32(tcp + 4);
 	segment.acknowledgement = packet::be32(tcp + 8);

@@ -4,4 +4,7 @@
 #error "REFRAMER_VERSION comes from the build"
 #endif
 
-extern "C" const char *reframer_version(void) { return REFRAMER_VERSION; }
+extern "C" const char *reframer_version(void)
+{
+	return REFRAMER_VERSION;
+}

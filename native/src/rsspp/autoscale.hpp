@@ -13,14 +13,15 @@ namespace reframer::rsspp {
 class Autoscale {
 public:
 	Autoscale(float target, uint32_t min_cores, uint32_t shrink_epochs)
-	    : target(target), min_cores(min_cores), shrink_epochs(shrink_epochs)
+		: target(target), min_cores(min_cores), shrink_epochs(shrink_epochs)
 	{
 	}
 
 	// `loads`: predicted, per bucket; `clipped`: a core ran at full load, so demand is more than
 	// was seen; `epochs`: length of the one that ended, in ordinary ones. Returns the number of cores from
 	// now on, 1..available.
-	uint32_t decide(const std::vector<float> &loads, bool clipped, uint32_t active, uint32_t available, float epochs)
+	uint32_t decide(const std::vector<float> &loads, bool clipped, uint32_t active,
+	                uint32_t available, float epochs)
 	{
 		float total = 0;
 		for (float load : loads)
@@ -44,7 +45,8 @@ public:
 			return wanted;
 		}
 		// Giving back needs several epochs that agree; the most cautious of them counts.
-		const uint32_t fewer = std::max(min_cores, cores_for(loads, target, std::max(1.0f, scale), available));
+		const uint32_t fewer =
+			std::max(min_cores, cores_for(loads, target, std::max(1.0f, scale), available));
 		if (clipped || fewer >= active) {
 			agreed = 0;
 			return active;
@@ -68,7 +70,8 @@ private:
 	static constexpr float rounding = 0.01f;
 
 	// Elephants above the aim fill a core each and cannot be split; the rest spreads.
-	uint32_t cores_for(const std::vector<float> &loads, float aim, float scale, uint32_t available) const
+	uint32_t cores_for(const std::vector<float> &loads, float aim, float scale,
+	                   uint32_t available) const
 	{
 		uint32_t elephants = 0;
 		float rest = 0;

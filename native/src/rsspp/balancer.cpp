@@ -14,29 +14,31 @@ using namespace reframer::rsspp;
 
 namespace {
 
-constexpr float clipped_at = 0.98f;       // a core this busy may be hiding demand (authors' value)
-constexpr float busy_at = 0.9f;           // one this busy will drop or delay if its load rises: epochs are short
+constexpr float clipped_at = 0.98f; // a core this busy may be hiding demand (authors' value)
+constexpr float busy_at =
+	0.9f; // one this busy will drop or delay if its load rises: epochs are short
 // And for so long after: what was levelled closely under load stays level.
 constexpr uint64_t busy_for_us = 1'000'000;
-constexpr float queue_weight = 0.1f;      // full queue against full load, to rank clipped cores (theirs)
-constexpr float most_behind = 1.0f;        // an epoch of waiting packets at most
-constexpr float imbalance_cap = 2000.0f;  // percent, as in the published figures
+constexpr float queue_weight = 0.1f; // full queue against full load, to rank clipped cores (theirs)
+constexpr float most_behind = 1.0f;  // an epoch of waiting packets at most
+constexpr float imbalance_cap = 2000.0f; // percent, as in the published figures
 constexpr float default_tolerance = 0.009f;
-constexpr float error_weight = 0.2f;      // of the newest prediction error in its average
-constexpr float error_share = 1.0f;        // of that error to which levelling goes; 0.5 to 1.5 differ little on campus traffic
+constexpr float error_weight = 0.2f; // of the newest prediction error in its average
+constexpr float error_share =
+	1.0f; // of that error to which levelling goes; 0.5 to 1.5 differ little on campus traffic
 constexpr float most_tolerance = 0.05f;
-constexpr float least_gain = 0.002f;      // hysteresis under a load that stands still
+constexpr float least_gain = 0.002f; // hysteresis under a load that stands still
 
 } // namespace
 
 struct rsspp_balancer {
 	explicit rsspp_balancer(const rsspp_balancer_params &p)
-	    : params(p), workspace(p.nb_buckets, p.nb_cores),
-	      predictor(p.nb_buckets, p.smoothing, p.trend),
-	      autoscale(p.target_load, p.min_cores, p.shrink_epochs), table(p.nb_buckets),
-	      next(p.nb_buckets), held(p.nb_buckets), pinned(p.nb_buckets), active(p.nb_cores, 1),
-	      usable(p.nb_cores, 1), load(p.nb_cores), core_packets(p.nb_cores), expected(p.nb_cores),
-	      epoch_us(p.interval_us)
+		: params(p), workspace(p.nb_buckets, p.nb_cores),
+		  predictor(p.nb_buckets, p.smoothing, p.trend),
+		  autoscale(p.target_load, p.min_cores, p.shrink_epochs), table(p.nb_buckets),
+		  next(p.nb_buckets), held(p.nb_buckets), pinned(p.nb_buckets), active(p.nb_cores, 1),
+		  usable(p.nb_cores, 1), load(p.nb_cores), core_packets(p.nb_cores), expected(p.nb_cores),
+		  epoch_us(p.interval_us)
 	{
 		if (p.node)
 			node.assign(p.node, p.node + p.nb_cores);
@@ -75,18 +77,18 @@ struct rsspp_balancer {
 	Autoscale autoscale;
 	std::vector<uint16_t> table;
 	std::vector<uint16_t> next;
-	std::vector<uint8_t> held;    // epochs for which a bucket still stays
+	std::vector<uint8_t> held; // epochs for which a bucket still stays
 	std::vector<uint8_t> pinned;
 	std::vector<uint8_t> active;
-	std::vector<uint8_t> usable;  // not dead
+	std::vector<uint8_t> usable; // not dead
 	std::vector<uint16_t> node;
 	std::vector<float> load;
 	std::vector<uint64_t> core_packets; // of the epoch that ended
-	std::vector<float> expected;        // packets that each core was to get in it, by the counts before
-	float error = 0;                    // smoothed: how far off that was, as a share of the mean
+	std::vector<float> expected; // packets that each core was to get in it, by the counts before
+	float error = 0;             // smoothed: how far off that was, as a share of the mean
 	uint64_t epochs = 0;
-	uint64_t busy_left_us = 0;          // for which epochs stay short
-	uint32_t epoch_us;                  // length of the running one
+	uint64_t busy_left_us = 0; // for which epochs stay short
+	uint32_t epoch_us;         // length of the running one
 };
 
 // Loads as the solver sees them; returns the cores that may be hiding demand.
@@ -128,7 +130,8 @@ void rsspp_balancer::learn_error()
 		known += double(e);
 	if (total > 0 && known > 0) {
 		for (uint32_t c = 0; c < params.nb_cores; c++) {
-			const double off = double(core_packets[c]) / double(total) - double(expected[c]) / known;
+			const double off =
+				double(core_packets[c]) / double(total) - double(expected[c]) / known;
 			squares += active[c] ? off * off : 0;
 		}
 		const double n = nb_active();
@@ -195,7 +198,10 @@ void rsspp_balancer::scale_to(uint32_t wanted)
 		for (uint32_t c = 0; c < params.nb_cores; c++) {
 			if (active[c] || !usable[c])
 				continue;
-			const bool near = node.empty() || node[c] == node[uint32_t(std::find(active.begin(), active.end(), 1) - active.begin())];
+			const bool near =
+				node.empty() ||
+				node[c] ==
+					node[uint32_t(std::find(active.begin(), active.end(), 1) - active.begin())];
 			if (best < 0 || near) {
 				best = int(c);
 				if (near)
@@ -215,7 +221,8 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	report.epoch = ++epochs;
 	report.nb_active = nb_active();
 	const float of_interval = float(epoch_us) / float(params.interval_us);
-	const bool busy = std::any_of(epoch.core_load, epoch.core_load + params.nb_cores, [](float l) { return l > busy_at; });
+	const bool busy = std::any_of(epoch.core_load, epoch.core_load + params.nb_cores,
+	                              [](float l) { return l > busy_at; });
 	if (!complete) {
 		set_pace(busy, report);
 		return 0;
@@ -284,9 +291,9 @@ int rsspp_balancer::step(const rsspp_epoch &epoch, rsspp_move *moves, rsspp_repo
 	}
 	workspace.store(next.data());
 	report.imbalance_after_percent =
-	    solution.least_after > 0
-	        ? std::min(imbalance_cap, 100 * (solution.worst_after / solution.least_after - 1))
-	        : (solution.worst_after > 0 ? imbalance_cap : 0);
+		solution.least_after > 0
+			? std::min(imbalance_cap, 100 * (solution.worst_after / solution.least_after - 1))
+			: (solution.worst_after > 0 ? imbalance_cap : 0);
 	std::fill(expected.begin(), expected.end(), 0.0f);
 	for (uint32_t b = 0; b < params.nb_buckets; b++)
 		expected[next[b]] += float(predictor.counts()[b]);
@@ -315,7 +322,10 @@ extern "C" int rsspp_balancer_create(const rsspp_balancer_params *given, rsspp_b
 	return 0;
 }
 
-extern "C" void rsspp_balancer_free(rsspp_balancer *balancer) { delete balancer; }
+extern "C" void rsspp_balancer_free(rsspp_balancer *balancer)
+{
+	delete balancer;
+}
 
 extern "C" int rsspp_balancer_set_table(rsspp_balancer *balancer, const uint16_t *owner)
 {
@@ -338,8 +348,8 @@ extern "C" int rsspp_balancer_step_sized(rsspp_balancer *balancer, const rsspp_e
                                          size_t report_size)
 {
 	rsspp_epoch epoch = {};
-	if (!balancer || !given || !moves || !out || !reframer::api::read_sized(given, epoch_size, epoch) ||
-	    !epoch.packets || !epoch.core_load)
+	if (!balancer || !given || !moves || !out ||
+	    !reframer::api::read_sized(given, epoch_size, epoch) || !epoch.packets || !epoch.core_load)
 		return -EINVAL;
 	const auto start = std::chrono::steady_clock::now();
 	rsspp_report report = {};
@@ -349,16 +359,17 @@ extern "C" int rsspp_balancer_step_sized(rsspp_balancer *balancer, const rsspp_e
 	} catch (const std::bad_alloc &) {
 		result = -ENOMEM;
 	}
-	report.solve_ns = uint64_t(
-	    std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start)
-	        .count());
+	report.solve_ns = uint64_t(std::chrono::duration_cast<std::chrono::nanoseconds>(
+								   std::chrono::steady_clock::now() - start)
+	                               .count());
 	reframer::api::write_sized(out, report_size, report);
 	return result;
 }
 
 extern "C" int rsspp_balancer_remove_core(rsspp_balancer *balancer, uint16_t core)
 {
-	if (!balancer || core >= balancer->params.nb_cores || !balancer->usable[core] || balancer->nb_usable() == 1)
+	if (!balancer || core >= balancer->params.nb_cores || !balancer->usable[core] ||
+	    balancer->nb_usable() == 1)
 		return -EINVAL;
 	balancer->usable[core] = 0;
 	balancer->active[core] = 0;
@@ -384,7 +395,8 @@ extern "C" int rsspp_balancer_reject(rsspp_balancer *balancer, const rsspp_move 
 		return -EINVAL;
 	REFRAMER_DEBUG_CHECK(nb_moves <= reframer::api::most_packets);
 	for (uint32_t i = 0; i < nb_moves; i++) {
-		if (moves[i].bucket >= balancer->params.nb_buckets || moves[i].from >= balancer->params.nb_cores)
+		if (moves[i].bucket >= balancer->params.nb_buckets ||
+		    moves[i].from >= balancer->params.nb_cores)
 			return -EINVAL;
 		balancer->table[moves[i].bucket] = moves[i].from;
 		balancer->held[moves[i].bucket] = 0;

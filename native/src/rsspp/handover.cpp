@@ -15,16 +15,20 @@ namespace {
 // A bucket's way in, its announced way out and its way out may all be unread.
 constexpr uint32_t commands_per_bucket = 3;
 
-uint32_t round_up(uint32_t x) { return std::bit_ceil(std::max(x, 2u)); }
+uint32_t round_up(uint32_t x)
+{
+	return std::bit_ceil(std::max(x, 2u));
+}
 
 } // namespace
 
 namespace reframer::rsspp {
 
 CoreState::CoreState(uint32_t nb_buckets, const rsspp_handover_params &params)
-    : part(nb_buckets, Part::elsewhere), store(params.hold_capacity), hold(nb_buckets, store), parcels(nb_buckets),
-      forward(params.forward_capacity), mailbox(round_up(commands_per_bucket * nb_buckets)), counters(nb_buckets),
-      is_express(nb_buckets), gained_mark(nb_buckets)
+	: part(nb_buckets, Part::elsewhere), store(params.hold_capacity), hold(nb_buckets, store),
+	  parcels(nb_buckets), forward(params.forward_capacity),
+	  mailbox(round_up(commands_per_bucket * nb_buckets)), counters(nb_buckets),
+	  is_express(nb_buckets), gained_mark(nb_buckets)
 {
 	// A bucket is in each of these lists at most once, so they never grow.
 	leaving.reserve(nb_buckets);
@@ -38,9 +42,9 @@ CoreState::CoreState(uint32_t nb_buckets, const rsspp_handover_params &params)
 } // namespace reframer::rsspp
 
 rsspp_handover::rsspp_handover(const rsspp_handover_params &params)
-    : nb_buckets(params.nb_buckets), mask(params.nb_buckets - 1), nb_cores(uint16_t(params.nb_cores)),
-      owner(params.nb_buckets), next(params.nb_buckets), readiness(params.nb_buckets), begun_in(params.nb_buckets),
-      parcels(params.nb_buckets)
+	: nb_buckets(params.nb_buckets), mask(params.nb_buckets - 1),
+	  nb_cores(uint16_t(params.nb_cores)), owner(params.nb_buckets), next(params.nb_buckets),
+	  readiness(params.nb_buckets), begun_in(params.nb_buckets), parcels(params.nb_buckets)
 {
 	for (uint32_t c = 0; c < nb_cores; c++)
 		cores.push_back(std::make_unique<CoreState>(nb_buckets, params));
@@ -67,7 +71,10 @@ extern "C" int rsspp_handover_create(const rsspp_handover_params *given, rsspp_h
 	return 0;
 }
 
-extern "C" void rsspp_handover_free(rsspp_handover *h) { delete h; }
+extern "C" void rsspp_handover_free(rsspp_handover *h)
+{
+	delete h;
+}
 
 // ---- balancer thread ----
 
@@ -119,7 +126,8 @@ extern "C" int rsspp_handover_begin(rsspp_handover *h, uint32_t bucket, uint16_t
 extern "C" int rsspp_handover_cancel(rsspp_handover *h, uint32_t bucket)
 {
 	// Until the write is said to be in force, no core has acted on the move.
-	if (!h || bucket >= h->nb_buckets || h->begun_in[bucket] != h->written.load(std::memory_order_relaxed) + 1)
+	if (!h || bucket >= h->nb_buckets ||
+	    h->begun_in[bucket] != h->written.load(std::memory_order_relaxed) + 1)
 		return -EINVAL;
 	h->begun_in[bucket] = 0;
 	h->next[bucket].store(cancelled, std::memory_order_release);
@@ -163,8 +171,9 @@ extern "C" void rsspp_handover_stats_get(const rsspp_handover *h, uint16_t core,
 		uint32_t parcels = 0; // sent ones are their new core's
 		for (uint16_t bucket : self.sent)
 			parcels += self.parcels[bucket].count;
-		stats = {self.admitted,    self.held,       self.forwarded,               self.refused, self.moves,
-		         self.handed_over, self.taken_over, self.store.size() - parcels, self.held_max};
+		stats = {self.admitted, self.held,        self.forwarded,  self.refused,
+		         self.moves,    self.handed_over, self.taken_over, self.store.size() - parcels,
+		         self.held_max};
 	}
 	reframer::api::write_sized(out, size, stats);
 }

@@ -15,8 +15,8 @@ namespace reframer::rsspp {
 // What a bucket is to a core, in the core's own view. Only the owner gives a bucket away, so a core
 // that serves one need not ask whether it still does.
 enum class Part : uint8_t {
-	elsewhere,  // another core's, as far as known
-	joining,    // ours; what waited for it is not out yet
+	elsewhere, // another core's, as far as known
+	joining,   // ours; what waited for it is not out yet
 	serving,
 	collecting, // ours, and leaving: its packets are set aside for the gaining core
 };
@@ -33,7 +33,7 @@ struct Forwarded {
 struct Command {
 	uint64_t epoch; // table write that puts it into force
 	uint16_t bucket;
-	uint16_t to;    // or nobody: no move yet, only its announcement
+	uint16_t to; // or nobody: no move yet, only its announcement
 };
 
 // A bucket that is about to leave: its packets are served before the others', until hardly any are left
@@ -76,19 +76,20 @@ struct alignas(cache_line) CoreState {
 	PacketStore::List express;              // received without service, to be served first
 	PacketStore::List backlog;              // and behind them
 	ForwardRing<Forwarded> forward;         // from other cores
-	ForwardRing<Command> mailbox;           // from the balancer, to the losing and to the gaining core
+	ForwardRing<Command> mailbox; // from the balancer, to the losing and to the gaining core
 	std::vector<std::atomic<uint64_t>> counters; // by bucket; one writer
 
 	std::vector<Leaving> leaving;
 	std::vector<Preparing> preparing;
 	std::vector<uint8_t> is_express; // by bucket: what is received of it goes to `express`
-	std::vector<Command> told;    // to the caller; given up by rsspp_handover_release()
-	std::vector<uint16_t> coming; // buckets on their way to this core
-	std::vector<uint16_t> sent;   // parcels that the gaining core has not emptied yet
-	std::vector<uint16_t> gained; // and not yet told to the caller
+	std::vector<Command> told;       // to the caller; given up by rsspp_handover_release()
+	std::vector<uint16_t> coming;    // buckets on their way to this core
+	std::vector<uint16_t> sent;      // parcels that the gaining core has not emptied yet
+	std::vector<uint16_t> gained;    // and not yet told to the caller
 	std::vector<uint8_t> gained_mark;
 
-	uint64_t admitted = 0, held = 0, forwarded = 0, refused = 0, moves = 0, handed_over = 0, taken_over = 0;
+	uint64_t admitted = 0, held = 0, forwarded = 0, refused = 0, moves = 0, handed_over = 0,
+			 taken_over = 0;
 	uint32_t held_max = 0;
 };
 
@@ -110,7 +111,8 @@ struct rsspp_handover {
 	// only the owner clears it, once it has stored the new owner with release or found it cancelled.
 	std::vector<std::atomic<uint16_t>> owner, next;
 	std::vector<std::atomic<reframer::rsspp::Readiness>> readiness; // by bucket
-	std::vector<uint64_t> begun_in; // by bucket: the write that its last move waited for; the balancer's own
+	std::vector<uint64_t>
+		begun_in; // by bucket: the write that its last move waited for; the balancer's own
 	std::vector<reframer::rsspp::Parcel> parcels;
 	std::vector<std::unique_ptr<reframer::rsspp::CoreState>> cores;
 	std::atomic<uint64_t> written{0};  // epoch of the last table write
@@ -120,7 +122,10 @@ struct rsspp_handover {
 
 namespace reframer::rsspp {
 
-inline bool has_core(const rsspp_handover *h, uint16_t core) { return h && core < h->nb_cores; }
+inline bool has_core(const rsspp_handover *h, uint16_t core)
+{
+	return h && core < h->nb_cores;
+}
 
 // Whose the bucket is, as far as `core` is concerned.
 enum class Claim { ours, gaining, other };

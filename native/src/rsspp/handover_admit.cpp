@@ -90,7 +90,8 @@ void empty_hold(rsspp_handover &h, CoreState &self, uint16_t core, uint32_t buck
 }
 
 // A packet of a bucket that this core does not serve, or not yet.
-bool take_other(rsspp_handover &h, CoreState &self, uint16_t core, void *packet, uint32_t hash, Output &out)
+bool take_other(rsspp_handover &h, CoreState &self, uint16_t core, void *packet, uint32_t hash,
+                Output &out)
 {
 	const uint32_t bucket = hash & h.mask;
 	if (!self.hold.empty(bucket)) {
@@ -120,7 +121,8 @@ bool take_other(rsspp_handover &h, CoreState &self, uint16_t core, void *packet,
 }
 
 // One packet: out, held, set aside or forwarded. False and nothing done if there is no room for it.
-bool take(rsspp_handover &h, CoreState &self, uint16_t core, void *packet, uint32_t hash, Output &out)
+bool take(rsspp_handover &h, CoreState &self, uint16_t core, void *packet, uint32_t hash,
+          Output &out)
 {
 	const uint32_t bucket = hash & h.mask;
 	switch (self.part[bucket]) {
@@ -157,7 +159,8 @@ void look_for_coming(rsspp_handover &h, CoreState &self, uint16_t core, Output &
 	}
 }
 
-void serve_from(rsspp_handover &h, CoreState &self, uint16_t core, PacketStore::List &list, Output &out)
+void serve_from(rsspp_handover &h, CoreState &self, uint16_t core, PacketStore::List &list,
+                Output &out)
 {
 	while (!out.full() && !list.empty()) {
 		// Its slot is free before it is taken, so there is one for it wherever it goes.
@@ -181,7 +184,9 @@ void sort_express(CoreState &self, uint32_t mask)
 		begins = true;
 	}
 	if (begins && !self.backlog.empty())
-		self.store.sort_out(self.backlog, [&](uint32_t hash) { return self.is_express[hash & mask] ? &self.express : nullptr; });
+		self.store.sort_out(self.backlog, [&](uint32_t hash) {
+			return self.is_express[hash & mask] ? &self.express : nullptr;
+		});
 }
 
 // Packets set aside fill the memory, and nothing else gives any back: they are still this core's to
@@ -224,7 +229,8 @@ extern "C" uint32_t rsspp_handover_admit(rsspp_handover *h, uint16_t core, void 
 	if (self.store.full() && self.backlog.empty() && self.express.empty())
 		take_back(self, out);
 	Forwarded late;
-	while (!out.full() && self.forward.peek(late) && take(*h, self, core, late.packet, late.hash, out))
+	while (!out.full() && self.forward.peek(late) &&
+	       take(*h, self, core, late.packet, late.hash, out))
 		self.forward.drop();
 	serve_from(*h, self, core, self.express, out);
 	serve_from(*h, self, core, self.backlog, out);
@@ -232,9 +238,11 @@ extern "C" uint32_t rsspp_handover_admit(rsspp_handover *h, uint16_t core, void 
 	for (; taken < nb; taken++) {
 		// Behind the backlog, but for buckets that have nothing there.
 		const uint32_t bucket = hashes[taken] & h->mask;
-		const bool now = (self.backlog.empty() && self.express.empty()) || self.part[bucket] == Part::collecting;
+		const bool now =
+			(self.backlog.empty() && self.express.empty()) || self.part[bucket] == Part::collecting;
 		if (!(now ? take(*h, self, core, packets[taken], hashes[taken], out)
-		          : self.store.push(self.is_express[bucket] ? self.express : self.backlog, packets[taken], hashes[taken])))
+		          : self.store.push(self.is_express[bucket] ? self.express : self.backlog,
+		                            packets[taken], hashes[taken])))
 			break;
 	}
 	self.refused += nb - taken;

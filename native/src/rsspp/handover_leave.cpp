@@ -63,11 +63,14 @@ void go_on_preparing(rsspp_handover &h, CoreState &self, uint64_t received, int6
 			p.empty_polls++;
 		if (received < p.watermark && p.empty_polls < empty_polls_needed)
 			continue;
-		p.stage = self.express.count <= express_enough && queue_length <= queue_enough ? Stage::ready : Stage::serving;
+		p.stage = self.express.count <= express_enough && queue_length <= queue_enough
+		              ? Stage::ready
+		              : Stage::serving;
 		// Unless the move has begun without waiting for it.
 		Readiness was = Readiness::asked;
 		while (p.stage == Stage::ready && was == Readiness::asked &&
-		       !h.readiness[p.bucket].compare_exchange_weak(was, Readiness::ready, std::memory_order_acq_rel)) {
+		       !h.readiness[p.bucket].compare_exchange_weak(was, Readiness::ready,
+		                                                    std::memory_order_acq_rel)) {
 		}
 	}
 }
@@ -77,7 +80,8 @@ bool is_out(const CoreState &self, uint32_t bucket)
 {
 	const Part part = self.part[bucket];
 	return self.hold.empty(bucket) &&
-	       (part == Part::collecting || (part == Part::serving && self.backlog.empty() && self.express.empty()));
+	       (part == Part::collecting ||
+	        (part == Part::serving && self.backlog.empty() && self.express.empty()));
 }
 
 } // namespace
@@ -94,7 +98,8 @@ void read_mailbox(CoreState &self, uint16_t core)
 			self.coming.push_back(command.bucket);
 		} else {
 			self.leaving.push_back({command, Leaving::Stage::begun, 0, 0});
-			std::erase_if(self.preparing, [&](const Preparing &p) { return p.bucket == command.bucket; });
+			std::erase_if(self.preparing,
+			              [&](const Preparing &p) { return p.bucket == command.bucket; });
 		}
 	}
 }
@@ -122,7 +127,8 @@ extern "C" int rsspp_handover_draining(rsspp_handover *h, uint16_t core)
 	return std::any_of(self.leaving.begin(), self.leaving.end(), [&](const Leaving &move) {
 		const Part part = self.part[move.command.bucket];
 		return move.stage == Leaving::Stage::written ||
-		       (move.stage == Leaving::Stage::draining && (part == Part::serving || part == Part::collecting));
+		       (move.stage == Leaving::Stage::draining &&
+		        (part == Part::serving || part == Part::collecting));
 	});
 }
 

@@ -115,7 +115,8 @@ private:
 // Packets of buckets that this core may not serve yet, one list a bucket.
 class HoldQueues {
 public:
-	HoldQueues(uint32_t nb_buckets, PacketStore &store) : store(store), lists(nb_buckets), busy_at(nb_buckets)
+	HoldQueues(uint32_t nb_buckets, PacketStore &store)
+		: store(store), lists(nb_buckets), busy_at(nb_buckets)
 	{
 		busy.reserve(nb_buckets);
 	}

@@ -11,8 +11,8 @@ namespace reframer::rsspp {
 class Predictor {
 public:
 	Predictor(uint32_t nb_buckets, float smoothing, float trend)
-	    : smoothing(smoothing), trend(trend), counter(nb_buckets), count(nb_buckets),
-	      smooth(nb_buckets), load(nb_buckets)
+		: smoothing(smoothing), trend(trend), counter(nb_buckets), count(nb_buckets),
+		  smooth(nb_buckets), load(nb_buckets)
 	{
 	}
 
@@ -39,7 +39,7 @@ public:
 		for (size_t b = 0; b < count.size(); b++) {
 			const uint64_t of_core = packets[owner[b]];
 			const float now =
-			    of_core ? float(double(count[b]) / double(of_core)) * core_load[owner[b]] : 0.0f;
+				of_core ? float(double(count[b]) / double(of_core)) * core_load[owner[b]] : 0.0f;
 			const float last = smooth[b];
 			smooth[b] = epochs == 0 ? now : smoothing * now + (1 - smoothing) * last;
 			const float change = epochs == 0 ? 0.0f : smooth[b] - last;

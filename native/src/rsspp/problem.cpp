@@ -6,19 +6,20 @@
 namespace reframer::rsspp {
 
 Workspace::Workspace(uint32_t max_buckets, uint32_t max_cores)
-    : core_id(max_cores), dense(max_cores), first(max_buckets), owner(max_buckets),
-      core_load(max_cores), lists(max_cores), scratch(max_buckets), max_buckets(max_buckets),
-      max_cores(max_cores),
-      // 20 more than a power of two: lists of different cores must not fall on the same cache sets.
-      stride(max_buckets + 20), list_loads(size_t(stride) * max_cores),
-      list_ids(size_t(stride) * max_cores)
+	: core_id(max_cores), dense(max_cores), first(max_buckets), owner(max_buckets),
+	  core_load(max_cores), lists(max_cores), scratch(max_buckets), max_buckets(max_buckets),
+	  max_cores(max_cores),
+	  // 20 more than a power of two: lists of different cores must not fall on the same cache sets.
+	  stride(max_buckets + 20), list_loads(size_t(stride) * max_cores),
+	  list_ids(size_t(stride) * max_cores)
 {
 	orphans.reserve(max_buckets);
 }
 
 bool Workspace::load(const rsspp_problem &p)
 {
-	if (p.nb_buckets == 0 || p.nb_buckets > max_buckets || p.nb_cores == 0 || p.nb_cores > max_cores)
+	if (p.nb_buckets == 0 || p.nb_buckets > max_buckets || p.nb_cores == 0 ||
+	    p.nb_cores > max_cores)
 		return false;
 	problem = &p;
 	nb_cores = 0;

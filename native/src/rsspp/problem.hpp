@@ -45,10 +45,10 @@ public:
 	float heaviest = 0;
 	float lower_bound = 0;
 	float tolerance = 0;
-	std::vector<uint16_t> core_id;    // dense -> caller's id
-	std::vector<uint16_t> dense;      // caller's id -> dense, or no_core
-	std::vector<uint16_t> first;      // bucket -> dense core at the start, or no_core
-	std::vector<uint16_t> owner;      // bucket -> dense core now
+	std::vector<uint16_t> core_id; // dense -> caller's id
+	std::vector<uint16_t> dense;   // caller's id -> dense, or no_core
+	std::vector<uint16_t> first;   // bucket -> dense core at the start, or no_core
+	std::vector<uint16_t> owner;   // bucket -> dense core now
 	std::vector<float> core_load;
 	std::vector<BucketList> lists;
 	std::vector<uint16_t> orphans;
@@ -58,7 +58,10 @@ public:
 	{
 		return !problem->pinned || !problem->pinned[bucket] || first[bucket] == no_core;
 	}
-	uint16_t node_of(uint32_t core) const { return problem->node ? problem->node[core_id[core]] : 0; }
+	uint16_t node_of(uint32_t core) const
+	{
+		return problem->node ? problem->node[core_id[core]] : 0;
+	}
 
 private:
 	void fill_lists();

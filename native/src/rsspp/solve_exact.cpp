@@ -15,8 +15,8 @@ constexpr uint32_t max_nodes = 20'000'000; // about a second
 class Search {
 public:
 	explicit Search(Workspace &w)
-	    : w(w), order(w.problem->nb_buckets), load(w.nb_cores), owner(w.problem->nb_buckets),
-	      best_owner(w.problem->nb_buckets)
+		: w(w), order(w.problem->nb_buckets), load(w.nb_cores), owner(w.problem->nb_buckets),
+		  best_owner(w.problem->nb_buckets)
 	{
 		const float *weight = w.problem->bucket_load;
 		std::iota(order.begin(), order.end(), 0u);
@@ -70,7 +70,8 @@ private:
 				try_core(depth, b, c, weight, worst, moves + 1);
 	}
 
-	void try_core(uint32_t depth, uint32_t b, uint32_t core, float weight, float worst, uint32_t moves)
+	void try_core(uint32_t depth, uint32_t b, uint32_t core, float weight, float worst,
+	              uint32_t moves)
 	{
 		const float before = load[core];
 		load[core] += weight;

@@ -11,9 +11,9 @@ namespace reframer::rsspp {
 
 namespace {
 
-constexpr float band = 0.02f;       // cores this close to the mean are left alone (authors' default)
-constexpr float leave = 0.01f;      // a core this close has been served
-constexpr float good_enough = 0.01f;// squared imbalance at which the first pass suffices
+constexpr float band = 0.02f;  // cores this close to the mean are left alone (authors' default)
+constexpr float leave = 0.01f; // a core this close has been served
+constexpr float good_enough = 0.01f; // squared imbalance at which the first pass suffices
 constexpr uint32_t max_passes = 10;
 
 class Greedy {

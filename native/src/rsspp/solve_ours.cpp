@@ -22,7 +22,7 @@ enum class Fit {
 class Levelling {
 public:
 	explicit Levelling(Workspace &w)
-	    : w(w), target(w.nb_cores), frozen(w.nb_cores), best_owner(w.problem->nb_buckets)
+		: w(w), target(w.nb_cores), frozen(w.nb_cores), best_owner(w.problem->nb_buckets)
 	{
 		node_penalty = w.problem->node_penalty > 0 ? w.problem->node_penalty : 0.05f;
 	}
@@ -118,7 +118,8 @@ private:
 			if (taken[core] && w.may_move(b)) {
 				int free_core = -1;
 				for (uint32_t c = 0; c < w.nb_cores; c++)
-					if (!taken[c] && (free_core < 0 || w.core_load[c] < w.core_load[uint32_t(free_core)]))
+					if (!taken[c] &&
+					    (free_core < 0 || w.core_load[c] < w.core_load[uint32_t(free_core)]))
 						free_core = int(c);
 				if (free_core >= 0) {
 					w.move(core, w.position_of(core, b), uint32_t(free_core));
@@ -192,13 +193,17 @@ private:
 
 	// What passes from hot to cold must lower the pair's maximum by at least this. Above the cap anything
 	// counts: beside an elephant there may be nothing but light buckets.
-	float min_gain(uint32_t hot) const { return w.core_load[hot] > cap ? 1e-3f * slack : 0.2f * slack; }
+	float min_gain(uint32_t hot) const
+	{
+		return w.core_load[hot] > cap ? 1e-3f * slack : 0.2f * slack;
+	}
 
 	bool move_one(uint32_t hot, uint32_t cold, Fit fit)
 	{
 		const float over = excess(hot), room = -excess(cold);
-		const float wanted = fit == Fit::halve || over <= slack ? (over + room) / 2
-		                                                       : std::min(std::max(over, 0.0f), room);
+		const float wanted = fit == Fit::halve || over <= slack
+		                         ? (over + room) / 2
+		                         : std::min(std::max(over, 0.0f), room);
 		const BucketList &list = w.lists[hot];
 		int best = -1;
 		float best_distance = INFINITY;
@@ -292,8 +297,8 @@ private:
 	std::vector<float> target;
 	std::vector<uint8_t> frozen;
 	std::vector<uint16_t> best_owner;
-	float level = 0;  // load of a core without an elephant
-	float cut = 0;    // heavier buckets are elephants
+	float level = 0; // load of a core without an elephant
+	float cut = 0;   // heavier buckets are elephants
 	float slack = 0;
 	float cap = 0;       // no core may stay above this
 	float room_left = 0; // nor below its target by more than this

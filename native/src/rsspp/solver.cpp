@@ -24,7 +24,10 @@ extern "C" int rsspp_solver_create(uint32_t max_buckets, uint32_t max_cores, rss
 	return 0;
 }
 
-extern "C" void rsspp_solver_free(rsspp_solver *solver) { delete solver; }
+extern "C" void rsspp_solver_free(rsspp_solver *solver)
+{
+	delete solver;
+}
 
 namespace {
 
@@ -64,8 +67,9 @@ extern "C" int rsspp_solve_sized(rsspp_solver *solver, rsspp_method method,
                                  uint16_t *new_owner, rsspp_solution *out, size_t solution_size)
 {
 	rsspp_problem problem = {};
-	if (!solver || !given || !new_owner || !out || !reframer::api::read_sized(given, problem_size, problem) ||
-	    !problem.bucket_load || !problem.owner)
+	if (!solver || !given || !new_owner || !out ||
+	    !reframer::api::read_sized(given, problem_size, problem) || !problem.bucket_load ||
+	    !problem.owner)
 		return -EINVAL;
 	Workspace &w = solver->workspace;
 	if (!w.load(problem))

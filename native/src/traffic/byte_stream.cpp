@@ -37,10 +37,7 @@ public:
 		}
 		posix_fadvise(fd_, 0, 0, POSIX_FADV_SEQUENTIAL);
 	}
-	~FileStream() override
-	{
-		::close(fd_);
-	}
+	~FileStream() override { ::close(fd_); }
 	FileStream(const FileStream &) = delete;
 	FileStream &operator=(const FileStream &) = delete;
 
@@ -122,7 +119,7 @@ std::unique_ptr<ByteStream> open_memory_stream(const uint8_t *data, size_t size)
 }
 
 InputBuffer::InputBuffer(std::unique_ptr<ByteStream> stream)
-    : stream_(std::move(stream)), buffer_(window_bytes)
+	: stream_(std::move(stream)), buffer_(window_bytes)
 {
 }
 

@@ -10,9 +10,9 @@ __extension__ using uint128_t = unsigned __int128;
 
 constexpr unsigned slot_bits = 10, epoch_bits = 14, far_bits = 13;
 constexpr uint64_t near_slots = 1u << epoch_bits, far_slots = 1u << far_bits;
-constexpr uint64_t longest_gap_ns = uint64_t{1} << 36; // stays inside the far slots
+constexpr uint64_t longest_gap_ns = uint64_t{1} << 36;  // stays inside the far slots
 constexpr uint64_t start_ns = uint64_t{1} << slot_bits; // the first slot is already being played
-constexpr uint32_t small_size = 12; // packets: up to here requests and answers, above it bulk
+constexpr uint32_t small_size = 12;    // packets: up to here requests and answers, above it bulk
 constexpr uint32_t least_pauses = 655; // of 65536: trains of a hundred packets are the longest
 constexpr uint64_t ln2_q32 = 0xb17217f8;
 
@@ -72,8 +72,9 @@ uint32_t quantile(const std::array<uint32_t, 1025> &table, uint32_t u)
 
 Campus::Campus(const CampusParams &params, uint64_t rate_bps, uint64_t seed, uint32_t salt,
                uint32_t queues, uint32_t queue)
-    : params_(params), seed_(mix64(seed ^ 0xca3905)), salt_(salt), queues_(queues), queue_(queue),
-      arrivals_{mix64(seed + 1)}, chunks_(1), near_(near_slots), far_(far_slots), slot_(0)
+	: params_(params), seed_(mix64(seed ^ 0xca3905)), salt_(salt), queues_(queues),
+	  queue_(queue), arrivals_{mix64(seed + 1)}, chunks_(1), near_(near_slots), far_(far_slots),
+	  slot_(0)
 {
 	if (rate_bps == 0)
 		rate_bps = campus_segment_bps * params_.segments_percent / 100;
@@ -82,8 +83,8 @@ Campus::Campus(const CampusParams &params, uint64_t rate_bps, uint64_t seed, uin
 	for (const SizeBand &band : campus_size_bands())
 		packets_q8 += band.share * (mean_size_q8(band) + mean_reverse_q8(mean_size_q8(band))) >> 8;
 	// Bits of a connection over the rate: packets_q8 / 10^9 packets of 8 * 1087 bits.
-	arrival_mean_q16_ = static_cast<uint64_t>(
-	    (uint128_t{packets_q8} * 8 * campus_mean_frame << 16) / rate_bps);
+	arrival_mean_q16_ =
+		static_cast<uint64_t>((uint128_t{packets_q8} * 8 * campus_mean_frame << 16) / rate_bps);
 	start_stationary();
 	next_arrival_ns_ = start_ns;
 }
@@ -101,13 +102,13 @@ void Campus::build_tables()
 		const uint64_t weight = std::max<uint64_t>(params_.gap_weight[band], 1);
 		const uint64_t u = std::min<uint64_t>((place << 32) / weight, 0xffffffff);
 		short_gap_[i] = static_cast<uint32_t>(
-		    log_uniform(gap_bands[band].low_ns, gap_bands[band].high_ns, static_cast<uint32_t>(u)));
+			log_uniform(gap_bands[band].low_ns, gap_bands[band].high_ns, static_cast<uint32_t>(u)));
 		sum += short_gap_[i];
 	}
 	short_mean_ns_ = (sum - (short_gap_[0] + short_gap_[1024]) / 2) >> 10;
 	for (uint32_t i = 0; i < 1024; i++)
-		pause_[i] = static_cast<uint32_t>(exponential_q24(static_cast<uint32_t>(
-		    std::min<uint64_t>(uint64_t{1024 - i} << 22, 0xffffffff))));
+		pause_[i] = static_cast<uint32_t>(exponential_q24(
+			static_cast<uint32_t>(std::min<uint64_t>(uint64_t{1024 - i} << 22, 0xffffffff))));
 	// The last cell stands for the whole tail: its mean is ln(1024) + 1.
 	pause_[1024] = pause_[1023] + (2u << 24);
 }
@@ -121,8 +122,8 @@ void Campus::start_stationary()
 	uint64_t total = 0;
 	for (const SizeBand &band : campus_size_bands()) {
 		// share / 10^9 * (size - 1) * gap / time between arrivals, in 1/256 connection.
-		const uint128_t life = uint128_t{mean_size_q8(band) - 256} * mean_gap(slowed(band, params_.fastest_pps)) *
-		                       band.share /
+		const uint128_t life = uint128_t{mean_size_q8(band) - 256} *
+		                       mean_gap(slowed(band, params_.fastest_pps)) * band.share /
 		                       1000000000;
 		total += static_cast<uint64_t>((life << 16) / arrival_mean_q16_);
 		until.push_back(total);
@@ -167,7 +168,8 @@ uint64_t Campus::residual_gap(const Flow &flow, Random &random) const
 	if (uint128_t{u} * (short_part + pause_part) < uint128_t{short_part} << 32)
 		return (rest * quantile(short_gap_, random.next32()) * flow.scale) >> 42;
 	return std::min(longest_gap_ns,
-	                (uint64_t{flow.pause_ns16} * quantile(pause_, static_cast<uint32_t>(rest))) >> 20);
+	                (uint64_t{flow.pause_ns16} * quantile(pause_, static_cast<uint32_t>(rest))) >>
+	                    20);
 }
 
 void Campus::add_connection(uint64_t now, const SizeBand *alive)
@@ -183,7 +185,7 @@ void Campus::add_connection(uint64_t now, const SizeBand *alive)
 	const SizeBand paced = slowed(*band, params_.fastest_pps);
 	const auto draw = alive ? linear : log_uniform;
 	const uint32_t size = static_cast<uint32_t>(std::min<uint64_t>(
-	    draw(band->size_low, band->size_high, random.next32()), band->size_high - 1));
+		draw(band->size_low, band->size_high, random.next32()), band->size_high - 1));
 	const uint64_t gap = draw(paced.gap_low_ns, paced.gap_high_ns, random.next32());
 	const uint32_t sizes[2] = {size, campus_reverse_size(size)};
 	// Three of four campus transfers are downloads: the larger flow is the server's.
@@ -329,7 +331,7 @@ void Campus::next_slot()
 		while (next_arrival_ns_ >> slot_bits <= slot_) {
 			add_connection(next_arrival_ns_, nullptr);
 			next_arrival_ns_ += static_cast<uint64_t>(
-			    (uint128_t{exponential_q24(arrivals_.next32())} * arrival_mean_q16_) >> 40);
+				(uint128_t{exponential_q24(arrivals_.next32())} * arrival_mean_q16_) >> 40);
 		}
 	}
 }
@@ -369,9 +371,16 @@ void Campus::emit(Flow &flow, uint64_t random, PacketMeta &out) const
 	const uint32_t payload = length > headers ? length - headers : 0;
 	if (payload != 0 && tcp && (pauses_next(flow, random) || flow.remaining == 1))
 		flags |= tcp_psh;
-	out = {flow.time_ns - start_ns, flow.flow, flow.hash, flow.seq, flow.ack,
-	       static_cast<uint16_t>(std::max(headers + payload, 64u)), static_cast<uint16_t>(payload),
-	       flags, flow.kind, 0};
+	out = {flow.time_ns - start_ns,
+	       flow.flow,
+	       flow.hash,
+	       flow.seq,
+	       flow.ack,
+	       static_cast<uint16_t>(std::max(headers + payload, 64u)),
+	       static_cast<uint16_t>(payload),
+	       flags,
+	       flow.kind,
+	       0};
 	if (tcp) {
 		flow.seq += payload + (flags & (tcp_syn | tcp_fin) ? 1 : 0);
 		if (flow.role & role_acks)

@@ -34,8 +34,8 @@
 namespace reframer::traffic {
 
 struct SizeBand {
-	uint32_t size_low, size_high;  // packets of the larger direction, [low, high), log-uniform
-	uint32_t share;                // connections, of 10^9
+	uint32_t size_low, size_high;     // packets of the larger direction, [low, high), log-uniform
+	uint32_t share;                   // connections, of 10^9
 	uint64_t gap_low_ns, gap_high_ns; // mean gap, log-uniform
 };
 std::span<const SizeBand> campus_size_bands();
@@ -43,7 +43,7 @@ std::span<const SizeBand> campus_size_bands();
 // (acknowledgements of three segments each).
 uint32_t campus_reverse_size(uint32_t size);
 
-inline constexpr uint32_t campus_mean_frame = 1087;        // bytes, at 70 Gbps
+inline constexpr uint32_t campus_mean_frame = 1087; // bytes, at 70 Gbps
 
 class Campus {
 public:
@@ -61,15 +61,15 @@ private:
 	};
 
 	struct alignas(64) Flow {
-		uint64_t time_ns;      // of its next packet
+		uint64_t time_ns; // of its next packet
 		Random random;
 		uint32_t flow, hash;
 		uint32_t seq, ack;
-		uint32_t remaining;    // packets, the next one included
-		uint32_t pause_ns16;   // mean pause in 16 ns: up to 68 s
-		uint16_t pauses;       // gaps that are pauses, of 65536
-		uint16_t scale;        // of short gaps, of 1024
-		uint16_t full;         // frame length of a full segment
+		uint32_t remaining;  // packets, the next one included
+		uint32_t pause_ns16; // mean pause in 16 ns: up to 68 s
+		uint16_t pauses;     // gaps that are pauses, of 65536
+		uint16_t scale;      // of short gaps, of 1024
+		uint16_t full;       // frame length of a full segment
 		uint8_t kind, role;
 	};
 	static_assert(sizeof(Flow) == 64, "one cache line");
@@ -113,20 +113,20 @@ private:
 	CampusParams params_;
 	uint64_t seed_;
 	uint32_t salt_, queues_, queue_;
-	uint32_t short_share_ = 0;            // of 65536
+	uint32_t short_share_ = 0; // of 65536
 	uint64_t short_mean_ns_ = 0;
 	std::array<uint32_t, 1025> short_gap_{}; // quantiles in ns
-	std::array<uint32_t, 1025> pause_{};   // quantiles, mean 2^24
+	std::array<uint32_t, 1025> pause_{};     // quantiles, mean 2^24
 	Random arrivals_;
-	uint64_t arrival_mean_q16_ = 0;       // ns between connections, times 2^16
+	uint64_t arrival_mean_q16_ = 0; // ns between connections, times 2^16
 	uint64_t next_arrival_ns_ = 0;
 	uint32_t nb_connections_ = 0;
 	std::vector<Flow> flows_;
 	std::vector<uint32_t> free_;
 	std::vector<Chunk> chunks_;
 	std::vector<uint32_t> free_chunks_;
-	std::vector<uint32_t> near_, far_;    // heads of lists, 0 is none
-	uint64_t slot_ = 0;                   // time / 1024 of the slot being played
+	std::vector<uint32_t> near_, far_; // heads of lists, 0 is none
+	uint64_t slot_ = 0;                // time / 1024 of the slot being played
 	std::vector<Due> due_;
 	size_t due_head_ = 0;
 };

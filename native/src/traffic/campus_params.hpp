@@ -39,9 +39,9 @@ struct CampusParams {
 	// frames), the merged windows of Campus #4 have it in one of four; without it SLF(256 us) fits
 	// better. 90000 brings it back.
 	uint32_t fastest_pps = 30000;
-	uint32_t ipv6_permille = 50;   // connections; not published: an assumption
-	uint32_t quic_permille = 200;  // connections of more than 12 packets that are QUIC; assumption
-	uint32_t udp_permille = 600;   // smaller ones that are UDP (mostly DNS); assumption
+	uint32_t ipv6_permille = 50;  // connections; not published: an assumption
+	uint32_t quic_permille = 200; // connections of more than 12 packets that are QUIC; assumption
+	uint32_t udp_permille = 600;  // smaller ones that are UDP (mostly DNS); assumption
 };
 
 } // namespace reframer::traffic

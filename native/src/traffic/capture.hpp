@@ -14,10 +14,11 @@ namespace reframer::traffic {
 
 // Things that are odd but not wrong; the caller says them.
 struct CaptureNotes {
-	uint64_t fraction_out_of_range = 0; // fraction of a second that is a second or more: carried over
-	uint64_t without_time = 0;          // records without a time stamp: they get the one before
-	uint64_t over_snaplen = 0;          // longer than the file or the interface says
-	uint64_t skipped_records = 0;       // ERF: records that hold no frame
+	uint64_t fraction_out_of_range =
+		0;                        // fraction of a second that is a second or more: carried over
+	uint64_t without_time = 0;    // records without a time stamp: they get the one before
+	uint64_t over_snaplen = 0;    // longer than the file or the interface says
+	uint64_t skipped_records = 0; // ERF: records that hold no frame
 };
 
 class CaptureReader : public Source {
@@ -30,14 +31,14 @@ public:
 	bool fill(FrameBatch &batch);
 
 	const std::string &file() const { return file_; }
-	const char *format() const { return format_; }           // "pcap", "pcapng", "erf"
+	const char *format() const { return format_; } // "pcap", "pcapng", "erf"
 	const char *compression() const { return input_.compression(); }
 	const CaptureInterfaces &interfaces() const { return interfaces_; }
 	const CaptureNotes &notes() const { return notes_; }
 
 protected:
 	CaptureReader(InputBuffer input, std::string file, const char *format)
-	    : input_(std::move(input)), file_(std::move(file)), format_(format)
+		: input_(std::move(input)), file_(std::move(file)), format_(format)
 	{
 	}
 

@@ -55,7 +55,7 @@ bool plausible(const uint8_t *record)
 class ErfReader final : public CaptureReader {
 public:
 	ErfReader(InputBuffer input, const std::string &file)
-	    : CaptureReader(std::move(input), file, "erf")
+		: CaptureReader(std::move(input), file, "erf")
 	{
 	}
 
@@ -65,9 +65,8 @@ private:
 		size_t &index = kind == Kind::ethernet ? ethernet_ : ip_;
 		if (index == SIZE_MAX) {
 			index = interfaces().size();
-			add_interface(kind == Kind::ethernet
-			                  ? ethernet_with_fcs
-			                  : static_cast<uint32_t>(packet::LinkType::raw_ip),
+			add_interface(kind == Kind::ethernet ? ethernet_with_fcs
+			                                     : static_cast<uint32_t>(packet::LinkType::raw_ip),
 			              0, at);
 		}
 		return index;
@@ -89,8 +88,8 @@ private:
 				damaged(at, "a record states a length of " + std::to_string(length) +
 				                " bytes, less than its header");
 			if (input_.need(length) < length)
-				damaged(at, "the file ends inside a record of " + std::to_string(length) +
-				                " bytes");
+				damaged(at,
+				        "the file ends inside a record of " + std::to_string(length) + " bytes");
 			const Kind kind = kind_of(type);
 			if (kind == Kind::other)
 				unsupported(at, "ERF record type " + std::to_string(type & 0x7f) +

@@ -13,8 +13,8 @@ public:
 	// "capture-unsupported" (sound, but not handled), "capture-damaged", "capture-read",
 	// "capture-write". `message` says what is wrong and what to do next; -1 is "no offset".
 	CaptureError(std::string code_, std::string file_, int64_t offset_, const std::string &message)
-	    : std::runtime_error(message), code(std::move(code_)), file(std::move(file_)),
-	      offset(offset_)
+		: std::runtime_error(message), code(std::move(code_)), file(std::move(file_)),
+		  offset(offset_)
 	{
 	}
 	std::string code;

@@ -38,7 +38,7 @@ ssize_t read_window(void *cookie_, char *to, size_t size)
 class PcapReader final : public CaptureReader {
 public:
 	PcapReader(InputBuffer input, const std::string &file)
-	    : CaptureReader(std::move(input), file, "pcap")
+		: CaptureReader(std::move(input), file, "pcap")
 	{
 		check_header();
 		cookie_ = {&input_, file_header};
@@ -76,8 +76,8 @@ private:
 	{
 		const size_t size = input_.need(file_header);
 		if (size < file_header)
-			damaged(size, "the file header is cut after " + std::to_string(size) +
-			                  " of its 24 bytes");
+			damaged(size,
+			        "the file header is cut after " + std::to_string(size) + " of its 24 bytes");
 		const uint32_t magic = word(0);
 		swapped_ = magic == 0xd4c3b2a1 || magic == 0x4d3cb2a1 || magic == 0x34cdb2a1;
 		record_header_ = word(0) == 0xa1b2cd34 ? 24 : 16;
@@ -87,8 +87,8 @@ private:
 		minor_ = swapped_ ? first : second;
 		// 2.4 is the only version written since 1998; 543.0 is what DG/UX wrote.
 		if (!(major_ == 2 && minor_ <= 4) && !(major_ == 543 && minor_ == 0))
-			unsupported(4, "pcap version " + std::to_string(major_) + "." +
-			                   std::to_string(minor_) + " does not exist; versions up to 2.4 are "
+			unsupported(4, "pcap version " + std::to_string(major_) + "." + std::to_string(minor_) +
+			                   " does not exist; versions up to 2.4 are "
 			                   "read. If only this field is damaged, repair it (editcap)");
 		snaplen_ = word(16);
 		// Some tools write 1 where others write 0, and some let records grow past it afterwards.

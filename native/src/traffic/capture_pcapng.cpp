@@ -39,7 +39,7 @@ struct Clock {
 			ns = ticks / power(resolution - 9);
 		}
 		const __int128 moved =
-		    static_cast<__int128>(ns) + static_cast<__int128>(offset) * 1'000'000'000;
+			static_cast<__int128>(ns) + static_cast<__int128>(offset) * 1'000'000'000;
 		if (moved < 0)
 			return 0;
 		return moved > INT64_MAX ? INT64_MAX : static_cast<uint64_t>(moved);
@@ -57,7 +57,7 @@ struct Clock {
 class PcapngReader final : public CaptureReader {
 public:
 	PcapngReader(InputBuffer input, const std::string &file)
-	    : CaptureReader(std::move(input), file, "pcapng")
+		: CaptureReader(std::move(input), file, "pcapng")
 	{
 		if (input_.need(12) < 12)
 			damaged(input_.available(), "the section header is cut");
@@ -149,8 +149,8 @@ private:
 				clock.resolution = *value;
 			if (code == option_time_offset && length == 8) {
 				const uint32_t a = word(at + 4), b = word(at + 8);
-				clock.offset = static_cast<int64_t>(
-				    swapped_ ? static_cast<uint64_t>(a) << 32 | b : static_cast<uint64_t>(b) << 32 | a);
+				clock.offset = static_cast<int64_t>(swapped_ ? static_cast<uint64_t>(a) << 32 | b
+				                                             : static_cast<uint64_t>(b) << 32 | a);
 			}
 			// Written by pcap's link field in units of two bytes, 4 bits.
 			if (code == option_fcs_length && length == 1 && *value > 0 && *value <= 30)
@@ -180,16 +180,16 @@ private:
 	                 uint32_t captured, uint32_t wire, uint64_t time_ns)
 	{
 		if (captured > block.length - 4 - data)
-			damaged(block.at, "a packet of " + std::to_string(captured) +
-			                      " bytes in a block of " + std::to_string(block.length));
+			damaged(block.at, "a packet of " + std::to_string(captured) + " bytes in a block of " +
+			                      std::to_string(block.length));
 		uint8_t *room = batch.room(captured);
 		if (!room)
 			return Step::full;
 		const uint32_t snaplen = interfaces()[interface].snaplen;
 		notes_.over_snaplen += snaplen != 0 && captured > snaplen;
 		std::memcpy(room, input_.data() + data, captured);
-		batch.add({room, captured, wire, time_ns, link_of(interface),
-		           static_cast<uint16_t>(interface)});
+		batch.add(
+			{room, captured, wire, time_ns, link_of(interface), static_cast<uint16_t>(interface)});
 		last_time_ = time_ns;
 		input_.take(block.length);
 		return Step::frame;
@@ -229,8 +229,8 @@ private:
 			return;
 		}
 		if (!input_.skip(block.length))
-			damaged(block.at, "the file ends inside a block of " + std::to_string(block.length) +
-			                      " bytes");
+			damaged(block.at,
+			        "the file ends inside a block of " + std::to_string(block.length) + " bytes");
 	}
 
 	Step next(FrameBatch &batch) override

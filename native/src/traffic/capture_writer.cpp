@@ -16,7 +16,7 @@ constexpr uint8_t nanoseconds = 9; // if_tsresol: 10^-9 s
 } // namespace
 
 CaptureWriter::CaptureWriter(const std::string &file, const std::vector<std::string> &inputs)
-    : output_(file, inputs), buffer_(buffer_bytes)
+	: output_(file, inputs), buffer_(buffer_bytes)
 {
 }
 

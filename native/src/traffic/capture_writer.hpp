@@ -41,7 +41,8 @@ public:
 
 private:
 	void put_record(const packet::Frame &frame, uint64_t time_ns);
-	void write_slow(const packet::Frame &frame, uint64_t time_ns, const CaptureInterface &interface);
+	void write_slow(const packet::Frame &frame, uint64_t time_ns,
+	                const CaptureInterface &interface);
 	void put_pcap_header(uint32_t link_field);
 	void put_section_header();
 	uint32_t pcapng_interface(const CaptureInterface &interface);

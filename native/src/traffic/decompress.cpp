@@ -21,7 +21,7 @@ constexpr uint64_t xz_memory_limit = 1ull << 30;
 class Replayed : public ByteStream {
 public:
 	Replayed(std::vector<uint8_t> head, std::unique_ptr<ByteStream> rest)
-	    : head_(std::move(head)), rest_(std::move(rest))
+		: head_(std::move(head)), rest_(std::move(rest))
 	{
 	}
 	size_t read(uint8_t *to, size_t room) override
@@ -45,7 +45,7 @@ private:
 class Decompressor : public ByteStream {
 public:
 	Decompressor(std::unique_ptr<ByteStream> inner, std::string file)
-	    : inner_(std::move(inner)), file_(std::move(file)), input_(input_bytes)
+		: inner_(std::move(inner)), file_(std::move(file)), input_(input_bytes)
 	{
 	}
 
@@ -97,7 +97,7 @@ private:
 class Gzip final : public Decompressor {
 public:
 	Gzip(std::unique_ptr<ByteStream> inner, const std::string &file)
-	    : Decompressor(std::move(inner), file)
+		: Decompressor(std::move(inner), file)
 	{
 		// 16: a gzip header and trailer, nothing else
 		if (inflateInit2(&stream_, 16 + MAX_WBITS) != Z_OK)
@@ -150,7 +150,7 @@ private:
 class Xz final : public Decompressor {
 public:
 	Xz(std::unique_ptr<ByteStream> inner, const std::string &file)
-	    : Decompressor(std::move(inner), file)
+		: Decompressor(std::move(inner), file)
 	{
 		if (lzma_stream_decoder(&stream_, xz_memory_limit, LZMA_CONCATENATED) != LZMA_OK)
 			throw std::bad_alloc();
@@ -187,7 +187,7 @@ private:
 class Zstd final : public Decompressor {
 public:
 	Zstd(std::unique_ptr<ByteStream> inner, const std::string &file)
-	    : Decompressor(std::move(inner), file), context_(ZSTD_createDCtx())
+		: Decompressor(std::move(inner), file), context_(ZSTD_createDCtx())
 	{
 		if (!context_)
 			throw std::bad_alloc();

@@ -14,8 +14,8 @@ struct Point {
 	double share;
 	double packets;
 };
-constexpr Point sizes[] = {{0.0, 1},    {0.519, 1},   {0.621, 2},    {0.671, 3},    {0.707, 4},
-                           {0.809, 8},  {0.927, 16},  {0.953, 24},   {0.966, 32},   {0.973, 43},
+constexpr Point sizes[] = {{0.0, 1},    {0.519, 1},   {0.621, 2},    {0.671, 3},   {0.707, 4},
+                           {0.809, 8},  {0.927, 16},  {0.953, 24},   {0.966, 32},  {0.973, 43},
                            {0.981, 69}, {0.989, 157}, {0.997, 1127}, {0.999, 4854}};
 constexpr double tail_share = 0.001;
 // Bounded Pareto over the largest 0.1 %: this shape between 4,854 and 2 M packets gives their
@@ -32,7 +32,7 @@ constexpr double settle_seconds = 60;
 } // namespace
 
 FlowPopulation::FlowPopulation(const FlowPopulationProfile &profile, uint64_t seed)
-    : profile(profile), state(seed)
+	: profile(profile), state(seed)
 {
 	Flow elephant_flow;
 	elephant_flow.hash = uint32_t(uniform() * 4294967296.0);
@@ -107,10 +107,11 @@ FlowPopulation::Flow FlowPopulation::arrival()
 	const double u = uniform();
 	flow.heavy = u >= 1 - tail_share;
 	if (flow.heavy) {
-		const double v = uniform(), low = std::pow(tail_low, -tail_shape), high = std::pow(tail_high, -tail_shape);
+		const double v = uniform(), low = std::pow(tail_low, -tail_shape),
+					 high = std::pow(tail_high, -tail_shape);
 		flow.left = std::pow(low - v * (low - high), -1 / tail_shape);
-		flow.rate = std::clamp(heavy_rate_median * std::exp(heavy_rate_sigma * normal()), heavy_rate_low,
-		                       heavy_rate_high);
+		flow.rate = std::clamp(heavy_rate_median * std::exp(heavy_rate_sigma * normal()),
+		                       heavy_rate_low, heavy_rate_high);
 		return flow;
 	}
 	size_t i = 1;
@@ -119,7 +120,8 @@ FlowPopulation::Flow FlowPopulation::arrival()
 	const Point &a = sizes[i - 1], &b = sizes[i];
 	const double t = std::clamp((u - a.share) / (b.share - a.share), 0.0, 1.0);
 	flow.left = std::ceil(a.packets * std::pow(b.packets / a.packets, t));
-	const double life = std::min(light_life_most, light_life_median * std::exp(light_life_sigma * normal()));
+	const double life =
+		std::min(light_life_most, light_life_median * std::exp(light_life_sigma * normal()));
 	flow.rate = std::max(flow.left / life, 1.0);
 	return flow;
 }

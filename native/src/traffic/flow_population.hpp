@@ -33,9 +33,10 @@ public:
 private:
 	struct Flow {
 		uint32_t hash;
-		double rate;  // packets a second while it lives
-		double left;  // packets
-		double meant = -1, limit = 0; // of the last draw: mean and e to its minus, mostly the next one's, too
+		double rate; // packets a second while it lives
+		double left; // packets
+		double meant = -1,
+			   limit = 0; // of the last draw: mean and e to its minus, mostly the next one's, too
 		bool heavy;
 	};
 

@@ -22,7 +22,8 @@ struct CaptureInterface {
 inline uint8_t fcs_bytes_of(uint32_t link_field)
 {
 	constexpr uint32_t fcs_length_present = 0x04000000;
-	return link_field & fcs_length_present ? static_cast<uint8_t>((link_field >> 28) * 2) : uint8_t{0};
+	return link_field & fcs_length_present ? static_cast<uint8_t>((link_field >> 28) * 2)
+	                                       : uint8_t{0};
 }
 
 using CaptureInterfaces = std::vector<CaptureInterface>;
@@ -31,7 +32,7 @@ class FrameBatch {
 public:
 	// Defaults: 256 KiB keeps a batch in the second-level cache on its way from reader to worker.
 	explicit FrameBatch(size_t max_frames_ = 2048, size_t bytes = 1 << 18)
-	    : max_frames(max_frames_), bytes_(bytes)
+		: max_frames(max_frames_), bytes_(bytes)
 	{
 		frames.reserve(max_frames);
 	}

@@ -22,8 +22,8 @@ void check(bool good, const char *what)
 } // namespace
 
 Generator::Generator(const GeneratorParams &params)
-    : params_(params), salt_(static_cast<uint32_t>(mix64(params.seed + 0x5eed) >> 32)),
-      random_{mix64(params.seed)}
+	: params_(params),
+	  salt_(static_cast<uint32_t>(mix64(params.seed + 0x5eed) >> 32)), random_{mix64(params.seed)}
 {
 	check(params_.queues >= 1 && params_.queues <= 128, "queues must be from 1 to 128");
 	check(params_.queue < params_.queues, "queue must be below queues");
@@ -113,8 +113,8 @@ size_t Generator::put_udp(PacketMeta *out, uint64_t time, uint32_t flow, uint32_
 	if (!mine(hash))
 		return 0;
 	const uint16_t length = static_cast<uint16_t>(params_.frame_length);
-	*out = {time, flow, hash, number, 0, length,
-	        static_cast<uint16_t>(length - header_length(0)), 0, 0, 0};
+	*out = {time, flow, hash, number, 0, length, static_cast<uint16_t>(length - header_length(0)),
+	        0,    0,    0};
 	return 1;
 }
 
@@ -127,7 +127,8 @@ size_t Generator::read_clients(PacketMeta *out, size_t room)
 		const uint32_t first = round_ * params_.interleave;
 		const uint32_t turn = std::min(params_.interleave, params_.packets_per_flow - first);
 		const uint64_t time = next_time();
-		const uint32_t seq = static_cast<uint32_t>(replay_ * params_.packets_per_flow) + first + turn_;
+		const uint32_t seq =
+			static_cast<uint32_t>(replay_ * params_.packets_per_flow) + first + turn_;
 		const uint32_t hash = hash_of(client_, 0);
 		produced_++;
 		if (mine(hash))
@@ -150,8 +151,7 @@ size_t Generator::read_clients(PacketMeta *out, size_t room)
 
 size_t Generator::read(packet::Frame *out, size_t room)
 {
-	const size_t stride =
-	    (std::min<size_t>(params_.snaplen, max_frame_length) + 63) / 64 * 64;
+	const size_t stride = (std::min<size_t>(params_.snaplen, max_frame_length) + 63) / 64 * 64;
 	if (meta_.empty()) {
 		meta_.resize(frames_a_read);
 		buffer_.resize(frames_a_read * stride);
@@ -160,8 +160,12 @@ size_t Generator::read(packet::Frame *out, size_t room)
 	for (size_t i = 0; i < n; i++) {
 		uint8_t *data = buffer_.data() + i * stride;
 		const size_t captured = write(meta_[i], data, std::min<size_t>(params_.snaplen, stride));
-		out[i] = {data, static_cast<uint32_t>(captured), meta_[i].length, meta_[i].time_ns,
-		          packet::LinkType::ethernet, 0};
+		out[i] = {data,
+		          static_cast<uint32_t>(captured),
+		          meta_[i].length,
+		          meta_[i].time_ns,
+		          packet::LinkType::ethernet,
+		          0};
 	}
 	return n;
 }

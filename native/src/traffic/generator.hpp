@@ -26,14 +26,15 @@ enum class Profile : uint8_t { uniform, clients, campus, syn_flood, elephant, in
 
 struct GeneratorParams {
 	Profile profile = Profile::campus;
-	uint64_t packets = 0;           // 0: endless; clients: flows * packets_per_flow
-	uint32_t flows = 10000;         // uniform, clients; campus has its own arrivals. As published: 10,000 clients
-	uint32_t packets_per_flow = 400;// clients, as published; then the same flows start again
-	uint32_t interleave = 1;        // clients: packets a turn, 1..packets_per_flow (published: 1..32)
-	uint32_t frame_length = 1000;   // uniform, clients: bytes without FCS, 60..9014; as published
-	uint64_t rate_bps = 0;          // bits of frames a second; 0: 10 Gbps, campus: as its segments say.
-	                                // campus: more rate is more concurrent flows, not faster ones
-	uint32_t snaplen = 65535;       // read(): bytes of a frame that are materialised, at least 64
+	uint64_t packets = 0; // 0: endless; clients: flows * packets_per_flow
+	uint32_t flows =
+		10000; // uniform, clients; campus has its own arrivals. As published: 10,000 clients
+	uint32_t packets_per_flow = 400; // clients, as published; then the same flows start again
+	uint32_t interleave = 1;      // clients: packets a turn, 1..packets_per_flow (published: 1..32)
+	uint32_t frame_length = 1000; // uniform, clients: bytes without FCS, 60..9014; as published
+	uint64_t rate_bps = 0;    // bits of frames a second; 0: 10 Gbps, campus: as its segments say.
+							  // campus: more rate is more concurrent flows, not faster ones
+	uint32_t snaplen = 65535; // read(): bytes of a frame that are materialised, at least 64
 	uint64_t seed = 1;
 	// Only flows whose hash falls to receive queue `queue` of `queues` are generated; they are the
 	// same packets, at the same times, as in the full traffic. 1: everything. The queue is that of
@@ -64,7 +65,10 @@ public:
 	{
 		return write_frame(salt_, meta, out, room);
 	}
-	FlowTuple tuple(const PacketMeta &meta) const { return flow_tuple(salt_, meta.flow, meta.kind); }
+	FlowTuple tuple(const PacketMeta &meta) const
+	{
+		return flow_tuple(salt_, meta.flow, meta.kind);
+	}
 
 	const GeneratorParams &params() const { return params_; }
 

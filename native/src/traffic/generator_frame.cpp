@@ -1,5 +1,5 @@
-#include "traffic/generator_packet.hpp"
 #include "packet/toeplitz.hpp"
+#include "traffic/generator_packet.hpp"
 #include "traffic/generator_random.hpp"
 
 #include <algorithm>
@@ -115,7 +115,7 @@ FlowTuple flow_tuple(uint32_t salt, uint32_t flow, uint8_t kind)
 	const unsigned host_bits = paired ? 18 : 24;
 	const uint32_t host = scramble(connection & ((1u << host_bits) - 1), salt, host_bits);
 	const uint32_t port =
-	    32768 + static_cast<uint32_t>((mix64(host) + (connection >> host_bits)) % 28232);
+		32768 + static_cast<uint32_t>((mix64(host) + (connection >> host_bits)) % 28232);
 	// 2^16 servers. Where connections come and go, popularity falls off as a power: the cube of a
 	// uniform draw gives the most popular 1 % of the servers a fifth of the connections.
 	uint64_t u = random >> 32;
@@ -161,11 +161,12 @@ size_t write_frame(uint32_t salt, const PacketMeta &meta, uint8_t *out, size_t r
 	const size_t headers = header_length(meta.kind);
 	const size_t written = std::min<size_t>(room, meta.length);
 	uint8_t head[max_header_length] = {
-	    2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, // locally administered: the device under test, the tester
+		2, 0, 0, 0, 0, 1,
+		2, 0, 0, 0, 0, 2, // locally administered: the device under test, the tester
 	};
 	uint8_t *ip = head + 14, *l4;
-	const uint32_t l4_length = static_cast<uint32_t>(
-	    headers - 14 - (meta.kind & kind_ipv6 ? 40 : 20) + meta.payload);
+	const uint32_t l4_length =
+		static_cast<uint32_t>(headers - 14 - (meta.kind & kind_ipv6 ? 40 : 20) + meta.payload);
 	uint64_t sum; // of pseudo-header, L4 header and payload
 	if (meta.kind & kind_ipv6) {
 		put16(head + 12, 0x86dd);

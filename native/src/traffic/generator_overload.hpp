@@ -22,7 +22,7 @@
 namespace reframer::traffic {
 
 struct OverloadParams {
-	uint64_t delay_ns = 0;    // T; 0: no stage
+	uint64_t delay_ns = 0; // T; 0: no stage
 	// What the published sweep of T fits: 2,673 cycles a packet and 4,644 a run, at the 2.98 GHz that
 	// 6,480 cycles a packet and 32.0 Gbps on eight cores of 1087-byte frames make.
 	// Of a packet's 897 ns, half is spent on the way into the stage: a server that did nothing but hold
@@ -135,9 +135,9 @@ private:
 	OverloadParams params_;
 	double clock_ = 0;
 	std::deque<uint32_t> ring_, bytes_;
-	std::deque<Group> groups_;                    // by when they are due
-	std::unordered_map<uint32_t, size_t> open_;   // by flow: number of its group
-	size_t first_ = 0;                            // number of the group in front
+	std::deque<Group> groups_;                  // by when they are due
+	std::unordered_map<uint32_t, size_t> open_; // by flow: number of its group
+	size_t first_ = 0;                          // number of the group in front
 	uint32_t last_ = UINT32_MAX;
 	uint64_t offered_ = 0, served_ = 0, served_bytes_ = 0, runs_ = 0;
 };
@@ -145,7 +145,10 @@ private:
 // Queues of a device, each with a core.
 class OverloadedDevice {
 public:
-	OverloadedDevice(const OverloadParams &params, uint32_t queues) : queues_(queues, OverloadedQueue(params)) {}
+	OverloadedDevice(const OverloadParams &params, uint32_t queues)
+		: queues_(queues, OverloadedQueue(params))
+	{
+	}
 
 	void arrive(const PacketMeta &packet, uint32_t queue) { queues_[queue].arrive(packet); }
 	double slf() const { return ratio(sum(&OverloadedQueue::served), sum(&OverloadedQueue::runs)); }
@@ -160,7 +163,10 @@ public:
 	}
 
 private:
-	static double ratio(uint64_t a, uint64_t b) { return b ? static_cast<double>(a) / static_cast<double>(b) : 0; }
+	static double ratio(uint64_t a, uint64_t b)
+	{
+		return b ? static_cast<double>(a) / static_cast<double>(b) : 0;
+	}
 	uint64_t sum(uint64_t (OverloadedQueue::*count)() const) const
 	{
 		uint64_t n = 0;

@@ -21,15 +21,15 @@ inline constexpr uint16_t service_ports[4] = {443, 80, 53, 8443};
 enum TcpFlag : uint8_t { tcp_fin = 1, tcp_syn = 2, tcp_psh = 8, tcp_ack = 16 };
 
 struct PacketMeta {
-	uint64_t time_ns;   // since the generator's start
-	uint32_t flow;      // number of the flow; see kind_paired
-	uint32_t hash;      // Toeplitz hash of the 5-tuple with the key of the RSS verification suite
-	uint32_t seq;       // TCP sequence number, or the packet's number in a UDP flow
+	uint64_t time_ns; // since the generator's start
+	uint32_t flow;    // number of the flow; see kind_paired
+	uint32_t hash;    // Toeplitz hash of the 5-tuple with the key of the RSS verification suite
+	uint32_t seq;     // TCP sequence number, or the packet's number in a UDP flow
 	uint32_t ack;
-	uint16_t length;    // frame without FCS
-	uint16_t payload;   // bytes after the TCP or UDP header; the rest of `length` is padding
-	uint8_t flags;      // TcpFlag
-	uint8_t kind;       // Kind
+	uint16_t length;  // frame without FCS
+	uint16_t payload; // bytes after the TCP or UDP header; the rest of `length` is padding
+	uint8_t flags;    // TcpFlag
+	uint8_t kind;     // Kind
 	uint16_t reserved;
 };
 static_assert(sizeof(PacketMeta) == 32, "two a cache line");

@@ -13,8 +13,8 @@ namespace reframer::traffic {
 class SlfByDelay {
 public:
 	SlfByDelay(std::vector<uint64_t> delays_ns, uint32_t queues)
-	    : delays_(std::move(delays_ns)),
-	      last_(static_cast<size_t>(queues) * delays_.size(), UINT32_MAX), runs_(delays_.size())
+		: delays_(std::move(delays_ns)),
+		  last_(static_cast<size_t>(queues) * delays_.size(), UINT32_MAX), runs_(delays_.size())
 	{
 	}
 

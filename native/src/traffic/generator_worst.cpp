@@ -20,8 +20,11 @@ size_t Generator::read_syn_flood(PacketMeta *out, size_t room)
 		const uint32_t flow = static_cast<uint32_t>(produced_++ % params_.flows);
 		const uint32_t hash = hash_of(flow, kind_tcp);
 		if (mine(hash))
-			out[n++] = {time, flow, hash, static_cast<uint32_t>(mix64(flow)), 0,
-			            static_cast<uint16_t>(params_.frame_length), 0, tcp_syn, kind_tcp, 0};
+			out[n++] = {time,     flow,
+			            hash,     static_cast<uint32_t>(mix64(flow)),
+			            0,        static_cast<uint16_t>(params_.frame_length),
+			            0,        tcp_syn,
+			            kind_tcp, 0};
 	}
 	return n;
 }
@@ -45,7 +48,8 @@ size_t Generator::read_incast(PacketMeta *out, size_t room)
 	const uint64_t a_round = uint64_t{params_.flows} * params_.interleave;
 	const uint64_t link_bps = std::max(line_bps, params_.rate_bps);
 	const auto ns = [&](uint64_t packets, uint64_t bps) {
-		return static_cast<uint64_t>(static_cast<double>(packets * bits) * 1e9 / static_cast<double>(bps));
+		return static_cast<uint64_t>(static_cast<double>(packets * bits) * 1e9 /
+		                             static_cast<double>(bps));
 	};
 	size_t n = 0;
 	while (n < room && more()) {

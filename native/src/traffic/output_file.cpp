@@ -14,7 +14,7 @@
 namespace reframer::traffic {
 
 OutputFile::OutputFile(const std::string &file, const std::vector<std::string> &inputs)
-    : file_(file), target_(file)
+	: file_(file), target_(file)
 {
 	struct stat out;
 	const bool exists = stat(file.c_str(), &out) == 0;
@@ -109,7 +109,7 @@ void OutputFile::name_part()
 	const std::string open_file = "/proc/self/fd/" + std::to_string(fd_);
 	for (int attempt = 0;; attempt++) {
 		const std::string name =
-		    target_ + "." + std::to_string(getpid()) + "-" + std::to_string(attempt) + ".part";
+			target_ + "." + std::to_string(getpid()) + "-" + std::to_string(attempt) + ".part";
 		if (::linkat(AT_FDCWD, open_file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) {
 			part_ = name;
 			return;
@@ -208,7 +208,7 @@ size_t OutputFile::read_first(uint64_t at, uint8_t *to, size_t size) const
 	size_t done = 0;
 	while (done < size) {
 		const ssize_t got =
-		    ::pread(first_fd_, to + done, size - done, static_cast<off_t>(at + done));
+			::pread(first_fd_, to + done, size - done, static_cast<off_t>(at + done));
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)

@@ -50,10 +50,10 @@ private:
 	void write_all(const uint8_t *data, size_t size);
 	void throw_failure() const;
 
-	std::string file_;   // as named by the caller, for messages
-	std::string target_; // with symbolic links resolved
-	std::string part_;   // the name of what is written until finish(), where it needs one
-	bool direct_ = false;// the target itself is written
+	std::string file_;    // as named by the caller, for messages
+	std::string target_;  // with symbolic links resolved
+	std::string part_;    // the name of what is written until finish(), where it needs one
+	bool direct_ = false; // the target itself is written
 	std::string first_part_;
 	int fd_ = -1, first_fd_ = -1;
 	uint64_t appended_ = 0;

@@ -3,7 +3,7 @@
 namespace reframer::traffic {
 
 ReadAhead::ReadAhead(CaptureReader &reader, size_t max_batches, size_t depth)
-    : reader_(reader), max_batches_(max_batches), depth_(depth)
+	: reader_(reader), max_batches_(max_batches), depth_(depth)
 {
 	thread_ = std::thread([this] { run(); });
 }

@@ -90,9 +90,8 @@ TEST_CASE("a debug build ends at more keys than there can be in a table of one t
 	CHECK(aborts([&] { conntrack_digest_burst(t, key, nullptr, negative, &digest); }));
 	CHECK(aborts([&] { conntrack_prefetch_burst(t, &digest, negative); }));
 	CHECK(aborts([&] { conntrack_find_burst(t, key, nullptr, negative, 0, &pointer); }));
-	CHECK(aborts([&] {
-		conntrack_find_or_insert_burst(t, key, nullptr, negative, 0, &pointer, nullptr);
-	}));
+	CHECK(aborts(
+		[&] { conntrack_find_or_insert_burst(t, key, nullptr, negative, 0, &pointer, nullptr); }));
 	CHECK(aborts([&] { conntrack_remove_burst(t, key, nullptr, negative, 0); }));
 	CHECK(aborts([&] { conntrack_load_states(t, &pointer, negative, &digest); }));
 	CHECK(aborts([&] { conntrack_store_states(t, &pointer, negative, &digest); }));
@@ -112,15 +111,11 @@ TEST_CASE("a debug build ends at more keys than there can be in a shared table")
 	REQUIRE(conntrack_shared_create(&params, &table) == 0);
 	conntrack_thread *t = conntrack_shared_thread_create(table);
 	CHECK(aborts([&] { conntrack_shared_digest_burst(t, key, negative, &digest); }));
-	CHECK(aborts([&] {
-		conntrack_shared_find_burst(t, key, nullptr, negative, 0, &digest, &byte);
-	}));
-	CHECK(aborts([&] {
-		conntrack_shared_store_burst(t, key, nullptr, negative, 0, &digest, &byte);
-	}));
-	CHECK(aborts([&] {
-		conntrack_shared_remove_burst(t, key, nullptr, negative, 0, &byte);
-	}));
+	CHECK(
+		aborts([&] { conntrack_shared_find_burst(t, key, nullptr, negative, 0, &digest, &byte); }));
+	CHECK(aborts(
+		[&] { conntrack_shared_store_burst(t, key, nullptr, negative, 0, &digest, &byte); }));
+	CHECK(aborts([&] { conntrack_shared_remove_burst(t, key, nullptr, negative, 0, &byte); }));
 	conntrack_shared_thread_free(t);
 	conntrack_shared_free(table);
 }

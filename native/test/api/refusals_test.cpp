@@ -10,7 +10,8 @@
 
 namespace {
 
-template <typename Params> std::string why(int (*check)(const Params *, char *, size_t), const Params &params)
+template <typename Params>
+std::string why(int (*check)(const Params *, char *, size_t), const Params &params)
 {
 	char text[128];
 	const int result = check(&params, text, sizeof text);
@@ -39,8 +40,10 @@ TEST_CASE("reframer_check names the parameter, its value, its range")
 	};
 	CHECK(with([](auto &p) { p.max_packets = 5; }) == "max_packets is 5, must be 32 to 1048576");
 	CHECK(with([](auto &p) { p.policy = 3; }) == "policy is 3, must be 0 to 2");
-	CHECK(with([](auto &p) { p.delay_ns = 2'000'000'000; }) == "delay_ns is 2000000000, must be 0 to 1000000000");
-	CHECK(with([](auto &p) { p.bypass = 0x81; }) == "bypass is 0x81, which has unknown bits: 0x1f are known");
+	CHECK(with([](auto &p) { p.delay_ns = 2'000'000'000; }) ==
+	      "delay_ns is 2000000000, must be 0 to 1000000000");
+	CHECK(with([](auto &p) { p.bypass = 0x81; }) ==
+	      "bypass is 0x81, which has unknown bits: 0x1f are known");
 	CHECK(with([](auto &p) { p.nb_rules = 1; }) == "rules is NULL");
 	CHECK(with([](auto &p) { p.lookahead = 129; }) == "lookahead is 129, must be 0 to 128");
 	reframer_rule rules[2] = {};
@@ -75,21 +78,28 @@ TEST_CASE("conntrack_check and its kin do")
 	};
 	CHECK(why(conntrack_check, defaults).empty());
 	CHECK(with([](auto &p) { p.key_size = 20; }) == "key_size is 20, must be 16 or 40");
-	CHECK(with([](auto &p) { p.state_size = 12; }) == "state_size is 12, must be a multiple of 8, 8 to 64");
-	CHECK(with([](auto &p) { p.nb_groups = 2; }) == "nb_groups is 2, must be 1 without CONNTRACK_NIC_HASH");
-	CHECK(with([](auto &p) { p.max_flows = 100; }) == "max_flows is 100, must be 65536 to 67108864");
+	CHECK(with([](auto &p) { p.state_size = 12; }) ==
+	      "state_size is 12, must be a multiple of 8, 8 to 64");
+	CHECK(with([](auto &p) { p.nb_groups = 2; }) ==
+	      "nb_groups is 2, must be 1 without CONNTRACK_NIC_HASH");
+	CHECK(with([](auto &p) { p.max_flows = 100; }) ==
+	      "max_flows is 100, must be 65536 to 67108864");
 	CHECK(with([](auto &p) { p.tick_ns = 999; }) == "tick_ns is 999, must be 1000 to 10000000000");
-	CHECK(with([](auto &p) { p.timeout_ns[3] = UINT64_MAX; }).starts_with("timeout_ns[3] is 18446744073709551615, must be below "));
+	CHECK(with([](auto &p) {
+			  p.timeout_ns[3] = UINT64_MAX;
+		  }).starts_with("timeout_ns[3] is 18446744073709551615, must be below "));
 	conntrack_params shared = defaults;
 	shared.flags = CONNTRACK_SYMMETRIC;
-	CHECK(why(conntrack_shared_check, shared) == "flags is 0x4, a shared table has neither CONNTRACK_NIC_HASH nor CONNTRACK_SYMMETRIC");
+	CHECK(why(conntrack_shared_check, shared) ==
+	      "flags is 0x4, a shared table has neither CONNTRACK_NIC_HASH nor CONNTRACK_SYMMETRIC");
 	CHECK(why(conntrack_check, shared).empty());
 	shared = defaults;
 	shared.flags = CONNTRACK_FIXED_SIZE;
 	shared.load_percent = 96;
 	CHECK(why(conntrack_check, shared) == "load_percent is 96, must be 25 to 95");
 	shared.load_percent = 76;
-	CHECK(why(conntrack_shared_check, shared) == "load_percent is 76, must be 25 to 75 in a shared table with CONNTRACK_FIXED_SIZE");
+	CHECK(why(conntrack_shared_check, shared) ==
+	      "load_percent is 76, must be 25 to 75 in a shared table with CONNTRACK_FIXED_SIZE");
 	CHECK(why(conntrack_check, shared).empty());
 	conntrack_shared *table = nullptr;
 	CHECK(conntrack_shared_create(&shared, &table) == -EINVAL);
@@ -111,7 +121,8 @@ TEST_CASE("conntrack_check and its kin do")
 	rsspp_handover_default_params(&handover);
 	CHECK(why(rsspp_handover_check, handover).empty());
 	handover.nb_buckets = 100;
-	CHECK(why(rsspp_handover_check, handover) == "nb_buckets is 100, must be a power of two, 2 to 4096");
+	CHECK(why(rsspp_handover_check, handover) ==
+	      "nb_buckets is 100, must be a power of two, 2 to 4096");
 	handover.nb_buckets = 2;
 	const uint16_t owner[2] = {0, 7};
 	handover.owner = owner;
@@ -185,7 +196,8 @@ TEST_CASE("null pointers are refused")
 	CHECK(conntrack_shared_find_burst(thread, nullptr, nullptr, 1, 0, nullptr, &result) == 0);
 	CHECK(conntrack_shared_find_burst(thread, key, nullptr, 1, 0, nullptr, nullptr) == 0);
 	CHECK(conntrack_shared_find_or_insert_burst(thread, key, nullptr, 1, 0, nullptr, &result) == 0);
-	CHECK(conntrack_shared_update_burst(thread, key, nullptr, 1, 0, nullptr, nullptr, nullptr) == 0);
+	CHECK(conntrack_shared_update_burst(thread, key, nullptr, 1, 0, nullptr, nullptr, nullptr) ==
+	      0);
 	CHECK(conntrack_shared_thread_create(nullptr) == nullptr);
 	CHECK(conntrack_shared_iterate(thread, 0, nullptr, nullptr) == 0);
 	conntrack_shared_free(shared);
@@ -249,7 +261,9 @@ TEST_CASE("runs that nobody wants: the packets come all the same, as many and in
 			REQUIRE(reframer_push(stage, &burst, 0) == 700);
 			reframer_run runs[700];
 			uint32_t nb_runs = 700;
-			nb[wanted] = (drain ? reframer_drain : reframer_poll)(stage, 1'000'000, out[wanted], 700, wanted ? runs : nullptr, wanted ? &nb_runs : nullptr);
+			nb[wanted] = (drain ? reframer_drain : reframer_poll)(stage, 1'000'000, out[wanted],
+			                                                      700, wanted ? runs : nullptr,
+			                                                      wanted ? &nb_runs : nullptr);
 			reframer_free(stage);
 		}
 		CHECK(nb[0] == 700);

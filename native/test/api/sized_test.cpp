@@ -29,8 +29,7 @@ struct Memory {
 };
 
 // Defaults into every length, compared with those of the full one; then create from them.
-template <typename Params, typename Init, typename Check>
-void each_length(Init init, Check check)
+template <typename Params, typename Init, typename Check> void each_length(Init init, Check check)
 {
 	Params full;
 	init(&full, sizeof full);
@@ -43,7 +42,8 @@ void each_length(Init init, Check check)
 		std::memcpy(&stamped, m.bytes.data(), sizeof stamped);
 		CHECK(stamped == size);
 		const size_t common = std::min(size, sizeof full) - sizeof(size_t);
-		CHECK(std::memcmp(m.bytes.data() + sizeof(size_t), reinterpret_cast<char *>(&full) + sizeof(size_t), common) == 0);
+		CHECK(std::memcmp(m.bytes.data() + sizeof(size_t),
+		                  reinterpret_cast<char *>(&full) + sizeof(size_t), common) == 0);
 		CHECK(check(m.as<Params>(), nullptr, 0) == 0);
 		if (size > sizeof full) {
 			// A member that this library does not know, set.
@@ -65,7 +65,8 @@ void each_length(Init init, Check check)
 
 } // namespace
 
-TEST_CASE("parameters: a shorter struct is filled to its end and no further, a longer one if nothing new is set")
+TEST_CASE(
+	"parameters: a shorter struct is filled to its end and no further, a longer one if nothing new is set")
 {
 	each_length<reframer_params>(reframer_params_init, reframer_check);
 	each_length<conntrack_params>(conntrack_params_init, conntrack_check);
@@ -129,10 +130,17 @@ TEST_CASE("statistics, solutions and reports: no byte beyond what the program ha
 				CHECK(m.bytes[i] == 0);
 		}
 	};
-	each(sizeof(reframer_stats), [&](Memory &m, size_t size) { reframer_stats_get(stage, m.as<reframer_stats>(), size); });
-	each(sizeof(conntrack_stats), [&](Memory &m, size_t size) { conntrack_stats_get(table, m.as<conntrack_stats>(), size); });
-	each(sizeof(conntrack_stats), [&](Memory &m, size_t size) { conntrack_shared_stats_get(shared, m.as<conntrack_stats>(), size); });
-	each(sizeof(rsspp_handover_stats), [&](Memory &m, size_t size) { rsspp_handover_stats_get(handover, 0, m.as<rsspp_handover_stats>(), size); });
+	each(sizeof(reframer_stats),
+	     [&](Memory &m, size_t size) { reframer_stats_get(stage, m.as<reframer_stats>(), size); });
+	each(sizeof(conntrack_stats), [&](Memory &m, size_t size) {
+		conntrack_stats_get(table, m.as<conntrack_stats>(), size);
+	});
+	each(sizeof(conntrack_stats), [&](Memory &m, size_t size) {
+		conntrack_shared_stats_get(shared, m.as<conntrack_stats>(), size);
+	});
+	each(sizeof(rsspp_handover_stats), [&](Memory &m, size_t size) {
+		rsspp_handover_stats_get(handover, 0, m.as<rsspp_handover_stats>(), size);
+	});
 
 	rsspp_solver *solver = nullptr;
 	REQUIRE(rsspp_solver_create(4, 2, &solver) == 0);
@@ -145,7 +153,8 @@ TEST_CASE("statistics, solutions and reports: no byte beyond what the program ha
 	problem.bucket_load = load;
 	problem.owner = owner;
 	each(sizeof(rsspp_solution), [&](Memory &m, size_t size) {
-		CHECK(rsspp_solve_sized(solver, RSSPP_LPT, &problem, offsetof(rsspp_problem, tolerance), next, m.as<rsspp_solution>(), size) == 0);
+		CHECK(rsspp_solve_sized(solver, RSSPP_LPT, &problem, offsetof(rsspp_problem, tolerance),
+		                        next, m.as<rsspp_solution>(), size) == 0);
 	});
 	rsspp_balancer_params balancer_params;
 	rsspp_balancer_default_params(&balancer_params);
@@ -158,7 +167,8 @@ TEST_CASE("statistics, solutions and reports: no byte beyond what the program ha
 	const rsspp_epoch epoch = {packets, core_load, nullptr, nullptr};
 	rsspp_move moves[4];
 	each(sizeof(rsspp_report), [&](Memory &m, size_t size) {
-		CHECK(rsspp_balancer_step_sized(balancer, &epoch, offsetof(rsspp_epoch, waiting), moves, m.as<rsspp_report>(), size) >= 0);
+		CHECK(rsspp_balancer_step_sized(balancer, &epoch, offsetof(rsspp_epoch, waiting), moves,
+		                                m.as<rsspp_report>(), size) >= 0);
 	});
 	rsspp_balancer_free(balancer);
 	rsspp_solver_free(solver);

@@ -25,12 +25,12 @@ struct Setup {
 	uint32_t key_size = 16, state_size = 8;
 	uint32_t flags = 0, nb_groups = 1;
 	uint64_t initial_flows = 64;
-	uint32_t nic_bits = 32;   // fewer: colliding NIC hashes
+	uint32_t nic_bits = 32; // fewer: colliding NIC hashes
 	uint64_t nb_keys = 3000;
 	uint64_t largest_step = 40; // ticks between calls
 	uint32_t burst = 64;
 	Isa isa = reframer::conntrack::best_isa();
-	bool silent = false;      // nobody is told of removals: sweeps then go by the buckets alone
+	bool silent = false; // nobody is told of removals: sweeps then go by the buckets alone
 };
 
 void count_removed(void *context, const void *, void *, int reason)
@@ -92,7 +92,8 @@ struct Fixture {
 		std::vector<uint32_t> nic;
 		for (uint64_t n : numbers)
 			nic.push_back(nic_hash(n));
-		conntrack_digest_burst(table, keys.data(), nic.data(), uint32_t(numbers.size()), out.data());
+		conntrack_digest_burst(table, keys.data(), nic.data(), uint32_t(numbers.size()),
+		                       out.data());
 		return out;
 	}
 	std::map<std::string, uint64_t> live(uint64_t now)
@@ -172,7 +173,8 @@ void run_differential(const Setup &setup, unsigned nb_steps)
 			}
 		} else if (operation < 8) {
 			uint32_t expected = 0;
-			uint32_t found = conntrack_find_burst(f.table, keys.data(), digests, n, now, states.data());
+			uint32_t found =
+				conntrack_find_burst(f.table, keys.data(), digests, n, now, states.data());
 			for (uint32_t i = 0; i < n; i++) {
 				auto *flow = model.find(f.key(numbers[i]));
 				expected += flow != nullptr;
@@ -211,28 +213,63 @@ void run_differential(const Setup &setup, unsigned nb_steps)
 TEST_CASE("the burst table does what the model does")
 {
 	const Setup setups[] = {
-	    {.name = "ipv4"},
-	    {.name = "ipv6", .key_size = 40},
-	    {.name = "ipv4, 64 bytes of state", .state_size = 64},
-	    {.name = "ipv6, 64 bytes of state", .key_size = 40, .state_size = 64},
-	    {.name = "ipv4, 24 bytes of state", .state_size = 24},
-	    {.name = "ipv6, 24 bytes of state", .key_size = 40, .state_size = 24},
-	    {.name = "nic hash, 16 bytes of state", .state_size = 16, .flags = CONNTRACK_NIC_HASH, .nb_groups = 4},
-	    {.name = "ipv6, nic hash, groups", .key_size = 40, .flags = CONNTRACK_NIC_HASH, .nb_groups = 4},
-	    {.name = "ipv6, 16 bytes of state, many keys", .key_size = 40, .state_size = 16, .nb_keys = 40000, .largest_step = 4},
-	    {.name = "nic hash, one value, 64 bytes of state", .state_size = 64, .flags = CONNTRACK_NIC_HASH, .nic_bits = 0, .largest_step = 10},
-	    {.name = "longest bursts", .nb_keys = 20000, .largest_step = 10, .burst = 3000},
-	    {.name = "many keys", .nb_keys = 60000, .largest_step = 4},
-	    {.name = "long bursts", .nb_keys = 20000, .largest_step = 10, .burst = 700},
-	    {.name = "nic hash", .flags = CONNTRACK_NIC_HASH},
-	    {.name = "nic hash, groups", .flags = CONNTRACK_NIC_HASH, .nb_groups = 16, .nb_keys = 20000, .largest_step = 8},
-	    {.name = "nic hash, 6 bits", .flags = CONNTRACK_NIC_HASH, .nic_bits = 6, .nb_keys = 6000, .largest_step = 10},
-	    {.name = "nic hash, one value", .flags = CONNTRACK_NIC_HASH, .nic_bits = 0, .largest_step = 10},
-	    {.name = "clock in leaps", .largest_step = 30000},
-	    {.name = "silent", .silent = true},
-	    {.name = "silent, many keys", .nb_keys = 60000, .largest_step = 30, .silent = true},
-	    {.name = "silent, nic hash, one value", .flags = CONNTRACK_NIC_HASH, .nic_bits = 0, .largest_step = 10, .silent = true},
-	    {.name = "silent, nic hash, groups, 3 bits", .flags = CONNTRACK_NIC_HASH, .nb_groups = 4, .nic_bits = 3, .nb_keys = 2000, .largest_step = 10, .silent = true},
+		{.name = "ipv4"},
+		{.name = "ipv6", .key_size = 40},
+		{.name = "ipv4, 64 bytes of state", .state_size = 64},
+		{.name = "ipv6, 64 bytes of state", .key_size = 40, .state_size = 64},
+		{.name = "ipv4, 24 bytes of state", .state_size = 24},
+		{.name = "ipv6, 24 bytes of state", .key_size = 40, .state_size = 24},
+		{.name = "nic hash, 16 bytes of state",
+	     .state_size = 16,
+	     .flags = CONNTRACK_NIC_HASH,
+	     .nb_groups = 4},
+		{.name = "ipv6, nic hash, groups",
+	     .key_size = 40,
+	     .flags = CONNTRACK_NIC_HASH,
+	     .nb_groups = 4},
+		{.name = "ipv6, 16 bytes of state, many keys",
+	     .key_size = 40,
+	     .state_size = 16,
+	     .nb_keys = 40000,
+	     .largest_step = 4},
+		{.name = "nic hash, one value, 64 bytes of state",
+	     .state_size = 64,
+	     .flags = CONNTRACK_NIC_HASH,
+	     .nic_bits = 0,
+	     .largest_step = 10},
+		{.name = "longest bursts", .nb_keys = 20000, .largest_step = 10, .burst = 3000},
+		{.name = "many keys", .nb_keys = 60000, .largest_step = 4},
+		{.name = "long bursts", .nb_keys = 20000, .largest_step = 10, .burst = 700},
+		{.name = "nic hash", .flags = CONNTRACK_NIC_HASH},
+		{.name = "nic hash, groups",
+	     .flags = CONNTRACK_NIC_HASH,
+	     .nb_groups = 16,
+	     .nb_keys = 20000,
+	     .largest_step = 8},
+		{.name = "nic hash, 6 bits",
+	     .flags = CONNTRACK_NIC_HASH,
+	     .nic_bits = 6,
+	     .nb_keys = 6000,
+	     .largest_step = 10},
+		{.name = "nic hash, one value",
+	     .flags = CONNTRACK_NIC_HASH,
+	     .nic_bits = 0,
+	     .largest_step = 10},
+		{.name = "clock in leaps", .largest_step = 30000},
+		{.name = "silent", .silent = true},
+		{.name = "silent, many keys", .nb_keys = 60000, .largest_step = 30, .silent = true},
+		{.name = "silent, nic hash, one value",
+	     .flags = CONNTRACK_NIC_HASH,
+	     .nic_bits = 0,
+	     .largest_step = 10,
+	     .silent = true},
+		{.name = "silent, nic hash, groups, 3 bits",
+	     .flags = CONNTRACK_NIC_HASH,
+	     .nb_groups = 4,
+	     .nic_bits = 3,
+	     .nb_keys = 2000,
+	     .largest_step = 10,
+	     .silent = true},
 	};
 	for (Setup setup : setups)
 		for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
@@ -291,7 +328,8 @@ TEST_CASE("a class change long after the last call does not read as one long bef
 	// 30000 ticks late: counted as 16383, so the entry lives until tick 26484 and no longer.
 	void *state = conntrack_find_or_insert(t, key, nullptr, second, nullptr);
 	REQUIRE(conntrack_set_class(t, state, 1, 301 * second) == 0);
-	CHECK(conntrack_iterate(t, 260 * second, [](void *, const void *, void *, int) {}, nullptr) == 1);
+	CHECK(conntrack_iterate(
+			  t, 260 * second, [](void *, const void *, void *, int) {}, nullptr) == 1);
 	CHECK(conntrack_find(t, key, nullptr, 301 * second) == nullptr);
 	conntrack_free(t);
 }
@@ -347,7 +385,10 @@ TEST_CASE("a full table refuses or evicts, and never a protected flow")
 
 TEST_CASE("groups move between tables with all their flows")
 {
-	Setup setup{.name = "move", .flags = CONNTRACK_NIC_HASH, .nb_groups = 8, .initial_flows = 512,
+	Setup setup{.name = "move",
+	            .flags = CONNTRACK_NIC_HASH,
+	            .nb_groups = 8,
+	            .initial_flows = 512,
 	            .nb_keys = 4000};
 	Fixture a(setup), b(setup);
 	for (uint32_t g = 0; g < 8; g++)
@@ -362,8 +403,8 @@ TEST_CASE("groups move between tables with all their flows")
 	std::vector<uint64_t> digests = a.digests(numbers, keys);
 	REQUIRE(b.digests(numbers, keys) == digests);
 	std::vector<void *> states(n);
-	REQUIRE(conntrack_find_or_insert_burst(a.table, keys.data(), digests.data(), n, 0, states.data(),
-	                                       nullptr) == n);
+	REQUIRE(conntrack_find_or_insert_burst(a.table, keys.data(), digests.data(), n, 0,
+	                                       states.data(), nullptr) == n);
 	for (uint32_t i = 0; i < n; i++)
 		std::memcpy(states[i], &numbers[i], 8);
 	// One group after another, while the others stay in use and keep growing.
@@ -431,10 +472,11 @@ TEST_CASE("no insert moves more than a few buckets, however large the table grow
 	uint64_t moved = 0, most = 0;
 	for (uint64_t i = 0; i < 400'000; i++) {
 		uint64_t key[2] = {i, ~i};
-		REQUIRE(conntrack_find_or_insert(f.table, key, nullptr, CONNTRACK_NO_TIME, nullptr) != nullptr);
+		REQUIRE(conntrack_find_or_insert(f.table, key, nullptr, CONNTRACK_NO_TIME, nullptr) !=
+		        nullptr);
 		conntrack_stats stats;
 		conntrack_get_stats(f.table, &stats);
-		
+
 		if (i > 4096)
 			most = std::max(most, stats.moved - moved);
 		moved = stats.moved;
@@ -471,7 +513,8 @@ TEST_CASE("a table that got no addresses to grow asks again when there are some"
 			keys[2 * i] = i;
 			keys[2 * i + 1] = salt;
 		}
-		return conntrack_find_or_insert_burst(t, keys.data(), nullptr, n, CONNTRACK_NO_TIME, states.data(), nullptr);
+		return conntrack_find_or_insert_burst(t, keys.data(), nullptr, n, CONNTRACK_NO_TIME,
+		                                      states.data(), nullptr);
 	};
 	const uint32_t held = error ? 0 : insert(1);
 	REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
@@ -546,8 +589,11 @@ TEST_CASE("a symmetric table has one entry for both directions and tells them ap
 				uint64_t mixed = flow * 0x9e3779b97f4a7c15u;
 				std::memcpy(a, &mixed, 4);
 				std::memcpy(b, reinterpret_cast<const uint8_t *>(&mixed) + 4, 4);
-				auto write = key_size == 16 ? [](void *k, const uint8_t *s, const uint8_t *d, uint16_t sp, uint16_t dp) { conntrack_key_ipv4(k, s, d, sp, dp, 6); }
-				                            : [](void *k, const uint8_t *s, const uint8_t *d, uint16_t sp, uint16_t dp) { conntrack_key_ipv6(k, s, d, sp, dp, 6); };
+				auto write = key_size == 16
+				                 ? [](void *k, const uint8_t *s, const uint8_t *d, uint16_t sp,
+				                      uint16_t dp) { conntrack_key_ipv4(k, s, d, sp, dp, 6); }
+				                 : [](void *k, const uint8_t *s, const uint8_t *d, uint16_t sp,
+				                      uint16_t dp) { conntrack_key_ipv6(k, s, d, sp, dp, 6); };
 				uint16_t pa = uint16_t(flow), pb = 443;
 				back ? write(key.data(), b, a, pb, pa) : write(key.data(), a, b, pa, pb);
 				return key;
@@ -573,17 +619,21 @@ TEST_CASE("a symmetric table has one entry for both directions and tells them ap
 				std::vector<uint8_t> results(n);
 				unsigned operation = random() % 8;
 				if (operation < 5) {
-					REQUIRE(conntrack_find_or_insert_burst(t, keys.data(), d, n, 0, states.data(), results.data()) == n);
+					REQUIRE(conntrack_find_or_insert_burst(t, keys.data(), d, n, 0, states.data(),
+					                                       results.data()) == n);
 					for (uint32_t i = 0; i < n; i++) {
 						bool is_new = first.emplace(flows[i], back[i]).second;
-						REQUIRE(results[i] == (is_new ? CONNTRACK_NEW : back[i] != first[flows[i]] ? CONNTRACK_REPLY : 0));
+						REQUIRE(results[i] == (is_new                       ? CONNTRACK_NEW
+						                       : back[i] != first[flows[i]] ? CONNTRACK_REPLY
+						                                                    : 0));
 					}
 				} else if (operation < 7) {
 					conntrack_find_burst(t, keys.data(), d, n, 0, states.data());
 					for (uint32_t i = 0; i < n; i++) {
 						REQUIRE((states[i] != nullptr) == (first.count(flows[i]) != 0));
 						if (states[i])
-							REQUIRE(conntrack_is_reply(t, &keys[size_t{i} * key_size], states[i]) == (back[i] != first[flows[i]]));
+							REQUIRE(conntrack_is_reply(t, &keys[size_t{i} * key_size], states[i]) ==
+							        (back[i] != first[flows[i]]));
 					}
 				} else {
 					uint32_t gone = 0;

@@ -1,7 +1,7 @@
 // Keys that collide in every hash without a secret, and floods that want established flows out.
-#include "conntrack/tcp_state.hpp"
 #include "conntrack/contenders/hostile_keys.hpp"
 #include "conntrack/contenders/tracker.hpp"
+#include "conntrack/tcp_state.hpp"
 #include "model.hpp"
 #include "reframer/conntrack.h"
 #include "reframer/conntrack_shared.h"
@@ -125,7 +125,8 @@ TEST_CASE("every table gives right answers to keys that all collide")
 
 // A lookup reads its home bucket, and others only for entries that live away: their share is what
 // keys aimed at a table can raise.
-TEST_CASE("keys that flood the other tables are like any others to the burst table, probe for probe")
+TEST_CASE(
+	"keys that flood the other tables are like any others to the burst table, probe for probe")
 {
 	CAPTURE(run_seed());
 	constexpr size_t n = 50'000;
@@ -168,13 +169,15 @@ struct TcpPacket {
 	uint8_t flags;
 	bool reply;
 };
-constexpr TcpPacket handshake[] = {{flag_syn, false}, {flag_syn | flag_ack, true}, {flag_ack, false}};
+constexpr TcpPacket handshake[] = {
+	{flag_syn, false}, {flag_syn | flag_ack, true}, {flag_ack, false}};
 
 // One packet through the state machine; the state's first byte is the TCP state.
 void step_state(void *state, uint32_t *timeout_class, TcpPacket p)
 {
 	auto *bytes = static_cast<uint8_t *>(state);
-	bytes[0] = static_cast<uint8_t>(tcp_step(static_cast<TcpState>(bytes[0]), p.flags, p.reply).state);
+	bytes[0] =
+		static_cast<uint8_t>(tcp_step(static_cast<TcpState>(bytes[0]), p.flags, p.reply).state);
 	*timeout_class = bytes[0];
 }
 void packet(conntrack_table *t, const uint64_t *key, TcpPacket p, uint64_t now)
@@ -264,7 +267,8 @@ TEST_CASE("a SYN flood never pushes out established flows")
 		for (TcpPacket p : handshake)
 			packet(t, key, p, 600 * second);
 		void *state = conntrack_find(t, key, nullptr, 600 * second);
-		opened += state && *static_cast<uint8_t *>(state) == static_cast<uint8_t>(TcpState::established);
+		opened +=
+			state && *static_cast<uint8_t *>(state) == static_cast<uint8_t>(TcpState::established);
 	}
 	CHECK(opened >= 495);
 	for (const auto &key : established) {
@@ -283,10 +287,12 @@ TEST_CASE("a SYN flood from two threads never pushes established flows out of a 
 	conntrack_shared *t = nullptr;
 	REQUIRE(conntrack_shared_create(&params, &t) == 0);
 	auto send = [](conntrack_thread *thread, const uint64_t *key, TcpPacket p, uint64_t now) {
-		conntrack_shared_update_burst(thread, key, nullptr, 1, now,
-		    [](void *context, uint32_t, void *state, uint32_t *timeout_class, int) {
-			    step_state(state, timeout_class, *static_cast<TcpPacket *>(context));
-		    }, &p, nullptr);
+		conntrack_shared_update_burst(
+			thread, key, nullptr, 1, now,
+			[](void *context, uint32_t, void *state, uint32_t *timeout_class, int) {
+				step_state(state, timeout_class, *static_cast<TcpPacket *>(context));
+			},
+			&p, nullptr);
 	};
 	std::mt19937_64 random(run_seed());
 	std::vector<FlowKey<16>> established(nb_established);
@@ -315,8 +321,8 @@ TEST_CASE("a SYN flood from two threads never pushes established flows out of a 
 	CHECK(stats.evicted > 0);
 	std::vector<uint64_t> states(nb_established);
 	std::vector<uint8_t> found(nb_established);
-	CHECK(conntrack_shared_find_burst(first, established.data(), nullptr, nb_established, 600 * second,
-	                                  states.data(), found.data()) == nb_established);
+	CHECK(conntrack_shared_find_burst(first, established.data(), nullptr, nb_established,
+	                                  600 * second, states.data(), found.data()) == nb_established);
 	CHECK(std::all_of(states.begin(), states.end(), [](uint64_t s) {
 		return static_cast<uint8_t>(s) == static_cast<uint8_t>(TcpState::established);
 	}));

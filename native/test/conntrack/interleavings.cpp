@@ -181,7 +181,8 @@ public:
 		else if (kind == Operation::store)
 			conntrack_shared_store_burst(threads[id], &key, nullptr, 1, now, state, &result);
 		else if (kind == Operation::find_or_insert)
-			conntrack_shared_find_or_insert_burst(threads[id], &key, nullptr, 1, now, state, &result);
+			conntrack_shared_find_or_insert_burst(threads[id], &key, nullptr, 1, now, state,
+			                                      &result);
 		else
 			conntrack_shared_remove_burst(threads[id], &key, nullptr, 1, now, &result);
 		o.end = stamp();
@@ -242,7 +243,7 @@ uint32_t try_schedule(const Scenario &s, const std::vector<uint32_t> &schedule, 
 		conntrack_stats stats;
 		conntrack_shared_get_stats(bench.table, &stats);
 		uint64_t visited = conntrack_shared_iterate(
-		    bench.threads[2], CONNTRACK_NO_TIME, [](void *, const void *, void *, int) {}, nullptr);
+			bench.threads[2], CONNTRACK_NO_TIME, [](void *, const void *, void *, int) {}, nullptr);
 		if (visited != stats.flows || stats.evicted || stats.refused)
 			out.failure = "books";
 	} else {
@@ -261,14 +262,18 @@ void explore(const Scenario &s, size_t most, std::vector<uint32_t> &schedule, Ou
 	uint32_t steps = try_schedule(s, schedule, out);
 	if (!out.failure.empty() || schedule.size() == most)
 		return;
-	for (uint32_t at = schedule.empty() ? 0 : schedule.back() + 1; at < steps && out.failure.empty(); at++) {
+	for (uint32_t at = schedule.empty() ? 0 : schedule.back() + 1;
+	     at < steps && out.failure.empty(); at++) {
 		schedule.push_back(at);
 		explore(s, most, schedule, out);
 		schedule.pop_back();
 	}
 }
 
-std::pair<Key, uint64_t> empty_table(Bench &b) { return {b.key_of(2, 0), 0}; }
+std::pair<Key, uint64_t> empty_table(Bench &b)
+{
+	return {b.key_of(2, 0), 0};
+}
 std::pair<Key, uint64_t> key_there(Bench &b)
 {
 	Key key = b.key_of(2, 0);
@@ -309,21 +314,45 @@ TEST_CASE("all interleavings of small programs are linearizable")
 	using enum Operation::Kind;
 	auto move_one = [](Bench &b) { conntrack_shared_expire(b.threads[0], Bench::now, 16); };
 	const Scenario scenarios[] = {
-	    {"a reader sees a change whole", 2, key_there, {store}, {find}},
-	    {"two readings do not go back", 2, key_there, {store, store}, {find, find}},
-	    {"one of two inserts is the first", 2, empty_table, {find_or_insert}, {find_or_insert}},
-	    {"an insert and a lookup", 2, empty_table, {store}, {find}},
-	    {"a removal and an insert", 2, key_there, {remove}, {find_or_insert}},
-	    {"the slot is used again", 2, key_there, {remove, store}, {find, remove}},
-	    {"an insert away from home", 2, home_full, {store}, {find_or_insert}},
-	    {"a lookup away from home", 2, key_away, {remove}, {find}},
-	    {"one of two removals away from home is the first", 2, key_away, {remove}, {remove}},
-	    {"removed and back, away from home", 2, key_away, {remove, store}, {find}},
-	    {"a home moves under a lookup", 2, [](Bench &b) { return growing(b, 1, true); }, {}, {find}, move_one},
-	    {"a home moves under a store", 2, [](Bench &b) { return growing(b, 1, true); }, {}, {store}, move_one},
-	    {"a home moves under an insert", 2, [](Bench &b) { return growing(b, 1, false); }, {}, {find_or_insert}, move_one},
-	    {"a home moves under a removal", 2, [](Bench &b) { return growing(b, 1, true); }, {}, {remove}, move_one},
-	    {"the last home moves", 1, [](Bench &b) { return growing(b, 4, true); }, {}, {find, store},
+		{"a reader sees a change whole", 2, key_there, {store}, {find}},
+		{"two readings do not go back", 2, key_there, {store, store}, {find, find}},
+		{"one of two inserts is the first", 2, empty_table, {find_or_insert}, {find_or_insert}},
+		{"an insert and a lookup", 2, empty_table, {store}, {find}},
+		{"a removal and an insert", 2, key_there, {remove}, {find_or_insert}},
+		{"the slot is used again", 2, key_there, {remove, store}, {find, remove}},
+		{"an insert away from home", 2, home_full, {store}, {find_or_insert}},
+		{"a lookup away from home", 2, key_away, {remove}, {find}},
+		{"one of two removals away from home is the first", 2, key_away, {remove}, {remove}},
+		{"removed and back, away from home", 2, key_away, {remove, store}, {find}},
+		{"a home moves under a lookup",
+	     2,
+	     [](Bench &b) { return growing(b, 1, true); },
+	     {},
+	     {find},
+	     move_one},
+		{"a home moves under a store",
+	     2,
+	     [](Bench &b) { return growing(b, 1, true); },
+	     {},
+	     {store},
+	     move_one},
+		{"a home moves under an insert",
+	     2,
+	     [](Bench &b) { return growing(b, 1, false); },
+	     {},
+	     {find_or_insert},
+	     move_one},
+		{"a home moves under a removal",
+	     2,
+	     [](Bench &b) { return growing(b, 1, true); },
+	     {},
+	     {remove},
+	     move_one},
+		{"the last home moves",
+	     1,
+	     [](Bench &b) { return growing(b, 4, true); },
+	     {},
+	     {find, store},
 	     [](Bench &b) { conntrack_shared_expire(b.threads[0], Bench::now, 16 * 5); }},
 	};
 	uint64_t runs = 0;

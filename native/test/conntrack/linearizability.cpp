@@ -50,8 +50,10 @@ bool run_history(unsigned nb, uint64_t seed, bool with_find_or_insert, const Act
 				uint64_t key = random() % nb_keys;
 				Operation o{};
 				unsigned choice = random() % (with_find_or_insert ? 8 : 6);
-				o.kind = choice < 3 ? Operation::find : choice < 5 ? Operation::store
-				    : choice == 5   ? Operation::remove : Operation::find_or_insert;
+				o.kind = choice < 3    ? Operation::find
+				         : choice < 5  ? Operation::store
+				         : choice == 5 ? Operation::remove
+				                       : Operation::find_or_insert;
 				o.argument = (uint64_t{id} + 1) << 32 | i;
 				o.begin = clock.fetch_add(1);
 				act(id, key, o);
@@ -86,20 +88,28 @@ bool run_history(unsigned nb, uint64_t seed, bool with_find_or_insert, const Act
 TEST_CASE("the checker knows good histories from bad ones")
 {
 	using O = Operation;
-	auto good = [](std::vector<std::vector<O>> h) { return HistoryChecker(std::move(h)).linearizable(); };
+	auto good = [](std::vector<std::vector<O>> h) {
+		return HistoryChecker(std::move(h)).linearizable();
+	};
 	// One after the other.
-	CHECK(good({{{O::store, 7, true, 0, 1, 2}, {O::find, 0, true, 7, 3, 4}, {O::remove, 0, true, 0, 5, 6},
+	CHECK(good({{{O::store, 7, true, 0, 1, 2},
+	             {O::find, 0, true, 7, 3, 4},
+	             {O::remove, 0, true, 0, 5, 6},
 	             {O::find, 0, false, 0, 7, 8}}}));
 	// A find that overlaps a store may see either value.
-	CHECK(good({{{O::store, 7, true, 0, 1, 2}, {O::store, 8, false, 0, 3, 6}}, {{O::find, 0, true, 7, 4, 5}}}));
-	CHECK(good({{{O::store, 7, true, 0, 1, 2}, {O::store, 8, false, 0, 3, 6}}, {{O::find, 0, true, 8, 4, 5}}}));
+	CHECK(good({{{O::store, 7, true, 0, 1, 2}, {O::store, 8, false, 0, 3, 6}},
+	            {{O::find, 0, true, 7, 4, 5}}}));
+	CHECK(good({{{O::store, 7, true, 0, 1, 2}, {O::store, 8, false, 0, 3, 6}},
+	            {{O::find, 0, true, 8, 4, 5}}}));
 	// A value that was overwritten before the find began.
-	CHECK_FALSE(good({{{O::store, 7, true, 0, 1, 2}, {O::store, 8, false, 0, 3, 4}}, {{O::find, 0, true, 7, 5, 6}}}));
+	CHECK_FALSE(good({{{O::store, 7, true, 0, 1, 2}, {O::store, 8, false, 0, 3, 4}},
+	                  {{O::find, 0, true, 7, 5, 6}}}));
 	// New, then old.
 	CHECK_FALSE(good({{{O::store, 7, true, 0, 1, 2}, {O::store, 8, false, 0, 3, 10}},
 	                  {{O::find, 0, true, 8, 4, 5}, {O::find, 0, true, 7, 6, 7}}}));
 	// Two threads that both inserted, and nobody removed.
-	CHECK_FALSE(good({{{O::find_or_insert, 7, true, 7, 1, 4}}, {{O::find_or_insert, 8, true, 8, 2, 5}}}));
+	CHECK_FALSE(
+		good({{{O::find_or_insert, 7, true, 7, 1, 4}}, {{O::find_or_insert, 8, true, 8, 2, 5}}}));
 	// A lost insert.
 	CHECK_FALSE(good({{{O::store, 7, true, 0, 1, 2}}, {{O::find, 0, false, 0, 3, 4}}}));
 	// A value from nowhere: half of one, half of another.
@@ -121,36 +131,44 @@ TEST_CASE("the shared burst table is linearizable, while it grows and is swept")
 		for (auto &t : threads)
 			t = conntrack_shared_thread_create(table);
 		constexpr uint64_t now = 1'000'000'000;
-		bool good = run_history(300, run_seed() + round, true, [&](unsigned id, uint64_t number, Operation &o) {
-			std::string key = key_of(number);
-			uint64_t state[2] = {o.argument, ~o.argument};
-			uint8_t result = 0;
-			switch (o.kind) {
-			case Operation::find:
-				conntrack_shared_find_burst(threads[id], key.data(), nullptr, 1, now, state, &result);
-				break;
-			case Operation::store:
-				conntrack_shared_store_burst(threads[id], key.data(), nullptr, 1, now, state, &result);
-				break;
-			case Operation::find_or_insert:
-				conntrack_shared_find_or_insert_burst(threads[id], key.data(), nullptr, 1, now, state, &result);
-				break;
-			default:
-				conntrack_shared_remove_burst(threads[id], key.data(), nullptr, 1, now, &result);
-			}
-			o.flag = result != 0;
-			// A torn copy is a value that nobody stored.
-			o.value = state[1] == ~state[0] ? state[0] : UINT64_MAX;
-		}, [&](unsigned i) {
-			// Strangers drive growth through several generations.
-			std::string keys;
-			uint64_t states[16 * 2] = {};
-			uint8_t results[16];
-			for (uint64_t k = 0; k < 16; k++)
-				keys += key_of(1000 + i * 16 + k);
-			conntrack_shared_store_burst(threads[nb_threads], keys.data(), nullptr, 16, now, states, results);
-			conntrack_shared_expire(threads[nb_threads], now, 8);
-		});
+		bool good = run_history(
+			300, run_seed() + round, true,
+			[&](unsigned id, uint64_t number, Operation &o) {
+				std::string key = key_of(number);
+				uint64_t state[2] = {o.argument, ~o.argument};
+				uint8_t result = 0;
+				switch (o.kind) {
+				case Operation::find:
+					conntrack_shared_find_burst(threads[id], key.data(), nullptr, 1, now, state,
+				                                &result);
+					break;
+				case Operation::store:
+					conntrack_shared_store_burst(threads[id], key.data(), nullptr, 1, now, state,
+				                                 &result);
+					break;
+				case Operation::find_or_insert:
+					conntrack_shared_find_or_insert_burst(threads[id], key.data(), nullptr, 1, now,
+				                                          state, &result);
+					break;
+				default:
+					conntrack_shared_remove_burst(threads[id], key.data(), nullptr, 1, now,
+				                                  &result);
+				}
+				o.flag = result != 0;
+				// A torn copy is a value that nobody stored.
+				o.value = state[1] == ~state[0] ? state[0] : UINT64_MAX;
+			},
+			[&](unsigned i) {
+				// Strangers drive growth through several generations.
+				std::string keys;
+				uint64_t states[16 * 2] = {};
+				uint8_t results[16];
+				for (uint64_t k = 0; k < 16; k++)
+					keys += key_of(1000 + i * 16 + k);
+				conntrack_shared_store_burst(threads[nb_threads], keys.data(), nullptr, 16, now,
+			                                 states, results);
+				conntrack_shared_expire(threads[nb_threads], now, 8);
+			});
 		conntrack_stats stats;
 		conntrack_shared_get_stats(table, &stats);
 		conntrack_shared_free(table);
@@ -167,7 +185,8 @@ TEST_CASE("every table that needs no owners is linearizable")
 		if (std::find(names.begin(), names.end(), name) == names.end())
 			names.push_back(name);
 	for (const std::string &table : names)
-		for (Sharing sharing : {Sharing::mutex, Sharing::spinlock, Sharing::rwlock, Sharing::striped, Sharing::concurrent})
+		for (Sharing sharing : {Sharing::mutex, Sharing::spinlock, Sharing::rwlock,
+		                        Sharing::striped, Sharing::concurrent})
 			for (Expiry expiry : {Expiry::none, Expiry::wheel, Expiry::lazy}) {
 				CAPTURE(table);
 				CAPTURE(std::string(sharing_name(sharing)));
@@ -184,27 +203,31 @@ TEST_CASE("every table that needs no owners is linearizable")
 					continue;
 				nb++;
 				constexpr uint64_t tick = 10;
-				REQUIRE(run_history(150, run_seed() + nb, false, [&](unsigned id, uint64_t number, Operation &op) {
-					std::string key = key_of(number);
-					const auto *bytes = reinterpret_cast<const uint8_t *>(key.data());
-					uint8_t result = 0;
-					switch (op.kind) {
-					case Operation::find:
-						tracker->find(id, bytes, 1, tick, &op.value, &result);
-						break;
-					case Operation::store:
-						tracker->track(id, bytes, 1, tick, op.argument, &result);
-						break;
-					default:
-						result = tracker->remove(id, bytes, 1, tick) != 0;
-					}
-					op.flag = result != 0;
-				}, [&](unsigned i) {
-					std::string key = key_of(1000 + i % 300);
-					uint8_t result;
-					tracker->track(nb_threads, reinterpret_cast<const uint8_t *>(key.data()), 1, tick, 1, &result);
-					tracker->expire(nb_threads, tick);
-				}));
+				REQUIRE(run_history(
+					150, run_seed() + nb, false,
+					[&](unsigned id, uint64_t number, Operation &op) {
+						std::string key = key_of(number);
+						const auto *bytes = reinterpret_cast<const uint8_t *>(key.data());
+						uint8_t result = 0;
+						switch (op.kind) {
+						case Operation::find:
+							tracker->find(id, bytes, 1, tick, &op.value, &result);
+							break;
+						case Operation::store:
+							tracker->track(id, bytes, 1, tick, op.argument, &result);
+							break;
+						default:
+							result = tracker->remove(id, bytes, 1, tick) != 0;
+						}
+						op.flag = result != 0;
+					},
+					[&](unsigned i) {
+						std::string key = key_of(1000 + i % 300);
+						uint8_t result;
+						tracker->track(nb_threads, reinterpret_cast<const uint8_t *>(key.data()), 1,
+					                   tick, 1, &result);
+						tracker->expire(nb_threads, tick);
+					}));
 			}
 	MESSAGE(nb << " combinations");
 	CHECK(nb >= 8 * 4 * 3);
@@ -219,8 +242,8 @@ TEST_CASE("with owners, every table in every way finds what its owner put")
 		if (std::find(names.begin(), names.end(), name) == names.end())
 			names.push_back(name);
 	for (const std::string &table : names)
-		for (Sharing sharing : {Sharing::sharded, Sharing::mutex, Sharing::spinlock, Sharing::rwlock,
-		                        Sharing::striped, Sharing::concurrent})
+		for (Sharing sharing : {Sharing::sharded, Sharing::mutex, Sharing::spinlock,
+		                        Sharing::rwlock, Sharing::striped, Sharing::concurrent})
 			for (Expiry expiry : {Expiry::none, Expiry::wheel, Expiry::lazy, Expiry::scan}) {
 				CAPTURE(table);
 				CAPTURE(std::string(sharing_name(sharing)));
@@ -265,7 +288,8 @@ TEST_CASE("with owners, every table in every way finds what its owner put")
 								for (uint32_t i = 0; i < n; i++) {
 									auto it = mine.find(numbers[i]);
 									wrong += results[i] != (it != mine.end());
-									wrong += results[i] && it != mine.end() && values[i] != it->second;
+									wrong +=
+										results[i] && it != mine.end() && values[i] != it->second;
 								}
 							} else {
 								uint32_t expected = 0;

@@ -24,7 +24,10 @@ struct Operation {
 // Operations of a thread follow each other: each begins after the one before has ended.
 class HistoryChecker {
 public:
-	explicit HistoryChecker(std::vector<std::vector<Operation>> threads) : threads_(std::move(threads)) {}
+	explicit HistoryChecker(std::vector<std::vector<Operation>> threads)
+		: threads_(std::move(threads))
+	{
+	}
 
 	bool linearizable()
 	{

@@ -84,11 +84,13 @@ TEST_CASE("groups move under load, with every packet counted once")
 				void *states[n];
 				for (uint32_t i = 0; i < n; i++, entry.next_packet++) {
 					keys[i] = {g, entry.next_packet % flows_each};
-					nic[i] = static_cast<uint32_t>(keys[i].number * 0x9e3779b97f4a7c15u >> 32) & ~(nb_groups - 1);
+					nic[i] = static_cast<uint32_t>(keys[i].number * 0x9e3779b97f4a7c15u >> 32) &
+					         ~(nb_groups - 1);
 					nic[i] |= g;
 				}
 				conntrack_digest_burst(table, keys, nic, n, digests);
-				lost += n - conntrack_find_or_insert_burst(table, keys, digests, n, 0, states, nullptr);
+				lost +=
+					n - conntrack_find_or_insert_burst(table, keys, digests, n, 0, states, nullptr);
 				for (void *state : states)
 					if (state)
 						++*static_cast<uint64_t *>(state);
@@ -113,9 +115,13 @@ TEST_CASE("groups move under load, with every packet counted once")
 			REQUIRE(conntrack_attach_group(tables[reta[g].owner], group, 0) == 0);
 	static_assert(packets_each % flows_each == 0);
 	for (conntrack_table *table : tables) {
-		flows += conntrack_iterate(table, 0, [](void *context, const void *, void *state, int) {
-			*static_cast<std::atomic<uint64_t> *>(context) += *static_cast<uint64_t *>(state) != packets_each / flows_each;
-		}, &lost);
+		flows += conntrack_iterate(
+			table, 0,
+			[](void *context, const void *, void *state, int) {
+				*static_cast<std::atomic<uint64_t> *>(context) +=
+					*static_cast<uint64_t *>(state) != packets_each / flows_each;
+			},
+			&lost);
 		conntrack_free(table);
 	}
 	CHECK(lost == 0);

@@ -143,10 +143,14 @@ void run_differential(const Setup &setup, unsigned nb_steps)
 			bool store = operation < 2;
 			for (uint32_t i = 0; i < n; i++)
 				set_value(state(i), setup.state_size, next_value + i);
-			REQUIRE((store ? conntrack_shared_store_burst : [](conntrack_thread *t, const void *k, const uint64_t *d,
-			         uint32_t c, uint64_t at, const void *s, uint8_t *r) {
-				return conntrack_shared_find_or_insert_burst(t, k, d, c, at, const_cast<void *>(s), r);
-			})(thread, keys.data(), digests, n, now, states.data(), results.data()) == n);
+			REQUIRE(
+				(store
+			         ? conntrack_shared_store_burst
+			         : [](conntrack_thread *t, const void *k, const uint64_t *d, uint32_t c,
+			              uint64_t at, const void *s, uint8_t *r) {
+						   return conntrack_shared_find_or_insert_burst(t, k, d, c, at,
+				                                                        const_cast<void *>(s), r);
+					   })(thread, keys.data(), digests, n, now, states.data(), results.data()) == n);
 			for (uint32_t i = 0; i < n; i++) {
 				auto *flow = model.find(key_of(numbers[i], setup.key_size));
 				REQUIRE(results[i] == (flow ? 0 : CONNTRACK_NEW));
@@ -159,15 +163,17 @@ void run_differential(const Setup &setup, unsigned nb_steps)
 			}
 			next_value += n;
 		} else if (operation < 8) {
-			Change change{next_value++, static_cast<uint32_t>(random() % 5), setup.state_size, std::vector<uint64_t>(n)};
-			auto update = [](void *context, uint32_t i, void *state, uint32_t *timeout_class, int is_new) {
+			Change change{next_value++, static_cast<uint32_t>(random() % 5), setup.state_size,
+			              std::vector<uint64_t>(n)};
+			auto update = [](void *context, uint32_t i, void *state, uint32_t *timeout_class,
+			                 int is_new) {
 				auto *c = static_cast<Change *>(context);
 				c->before[i] = is_new ? 0 : value_of(static_cast<uint8_t *>(state), c->state_size);
 				set_value(static_cast<uint8_t *>(state), c->state_size, c->value);
 				*timeout_class = c->timeout_class;
 			};
-			REQUIRE(conntrack_shared_update_burst(thread, keys.data(), digests, n, now, update, &change,
-			                                      results.data()) == n);
+			REQUIRE(conntrack_shared_update_burst(thread, keys.data(), digests, n, now, update,
+			                                      &change, results.data()) == n);
 			for (uint32_t i = 0; i < n; i++) {
 				std::string key = key_of(numbers[i], setup.key_size);
 				auto *flow = model.find(key);
@@ -194,7 +200,8 @@ void run_differential(const Setup &setup, unsigned nb_steps)
 			uint32_t expected = 0;
 			for (uint64_t number : numbers)
 				expected += model.remove(key_of(number, setup.key_size));
-			REQUIRE(conntrack_shared_remove_burst(thread, keys.data(), digests, n, now, nullptr) == expected);
+			REQUIRE(conntrack_shared_remove_burst(thread, keys.data(), digests, n, now, nullptr) ==
+			        expected);
 		} else {
 			conntrack_shared_expire(thread, now, uint32_t(random() % 200));
 		}
@@ -216,16 +223,19 @@ TEST_CASE("one thread of a shared table does what the model does")
 	CAPTURE(run_seed());
 	run_differential({"IPv4, small steps"}, 4000);
 	run_differential({.name = "IPv6, large state", .key_size = 40, .state_size = 64}, 3000);
-	run_differential({.name = "half-sized state", .state_size = 40, .nb_keys = 20000, .burst = 200}, 1500);
+	run_differential({.name = "half-sized state", .state_size = 40, .nb_keys = 20000, .burst = 200},
+	                 1500);
 	run_differential({.name = "clock leaps", .largest_step = 70'000, .burst = 16}, 6000);
 	run_differential({.name = "16-bit deadlines wrap", .largest_step = 3000, .burst = 16}, 10000);
 	run_differential({.name = "growth in long calls", .nb_keys = 60000, .burst = 5000}, 150);
-	run_differential({.name = "fixed size", .flags = CONNTRACK_FIXED_SIZE, .initial_flows = 4096}, 3000);
+	run_differential({.name = "fixed size", .flags = CONNTRACK_FIXED_SIZE, .initial_flows = 4096},
+	                 3000);
 }
 
 TEST_CASE("a full shared table of one thread evicts or refuses, and never holds more than its room")
 {
-	for (uint32_t flags : {uint32_t{CONNTRACK_FIXED_SIZE}, uint32_t{CONNTRACK_FIXED_SIZE | CONNTRACK_NO_EVICTION}}) {
+	for (uint32_t flags :
+	     {uint32_t{CONNTRACK_FIXED_SIZE}, uint32_t{CONNTRACK_FIXED_SIZE | CONNTRACK_NO_EVICTION}}) {
 		Fixture f({.name = "full", .flags = flags, .initial_flows = 1000});
 		conntrack_thread *thread = conntrack_shared_thread_create(f.table);
 		uint32_t refused = 0;
@@ -305,13 +315,15 @@ TEST_CASE("threads that own their keys find what they put, while the table grows
 				}
 				unsigned operation = random() % 8;
 				if (operation < 4) {
-					conntrack_shared_update_burst(thread, keys.data(), nullptr, n, now, keep, values, results);
+					conntrack_shared_update_burst(thread, keys.data(), nullptr, n, now, keep,
+					                              values, results);
 					for (uint32_t i = 0; i < n; i++) {
 						wrong += results[i] != (mine.count(numbers[i]) ? 0 : CONNTRACK_NEW);
 						mine[numbers[i]] = values[i];
 					}
 				} else if (operation < 7) {
-					conntrack_shared_find_burst(thread, keys.data(), nullptr, n, now, states, results);
+					conntrack_shared_find_burst(thread, keys.data(), nullptr, n, now, states,
+					                            results);
 					for (uint32_t i = 0; i < n; i++) {
 						auto it = mine.find(numbers[i]);
 						wrong += results[i] != (it != mine.end());
@@ -328,7 +340,8 @@ TEST_CASE("threads that own their keys find what they put, while the table grows
 				for (uint64_t i = 0; i < 8; i++)
 					common += key_of(1'000'000 + random() % 5000, 16);
 				uint8_t common_bytes[8 * 24] = {};
-				conntrack_shared_find_or_insert_burst(thread, common.data(), nullptr, 8, now, common_bytes, unused);
+				conntrack_shared_find_or_insert_burst(thread, common.data(), nullptr, 8, now,
+				                                      common_bytes, unused);
 				conntrack_shared_expire(thread, now, 4);
 			}
 			for (auto [number, value] : mine) {
@@ -346,9 +359,13 @@ TEST_CASE("threads that own their keys find what they put, while the table grows
 			struct Seen {
 				uint64_t torn = 0;
 			} seen;
-			conntrack_shared_iterate(thread, clock, [](void *context, const void *, void *state, int) {
-				static_cast<Seen *>(context)->torn += value_of(static_cast<uint8_t *>(state), 24) == UINT64_MAX;
-			}, &seen);
+			conntrack_shared_iterate(
+				thread, clock,
+				[](void *context, const void *, void *state, int) {
+					static_cast<Seen *>(context)->torn +=
+						value_of(static_cast<uint8_t *>(state), 24) == UINT64_MAX;
+				},
+				&seen);
 			wrong += seen.torn;
 			std::this_thread::yield();
 		}

@@ -13,8 +13,8 @@ using reframer::test::run_seed;
 
 namespace {
 
-constexpr Sharing sharings[] = {Sharing::sharded, Sharing::mutex, Sharing::spinlock, Sharing::rwlock,
-                                Sharing::striped, Sharing::concurrent};
+constexpr Sharing sharings[] = {Sharing::sharded, Sharing::mutex,   Sharing::spinlock,
+                                Sharing::rwlock,  Sharing::striped, Sharing::concurrent};
 constexpr Expiry expiries[] = {Expiry::none, Expiry::wheel, Expiry::lazy, Expiry::scan};
 constexpr unsigned nb_threads = 2;
 
@@ -26,7 +26,10 @@ std::string key_of(uint64_t number, uint32_t key_size)
 	std::memcpy(key.data() + key_size - 8, &other, 8);
 	return key;
 }
-unsigned owner_of(uint64_t number) { return number * 0x9e3779b97f4a7c15u >> 63; }
+unsigned owner_of(uint64_t number)
+{
+	return number * 0x9e3779b97f4a7c15u >> 63;
+}
 
 std::vector<std::string> tables()
 {
@@ -37,7 +40,8 @@ std::vector<std::string> tables()
 	return names;
 }
 
-SharedOptions options_of(const std::string &table, Sharing sharing, Expiry expiry, uint32_t key_size)
+SharedOptions options_of(const std::string &table, Sharing sharing, Expiry expiry,
+                         uint32_t key_size)
 {
 	SharedOptions o;
 	o.table = table;
@@ -61,7 +65,8 @@ struct Burst {
 	const uint8_t *bytes() const { return reinterpret_cast<const uint8_t *>(keys.data()); }
 	uint32_t size() const { return static_cast<uint32_t>(numbers.size()); }
 };
-Burst make_burst(std::mt19937_64 &random, bool owned, unsigned thread, uint32_t key_size, uint64_t nb_keys)
+Burst make_burst(std::mt19937_64 &random, bool owned, unsigned thread, uint32_t key_size,
+                 uint64_t nb_keys)
 {
 	Burst b;
 	auto n = 1 + random() % 70;
@@ -99,7 +104,8 @@ void run_differential(SharedTracker &tracker, const SharedOptions &o, unsigned n
 		unsigned operation = random() % 8;
 		uint32_t expected = 0;
 		if (operation < 4) {
-			uint32_t inserted = tracker.track(thread, b.bytes(), b.size(), tick, stamp, results.data());
+			uint32_t inserted =
+				tracker.track(thread, b.bytes(), b.size(), tick, stamp, results.data());
 			for (uint32_t i = 0; i < b.size(); i++) {
 				std::string key = key_of(b.numbers[i], key_size);
 				auto *flow = model.find(key);
@@ -113,7 +119,8 @@ void run_differential(SharedTracker &tracker, const SharedOptions &o, unsigned n
 			REQUIRE(inserted == expected);
 			stamp++;
 		} else if (operation < 7) {
-			uint32_t found = tracker.find(thread, b.bytes(), b.size(), tick, values.data(), results.data());
+			uint32_t found =
+				tracker.find(thread, b.bytes(), b.size(), tick, values.data(), results.data());
 			for (uint32_t i = 0; i < b.size(); i++) {
 				auto *flow = model.find(key_of(b.numbers[i], key_size));
 				REQUIRE(results[i] == (flow ? 1 : 0));
@@ -176,7 +183,8 @@ TEST_CASE("ids run out, and come back when flows end")
 {
 	for (const std::string &table : tables())
 		for (Expiry expiry : {Expiry::wheel, Expiry::lazy, Expiry::scan}) {
-			if ((table.starts_with("burst-table") || table.starts_with("cuckoopp")) && expiry != Expiry::wheel)
+			if ((table.starts_with("burst-table") || table.starts_with("cuckoopp")) &&
+			    expiry != Expiry::wheel)
 				continue; // no ids there
 			CAPTURE(table);
 			CAPTURE(std::string(expiry_name(expiry)));
@@ -194,7 +202,8 @@ TEST_CASE("ids run out, and come back when flows end")
 				for (uint64_t i = 0; i < 400; i++) {
 					std::string key = key_of(round * 1000 + i, 16);
 					uint8_t result;
-					tracker->track(0, reinterpret_cast<const uint8_t *>(key.data()), 1, tick, i, &result);
+					tracker->track(0, reinterpret_cast<const uint8_t *>(key.data()), 1, tick, i,
+					               &result);
 					taken += result == 1;
 					REQUIRE((result == 1 || result == Tracker::refused));
 				}

@@ -34,7 +34,8 @@ TEST_CASE("TCP connections take the states that nf_conntrack gives them")
 	CHECK(run({{F | A, false}}, run(open)) == TcpState::fin_wait);
 	CHECK(run({{F | A, false}, {A, true}}, run(open)) == TcpState::close_wait);
 	CHECK(run({{F | A, false}, {A, true}, {F | A, true}}, run(open)) == TcpState::last_ack);
-	CHECK(run({{F | A, false}, {A, true}, {F | A, true}, {A, false}}, run(open)) == TcpState::time_wait);
+	CHECK(run({{F | A, false}, {A, true}, {F | A, true}, {A, false}}, run(open)) ==
+	      TcpState::time_wait);
 	CHECK(run({{F | A, false}, {F | A, true}}, run(open)) == TcpState::last_ack);
 	CHECK(run({{R, true}}, run(open)) == TcpState::close);
 	CHECK(run({{S, false}, {R | A, true}}) == TcpState::close);

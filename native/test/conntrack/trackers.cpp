@@ -117,12 +117,14 @@ TEST_CASE("Cuckoo++ fills to 95 % by moving entries, and loses none")
 		uint8_t result;
 		for (uint64_t i = 0; i < nb; i++) {
 			std::string key = key_of(i * 0x9e3779b97f4a7c15u, 16);
-			REQUIRE(tracker->track(reinterpret_cast<const uint8_t *>(key.data()), 1, i, &result) == 1);
+			REQUIRE(tracker->track(reinterpret_cast<const uint8_t *>(key.data()), 1, i, &result) ==
+			        1);
 		}
 		for (uint64_t i = 0; i < nb; i++) {
 			std::string key = key_of(i * 0x9e3779b97f4a7c15u, 16);
 			uint64_t value = 0;
-			REQUIRE(tracker->find(reinterpret_cast<const uint8_t *>(key.data()), 1, &value, &result) == 1);
+			REQUIRE(tracker->find(reinterpret_cast<const uint8_t *>(key.data()), 1, &value,
+			                      &result) == 1);
 			REQUIRE(value == i);
 		}
 	}

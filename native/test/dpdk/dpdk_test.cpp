@@ -113,9 +113,12 @@ TEST_CASE("a port configured without RSS shows its RETA and refuses to have it w
 TEST_CASE("sizes that a software table cannot have")
 {
 	eal();
-	for (const auto &[entries, workers, ring] :
-	     {std::tuple{32u, 2u, 256u}, {100u, 2u, 256u}, {8192u, 2u, 256u}, {128u, 0u, 256u}, {128u, 65u, 256u},
-	      {128u, 2u, 300u}}) {
+	for (const auto &[entries, workers, ring] : {std::tuple{32u, 2u, 256u},
+	                                             {100u, 2u, 256u},
+	                                             {8192u, 2u, 256u},
+	                                             {128u, 0u, 256u},
+	                                             {128u, 65u, 256u},
+	                                             {128u, 2u, 300u}}) {
 		rsspp_dpdk_dispatch_params p;
 		rsspp_dpdk_dispatch_default_params(&p);
 		p.nb_entries = entries;
@@ -181,14 +184,16 @@ TEST_CASE("packets through a port, the software table and the hand-over keep the
 		std::vector<uint16_t> leaving(entries);
 		uint64_t received = 0;
 		while (!stop.load(std::memory_order_acquire)) {
-			const uint32_t n = rsspp_dpdk_dispatch_receive(dispatch.d, id, in + nb_in, burst - nb_in);
+			const uint32_t n =
+				rsspp_dpdk_dispatch_receive(dispatch.d, id, in + nb_in, burst - nb_in);
 			for (uint32_t i = 0; i < n; i++)
 				hashes[nb_in + i] = in[nb_in + i]->hash.rss;
 			by_worker[id] += n;
 			nb_in += n;
 			uint32_t nb_out = 0;
-			const uint32_t taken = rsspp_handover_admit(handover, id, reinterpret_cast<void **>(in), hashes,
-			                                            nb_in, out, out_hashes, 4 * burst, &nb_out);
+			const uint32_t taken =
+				rsspp_handover_admit(handover, id, reinterpret_cast<void **>(in), hashes, nb_in,
+			                         out, out_hashes, 4 * burst, &nb_out);
 			std::copy(in + taken, in + nb_in, in);
 			std::copy(hashes + taken, hashes + nb_in, hashes);
 			nb_in -= taken;
@@ -202,7 +207,8 @@ TEST_CASE("packets through a port, the software table and the hand-over keep the
 				rte_pktmbuf_free(packet);
 			}
 			if (rsspp_handover_poll(handover, id, received,
-			                        rsspp_dpdk_dispatch_waiting(dispatch.d, id) + nb_in, leaving.data()) > 0)
+			                        rsspp_dpdk_dispatch_waiting(dispatch.d, id) + nb_in,
+			                        leaving.data()) > 0)
 				rsspp_handover_release(handover, id);
 			processed += nb_out;
 			if (n == 0 && nb_out == 0)
@@ -231,7 +237,8 @@ TEST_CASE("packets through a port, the software table and the hand-over keep the
 				}
 				uint16_t done = 0;
 				while (done < burst)
-					done = uint16_t(done + rte_eth_tx_burst(eal().ring_port, 0, packets + done, uint16_t(burst - done)));
+					done = uint16_t(done + rte_eth_tx_burst(eal().ring_port, 0, packets + done,
+					                                        uint16_t(burst - done)));
 				sent += burst;
 			} else {
 				std::this_thread::yield();

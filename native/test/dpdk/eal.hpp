@@ -21,9 +21,17 @@ inline constexpr uint16_t burst = 32;
 struct Eal {
 	Eal()
 	{
-		const char *args[] = {"test-dpdk", "--no-pci", "--no-huge", "-m", "256", "--no-shconf",
-		                      "--no-telemetry", "--log-level=error", "--vdev=net_null0",
-		                      "--vdev=net_null1", "--vdev=net_ring0"};
+		const char *args[] = {"test-dpdk",
+		                      "--no-pci",
+		                      "--no-huge",
+		                      "-m",
+		                      "256",
+		                      "--no-shconf",
+		                      "--no-telemetry",
+		                      "--log-level=error",
+		                      "--vdev=net_null0",
+		                      "--vdev=net_null1",
+		                      "--vdev=net_ring0"};
 		// EAL pins the thread that calls it; the others are ours, so it may go on anywhere after.
 		cpu_set_t before;
 		pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
@@ -31,11 +39,13 @@ struct Eal {
 		pthread_setaffinity_np(pthread_self(), sizeof(before), &before);
 		if (n < 0)
 			return;
-		pool = rte_pktmbuf_pool_create("packets", 16383, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+		pool = rte_pktmbuf_pool_create("packets", 16383, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,
+		                               SOCKET_ID_ANY);
 		usable = pool && rte_eth_dev_get_port_by_name("net_null0", &null_port) == 0 &&
 		         rte_eth_dev_get_port_by_name("net_null1", &plain_port) == 0 &&
 		         rte_eth_dev_get_port_by_name("net_ring0", &ring_port) == 0 &&
-		         start(null_port, nb_queues, RTE_ETH_MQ_RX_RSS) && start(plain_port, 2, RTE_ETH_MQ_RX_NONE) &&
+		         start(null_port, nb_queues, RTE_ETH_MQ_RX_RSS) &&
+		         start(plain_port, 2, RTE_ETH_MQ_RX_NONE) &&
 		         start(ring_port, 1, RTE_ETH_MQ_RX_NONE);
 	}
 	bool start(uint16_t port, uint16_t queues, rte_eth_rx_mq_mode mode)
@@ -58,7 +68,8 @@ struct Eal {
 inline Eal &eal()
 {
 	static Eal one;
-	REQUIRE_MESSAGE(one.usable, "EAL or its virtual ports did not come up: ", rte_strerror(rte_errno));
+	REQUIRE_MESSAGE(one.usable,
+	                "EAL or its virtual ports did not come up: ", rte_strerror(rte_errno));
 	return one;
 }
 
@@ -72,8 +83,10 @@ inline constexpr uint32_t nb_flows = 300;
 // A UDP frame of `flow` whose payload says which it is. Built once a flow, stamped per packet.
 inline Bytes frame_of(uint32_t flow)
 {
-	return ethernet(type_ipv4, ipv4({.source = "10.1." + std::to_string(flow / 200) + "." + std::to_string(1 + flow % 200)},
-	                                udp({.source = uint16_t(1024 + flow), .payload = Bytes(sizeof(Mark))})));
+	return ethernet(type_ipv4,
+	                ipv4({.source = "10.1." + std::to_string(flow / 200) + "." +
+	                                std::to_string(1 + flow % 200)},
+	                     udp({.source = uint16_t(1024 + flow), .payload = Bytes(sizeof(Mark))})));
 }
 
 inline rte_mbuf *packet_of(const Bytes &frame, Mark mark)
@@ -90,7 +103,9 @@ inline rte_mbuf *packet_of(const Bytes &frame, Mark mark)
 inline Mark mark_of(const rte_mbuf *packet)
 {
 	Mark mark;
-	std::memcpy(&mark, rte_pktmbuf_mtod_offset(packet, const char *, packet->data_len - sizeof(mark)), sizeof(mark));
+	std::memcpy(&mark,
+	            rte_pktmbuf_mtod_offset(packet, const char *, packet->data_len - sizeof(mark)),
+	            sizeof(mark));
 	return mark;
 }
 

@@ -52,11 +52,13 @@ TEST_CASE("RSS++ by callback and service: one queue has all the load, the table 
 		for (uint32_t hash = 0; hash < 20 * size; hash++) {
 			rte_mbuf *p = hashed(hash);
 			// As a NIC would steer it.
-			CHECK(rsspp_rx_callback(0, 0, &p, 1, 32, rsspp_dpdk_balancer_queue(balancer, now[hash % size])) == 1);
+			CHECK(rsspp_rx_callback(0, 0, &p, 1, 32,
+			                        rsspp_dpdk_balancer_queue(balancer, now[hash % size])) == 1);
 			rte_pktmbuf_free(p);
 		}
 		for (uint16_t q = 0; q < nb_queues; q++) // an empty poll ends the work
-			CHECK(rsspp_rx_callback(0, 0, nullptr, 0, 32, rsspp_dpdk_balancer_queue(balancer, q)) == 0);
+			CHECK(rsspp_rx_callback(0, 0, nullptr, 0, 32, rsspp_dpdk_balancer_queue(balancer, q)) ==
+			      0);
 		CHECK(rte_service_run_iter_on_app_lcore(service, 1) == 0);
 	}
 	REQUIRE(rsspp_dpdk_table_read(table, now.data()) == 0);
@@ -99,15 +101,24 @@ TEST_CASE("flows of mbuf bursts: counted as a map counts them, in one piece or s
 					const uint16_t a = uint16_t(1000 + flow), b = 80;
 					const bool back = x % 2;
 					Bytes frame;
-					const Segment segment = udp({.source = back ? b : a, .destination = back ? a : b, .payload = Bytes(100)});
+					const Segment segment = udp({.source = back ? b : a,
+					                             .destination = back ? a : b,
+					                             .payload = Bytes(100)});
 					if (x % 11 == 3) {
 						frame = ethernet(0x0806, Bytes(46)); // ARP
 						names[i] = "";
 					} else if (x % 5 == 0) {
-						frame = ethernet(type_ipv6, ipv6({.source = back ? "2001:db8::2" : "2001:db8::1", .destination = back ? "2001:db8::1" : "2001:db8::2"}, segment));
-						names[i] = key_size == CONNTRACK_KEY_IPV6 ? "6 " + std::to_string(flow) : "";
+						frame = ethernet(type_ipv6,
+						                 ipv6({.source = back ? "2001:db8::2" : "2001:db8::1",
+						                       .destination = back ? "2001:db8::1" : "2001:db8::2"},
+						                      segment));
+						names[i] =
+							key_size == CONNTRACK_KEY_IPV6 ? "6 " + std::to_string(flow) : "";
 					} else {
-						frame = ethernet(type_ipv4, ipv4({.source = back ? "10.0.0.2" : "10.0.0.1", .destination = back ? "10.0.0.1" : "10.0.0.2"}, segment));
+						frame = ethernet(type_ipv4,
+						                 ipv4({.source = back ? "10.0.0.2" : "10.0.0.1",
+						                       .destination = back ? "10.0.0.1" : "10.0.0.2"},
+						                      segment));
 						names[i] = "4 " + std::to_string(flow);
 					}
 					packets[i] = rte_pktmbuf_alloc(eal().pool);
@@ -116,10 +127,12 @@ TEST_CASE("flows of mbuf bursts: counted as a map counts them, in one piece or s
 					std::memcpy(rte_pktmbuf_append(packets[i], uint16_t(cut)), frame.data(), cut);
 					if (cut < frame.size()) {
 						rte_mbuf *rest = rte_pktmbuf_alloc(eal().pool);
-						std::memcpy(rte_pktmbuf_append(rest, uint16_t(frame.size() - cut)), frame.data() + cut, frame.size() - cut);
+						std::memcpy(rte_pktmbuf_append(rest, uint16_t(frame.size() - cut)),
+						            frame.data() + cut, frame.size() - cut);
 						REQUIRE(rte_pktmbuf_chain(packets[i], rest) == 0);
 					}
-					packets[i]->hash.rss = flow * 2654435761u + (x % 5 == 0); // the same for both directions
+					packets[i]->hash.rss =
+						flow * 2654435761u + (x % 5 == 0); // the same for both directions
 					if (x % 13 != 5)
 						packets[i]->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
 					else if (flags)
@@ -127,7 +140,8 @@ TEST_CASE("flows of mbuf bursts: counted as a map counts them, in one piece or s
 				}
 				void *states[32];
 				uint8_t results[32];
-				const int n = conntrack_dpdk_burst(table, packets, 32, step * 1000, states, results);
+				const int n =
+					conntrack_dpdk_burst(table, packets, 32, step * 1000, states, results);
 				int expected = 0;
 				for (uint32_t i = 0; i < 32; i++) {
 					nb_stateless += states[i] == nullptr;
@@ -149,7 +163,8 @@ TEST_CASE("flows of mbuf bursts: counted as a map counts them, in one piece or s
 			CHECK(conntrack_dpdk_burst(table, nullptr, 0, 0, nullptr, nullptr) == 0);
 			CHECK(conntrack_dpdk_burst(table, nullptr, 1, 0, nullptr, nullptr) == -EINVAL);
 			CHECK(conntrack_dpdk_burst(nullptr, nullptr, 0, 0, nullptr, nullptr) == -EINVAL);
-			CHECK(conntrack_dpdk_burst(table, nullptr, CONNTRACK_DPDK_BURST + 1, 0, nullptr, nullptr) == -EINVAL);
+			CHECK(conntrack_dpdk_burst(table, nullptr, CONNTRACK_DPDK_BURST + 1, 0, nullptr,
+			                           nullptr) == -EINVAL);
 			conntrack_dpdk_hide(table);
 			conntrack_free(table);
 		}

@@ -20,7 +20,7 @@ namespace {
 
 struct Rule {
 	uint32_t group, priority;
-	std::optional<uint32_t> jump;  // to this group
+	std::optional<uint32_t> jump; // to this group
 	std::vector<uint16_t> queues;
 };
 
@@ -29,7 +29,7 @@ struct Rules {
 	std::map<uintptr_t, Rule> all;
 	uintptr_t next_id = 1;
 	int calls = 0;
-	std::vector<int> fail_at;      // numbers of calls
+	std::vector<int> fail_at; // numbers of calls
 	// Whoever changes a table names both: nothing else may ever be in force.
 	const std::vector<uint16_t> *old = nullptr, *wanted = nullptr;
 	int lost = 0, strange = 0;
@@ -72,19 +72,21 @@ template <typename Function> Function *next(const char *name)
 // In the place of DPDK's, as long as a test says so.
 extern "C" {
 
-int rte_flow_validate(uint16_t port, const rte_flow_attr *attr, const rte_flow_item pattern[], const rte_flow_action actions[],
-                      rte_flow_error *error)
+int rte_flow_validate(uint16_t port, const rte_flow_attr *attr, const rte_flow_item pattern[],
+                      const rte_flow_action actions[], rte_flow_error *error)
 {
 	if (rules.active)
 		return rules.fails() ? -EBUSY : 0;
-	return next<decltype(rte_flow_validate)>("rte_flow_validate")(port, attr, pattern, actions, error);
+	return next<decltype(rte_flow_validate)>("rte_flow_validate")(port, attr, pattern, actions,
+	                                                              error);
 }
 
 rte_flow *rte_flow_create(uint16_t port, const rte_flow_attr *attr, const rte_flow_item pattern[],
                           const rte_flow_action actions[], rte_flow_error *error)
 {
 	if (!rules.active)
-		return next<decltype(rte_flow_create)>("rte_flow_create")(port, attr, pattern, actions, error);
+		return next<decltype(rte_flow_create)>("rte_flow_create")(port, attr, pattern, actions,
+		                                                          error);
 	if (rules.fails()) {
 		rte_errno = ENOSPC;
 		return nullptr;

@@ -15,8 +15,11 @@ TEST_CASE("REFRAMER: every word sets what it names, and nothing else is taken")
 	CHECK(o.takes(3));
 	CHECK(parse_preload("off", o) == "");
 	CHECK(!o.takes(0));
-	CHECK(parse_preload("delay=1.5ms,policy=adaptive,key=symmetric,hash=software,packets=2k,bytes=4M,burst=64,"
-	                    "lookahead=0,bypass=syn+dns,early=fin+rst+psh,repair,thin,ports=0+2,quiet", o) == "");
+	CHECK(
+		parse_preload(
+			"delay=1.5ms,policy=adaptive,key=symmetric,hash=software,packets=2k,bytes=4M,burst=64,"
+			"lookahead=0,bypass=syn+dns,early=fin+rst+psh,repair,thin,ports=0+2,quiet",
+			o) == "");
 	CHECK(o.params.stage.delay_ns == 1'500'000);
 	CHECK(o.params.stage.policy == REFRAMER_ADAPTIVE);
 	CHECK(o.params.stage.key == REFRAMER_KEY_SYMMETRIC);
@@ -32,9 +35,33 @@ TEST_CASE("REFRAMER: every word sets what it names, and nothing else is taken")
 	CHECK(!o.takes(1));
 	CHECK(o.quiet);
 
-	for (const char *wrong : {"delay", "delay=", "delay=64", "delay=-1us", "delay=64us ", " delay=64us", "delay=2s", "delay=64us,",
-	                          "delay=64us,delay=32us", "policy=sometimes", "polcy=fixed", "packets=31", "packets=1e6",
-	                          "packets=2000000", "burst=0", "bytes=0", "lookahead=129", "bypass=syn+", "early=all", "ports=",
-	                          "ports=0+x", "ports=70000", "repair=1", "off,quiet", "delay=nan", "delay=infus", "key=5TUPLE", ","})
+	for (const char *wrong : {"delay",
+	                          "delay=",
+	                          "delay=64",
+	                          "delay=-1us",
+	                          "delay=64us ",
+	                          " delay=64us",
+	                          "delay=2s",
+	                          "delay=64us,",
+	                          "delay=64us,delay=32us",
+	                          "policy=sometimes",
+	                          "polcy=fixed",
+	                          "packets=31",
+	                          "packets=1e6",
+	                          "packets=2000000",
+	                          "burst=0",
+	                          "bytes=0",
+	                          "lookahead=129",
+	                          "bypass=syn+",
+	                          "early=all",
+	                          "ports=",
+	                          "ports=0+x",
+	                          "ports=70000",
+	                          "repair=1",
+	                          "off,quiet",
+	                          "delay=nan",
+	                          "delay=infus",
+	                          "key=5TUPLE",
+	                          ","})
 		CHECK_MESSAGE(parse_preload(wrong, o) != "", wrong);
 }

@@ -18,7 +18,10 @@ using namespace reframer::test;
 namespace {
 
 struct Queue {
-	explicit Queue(const reframer_dpdk_params &params, uint16_t port) { REQUIRE(reframer_dpdk_open(port, 0, &params, &q) == 0); }
+	explicit Queue(const reframer_dpdk_params &params, uint16_t port)
+	{
+		REQUIRE(reframer_dpdk_open(port, 0, &params, &q) == 0);
+	}
 	~Queue() { reframer_dpdk_close(q); }
 	reframer_dpdk_queue *q = nullptr;
 };
@@ -43,7 +46,9 @@ struct Sink {
 			const rte_mbuf *packet = packets[i];
 			const rte_mbuf *tail = rte_pktmbuf_lastseg(const_cast<rte_mbuf *>(packet));
 			Mark mark;
-			std::memcpy(&mark, rte_pktmbuf_mtod_offset(tail, const char *, tail->data_len - sizeof(mark)), sizeof(mark));
+			std::memcpy(&mark,
+			            rte_pktmbuf_mtod_offset(tail, const char *, tail->data_len - sizeof(mark)),
+			            sizeof(mark));
 			reordered += mark.sequence != last[mark.flow] + 1;
 			last[mark.flow] = mark.sequence;
 		}
@@ -81,7 +86,8 @@ rte_mbuf *in_segments(rte_mbuf *whole, const std::vector<uint32_t> &cuts)
 	for (const uint32_t end : ends) {
 		rte_mbuf *segment = rte_pktmbuf_alloc(eal().pool);
 		REQUIRE(segment != nullptr);
-		std::memcpy(rte_pktmbuf_append(segment, uint16_t(end - at)), rte_pktmbuf_mtod_offset(whole, char *, at), end - at);
+		std::memcpy(rte_pktmbuf_append(segment, uint16_t(end - at)),
+		            rte_pktmbuf_mtod_offset(whole, char *, at), end - at);
 		at = end;
 		if (head)
 			REQUIRE(rte_pktmbuf_chain(head, segment) == 0);
@@ -104,13 +110,14 @@ TEST_CASE("the callback loses nothing, keeps the order of flows and never leaves
 		uint32_t max_packets, policy, early, options, hash;
 	};
 	const Case cases[] = {
-	    {0, 4096, REFRAMER_FIXED, 0, 0, REFRAMER_DPDK_HASH_SOFTWARE},
-	    {20'000, 4096, REFRAMER_FIXED, 0, 0, REFRAMER_DPDK_HASH_SOFTWARE},
-	    {1'000'000, 64, REFRAMER_FIXED, 0, 0, REFRAMER_DPDK_HASH_SOFTWARE}, // always full
-	    {1'000'000, 32, REFRAMER_FIXED, 0, 0, REFRAMER_DPDK_HASH_NIC},
-	    {50'000, 512, REFRAMER_ADAPTIVE, 0, 0, REFRAMER_DPDK_HASH_NIC},
-	    {20'000, 256, REFRAMER_BURST, 0, 0, REFRAMER_DPDK_HASH_SOFTWARE},
-	    {20'000, 256, REFRAMER_FIXED, REFRAMER_EARLY_FIN, 0, REFRAMER_DPDK_HASH_NIC}, // reads headers, groups by the NIC's hash
+		{0, 4096, REFRAMER_FIXED, 0, 0, REFRAMER_DPDK_HASH_SOFTWARE},
+		{20'000, 4096, REFRAMER_FIXED, 0, 0, REFRAMER_DPDK_HASH_SOFTWARE},
+		{1'000'000, 64, REFRAMER_FIXED, 0, 0, REFRAMER_DPDK_HASH_SOFTWARE}, // always full
+		{1'000'000, 32, REFRAMER_FIXED, 0, 0, REFRAMER_DPDK_HASH_NIC},
+		{50'000, 512, REFRAMER_ADAPTIVE, 0, 0, REFRAMER_DPDK_HASH_NIC},
+		{20'000, 256, REFRAMER_BURST, 0, 0, REFRAMER_DPDK_HASH_SOFTWARE},
+		{20'000, 256, REFRAMER_FIXED, REFRAMER_EARLY_FIN, 0,
+	     REFRAMER_DPDK_HASH_NIC}, // reads headers, groups by the NIC's hash
 	};
 	for (const Case &c : cases) {
 		CAPTURE(c.delay_ns);
@@ -148,7 +155,8 @@ TEST_CASE("the callback loses nothing, keeps the order of flows and never leaves
 			auto *const canary = reinterpret_cast<rte_mbuf *>(uintptr_t{0x5a5a});
 			for (uint32_t i = nb; i <= longest; i++)
 				array[i] = canary;
-			const uint16_t n = reframer_rx_callback(0, 0, array, uint16_t(nb), uint16_t(room), queue.q);
+			const uint16_t n =
+				reframer_rx_callback(0, 0, array, uint16_t(nb), uint16_t(room), queue.q);
 			REQUIRE(n <= room);
 			for (uint32_t i = std::max<uint32_t>(n, nb); i <= longest; i++)
 				beyond += array[i] != canary;
@@ -162,7 +170,8 @@ TEST_CASE("the callback loses nothing, keeps the order of flows and never leaves
 			reframer_dpdk_stats now;
 			reframer_dpdk_get_stats(queue.q, &now);
 			const uint64_t passed = std::exchange(nb_passed, now.stage.passed);
-			const bool left_out = c.policy == REFRAMER_ADAPTIVE && nb_runs == 0 && n == nb && now.stage.passed == passed + n;
+			const bool left_out = c.policy == REFRAMER_ADAPTIVE && nb_runs == 0 && n == nb &&
+			                      now.stage.passed == passed + n;
 			CHECK((covered == n || nb_runs == REFRAMER_DPDK_MAX_RUNS || left_out));
 			sink.take(array, n);
 		}
@@ -198,7 +207,8 @@ TEST_CASE("a header in several segments is the flow that it is in one")
 				in.push_back(cuts.empty() ? p : in_segments(p, cuts));
 			}
 	rte_mbuf *out[64];
-	CHECK(reframer_rx_callback(0, 0, in.data(), uint16_t(in.size()), uint16_t(in.size()), queue.q) == 0);
+	CHECK(reframer_rx_callback(0, 0, in.data(), uint16_t(in.size()), uint16_t(in.size()),
+	                           queue.q) == 0);
 	const uint32_t n = reframer_dpdk_drain(queue.q, out, 64);
 	CHECK(n == in.size());
 	const reframer_run *runs;
@@ -220,7 +230,8 @@ TEST_CASE("in place of rte_eth_rx_burst, and as a callback of it: empty polls re
 		const uint16_t port = eal().ring_port;
 		const rte_eth_rxtx_callback *callback = nullptr;
 		if (as_callback)
-			REQUIRE((callback = rte_eth_add_rx_callback(port, 0, reframer_rx_callback, queue.q)) != nullptr);
+			REQUIRE((callback = rte_eth_add_rx_callback(port, 0, reframer_rx_callback, queue.q)) !=
+			        nullptr);
 		Source source(11);
 		Sink sink;
 		for (int i = 0; i < 400; i++) {
@@ -231,7 +242,8 @@ TEST_CASE("in place of rte_eth_rx_burst, and as a callback of it: empty polls re
 		uint64_t empty = 0;
 		while (sink.received < 400 && rte_rdtsc() - start < rte_get_tsc_hz()) {
 			rte_mbuf *packets[32];
-			const uint16_t n = as_callback ? rte_eth_rx_burst(port, 0, packets, 32) : reframer_rx_burst(queue.q, packets, 32);
+			const uint16_t n = as_callback ? rte_eth_rx_burst(port, 0, packets, 32)
+			                               : reframer_rx_burst(queue.q, packets, 32);
 			empty += n == 0;
 			sink.take(packets, n);
 		}

@@ -27,12 +27,13 @@ constexpr uint64_t warmup_ns = 10'000'000, ms = 1'000'000;
 constexpr uint64_t window_ns = ms / 2;
 
 struct Phase {
-	double gbps;      // over all queues
+	double gbps; // over all queues
 	uint64_t until_ns;
 };
 
 // Arrivals of queue 0. Nobody looks at the frames: all are one.
-std::vector<Arrival> arrivals_of(const traffic::GeneratorParams &given, std::initializer_list<Phase> phases)
+std::vector<Arrival> arrivals_of(const traffic::GeneratorParams &given,
+                                 std::initializer_list<Phase> phases)
 {
 	static const uint8_t frame[64] = {};
 	std::vector<Arrival> out;
@@ -56,7 +57,8 @@ std::vector<Arrival> arrivals_of(const traffic::GeneratorParams &given, std::ini
 					break;
 				}
 				most = std::max(most, meta[i].flow);
-				out.push_back({time, frame, sizeof(frame), meta[i].length, meta[i].hash, flows + meta[i].flow});
+				out.push_back({time, frame, sizeof(frame), meta[i].length, meta[i].hash,
+				               flows + meta[i].flow});
 			}
 		}
 		start = phase.until_ns;
@@ -67,12 +69,9 @@ std::vector<Arrival> arrivals_of(const traffic::GeneratorParams &given, std::ini
 
 struct Outcome {
 	QueueResult result;
-	std::vector<double> mbits;            // that departed, in each window
+	std::vector<double> mbits;              // that departed, in each window
 	std::vector<std::vector<double>> waits; // ns, likewise
-	double gbps() const
-	{
-		return static_cast<double>(result.departed_bits) / 1e9 * queues;
-	}
+	double gbps() const { return static_cast<double>(result.departed_bits) / 1e9 * queues; }
 };
 
 struct Model {
@@ -80,8 +79,8 @@ struct Model {
 };
 
 // T of `delay_ns`; 0: no Reframer.
-Outcome run(const std::vector<Arrival> &arrivals, uint64_t end_ns, uint32_t policy, uint64_t delay_ns, const Model &model = {},
-            uint64_t window_start_ns = warmup_ns)
+Outcome run(const std::vector<Arrival> &arrivals, uint64_t end_ns, uint32_t policy,
+            uint64_t delay_ns, const Model &model = {}, uint64_t window_start_ns = warmup_ns)
 {
 	reframer_stage *stage = nullptr;
 	if (delay_ns) {
@@ -107,7 +106,8 @@ Outcome run(const std::vector<Arrival> &arrivals, uint64_t end_ns, uint32_t poli
 	{
 		VirtualQueue queue(config, stage, *chain, dma);
 		queue.on_hand_over = [&](const nf::Mbuf &m, double time_ns, uint64_t origin_ns, uint32_t) {
-			const auto window = std::min(static_cast<size_t>(time_ns) / window_ns, out.mbits.size() - 1);
+			const auto window =
+				std::min(static_cast<size_t>(time_ns) / window_ns, out.mbits.size() - 1);
 			out.mbits[window] += m.wire * 8e-6;
 			out.waits[window].push_back(time_ns - static_cast<double>(origin_ns));
 		};
@@ -126,7 +126,8 @@ double quantile(std::vector<double> values, double q)
 	if (values.empty())
 		return 0;
 	std::sort(values.begin(), values.end());
-	return values[std::min(values.size() - 1, static_cast<size_t>(q * static_cast<double>(values.size())))];
+	return values[std::min(values.size() - 1,
+	                       static_cast<size_t>(q * static_cast<double>(values.size())))];
 }
 
 traffic::GeneratorParams profile(traffic::Profile which, uint32_t flows = 0)
@@ -149,11 +150,15 @@ TEST_CASE("adaptive T at any load: no worse than off, and as fast as the best fi
 		const auto arrivals = arrivals_of(profile(traffic::Profile::campus), {{gbps, end}});
 		const Outcome off = run(arrivals, end, REFRAMER_FIXED, 0);
 		const Outcome adaptive = run(arrivals, end, REFRAMER_ADAPTIVE, budget_ns);
-		const auto us = [](const Outcome &o, double q) { return o.result.latency.quantile(q) / 1000; };
+		const auto us = [](const Outcome &o, double q) {
+			return o.result.latency.quantile(q) / 1000;
+		};
 		constexpr double seconds = 20e-3;
-		const double offered = static_cast<double>(off.result.offered_bits) * queues / 1e9 / seconds;
-		MESSAGE(offered << " Gbps: off " << off.gbps() / seconds << " Gbps p50 " << us(off, 0.5) << " p99 " << us(off, 0.99)
-		             << "; adaptive " << adaptive.gbps() / seconds << " p50 " << us(adaptive, 0.5) << " p99 " << us(adaptive, 0.99));
+		const double offered =
+			static_cast<double>(off.result.offered_bits) * queues / 1e9 / seconds;
+		MESSAGE(offered << " Gbps: off " << off.gbps() / seconds << " Gbps p50 " << us(off, 0.5)
+		                << " p99 " << us(off, 0.99) << "; adaptive " << adaptive.gbps() / seconds
+		                << " p50 " << us(adaptive, 0.5) << " p99 " << us(adaptive, 0.99));
 		if (gbps <= 10)
 			CHECK(us(adaptive, 0.5) <= us(off, 0.5) + 5);
 		CHECK(us(adaptive, 0.99) <= 1.1 * us(off, 0.99));
@@ -172,20 +177,23 @@ TEST_CASE("adaptive T at any load: no worse than off, and as fast as the best fi
 TEST_CASE("adaptive T on traffic without locality costs next to nothing")
 {
 	constexpr uint64_t end = warmup_ns + 160 * ms; // tries are rare, and shall be seen
-	traffic::GeneratorParams once = profile(traffic::Profile::clients, 50'000'000), flood = profile(traffic::Profile::syn_flood, 1u << 28);
+	traffic::GeneratorParams once = profile(traffic::Profile::clients, 50'000'000),
+							 flood = profile(traffic::Profile::syn_flood, 1u << 28);
 	once.packets_per_flow = 1;
 	flood.frame_length = 60;
-	for (const auto &[name, params, gbps] : {std::tuple{"uniform", profile(traffic::Profile::uniform, 100'000), 70.0},
-	                                         {"one-packet flows", once, 70.0},
-	                                         {"SYN flood", flood, 4.0}}) {
+	for (const auto &[name, params, gbps] :
+	     {std::tuple{"uniform", profile(traffic::Profile::uniform, 100'000), 70.0},
+	      {"one-packet flows", once, 70.0},
+	      {"SYN flood", flood, 4.0}}) {
 		const auto arrivals = arrivals_of(params, {{gbps, end}});
 		const Outcome off = run(arrivals, end, REFRAMER_FIXED, 0);
 		const Outcome adaptive = run(arrivals, end, REFRAMER_ADAPTIVE, budget_ns);
 		const std::string traffic = name;
 		CAPTURE(traffic);
 		const double share = adaptive.gbps() / off.gbps();
-		MESSAGE(traffic << ": throughput " << share << " of off, p99 " << off.result.latency.quantile(0.99) / 1000 << " and "
-		             << adaptive.result.latency.quantile(0.99) / 1000);
+		MESSAGE(traffic << ": throughput " << share << " of off, p99 "
+		                << off.result.latency.quantile(0.99) / 1000 << " and "
+		                << adaptive.result.latency.quantile(0.99) / 1000);
 		CHECK(adaptive.gbps() >= 0.99 * off.gbps());
 		CHECK(adaptive.result.latency.quantile(0.99) <= 1.1 * off.result.latency.quantile(0.99));
 	}
@@ -194,23 +202,28 @@ TEST_CASE("adaptive T on traffic without locality costs next to nothing")
 TEST_CASE("adaptive T follows a step of the load within 5 ms, up and down")
 {
 	constexpr uint64_t up = warmup_ns, down = up + 20 * ms, end = down + 20 * ms;
-	const auto arrivals = arrivals_of(profile(traffic::Profile::campus), {{10, up}, {60, down}, {10, end}});
+	const auto arrivals =
+		arrivals_of(profile(traffic::Profile::campus), {{10, up}, {60, down}, {10, end}});
 	const Outcome off = run(arrivals, end, REFRAMER_FIXED, 0, {}, 0);
 	const Outcome fixed = run(arrivals, end, REFRAMER_FIXED, 64'000, {}, 0);
 	const Outcome adaptive = run(arrivals, end, REFRAMER_ADAPTIVE, budget_ns, {}, 0);
 	const auto sum = [](const Outcome &o, uint64_t from, uint64_t until) {
-		const auto at = [&](uint64_t time) { return o.mbits.begin() + static_cast<std::ptrdiff_t>(time / window_ns); };
+		const auto at = [&](uint64_t time) {
+			return o.mbits.begin() + static_cast<std::ptrdiff_t>(time / window_ns);
+		};
 		return std::accumulate(at(from), at(until), 0.0);
 	};
 	// Up: from here on 2 ms carry as much as with a T that was there before. Down: the end of the last
 	// window in which packets waited.
 	uint64_t recovered = up, last_waiting = down;
-	while (recovered + 2 * ms < down && sum(adaptive, recovered, recovered + 2 * ms) < 0.95 * sum(fixed, recovered, recovered + 2 * ms))
+	while (recovered + 2 * ms < down && sum(adaptive, recovered, recovered + 2 * ms) <
+	                                        0.95 * sum(fixed, recovered, recovered + 2 * ms))
 		recovered += window_ns;
 	for (size_t w = down / window_ns; w < end / window_ns; w++)
 		if (quantile(adaptive.waits[w], 0.5) > quantile(off.waits[w], 0.5) + 5000)
 			last_waiting = (w + 1) * window_ns;
-	MESSAGE("recovers after " << static_cast<double>(recovered - up) / 1e6 << " ms up and " << static_cast<double>(last_waiting - down) / 1e6 << " ms down");
+	MESSAGE("recovers after " << static_cast<double>(recovered - up) / 1e6 << " ms up and "
+	                          << static_cast<double>(last_waiting - down) / 1e6 << " ms down");
 	CHECK(recovered - up <= 5 * ms);
 	CHECK(sum(adaptive, up + 5 * ms, down) >= 0.95 * sum(fixed, up + 5 * ms, down));
 	CHECK(last_waiting - down <= 5 * ms);

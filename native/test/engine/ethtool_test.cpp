@@ -25,7 +25,8 @@ namespace {
 // What net/ethtool/ioctl.c makes of these commands, for a driver with one table.
 struct Driver {
 	std::vector<uint32_t> table = std::vector<uint32_t>(128);
-	std::vector<uint8_t> key = {packet::toeplitz_key_microsoft.begin(), packet::toeplitz_key_microsoft.end()};
+	std::vector<uint8_t> key = {packet::toeplitz_key_microsoft.begin(),
+	                            packet::toeplitz_key_microsoft.end()};
 	uint8_t hash_function = 1, transformation = 0;
 	uint64_t rings = 8;
 	uint64_t udp_fields = 0x30; // addresses alone
@@ -41,11 +42,16 @@ struct Driver {
 			fields->data = rings;
 			return 0;
 		case ETHTOOL_GRXFH:
-			fields->data = fields->flow_type == UDP_V4_FLOW || fields->flow_type == UDP_V6_FLOW ? udp_fields : 0xf0;
+			fields->data = fields->flow_type == UDP_V4_FLOW || fields->flow_type == UDP_V6_FLOW
+			                   ? udp_fields
+			                   : 0xf0;
 			return 0;
-		case ETHTOOL_GRSSH: return get(static_cast<ethtool_rxfh *>(command));
-		case ETHTOOL_SRSSH: return set(static_cast<ethtool_rxfh *>(command));
-		default: return -EOPNOTSUPP;
+		case ETHTOOL_GRSSH:
+			return get(static_cast<ethtool_rxfh *>(command));
+		case ETHTOOL_SRSSH:
+			return set(static_cast<ethtool_rxfh *>(command));
+		default:
+			return -EOPNOTSUPP;
 		}
 	}
 	int get(ethtool_rxfh *c)
@@ -87,7 +93,10 @@ struct DriverTable final : TableDevice {
 	uint32_t nb_queues() const override { return rss.nb_queues(); }
 	uint32_t table_size() const override { return rss.table_size(); }
 	int read_table(std::span<uint16_t> t) override { return rss.read(t); }
-	int write_table(std::span<const uint16_t> t, std::span<const uint16_t>) override { return rss.write(t); }
+	int write_table(std::span<const uint16_t> t, std::span<const uint16_t>) override
+	{
+		return rss.write(t);
+	}
 	int sample(std::span<uint64_t>, std::span<float>) override { return 0; }
 	EthtoolRss rss;
 };
@@ -113,19 +122,25 @@ std::vector<Counted> frames(bool udp_ports)
 	};
 	const Bytes tcp4 = ethernet(type_ipv4, ipv4({.source = "192.0.2.77"}, tcp({.source = 4711})));
 	const Bytes udp4 = ethernet(type_ipv4, ipv4({.destination = "198.51.100.3"}, udp()));
-	const Bytes options = ethernet(type_ipv4, ipv4({.options = Bytes(12, 1)}, tcp({.destination = 443})));
+	const Bytes options =
+		ethernet(type_ipv4, ipv4({.options = Bytes(12, 1)}, tcp({.destination = 443})));
 	const Bytes first = ethernet(type_ipv4, ipv4({.id = 5, .more_fragments = true}, udp()));
 	const Bytes later = ethernet(type_ipv4, ipv4({.id = 5, .fragment_offset = 64}, udp()));
 	const Bytes other = ethernet(type_ipv4, ipv4({}, esp(9)));
 	const Bytes tcp6 = ethernet(type_ipv6, ipv6({.source = "2001:db8::abcd"}, tcp({.source = 9})));
 	const Bytes udp6 = ethernet(type_ipv6, ipv6({}, udp({.source = 5353})));
 	const Bytes extended = ethernet(type_ipv6, ipv6({}, extension(0, udp())));
-	return {{"tcp4", tcp4, v4(tcp4, true)}, {"udp4", udp4, v4(udp4, udp_ports)},
-	        {"ip options", options, v4(options, true, 32)}, {"first fragment", first, v4(first, false)},
-	        {"later fragment", later, v4(later, false)}, {"esp", other, v4(other, false)},
-	        {"tcp6", tcp6, v6(tcp6, true)}, {"udp6", udp6, v6(udp6, udp_ports)},
+	return {{"tcp4", tcp4, v4(tcp4, true)},
+	        {"udp4", udp4, v4(udp4, udp_ports)},
+	        {"ip options", options, v4(options, true, 32)},
+	        {"first fragment", first, v4(first, false)},
+	        {"later fragment", later, v4(later, false)},
+	        {"esp", other, v4(other, false)},
+	        {"tcp6", tcp6, v6(tcp6, true)},
+	        {"udp6", udp6, v6(udp6, udp_ports)},
 	        {"ipv6 extension", extended, v6(extended, false)},
-	        {"arp", ethernet(type_arp, Bytes(28, 3)), {}}, {"cut", ethernet(type_ipv4, Bytes(6, 0x45)), {}}};
+	        {"arp", ethernet(type_arp, Bytes(28, 3)), {}},
+	        {"cut", ethernet(type_ipv4, Bytes(6, 0x45)), {}}};
 }
 
 // Makes a pair of veth interfaces; the kernel names the other one.
@@ -239,11 +254,14 @@ TEST_CASE("the XDP program counts every packet in the bucket that the NIC's hash
 		tap.nb_queues = 1;
 		const TapPort port(tap);
 		for (const bool udp_ports : {true, false}) {
-			for (const auto &key : {packet::toeplitz_key_microsoft, packet::toeplitz_key_symmetric}) {
-				const XdpCounter counter(if_nametoindex("rss0"), key, {true, udp_ports, true, udp_ports}, 512);
+			for (const auto &key :
+			     {packet::toeplitz_key_microsoft, packet::toeplitz_key_symmetric}) {
+				const XdpCounter counter(if_nametoindex("rss0"), key,
+				                         {true, udp_ports, true, udp_ports}, 512);
 				std::vector<uint64_t> expected(512);
 				for (const Counted &c : frames(udp_ports)) {
-					REQUIRE(write(port.queue(0), c.frame.data(), c.frame.size()) == ssize_t(c.frame.size()));
+					REQUIRE(write(port.queue(0), c.frame.data(), c.frame.size()) ==
+					        ssize_t(c.frame.size()));
 					const uint32_t bucket = packet::toeplitz_reference(key, c.hashed) % 512;
 					expected[bucket]++;
 					CAPTURE(c.what);
@@ -268,7 +286,8 @@ TEST_CASE("a table of a real interface: counted, loaded, rewritten, and asked fo
 		driver.rings = 2;
 		const auto refusal = [&](std::vector<uint32_t> cpus) {
 			try {
-				EthtoolTable refused({.interface = "rss0", .cpus = std::move(cpus)}, call_of(driver));
+				EthtoolTable refused({.interface = "rss0", .cpus = std::move(cpus)},
+				                     call_of(driver));
 			} catch (const DeviceError &e) {
 				return std::string(e.what());
 			}
@@ -284,7 +303,8 @@ TEST_CASE("a table of a real interface: counted, loaded, rewritten, and asked fo
 		uint64_t sent = 0;
 		for (int round = 0; round < 20; round++)
 			for (const Counted &c : frames(false)) {
-				REQUIRE(write(port.queue(0), c.frame.data(), c.frame.size()) == ssize_t(c.frame.size()));
+				REQUIRE(write(port.queue(0), c.frame.data(), c.frame.size()) ==
+				        ssize_t(c.frame.size()));
 				sent++;
 			}
 		for (int i = 0; i < 1000 && table.counted() < sent; i++)
@@ -312,7 +332,8 @@ TEST_CASE("a table of a real interface: counted, loaded, rewritten, and asked fo
 		CHECK(driver.table[3] == 0); // put back
 	});
 	Driver driver;
-	CHECK_THROWS_AS(EthtoolTable({.interface = "absent0", .cpus = {}}, call_of(driver)), DeviceError);
+	CHECK_THROWS_AS(EthtoolTable({.interface = "absent0", .cpus = {}}, call_of(driver)),
+	                DeviceError);
 }
 
 TEST_CASE("drivers that tell little are asked again, or taken at their word")
@@ -351,7 +372,8 @@ TEST_CASE("drivers that tell little are asked again, or taken at their word")
 		CHECK_THROWS_AS(ethtool_call(name), DeviceError);
 }
 
-TEST_CASE("programs that the kernel refuses, and interfaces that there are not, are errors with a reason")
+TEST_CASE(
+	"programs that the kernel refuses, and interfaces that there are not, are errors with a reason")
 {
 	BpfAssembler reads_nothing;
 	reads_nothing.exit(); // its answer was never set
@@ -359,7 +381,8 @@ TEST_CASE("programs that the kernel refuses, and interfaces that there are not, 
 		reads_nothing.load_program(BPF_PROG_TYPE_SOCKET_FILTER);
 		FAIL("a program without an answer was loaded");
 	} catch (const DeviceError &e) {
-		CHECK(std::string(e.what()).find("the kernel refuses the eBPF program") != std::string::npos);
+		CHECK(std::string(e.what()).find("the kernel refuses the eBPF program") !=
+		      std::string::npos);
 	}
 	CHECK_THROWS_AS(BpfWords(0), DeviceError);
 	CHECK_THROWS_AS(bpf_constant(nullptr, 8), DeviceError);
@@ -373,11 +396,16 @@ TEST_CASE("the TAP's program steers by the same hash")
 		if (c.hashed.empty())
 			continue;
 		CAPTURE(c.what);
-		const packet::Frame frame = {c.frame.data(), uint32_t(c.frame.size()), uint32_t(c.frame.size()), 0,
-		                             packet::LinkType::ethernet, 0};
+		const packet::Frame frame = {c.frame.data(),
+		                             uint32_t(c.frame.size()),
+		                             uint32_t(c.frame.size()),
+		                             0,
+		                             packet::LinkType::ethernet,
+		                             0};
 		const packet::FlowKey flow = packet::five_tuple_of(packet::parse(frame), c.frame.data());
 		// What the parser knows and NICs do not: ports behind extensions and of first fragments.
-		if (std::string_view(c.what) == "ipv6 extension" || std::string_view(c.what) == "first fragment")
+		if (std::string_view(c.what) == "ipv6 extension" ||
+		    std::string_view(c.what) == "first fragment")
 			continue;
 		CHECK(packet::Toeplitz(packet::toeplitz_key_microsoft)(flow) ==
 		      packet::toeplitz_reference(packet::toeplitz_key_microsoft, c.hashed));

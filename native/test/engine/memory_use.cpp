@@ -1,6 +1,6 @@
 // Huge pages are what the kernel gave, not what was asked for.
-#include "conntrack/memory.hpp"
 #include "measure/memory_use.hpp"
+#include "conntrack/memory.hpp"
 #include "measure/pages.hpp"
 
 #include <doctest/doctest.h>
@@ -74,8 +74,8 @@ TEST_CASE("huge pages that the kernel gave are seen")
 
 TEST_CASE("reserved huge pages count as resident")
 {
-	void *p = mmap(nullptr, size, PROT_READ | PROT_WRITE,
-	               MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+	void *p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB,
+	               -1, 0);
 	if (p == MAP_FAILED) {
 		MESSAGE("skipped: no huge pages are reserved (vm.nr_hugepages)");
 		return;

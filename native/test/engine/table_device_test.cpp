@@ -58,7 +58,7 @@ TEST_CASE("a write that stops half way through names what is missing")
 	MemoryDevice device(64);
 	device.takes = 2;
 	const WriteOutcome outcome =
-	    write_verified(device, std::vector<uint16_t>(64, 2), std::vector<uint16_t>{7, 8, 9, 10});
+		write_verified(device, std::vector<uint16_t>(64, 2), std::vector<uint16_t>{7, 8, 9, 10});
 	CHECK(outcome.error == -EIO);
 	CHECK(outcome.refused == std::vector<uint16_t>{9, 10});
 }
@@ -90,7 +90,8 @@ TEST_CASE("what cannot be read back counts as refused")
 {
 	MemoryDevice device(64);
 	device.read_error = -ENODEV;
-	const WriteOutcome outcome = write_verified(device, std::vector<uint16_t>(64, 1), std::vector<uint16_t>{1});
+	const WriteOutcome outcome =
+		write_verified(device, std::vector<uint16_t>(64, 1), std::vector<uint16_t>{1});
 	CHECK(outcome.error == -ENODEV);
 	CHECK(outcome.refused.size() == 1);
 	CHECK_THROWS_AS(FirstTable{device}, DeviceError);

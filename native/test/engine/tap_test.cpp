@@ -133,7 +133,8 @@ TEST_CASE("rewriting entries of a live table moves the packets")
 			uint64_t others = 0, before[3];
 			for (uint32_t q = 0; q < 3; q++)
 				before[q] = run.workers->received(q);
-			REQUIRE(wait_for([&] { return run.workers->received(target) > before[target] + 2000; }));
+			REQUIRE(
+				wait_for([&] { return run.workers->received(target) > before[target] + 2000; }));
 			for (uint32_t q = 0; q < 3; q++)
 				others += q == target ? 0 : run.workers->received(q) - before[q];
 			CHECK(others == 0);
@@ -186,7 +187,8 @@ TEST_CASE("flows keep their order while their buckets move, and nothing is lost"
 		CHECK(run.totals.reordered == 0);
 		CHECK(run.counted == sent);
 		CHECK(run.port->dropped() == 0);
-		MESSAGE(moves, " moves in ", writes, " writes; held ", run.totals.held, ", forwarded ", run.totals.forwarded);
+		MESSAGE(moves, " moves in ", writes, " writes; held ", run.totals.held, ", forwarded ",
+		        run.totals.forwarded);
 	});
 }
 
@@ -210,7 +212,8 @@ TEST_CASE("frames of others are counted as such, and bad tables written to nobod
 		std::vector<float> loads(4), few(3);
 		REQUIRE(wait_for([&] {
 			REQUIRE(workers.sample(packets, loads) == 0);
-			return std::accumulate(packets.begin(), packets.end(), uint64_t{0}) == traffic.nb_packets;
+			return std::accumulate(packets.begin(), packets.end(), uint64_t{0}) ==
+			       traffic.nb_packets;
 		}));
 		CHECK(workers.sample(packets, few) == -EINVAL);
 		REQUIRE(workers.read_table(table) == 0);

@@ -40,7 +40,8 @@ struct Traffic {
 			const std::vector<uint8_t> &frame = frames[random.below(64)];
 			const auto size = static_cast<uint32_t>(frame.size());
 			const uint32_t flow = random.below(20);
-			arrivals.push_back({1000 + i * gap_ns, frame.data(), size, size + 4, flow * 0x9e3779b9u, flow});
+			arrivals.push_back(
+				{1000 + i * gap_ns, frame.data(), size, size + 4, flow * 0x9e3779b9u, flow});
 		}
 	}
 	double end() const { return static_cast<double>(arrivals.back().time_ns + 1); }
@@ -70,7 +71,8 @@ TEST_CASE("threads: everything that comes leaves in order or is counted as dropp
 				REQUIRE(reframer_create(&params, &created) == 0);
 				stage.reset(created);
 			}
-			auto chain = nf::ChainFactory({.kind = nf::ChainKind::forward}).make(nf::Form::packet, 0);
+			auto chain =
+				nf::ChainFactory({.kind = nf::ChainKind::forward}).make(nf::Form::packet, 0);
 			ThreadQueue queue(config, stage.get(), *chain, some_core());
 			queue.run(traffic.arrivals, traffic.end());
 			const QueueResult &r = queue.result();

@@ -1,6 +1,6 @@
 // The job `trial` from specification to record, on fixed service times so that results repeat.
-#include "measure/cores.hpp"
 #include "lab/reframer/trial.hpp"
+#include "measure/cores.hpp"
 #include "traffic/capture_writer.hpp"
 
 #include "cores.hpp"
@@ -88,18 +88,21 @@ TEST_CASE("a specification is read strictly")
 	CHECK(error_of({{"queues", "4"}}) == "queues must be a number");
 	CHECK(error_of({{"queues", 4.5}}) == "queues must be a whole number");
 	CHECK(error_of({{"queues", 0}}) == "queues is 0, must be from 1 to 128");
-	CHECK(error_of({{"chain", "papyrus"}}).starts_with("chain is 'papyrus', must be one of: paper, cached-rules, "));
+	CHECK(error_of({{"chain", "papyrus"}})
+	          .starts_with("chain is 'papyrus', must be one of: paper, cached-rules, "));
 	CHECK(error_of({{"early", {"fun"}}, {"policy", "fixed"}}) == "early does not know \"fun\"");
 	CHECK(error_of({{"frontCores", 2}}) != "");
 	CHECK(error_of({{"frontCores", 3}, {"policy", "fixed"}}) != "");
-	CHECK(error_of({{"engine", "thread"}}) == "engine is 'thread', must be one of: virtual, threads");
+	CHECK(error_of({{"engine", "thread"}}) ==
+	      "engine is 'thread', must be one of: virtual, threads");
 	CHECK(error_of({{"engine", "threads"}}) == "");
 	CHECK(error_of({{"engine", "threads"}, {"serviceNs", 5}}) != "");
 	CHECK(error_of({{"engine", "threads"}, {"policy", "adaptive"}}) != "");
 	CHECK(error_of({{"engine", "threads"}, {"policy", "fixed"}, {"frontCores", 1}}) != "");
 	CHECK(error_of({{"key", "destination"}, {"nicHash", true}}) != "");
 	CHECK(error_of({{"source", {{"file", "a"}, {"profile", "campus"}}}}) != "");
-	CHECK(error_of({{"source", {{"file", "a"}, {"speed", 1}}}}) == "source.speed is not known here");
+	CHECK(error_of({{"source", {{"file", "a"}, {"speed", 1}}}}) ==
+	      "source.speed is not known here");
 	CHECK(error_of({{"offeredPps", 1e6}}) != "");
 	CHECK(error_of({{"dump", Json::object()}}) == "dump.file is missing");
 	CHECK(error_of(Json::array()) == "specification must be an object");
@@ -124,7 +127,8 @@ TEST_CASE("a trial repeats, whatever chain and form: same frames, drops, latenci
 		CHECK(reference["drops"]["ring"].get<uint64_t>() > 0);
 		for (const char *chain : {"paper", "modern"}) {
 			for (const char *form : {"packet", "run"}) {
-				Json r = run({{"policy", policy}, {"delayNs", 30000}, {"chain", chain}, {"form", form}});
+				Json r =
+					run({{"policy", policy}, {"delayNs", 30000}, {"chain", chain}, {"form", form}});
 				CAPTURE(chain);
 				CAPTURE(form);
 				CHECK(r["answer"] == reference["answer"]);
@@ -222,13 +226,15 @@ TEST_CASE("a share of what the chain carries alone is offered, whatever the poli
 	if (!core_zero_allowed())
 		return;
 	CHECK(error_of({{"offeredShare", 1.5}}) != "");
-	CHECK(error_of({{"offeredShare", 0.5}, {"offeredPps", 1e6}, {"source", {{"file", "a"}}}}) != "");
+	CHECK(error_of({{"offeredShare", 0.5}, {"offeredPps", 1e6}, {"source", {{"file", "a"}}}}) !=
+	      "");
 	const Json alone = run(Json::object()); // 2 us a packet: overload
 	for (const char *policy : {"off", "fixed"}) {
 		const Json r = run({{"offeredShare", 0.9}, {"policy", policy}});
 		CHECK(r["checks"]["passed"] == true);
 		CHECK(r["saturatedBps"] == alone["throughputBps"]);
-		CHECK(r["offeredBps"].get<double>() == doctest::Approx(0.9 * alone["throughputBps"].get<double>()).epsilon(0.05));
+		CHECK(r["offeredBps"].get<double>() ==
+		      doctest::Approx(0.9 * alone["throughputBps"].get<double>()).epsilon(0.05));
 		CHECK(r["spec"]["offeredShare"] == 0.9);
 	}
 	CHECK(alone["saturatedBps"].is_null());
@@ -307,7 +313,8 @@ TEST_CASE("departed frames carry right checksums in tshark's eyes")
 		int frames = count("frame");
 		CHECK(frames > 100);
 		CHECK(count("ip.checksum.status == \"Good\"") == frames);
-		CHECK(count("tcp.checksum.status == \"Good\" || udp.checksum.status == \"Good\"") == frames);
+		CHECK(count("tcp.checksum.status == \"Good\" || udp.checksum.status == \"Good\"") ==
+		      frames);
 		CHECK(count("ip.src == 198.18.0.0/15") == frames);
 	}
 }
@@ -323,8 +330,8 @@ TEST_CASE("a capture is repeated at the asked rate, from any link")
 	std::string raw = folder.path + "/raw.pcap";
 	{
 		traffic::CaptureWriter writer(raw);
-		std::vector<uint8_t> ip = {0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0,    0, 10, 0,
-		                           0,    1, 10, 0, 0, 2, 0, 1, 0,  2, 0, 8, 0,  0};
+		std::vector<uint8_t> ip = {0x45, 0, 0,  28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0,
+		                           0,    1, 10, 0,  0, 2, 0, 1, 0,  2,  0, 8, 0,  0};
 		traffic::CaptureInterface interface;
 		interface.link_field = 101;
 		for (uint64_t i = 0; i < 10; i++) {
@@ -364,7 +371,11 @@ TEST_CASE("cores in front: nothing is lost between them, and latency counts from
 	// 10 Gbps are well within what four cores of 2 us a packet take, and eight of them in sequence.
 	Json in_chain = run({{"policy", "fixed"}, {"delayNs", 50000}, {"offeredBps", 5e9}});
 	for (int cores : {4, 2, 1}) {
-		Json r = run({{"policy", "fixed"}, {"delayNs", 50000}, {"offeredBps", 5e9}, {"serviceNs", 100}, {"frontCores", cores}});
+		Json r = run({{"policy", "fixed"},
+		              {"delayNs", 50000},
+		              {"offeredBps", 5e9},
+		              {"serviceNs", 100},
+		              {"frontCores", cores}});
 		CHECK(r["checks"]["passed"] == true);
 		CHECK(r["checks"]["in"] == in_chain["checks"]["in"]);
 		CHECK(r["checks"]["ringDropped"] == 0);
@@ -383,14 +394,20 @@ TEST_CASE("hard traffic comes as its profile says")
 	if (!core_zero_allowed())
 		return;
 	for (const char *policy : {"off", "fixed", "adaptive"}) {
-		Json flood = run({{"source", {{"profile", "syn-flood"}}}, {"policy", policy}, {"offeredBps", 1e9}});
+		Json flood =
+			run({{"source", {{"profile", "syn-flood"}}}, {"policy", policy}, {"offeredBps", 1e9}});
 		CHECK(flood["checks"]["passed"] == true);
 		CHECK(flood["slfOut"] == 1.0);
 		CHECK(flood["flows"].get<uint64_t>() >= flood["checks"]["in"].get<uint64_t>());
-		Json elephant = run({{"source", {{"profile", "elephant"}, {"flows", 1000}}}, {"policy", policy}, {"queues", 1}, {"offeredBps", 2e9}});
+		Json elephant = run({{"source", {{"profile", "elephant"}, {"flows", 1000}}},
+		                     {"policy", policy},
+		                     {"queues", 1},
+		                     {"offeredBps", 2e9}});
 		CHECK(elephant["checks"]["passed"] == true);
 		CHECK(elephant["slfIn"].get<double>() > 3);
-		Json incast = run({{"source", {{"profile", "incast"}, {"flows", 32}}}, {"policy", policy}, {"offeredBps", 4e9}});
+		Json incast = run({{"source", {{"profile", "incast"}, {"flows", 32}}},
+		                   {"policy", policy},
+		                   {"offeredBps", 4e9}});
 		CHECK(incast["checks"]["passed"] == true);
 		CHECK(incast["flows"] == 32);
 		// A round of 256 frames every half millisecond; the rings of 64 hold what a queue gets of it.
@@ -402,17 +419,24 @@ TEST_CASE("early release, thinning and a class that passes reach the stage")
 {
 	if (!core_zero_allowed())
 		return;
-	const Json campus = {{"source", {{"profile", "campus"}}}, {"policy", "fixed"}, {"serviceNs", 300}, {"nicHash", false}, {"delayNs", 100000}};
+	const Json campus = {{"source", {{"profile", "campus"}}},
+	                     {"policy", "fixed"},
+	                     {"serviceNs", 300},
+	                     {"nicHash", false},
+	                     {"delayNs", 100000}};
 	auto with = [&](Json more) {
 		more.update(campus);
 		return run(more);
 	};
-	CHECK(with({{"early", {"psh", "fin", "rst"}}})["reframer"]["reasons"]["early"].get<uint64_t>() > 0);
-	CHECK(with({{"bypass", {"syn", "new-flow"}}})["reframer"]["reasons"]["bypass"].get<uint64_t>() > 0);
+	CHECK(with({{"early", {"psh", "fin", "rst"}}})["reframer"]["reasons"]["early"].get<uint64_t>() >
+	      0);
+	CHECK(with({{"bypass", {"syn", "new-flow"}}})["reframer"]["reasons"]["bypass"].get<uint64_t>() >
+	      0);
 	Json thinned = with({{"ackThinning", true}});
 	CHECK(thinned["checks"]["passed"] == true);
 	CHECK(thinned["checks"]["thinned"].get<uint64_t>() > 0);
-	Json waits = with({{"sensitive", "udp"}, {"sensitivePasses", false}}), passes = with({{"sensitive", "udp"}});
+	Json waits = with({{"sensitive", "udp"}, {"sensitivePasses", false}}),
+		 passes = with({{"sensitive", "udp"}});
 	CHECK(passes["sensitiveLatencyNs"]["p50"].get<double>() < 50000);
 	CHECK(waits["sensitiveLatencyNs"]["p50"].get<double>() > 50000);
 }

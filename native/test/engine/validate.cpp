@@ -1,6 +1,6 @@
 // Job `validate`: what it concludes from given measurements, and its parts at work.
-#include "datapath/ports/poisson.hpp"
 #include "lab/reframer/validate.hpp"
+#include "datapath/ports/poisson.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,7 +12,8 @@ using namespace reframer::lab;
 
 namespace {
 
-std::string verdict(std::vector<double> on_virtual, std::vector<double> on_threads, double dropped = 0.5)
+std::string verdict(std::vector<double> on_virtual, std::vector<double> on_threads,
+                    double dropped = 0.5)
 {
 	return compare_engines({on_virtual, on_threads, on_virtual, {0.5, dropped}}, 1)["verdict"];
 }
@@ -39,7 +40,8 @@ TEST_CASE("engines agree where the whole interval lies within 3 %, and nowhere e
 	CHECK(verdict({100, 101, 99, 100}, {100, 100, 101, 99}) == "undecided");
 	CHECK(verdict({100, 101, 99, 100}, {50, 50, 50, 50}) == "undecided");
 	CHECK(verdict(hundred, of({70, 71, 69, 70, 70, 70}), 0.01) == "not overloaded");
-	const Json r = compare_engines({{100, 110, 100, 110}, {52, 53, 52, 53}, {100, 110, 100, 110}, {0.5, 0.5}}, 1);
+	const Json r = compare_engines(
+		{{100, 110, 100, 110}, {52, 53, 52, 53}, {100, 110, 100, 110}, {0.5, 0.5}}, 1);
 	CHECK(r["ratio"].get<double>() == doctest::Approx(0.5));
 	CHECK(r["ratioLow"].is_null());
 	CHECK(r["standing"].get<double>() == doctest::Approx(0));
@@ -65,7 +67,8 @@ TEST_CASE("quantiles of M/D/1 are those of the textbook")
 {
 	// P(no wait) = 1 - rho, then the first piece of the distribution: (1 - rho) e^(rho t) for t < 1.
 	CHECK(engine::md1_quantile_ns(1000, 0.2, 0.5) == 1000);
-	CHECK(engine::md1_quantile_ns(1000, 0.5, 0.6) == doctest::Approx(1000 * (1 + std::log(1.2) / 0.5)));
+	CHECK(engine::md1_quantile_ns(1000, 0.5, 0.6) ==
+	      doctest::Approx(1000 * (1 + std::log(1.2) / 0.5)));
 	// The mean is the integral of 1 - F: (quantiles at equal steps add up to it).
 	for (const double rho : {0.5, 0.8, 0.9}) {
 		double sum = 0;
@@ -78,7 +81,8 @@ TEST_CASE("quantiles of M/D/1 are those of the textbook")
 TEST_CASE("what standing between polls costs is no difference of the engines")
 {
 	// 10 ns a packet, 10.5 with twice the standing: 9.5 without.
-	const std::vector<double> by_clock = {100, 100}, standing = {100 / 1.05, 100 / 1.05}, threads = {100 / 0.95, 100 / 0.95};
+	const std::vector<double> by_clock = {100, 100}, standing = {100 / 1.05, 100 / 1.05},
+							  threads = {100 / 0.95, 100 / 0.95};
 	const Json r = compare_engines({by_clock, threads, standing, {0.5}}, 1);
 	CHECK(r["standing"].get<double>() == doctest::Approx(0.05));
 	CHECK(r["ratio"].get<double>() == doctest::Approx(1));
@@ -89,8 +93,10 @@ TEST_CASE("the check against M/D/1 passes at the service time that it states")
 	const Json r = check_md1(0.8, 200'000, 1);
 	CHECK(r["expectedNs"].get<double>() == doctest::Approx(3000));
 	CHECK(r["verdict"] == "agrees");
-	CHECK(r["p50Ns"].get<double>() == doctest::Approx(r["expectedP50Ns"].get<double>()).epsilon(0.03));
-	CHECK(r["p99Ns"].get<double>() == doctest::Approx(r["expectedP99Ns"].get<double>()).epsilon(0.03));
+	CHECK(r["p50Ns"].get<double>() ==
+	      doctest::Approx(r["expectedP50Ns"].get<double>()).epsilon(0.03));
+	CHECK(r["p99Ns"].get<double>() ==
+	      doctest::Approx(r["expectedP99Ns"].get<double>()).epsilon(0.03));
 	CHECK(r["lowNs"].get<double>() <= r["meanNs"].get<double>());
 	CHECK(r["meanNs"].get<double>() <= r["highNs"].get<double>());
 }

@@ -1,7 +1,7 @@
+#include "datapath/ports/virtual_queue.hpp"
+#include "datapath/ports/poisson.hpp"
 #include "measure/histogram.hpp"
 #include "measure/marks.hpp"
-#include "datapath/ports/poisson.hpp"
-#include "datapath/ports/virtual_queue.hpp"
 #include "nf/prefixes.hpp"
 
 #include "cores.hpp"
@@ -72,7 +72,8 @@ TEST_CASE("an overloaded queue sends what its service time allows and drops the 
 		config.burst = burst;
 		QueueResult r = simulate(config, arrivals);
 		double seconds = static_cast<double>(arrivals.back().time_ns) * 1e-9;
-		CHECK(static_cast<double>(r.departed_packets) / seconds == doctest::Approx(1e6).epsilon(0.01));
+		CHECK(static_cast<double>(r.departed_packets) / seconds ==
+		      doctest::Approx(1e6).epsilon(0.01));
 		CHECK(static_cast<double>(r.window_ring_dropped) / static_cast<double>(r.offered_packets) ==
 		      doctest::Approx(0.6).epsilon(0.01));
 		// Full ring in front of each packet, plus the burst that it leaves with.
@@ -218,7 +219,8 @@ TEST_CASE("a queue refuses arrivals that it would lose, and notices a stage that
 	config.service_ns = 100;
 	auto arrivals = poisson_arrivals(seed(), 1e-3, 1000);
 	VirtualQueue late(config, nullptr, *chain, dma);
-	CHECK_THROWS_AS(late.run(arrivals, static_cast<double>(arrivals.front().time_ns - 1)), std::logic_error);
+	CHECK_THROWS_AS(late.run(arrivals, static_cast<double>(arrivals.front().time_ns - 1)),
+	                std::logic_error);
 
 	// A stage much smaller than the queue was told, of which a poll takes one packet.
 	reframer_params params;
@@ -318,7 +320,8 @@ TEST_CASE("a bound on what a poll takes out of the stage keeps order and loses n
 			p.hash_seed = s | 1;
 			reframer_stage *stage = nullptr;
 			REQUIRE(reframer_create(&p, &stage) == 0);
-			auto chain = nf::ChainFactory({.kind = nf::ChainKind::forward}).make(nf::Form::packet, 0);
+			auto chain =
+				nf::ChainFactory({.kind = nf::ChainKind::forward}).make(nf::Form::packet, 0);
 			Dma dma(Dma::Into::dram, -1);
 			VirtualQueue queue(config, stage, *chain, dma);
 			queue.run(arrivals, config.window_end_ns);

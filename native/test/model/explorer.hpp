@@ -60,7 +60,7 @@ struct Budget {
 	unsigned stale = 1;
 	bool all_orders = true; // of turns; else each thread once first, in one cycle
 	uint64_t executions = UINT64_MAX;
-	uint64_t seed = 0;      // not 0: random walks, as many as `executions`
+	uint64_t seed = 0; // not 0: random walks, as many as `executions`
 };
 
 struct Explored {
@@ -76,7 +76,8 @@ public:
 	static Explorer *current;
 
 	// `build` makes a fresh scenario: adds the threads; `finish` runs behind them, on the main thread.
-	Explored explore(const Budget &allowed, const std::function<void()> &build, const std::function<void()> &finish)
+	Explored explore(const Budget &allowed, const std::function<void()> &build,
+	                 const std::function<void()> &finish)
 	{
 		Explored result;
 		current = this;
@@ -134,7 +135,8 @@ public:
 			for (unsigned i = nb_threads; i > 1; i--)
 				std::swap(order[i - 1], order[choose(i)]);
 		} else {
-			std::rotate(order.begin(), order.begin() + choose(nb_threads), order.begin() + nb_threads);
+			std::rotate(order.begin(), order.begin() + choose(nb_threads),
+			            order.begin() + nb_threads);
 		}
 	}
 
@@ -231,7 +233,8 @@ public:
 		append(location, value, order, nullptr);
 	}
 	// @return whether it was `expected`, which then holds what was there.
-	template <class Change> uint64_t modify(unsigned location, std::memory_order order, Change change)
+	template <class Change>
+	uint64_t modify(unsigned location, std::memory_order order, Change change)
 	{
 		touch(location);
 		const auto last = unsigned(stores[location].size() - 1);
@@ -379,11 +382,13 @@ private:
 	}
 	bool acquires(std::memory_order o) const
 	{
-		return !weakened && (o == std::memory_order_acquire || o == std::memory_order_acq_rel || o == std::memory_order_seq_cst);
+		return !weakened && (o == std::memory_order_acquire || o == std::memory_order_acq_rel ||
+		                     o == std::memory_order_seq_cst);
 	}
 	bool releases(std::memory_order o) const
 	{
-		return !weakened && (o == std::memory_order_release || o == std::memory_order_acq_rel || o == std::memory_order_seq_cst);
+		return !weakened && (o == std::memory_order_release || o == std::memory_order_acq_rel ||
+		                     o == std::memory_order_seq_cst);
 	}
 	void read(unsigned location, unsigned index, std::memory_order order)
 	{
@@ -439,11 +444,20 @@ public:
 	ExploredAtomic(const ExploredAtomic &) = delete;
 	ExploredAtomic &operator=(const ExploredAtomic &) = delete;
 
-	T load(memory_order order = memory_order_seq_cst) const { return T(explorer().load(location, order)); }
-	void store(T value, memory_order order = memory_order_seq_cst) { explorer().store(location, uint64_t(value), order); }
+	T load(memory_order order = memory_order_seq_cst) const
+	{
+		return T(explorer().load(location, order));
+	}
+	void store(T value, memory_order order = memory_order_seq_cst)
+	{
+		explorer().store(location, uint64_t(value), order);
+	}
 	T fetch_add(T by, memory_order order = memory_order_seq_cst)
 	{
-		return T(explorer().modify(location, order, [by](uint64_t &v) { v = uint64_t(T(T(v) + by)); return true; }));
+		return T(explorer().modify(location, order, [by](uint64_t &v) {
+			v = uint64_t(T(T(v) + by));
+			return true;
+		}));
 	}
 	bool compare_exchange_weak(T &expected, T desired, memory_order order = memory_order_seq_cst)
 	{

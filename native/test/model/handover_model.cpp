@@ -34,27 +34,27 @@ struct Move {
 struct Scenario {
 	const char *name;
 	uint32_t nb_cores = 2;
-	std::vector<uint32_t> arrivals; // bucket of each packet; a bucket is a flow
+	std::vector<uint32_t> arrivals;        // bucket of each packet; a bucket is a flow
 	std::vector<std::vector<Move>> writes; // moves of each table write
-	uint32_t polls = 3;             // of each core, before the calm at the end
-	bool knows_length = true;       // else the port only says "empty"
+	uint32_t polls = 3;                    // of each core, before the calm at the end
+	bool knows_length = true;              // else the port only says "empty"
 	uint32_t forward_capacity = 2, hold_capacity = 8;
 	uint32_t burst = 2;
-	bool passes = false;            // losing cores take their queue out without service
+	bool passes = false;              // losing cores take their queue out without service
 	std::vector<uint16_t> table = {}; // where the device sends at first; empty: to the owners
-	bool refuses = false;           // the device does not take the first write, and its moves are taken back
-	bool prepares = false;          // moves are announced
+	bool refuses = false;  // the device does not take the first write, and its moves are taken back
+	bool prepares = false; // moves are announced
 };
 
 // What is broken on purpose.
 enum class Defect {
 	none,
-	relaxed,            // no acquire, no release
-	early_written,      // the table is said to be in force before it is
-	early_table,        // the table is written before the move has begun
-	unordered_device,   // the NIC acts on the table before begin() is visible
-	no_watermark,       // the losing core does not wait for its queue
-	early_release,      // the bucket is given up before what came out is processed
+	relaxed,          // no acquire, no release
+	early_written,    // the table is said to be in force before it is
+	early_table,      // the table is written before the move has begun
+	unordered_device, // the NIC acts on the table before begin() is visible
+	no_watermark,     // the losing core does not wait for its queue
+	early_release,    // the bucket is given up before what came out is processed
 };
 
 constexpr uint32_t nb_buckets = 2, largest_burst = 2, max_packets = 8, max_cores = 3;
@@ -81,7 +81,8 @@ struct World {
 	std::array<unsigned, max_cores> thread{};
 	uint32_t arrived = 0, processed = 0;
 
-	World(const Scenario &scenario, Defect defect, Explorer &e) : s(scenario), defect(defect), explorer(e)
+	World(const Scenario &scenario, Defect defect, Explorer &e)
+		: s(scenario), defect(defect), explorer(e)
 	{
 		rsspp_handover_params p;
 		rsspp_handover_default_params(&p);
@@ -228,7 +229,8 @@ struct World {
 		void *in[largest_burst], *out[largest_burst];
 		uint32_t hashes[largest_burst], out_hashes[largest_burst], nb_out = 0;
 		const uint32_t nb = receive(c, in, hashes);
-		const uint32_t taken = rsspp_handover_admit(h, c, in, hashes, nb, out, out_hashes, s.burst, &nb_out);
+		const uint32_t taken =
+			rsspp_handover_admit(h, c, in, hashes, nb, out, out_hashes, s.burst, &nb_out);
 		for (uint32_t i = 0; i < taken; i++)
 			left[c].pop_front();
 		received[c] += taken;
@@ -253,7 +255,8 @@ struct World {
 		explorer.check_access(p.touched, "a packet changes core");
 		explorer.check_access(state[p.bucket], "flow state");
 		if (p.sequence != expected[p.bucket])
-			explorer.fail(p.sequence < expected[p.bucket] ? "a packet twice" : "a flow out of order");
+			explorer.fail(p.sequence < expected[p.bucket] ? "a packet twice"
+			                                              : "a flow out of order");
 		// The owner's own load: it may only be its own bucket.
 		if (rsspp_handover_owner(h, p.bucket) != c)
 			explorer.fail("processed by a core that is not the owner");
@@ -280,17 +283,52 @@ const Scenario scenarios[] = {
 	{.name = "one move", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}},
 	{.name = "two buckets change places", .arrivals = {0, 1, 0}, .writes = {{{0, 1}, {1, 0}}}},
 	{.name = "there and back", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}, {{0, 0}}}, .polls = 4},
-	{.name = "a queue of unknown length", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .polls = 4, .knows_length = false},
-	{.name = "three cores in a row", .nb_cores = 3, .arrivals = {0, 0, 0}, .writes = {{{0, 1}}, {{0, 2}}}},
-	{.name = "a queue longer than a burst", .arrivals = {0, 0, 0, 0}, .writes = {{{0, 1}}}, .burst = 1},
-	{.name = "one move, passed through", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .passes = true},
-	{.name = "places changed, passed through", .arrivals = {0, 1, 0}, .writes = {{{0, 1}, {1, 0}}}, .passes = true},
-	{.name = "there and back, passed through", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}, {{0, 0}}}, .polls = 4, .passes = true},
+	{.name = "a queue of unknown length",
+     .arrivals = {0, 0, 0},
+     .writes = {{{0, 1}}},
+     .polls = 4,
+     .knows_length = false},
+	{.name = "three cores in a row",
+     .nb_cores = 3,
+     .arrivals = {0, 0, 0},
+     .writes = {{{0, 1}}, {{0, 2}}}},
+	{.name = "a queue longer than a burst",
+     .arrivals = {0, 0, 0, 0},
+     .writes = {{{0, 1}}},
+     .burst = 1},
+	{.name = "one move, passed through",
+     .arrivals = {0, 0, 0},
+     .writes = {{{0, 1}}},
+     .passes = true},
+	{.name = "places changed, passed through",
+     .arrivals = {0, 1, 0},
+     .writes = {{{0, 1}, {1, 0}}},
+     .passes = true},
+	{.name = "there and back, passed through",
+     .arrivals = {0, 0, 0},
+     .writes = {{{0, 1}}, {{0, 0}}},
+     .polls = 4,
+     .passes = true},
 	// The device refused a write: what it sends to the wrong core is forwarded, more than the ring takes.
-	{.name = "a device that misleads", .arrivals = {0, 0, 0, 0, 0}, .writes = {}, .polls = 4, .table = {1, 1}},
-	{.name = "a refused write, then another", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}, {{0, 1}}}, .polls = 4, .refuses = true},
-	{.name = "one announced move", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .passes = true, .prepares = true},
-	{.name = "a hold of one packet", .arrivals = {0, 0, 0}, .writes = {{{0, 1}}}, .hold_capacity = 1},
+	{.name = "a device that misleads",
+     .arrivals = {0, 0, 0, 0, 0},
+     .writes = {},
+     .polls = 4,
+     .table = {1, 1}},
+	{.name = "a refused write, then another",
+     .arrivals = {0, 0, 0},
+     .writes = {{{0, 1}}, {{0, 1}}},
+     .polls = 4,
+     .refuses = true},
+	{.name = "one announced move",
+     .arrivals = {0, 0, 0},
+     .writes = {{{0, 1}}},
+     .passes = true,
+     .prepares = true},
+	{.name = "a hold of one packet",
+     .arrivals = {0, 0, 0},
+     .writes = {{{0, 1}}},
+     .hold_capacity = 1},
 };
 
 Explored explore(const Scenario &s, Defect defect, const Budget &budget)
@@ -299,8 +337,12 @@ Explored explore(const Scenario &s, Defect defect, const Budget &budget)
 	explorer.weakened = defect == Defect::relaxed;
 	std::unique_ptr<World> world;
 	return explorer.explore(
-	    budget, [&] { world.reset(); world = std::make_unique<World>(s, defect, explorer); },
-	    [&] { world->finish(); });
+		budget,
+		[&] {
+			world.reset();
+			world = std::make_unique<World>(s, defect, explorer);
+		},
+		[&] { world->finish(); });
 }
 
 unsigned from_environment(const char *name, unsigned otherwise)
@@ -320,8 +362,11 @@ TEST_CASE("hand-over: no interleaving loses, doubles or reorders a packet, or ra
 {
 	const bool wide = std::getenv("MODEL_DEPARTURES");
 	const Budget whole = {.departures = from_environment("MODEL_DEPARTURES", 1),
-	                      .stale = from_environment("MODEL_STALE", 1), .all_orders = wide};
-	const Budget walks = {.departures = 6, .stale = 3, .executions = from_environment("MODEL_WALKS", 20'000),
+	                      .stale = from_environment("MODEL_STALE", 1),
+	                      .all_orders = wide};
+	const Budget walks = {.departures = 6,
+	                      .stale = 3,
+	                      .executions = from_environment("MODEL_WALKS", 20'000),
 	                      .seed = from_environment("REFRAMER_SEED", 8)};
 	for (const Scenario &s : scenarios) {
 		for (const Budget &budget : {whole, walks}) {
@@ -354,13 +399,15 @@ TEST_CASE("hand-over: the explorer finds what is broken on purpose")
 		std::string found;
 		uint64_t executions = 0;
 		for (const Scenario &s : scenarios) {
-			const Explored result = explore(s, d.defect, {.departures = 6, .stale = 2, .executions = 30'000, .seed = 1});
+			const Explored result = explore(
+				s, d.defect, {.departures = 6, .stale = 2, .executions = 30'000, .seed = 1});
 			executions += result.executions;
 			found = result.violation;
 			if (!found.empty())
 				break;
 		}
-		std::printf("%-42s %s after %llu executions\n", d.name, found.empty() ? "NOT FOUND" : found.c_str(),
+		std::printf("%-42s %s after %llu executions\n", d.name,
+		            found.empty() ? "NOT FOUND" : found.c_str(),
 		            static_cast<unsigned long long>(executions));
 		CAPTURE(d.name);
 		CHECK(!found.empty());

@@ -15,12 +15,10 @@ using namespace drive;
 
 namespace {
 
-constexpr std::pair<nf::ChainKind, nf::Form> forms[] = {{nf::ChainKind::paper, nf::Form::packet},
-                                                        {nf::ChainKind::paper, nf::Form::run},
-                                                        {nf::ChainKind::cached_rules, nf::Form::packet},
-                                                        {nf::ChainKind::cached_rules, nf::Form::run},
-                                                        {nf::ChainKind::modern, nf::Form::packet},
-                                                        {nf::ChainKind::modern, nf::Form::run}};
+constexpr std::pair<nf::ChainKind, nf::Form> forms[] = {
+	{nf::ChainKind::paper, nf::Form::packet},        {nf::ChainKind::paper, nf::Form::run},
+	{nf::ChainKind::cached_rules, nf::Form::packet}, {nf::ChainKind::cached_rules, nf::Form::run},
+	{nf::ChainKind::modern, nf::Form::packet},       {nf::ChainKind::modern, nf::Form::run}};
 
 } // namespace
 
@@ -49,7 +47,8 @@ TEST_CASE("every form and kind of chain gives the same frames, drops and tables"
 		CHECK(reference.packet_rules > 0);
 		CHECK(reference.checksum_errors > 0);
 		CHECK(reference.unchecked > 0);
-		for (nf::ChainKind kind : {nf::ChainKind::paper, nf::ChainKind::cached_rules, nf::ChainKind::modern}) {
+		for (nf::ChainKind kind :
+		     {nf::ChainKind::paper, nf::ChainKind::cached_rules, nf::ChainKind::modern}) {
 			config.kind = kind;
 			for (nf::Form form : {nf::Form::packet, nf::Form::run}) {
 				for (int cuts = 0; cuts < 3; cuts++) { // bursts of other sizes
@@ -102,7 +101,8 @@ TEST_CASE("frames leave with right checksums, another source, one hop less")
 			size_t header = 20 + 4u * f.options;
 			CHECK(frames::sum(ip, header) == 0xffff);
 			CHECK(ip[8] == f.ttl - 1);
-			const auto hop = {static_cast<uint8_t>(m->next_hop >> 8), static_cast<uint8_t>(m->next_hop)};
+			const auto hop = {static_cast<uint8_t>(m->next_hop >> 8),
+			                  static_cast<uint8_t>(m->next_hop)};
 			std::vector<uint8_t> link = {2, 0, 0, 1}, sender = {2, 0, 0, 0};
 			link.insert(link.end(), hop);
 			sender.insert(sender.end(), hop);
@@ -137,8 +137,8 @@ TEST_CASE("the paper chain checks the sums of each packet and walks its packet r
 			Flow f{};
 			for (uint32_t i = 0; i < 32; i++) {
 				if (i == 0 || random.below(4) == 0)
-					f = {0x0a000000u + random.below(500), 0x20000000u + random.below(500), 1000, 2000,
-					     static_cast<uint8_t>(random.below(2) ? 6 : 17)};
+					f = {0x0a000000u + random.below(500), 0x20000000u + random.below(500), 1000,
+					     2000, static_cast<uint8_t>(random.below(2) ? 6 : 17)};
 				f.udp_checksum = random.below(8) != 0;
 				const size_t payload = 1 + random.below(1400);
 				auto frame = frames::build(f, payload, static_cast<uint8_t>(random.next()));
@@ -157,10 +157,11 @@ TEST_CASE("the paper chain checks the sums of each packet and walks its packet r
 					errors += frames::l4_sum(ip, 20, l4_bytes) != 0xffff;
 				const uint32_t length = static_cast<uint32_t>(frame.size() - 14);
 				const uint8_t flags = f.protocol == 6 ? ip[33] : 0;
-				matched += std::any_of(rules.begin(), rules.end(), [&](const nf::paper::PacketRule &r) {
-					return length >= r.shortest && length <= r.longest && (ip[1] & r.tos_mask) == r.tos &&
-					       (flags & r.flags_mask) == r.flags;
-				});
+				matched +=
+					std::any_of(rules.begin(), rules.end(), [&](const nf::paper::PacketRule &r) {
+						return length >= r.shortest && length <= r.longest &&
+					           (ip[1] & r.tos_mask) == r.tos && (flags & r.flags_mask) == r.flags;
+					});
 				packets[i] = pool.load(i, frame);
 			}
 			CHECK(chain->process(packets, 32, dropped) == 32); // counted, not dropped

@@ -24,7 +24,8 @@ inline uint64_t seed()
 
 // Traffic with runs, of TCP and UDP with and without checksum, VLANs, options, ICMP, and frames
 // that no function may touch; some destinations are those of rules and routes.
-inline std::vector<std::vector<uint8_t>> make_traffic(nf::Random &random, const nf::Config &config, size_t n)
+inline std::vector<std::vector<uint8_t>> make_traffic(nf::Random &random, const nf::Config &config,
+                                                      size_t n)
 {
 	auto rules = nf::make_rules(config.nb_rules, config.deny_share, config.seed);
 	auto routes = nf::make_routes(config.seed);
@@ -54,7 +55,8 @@ inline std::vector<std::vector<uint8_t>> make_traffic(nf::Random &random, const 
 			auto p = frames::build(f, random.below(1400), static_cast<uint8_t>(random.next()));
 			uint32_t odd = random.below(100);
 			if (odd > 95 && f.protocol != 1)
-				p = frames::build_error(f.destination, f.source, p, odd == 96 ? 28 : 600, odd == 97 ? 11 : 3);
+				p = frames::build_error(f.destination, f.source, p, odd == 96 ? 28 : 600,
+				                        odd == 97 ? 11 : 3);
 			else if (odd == 95)
 				p = frames::build_error(f.source, f.destination, p, 100);
 			else if (odd == 0)
@@ -68,7 +70,8 @@ inline std::vector<std::vector<uint8_t>> make_traffic(nf::Random &random, const 
 			else if (odd == 5 && p.size() > 40)
 				p[14 + 4u * f.vlans + 1] = 0xb8; // a class of service
 			else if (odd == 2 && !f.vlans)
-				frames::put16(&p[20], 0x2000); // more fragments; its IP checksum is then wrong before us
+				frames::put16(&p[20],
+				              0x2000); // more fragments; its IP checksum is then wrong before us
 			traffic.push_back(std::move(p));
 		}
 	}
@@ -86,8 +89,8 @@ struct Outcome {
 	bool operator==(const Outcome &) const = default;
 };
 
-inline Outcome run_chain(const nf::Config &config, nf::Form form, const std::vector<std::vector<uint8_t>> &traffic,
-                         uint64_t burst_seed)
+inline Outcome run_chain(const nf::Config &config, nf::Form form,
+                         const std::vector<std::vector<uint8_t>> &traffic, uint64_t burst_seed)
 {
 	nf::ChainFactory factory(config);
 	auto chain = factory.make(form, 3);
@@ -96,7 +99,8 @@ inline Outcome run_chain(const nf::Config &config, nf::Form form, const std::vec
 	nf::Random random(burst_seed);
 	Outcome out{};
 	for (size_t at = 0; at < traffic.size();) {
-		uint32_t n = std::min<uint32_t>(1 + random.below(400), static_cast<uint32_t>(traffic.size() - at));
+		uint32_t n =
+			std::min<uint32_t>(1 + random.below(400), static_cast<uint32_t>(traffic.size() - at));
 		std::vector<nf::Mbuf *> packets, dropped(n);
 		for (uint32_t i = 0; i < n; i++)
 			packets.push_back(pool.load(i, traffic[at + i]));

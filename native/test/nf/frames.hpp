@@ -100,7 +100,8 @@ inline std::vector<uint8_t> build(const Flow &f, size_t payload, uint8_t fill)
 
 // An ICMP error from `sender` to `receiver` that quotes the first bytes of a frame built here.
 inline std::vector<uint8_t> build_error(uint32_t sender, uint32_t receiver,
-                                        const std::vector<uint8_t> &about, size_t quote, uint8_t type = 3)
+                                        const std::vector<uint8_t> &about, size_t quote,
+                                        uint8_t type = 3)
 {
 	Flow f{};
 	f.source = sender;

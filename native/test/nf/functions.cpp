@@ -25,7 +25,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void check_forms(const nf::Config &config, const std::vector<std::vector<uint8_t>> &traffic, nf::Random &random)
+void check_forms(const nf::Config &config, const std::vector<std::vector<uint8_t>> &traffic,
+                 nf::Random &random)
 {
 	uint64_t bursts = random.next();
 	nf::Config blind = config;
@@ -37,8 +38,7 @@ void check_forms(const nf::Config &config, const std::vector<std::vector<uint8_t
 	CHECK((run_chain(blind, nf::Form::run, traffic, bursts) == reference));
 }
 
-template <typename Visit>
-void for_each_chain(Visit visit)
+template <typename Visit> void for_each_chain(Visit visit)
 {
 	for (const nf::ChainName &c : nf::chain_names()) {
 		if (c.lacks) {
@@ -68,7 +68,10 @@ uint32_t get32(const uint8_t *p)
 	return static_cast<uint32_t>(p[0]) << 24 | static_cast<uint32_t>(p[1]) << 16 |
 	       static_cast<uint32_t>(p[2]) << 8 | p[3];
 }
-uint32_t get16(const uint8_t *p) { return static_cast<uint32_t>(p[0] << 8 | p[1]); }
+uint32_t get16(const uint8_t *p)
+{
+	return static_cast<uint32_t>(p[0] << 8 | p[1]);
+}
 
 } // namespace
 
@@ -110,7 +113,8 @@ TEST_CASE("every chain gives the same packets per packet and per run on real cap
 				for (size_t i = 0; i < batch.frames.size() && taken < 400; i++, taken++) {
 					const packet::Frame &f = batch.frames[i];
 					if (f.link == packet::LinkType::ethernet)
-						traffic.emplace_back(f.data, f.data + std::min<size_t>(f.captured, nf::Mbuf::data_room));
+						traffic.emplace_back(
+							f.data, f.data + std::min<size_t>(f.captured, nf::Mbuf::data_room));
 				}
 			files++;
 		} catch (const traffic::CaptureError &) {
@@ -163,7 +167,8 @@ TEST_CASE("NAT translates the packet that an ICMP error quotes, both ways")
 			f.protocol = i & 1 ? 6 : 17;
 			f.options = static_cast<uint8_t>(random.below(3));
 			f.udp_checksum = i % 8 != 0;
-			auto original = frames::build(f, random.below(100), static_cast<uint8_t>(random.next()));
+			auto original =
+				frames::build(f, random.below(100), static_cast<uint8_t>(random.next()));
 			auto sent = pass(*chain, original);
 			REQUIRE(!sent.empty());
 			size_t header = 20 + 4u * f.options;
@@ -174,7 +179,8 @@ TEST_CASE("NAT translates the packet that an ICMP error quotes, both ways")
 			size_t quote = i % 4 < 2 ? header + 8 : original.size() - 14;
 
 			// A router on the way complains about what left.
-			auto back = pass(*chain, frames::build_error(0x51000001, outside.source, sent, quote, 11));
+			auto back =
+				pass(*chain, frames::build_error(0x51000001, outside.source, sent, quote, 11));
 			REQUIRE(back.size() == 14 + 20 + 8 + quote);
 			CHECK(get32(&back[30]) == f.source);
 			CHECK(get32(&back[26]) == 0x51000001);
@@ -199,7 +205,8 @@ TEST_CASE("NAT translates the packet that an ICMP error quotes, both ways")
 
 			// About a connection that nobody has: untouched.
 			answer.source_port ^= 1;
-			auto stranger = frames::build_error(f.source, f.destination, frames::build(answer, 40, 7), 60);
+			auto stranger =
+				frames::build_error(f.source, f.destination, frames::build(answer, 40, 7), 60);
 			auto same = pass(*chain, stranger);
 			CHECK(std::equal(same.begin() + 12, same.end(), stranger.begin() + 12));
 		}
@@ -219,7 +226,8 @@ TEST_CASE("the load balancer keeps a connection where it is and spreads new ones
 	std::map<uint32_t, int> share;
 	for (int round = 0; round < 2; round++) {
 		for (uint32_t i = 0; i < 5000; i++) {
-			Flow f{0x0a000000u + i, 0x20000001, static_cast<uint16_t>(i), 443, static_cast<uint8_t>(i & 1 ? 6 : 17)};
+			Flow f{0x0a000000u + i, 0x20000001, static_cast<uint16_t>(i), 443,
+			       static_cast<uint8_t>(i & 1 ? 6 : 17)};
 			auto out = pass(*chain, frames::build(f, 9, 1));
 			REQUIRE(!out.empty());
 			CHECK(frames::sum(&out[14], 20) == 0xffff);
@@ -254,7 +262,8 @@ TEST_CASE("most connections of a consistent hash stay when a server leaves")
 namespace {
 
 // A TCP frame with the timestamp option, optionally not aligned as usual.
-std::vector<uint8_t> with_timestamps(const Flow &f, uint8_t flags, uint32_t value, uint32_t echo, bool odd)
+std::vector<uint8_t> with_timestamps(const Flow &f, uint8_t flags, uint32_t value, uint32_t echo,
+                                     bool odd)
 {
 	auto p = frames::build(f, 12 + 20, 3);
 	uint8_t *tcp = &p[34];
@@ -294,7 +303,8 @@ TEST_CASE("the cookie brings a connection back to its server, without state and 
 	nf::CookieBalancer before(few, 9), after(many, 9);
 	for (uint32_t i = 0; i < 500; i++) {
 		bool odd = i & 1;
-		Flow f{0x0a000000u + i, nf::CookieBalancer::service_address, static_cast<uint16_t>(random.next()), 80, 6};
+		Flow f{0x0a000000u + i, nf::CookieBalancer::service_address,
+		       static_cast<uint16_t>(random.next()), 80, 6};
 		uint32_t stamp = static_cast<uint32_t>(random.next());
 		auto syn = pass(before, with_timestamps(f, 0x02, stamp, 0, odd));
 		uint32_t server = get32(&syn[30]);
@@ -327,11 +337,13 @@ TEST_CASE("a pattern is found across packets of its flow, and not across flows")
 		auto chain = nf::ChainFactory(config).make(form, 0);
 		auto feed = [&](uint16_t port, const std::string &text) {
 			auto frame = frames::build({1, 2, port, 80, 6}, text.size(), 0);
-			std::copy(text.begin(), text.end(), frame.end() - static_cast<std::ptrdiff_t>(text.size()));
+			std::copy(text.begin(), text.end(),
+			          frame.end() - static_cast<std::ptrdiff_t>(text.size()));
 			return frame;
 		};
-		std::vector<std::vector<uint8_t>> traffic = {feed(1, "GET /etc/pas"), feed(1, "swd HTTP/1.1"), feed(2, "GET /etc/pas"),
-		                                             feed(3, "swd HTTP/1.1"), feed(3, "/ETC/PASSWD"), feed(2, "swd")};
+		std::vector<std::vector<uint8_t>> traffic = {
+			feed(1, "GET /etc/pas"), feed(1, "swd HTTP/1.1"), feed(2, "GET /etc/pas"),
+			feed(3, "swd HTTP/1.1"), feed(3, "/ETC/PASSWD"),  feed(2, "swd")};
 		frames::Pool pool(8);
 		std::vector<nf::Mbuf *> packets, dropped(8);
 		for (size_t i = 0; i < traffic.size(); i++)
@@ -352,8 +364,17 @@ TEST_CASE("patterns in payloads of any split are counted alike per packet and pe
 	nf::Config config;
 	config.kind = nf::ChainKind::dpi;
 	config.table_capacity = 1024;
-	const std::string words[] = {"/etc/passwd", "BEGIN RSA PRIVATE KEY", "union select", "x", "SSH-2.0", "EHLO a",
-	                             "Authorization: Basic QWxhZGRpbjpvcGVu", "jndi:ldap", "....", "sleep(12)", "\r\n"};
+	const std::string words[] = {"/etc/passwd",
+	                             "BEGIN RSA PRIVATE KEY",
+	                             "union select",
+	                             "x",
+	                             "SSH-2.0",
+	                             "EHLO a",
+	                             "Authorization: Basic QWxhZGRpbjpvcGVu",
+	                             "jndi:ldap",
+	                             "....",
+	                             "sleep(12)",
+	                             "\r\n"};
 	std::vector<std::vector<uint8_t>> traffic;
 	std::string stream[20];
 	for (int i = 0; i < 4000; i++) {
@@ -363,7 +384,8 @@ TEST_CASE("patterns in payloads of any split are counted alike per packet and pe
 			s += words[random.below(11)];
 		for (uint32_t run = 1 + random.below(4); run && s.size() > 40; run--) {
 			size_t n = 1 + random.below(40);
-			auto frame = frames::build({1, 2, flow, 80, static_cast<uint8_t>(flow & 1 ? 6 : 17)}, n, 0);
+			auto frame =
+				frames::build({1, 2, flow, 80, static_cast<uint8_t>(flow & 1 ? 6 : 17)}, n, 0);
 			std::copy_n(s.begin(), n, frame.end() - static_cast<std::ptrdiff_t>(n));
 			s.erase(0, n);
 			traffic.push_back(std::move(frame));

@@ -67,7 +67,7 @@ size_t check_file(const fs::path &file)
 	uint64_t disagreements = 0;
 	for_each_frame(file, [&](const Frame &frame) {
 		for (const KeyKind kind :
-			 {KeyKind::five_tuple, KeyKind::symmetric, KeyKind::destination, KeyKind::inner}) {
+		     {KeyKind::five_tuple, KeyKind::symmetric, KeyKind::destination, KeyKind::inner}) {
 			const Depth depth = kind == KeyKind::inner ? Depth::innermost : Depth::outer;
 			const Headers headers = parse(frame, depth);
 			const FlowKey key = flow_key_of(headers, frame.data);
@@ -102,13 +102,20 @@ TEST_CASE("directional flows of the real captures")
 		const char *name;
 		size_t flows;
 	} expected[] = {
-		{"campus-dns-2017-33k-headers-anon", 29442}, {"datacenter-uni1-2009-10k", 1329},
-		{"ddos-synack-reflection-8k", 7834},         {"ddos-synflood-spoofed-37k", 37669},
-		{"edge-2003-pingsweep-web-15k", 6685},       {"host-bittorrent-2020s-8k", 1421},
-		{"host-tls-ipv6-7k", 665},                   {"host-web-quic-2015-4k", 526},
-		{"ics-modbus-12k", 1250},                    {"isp-dsl-2010-wits-10k", 3184},
-		{"isp-edge-snabb-4k-notime", 1006},          {"lab-echo-500conns-82k", 1000},
-		{"lab-httpload-onvm-14k", 1500},             {"mix-iot-devices-60s", 12598},
+		{"campus-dns-2017-33k-headers-anon", 29442},
+		{"datacenter-uni1-2009-10k", 1329},
+		{"ddos-synack-reflection-8k", 7834},
+		{"ddos-synflood-spoofed-37k", 37669},
+		{"edge-2003-pingsweep-web-15k", 6685},
+		{"host-bittorrent-2020s-8k", 1421},
+		{"host-tls-ipv6-7k", 665},
+		{"host-web-quic-2015-4k", 526},
+		{"ics-modbus-12k", 1250},
+		{"isp-dsl-2010-wits-10k", 3184},
+		{"isp-edge-snabb-4k-notime", 1006},
+		{"lab-echo-500conns-82k", 1000},
+		{"lab-httpload-onvm-14k", 1500},
+		{"mix-iot-devices-60s", 12598},
 		{"mix-ndpi-apps-30s", 6304},
 	};
 	for (const auto &e : expected) {

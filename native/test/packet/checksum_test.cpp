@@ -32,7 +32,10 @@ Bytes random_bytes(std::mt19937_64 &random, size_t size)
 }
 
 // 0 and 0xffff are one value in one's complement.
-bool same(uint16_t a, uint16_t b) { return a == b || (a % 0xffff == 0 && b % 0xffff == 0); }
+bool same(uint16_t a, uint16_t b)
+{
+	return a == b || (a % 0xffff == 0 && b % 0xffff == 0);
+}
 
 } // namespace
 
@@ -66,15 +69,17 @@ TEST_CASE("segments with their pseudo-header verify, over IPv4 and IPv6")
 			const Bytes v4 = ipv4({.options = Bytes(8, 1)}, s), v6 = ipv6({}, s);
 			CHECK(checksum_ipv4(v4.data()) == 0);
 			CHECK(same(checksum_l4(v4.data(), s.protocol, v4.data() + 28,
-								   static_cast<uint32_t>(v4.size() - 28)),
-					   0));
+			                       static_cast<uint32_t>(v4.size() - 28)),
+			           0));
 			CHECK(same(checksum_l4(v6.data(), s.protocol, v6.data() + 40,
-								   static_cast<uint32_t>(v6.size() - 40)),
-					   0));
-			Bytes pseudo = join({Bytes(v4.begin() + 12, v4.begin() + 20), {0, s.protocol},
-			                     be16_bytes(static_cast<uint32_t>(s.bytes.size())), s.bytes});
+			                       static_cast<uint32_t>(v6.size() - 40)),
+			           0));
+			Bytes pseudo = join({Bytes(v4.begin() + 12, v4.begin() + 20),
+			                     {0, s.protocol},
+			                     be16_bytes(static_cast<uint32_t>(s.bytes.size())),
+			                     s.bytes});
 			CHECK(checksum_l4(v4.data(), s.protocol, s.bytes.data(),
-							  static_cast<uint32_t>(s.bytes.size())) == plain(pseudo));
+			                  static_cast<uint32_t>(s.bytes.size())) == plain(pseudo));
 		}
 	}
 }

@@ -19,7 +19,7 @@ using namespace reframer::test;
 namespace {
 
 constexpr KeyKind kinds[] = {KeyKind::five_tuple, KeyKind::symmetric, KeyKind::destination,
-							 KeyKind::inner};
+                             KeyKind::inner};
 constexpr uint64_t any_seed = 0x1234567890abcdef;
 
 Digest classify_of(const Bytes &frame, KeyKind kind = KeyKind::five_tuple,
@@ -36,7 +36,7 @@ FlowKey group_of(const uint8_t *data, uint32_t size, LinkType link, KeyKind kind
 
 // The inline path, the slow path and the key's own hash must say the same; returns the digest.
 Digest check_agreement(const uint8_t *data, uint32_t size, LinkType link, KeyKind kind,
-					   uint64_t seed)
+                       uint64_t seed)
 {
 	const Digest fast = classify(data, size, link, kind, seed);
 	const Digest slow = classify_slow(data, size, link, kind, seed);
@@ -61,45 +61,55 @@ Bytes random_frame(std::mt19937_64 &random)
 	const auto port = [&] { return static_cast<uint16_t>(pick(4) == 0 ? 53 : 1000 + pick(2)); };
 	const auto l4 = [&]() -> Segment {
 		switch (pick(8)) {
-		case 0: return icmp(8, Bytes(20, 1));
-		case 1: return esp(pick(2));
-		case 2: return sctp(port(), port());
+		case 0:
+			return icmp(8, Bytes(20, 1));
+		case 1:
+			return esp(pick(2));
+		case 2:
+			return sctp(port(), port());
 		case 3:
 		case 4:
 			return udp({.source = port(), .destination = port(), .payload = Bytes(pick(40), 0)});
 		default:
-			return tcp({.source = port(), .destination = port(),
+			return tcp({.source = port(),
+			            .destination = port(),
 			            .flags = static_cast<uint16_t>(pick(2) ? 0x10 : pick(0x200)),
-			            .options = Bytes(4 * pick(4), 1), .payload = Bytes(pick(3), 0)});
+			            .options = Bytes(4 * pick(4), 1),
+			            .payload = Bytes(pick(3), 0)});
 		}
 	};
 	const auto packet = [&](const Segment &content) -> std::pair<uint16_t, Bytes> {
 		if (pick(3) == 0)
 			return {type_ipv6,
-					ipv6({.source = address6(),
-						  .destination = address6(),
-						  .traffic_class = static_cast<uint8_t>(pick(2) ? 46 << 2 : pick(256))},
-						 pick(4) == 0 ? fragment6(pick(2), 8 * static_cast<uint16_t>(pick(2)),
-												  pick(2), content)
-									  : content)};
+			        ipv6({.source = address6(),
+			              .destination = address6(),
+			              .traffic_class = static_cast<uint8_t>(pick(2) ? 46 << 2 : pick(256))},
+			             pick(4) == 0 ? fragment6(pick(2), 8 * static_cast<uint16_t>(pick(2)),
+			                                      pick(2), content)
+			                          : content)};
 		return {type_ipv4, ipv4({.source = address4(),
-								 .destination = address4(),
-								 .tos = static_cast<uint8_t>(pick(2) ? 46 << 2 : pick(256)),
-								 .id = pick(2),
-								 .fragment_offset = static_cast<uint16_t>(pick(8) == 0 ? 8 : 0),
-								 .more_fragments = pick(8) == 0,
-								 .options = Bytes(4 * (pick(8) == 0), 1)},
-								content)};
+		                         .destination = address4(),
+		                         .tos = static_cast<uint8_t>(pick(2) ? 46 << 2 : pick(256)),
+		                         .id = pick(2),
+		                         .fragment_offset = static_cast<uint16_t>(pick(8) == 0 ? 8 : 0),
+		                         .more_fragments = pick(8) == 0,
+		                         .options = Bytes(4 * (pick(8) == 0), 1)},
+		                        content)};
 	};
 	auto [type, bytes] = packet(l4());
 	for (uint32_t n = pick(4) == 0 ? 1 + pick(2) : 0; n > 0; n--) {
 		switch (pick(4)) {
-		case 0: std::tie(type, bytes) = packet(vxlan(pick(2), ethernet(type, bytes))); break;
-		case 1: std::tie(type, bytes) = packet(gre({.type = type}, bytes)); break;
+		case 0:
+			std::tie(type, bytes) = packet(vxlan(pick(2), ethernet(type, bytes)));
+			break;
+		case 1:
+			std::tie(type, bytes) = packet(gre({.type = type}, bytes));
+			break;
 		case 2:
 			std::tie(type, bytes) = packet(gtpu(pick(2), bytes, static_cast<uint8_t>(pick(2))));
 			break;
-		default: std::tie(type, bytes) = packet(ip_in_ip(bytes));
+		default:
+			std::tie(type, bytes) = packet(ip_in_ip(bytes));
 		}
 	}
 	for (uint32_t tags = pick(4); tags > 1; tags--) {
@@ -117,7 +127,7 @@ TEST_CASE("fast path, slow path and FlowKey agree on every kind of frame")
 		for (const KeyKind kind : kinds) {
 			CAPTURE(c.name);
 			check_agreement(c.frame.data(), static_cast<uint32_t>(c.frame.size()), c.link, kind,
-							any_seed);
+			                any_seed);
 		}
 }
 
@@ -175,9 +185,9 @@ TEST_CASE("both directions share the symmetric hash and only that")
 	CHECK(classify_of(one).hash != classify_of(two).hash);
 	CHECK(classify_of(one, KeyKind::symmetric).hash != classify_of(other, KeyKind::symmetric).hash);
 	CHECK(classify_of(one, KeyKind::destination).hash !=
-		  classify_of(two, KeyKind::destination).hash);
+	      classify_of(two, KeyKind::destination).hash);
 	CHECK(classify_of(two, KeyKind::destination).hash ==
-		  classify_of(other, KeyKind::destination).hash);
+	      classify_of(other, KeyKind::destination).hash);
 
 	const Ip6 there6 = {.source = "2001:db8::1", .destination = "2001:db8::2"};
 	const Ip6 back6 = {.source = "2001:db8::2", .destination = "2001:db8::1"};
@@ -216,7 +226,7 @@ TEST_CASE("traits of the common frames")
 	CHECK(traits({}, tcp({.source = 53, .flags = 0})) == (base | trait_dns));
 	CHECK(traits({.tos = 46 << 2}, udp()) == (trait_ipv4 | trait_udp | trait_dscp_ef));
 	CHECK(traits({.tos = 1}, udp({.destination = 53})) ==
-		  (trait_ipv4 | trait_udp | trait_dns | trait_ect1));
+	      (trait_ipv4 | trait_udp | trait_dns | trait_ect1));
 	CHECK(traits({.tos = 3}, udp()) == (trait_ipv4 | trait_udp));
 	CHECK(traits({}, icmp(8, Bytes(20, 0))) == trait_ipv4);
 	CHECK(classify_of(ethernet(type_ipv6, ipv6({.traffic_class = 46 << 2 | 1}, tcp()))).traits ==
@@ -238,7 +248,7 @@ TEST_CASE("the hash depends on the seed, and flows that collide under one do not
 			continue;
 		collisions++;
 		persistent += hash_words(key.first, key.second, 2) ==
-					  hash_words(it->second.first, it->second.second, 2);
+		              hash_words(it->second.first, it->second.second, 2);
 	}
 	CHECK(collisions < 40);
 	CHECK(persistent == 0);
@@ -254,11 +264,21 @@ TEST_CASE("low and high bits of the hash spread structured keys evenly")
 		for (uint64_t i = 0; i < nb_keys; i++) {
 			uint64_t a = 0x0200000a0100000a, b = hash_tail(0, 17, 2);
 			switch (pattern) {
-			case 0: a += i << 16; break;                          // last bytes of the source
-			case 1: b |= i << 16; break;                          // destination port
-			case 2: b |= i; break;                                // source port
-			case 3: a += (i & 255) << 24 | (i >> 8) << 56; break; // last byte of both addresses
-			default: a += i << 56; b |= i >> 8 << 8;
+			case 0:
+				a += i << 16;
+				break; // last bytes of the source
+			case 1:
+				b |= i << 16;
+				break; // destination port
+			case 2:
+				b |= i;
+				break; // source port
+			case 3:
+				a += (i & 255) << 24 | (i >> 8) << 56;
+				break; // last byte of both addresses
+			default:
+				a += i << 56;
+				b |= i >> 8 << 8;
 			}
 			buckets[hash_words(a, b, seed) >> shift & (nb_buckets - 1)]++;
 		}

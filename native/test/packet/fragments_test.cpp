@@ -23,7 +23,8 @@ Digest classify_of(const Bytes &frame, KeyKind kind = KeyKind::five_tuple)
 
 Fragment fragment_of(const Bytes &frame, KeyKind kind = KeyKind::five_tuple)
 {
-	return read_fragment(frame.data(), static_cast<uint32_t>(frame.size()), LinkType::ethernet, kind, 7);
+	return read_fragment(frame.data(), static_cast<uint32_t>(frame.size()), LinkType::ethernet,
+	                     kind, 7);
 }
 
 Bytes first4(uint32_t id, const Segment &s)
@@ -35,7 +36,10 @@ Bytes later4(uint32_t id, uint16_t offset, bool more, uint8_t protocol, size_t b
 	return ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = offset, .more_fragments = more},
 	                                segment(protocol, Bytes(bytes, 5))));
 }
-Bytes first6(uint32_t id, const Segment &s) { return ethernet(type_ipv6, ipv6({}, fragment6(id, 0, true, s))); }
+Bytes first6(uint32_t id, const Segment &s)
+{
+	return ethernet(type_ipv6, ipv6({}, fragment6(id, 0, true, s)));
+}
 Bytes later6(uint32_t id, uint16_t offset, bool more, uint8_t next = 17)
 {
 	return ethernet(type_ipv6, ipv6({}, fragment6(id, offset, more, segment(next, Bytes(24, 5)))));
@@ -46,8 +50,9 @@ Bytes later6(uint32_t id, uint16_t offset, bool more, uint8_t next = 17)
 TEST_CASE("a first fragment is grouped as whole packets of its flow are")
 {
 	for (const KeyKind kind : all_kinds)
-		for (const Segment &s : {udp({.payload = Bytes(16, 1)}), tcp({.payload = Bytes(12, 1)}), esp(77),
-		                         ah(78, tcp()), sctp(5, 6), gre({}, Bytes(24, 0)), icmp(8, Bytes(20, 0))}) {
+		for (const Segment &s :
+		     {udp({.payload = Bytes(16, 1)}), tcp({.payload = Bytes(12, 1)}), esp(77),
+		      ah(78, tcp()), sctp(5, 6), gre({}, Bytes(24, 0)), icmp(8, Bytes(20, 0))}) {
 			CAPTURE(static_cast<int>(kind));
 			CAPTURE(s.protocol);
 			const Digest whole = classify_of(ethernet(type_ipv4, ipv4({}, s)), kind);
@@ -86,7 +91,8 @@ TEST_CASE("later fragments name the datagram that the first one names")
 
 TEST_CASE("a tunnel's first fragment has the inner flow, and the others follow the outer packet")
 {
-	const Bytes inner = ethernet(type_ipv4, ipv4({.source = "192.168.0.1"}, tcp({.payload = Bytes(400, 1)})));
+	const Bytes inner =
+		ethernet(type_ipv4, ipv4({.source = "192.168.0.1"}, tcp({.payload = Bytes(400, 1)})));
 	const Segment tunnel = vxlan(5, inner);
 	const uint32_t flow = classify_of(ethernet(type_ipv4, ipv4({}, tunnel)), KeyKind::inner).hash;
 	const Bytes head(tunnel.bytes.begin(), tunnel.bytes.begin() + 200);
@@ -133,7 +139,7 @@ TEST_CASE("a datagram is known until it is complete, and a little longer for dup
 	CHECK(see(first, 20) == flow);
 	CHECK(see(later4(1, 24, true, 17), 1'000'000'000) == flow); // 24 of 72 bytes were missing
 	CHECK(see(later4(1, 24, true, 17), 1'000'500'000) == flow);
-	CHECK(see(later4(1, 24, true, 17), 2'000'000'000) == 0);    // the id is used again
+	CHECK(see(later4(1, 24, true, 17), 2'000'000'000) == 0); // the id is used again
 	CHECK(see(first4(2, udp({.payload = Bytes(16, 0)})), 0) == flow);
 	CHECK(see(later4(2, 24, true, 17), FragmentFlows::incomplete_ns - 1) == flow);
 	CHECK(see(later4(2, 24, true, 17), FragmentFlows::incomplete_ns + 1) == 0);

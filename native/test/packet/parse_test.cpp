@@ -29,7 +29,7 @@ TEST_CASE("every kind of frame gives the key that it should")
 		CHECK(to_string(flow_key_of(outer, c.frame.data())) == c.outer);
 		const Headers inner = parse_of(c.frame, Depth::innermost, c.link);
 		CHECK(to_string(flow_key_of(inner, c.frame.data())) ==
-			  (c.inner.empty() ? c.outer : c.inner));
+		      (c.inner.empty() ? c.outer : c.inner));
 	}
 }
 
@@ -91,7 +91,7 @@ TEST_CASE("lengths that lie are said to be malformed")
 	CHECK((flags(ethernet(type_ipv4, ipv4({.length = 12}, tcp()))) & header_malformed) != 0);
 	CHECK((flags(ethernet(type_ipv4, ipv4({.length = 22}, tcp()))) & header_malformed) != 0);
 	CHECK((flags(ethernet(type_ipv4, ipv4({}, tcp({.header_words = 15})))) & header_malformed) !=
-		  0);
+	      0);
 	CHECK((flags(ethernet(type_ipv6, ipv6({.length = 9000}, tcp()))) & header_malformed) != 0);
 	CHECK((flags(ethernet(type_ipv4, ipv4({}, tcp()))) & header_malformed) == 0);
 }
@@ -144,7 +144,7 @@ TEST_CASE("a key is the same for both directions after symmetric(), and text is 
 	const FlowKey there = key(ethernet(type_ipv4, ipv4({}, tcp({.source = 9, .destination = 80}))));
 	const FlowKey back =
 		key(ethernet(type_ipv4, ipv4({.source = "10.0.0.2", .destination = "10.0.0.1"},
-									 tcp({.source = 80, .destination = 9}))));
+	                                 tcp({.source = 80, .destination = 9}))));
 	CHECK(there != back);
 	CHECK(reversed(there) == back);
 	CHECK(symmetric(there) == symmetric(back));
@@ -160,7 +160,7 @@ TEST_CASE("later fragments are counted with the ports of the first")
 {
 	const auto fragment = [](uint32_t id, uint16_t offset, const Segment &s) {
 		return ethernet(type_ipv4,
-						ipv4({.id = id, .fragment_offset = offset, .more_fragments = true}, s));
+		                ipv4({.id = id, .fragment_offset = offset, .more_fragments = true}, s));
 	};
 	const Bytes first = fragment(1, 0, udp({.payload = Bytes(16, 0)}));
 	const Bytes later = fragment(1, 24, segment(17, Bytes(8, 0)));
@@ -180,16 +180,19 @@ TEST_CASE("later fragments are counted with the ports of the first")
 	CHECK(to_string(early.tuple) == "udp 10.0.0.1:1000 > 10.0.0.2:2000");
 }
 
-TEST_CASE("a later fragment has an offset in bytes and no ports, whatever its first bytes look like")
+TEST_CASE(
+	"a later fragment has an offset in bytes and no ports, whatever its first bytes look like")
 {
-	const Bytes four = ethernet(type_ipv4, ipv4({.id = 3, .fragment_offset = 1480, .more_fragments = true}, udp({})));
+	const Bytes four = ethernet(
+		type_ipv4, ipv4({.id = 3, .fragment_offset = 1480, .more_fragments = true}, udp({})));
 	const Headers h = parse_of(four);
 	CHECK(h.fragment_offset == 1480);
 	CHECK((h.flags & header_fragment) != 0);
 	CHECK((h.flags & header_ports) == 0);
 	CHECK(h.source_port == 0);
 	CHECK(h.destination_port == 0);
-	const Headers first = parse_of(ethernet(type_ipv4, ipv4({.id = 3, .more_fragments = true}, udp({}))));
+	const Headers first =
+		parse_of(ethernet(type_ipv4, ipv4({.id = 3, .more_fragments = true}, udp({}))));
 	CHECK(first.fragment_offset == 0);
 	CHECK((first.flags & header_ports) != 0);
 }

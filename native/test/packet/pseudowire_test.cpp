@@ -21,7 +21,8 @@ std::set<uint32_t> groups_of(const Mac &mac, bool control_word)
 {
 	std::set<uint32_t> hashes;
 	for (uint32_t i = 0; i < 200; i++) {
-		Bytes inside = ethernet(type_ipv4, ipv4({.id = i}, udp({.payload = Bytes(i * 7, 'i')})), mac);
+		Bytes inside =
+			ethernet(type_ipv4, ipv4({.id = i}, udp({.payload = Bytes(i * 7, 'i')})), mac);
 		if (control_word)
 			inside = join({{0, 0}, be16_bytes(i), inside});
 		const Bytes frame = ethernet(type_mpls, mpls(100, false, mpls(200, true, inside)));
@@ -79,8 +80,10 @@ TEST_CASE("IP in MPLS is still seen, whole, padded, with a check sequence or cut
 	CHECK(classify_of(join({in_mpls(ipv4({}, tcp())), Bytes(2, 0)})).hash == flow4);
 	for (const uint32_t captured : {90u, 96u, 128u}) {
 		const Bytes frame4 = in_mpls(v4), frame6 = in_mpls(v6);
-		CHECK(classify(frame4.data(), captured, LinkType::ethernet, KeyKind::five_tuple, 7).hash == flow4);
-		CHECK(classify(frame6.data(), captured, LinkType::ethernet, KeyKind::five_tuple, 7).hash == flow6);
+		CHECK(classify(frame4.data(), captured, LinkType::ethernet, KeyKind::five_tuple, 7).hash ==
+		      flow4);
+		CHECK(classify(frame6.data(), captured, LinkType::ethernet, KeyKind::five_tuple, 7).hash ==
+		      flow6);
 	}
 	Bytes wrong = v4;
 	wrong[10] ^= 1; // checksum

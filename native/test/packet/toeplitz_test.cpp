@@ -55,9 +55,9 @@ TEST_CASE("the vendor's verification vectors")
 		const Bytes frame =
 			addresses.size() == 8
 				? ethernet(type_ipv4,
-						   ipv4({.source = v.source, .destination = v.destination}, segment))
+		                   ipv4({.source = v.source, .destination = v.destination}, segment))
 				: ethernet(type_ipv6,
-						   ipv6({.source = v.source, .destination = v.destination}, segment));
+		                   ipv6({.source = v.source, .destination = v.destination}, segment));
 		const auto size = static_cast<uint32_t>(frame.size());
 		const Headers h = parse(frame.data(), size, size, LinkType::ethernet, Depth::outer);
 		CHECK(fast(flow_key_of(h, frame.data())) == v.with_ports);
@@ -90,7 +90,7 @@ TEST_CASE("the symmetric key gives both directions one hash")
 		const Bytes back = join({address_bytes(v.destination), address_bytes(v.source),
 		                         be16_bytes(v.destination_port), be16_bytes(v.source_port)});
 		CHECK(symmetric_hash(std::span<const uint8_t>(there)) ==
-			  symmetric_hash(std::span<const uint8_t>(back)));
+		      symmetric_hash(std::span<const uint8_t>(back)));
 		CHECK(other(std::span<const uint8_t>(there)) != other(std::span<const uint8_t>(back)));
 	}
 }

@@ -10,23 +10,29 @@ namespace {
 
 std::atomic<uint64_t> calls{0};
 
-void count() { calls.fetch_add(1, std::memory_order_relaxed); }
+void count()
+{
+	calls.fetch_add(1, std::memory_order_relaxed);
+}
 
 } // namespace
 
-uint64_t reframer::test::memory_calls() { return calls.load(std::memory_order_relaxed); }
+uint64_t reframer::test::memory_calls()
+{
+	return calls.load(std::memory_order_relaxed);
+}
 
 // What the linker makes of --wrap=NAME: calls to NAME arrive at __wrap_NAME, and the function
 // itself is __real_NAME.
 extern "C" {
 
-#define WRAP(result, name, parameters, arguments) \
-	result __real_##name parameters;              \
-	result __wrap_##name parameters;              \
-	result __wrap_##name parameters               \
-	{                                             \
-		count();                                  \
-		return __real_##name arguments;           \
+#define WRAP(result, name, parameters, arguments)                                                  \
+	result __real_##name parameters;                                                               \
+	result __wrap_##name parameters;                                                               \
+	result __wrap_##name parameters                                                                \
+	{                                                                                              \
+		count();                                                                                   \
+		return __real_##name arguments;                                                            \
 	}
 
 WRAP(void *, malloc, (size_t size), (size))
@@ -58,7 +64,19 @@ void *operator new(size_t size, std::align_val_t alignment)
 	throw std::bad_alloc();
 }
 
-void operator delete(void *memory) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t) noexcept { std::free(memory); }
-void operator delete(void *memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void *memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void *memory) noexcept
+{
+	std::free(memory);
+}
+void operator delete(void *memory, size_t) noexcept
+{
+	std::free(memory);
+}
+void operator delete(void *memory, std::align_val_t) noexcept
+{
+	std::free(memory);
+}
+void operator delete(void *memory, size_t, std::align_val_t) noexcept
+{
+	std::free(memory);
+}

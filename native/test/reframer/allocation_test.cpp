@@ -33,10 +33,18 @@ struct Traffic {
 			const auto flow = static_cast<uint32_t>(random() % 60);
 			const auto number = static_cast<uint32_t>(random() % 4000);
 			switch (random() % 8) {
-			case 0: add(test_data(flow, number), flow); break; // out of order: something to repair
-			case 1: case 3: add(pure_ack(flow, i), flow); break; // something to thin
-			case 2: add(odd(flow), flow); break;
-			default: add(usual.of(flow, static_cast<uint32_t>(random() % nb_variants)), flow);
+			case 0:
+				add(test_data(flow, number), flow);
+				break; // out of order: something to repair
+			case 1:
+			case 3:
+				add(pure_ack(flow, i), flow);
+				break; // something to thin
+			case 2:
+				add(odd(flow), flow);
+				break;
+			default:
+				add(usual.of(flow, static_cast<uint32_t>(random() % nb_variants)), flow);
 			}
 		}
 		for (const Bytes &frame : frames) {
@@ -47,18 +55,27 @@ struct Traffic {
 	}
 
 private:
-	static Bytes test_data(uint32_t flow, uint32_t sequence) { return reframer::test::data(flow, sequence, 100); }
+	static Bytes test_data(uint32_t flow, uint32_t sequence)
+	{
+		return reframer::test::data(flow, sequence, 100);
+	}
 
 	static Bytes odd(uint32_t flow)
 	{
 		const Bytes inner = tcp_frame(flow, {});
 		switch (flow % 6) {
-		case 0: return unknown();
-		case 1: return ethernet(type_ipv6, ipv6({}, tcp()));
-		case 2: return ethernet(type_ipv4, ipv4({}, vxlan(7, inner)));
-		case 3: return ethernet(type_vlan, vlan(3, type_ipv4, ipv4({}, udp())));
-		case 4: return ethernet(type_ipv4, ipv4({}, esp(flow)));
-		default: return Bytes(9, 0xff); // cut
+		case 0:
+			return unknown();
+		case 1:
+			return ethernet(type_ipv6, ipv6({}, tcp()));
+		case 2:
+			return ethernet(type_ipv4, ipv4({}, vxlan(7, inner)));
+		case 3:
+			return ethernet(type_vlan, vlan(3, type_ipv4, ipv4({}, udp())));
+		case 4:
+			return ethernet(type_ipv4, ipv4({}, esp(flow)));
+		default:
+			return Bytes(9, 0xff); // cut
 		}
 	}
 
@@ -128,9 +145,12 @@ Seen drive(reframer_stage *stage, const Traffic &traffic, bool hashed)
 	};
 	const auto total = static_cast<uint32_t>(traffic.packets.size());
 	for (uint32_t first = 0; first < total; first += burst_size) {
-		const reframer_burst burst = {&traffic.packets[first], &traffic.data[first],
-		                              &traffic.captured[first], nullptr,
-		                              hashed ? &traffic.hash[first] : nullptr, burst_size};
+		const reframer_burst burst = {&traffic.packets[first],
+		                              &traffic.data[first],
+		                              &traffic.captured[first],
+		                              nullptr,
+		                              hashed ? &traffic.hash[first] : nullptr,
+		                              burst_size};
 		seen.in += reframer_push(stage, &burst, now);
 		now += 3000;
 		poll(reframer_poll);
@@ -138,15 +158,26 @@ Seen drive(reframer_stage *stage, const Traffic &traffic, bool hashed)
 		reframer_report_load(stage, &load);
 		(void)reframer_next_deadline(stage);
 		switch (first / burst_size % 16) {
-		case 5: reframer_release_bucket(stage, 127, first % 128); break;
-		case 9: reframer_get_stats(stage, &stats); break;
-		case 13: reframer_set_policy(stage, REFRAMER_FIXED, 16'000 + first); break;
-		default: break;
+		case 5:
+			reframer_release_bucket(stage, 127, first % 128);
+			break;
+		case 9:
+			reframer_get_stats(stage, &stats);
+			break;
+		case 13:
+			reframer_set_policy(stage, REFRAMER_FIXED, 16'000 + first);
+			break;
+		default:
+			break;
 		}
 	}
 	for (uint32_t policy : {REFRAMER_BURST, REFRAMER_ADAPTIVE, REFRAMER_FIXED}) {
-		const reframer_burst burst = {traffic.packets.data(), traffic.data.data(), traffic.captured.data(),
-		                              nullptr, hashed ? traffic.hash.data() : nullptr, burst_size};
+		const reframer_burst burst = {traffic.packets.data(),
+		                              traffic.data.data(),
+		                              traffic.captured.data(),
+		                              nullptr,
+		                              hashed ? traffic.hash.data() : nullptr,
+		                              burst_size};
 		seen.in += reframer_push(stage, &burst, now);
 		reframer_set_policy(stage, policy, 64'000);
 		poll(reframer_poll);
@@ -187,14 +218,16 @@ TEST_CASE("defect 8: memory is allocated for every group that leaves")
 	rules[0].dscp_plus_one = 47;
 	rules[1].port_low = rules[1].port_high = 443;
 	rules[1].delay_ns = 8000;
-	uint64_t nb_cases = 0, packets = 0, thinned = 0, repaired = 0, bypassed = 0, early = 0, full = 0;
+	uint64_t nb_cases = 0, packets = 0, thinned = 0, repaired = 0, bypassed = 0, early = 0,
+			 full = 0;
 	for (uint32_t policy : {REFRAMER_FIXED, REFRAMER_BURST, REFRAMER_ADAPTIVE})
 		for (uint32_t key = 0; key < 4; key++)
 			for (uint32_t options = 0; options < 4; options++)
 				for (uint32_t kind = 0; kind < 8; kind++) {
 					const bool hashed = kind & 1, classes = kind & 2, small = kind & 4;
-					const Case c = {policy, key, hashed, classes ? 31u : 0, classes ? 7u : 0, options,
-					                classes, small ? 64u : 4096u, small ? 5u : 128u};
+					const Case c = {policy,           key,     hashed,  classes ? 31u : 0,
+					                classes ? 7u : 0, options, classes, small ? 64u : 4096u,
+					                small ? 5u : 128u};
 					const Owned stage = create(c, rules, 2);
 					const Seen seen = drive(stage.get(), traffic, hashed);
 					reframer_stats stats;

@@ -66,8 +66,13 @@ TEST_CASE("defect 4: a full burst breaks the list of the flows behind it")
 TEST_CASE("defect 5: equal sequence numbers come out of the sort reversed")
 {
 	Stage stage([](reframer_params &p) { p.options = REFRAMER_OPT_TCP_REPAIR; });
-	stage.push({{1, data(1, 2000, 100)}, {2, data(1, 1000, 100)}, {3, data(1, 1000, 100)},
-	            {4, pure_ack(1, 5)}, {5, pure_ack(1, 5)}, {6, data(1, 1500, 100)}}, 0);
+	stage.push({{1, data(1, 2000, 100)},
+	            {2, data(1, 1000, 100)},
+	            {3, data(1, 1000, 100)},
+	            {4, pure_ack(1, 5)},
+	            {5, pure_ack(1, 5)},
+	            {6, data(1, 1500, 100)}},
+	           0);
 	CHECK(stage.poll(64'000) == std::vector<uint64_t>{2, 3, 6, 4, 5, 1});
 	CHECK(stage.stats().repaired > 0);
 }
@@ -143,14 +148,18 @@ TEST_CASE("defect 12: ACKs with SACK or timestamps are merged, and data packets 
 {
 	Stage stage([](reframer_params &p) { p.options = REFRAMER_OPT_ACK_THINNING; });
 	const Bytes sack = {1, 1, 5, 10, 0, 0, 0, 9, 0, 0, 1, 0};
-	const std::vector<Packet> burst = {
-	    {1, pure_ack(1, 100)}, {2, pure_ack(1, 200)}, {3, pure_ack(1, 300)},
-	    {4, pure_ack(1, 300)},                       // duplicate: a sign of loss
-	    {5, pure_ack(1, 400, sack)},
-	    {6, data(1, 7000, 10)},
-	    {7, pure_ack(1, 500, timestamp(1, 1))}, {8, pure_ack(1, 600, timestamp(2, 1))},
-	    {9, pure_ack(1, 700, timestamp(2, 1))}, {10, pure_ack(1, 800, timestamp(2, 1))},
-	    {11, pure_ack(1, 900, {}, 0x50)}, {12, pure_ack(1, 1000)}};
+	const std::vector<Packet> burst = {{1, pure_ack(1, 100)},
+	                                   {2, pure_ack(1, 200)},
+	                                   {3, pure_ack(1, 300)},
+	                                   {4, pure_ack(1, 300)}, // duplicate: a sign of loss
+	                                   {5, pure_ack(1, 400, sack)},
+	                                   {6, data(1, 7000, 10)},
+	                                   {7, pure_ack(1, 500, timestamp(1, 1))},
+	                                   {8, pure_ack(1, 600, timestamp(2, 1))},
+	                                   {9, pure_ack(1, 700, timestamp(2, 1))},
+	                                   {10, pure_ack(1, 800, timestamp(2, 1))},
+	                                   {11, pure_ack(1, 900, {}, 0x50)},
+	                                   {12, pure_ack(1, 1000)}};
 	const std::vector<Packet> before = burst;
 	stage.push(burst, 0);
 	// 2 is covered by 3; 8 and 9 by 10, with the same timestamps.

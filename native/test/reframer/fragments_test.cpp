@@ -76,7 +76,10 @@ TEST_CASE("a fragment whose first never comes leaves at its time, alone")
 
 TEST_CASE("a burst limit and a burst policy end the wait of fragments too")
 {
-	Stage stage([](reframer_params &p) { p.max_burst = 2; p.lookahead = 0; });
+	Stage stage([](reframer_params &p) {
+		p.max_burst = 2;
+		p.lookahead = 0;
+	});
 	stage.push({{1, later(1, 24, true)}, {2, later(1, 48, true)}}, 0);
 	CHECK(stage.poll(0) == Ids{1, 2});
 	stage.push({{3, later(2, 24, true)}, {4, udp_whole(5)}, {5, udp_first(5, 2)}}, 0);
@@ -93,7 +96,7 @@ namespace {
 struct Piece {
 	uint32_t flow, datagram;
 	bool first;
-	bool known;      // its flow is: whole, first, or behind its first
+	bool known; // its flow is: whole, first, or behind its first
 	uint64_t arrival;
 };
 
@@ -153,7 +156,8 @@ private:
 			                     offset == 0 && !more
 			                         ? part
 			                         : fragment6(id, static_cast<uint16_t>(offset), more, part)));
-		return ethernet(type_ipv4, ipv4({.tos = tos, .id = id,
+		return ethernet(type_ipv4, ipv4({.tos = tos,
+		                                 .id = id,
 		                                 .fragment_offset = static_cast<uint16_t>(offset),
 		                                 .more_fragments = more},
 		                                part));
@@ -166,7 +170,8 @@ private:
 		if (flow == 6)
 			return esp(99, filling);
 		if (flow == 7) // the inner packet is whole only with all its fragments
-			return vxlan(7, ethernet(type_ipv4, ipv4({.source = "172.16.0.1"}, udp({.payload = filling}))));
+			return vxlan(
+				7, ethernet(type_ipv4, ipv4({.source = "172.16.0.1"}, udp({.payload = filling}))));
 		if (flow % 2)
 			return udp({.source = port, .payload = filling});
 		return tcp({.source = port, .payload = filling});
@@ -188,14 +193,19 @@ private:
 				for (size_t at = 0; at < whole.bytes.size(); at += step) {
 					const size_t end = std::min(at + step, whole.bytes.size());
 					const auto from = whole.bytes.begin();
-					const Bytes bytes(from + static_cast<ptrdiff_t>(at), from + static_cast<ptrdiff_t>(end));
+					const Bytes bytes(from + static_cast<ptrdiff_t>(at),
+					                  from + static_cast<ptrdiff_t>(end));
 					parts.push_back({{flow, datagram, at == 0, false, 0},
-					                 ip(flow, datagram, static_cast<uint32_t>(at), end < whole.bytes.size(),
-					                    segment(whole.protocol, bytes))});
+					                 ip(flow, datagram, static_cast<uint32_t>(at),
+					                    end < whole.bytes.size(), segment(whole.protocol, bytes))});
 				}
 				switch (pick(4)) {
-				case 0: std::reverse(parts.begin(), parts.end()); break;
-				case 1: std::shuffle(parts.begin(), parts.end(), random); break;
+				case 0:
+					std::reverse(parts.begin(), parts.end());
+					break;
+				case 1:
+					std::shuffle(parts.begin(), parts.end(), random);
+					break;
 				}
 				if (pick(8) == 0) // lost
 					parts.erase(parts.begin() + pick(static_cast<uint32_t>(parts.size())));
@@ -288,7 +298,8 @@ private:
 
 } // namespace
 
-TEST_CASE("random fragments: flows keep their order, datagrams are complete in the order of arrival")
+TEST_CASE(
+	"random fragments: flows keep their order, datagrams are complete in the order of arrival")
 {
 	const uint64_t seed = seed_for("fragments", 20231);
 	for (uint64_t round = 0; round < 400; round++) {

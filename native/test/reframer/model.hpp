@@ -20,9 +20,9 @@ struct ModelPacket {
 	uint32_t hash;
 	uint32_t wire;
 	uint64_t arrival = 0;
-	bool pass = false;      // bypass by header
-	bool ends = false;      // FIN, RST, PSH that count
-	bool ruled = false;     // a rule matched: "new flow" does not apply
+	bool pass = false;        // bypass by header
+	bool ends = false;        // FIN, RST, PSH that count
+	bool ruled = false;       // a rule matched: "new flow" does not apply
 	uint64_t class_delay = 0; // of a rule; 0: the policy's T
 };
 
@@ -69,7 +69,8 @@ public:
 				bytes += burst[i].wire;
 			}
 			const size_t allowed = hashed || eager || policy == REFRAMER_BURST
-			                           ? 0 : std::min<size_t>(p.lookahead, waiting / 8);
+			                           ? 0
+			                           : std::min<size_t>(p.lookahead, waiting / 8);
 			while (unread.size() > allowed)
 				read_one();
 			if (over()) {
@@ -100,7 +101,8 @@ public:
 		tick(caller_now);
 		polled = true;
 		last_poll = now;
-		return policy == REFRAMER_ADAPTIVE && delays[0] == 0 && waiting == 0 && ready_groups.empty() && straight.empty();
+		return policy == REFRAMER_ADAPTIVE && delays[0] == 0 && waiting == 0 &&
+		       ready_groups.empty() && straight.empty();
 	}
 
 	void poll(uint64_t caller_now, uint32_t room, uint32_t run_room)
@@ -284,7 +286,8 @@ private:
 	void all_ready(uint32_t reason)
 	{
 		read_all();
-		for (Where at = first_due(UINT64_MAX); at.queue != queues.size(); at = first_due(UINT64_MAX))
+		for (Where at = first_due(UINT64_MAX); at.queue != queues.size();
+		     at = first_due(UINT64_MAX))
 			ready(at, reason);
 	}
 
@@ -312,7 +315,8 @@ private:
 			if (runs.empty() || runs.back().hash != packet.hash || arrival != packet.arrival) {
 				if (runs.size() == run_room)
 					return;
-				runs.push_back({static_cast<uint32_t>(out.size()), 0, packet.hash, REFRAMER_BY_DEADLINE});
+				runs.push_back(
+					{static_cast<uint32_t>(out.size()), 0, packet.hash, REFRAMER_BY_DEADLINE});
 			}
 			arrival = packet.arrival;
 			runs.back().count++;
@@ -333,8 +337,8 @@ private:
 			if (q == queues.size())
 				return;
 			// A queue gives all that it has due before another one is looked at.
-			while (!queues[q].empty() && queues[q].front().deadline <= limit &&
-			       out.size() < room && runs.size() < run_room) {
+			while (!queues[q].empty() && queues[q].front().deadline <= limit && out.size() < room &&
+			       runs.size() < run_room) {
 				ready({q, queues[q].begin()}, reason);
 				give_ready(room, run_room);
 			}
@@ -344,9 +348,9 @@ private:
 	reframer_params p;
 	uint32_t policy = REFRAMER_FIXED;
 	bool eager = false;
-	std::vector<Queue> queues;        // one a distinct delay; the first is the policy's
+	std::vector<Queue> queues; // one a distinct delay; the first is the policy's
 	std::vector<uint64_t> delays;
-	std::map<uint32_t, Where> index;  // waiting groups by hash
+	std::map<uint32_t, Where> index; // waiting groups by hash
 	Queue ready_groups;
 	std::deque<ModelPacket> unread, straight;
 	std::set<uint32_t> seen;

@@ -55,8 +55,8 @@ struct Core {
 			}
 			const double busy = cost(nb_runs, n);
 			if (busy >= 0) {
-				const reframer_load load = {busy > 0.9 * 32 * static_cast<double>(gap) ? 200u : 0u, 256,
-				                            static_cast<uint64_t>(busy), 32 * gap, n};
+				const reframer_load load = {busy > 0.9 * 32 * static_cast<double>(gap) ? 200u : 0u,
+				                            256, static_cast<uint64_t>(busy), 32 * gap, n};
 				reframer_report_load(r, &load);
 			}
 		}
@@ -82,7 +82,9 @@ TEST_CASE("adaptive: no delay on an idle core, however much locality there is")
 TEST_CASE("adaptive: a busy core holds when runs make packets cheaper")
 {
 	Core core(64'000);
-	const auto cost = [](uint32_t runs, uint32_t packets) { return runs * 400.0 + packets * 300.0; };
+	const auto cost = [](uint32_t runs, uint32_t packets) {
+		return runs * 400.0 + packets * 300.0;
+	};
 	CHECK(core.run(200'000'000, 500, 16, cost) >= 8'000);
 	// ... and stops when the load goes.
 	const auto light = [](uint32_t runs, uint32_t packets) { return runs * 4.0 + packets * 3.0; };
@@ -92,7 +94,9 @@ TEST_CASE("adaptive: a busy core holds when runs make packets cheaper")
 TEST_CASE("adaptive: a busy core does not hold where nothing is gained")
 {
 	Core core(64'000);
-	const auto cost = [](uint32_t runs, uint32_t packets) { return runs * 400.0 + packets * 100.0; };
+	const auto cost = [](uint32_t runs, uint32_t packets) {
+		return runs * 400.0 + packets * 100.0;
+	};
 	uint32_t zero = 0;
 	for (uint64_t ms = 20; ms <= 200; ms++) // it looks again from time to time
 		zero += core.run(ms * 1'000'000, 500, 1'000'000, cost) == 0;
@@ -113,20 +117,25 @@ TEST_CASE("adaptive: without load reports the gain in runs decides")
 	CHECK(trickle.run(20'000'000'000, 1'000'000, 16, silent) == 0);
 }
 
-TEST_CASE("adaptive: who leaves the stage out while packets only pass has the same T and statistics")
+TEST_CASE(
+	"adaptive: who leaves the stage out while packets only pass has the same T and statistics")
 {
-	const auto cost = [](uint32_t runs, uint32_t packets) { return runs * 400.0 + packets * 300.0; };
+	const auto cost = [](uint32_t runs, uint32_t packets) {
+		return runs * 400.0 + packets * 300.0;
+	};
 	const auto light = [](uint32_t runs, uint32_t packets) { return runs * 4.0 + packets * 3.0; };
 	Core asks(64'000, true), pushes(64'000);
 	asks.repeats = pushes.repeats = 2;
 	for (uint64_t ms = 1; ms <= 60; ms++) {
 		const bool busy = ms / 20 % 2; // the load comes and goes
 		for (Core *core : {&asks, &pushes})
-			busy ? core->run(ms * 1'000'000, 500, 16, cost) : core->run(ms * 1'000'000, 500, 16, light);
+			busy ? core->run(ms * 1'000'000, 500, 16, cost)
+				 : core->run(ms * 1'000'000, 500, 16, light);
 		reframer_stats a, b;
 		reframer_get_stats(asks.r, &a);
 		reframer_get_stats(pushes.r, &b);
-		a.packets_held_max = b.packets_held_max = 0; // what passes through the stage is in it for a moment
+		a.packets_held_max = b.packets_held_max =
+			0; // what passes through the stage is in it for a moment
 		REQUIRE(std::memcmp(&a, &b, sizeof(a)) == 0);
 		CHECK(asks.left_out == a.passed);
 	}
@@ -150,8 +159,14 @@ TEST_CASE("FIN, RST and PSH take their group along")
 	Stage stage([](reframer_params &p) {
 		p.early = REFRAMER_EARLY_FIN | REFRAMER_EARLY_RST | REFRAMER_EARLY_PSH;
 	});
-	stage.push({{1, ack(1)}, {2, ack(2)}, {3, ack(3)}, {4, with_flags(2, 0x11)},
-	            {5, with_flags(1, 0x18)}, {6, with_flags(3, 0x04)}, {7, ack(4)}}, 0);
+	stage.push({{1, ack(1)},
+	            {2, ack(2)},
+	            {3, ack(3)},
+	            {4, with_flags(2, 0x11)},
+	            {5, with_flags(1, 0x18)},
+	            {6, with_flags(3, 0x04)},
+	            {7, ack(4)}},
+	           0);
 	CHECK(stage.poll(0) == std::vector<uint64_t>{2, 4, 1, 5, 3, 6});
 	CHECK(stage.stats().released[REFRAMER_BY_EARLY] == 3);
 }
@@ -202,9 +217,15 @@ TEST_CASE("a clock that starts anew does not hold packets for ever")
 TEST_CASE("TCP repair across the wrap of sequence numbers, and not across SYN")
 {
 	Stage stage([](reframer_params &p) { p.options = REFRAMER_OPT_TCP_REPAIR; });
-	stage.push({{1, data(1, 100, 50)}, {2, data(1, 0xffffff00, 50)}, {3, data(1, 0xfffffff0, 50)},
-	            {4, syn(1)}, {5, data(1, 7, 5)}, {6, data(1, 3, 4)},
-	            {7, data(2, 9, 5)}, {8, data(2, 4, 5)}}, 0);
+	stage.push({{1, data(1, 100, 50)},
+	            {2, data(1, 0xffffff00, 50)},
+	            {3, data(1, 0xfffffff0, 50)},
+	            {4, syn(1)},
+	            {5, data(1, 7, 5)},
+	            {6, data(1, 3, 4)},
+	            {7, data(2, 9, 5)},
+	            {8, data(2, 4, 5)}},
+	           0);
 	CHECK(stage.poll(64'000) == std::vector<uint64_t>{2, 3, 1, 4, 6, 5, 8, 7});
 	CHECK(stage.stats().repaired == 7);
 }
@@ -215,7 +236,8 @@ TEST_CASE("TCP repair sorts flows that share a group each for itself")
 		p.options = REFRAMER_OPT_TCP_REPAIR;
 		p.key = REFRAMER_KEY_DESTINATION;
 	});
-	stage.push({{1, data(1, 200, 5)}, {2, data(2, 50, 5)}, {3, data(1, 100, 5)}, {4, data(2, 40, 5)}}, 0);
+	stage.push(
+		{{1, data(1, 200, 5)}, {2, data(2, 50, 5)}, {3, data(1, 100, 5)}, {4, data(2, 40, 5)}}, 0);
 	CHECK(stage.poll(64'000) == std::vector<uint64_t>{3, 4, 1, 2});
 }
 
@@ -249,7 +271,8 @@ TEST_CASE("hashes chosen to collide cost a group its wait at most")
 		std::vector<uint32_t> hash(1024), wire(1024, 64);
 		for (uint32_t i = 0; i < 1024; i++)
 			hash[i] = shape == 0 ? i << 22 : shape == 1 ? 0xabc00000 | i << 2 : i;
-		const reframer_burst burst = {packets.data(), nullptr, nullptr, wire.data(), hash.data(), 1024};
+		const reframer_burst burst = {packets.data(), nullptr,     nullptr,
+		                              wire.data(),    hash.data(), 1024};
 		CHECK(reframer_push(r, &burst, 0) == 1024);
 		reframer_stats stats;
 		reframer_get_stats(r, &stats);
@@ -326,5 +349,8 @@ TEST_CASE("parameters out of range are refused")
 	CHECK(create([](reframer_params &p) { p.options = 4; }) < 0);
 	CHECK(create([](reframer_params &p) { p.lookahead = 129; }) < 0);
 	CHECK(create([](reframer_params &p) { p.delay_ns = REFRAMER_MAX_DELAY_NS + 1; }) < 0);
-	CHECK(create([&](reframer_params &p) { p.rules = &rule; p.nb_rules = 1; }) < 0);
+	CHECK(create([&](reframer_params &p) {
+			  p.rules = &rule;
+			  p.nb_rules = 1;
+		  }) < 0);
 }

@@ -73,30 +73,39 @@ std::vector<uint32_t> repair(const std::vector<Sent> &sent)
 
 TEST_CASE("a retransmission with a newer timestamp stays behind older segments")
 {
-	CHECK(repaired({{1, stamped(1000, 100010)}, {2, stamped(1100, 100010)}, {3, stamped(1200, 100010)},
-	                {4, stamped(1300, 100011)}, {5, stamped(1000, 100260)}}) == Ids{1, 2, 3, 4, 5});
+	CHECK(repaired({{1, stamped(1000, 100010)},
+	                {2, stamped(1100, 100010)},
+	                {3, stamped(1200, 100010)},
+	                {4, stamped(1300, 100011)},
+	                {5, stamped(1000, 100260)}}) == Ids{1, 2, 3, 4, 5});
 	CHECK(repaired({{1, stamped(1100, 100010)}, {2, stamped(1000, 100260)}}) == Ids{1, 2});
 	// Of equal age it moves.
 	CHECK(repaired({{1, stamped(1100, 100010)}, {2, stamped(1000, 100010)}}) == Ids{2, 1});
 	// As far as it may.
-	CHECK(repaired({{1, stamped(1100, 10)}, {2, stamped(1300, 20)}, {3, stamped(1200, 20)},
+	CHECK(repaired({{1, stamped(1100, 10)},
+	                {2, stamped(1300, 20)},
+	                {3, stamped(1200, 20)},
 	                {4, stamped(1000, 20)}}) == Ids{1, 4, 3, 2});
 }
 
 TEST_CASE("packets that the network exchanged are put right, timestamps and all")
 {
-	CHECK(repaired({{1, stamped(1200, 12)}, {2, stamped(1000, 10)}, {3, stamped(1100, 11)}}) == Ids{2, 3, 1});
+	CHECK(repaired({{1, stamped(1200, 12)}, {2, stamped(1000, 10)}, {3, stamped(1100, 11)}}) ==
+	      Ids{2, 3, 1});
 	CHECK(repaired({{1, stamped(200, 2)}, {2, stamped(100, 0xffffffff)}}) == Ids{2, 1}); // it wraps
 	CHECK(repaired({{1, data(1, 200, 5)}, {2, data(1, 100, 5)}}) == Ids{2, 1});
 }
 
 TEST_CASE("nor does a segment move across a pure ACK that is older or, on its way back, newer")
 {
-	CHECK(repaired({{1, stamped(1100, 20)}, {2, pure_ack(1, 7, timestamp(10, 1))},
+	CHECK(repaired({{1, stamped(1100, 20)},
+	                {2, pure_ack(1, 7, timestamp(10, 1))},
 	                {3, stamped(1000, 20)}}) == Ids{1, 2, 3});
-	CHECK(repaired({{1, stamped(1100, 10)}, {2, pure_ack(1, 7, timestamp(20, 1))},
+	CHECK(repaired({{1, stamped(1100, 10)},
+	                {2, pure_ack(1, 7, timestamp(20, 1))},
 	                {3, stamped(1000, 10)}}) == Ids{1, 2, 3});
-	CHECK(repaired({{1, stamped(1100, 10)}, {2, pure_ack(1, 7, timestamp(10, 1))},
+	CHECK(repaired({{1, stamped(1100, 10)},
+	                {2, pure_ack(1, 7, timestamp(10, 1))},
 	                {3, stamped(1000, 10)}}) == Ids{3, 2, 1});
 }
 
@@ -106,12 +115,13 @@ TEST_CASE("whatever comes, no segment passes one with an older timestamp, and or
 	const auto pick = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
 	uint64_t moved = 0;
 	for (int round = 0; round < 20'000; round++) {
-		const uint32_t base = static_cast<uint32_t>(random()), clock = static_cast<uint32_t>(random());
+		const uint32_t base = static_cast<uint32_t>(random()),
+					   clock = static_cast<uint32_t>(random());
 		const bool all_stamped = pick(3) != 0;
 		std::vector<Sent> sent;
 		for (uint32_t i = 0, n = 2 + pick(pick(10) ? 12 : 300); i < n; i++)
-			sent.push_back({base + 100 * pick(20), clock + i / (1 + pick(4)) - pick(3), pick(5) != 0,
-			                all_stamped || pick(2) != 0});
+			sent.push_back({base + 100 * pick(20), clock + i / (1 + pick(4)) - pick(3),
+			                pick(5) != 0, all_stamped || pick(2) != 0});
 		const std::vector<uint32_t> order = repair(sent);
 		std::vector<uint32_t> sorted = order;
 		std::sort(sorted.begin(), sorted.end());

@@ -100,9 +100,16 @@ private:
 		for (uint32_t i = 0; i < n; i++) {
 			reframer_rule rule = {};
 			switch (choose(4)) {
-			case 0: rule.dscp_plus_one = 47; break;
-			case 1: rule.port_low = 443; rule.port_high = 443; break;
-			case 2: rule.protocol = 17; break;
+			case 0:
+				rule.dscp_plus_one = 47;
+				break;
+			case 1:
+				rule.port_low = 443;
+				rule.port_high = 443;
+				break;
+			case 2:
+				rule.protocol = 17;
+				break;
 			default:
 				rule.ip_version = 4;
 				rule.prefix_length = 28;
@@ -124,7 +131,8 @@ private:
 			return;
 		placed[flow] = true;
 		const bool keyed = !hashed && !params.bypass && !params.early && !params.nb_rules;
-		stage::Bucket &bucket = buckets[keyed ? places.bucket_of_keyed(hash) : places.bucket_of(hash)];
+		stage::Bucket &bucket =
+			buckets[keyed ? places.bucket_of_keyed(hash) : places.bucket_of(hash)];
 		const auto [same, vacant] = stage::GroupTable::look(bucket, hash);
 		if (same)
 			return;
@@ -154,7 +162,8 @@ private:
 		const FlowFacts f = Frames::facts(flow);
 		ModelPacket m = {id, 0, static_cast<uint32_t>(frame.size())};
 		m.hash = packet::classify(frame.data(), m.wire, packet::LinkType::ethernet,
-		                          static_cast<packet::KeyKind>(params.key), params.hash_seed).hash;
+		                          static_cast<packet::KeyKind>(params.key), params.hash_seed)
+		             .hash;
 		for (const reframer_rule &rule : rules)
 			if (matches(rule, f, variant)) {
 				m.ruled = true;
@@ -202,9 +211,9 @@ private:
 			place(flow, hash[i]);
 			known.push_back({flow, length[i], 0, true});
 		}
-		const reframer_burst burst = {packets.data(), hashed ? nullptr : data.data(),
-		                              hashed ? nullptr : length.data(), length.data(),
-		                              hashed ? hash.data() : nullptr, n};
+		const reframer_burst burst = {
+			packets.data(), hashed ? nullptr : data.data(), hashed ? nullptr : length.data(),
+			length.data(),  hashed ? hash.data() : nullptr, n};
 		pushed += n;
 		if (reframer_passes(r.get()) && choose(2)) { // the stage is left out
 			reframer_pass(r.get(), &burst, caller_now);
@@ -223,7 +232,8 @@ private:
 		if (after.passed == before.passed)
 			model->push(described, hashed, caller_now);
 		else
-			expect(after.passed == before.passed + n && model->push_straight(described, caller_now), "packets that may not pass");
+			expect(after.passed == before.passed + n && model->push_straight(described, caller_now),
+			       "packets that may not pass");
 		for (uint32_t i = 0; i < n; i++)
 			known[first + i].arrival = model->now;
 		full_poll_due = true;
@@ -239,8 +249,8 @@ private:
 		const std::span runs(room_for_runs.get(), run_room);
 		uint32_t nb_runs = run_room;
 		const uint32_t n =
-		    drain ? reframer_drain(r.get(), caller_now, out.data(), room, runs.data(), &nb_runs)
-		          : reframer_poll(r.get(), caller_now, out.data(), room, runs.data(), &nb_runs);
+			drain ? reframer_drain(r.get(), caller_now, out.data(), room, runs.data(), &nb_runs)
+				  : reframer_poll(r.get(), caller_now, out.data(), room, runs.data(), &nb_runs);
 		expect(n <= room && nb_runs <= run_room, "more than there is room for");
 		if (drain)
 			model->drain(caller_now, room, run_room);
@@ -287,13 +297,15 @@ private:
 	             uint32_t nb_runs)
 	{
 		if (model->out.size() != n)
-			throw Violation("model: number of packets, " + std::to_string(n) + " for " + std::to_string(model->out.size()));
+			throw Violation("model: number of packets, " + std::to_string(n) + " for " +
+			                std::to_string(model->out.size()));
 		for (uint32_t i = 0; i < n; i++)
 			expect(reinterpret_cast<uint64_t>(out[i]) == model->out[i] + 1, "model: packet");
 		expect(model->runs.size() == nb_runs, "model: number of runs");
 		for (uint32_t i = 0; i < nb_runs; i++)
 			expect(ModelRun{runs[i].first, runs[i].count, runs[i].hash, runs[i].reason} ==
-			           model->runs[i], "model: run");
+			           model->runs[i],
+			       "model: run");
 	}
 
 	// Nothing stays beyond its T once a poll has given out all that is due; nothing beyond capacity.
@@ -339,13 +351,20 @@ private:
 	void one_step()
 	{
 		switch (choose(16)) {
-		case 0: case 1: case 2: case 3: case 4: case 5:
+		case 0:
+		case 1:
+		case 2:
+		case 3:
+		case 4:
+		case 5:
 			if (full_poll_due) // as reframer_push() wants it, for all packets to be accepted
 				poll_all();
 			push();
 			inside = inside_now();
 			break;
-		case 6: case 7: case 8:
+		case 6:
+		case 7:
+		case 8:
 			caller_now += choose(20'000);
 			break;
 		case 9:
@@ -354,7 +373,8 @@ private:
 		case 10:
 			caller_now -= std::min(caller_now, one_of<3>({100, 9'000'000, 3'000'000'000}));
 			break;
-		case 11: case 12:
+		case 11:
+		case 12:
 			take(false, choose(40), choose(20));
 			break;
 		case 13:
@@ -372,7 +392,8 @@ private:
 	uint64_t inside_now() const
 	{
 		return static_cast<uint64_t>(std::count_if(known.begin() + static_cast<ptrdiff_t>(oldest),
-		                                           known.end(), [](const Known &k) { return k.inside; }));
+		                                           known.end(),
+		                                           [](const Known &k) { return k.inside; }));
 	}
 
 	void rarely()
@@ -425,7 +446,8 @@ private:
 		reframer_stats s;
 		reframer_get_stats(r.get(), &s);
 		expect(s.packets_in == pushed && s.packets_held == 0 && s.groups_held == 0 &&
-		           s.bytes_held == 0, "conservation");
+		           s.bytes_held == 0,
+		       "conservation");
 		expect(s.packets_out + s.packets_thinned == s.packets_in && s.packets_thinned == thinned,
 		       "conservation");
 		expect(params.options || s.bytes_in == s.bytes_out, "bytes");

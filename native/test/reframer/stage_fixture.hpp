@@ -27,14 +27,20 @@ inline Bytes tcp_frame(uint64_t flow, const Tcp &header)
 	return ethernet(type_ipv4, ipv4(ip, tcp(header)));
 }
 
-inline Bytes ack(uint64_t flow) { return tcp_frame(flow, {}); }
+inline Bytes ack(uint64_t flow)
+{
+	return tcp_frame(flow, {});
+}
 inline Bytes with_flags(uint64_t flow, uint16_t flags)
 {
 	Tcp header;
 	header.flags = flags;
 	return tcp_frame(flow, header);
 }
-inline Bytes syn(uint64_t flow) { return with_flags(flow, 0x02); }
+inline Bytes syn(uint64_t flow)
+{
+	return with_flags(flow, 0x02);
+}
 inline Bytes data(uint64_t flow, uint32_t sequence, size_t bytes, uint16_t flags = 0x10)
 {
 	Tcp header;
@@ -56,7 +62,10 @@ inline Bytes timestamp(uint32_t value, uint32_t echo)
 {
 	return join({{1, 1, 8, 10}, be32_bytes(value), be32_bytes(echo)});
 }
-inline Bytes unknown() { return ethernet(type_arp, Bytes(46, 1)); }
+inline Bytes unknown()
+{
+	return ethernet(type_arp, Bytes(46, 1));
+}
 
 class Stage {
 public:
@@ -85,8 +94,9 @@ public:
 			starts.push_back(kept.data());
 			lengths.push_back(static_cast<uint32_t>(kept.size()));
 		}
-		const reframer_burst in = {packets.data(), starts.data(), lengths.data(), nullptr, nullptr,
-		                           static_cast<uint32_t>(packets.size())};
+		const reframer_burst in = {packets.data(), starts.data(),
+		                           lengths.data(), nullptr,
+		                           nullptr,        static_cast<uint32_t>(packets.size())};
 		if (reframer_push(r, &in, now) != in.count)
 			throw std::runtime_error("refused");
 	}

@@ -10,8 +10,15 @@
 namespace reframer::test {
 
 enum Variant : uint32_t {
-	variant_ack, variant_data, variant_syn, variant_fin, variant_rst, variant_push,
-	variant_ef, variant_ect1, nb_variants,
+	variant_ack,
+	variant_data,
+	variant_syn,
+	variant_fin,
+	variant_rst,
+	variant_push,
+	variant_ef,
+	variant_ect1,
+	nb_variants,
 };
 
 struct FlowFacts {

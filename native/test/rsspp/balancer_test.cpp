@@ -10,8 +10,9 @@
 namespace {
 
 struct Balancer {
-	explicit Balancer(uint32_t buckets, uint32_t cores, bool autoscale = false, uint32_t method = RSSPP_OURS, uint32_t hold_epochs = 0)
-	    : counter(buckets), moves(buckets)
+	explicit Balancer(uint32_t buckets, uint32_t cores, bool autoscale = false,
+	                  uint32_t method = RSSPP_OURS, uint32_t hold_epochs = 0)
+		: counter(buckets), moves(buckets)
 	{
 		rsspp_balancer_default_params(&params);
 		params.nb_buckets = buckets;
@@ -84,7 +85,8 @@ TEST_CASE("moves and table agree, and a balanced load is left alone")
 	CHECK(b.report.imbalance_before_percent < 5);
 }
 
-TEST_CASE("noise widens the levelling: about half the moves, and a load that comes to rest is levelled closely")
+TEST_CASE(
+	"noise widens the levelling: about half the moves, and a load that comes to rest is levelled closely")
 {
 	std::mt19937_64 rng(11);
 	std::vector<double> base(512);
@@ -185,7 +187,9 @@ TEST_CASE("autoscale counts time, not epochs: short ones give no core back soone
 {
 	Balancer b(512, 16, true);
 	const std::vector<uint64_t> packets(512, 100);
-	const auto epoch = [&](double cores_of_load) { b.epoch(packets, cores_of_load / (512.0 * 100)); };
+	const auto epoch = [&](double cores_of_load) {
+		b.epoch(packets, cores_of_load / (512.0 * 100));
+	};
 	for (int e = 0; e < 20; e++)
 		epoch(12);
 	REQUIRE(b.report.nb_active == 15);

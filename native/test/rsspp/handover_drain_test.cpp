@@ -29,23 +29,29 @@ struct InTurn {
 };
 
 // Bucket leaves core 0 for another one by a pass, with all that core 0 has just received or has inside.
-void give_away(Handover &handover, uint16_t bucket, uint16_t to, const InTurn *burst, uint64_t received)
+void give_away(Handover &handover, uint16_t bucket, uint16_t to, const InTurn *burst,
+               uint64_t received)
 {
 	uint16_t buckets[64];
 	REQUIRE(rsspp_handover_begin(handover.h, bucket, to) == 0);
 	rsspp_handover_written(handover.h);
 	REQUIRE(rsspp_handover_draining(handover.h, 0) == 1);
 	const uint32_t nb = burst ? uint32_t(burst->in.size()) : 0;
-	CHECK(rsspp_handover_absorb(handover.h, 0, burst ? burst->in.data() : nullptr, burst ? burst->hashes.data() : nullptr, nb) == nb);
+	CHECK(rsspp_handover_absorb(handover.h, 0, burst ? burst->in.data() : nullptr,
+	                            burst ? burst->hashes.data() : nullptr, nb) == nb);
 	REQUIRE(rsspp_handover_poll(handover.h, 0, received, 0, buckets) == 1);
 	CHECK(buckets[0] == bucket);
 	rsspp_handover_release(handover.h, 0);
 }
 
-void drive(Port &port) { port.run(4000, 12, 30); }
+void drive(Port &port)
+{
+	port.run(4000, 12, 30);
+}
 
 // Random moves, polls and passes; everything is checked in Port::poll().
-void run_random(uint64_t seed, uint32_t buckets, uint32_t cores, uint32_t hold, uint32_t forward, bool knows_length)
+void run_random(uint64_t seed, uint32_t buckets, uint32_t cores, uint32_t hold, uint32_t forward,
+                bool knows_length)
 {
 	Port port(seed, buckets, cores, knows_length, hold, forward);
 	port.absorbs = true;
@@ -76,11 +82,13 @@ TEST_CASE("passes over the queue: none lost, none reordered, none processed off 
 	}
 }
 
-TEST_CASE("the same with hardly any memory: packets stay with the caller, and everything still comes out")
+TEST_CASE(
+	"the same with hardly any memory: packets stay with the caller, and everything still comes out")
 {
 	for (uint64_t round = 0; round < 40; round++) {
 		CAPTURE(round);
-		run_random(seed_of_run() + 500 + round, 64, 2 + uint32_t(round % 4), 1 + uint32_t(round % 24), 2u << (round % 4), true);
+		run_random(seed_of_run() + 500 + round, 64, 2 + uint32_t(round % 4),
+		           1 + uint32_t(round % 24), 2u << (round % 4), true);
 	}
 }
 
@@ -124,7 +132,8 @@ TEST_CASE("an announced bucket's packets come out before the others', and then i
 	uint16_t buckets[64];
 	void *out[64];
 	uint32_t out_hashes[64], nb_out;
-	CHECK(rsspp_handover_poll(handover.h, 0, 100, 0, buckets) == 0); // the queue is empty, fifty wait inside
+	CHECK(rsspp_handover_poll(handover.h, 0, 100, 0, buckets) ==
+	      0); // the queue is empty, fifty wait inside
 	CHECK(rsspp_handover_prepared(handover.h, 2) == 0);
 	rsspp_handover_admit(handover.h, 0, nullptr, nullptr, 0, out, out_hashes, 50, &nb_out);
 	REQUIRE(nb_out == 50);
@@ -138,7 +147,8 @@ TEST_CASE("an announced bucket's packets come out before the others', and then i
 	rsspp_handover_written(handover.h);
 	CHECK(rsspp_handover_draining(handover.h, 0) == 1);
 	CHECK(rsspp_handover_absorb(handover.h, 0, nullptr, nullptr, 0) == 0);
-	REQUIRE(rsspp_handover_poll(handover.h, 0, 100, 0, buckets) == 1); // with fifty of bucket 0 still inside
+	REQUIRE(rsspp_handover_poll(handover.h, 0, 100, 0, buckets) ==
+	        1); // with fifty of bucket 0 still inside
 	rsspp_handover_release(handover.h, 0);
 	CHECK(rsspp_handover_owner(handover.h, 2) == 1);
 	for (uint32_t i = 0; i < 50; i++) // for whoever reads these: none of them is lost
@@ -146,7 +156,8 @@ TEST_CASE("an announced bucket's packets come out before the others', and then i
 	CHECK(rsspp_handover_backlog(handover.h, 0) == 0);
 }
 
-TEST_CASE("a pass gives the bucket away before anything is served, and its packets come first there")
+TEST_CASE(
+	"a pass gives the bucket away before anything is served, and its packets come first there")
 {
 	Handover handover(64, 2);
 	InTurn burst(100, 2, 2);
@@ -177,7 +188,8 @@ TEST_CASE("a pass gives the bucket away before anything is served, and its packe
 	CHECK(rsspp_handover_backlog(handover.h, 0) == 50);
 
 	// The gaining core: the 50 set aside, then its own, in order; and it is told of the bucket first.
-	CHECK(rsspp_handover_admit(handover.h, 1, nullptr, nullptr, 0, out, out_hashes, 20, &nb_out) == 0);
+	CHECK(rsspp_handover_admit(handover.h, 1, nullptr, nullptr, 0, out, out_hashes, 20, &nb_out) ==
+	      0);
 	CHECK(nb_out == 20);
 	REQUIRE(rsspp_handover_gained(handover.h, 1, buckets) == 1);
 	CHECK(buckets[0] == 0);
@@ -200,7 +212,8 @@ TEST_CASE("a pass gives the bucket away before anything is served, and its packe
 	CHECK(static_cast<Packet *>(out[10])->sequence == 101);
 }
 
-TEST_CASE("packets count when they come out to be processed: a core at work on its backlog does not look idle")
+TEST_CASE(
+	"packets count when they come out to be processed: a core at work on its backlog does not look idle")
 {
 	Handover handover(64, 2);
 	const InTurn burst(100, 2, 2);

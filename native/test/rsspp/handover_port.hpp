@@ -23,7 +23,10 @@ struct Packet {
 	uint32_t sequence;
 };
 
-inline uint32_t hash_of(uint32_t flow) { return flow * 2654435761u >> 7; }
+inline uint32_t hash_of(uint32_t flow)
+{
+	return flow * 2654435761u >> 7;
+}
 
 struct Handover {
 	Handover(uint32_t buckets, uint32_t cores, uint32_t hold = 65536, uint32_t forward = 1024)
@@ -51,9 +54,9 @@ inline uint64_t seed_of_run()
 struct Port {
 	Port(uint64_t seed, uint32_t buckets, uint32_t cores, bool knows_length, uint32_t hold,
 	     uint32_t forward = 1024)
-	    : rng(seed), handover(buckets, cores, hold, forward), buckets(buckets), cores(cores),
-	      knows_length(knows_length), table(buckets), queue(cores), left(cores), received(cores),
-	      next_sequence(nb_flows), expected(nb_flows)
+		: rng(seed), handover(buckets, cores, hold, forward), buckets(buckets), cores(cores),
+		  knows_length(knows_length), table(buckets), queue(cores), left(cores), received(cores),
+		  next_sequence(nb_flows), expected(nb_flows)
 	{
 		for (uint32_t b = 0; b < buckets; b++)
 			table[b] = uint16_t(b % cores);
@@ -164,7 +167,8 @@ struct Port {
 	void drain(uint16_t core)
 	{
 		std::vector<uint16_t> leaving(buckets);
-		while (rsspp_handover_draining(handover.h, core) || rsspp_handover_preparing(handover.h, core)) {
+		while (rsspp_handover_draining(handover.h, core) ||
+		       rsspp_handover_preparing(handover.h, core)) {
 			std::vector<void *> in(left[core].begin(), left[core].end());
 			left[core].clear();
 			for (uint64_t n = in.empty() ? 1 + rng() % 32 : 0; n > 0 && !queue[core].empty(); n--) {
@@ -174,10 +178,12 @@ struct Port {
 			std::vector<uint32_t> hashes;
 			for (void *p : in)
 				hashes.push_back(hash_of(static_cast<Packet *>(p)->flow));
-			const uint32_t taken = rsspp_handover_absorb(handover.h, core, in.data(), hashes.data(), uint32_t(in.size()));
+			const uint32_t taken = rsspp_handover_absorb(handover.h, core, in.data(), hashes.data(),
+			                                             uint32_t(in.size()));
 			left[core].assign(in.begin() + taken, in.end());
 			received[core] += taken;
-			if (rsspp_handover_poll(handover.h, core, received[core], told_length(core, in.empty()), leaving.data()) > 0)
+			if (rsspp_handover_poll(handover.h, core, received[core], told_length(core, in.empty()),
+			                        leaving.data()) > 0)
 				rsspp_handover_release(handover.h, core);
 			else if (in.empty() || taken < in.size() || rng() % 8 == 0)
 				break;
@@ -204,7 +210,7 @@ struct Port {
 		std::vector<uint32_t> out_hashes(room);
 		uint32_t nb_out = 0;
 		const uint32_t taken =
-		    rsspp_handover_admit(handover.h, core, in.data(), hashes.data(), uint32_t(in.size()),
+			rsspp_handover_admit(handover.h, core, in.data(), hashes.data(), uint32_t(in.size()),
 		                         out.data(), out_hashes.data(), room, &nb_out);
 		left[core].assign(in.begin() + taken, in.end());
 		received[core] += taken;
@@ -221,7 +227,8 @@ struct Port {
 			processed++;
 		}
 		std::vector<uint16_t> leaving(buckets);
-		if (rsspp_handover_poll(handover.h, core, received[core], told_length(core, in.empty()), leaving.data()) > 0)
+		if (rsspp_handover_poll(handover.h, core, received[core], told_length(core, in.empty()),
+		                        leaving.data()) > 0)
 			rsspp_handover_release(handover.h, core);
 	}
 

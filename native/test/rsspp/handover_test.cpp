@@ -153,7 +153,8 @@ TEST_CASE("a dead core's role is played by another thread until its buckets have
 	for (int i = 0; i < 200; i++)
 		port.arrive(); // some wait in core 3's queue, and core 3 stops here
 	for (uint32_t b = 0; b < 64; b++) {
-		if (port.table[b] == 3 && rsspp_handover_begin(port.handover.h, b, uint16_t(b / 4 % 3)) == 0)
+		if (port.table[b] == 3 &&
+		    rsspp_handover_begin(port.handover.h, b, uint16_t(b / 4 % 3)) == 0)
 			port.table[b] = uint16_t(b / 4 % 3);
 	}
 	rsspp_handover_written(port.handover.h);
@@ -182,7 +183,8 @@ static void run_threads(bool absorbs)
 		std::atomic<uint32_t> tail{0}, head{0};
 	};
 	std::vector<Ring> rings(cores);
-	std::vector<uint32_t> expected(nb_flows); // plain memory: owned by the owner of the flow's bucket
+	std::vector<uint32_t> expected(
+		nb_flows); // plain memory: owned by the owner of the flow's bucket
 	std::atomic<uint64_t> processed{0};
 	std::atomic<bool> wrong{false};
 	// Packets keep their place until everything was processed: handles stay valid while held.
@@ -217,8 +219,10 @@ static void run_threads(bool absorbs)
 			};
 			const auto give_up = [&] {
 				const uint32_t waiting = ring.tail.load(std::memory_order_acquire) -
-				                         ring.head.load(std::memory_order_relaxed) + uint32_t(in.size());
-				const bool told = rsspp_handover_poll(handover.h, core, received, waiting, leaving) > 0;
+				                         ring.head.load(std::memory_order_relaxed) +
+				                         uint32_t(in.size());
+				const bool told =
+					rsspp_handover_poll(handover.h, core, received, waiting, leaving) > 0;
 				if (told)
 					rsspp_handover_release(handover.h, core);
 				return told;
@@ -232,8 +236,8 @@ static void run_threads(bool absorbs)
 						break;
 				}
 				receive();
-				took(rsspp_handover_admit(handover.h, core, in.data(), hashes.data(), uint32_t(in.size()), out,
-				                          out_hashes, 256, &nb_out));
+				took(rsspp_handover_admit(handover.h, core, in.data(), hashes.data(),
+				                          uint32_t(in.size()), out, out_hashes, 256, &nb_out));
 				for (uint32_t i = 0; i < nb_out; i++) {
 					const Packet *p = static_cast<Packet *>(out[i]);
 					if (expected[p->flow]++ != p->sequence)
@@ -280,6 +284,12 @@ static void run_threads(bool absorbs)
 	CHECK(moves > 500);
 }
 
-TEST_CASE("threads: flow state moves with its bucket, without locks and in order") { run_threads(false); }
+TEST_CASE("threads: flow state moves with its bucket, without locks and in order")
+{
+	run_threads(false);
+}
 
-TEST_CASE("threads: the same when losing cores pass their queues through first") { run_threads(true); }
+TEST_CASE("threads: the same when losing cores pass their queues through first")
+{
+	run_threads(true);
+}

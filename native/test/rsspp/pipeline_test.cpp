@@ -6,7 +6,8 @@
 
 using namespace reframer::lab;
 
-TEST_CASE("RSS++, Reframer, tracker and chain on three threads: nothing lost, in order, state moves along")
+TEST_CASE(
+	"RSS++, Reframer, tracker and chain on three threads: nothing lost, in order, state moves along")
 {
 	for (const uint64_t delay_ns : {0ull, 20'000ull, 500'000ull}) {
 		PipelineSpec spec;

@@ -58,7 +58,10 @@ Case random_case(std::mt19937_64 &rng, uint32_t buckets, uint32_t cores)
 }
 
 struct Solver {
-	Solver(uint32_t buckets, uint32_t cores) { REQUIRE(rsspp_solver_create(buckets, cores, &solver) == 0); }
+	Solver(uint32_t buckets, uint32_t cores)
+	{
+		REQUIRE(rsspp_solver_create(buckets, cores, &solver) == 0);
+	}
 	~Solver() { rsspp_solver_free(solver); }
 	int run(rsspp_method method, const Case &c)
 	{
@@ -190,8 +193,8 @@ TEST_CASE("ours keeps the better of its attempts, not the last")
 		std::vector<uint16_t> owner;
 		float worst;
 	} problems[] = {
-	    {4, {8, 14, 14, 15, 9, 2, 4, 4}, {1, 2, 0, 3, 3, 3, 3, 3}, 18},
-	    {5, {3, 12, 7, 3, 3, 4, 13, 12, 15, 3, 4, 14}, {0, 1, 0, 1, 0, 4, 0, 2, 3, 0, 0, 0}, 19},
+		{4, {8, 14, 14, 15, 9, 2, 4, 4}, {1, 2, 0, 3, 3, 3, 3, 3}, 18},
+		{5, {3, 12, 7, 3, 3, 4, 13, 12, 15, 3, 4, 14}, {0, 1, 0, 1, 0, 4, 0, 2, 3, 0, 0, 0}, 19},
 	};
 	for (const auto &p : problems) {
 		Case c;

@@ -27,12 +27,15 @@ RssppTrial short_trial(const char *method, uint32_t cores, double load)
 
 TEST_CASE("every method accounts for every packet, and only spraying reorders")
 {
-	for (const char *method : {"static", "greedy", "ours", "lpt", "classes", "flows", "sprayer", "pooled", "shortest", "sw-rr", "sw-flow", "sw-load"}) {
+	for (const char *method : {"static", "greedy", "ours", "lpt", "classes", "flows", "sprayer",
+	                           "pooled", "shortest", "sw-rr", "sw-flow", "sw-load"}) {
 		CAPTURE(method);
 		const RssppTrialResult r = run_rsspp_trial(short_trial(method, 4, 0.7));
 		CHECK(r.lost == 0);
 		CHECK(r.offered > 300'000);
-		const bool keeps_order = std::string(method) != "sprayer" && std::string(method) != "sw-rr" && std::string(method) != "pooled" && std::string(method) != "shortest";
+		const bool keeps_order =
+			std::string(method) != "sprayer" && std::string(method) != "sw-rr" &&
+			std::string(method) != "pooled" && std::string(method) != "shortest";
 		if (keeps_order)
 			CHECK(r.reordered == 0);
 	}
@@ -40,7 +43,8 @@ TEST_CASE("every method accounts for every packet, and only spraying reorders")
 
 TEST_CASE("the same seed gives the same trial")
 {
-	const RssppTrialResult a = run_rsspp_trial(short_trial("ours", 4, 0.9)), b = run_rsspp_trial(short_trial("ours", 4, 0.9));
+	const RssppTrialResult a = run_rsspp_trial(short_trial("ours", 4, 0.9)),
+						   b = run_rsspp_trial(short_trial("ours", 4, 0.9));
 	CHECK(a.processed == b.processed);
 	CHECK(a.dropped == b.dropped);
 	CHECK(a.moves == b.moves);
@@ -64,7 +68,8 @@ TEST_CASE("service times fixed, drawn or measured: the same mean, a longer tail 
 
 // Methods that move buckets may drop less than these: what a core sets aside for a hand-over waits in
 // up to one more ring of packets.
-TEST_CASE("with room in rings alone, the shortest queue is as good as one queue for all, and beats fixed buckets")
+TEST_CASE(
+	"with room in rings alone, the shortest queue is as good as one queue for all, and beats fixed buckets")
 {
 	const RssppTrialResult pooled = run_rsspp_trial(short_trial("pooled", 4, 0.95));
 	const RssppTrialResult ideal = run_rsspp_trial(short_trial("shortest", 4, 0.95));
@@ -138,9 +143,11 @@ TEST_CASE("traffic classes begin on one core and split until none is above the b
 	CHECK(r.lost == 0);
 }
 
-TEST_CASE("single flows: heavy ones move by themselves, in order, and the load is more even than by RSS")
+TEST_CASE(
+	"single flows: heavy ones move by themselves, in order, and the load is more even than by RSS")
 {
-	const RssppTrialResult rss = run_rsspp_trial(short_trial("static", 8, 0.6)), flows = run_rsspp_trial(short_trial("flows", 8, 0.6));
+	const RssppTrialResult rss = run_rsspp_trial(short_trial("static", 8, 0.6)),
+						   flows = run_rsspp_trial(short_trial("flows", 8, 0.6));
 	CHECK(flows.reordered == 0);
 	CHECK(flows.moves > 0);
 	REQUIRE(flows.imbalance_by_second.size() == 1);
@@ -161,7 +168,8 @@ TEST_CASE("one shared queue drops no more than any table, and balancing drops le
 	CHECK(by_pool <= by_ours);
 }
 
-TEST_CASE("random moves, passed through or served first: nothing lost, nothing out of order, shorter holds")
+TEST_CASE(
+	"random moves, passed through or served first: nothing lost, nothing out of order, shorter holds")
 {
 	RssppTrial t = short_trial("static", 8, 0.7);
 	t.exact_load = false;

@@ -71,7 +71,8 @@ public:
 private:
 	static constexpr size_t stack_bytes = size_t{128} << 10;
 	ucontext_t contexts_[nb + 1];
-	std::vector<char> stacks_[nb] = {std::vector<char>(stack_bytes), std::vector<char>(stack_bytes)};
+	std::vector<char> stacks_[nb] = {std::vector<char>(stack_bytes),
+	                                 std::vector<char>(stack_bytes)};
 #if defined(__SANITIZE_THREAD__)
 	void *known_[nb + 1];
 #endif

@@ -95,7 +95,10 @@ struct Segment {
 	Bytes bytes;
 };
 
-inline Segment segment(uint8_t protocol, Bytes bytes) { return {protocol, std::move(bytes)}; }
+inline Segment segment(uint8_t protocol, Bytes bytes)
+{
+	return {protocol, std::move(bytes)};
+}
 
 struct Tcp {
 	uint16_t source = 1000, destination = 80;
@@ -134,7 +137,7 @@ struct Ip {
 	uint32_t id = 0;
 	uint16_t fragment_offset = 0; // bytes, a multiple of 8
 	bool more_fragments = false;
-	Bytes options = {};           // IPv4 only, a multiple of four bytes
+	Bytes options = {};                  // IPv4 only, a multiple of four bytes
 	std::optional<uint16_t> length = {}; // what the header states, if not the truth
 };
 
@@ -154,11 +157,15 @@ inline Bytes ipv4(const Ip &ip, const Segment &content)
 	const size_t header = 20 + ip.options.size();
 	const uint32_t length =
 		ip.length ? *ip.length : static_cast<uint32_t>(header + content.bytes.size());
-	Bytes packet = join({{static_cast<uint8_t>(0x40 | header / 4), ip.tos}, be16_bytes(length),
+	Bytes packet = join({{static_cast<uint8_t>(0x40 | header / 4), ip.tos},
+	                     be16_bytes(length),
 	                     be16_bytes(ip.id),
 	                     be16_bytes(ip.fragment_offset / 8u | (ip.more_fragments ? 0x2000u : 0)),
-	                     {ip.ttl, content.protocol, 0, 0}, address_bytes(ip.source),
-	                     address_bytes(ip.destination), ip.options, content.bytes});
+	                     {ip.ttl, content.protocol, 0, 0},
+	                     address_bytes(ip.source),
+	                     address_bytes(ip.destination),
+	                     ip.options,
+	                     content.bytes});
 	packet::put_be16(packet.data() + 10, packet::checksum_ipv4(packet.data()));
 	if (ip.fragment_offset == 0 && !ip.more_fragments)
 		set_l4_checksum(packet, header, content.protocol);
@@ -175,8 +182,11 @@ inline Bytes ipv6(const Ip6 &ip, const Segment &content)
 {
 	const uint32_t length = ip.length ? *ip.length : static_cast<uint32_t>(content.bytes.size());
 	Bytes packet = join({be32_bytes(6u << 28 | static_cast<uint32_t>(ip.traffic_class) << 20),
-	                     be16_bytes(length), {content.protocol, 64}, address_bytes(ip.source),
-	                     address_bytes(ip.destination), content.bytes});
+	                     be16_bytes(length),
+	                     {content.protocol, 64},
+	                     address_bytes(ip.source),
+	                     address_bytes(ip.destination),
+	                     content.bytes});
 	set_l4_checksum(packet, 40, content.protocol);
 	return packet;
 }
@@ -189,7 +199,9 @@ inline Segment extension(uint8_t protocol, const Segment &next, uint8_t more = 0
 
 inline Segment fragment6(uint32_t id, uint16_t offset, bool more, const Segment &next)
 {
-	return {44, join({{next.protocol, 0}, be16_bytes(offset | (more ? 1u : 0)), be32_bytes(id),
+	return {44, join({{next.protocol, 0},
+	                  be16_bytes(offset | (more ? 1u : 0)),
+	                  be32_bytes(id),
 	                  next.bytes})};
 }
 
@@ -201,11 +213,11 @@ inline Segment esp(uint32_t spi, const Bytes &payload = Bytes(24, 7))
 inline Segment ah(uint32_t spi, const Segment &next)
 {
 	return {51, join({{next.protocol, 4},
-					  be16_bytes(0),
-					  be32_bytes(spi),
-					  be32_bytes(1),
-					  Bytes(12, 3),
-					  next.bytes})};
+	                  be16_bytes(0),
+	                  be32_bytes(spi),
+	                  be32_bytes(1),
+	                  Bytes(12, 3),
+	                  next.bytes})};
 }
 
 inline Segment sctp(uint16_t source, uint16_t destination)
@@ -213,7 +225,10 @@ inline Segment sctp(uint16_t source, uint16_t destination)
 	return {132, join({be16_bytes(source), be16_bytes(destination), Bytes(8, 0)})};
 }
 
-inline Segment icmp(uint8_t type, const Bytes &rest) { return {1, join({{type, 0, 0, 0}, rest})}; }
+inline Segment icmp(uint8_t type, const Bytes &rest)
+{
+	return {1, join({{type, 0, 0, 0}, rest})};
+}
 
 inline Segment ip_in_ip(const Bytes &packet)
 {
@@ -236,15 +251,20 @@ inline Segment gre(const Gre &g, const Bytes &payload)
 
 inline Segment vxlan(uint32_t network, const Bytes &frame, uint16_t source = 50000)
 {
-	return udp({.source = source, .destination = 4789,
+	return udp({.source = source,
+	            .destination = 4789,
 	            .payload = join({{8, 0, 0, 0}, be32_bytes(network << 8), frame})});
 }
 
 inline Segment geneve(uint16_t type, const Bytes &payload, uint8_t option_words = 0)
 {
-	return udp({.source = 50001, .destination = 6081,
-	            .payload = join({{option_words, 0}, be16_bytes(type), be32_bytes(99 << 8),
-	                             Bytes(option_words * 4u, 9), payload})});
+	return udp({.source = 50001,
+	            .destination = 6081,
+	            .payload = join({{option_words, 0},
+	                             be16_bytes(type),
+	                             be32_bytes(99 << 8),
+	                             Bytes(option_words * 4u, 9),
+	                             payload})});
 }
 
 // `extensions` whole extension headers of four bytes each stand before the inner packet.
@@ -261,12 +281,12 @@ inline Segment gtpu(uint32_t teid, const Bytes &payload, uint8_t extensions = 0,
 	const uint8_t flags = static_cast<uint8_t>(0x30 | (extensions != 0 ? 4 : 0));
 	return udp(
 		{.source = 2152,
-		 .destination = 2152,
-		 .payload = join({{flags, message},
-						  be16_bytes(static_cast<uint32_t>(optional.size() + payload.size())),
-						  be32_bytes(teid),
-						  optional,
-						  payload})});
+	     .destination = 2152,
+	     .payload = join({{flags, message},
+	                      be16_bytes(static_cast<uint32_t>(optional.size() + payload.size())),
+	                      be32_bytes(teid),
+	                      optional,
+	                      payload})});
 }
 
 } // namespace reframer::test

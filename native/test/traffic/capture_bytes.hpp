@@ -22,7 +22,10 @@ struct Writer {
 		return *this;
 	}
 	Writer &u16(uint32_t v) { return big ? u8(v >> 8).u8(v & 255) : u8(v & 255).u8(v >> 8); }
-	Writer &u32(uint32_t v) { return big ? u16(v >> 16).u16(v & 65535) : u16(v & 65535).u16(v >> 16); }
+	Writer &u32(uint32_t v)
+	{
+		return big ? u16(v >> 16).u16(v & 65535) : u16(v & 65535).u16(v >> 16);
+	}
 	Writer &u64(uint64_t v)
 	{
 		const auto low = static_cast<uint32_t>(v), high = static_cast<uint32_t>(v >> 32);
@@ -46,7 +49,11 @@ struct Writer {
 	}
 	Writer &pcap_record(uint32_t seconds, uint32_t fraction, const Bytes &data, uint32_t wire)
 	{
-		return u32(seconds).u32(fraction).u32(static_cast<uint32_t>(data.size())).u32(wire).add(data);
+		return u32(seconds)
+		    .u32(fraction)
+		    .u32(static_cast<uint32_t>(data.size()))
+		    .u32(wire)
+		    .add(data);
 	}
 
 	// `body` is made with the same byte order.
@@ -140,7 +147,8 @@ inline ReadResult read_bytes(const Bytes &bytes)
 	// On the heap in its exact size, so that a sanitizer sees every step past it.
 	const Bytes exact(bytes);
 	return read_all([&] {
-		return traffic::open_capture(traffic::open_memory_stream(exact.data(), exact.size()), "test");
+		return traffic::open_capture(traffic::open_memory_stream(exact.data(), exact.size()),
+		                             "test");
 	});
 }
 

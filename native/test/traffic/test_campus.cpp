@@ -97,16 +97,17 @@ TEST_CASE("sizes of whole flows have the published distribution, the 0.1 % tail 
 		uint32_t size;
 		double at_most; // share of the flows, Campus trace
 	};
-	constexpr Anchor anchors[] = {{1, 0.519}, {4, 0.707}, {19, 0.9407}, {184, 0.990}, {4854, 0.999}};
+	constexpr Anchor anchors[] = {
+		{1, 0.519}, {4, 0.707}, {19, 0.9407}, {184, 0.990}, {4854, 0.999}};
 	const auto bands = campus_size_bands();
 	std::vector<uint32_t> sizes;
 	for (const SizeBand &band : bands) {
 		// A thousand points of each band, weighted with its share.
 		for (unsigned i = 0; i < 1000; i++) {
 			const int64_t low = log2_q24(band.size_low), high = log2_q24(band.size_high);
-			const uint32_t size = std::clamp<uint32_t>(
-			    static_cast<uint32_t>(exp2_q24(low + (high - low) * i / 1000)), band.size_low,
-			    band.size_high - 1);
+			const uint32_t size =
+				std::clamp<uint32_t>(static_cast<uint32_t>(exp2_q24(low + (high - low) * i / 1000)),
+			                         band.size_low, band.size_high - 1);
 			sizes.push_back(size);
 		}
 	}
@@ -152,8 +153,7 @@ TEST_CASE("TCP flows that begin have SYN first, FIN last and sequence numbers th
 			udp++;
 			return;
 		}
-		const uint32_t next =
-		    m.seq + m.payload + ((m.flags & (tcp_syn | tcp_fin)) != 0);
+		const uint32_t next = m.seq + m.payload + ((m.flags & (tcp_syn | tcp_fin)) != 0);
 		const auto [it, fresh] = flows.emplace(m.flow, Seen{next, m.ack, m.time_ns, false});
 		syns += (m.flags & tcp_syn) != 0;
 		syn_first &= fresh || !(m.flags & tcp_syn);
@@ -215,9 +215,7 @@ TEST_CASE("a queue's campus packets are exactly those of the full traffic")
 	p.queue = 3;
 	p.packets = full.size();
 	size_t at = 0, same = 0;
-	each(p, [&](const PacketMeta &m) {
-		same += std::memcmp(&m, &full[at++], sizeof(m)) == 0;
-	});
+	each(p, [&](const PacketMeta &m) { same += std::memcmp(&m, &full[at++], sizeof(m)) == 0; });
 	CHECK(same == full.size());
 }
 

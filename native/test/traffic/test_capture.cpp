@@ -62,16 +62,29 @@ Bytes pcapng_of_all_blocks(bool big)
 	w.section();
 	w.interface(1, 100);
 	// if_tsresol 10^-9, if_tsoffset 10 s, if_fcslen 4
-	w.interface(113, 0, w.body().u16(9).u16(1).u8(9).pad4().u16(14).u16(8).u64(10).u16(13).u16(1)
-	                        .u8(4).pad4().u32(0).bytes);
+	w.interface(113, 0,
+	            w.body()
+	                .u16(9)
+	                .u16(1)
+	                .u8(9)
+	                .pad4()
+	                .u16(14)
+	                .u16(8)
+	                .u64(10)
+	                .u16(13)
+	                .u16(1)
+	                .u8(4)
+	                .pad4()
+	                .u32(0)
+	                .bytes);
 	w.packet(0, 1'500'000, payload(33, 1), 60);
 	w.packet(1, 5'000'000'007, payload(16, 2), 16);
-	w.block(0x0bad, payload(13));                              // unknown: skipped
-	w.block(5, payload(8));                                    // statistics: skipped
-	w.block(3, w.body().u32(20).add(payload(20, 3)).bytes);    // simple
-	w.block(3, w.body().u32(500).add(payload(100, 4)).bytes);  // simple, cut at the snaplen of 100
+	w.block(0x0bad, payload(13));                             // unknown: skipped
+	w.block(5, payload(8));                                   // statistics: skipped
+	w.block(3, w.body().u32(20).add(payload(20, 3)).bytes);   // simple
+	w.block(3, w.body().u32(500).add(payload(100, 4)).bytes); // simple, cut at the snaplen of 100
 	w.block(2, w.body().u16(1).u16(9).u32(0).u32(77).u32(5).u32(6).add(payload(5, 5)).bytes);
-	w.section();                                               // interfaces count anew
+	w.section();                                                            // interfaces count anew
 	w.interface(101, 0, w.body().u16(9).u16(1).u8(0x80 | 10).pad4().bytes); // 2^-10 s
 	w.packet(0, 1024 + 512, payload(28, 6), 28);
 	return w.bytes;
@@ -110,7 +123,7 @@ TEST_CASE("pcap: odd but sound")
 	SUBCASE("a fraction of a second or more is carried over")
 	{
 		const ReadResult r =
-		    read_bytes(Writer{}.pcap_header().pcap_record(5, 2'500'000, payload(60), 60).bytes);
+			read_bytes(Writer{}.pcap_header().pcap_record(5, 2'500'000, payload(60), 60).bytes);
 		REQUIRE(r.packets.size() == 1);
 		CHECK(r.packets[0].time_ns == 7'500'000'000);
 		CHECK(r.notes.fraction_out_of_range == 1);
@@ -118,7 +131,7 @@ TEST_CASE("pcap: odd but sound")
 	SUBCASE("times after 2038")
 	{
 		const ReadResult r =
-		    read_bytes(Writer{}.pcap_header().pcap_record(4'000'000'000, 1, payload(60), 60).bytes);
+			read_bytes(Writer{}.pcap_header().pcap_record(4'000'000'000, 1, payload(60), 60).bytes);
 		REQUIRE(r.packets.size() == 1);
 		CHECK(r.packets[0].time_ns == 4'000'000'000'000'001'000);
 	}
@@ -136,8 +149,8 @@ TEST_CASE("pcap: odd but sound")
 	}
 	SUBCASE("length of the check sequence in the link type")
 	{
-		const ReadResult r =
-		    read_bytes(Writer{}.pcap_header(micro, 0x24000001).pcap_record(1, 1, payload(60), 60).bytes);
+		const ReadResult r = read_bytes(
+			Writer{}.pcap_header(micro, 0x24000001).pcap_record(1, 1, payload(60), 60).bytes);
 		REQUIRE(r.code == "");
 		CHECK(r.interfaces[0].link_field == 0x24000001);
 		CHECK(r.interfaces[0].fcs_bytes == 4);
@@ -145,8 +158,10 @@ TEST_CASE("pcap: odd but sound")
 	}
 	SUBCASE("the longest record")
 	{
-		const ReadResult r = read_bytes(
-		    Writer{}.pcap_header(micro, 1, 262144).pcap_record(1, 1, payload(262144), 262144).bytes);
+		const ReadResult r = read_bytes(Writer{}
+		                                    .pcap_header(micro, 1, 262144)
+		                                    .pcap_record(1, 1, payload(262144), 262144)
+		                                    .bytes);
 		REQUIRE(r.code == "");
 		CHECK(r.packets[0].data == payload(262144));
 	}
@@ -154,7 +169,7 @@ TEST_CASE("pcap: odd but sound")
 	{
 		for (const uint32_t snaplen : {0u, 1u}) {
 			const ReadResult r = read_bytes(
-			    Writer{}.pcap_header(micro, 1, snaplen).pcap_record(1, 1, payload(60), 60).bytes);
+				Writer{}.pcap_header(micro, 1, snaplen).pcap_record(1, 1, payload(60), 60).bytes);
 			REQUIRE(r.code == "");
 			CHECK(r.packets[0].data.size() == 60);
 		}
@@ -178,7 +193,7 @@ TEST_CASE("pcap: odd but sound")
 	SUBCASE("a link type that is read but not parsed")
 	{
 		const ReadResult r =
-		    read_bytes(Writer{}.pcap_header(micro, 105).pcap_record(1, 1, payload(60), 60).bytes);
+			read_bytes(Writer{}.pcap_header(micro, 105).pcap_record(1, 1, payload(60), 60).bytes);
 		CHECK(r.code == "");
 		CHECK(r.packets[0].link == 105);
 		CHECK_FALSE(traffic::link_type_parsed(packet::LinkType{105}));
@@ -190,11 +205,26 @@ TEST_CASE("pcap: damage is one error with its offset, after what was sound")
 	Writer w;
 	w.pcap_header(micro, 1, 100).pcap_record(1, 1, payload(60), 60);
 	const int64_t end = static_cast<int64_t>(w.bytes.size());
-	SUBCASE("longer than pcap allows") { w.u32(1).u32(1).u32(262145).u32(262145); }
-	SUBCASE("zeros") { w.add(Bytes(64, 0)); }
-	SUBCASE("cut in the record header") { w.u32(1).u32(1).u32(60); }
-	SUBCASE("cut in the record") { w.u32(1).u32(1).u32(60).u32(60).add(payload(59)); }
-	SUBCASE("a huge length") { w.u32(1).u32(1).u32(0xffffffff).u32(60); }
+	SUBCASE("longer than pcap allows")
+	{
+		w.u32(1).u32(1).u32(262145).u32(262145);
+	}
+	SUBCASE("zeros")
+	{
+		w.add(Bytes(64, 0));
+	}
+	SUBCASE("cut in the record header")
+	{
+		w.u32(1).u32(1).u32(60);
+	}
+	SUBCASE("cut in the record")
+	{
+		w.u32(1).u32(1).u32(60).u32(60).add(payload(59));
+	}
+	SUBCASE("a huge length")
+	{
+		w.u32(1).u32(1).u32(0xffffffff).u32(60);
+	}
 	const ReadResult r = read_bytes(w.bytes);
 	CHECK(r.code == "capture-damaged");
 	CHECK(r.offset == end);
@@ -246,17 +276,38 @@ TEST_CASE("pcapng: damage is one error with its offset, after what was sound")
 	Writer w;
 	w.section().interface(1, 0).packet(0, 1, payload(60), 60);
 	const int64_t end = static_cast<int64_t>(w.bytes.size());
-	SUBCASE("block length 0") { w.u32(6).u32(0).u32(0); }
-	SUBCASE("block length not a multiple of four") { w.u32(6).u32(33).add(Bytes(25)); }
-	SUBCASE("block cut") { w.u32(6).u32(80).add(Bytes(20)); }
-	SUBCASE("block header cut") { w.u32(6).u32(80); }
-	SUBCASE("no such interface") { w.packet(1, 1, payload(60), 60); }
-	SUBCASE("second length differs") { w.packet(0, 1, payload(60), 60).bytes.back() ^= 1; }
+	SUBCASE("block length 0")
+	{
+		w.u32(6).u32(0).u32(0);
+	}
+	SUBCASE("block length not a multiple of four")
+	{
+		w.u32(6).u32(33).add(Bytes(25));
+	}
+	SUBCASE("block cut")
+	{
+		w.u32(6).u32(80).add(Bytes(20));
+	}
+	SUBCASE("block header cut")
+	{
+		w.u32(6).u32(80);
+	}
+	SUBCASE("no such interface")
+	{
+		w.packet(1, 1, payload(60), 60);
+	}
+	SUBCASE("second length differs")
+	{
+		w.packet(0, 1, payload(60), 60).bytes.back() ^= 1;
+	}
 	SUBCASE("packet longer than its block")
 	{
 		w.block(6, w.body().u32(0).u32(0).u32(0).u32(61).u32(61).add(payload(60)).bytes);
 	}
-	SUBCASE("skipped block cut") { w.u32(0x0bad).u32(100'000'000).add(Bytes(5000)); }
+	SUBCASE("skipped block cut")
+	{
+		w.u32(0x0bad).u32(100'000'000).add(Bytes(5000));
+	}
 	const ReadResult r = read_bytes(w.bytes);
 	CHECK(r.code == "capture-damaged");
 	CHECK(r.offset == end);
@@ -269,7 +320,12 @@ TEST_CASE("ERF: Ethernet with extension headers, IP, records without a frame")
 	const auto record = [&](uint8_t type, const Bytes &rest, uint16_t wire) {
 		Writer little;
 		little.u32(0x80000000).u32(1000); // half a second after 1000 s
-		w.add(little.bytes).u8(type).u8(4).u16(static_cast<uint32_t>(16 + rest.size())).u16(0).u16(wire);
+		w.add(little.bytes)
+			.u8(type)
+			.u8(4)
+			.u16(static_cast<uint32_t>(16 + rest.size()))
+			.u16(0)
+			.u16(wire);
 		w.add(rest);
 	};
 	const auto with_pad = [](Bytes extension, const Bytes &data) {
@@ -310,14 +366,16 @@ TEST_CASE("gzip, xz and zstd, several members, and their damage")
 		CHECK(whole.compression == name);
 		CHECK(whole.packets == expected);
 
-		const Bytes head(plain.begin(), plain.begin() + 300), tail(plain.begin() + 300, plain.end());
+		const Bytes head(plain.begin(), plain.begin() + 300),
+			tail(plain.begin() + 300, plain.end());
 		Bytes members = pack(head);
 		const Bytes second = pack(tail);
 		members.insert(members.end(), second.begin(), second.end());
 		CHECK(read_bytes(members).packets == expected);
 
 		for (size_t size = 6; size < packed.size(); size++) {
-			const ReadResult cut = read_bytes(Bytes(packed.begin(), packed.begin() + static_cast<long>(size)));
+			const ReadResult cut =
+				read_bytes(Bytes(packed.begin(), packed.begin() + static_cast<long>(size)));
 			REQUIRE(cut.code == "capture-damaged");
 			REQUIRE(std::equal(cut.packets.begin(), cut.packets.end(), expected.begin()));
 		}
@@ -339,7 +397,8 @@ TEST_CASE("cut anywhere: an error or a shorter file, and the packets before it")
 		const auto expected = read_bytes(whole).packets;
 		size_t sound = 0;
 		for (size_t size = 0; size < whole.size(); size++) {
-			const ReadResult r = read_bytes(Bytes(whole.begin(), whole.begin() + static_cast<long>(size)));
+			const ReadResult r =
+				read_bytes(Bytes(whole.begin(), whole.begin() + static_cast<long>(size)));
 			REQUIRE(r.packets.size() <= expected.size());
 			REQUIRE(std::equal(r.packets.begin(), r.packets.end(), expected.begin()));
 			REQUIRE(r.offset <= static_cast<int64_t>(size));

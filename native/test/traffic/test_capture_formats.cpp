@@ -21,7 +21,8 @@ std::filesystem::path collection()
 
 } // namespace
 
-TEST_CASE("published captures: sound ones are read whole, broken ones refused or read to the damage")
+TEST_CASE(
+	"published captures: sound ones are read whole, broken ones refused or read to the damage")
 {
 	const auto folder = collection();
 	if (folder.empty()) {

@@ -7,8 +7,8 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdio>
 #include <csignal>
+#include <cstdio>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
@@ -30,7 +30,8 @@ size_t nb_files(const Folder &folder)
 
 packet::Frame frame_of(const Bytes &data, uint32_t wire)
 {
-	return {data.data(), static_cast<uint32_t>(data.size()), wire, 0, packet::LinkType::ethernet, 0};
+	return {data.data(), static_cast<uint32_t>(data.size()), wire,
+	        0,           packet::LinkType::ethernet,         0};
 }
 
 std::string output_of(const std::string &command)
@@ -61,14 +62,17 @@ TEST_CASE("pcap: frames, lengths, link type and nanoseconds come back")
 {
 	const Folder folder;
 	const std::string file = folder.file("out.pcap");
-	const CaptureInterface interface{0x24000001, 0, 4};
+	const CaptureInterface interface {
+		0x24000001, 0, 4
+	};
 	// More than the writer's buffer, so that both ways through it are used.
 	constexpr size_t count = 3000;
 	{
 		CaptureWriter writer(file);
 		for (size_t i = 0; i < count; i++) {
 			const Bytes data = payload(i % 1500, static_cast<uint8_t>(i));
-			writer.write(frame_of(data, static_cast<uint32_t>(i % 7 ? i : 0)), (i + 1) * 1'000'000'007, interface);
+			writer.write(frame_of(data, static_cast<uint32_t>(i % 7 ? i : 0)),
+			             (i + 1) * 1'000'000'007, interface);
 		}
 		CHECK_FALSE(std::filesystem::exists(file));
 		writer.finish();
@@ -177,10 +181,10 @@ TEST_CASE("a full disk is an error, however much was written before")
 	for (const int count : {1, 10'000}) {
 		CaptureWriter writer("/dev/full");
 		CHECK(code_of([&] {
-			for (int i = 0; i < count; i++)
-				writer.write(frame_of(data, 1000), 1, {});
-			writer.finish();
-		}) == "capture-write");
+				  for (int i = 0; i < count; i++)
+					  writer.write(frame_of(data, 1000), 1, {});
+				  writer.finish();
+			  }) == "capture-write");
 	}
 	CHECK(std::filesystem::is_character_file("/dev/full"));
 }
@@ -194,7 +198,7 @@ TEST_CASE("reading ahead gives the same frames, in order, and the damage after t
 		w.pcap_record(i + 1, 0, payload(i % 200, static_cast<uint8_t>(i)), i);
 	w.u32(1);
 	const auto reader =
-	    traffic::open_capture(traffic::open_memory_stream(w.bytes.data(), w.bytes.size()), "test");
+		traffic::open_capture(traffic::open_memory_stream(w.bytes.data(), w.bytes.size()), "test");
 	traffic::ReadAhead ahead(*reader, 6, 2);
 	std::vector<traffic::FrameBatch *> kept;
 	uint32_t next = 0;
@@ -219,7 +223,7 @@ TEST_CASE("reading ahead gives the same frames, in order, and the damage after t
 
 	// Leaving early ends the thread.
 	const auto again =
-	    traffic::open_capture(traffic::open_memory_stream(w.bytes.data(), w.bytes.size()), "test");
+		traffic::open_capture(traffic::open_memory_stream(w.bytes.data(), w.bytes.size()), "test");
 	traffic::ReadAhead early(*again);
 	CHECK(early.next() != nullptr);
 }
@@ -227,7 +231,8 @@ TEST_CASE("reading ahead gives the same frames, in order, and the damage after t
 TEST_CASE("a killed writer leaves nothing, where files may be without a name")
 {
 	const Folder folder;
-	if (const int fd = ::open(folder.path.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600); fd >= 0) {
+	if (const int fd = ::open(folder.path.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	    fd >= 0) {
 		::close(fd);
 	} else {
 		std::fprintf(stderr, "skipped: no O_TMPFILE on the file system of the temporary folder\n");

@@ -113,7 +113,7 @@ Outcome reorder(const std::string &in, const std::string &out, const ReorderOpti
 	Progress progress("");
 	run.run(progress);
 	writer.finish();
-	return {run.slf_in(), run.slf_out(), run.hold_max_ns(), run.flows_reordered(),
+	return {run.slf_in(),     run.slf_out(),     run.hold_max_ns(), run.flows_reordered(),
 	        run.packets_in(), run.packets_out(), run.stats()};
 }
 
@@ -122,7 +122,7 @@ FlowStats stats_of(const std::vector<Packet> &packets, size_t max_flows = max_fl
 	FlowStats stats(max_flows);
 	for (const Packet &p : packets) {
 		const packet::Frame frame{p.data.data(), static_cast<uint32_t>(p.data.size()), p.wire,
-		                          p.time_ns, packet::LinkType::ethernet, 0};
+		                          p.time_ns,     packet::LinkType::ethernet,           0};
 		stats.add({&frame, 1}, 0);
 	}
 	return stats;
@@ -166,7 +166,8 @@ TEST_CASE("reorder: the same frames, each flow in order, nobody held beyond T, s
 		REQUIRE(came.emplace(text_of(packets[i].data), std::pair{i, latest}).second);
 	}
 	for (const uint32_t policy : {REFRAMER_FIXED, REFRAMER_ADAPTIVE, REFRAMER_BURST})
-		for (const uint64_t delay : {uint64_t{0}, uint64_t{1}, uint64_t{50'000}, uint64_t{5'000'000}})
+		for (const uint64_t delay :
+		     {uint64_t{0}, uint64_t{1}, uint64_t{50'000}, uint64_t{5'000'000}})
 			for (const uint32_t max_burst : {uint32_t{4}, UINT32_MAX}) {
 				CAPTURE(policy);
 				CAPTURE(delay);
@@ -302,14 +303,15 @@ namespace {
 using namespace test;
 
 // A datagram of a flow in three fragments; last first, or in order.
-void add_fragments(std::vector<Packet> &to, uint16_t port, uint32_t id, bool last_first, uint64_t &time)
+void add_fragments(std::vector<Packet> &to, uint16_t port, uint32_t id, bool last_first,
+                   uint64_t &time)
 {
 	std::vector<Bytes> parts = {
-	    ethernet(type_ipv4, ipv4({.id = id, .more_fragments = true},
+		ethernet(type_ipv4, ipv4({.id = id, .more_fragments = true},
 	                             udp({.source = port, .payload = Bytes(16, 0)}))),
-	    ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = 24, .more_fragments = true},
+		ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = 24, .more_fragments = true},
 	                             segment(17, Bytes(24, 0)))),
-	    ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = 48}, segment(17, Bytes(24, 0))))};
+		ethernet(type_ipv4, ipv4({.id = id, .fragment_offset = 48}, segment(17, Bytes(24, 0))))};
 	if (last_first)
 		std::reverse(parts.begin(), parts.end());
 	for (const Bytes &part : parts)
@@ -373,7 +375,8 @@ TEST_CASE("the order check goes by flow and datagram, not by how packets are gro
 {
 	const auto headers = [](const Bytes &frame) {
 		const auto size = static_cast<uint32_t>(frame.size());
-		return packet::parse(frame.data(), size, size, packet::LinkType::ethernet, packet::Depth::outer);
+		return packet::parse(frame.data(), size, size, packet::LinkType::ethernet,
+		                     packet::Depth::outer);
 	};
 	std::vector<Packet> parts;
 	uint64_t time = 0;

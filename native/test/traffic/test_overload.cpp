@@ -86,6 +86,7 @@ TEST_CASE("SLF(T) of campus traffic behind an overloaded device is the published
 	for (size_t i = 0; i < devices.size(); i++) {
 		CAPTURE(delays[i]);
 		CHECK(devices[i].slf() == doctest::Approx(published[i]).epsilon(0.06));
-		CHECK(devices[i].served_bps(static_cast<double>(last) * 1e-9) / 1e9 == doctest::Approx(gbps[i]).epsilon(0.1));
+		CHECK(devices[i].served_bps(static_cast<double>(last) * 1e-9) / 1e9 ==
+		      doctest::Approx(gbps[i]).epsilon(0.1));
 	}
 }

@@ -15,7 +15,8 @@ namespace {
 
 class BurstTable final : public Tracker {
 public:
-	explicit BurstTable(const TrackerOptions &options) : key_size_(options.key_size), depth_(options.depth)
+	explicit BurstTable(const TrackerOptions &options)
+		: key_size_(options.key_size), depth_(options.depth)
 	{
 		conntrack_params params;
 		conntrack_default_params(&params);
@@ -47,8 +48,8 @@ public:
 		each_call(n, [&](uint32_t first, uint32_t count) {
 			void *states[tracker_max_depth];
 			// No time: the tables it is compared with know none.
-			uint32_t nb = conntrack_find_burst(table_, keys + size_t{first} * key_size_, nullptr, count,
-			                                   CONNTRACK_NO_TIME, states);
+			uint32_t nb = conntrack_find_burst(table_, keys + size_t{first} * key_size_, nullptr,
+			                                   count, CONNTRACK_NO_TIME, states);
 			total += nb;
 			if (nb == 0) {
 				std::memset(found + first, 0, count);
@@ -80,7 +81,8 @@ public:
 			}
 			uint64_t elapsed = uint64_t{count} * packet_ns;
 			clock_ += elapsed;
-			conntrack_expire(table_, clock_, conntrack_sweep_budget(table_, elapsed, sweep_period_ns));
+			conntrack_expire(table_, clock_,
+			                 conntrack_sweep_budget(table_, elapsed, sweep_period_ns));
 		});
 		return inserted;
 	}

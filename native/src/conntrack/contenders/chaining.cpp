@@ -1,8 +1,8 @@
 // Chaining as in Click's HashContainerMP: a power of two of heads, singly linked nodes from a
 // pool, no rebalancing. Bursts prefetch heads, then first nodes.
-#include "conntrack/memory.hpp"
 #include "conntrack/contenders/key_words.hpp"
 #include "conntrack/contenders/tracker.hpp"
+#include "conntrack/memory.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -118,8 +118,8 @@ private:
 	{
 		Asked asked(*this, key);
 		return ck_ht_get_spmc(&table_, asked.hash, &asked.entry)
-		    ? static_cast<Node *>(ck_ht_entry_value(&asked.entry))
-		    : nullptr;
+		           ? static_cast<Node *>(ck_ht_entry_value(&asked.entry))
+		           : nullptr;
 	}
 
 	Node *insert(const uint8_t *key)

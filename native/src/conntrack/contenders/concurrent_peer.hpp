@@ -1,8 +1,8 @@
 // Concurrent tables of others: what they have in common behind the trackers' interface.
 #pragma once
 
-#include "conntrack/shared/shared_tracker.hpp"
 #include "conntrack/contenders/key_words.hpp"
+#include "conntrack/shared/shared_tracker.hpp"
 
 namespace reframer::conntrack {
 

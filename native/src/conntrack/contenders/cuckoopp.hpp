@@ -6,9 +6,9 @@
 // is full gives the place of a dead entry to a new one.
 #pragma once
 
-#include "conntrack/memory.hpp"
 #include "conntrack/contenders/key_words.hpp"
 #include "conntrack/contenders/tracker.hpp"
+#include "conntrack/memory.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -19,12 +19,12 @@ namespace reframer::conntrack {
 
 struct alignas(64) CuckooBucket {
 	uint16_t tag[8];
-	uint64_t filter;      // keys at home here that live in their other bucket
+	uint64_t filter; // keys at home here that live in their other bucket
 	uint32_t nb_moved;
-	uint8_t used;         // bit per slot
-	uint8_t guest;        // bit per slot: its home is the other bucket
+	uint8_t used;  // bit per slot
+	uint8_t guest; // bit per slot: its home is the other bucket
 	uint16_t unused;
-	uint32_t other[8];    // hash that leads to the slot's other bucket
+	uint32_t other[8]; // hash that leads to the slot's other bucket
 };
 static_assert(sizeof(CuckooBucket) == 64);
 
@@ -53,7 +53,8 @@ public:
 		uint64_t slots = options.power_of_two ? options.flows : options.flows * 100 / 95;
 		uint64_t buckets = std::bit_ceil(std::max<uint64_t>(slots, 64)) / 8;
 		mask_ = static_cast<uint32_t>(buckets - 1);
-		if (!bucket_pages_.map(buckets * sizeof(CuckooBucket)) || !record_pages_.map(buckets * 8 * stride) ||
+		if (!bucket_pages_.map(buckets * sizeof(CuckooBucket)) ||
+		    !record_pages_.map(buckets * 8 * stride) ||
 		    (timers && !timer_pages_.map(buckets * sizeof(CuckooTimers))))
 			throw std::bad_alloc();
 		buckets_ = reinterpret_cast<CuckooBucket *>(bucket_pages_.data());
@@ -63,7 +64,10 @@ public:
 	uint32_t depth() const { return depth_; }
 	uint64_t flows() const { return flows_; }
 	uint32_t nb_buckets() const { return mask_ + 1; }
-	size_t bytes() const { return bucket_pages_.bytes() + record_pages_.bytes() + timer_pages_.bytes(); }
+	size_t bytes() const
+	{
+		return bucket_pages_.bytes() + record_pages_.bytes() + timer_pages_.bytes();
+	}
 
 	// Of a record's entry. Only with timers.
 	uint16_t &due(const Record *record)
@@ -79,10 +83,12 @@ public:
 	// Takes out the bucket's entries that are due at `tick`. @return bit per slot.
 	uint32_t bury(uint32_t bucket, uint16_t tick)
 	{
-		__m128i late = _mm_sub_epi16(_mm_set1_epi16(static_cast<short>(tick)),
-		                             _mm_load_si128(reinterpret_cast<const __m128i *>(timers_[bucket].due)));
+		__m128i late =
+			_mm_sub_epi16(_mm_set1_epi16(static_cast<short>(tick)),
+		                  _mm_load_si128(reinterpret_cast<const __m128i *>(timers_[bucket].due)));
 		__m128i is_due = _mm_cmpgt_epi16(late, _mm_set1_epi16(-1));
-		uint32_t dead = static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(is_due, is_due))) & buckets_[bucket].used;
+		uint32_t dead = static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(is_due, is_due))) &
+		                buckets_[bucket].used;
 		for (uint32_t m = dead; m; m &= m - 1)
 			erase_slot(bucket, static_cast<uint32_t>(std::countr_zero(m)));
 		return dead;
@@ -133,7 +139,8 @@ public:
 				uint32_t home = hashes[i].home & mask_;
 				uint64_t bits = filter_bits(hashes[i].other);
 				if (uint32_t m = match(buckets_[home], hashes[i].tag()))
-					_mm_prefetch(&record_at(home, static_cast<uint32_t>(std::countr_zero(m))), _MM_HINT_T0);
+					_mm_prefetch(&record_at(home, static_cast<uint32_t>(std::countr_zero(m))),
+					             _MM_HINT_T0);
 				else if ((buckets_[home].filter & bits) == bits)
 					_mm_prefetch(&buckets_[hashes[i].other & mask_], _MM_HINT_T0);
 			}
@@ -161,7 +168,9 @@ private:
 
 	size_t place_of(const Record *record) const
 	{
-		return static_cast<size_t>(reinterpret_cast<const uint8_t *>(record) - record_pages_.data()) / stride;
+		return static_cast<size_t>(reinterpret_cast<const uint8_t *>(record) -
+		                           record_pages_.data()) /
+		       stride;
 	}
 	void erase_slot(uint32_t bucket, uint32_t slot)
 	{
@@ -184,10 +193,14 @@ private:
 	}
 	Record &record_at(uint32_t bucket, uint32_t slot)
 	{
-		return *reinterpret_cast<Record *>(record_pages_.data() + (size_t{bucket} * 8 + slot) * stride);
+		return *reinterpret_cast<Record *>(record_pages_.data() +
+		                                   (size_t{bucket} * 8 + slot) * stride);
 	}
 	// Two bits of 64, from the hash that leads elsewhere.
-	static uint64_t filter_bits(uint32_t other) { return uint64_t{1} << (other >> 26) | uint64_t{1} << (other >> 20 & 63); }
+	static uint64_t filter_bits(uint32_t other)
+	{
+		return uint64_t{1} << (other >> 26) | uint64_t{1} << (other >> 20 & 63);
+	}
 	static void forget_moved(CuckooBucket &home)
 	{
 		if (--home.nb_moved == 0)

@@ -9,7 +9,7 @@ template <unsigned Size, typename Map, bool Precomputes>
 class FlatTracker final : public MapTracker<Size, Map, Precomputes> {
 public:
 	explicit FlatTracker(const TrackerOptions &options)
-	    : MapTracker<Size, Map, Precomputes>(options.depth)
+		: MapTracker<Size, Map, Precomputes>(options.depth)
 	{
 		this->map_.reserve(options.flows);
 	}

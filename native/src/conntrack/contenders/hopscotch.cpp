@@ -8,8 +8,9 @@ namespace reframer::conntrack {
 namespace {
 
 template <unsigned Size>
-using HopscotchMap = tsl::hopscotch_map<FlowKey<Size>, uint64_t, CrcHasher<Size>, std::equal_to<FlowKey<Size>>,
-                                        std::allocator<std::pair<FlowKey<Size>, uint64_t>>, 30, true>;
+using HopscotchMap =
+	tsl::hopscotch_map<FlowKey<Size>, uint64_t, CrcHasher<Size>, std::equal_to<FlowKey<Size>>,
+                       std::allocator<std::pair<FlowKey<Size>, uint64_t>>, 30, true>;
 
 } // namespace
 

@@ -13,7 +13,10 @@ template <unsigned Size> class LibCuckooMap {
 	using Key = FlowKey<Size>;
 	struct Hash {
 		// Its tags come from the hash's upper half: spread the CRC over all of it.
-		size_t operator()(const Key &key) const { return crc_hash(key) * size_t{0x9e3779b97f4a7c15u}; }
+		size_t operator()(const Key &key) const
+		{
+			return crc_hash(key) * size_t{0x9e3779b97f4a7c15u};
+		}
 	};
 	using Map = libcuckoo::cuckoohash_map<Key, uint64_t, Hash>;
 
@@ -26,8 +29,9 @@ public:
 	size_t bytes() const
 	{
 		// A bucket: pairs, a tag and a mark for each. Locks are 64 bytes, one a bucket up to 2^16.
-		return map_.bucket_count() * (Map::slot_per_bucket() * (sizeof(typename Map::value_type) + 2)) +
-		    std::min<size_t>(map_.bucket_count(), size_t{1} << 16) * 64;
+		return map_.bucket_count() *
+		           (Map::slot_per_bucket() * (sizeof(typename Map::value_type) + 2)) +
+		       std::min<size_t>(map_.bucket_count(), size_t{1} << 16) * 64;
 	}
 
 private:

@@ -16,33 +16,33 @@ struct Named {
 };
 
 constexpr Named known[] = {
-    {"burst-table", true, make_burst_table},
+	{"burst-table", true, make_burst_table},
 #ifdef REFRAMER_HAVE_RTE_HASH
-    {"rte-hash", false, make_rte_hash},
-    {"rte-hash-burst", true, make_rte_hash},
+	{"rte-hash", false, make_rte_hash},
+	{"rte-hash-burst", true, make_rte_hash},
 #endif
-    {"cuckoopp", false, make_cuckoopp},
-    {"cuckoopp-burst", true, make_cuckoopp},
+	{"cuckoopp", false, make_cuckoopp},
+	{"cuckoopp-burst", true, make_cuckoopp},
 #ifdef REFRAMER_HAVE_HOPSCOTCH
-    {"hopscotch", false, make_hopscotch},
-    {"hopscotch-burst", true, make_hopscotch},
+	{"hopscotch", false, make_hopscotch},
+	{"hopscotch-burst", true, make_hopscotch},
 #endif
 #ifdef REFRAMER_HAVE_ROBIN
-    {"robin", false, make_robin},
-    {"robin-burst", true, make_robin},
+	{"robin", false, make_robin},
+	{"robin-burst", true, make_robin},
 #endif
-    {"chaining", false, make_chaining},
-    {"chaining-burst", true, make_chaining},
-    {"chaining-stl", false, make_chaining_stl},
+	{"chaining", false, make_chaining},
+	{"chaining-burst", true, make_chaining},
+	{"chaining-stl", false, make_chaining_stl},
 #ifdef REFRAMER_HAVE_ABSL
-    {"absl-flat", false, make_absl_flat},
-    {"absl-flat-burst", true, make_absl_flat},
+	{"absl-flat", false, make_absl_flat},
+	{"absl-flat-burst", true, make_absl_flat},
 #endif
 #ifdef REFRAMER_HAVE_CK
-    {"ck-ht", false, make_ck},
+	{"ck-ht", false, make_ck},
 #endif
 #ifdef REFRAMER_HAVE_BOOST
-    {"boost-flat", false, make_boost_flat},
+	{"boost-flat", false, make_boost_flat},
 #endif
 };
 

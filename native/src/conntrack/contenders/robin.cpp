@@ -8,8 +8,9 @@ namespace reframer::conntrack {
 namespace {
 
 template <unsigned Size>
-using RobinMap = tsl::robin_map<FlowKey<Size>, uint64_t, CrcHasher<Size>, std::equal_to<FlowKey<Size>>,
-                                std::allocator<std::pair<FlowKey<Size>, uint64_t>>, true>;
+using RobinMap =
+	tsl::robin_map<FlowKey<Size>, uint64_t, CrcHasher<Size>, std::equal_to<FlowKey<Size>>,
+                   std::allocator<std::pair<FlowKey<Size>, uint64_t>>, true>;
 
 } // namespace
 

@@ -1,8 +1,8 @@
 // Cuckoo: DPDK's rte_hash itself, in the process of the lab only. Scalar as the paper used it, and
 // in bulk as the library offers it.
-#include "conntrack/memory.hpp"
 #include "conntrack/contenders/eal.hpp"
 #include "conntrack/contenders/tracker.hpp"
+#include "conntrack/memory.hpp"
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -35,11 +35,16 @@ bool start_eal()
 			std::fclose(f);
 		}
 		bool huge = free_pages >= 256;
-		std::string args[] = {"reframer-lab", "--no-pci", "--no-telemetry", "-l", "0",
+		std::string args[] = {"reframer-lab",
+		                      "--no-pci",
+		                      "--no-telemetry",
+		                      "-l",
+		                      "0",
 		                      "--no-shconf", // or two labs at a time would fight over one lock
 		                      "--log-level=lib.*:error",
 		                      huge ? "--in-memory" : "--no-huge",
-		                      huge ? "--single-file-segments" : "-m", "4096"};
+		                      huge ? "--single-file-segments" : "-m",
+		                      "4096"};
 		char *argv[10];
 		int argc = huge ? 9 : 10;
 		for (int i = 0; i < argc; i++)
@@ -56,8 +61,9 @@ namespace {
 class RteHash final : public Tracker {
 public:
 	explicit RteHash(const TrackerOptions &options)
-	    : key_size_(options.key_size), depth_(std::min<uint32_t>(options.depth, RTE_HASH_LOOKUP_BULK_MAX)),
-	      updates_(options.updates)
+		: key_size_(options.key_size),
+		  depth_(std::min<uint32_t>(options.depth, RTE_HASH_LOOKUP_BULK_MAX)),
+		  updates_(options.updates)
 	{
 		static std::atomic<unsigned> number{0};
 		std::string name = "reframer" + std::to_string(number++);
@@ -100,8 +106,8 @@ public:
 			for (uint32_t i = 0; i < count; i++) {
 				found[first + i] = p.id[i] >= 0;
 				if (p.id[i] >= 0) {
-					values[first + i] = updates_ ? states_[p.id[i]]
-					                             : reinterpret_cast<uintptr_t>(p.data[i]);
+					values[first + i] =
+						updates_ ? states_[p.id[i]] : reinterpret_cast<uintptr_t>(p.data[i]);
 					total++;
 				}
 			}
@@ -120,12 +126,13 @@ public:
 				if (!known || !updates_) {
 					// A missing key is new unless this piece has inserted it before: then its hash
 					// is among those of the new ones, and only then is it worth a lookup.
-					if (!known && std::find(p.fresh, p.fresh + nb_fresh, p.hash[i]) != p.fresh + nb_fresh)
+					if (!known &&
+					    std::find(p.fresh, p.fresh + nb_fresh, p.hash[i]) != p.fresh + nb_fresh)
 						known = rte_hash_lookup_with_hash(hash_, p.key[i], p.hash[i]) >= 0;
-					int32_t id = updates_
-					    ? rte_hash_add_key_with_hash(hash_, p.key[i], p.hash[i])
-					    : rte_hash_add_key_with_hash_data(hash_, p.key[i], p.hash[i],
-					                                      reinterpret_cast<void *>(stamp));
+					int32_t id =
+						updates_ ? rte_hash_add_key_with_hash(hash_, p.key[i], p.hash[i])
+								 : rte_hash_add_key_with_hash_data(hash_, p.key[i], p.hash[i],
+					                                               reinterpret_cast<void *>(stamp));
 					if (id < 0) {
 						results[first + i] = refused;
 						continue;

@@ -1,8 +1,8 @@
 // rte_hash for several threads as DPDK means it: lookups without locks, one lock for all writers,
 // key slots reclaimed after every thread has reported a quiescent state.
+#include "conntrack/contenders/eal.hpp"
 #include "conntrack/memory.hpp"
 #include "conntrack/shared/shared_tracker.hpp"
-#include "conntrack/contenders/eal.hpp"
 
 #include <rte_errno.h>
 #include <rte_hash.h>
@@ -33,7 +33,7 @@ struct Registration {
 class SharedRteHash final : public SharedTracker {
 public:
 	explicit SharedRteHash(const SharedOptions &options)
-	    : key_size_(options.timed.tracker.key_size), depth_(depth_of(options))
+		: key_size_(options.timed.tracker.key_size), depth_(depth_of(options))
 	{
 		static std::atomic<unsigned> number{0};
 		std::string name = "shared" + std::to_string(number++);
@@ -43,7 +43,8 @@ public:
 		p.key_len = key_size_;
 		p.hash_func = rte_hash_crc;
 		p.socket_id = SOCKET_ID_ANY;
-		p.extra_flag = RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_MULTI_WRITER_ADD;
+		p.extra_flag =
+			RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF | RTE_HASH_EXTRA_FLAGS_MULTI_WRITER_ADD;
 		size_t size = rte_rcu_qsbr_get_memsize(options.nb_threads);
 		quiescence_ = static_cast<rte_rcu_qsbr *>(rte_zmalloc(nullptr, size, 64));
 		hash_ = rte_hash_create(&p);
@@ -100,8 +101,9 @@ public:
 				results[first + i] = 0;
 				if (p.id[i] < 0) {
 					// As in rte_hash.cpp: a key is its owner's to insert, so nobody else has.
-					bool known = std::find(p.fresh, p.fresh + nb_fresh, p.hash[i]) != p.fresh + nb_fresh &&
-					    rte_hash_lookup_with_hash(hash_, p.key[i], p.hash[i]) >= 0;
+					bool known =
+						std::find(p.fresh, p.fresh + nb_fresh, p.hash[i]) != p.fresh + nb_fresh &&
+						rte_hash_lookup_with_hash(hash_, p.key[i], p.hash[i]) >= 0;
 					p.id[i] = rte_hash_add_key_with_hash(hash_, p.key[i], p.hash[i]);
 					if (p.id[i] < 0) {
 						results[first + i] = Tracker::refused;
@@ -164,8 +166,8 @@ private:
 	static uint32_t depth_of(const SharedOptions &options)
 	{
 		return options.table == "rte-hash"
-		    ? 1
-		    : std::min<uint32_t>(options.timed.tracker.depth, RTE_HASH_LOOKUP_BULK_MAX);
+		           ? 1
+		           : std::min<uint32_t>(options.timed.tracker.depth, RTE_HASH_LOOKUP_BULK_MAX);
 	}
 
 	// Keys that are looked up together.

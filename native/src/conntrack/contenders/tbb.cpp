@@ -37,7 +37,8 @@ public:
 	size_t bytes() const
 	{
 		// A bucket: lock and list; a node: link, lock, pair, in cache-aligned pieces of the allocator.
-		return map_.bucket_count() * 16 + map_.size() * ((16 + sizeof(typename Map::value_type) + 15) & ~size_t{15});
+		return map_.bucket_count() * 16 +
+		       map_.size() * ((16 + sizeof(typename Map::value_type) + 15) & ~size_t{15});
 	}
 
 private:

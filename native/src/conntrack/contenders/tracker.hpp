@@ -38,8 +38,8 @@ public:
 };
 
 struct TrackerOptions {
-	uint64_t flows = 0;      // to be held at the load that the table is sized for
-	uint32_t key_size = 16;  // 16 or 40
+	uint64_t flows = 0;     // to be held at the load that the table is sized for
+	uint32_t key_size = 16; // 16 or 40
 	uint64_t seed = 1;
 	// States change with every packet. Matters to rte_hash only, which then needs an array beside
 	// it; without, its states are values that only a second insert changes.

@@ -20,7 +20,10 @@ struct Registration {
 	Registration() { urcu_memb_register_thread(); }
 	~Registration() { urcu_memb_unregister_thread(); }
 };
-void register_thread() { static thread_local Registration registration; }
+void register_thread()
+{
+	static thread_local Registration registration;
+}
 
 template <unsigned Size> class UrcuMap {
 	using Key = FlowKey<Size>;
@@ -49,7 +52,8 @@ public:
 		register_thread();
 		nb_buckets_ = std::bit_ceil(std::max<uint64_t>(flows, 64));
 		// Not resizing: that takes threads of its own.
-		table_ = cds_lfht_new_flavor(nb_buckets_, nb_buckets_, nb_buckets_, 0, &urcu_memb_flavor, nullptr);
+		table_ = cds_lfht_new_flavor(nb_buckets_, nb_buckets_, nb_buckets_, 0, &urcu_memb_flavor,
+		                             nullptr);
 		if (!table_)
 			throw std::bad_alloc();
 	}
@@ -113,7 +117,10 @@ public:
 		return true;
 	}
 	uint64_t size() const { return size_.load(std::memory_order_relaxed); }
-	size_t bytes() const { return nb_buckets_ * sizeof(cds_lfht_node) + size() * ((sizeof(Node) + 23) & ~size_t{15}); }
+	size_t bytes() const
+	{
+		return nb_buckets_ * sizeof(cds_lfht_node) + size() * ((sizeof(Node) + 23) & ~size_t{15});
+	}
 
 private:
 	static unsigned long hash(const Key &key) { return crc_hash(key) * 0x9e3779b97f4a7c15u; }
@@ -125,7 +132,8 @@ private:
 	}
 	static void defer(Node *node)
 	{
-		urcu_memb_call_rcu(&node->head, [](rcu_head *head) { delete caa_container_of(head, Node, head); });
+		urcu_memb_call_rcu(&node->head,
+		                   [](rcu_head *head) { delete caa_container_of(head, Node, head); });
 	}
 
 	cds_lfht *table_ = nullptr;

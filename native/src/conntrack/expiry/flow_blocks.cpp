@@ -1,9 +1,9 @@
 // Expiry beside a table, as in the paper: the table maps a key to a flow id, the id names a block
 // with the time of the last packet. Blocks expire by wheel, scan or not until their place is needed.
+#include "conntrack/contenders/key_words.hpp"
 #include "conntrack/expiry/timed_tracker.hpp"
 #include "conntrack/expiry/timer_wheel.hpp"
 #include "conntrack/memory.hpp"
-#include "conntrack/contenders/key_words.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -29,9 +29,10 @@ template <unsigned Size> class FlowBlocks final : public TimedTracker {
 
 public:
 	FlowBlocks(std::unique_ptr<Tracker> table, const TimedOptions &options, uint64_t first_id)
-	    : table_(std::move(table)), expiry_(options.expiry), timeout_(options.timeout_ticks),
-	      first_id_(first_id), capacity_(static_cast<uint32_t>(std::max<uint64_t>(options.tracker.flows, 64))),
-	      window_((capacity_ + options.ticks_per_second - 1) / options.ticks_per_second)
+		: table_(std::move(table)), expiry_(options.expiry), timeout_(options.timeout_ticks),
+		  first_id_(first_id),
+		  capacity_(static_cast<uint32_t>(std::max<uint64_t>(options.tracker.flows, 64))),
+		  window_((capacity_ + options.ticks_per_second - 1) / options.ticks_per_second)
 	{
 		if (!pages_.map(capacity_ * sizeof(Block)))
 			throw std::bad_alloc();
@@ -49,7 +50,7 @@ public:
 	size_t bytes() const override
 	{
 		return table_->bytes() + pages_.bytes() + capacity_ * sizeof(uint32_t) +
-		    (wheel_ ? wheel_->bytes() : 0);
+		       (wheel_ ? wheel_->bytes() : 0);
 	}
 
 	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t *values,
@@ -136,7 +137,8 @@ private:
 					__builtin_prefetch(&block(ids[i]));
 	}
 
-	uint32_t track_burst(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp, uint8_t *results)
+	uint32_t track_burst(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp,
+	                     uint8_t *results)
 	{
 		uint64_t ids[tracker_burst];
 		uint8_t found[tracker_burst];
@@ -153,7 +155,8 @@ private:
 				}
 			results[i] = 0;
 			// A burst's new flow may have taken the block of a dead one that this key had found.
-			if (found[i] && expiry_ == Expiry::lazy && !(block(ids[i]).used && block(ids[i]).key == Key::load(key)))
+			if (found[i] && expiry_ == Expiry::lazy &&
+			    !(block(ids[i]).used && block(ids[i]).key == Key::load(key)))
 				found[i] = 0;
 			if (!found[i]) {
 				if (!insert(key, tick, ids[i])) {
@@ -246,15 +249,20 @@ public:
 	explicit Untimed(std::unique_ptr<Tracker> table) : table_(std::move(table)) {}
 	uint32_t depth() const override { return table_->depth(); }
 	bool reads_only() const override { return table_->reads_only(); }
-	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t, uint64_t *values, uint8_t *found) override
+	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t, uint64_t *values,
+	              uint8_t *found) override
 	{
 		return table_->find(keys, n, values, found);
 	}
-	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t, uint64_t stamp, uint8_t *results) override
+	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t, uint64_t stamp,
+	               uint8_t *results) override
 	{
 		return table_->track(keys, n, stamp, results);
 	}
-	uint32_t remove(const uint8_t *keys, uint32_t n, uint64_t) override { return table_->remove(keys, n); }
+	uint32_t remove(const uint8_t *keys, uint32_t n, uint64_t) override
+	{
+		return table_->remove(keys, n);
+	}
 	uint32_t expire(uint64_t) override { return 0; }
 	uint64_t residents() const override { return table_->flows(); }
 	size_t bytes() const override { return table_->bytes(); }

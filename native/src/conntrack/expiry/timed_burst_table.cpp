@@ -1,8 +1,8 @@
 // The burst table with its own expiry: deadlines in its buckets, looked at by inserts (lazy) or by
 // a sweep that comes past once a second (scan).
 #include "conntrack/contenders/burst_stats.hpp"
-#include "conntrack/expiry/timed_tracker.hpp"
 #include "conntrack/contenders/cuckoopp.hpp"
+#include "conntrack/expiry/timed_tracker.hpp"
 #include "reframer/conntrack.h"
 
 #include <algorithm>
@@ -17,11 +17,11 @@ namespace {
 class TimedBurstTable final : public TimedTracker {
 public:
 	explicit TimedBurstTable(const TimedOptions &options)
-	    : key_size_(options.tracker.key_size), scan_(options.expiry == Expiry::scan),
-	      // A dead flow stays for half of that on average: an eighth of its life, less than a tenth
-	      // of what is resident, since flows live on after their first packet.
-	      sweep_period_(std::max<uint64_t>(options.timeout_ticks / 4, 1)),
-	      tick_ns_(1'000'000'000 / options.ticks_per_second)
+		: key_size_(options.tracker.key_size), scan_(options.expiry == Expiry::scan),
+		  // A dead flow stays for half of that on average: an eighth of its life, less than a tenth
+		  // of what is resident, since flows live on after their first packet.
+		  sweep_period_(std::max<uint64_t>(options.timeout_ticks / 4, 1)),
+		  tick_ns_(1'000'000'000 / options.ticks_per_second)
 	{
 		conntrack_params params;
 		conntrack_default_params(&params);
@@ -31,7 +31,8 @@ public:
 		params.seed = options.tracker.seed;
 		params.tick_ns = tick_ns_;
 		// The table adds a tick, so that no flow lives shorter than asked.
-		std::fill_n(params.timeout_ns, CONNTRACK_NB_CLASSES, (options.timeout_ticks - 1) * tick_ns_);
+		std::fill_n(params.timeout_ns, CONNTRACK_NB_CLASSES,
+		            (options.timeout_ticks - 1) * tick_ns_);
 		if (int error = conntrack_create(&params, &table_)) {
 			if (error == -ENOMEM)
 				throw std::bad_alloc();
@@ -43,7 +44,8 @@ public:
 	uint32_t depth() const override { return tracker_burst; }
 	bool reads_only() const override { return false; }
 
-	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t *values, uint8_t *found) override
+	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t *values,
+	              uint8_t *found) override
 	{
 		uint32_t total = 0;
 		for (uint32_t first = 0; first < n; first += tracker_burst) {
@@ -60,7 +62,8 @@ public:
 		return total;
 	}
 
-	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp, uint8_t *results) override
+	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp,
+	               uint8_t *results) override
 	{
 		uint32_t inserted = 0;
 		for (uint32_t first = 0; first < n; first += tracker_burst) {
@@ -109,7 +112,7 @@ private:
 	// Buckets swept in one go: fewer are hardly worth a call.
 	static constexpr uint32_t at_once = 32;
 	uint32_t pending_ = 0;
-	uint32_t budget_ = 0; // buckets a tick; 0: not asked for
+	uint32_t budget_ = 0;   // buckets a tick; 0: not asked for
 	uint64_t sweep_period_; // ticks in which each bucket is looked at
 	uint64_t tick_ns_;
 };
@@ -127,7 +130,8 @@ std::unique_ptr<TimedTracker> make_timed_burst_table(const TimedOptions &options
 	return std::make_unique<TimedBurstTable>(options);
 }
 
-std::unique_ptr<TimedTracker> make_timed_tracker(const std::string &name, const TimedOptions &options)
+std::unique_ptr<TimedTracker> make_timed_tracker(const std::string &name,
+                                                 const TimedOptions &options)
 {
 	bool inside = options.expiry == Expiry::lazy || options.expiry == Expiry::scan;
 	if (name == "burst-table" && inside)

@@ -1,7 +1,7 @@
 // Cuckoo++ with the timers of its paper: deadlines beside the tags. A dead entry is not found, and
 // gives its place to a new one that finds its bucket full (lazy); or a sweep comes past (scan).
-#include "conntrack/expiry/timed_tracker.hpp"
 #include "conntrack/contenders/cuckoopp.hpp"
+#include "conntrack/expiry/timed_tracker.hpp"
 
 namespace reframer::conntrack {
 
@@ -14,11 +14,12 @@ template <unsigned Size> class TimedCuckoo final : public TimedTracker {
 
 public:
 	explicit TimedCuckoo(const TimedOptions &options)
-	    : table_(options.tracker, true), timeout_(options.timeout_ticks)
+		: table_(options.tracker, true), timeout_(options.timeout_ticks)
 	{
 		// Deadlines are told apart in 16 bits only as long as none is older than half the circle,
 		// so somebody has to come past even where expiry is lazy. A scan does once a second.
-		uint32_t ticks = options.expiry == Expiry::scan ? options.ticks_per_second : cuckoo_timeout_limit;
+		uint32_t ticks =
+			options.expiry == Expiry::scan ? options.ticks_per_second : cuckoo_timeout_limit;
 		window_ = (table_.nb_buckets() + ticks - 1) / ticks;
 	}
 
@@ -27,7 +28,8 @@ public:
 	uint64_t residents() const override { return table_.flows(); }
 	size_t bytes() const override { return table_.bytes(); }
 
-	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t *values, uint8_t *found) override
+	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t *values,
+	              uint8_t *found) override
 	{
 		uint32_t total = 0;
 		table_.each(keys, n, [&](uint32_t i, const Key &key, Hash hash) {
@@ -42,7 +44,8 @@ public:
 		return total;
 	}
 
-	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp, uint8_t *results) override
+	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp,
+	               uint8_t *results) override
 	{
 		uint32_t inserted = 0;
 		table_.each(keys, n, [&](uint32_t i, const Key &key, Hash hash) {
@@ -83,7 +86,8 @@ public:
 		if (tick - from > leap) {
 			// Sweeps keep every deadline within half the circle of the tick before.
 			table_.each_entry([&](uint16_t due) {
-				auto ahead = static_cast<int16_t>(static_cast<uint16_t>(due - static_cast<uint16_t>(from)));
+				auto ahead =
+					static_cast<int16_t>(static_cast<uint16_t>(due - static_cast<uint16_t>(from)));
 				return ahead < 0 || static_cast<uint64_t>(ahead) <= tick - from;
 			});
 		} else {

@@ -9,8 +9,8 @@ enum class Expiry {
 	none,  // flows stay until they are removed
 	wheel, // a timer wheel; a flow is looked at when it may be over
 	lazy,  // nobody looks; a dead flow is not found, and gives its place to a new one
-	scan,  // a piece of the table each tick, the whole of it once a second; of the burst table, once
-	       // a quarter of the timeout
+	scan, // a piece of the table each tick, the whole of it once a second; of the burst table, once
+		  // a quarter of the timeout
 };
 const char *expiry_name(Expiry expiry);
 
@@ -44,7 +44,8 @@ struct TimedOptions {
 // is used for lazy and scan, Cuckoo++'s up to 16384 ticks; all else keeps a block for each flow
 // beside the table, as the paper does.
 // NULL: not in this build. Throws std::bad_alloc, std::invalid_argument.
-std::unique_ptr<TimedTracker> make_timed_tracker(const std::string &name, const TimedOptions &options);
+std::unique_ptr<TimedTracker> make_timed_tracker(const std::string &name,
+                                                 const TimedOptions &options);
 
 // One file each.
 std::unique_ptr<TimedTracker> make_untimed(std::unique_ptr<Tracker> table);

@@ -12,8 +12,8 @@ class TimerWheel {
 public:
 	// Ids 0..nb_ids-1; deadlines at most `timeout_ticks` ahead.
 	TimerWheel(uint32_t nb_ids, uint32_t timeout_ticks)
-	    : heads_(std::bit_ceil(uint64_t{timeout_ticks} + 2), none), links_(nb_ids),
-	      mask_(heads_.size() - 1)
+		: heads_(std::bit_ceil(uint64_t{timeout_ticks} + 2), none), links_(nb_ids),
+		  mask_(heads_.size() - 1)
 	{
 	}
 

@@ -31,7 +31,8 @@ template <typename T> inline void put(T &x, std::type_identity_t<T> value)
 template <typename T> inline bool compare_and_swap(T &x, T expected, std::type_identity_t<T> value)
 {
 	explore_point();
-	return __atomic_compare_exchange_n(&x, &expected, value, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+	return __atomic_compare_exchange_n(&x, &expected, value, false, __ATOMIC_ACQ_REL,
+	                                   __ATOMIC_ACQUIRE);
 }
 
 // Table bytes in words of 8; `bytes` is a multiple of 8, both sides are aligned.

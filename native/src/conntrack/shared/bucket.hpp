@@ -19,7 +19,7 @@ constexpr uint32_t max_reach = 31;
 struct alignas(64) Bucket {
 	uint8_t tag[slots_per_bucket];
 	uint16_t deadline[slots_per_bucket]; // tick at which the entry is due, modulo 2^16
-	uint32_t version;  // bit 0 locked, bit 1 moved, changes from bit 2 on
+	uint32_t version;                    // bit 0 locked, bit 1 moved, changes from bit 2 on
 	uint32_t filter;   // bit filter_bit(tag): a key at home here may live further on
 	uint16_t nb_away;  // keys at home here that do
 	uint16_t shielded; // bit per slot: not to be evicted early
@@ -31,7 +31,10 @@ static_assert(offsetof(Bucket, tag) % 8 == 0 && offsetof(Bucket, deadline) % 8 =
 
 constexpr uint32_t version_locked = 1, version_moved = 2, version_step = 4;
 
-inline uint32_t filter_bit(uint8_t tag) { return 1u << (tag & 31); }
+inline uint32_t filter_bit(uint8_t tag)
+{
+	return 1u << (tag & 31);
+}
 
 // The version once nobody is at work in the bucket.
 inline uint32_t wait_unlocked(const Bucket &b)
@@ -73,9 +76,12 @@ inline __m128i load_words(const void *p)
 inline uint32_t match_tag(const Bucket &b, uint8_t tag)
 {
 	return static_cast<uint32_t>(_mm_movemask_epi8(
-	    _mm_cmpeq_epi8(load_words(b.tag), _mm_set1_epi8(static_cast<char>(tag)))));
+		_mm_cmpeq_epi8(load_words(b.tag), _mm_set1_epi8(static_cast<char>(tag)))));
 }
-inline uint32_t empty_slots(const Bucket &b) { return match_tag(b, 0); }
+inline uint32_t empty_slots(const Bucket &b)
+{
+	return match_tag(b, 0);
+}
 // Slots whose deadline has come at `tick`, empty ones left out.
 inline uint32_t due_slots(const Bucket &b, uint64_t tick)
 {

@@ -49,8 +49,7 @@ uint64_t advance(Thread &thread, uint64_t now_ns)
 
 } // namespace
 
-Call::Call(Thread &thread, uint64_t now_ns)
-    : timed(now_ns != CONNTRACK_NO_TIME), thread_(thread)
+Call::Call(Thread &thread, uint64_t now_ns) : timed(now_ns != CONNTRACK_NO_TIME), thread_(thread)
 {
 	Table &t = *thread.table;
 	advance(thread, now_ns);
@@ -87,7 +86,10 @@ using shared::Generation;
 
 namespace {
 
-const uint8_t *bytes(const void *p) { return static_cast<const uint8_t *>(p); }
+const uint8_t *bytes(const void *p)
+{
+	return static_cast<const uint8_t *>(p);
+}
 
 // A burst of none is right without arrays.
 bool lacks(const conntrack_thread *thread, const void *keys, const void *results, uint32_t count)
@@ -158,7 +160,8 @@ int conntrack_shared_create(const struct conntrack_params *params, struct conntr
 	t->current = g;
 	t->threads.reset(new (std::nothrow) conntrack_thread[CONNTRACK_SHARED_THREADS]);
 	uint64_t slots = p.initial_flows * 100 / p.load_percent;
-	uint64_t homes = std::max<uint64_t>(4, (slots + shared::slots_per_bucket - 1) / shared::slots_per_bucket);
+	uint64_t homes =
+		std::max<uint64_t>(4, (slots + shared::slots_per_bucket - 1) / shared::slots_per_bucket);
 	if (!g || !t->threads || !g->map(homes, t->stride)) {
 		conntrack_shared_free(t);
 		return -ENOMEM;

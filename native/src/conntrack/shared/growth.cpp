@@ -10,7 +10,8 @@ namespace reframer::conntrack::shared {
 bool Generation::map(uint64_t homes, uint32_t stride)
 {
 	size_t all = homes + max_reach;
-	if (!bucket_pages.map(all * sizeof(Bucket)) || !entry_pages.map(all * slots_per_bucket * stride))
+	if (!bucket_pages.map(all * sizeof(Bucket)) ||
+	    !entry_pages.map(all * slots_per_bucket * stride))
 		return false;
 	buckets = reinterpret_cast<Bucket *>(bucket_pages.data());
 	entries = entry_pages.data();
@@ -21,8 +22,9 @@ bool Generation::map(uint64_t homes, uint32_t stride)
 void set_growth_point(const Table &t, Generation &g)
 {
 	if (!(t.flags & CONNTRACK_FIXED_SIZE))
-		g.grow_at.store(static_cast<uint64_t>(double(g.nb_buckets) * slots_per_bucket * grow_at_load),
-		                std::memory_order_relaxed);
+		g.grow_at.store(
+			static_cast<uint64_t>(double(g.nb_buckets) * slots_per_bucket * grow_at_load),
+			std::memory_order_relaxed);
 }
 
 namespace {
@@ -90,7 +92,8 @@ void move_home(Thread &thread, Generation &old, uint32_t home, Generation &next)
 		uint32_t used = ~empty_slots(b) & 0xffff;
 		// All the lines that the moves will want.
 		for (uint32_t m = used; m; m &= m - 1) {
-			Meta meta = meta_of(t, entry_at(t, old, bucket, static_cast<uint32_t>(std::countr_zero(m))));
+			Meta meta =
+				meta_of(t, entry_at(t, old, bucket, static_cast<uint32_t>(std::countr_zero(m))));
 			__builtin_prefetch(&next.buckets[next.home_of(meta.position())], 1);
 		}
 		for (; used; used &= used - 1) {
@@ -163,8 +166,8 @@ void start_growth(Table &t, Generation &g)
 
 bool may_grow(const Table &t, const Generation &g)
 {
-	return !(t.flags & CONNTRACK_FIXED_SIZE) &&
-	    t.places_taken.load(std::memory_order_relaxed) * 2 > int64_t{g.nb_buckets} * slots_per_bucket;
+	return !(t.flags & CONNTRACK_FIXED_SIZE) && t.places_taken.load(std::memory_order_relaxed) * 2 >
+	                                                int64_t{g.nb_buckets} * slots_per_bucket;
 }
 
 void grow_now(Thread &thread)

@@ -32,8 +32,8 @@ TimedOptions sized(const SharedOptions &options, uint64_t parts)
 template <typename Lock> class Locked final : public SharedTracker {
 public:
 	Locked(Table table, uint32_t key_size)
-	    : table_(std::move(table)), unit_(table_->depth() > 1 ? tracker_burst : 1),
-	      key_size_(key_size), reads_only_(table_->reads_only())
+		: table_(std::move(table)), unit_(table_->depth() > 1 ? tracker_burst : 1),
+		  key_size_(key_size), reads_only_(table_->reads_only())
 	{
 	}
 	uint32_t depth() const override { return table_->depth(); }
@@ -99,8 +99,8 @@ public:
 	static constexpr unsigned region_bits = 6, nb_regions = 1u << region_bits;
 
 	Striped(std::vector<Table> tables, uint32_t key_size)
-	    : regions_(nb_regions), key_size_(key_size),
-	      unit_(tables[0]->depth() > 1 ? tracker_burst : 1)
+		: regions_(nb_regions), key_size_(key_size),
+		  unit_(tables[0]->depth() > 1 ? tracker_burst : 1)
 	{
 		for (unsigned i = 0; i < nb_regions; i++)
 			regions_[i].table = std::move(tables[i]);
@@ -254,7 +254,8 @@ bool make_parts(const SharedOptions &options, unsigned parts, std::vector<Table>
 
 const char *sharing_name(Sharing sharing)
 {
-	constexpr const char *names[] = {"sharded", "mutex", "spinlock", "rwlock", "striped", "concurrent"};
+	constexpr const char *names[] = {"sharded", "mutex",   "spinlock",
+	                                 "rwlock",  "striped", "concurrent"};
 	return names[static_cast<unsigned>(sharing)];
 }
 
@@ -263,12 +264,13 @@ std::unique_ptr<SharedTracker> make_locked(const SharedOptions &options)
 	std::vector<Table> parts;
 	switch (options.sharing) {
 	case Sharing::sharded:
-		return make_parts(options, options.nb_threads, parts) ? std::make_unique<PerThread>(std::move(parts))
-		                                                      : nullptr;
+		return make_parts(options, options.nb_threads, parts)
+		           ? std::make_unique<PerThread>(std::move(parts))
+		           : nullptr;
 	case Sharing::striped:
 		return make_parts(options, Striped::nb_regions, parts)
-		    ? std::make_unique<Striped>(std::move(parts), options.timed.tracker.key_size)
-		    : nullptr;
+		           ? std::make_unique<Striped>(std::move(parts), options.timed.tracker.key_size)
+		           : nullptr;
 	case Sharing::mutex:
 		return lock_one<SleepingLock>(options);
 	case Sharing::spinlock:

@@ -14,7 +14,10 @@ template <unsigned KeySize, unsigned Stride> struct Lookup {
 	{
 		return g.entries + (size_t{bucket} * slots_per_bucket + slot) * Stride;
 	}
-	static uint64_t &meta_word(uint8_t *entry) { return *reinterpret_cast<uint64_t *>(entry + KeySize); }
+	static uint64_t &meta_word(uint8_t *entry)
+	{
+		return *reinterpret_cast<uint64_t *>(entry + KeySize);
+	}
 
 	static bool same_key(const uint8_t *entry, const uint8_t *key)
 	{

@@ -11,11 +11,12 @@ const Operations *find_operations(uint32_t key_size, uint32_t stride)
 	};
 	static constexpr auto make = []<unsigned Key, unsigned Stride>() -> Known {
 		using B = Burst<Key, Stride>;
-		return {Key, Stride, {B::digest, B::find, B::find_or_insert, B::store, B::update, B::remove}};
+		return {
+			Key, Stride, {B::digest, B::find, B::find_or_insert, B::store, B::update, B::remove}};
 	};
 	static constexpr Known known[] = {
-	    make.operator()<16, 32>(), make.operator()<16, 64>(), make.operator()<16, 96>(),
-	    make.operator()<40, 64>(), make.operator()<40, 96>(), make.operator()<40, 128>(),
+		make.operator()<16, 32>(), make.operator()<16, 64>(), make.operator()<16, 96>(),
+		make.operator()<40, 64>(), make.operator()<40, 96>(), make.operator()<40, 128>(),
 	};
 	for (const Known &k : known)
 		if (k.key_size == key_size && k.stride == stride)

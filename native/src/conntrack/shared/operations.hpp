@@ -36,7 +36,8 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	// Calls `step(generation, key, digest, i)` for each key in order, the keys to come being on
 	// their way; it tells whether it inserted.
 	template <bool Writes, typename Step>
-	static void run(Thread &thread, const uint8_t *keys, const uint64_t *digests, uint32_t n, Step step)
+	static void run(Thread &thread, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                Step step)
 	{
 		Table &t = *thread.table;
 		constexpr uint32_t ring = pieces_ahead + 1;
@@ -99,7 +100,8 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 		Meta meta{get(meta_word(look.entry()))};
 		if (is_due(deadline, tick)) {
 			if (is_dead(t, meta, deadline, tick)) {
-				vacate(thread, *look.generation, {look.bucket, look.slot}, look.home, CONNTRACK_EXPIRED);
+				vacate(thread, *look.generation, {look.bucket, look.slot}, look.home,
+				       CONNTRACK_EXPIRED);
 			} else {
 				put(b.deadline[look.slot], deadline);
 				put(meta_word(look.entry()), meta.bits);
@@ -118,7 +120,8 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	// Its bucket is locked.
 	static void arm(const Table &t, const Look &look, Meta meta, uint64_t tick)
 	{
-		put(look.at().deadline[look.slot], static_cast<uint16_t>(tick + t.arm[meta.timeout_class()]));
+		put(look.at().deadline[look.slot],
+		    static_cast<uint16_t>(tick + t.arm[meta.timeout_class()]));
 		if (meta.idle())
 			put(meta_word(look.entry()), Meta::make(meta.position(), meta.timeout_class(), 0).bits);
 	}
@@ -162,16 +165,18 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	{
 		uint32_t total = 0;
 		size_t state_size = thread.table->state_size;
-		run<false>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
-			Read r = Read::again;
-			for (Look look; r == Read::again;)
-				r = lookup(g, digest, key, look)
-				    ? read(thread, look, timed, tick, states ? states + i * state_size : nullptr)
-				    : Read::miss;
-			found[i] = r == Read::hit;
-			total += found[i];
-			return false;
-		});
+		run<false>(thread, keys, digests, n,
+		           [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+					   Read r = Read::again;
+					   for (Look look; r == Read::again;)
+						   r = lookup(g, digest, key, look)
+				                   ? read(thread, look, timed, tick,
+				                          states ? states + i * state_size : nullptr)
+				                   : Read::miss;
+					   found[i] = r == Read::hit;
+					   total += found[i];
+					   return false;
+				   });
 		return total;
 	}
 
@@ -192,7 +197,8 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 		if (empty && thread.places > 0) [[likely]] {
 			thread.places--;
 			at = {look.home, static_cast<uint32_t>(std::countr_zero(empty))};
-		} else if (Room room = make_room(thread, g, look.home, timed, tick, at); room != Room::found) {
+		} else if (Room room = make_room(thread, g, look.home, timed, tick, at);
+		           room != Room::found) {
 			unlock(home);
 			if (room == Room::after_growth) {
 				grow_now(thread);
@@ -228,27 +234,31 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	{
 		uint32_t total = 0;
 		size_t state_size = thread.table->state_size;
-		run<true>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
-			uint8_t *copy = states + i * state_size;
-			results[i] = 0;
-			for (Look look;;) {
-				if (lookup(g, digest, key, look)) {
-					if (read(thread, look, timed, tick, copy) == Read::hit)
-						break;
-				} else if (insert(thread, look, digest, key, timed, tick, results[i],
-				                  [&](uint8_t *fresh, uint32_t &) { copy_in(fresh, copy, state_size); })) {
-					break;
-				}
-			}
-			total += results[i] != CONNTRACK_SHARED_REFUSED;
-			return results[i] == CONNTRACK_NEW;
-		});
+		run<true>(thread, keys, digests, n,
+		          [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+					  uint8_t *copy = states + i * state_size;
+					  results[i] = 0;
+					  for (Look look;;) {
+						  if (lookup(g, digest, key, look)) {
+							  if (read(thread, look, timed, tick, copy) == Read::hit)
+								  break;
+						  } else if (insert(thread, look, digest, key, timed, tick, results[i],
+				                            [&](uint8_t *fresh, uint32_t &) {
+												copy_in(fresh, copy, state_size);
+											})) {
+							  break;
+						  }
+					  }
+					  total += results[i] != CONNTRACK_SHARED_REFUSED;
+					  return results[i] == CONNTRACK_NEW;
+				  });
 		return total;
 	}
 
 	// Runs `change(state, class)` on what lookup() has found, in the table. False: look again.
 	template <typename Change>
-	static bool change_found(Thread &thread, const Look &look, bool timed, uint64_t tick, Change change)
+	static bool change_found(Thread &thread, const Look &look, bool timed, uint64_t tick,
+	                         Change change)
 	{
 		Table &t = *thread.table;
 		Bucket &b = look.at();
@@ -270,8 +280,9 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 			meta = Meta::make(meta.position(), after, 0);
 			put(meta_word(entry), meta.bits);
 			uint32_t shielded = get(b.shielded);
-			put(b.shielded, static_cast<uint16_t>(t.protected_classes >> after & 1 ? shielded | bit
-			                                                                       : shielded & ~bit));
+			put(b.shielded,
+			    static_cast<uint16_t>(t.protected_classes >> after & 1 ? shielded | bit
+			                                                           : shielded & ~bit));
 		}
 		if (after != before || (timed && needs_arm(t, get(b.deadline[look.slot]), meta, tick)))
 			arm(t, look, meta, tick);
@@ -284,23 +295,27 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	{
 		uint32_t total = 0;
 		size_t state_size = thread.table->state_size;
-		run<true>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
-			const uint8_t *given = states + i * state_size;
-			results[i] = 0;
-			for (Look look;;) {
-				if (lookup(g, digest, key, look)) {
-					if (change_found(thread, look, timed, tick, [&](uint8_t *state, uint32_t &) {
-						    copy_in(state, given, state_size);
-					    }))
-						break;
-				} else if (insert(thread, look, digest, key, timed, tick, results[i],
-				                  [&](uint8_t *fresh, uint32_t &) { copy_in(fresh, given, state_size); })) {
-					break;
-				}
-			}
-			total += results[i] != CONNTRACK_SHARED_REFUSED;
-			return results[i] == CONNTRACK_NEW;
-		});
+		run<true>(thread, keys, digests, n,
+		          [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+					  const uint8_t *given = states + i * state_size;
+					  results[i] = 0;
+					  for (Look look;;) {
+						  if (lookup(g, digest, key, look)) {
+							  if (change_found(thread, look, timed, tick,
+					                           [&](uint8_t *state, uint32_t &) {
+												   copy_in(state, given, state_size);
+											   }))
+								  break;
+						  } else if (insert(thread, look, digest, key, timed, tick, results[i],
+				                            [&](uint8_t *fresh, uint32_t &) {
+												copy_in(fresh, given, state_size);
+											})) {
+							  break;
+						  }
+					  }
+					  total += results[i] != CONNTRACK_SHARED_REFUSED;
+					  return results[i] == CONNTRACK_NEW;
+				  });
 		return total;
 	}
 
@@ -310,32 +325,34 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	{
 		uint32_t total = 0;
 		size_t state_size = thread.table->state_size;
-		run<true>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
-			uint8_t result = 0;
-			auto call = [&](uint8_t *in_table, uint32_t &timeout_class, int is_new) {
-				uint64_t state[8] = {};
-				if (!is_new)
-					copy_out(state, in_table, state_size);
-				function(context, i, state, &timeout_class, is_new);
-				if (timeout_class >= CONNTRACK_NB_CLASSES)
-					timeout_class = 0;
-				copy_in(in_table, state, state_size);
-			};
-			for (Look look;;) {
-				if (lookup(g, digest, key, look)) {
-					if (change_found(thread, look, timed, tick,
-					                 [&](uint8_t *state, uint32_t &c) { call(state, c, 0); }))
+		run<true>(
+			thread, keys, digests, n,
+			[&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+				uint8_t result = 0;
+				auto call = [&](uint8_t *in_table, uint32_t &timeout_class, int is_new) {
+					uint64_t state[8] = {};
+					if (!is_new)
+						copy_out(state, in_table, state_size);
+					function(context, i, state, &timeout_class, is_new);
+					if (timeout_class >= CONNTRACK_NB_CLASSES)
+						timeout_class = 0;
+					copy_in(in_table, state, state_size);
+				};
+				for (Look look;;) {
+					if (lookup(g, digest, key, look)) {
+						if (change_found(thread, look, timed, tick,
+					                     [&](uint8_t *state, uint32_t &c) { call(state, c, 0); }))
+							break;
+					} else if (insert(thread, look, digest, key, timed, tick, result,
+				                      [&](uint8_t *state, uint32_t &c) { call(state, c, 1); })) {
 						break;
-				} else if (insert(thread, look, digest, key, timed, tick, result,
-				                  [&](uint8_t *state, uint32_t &c) { call(state, c, 1); })) {
-					break;
+					}
 				}
-			}
-			if (results)
-				results[i] = result;
-			total += result != CONNTRACK_SHARED_REFUSED;
-			return result == CONNTRACK_NEW;
-		});
+				if (results)
+					results[i] = result;
+				total += result != CONNTRACK_SHARED_REFUSED;
+				return result == CONNTRACK_NEW;
+			});
 		return total;
 	}
 
@@ -343,27 +360,30 @@ template <unsigned KeySize, unsigned Stride> struct Burst : Lookup<KeySize, Stri
 	                       bool timed, uint64_t tick, uint8_t *removed)
 	{
 		uint32_t total = 0;
-		run<true>(thread, keys, digests, n, [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
-			bool there = false;
-			for (Look look; lookup(g, digest, key, look);)
-				if (take_out(thread, look, timed, tick, there))
-					break;
-			if (removed)
-				removed[i] = there;
-			total += there;
-			return false;
-		});
+		run<true>(thread, keys, digests, n,
+		          [&](Generation *g, const uint8_t *key, uint64_t digest, uint32_t i) {
+					  bool there = false;
+					  for (Look look; lookup(g, digest, key, look);)
+						  if (take_out(thread, look, timed, tick, there))
+							  break;
+					  if (removed)
+						  removed[i] = there;
+					  total += there;
+					  return false;
+				  });
 		return total;
 	}
 
 	// Removes what lookup() has found. False: look again.
-	static bool take_out(Thread &thread, const Look &look, bool timed, uint64_t tick, bool &was_live)
+	static bool take_out(Thread &thread, const Look &look, bool timed, uint64_t tick,
+	                     bool &was_live)
 	{
 		if (!look.holds() || !look.lock_both())
 			return false;
 		uint16_t deadline = get(look.at().deadline[look.slot]);
 		Meta meta{get(meta_word(look.entry()))};
-		was_live = !timed || !is_due(deadline, tick) || !is_dead(*thread.table, meta, deadline, tick);
+		was_live =
+			!timed || !is_due(deadline, tick) || !is_dead(*thread.table, meta, deadline, tick);
 		vacate(thread, *look.generation, {look.bucket, look.slot}, look.home,
 		       was_live ? CONNTRACK_REMOVED : CONNTRACK_EXPIRED);
 		look.unlock_both();

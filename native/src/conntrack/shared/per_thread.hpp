@@ -10,7 +10,7 @@ public:
 	// `below`: a table that all of them use, or NULL.
 	explicit PerThread(std::vector<std::unique_ptr<TimedTracker>> trackers,
 	                   std::unique_ptr<SharedTracker> below = nullptr)
-	    : below_(std::move(below)), trackers_(std::move(trackers))
+		: below_(std::move(below)), trackers_(std::move(trackers))
 	{
 	}
 	uint32_t depth() const override { return trackers_[0]->depth(); }
@@ -29,7 +29,10 @@ public:
 	{
 		return trackers_[thread]->remove(keys, n, tick);
 	}
-	uint32_t expire(unsigned thread, uint64_t tick) override { return trackers_[thread]->expire(tick); }
+	uint32_t expire(unsigned thread, uint64_t tick) override
+	{
+		return trackers_[thread]->expire(tick);
+	}
 	uint64_t residents() const override
 	{
 		uint64_t sum = 0;

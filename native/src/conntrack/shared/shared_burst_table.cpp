@@ -14,9 +14,9 @@ namespace {
 class SharedBurstTable final : public SharedTracker {
 public:
 	explicit SharedBurstTable(const SharedOptions &options)
-	    : key_size_(options.timed.tracker.key_size), expiry_(options.timed.expiry),
-	      tick_ns_(1'000'000'000 / options.timed.ticks_per_second),
-	      ticks_per_second_(options.timed.ticks_per_second)
+		: key_size_(options.timed.tracker.key_size), expiry_(options.timed.expiry),
+		  tick_ns_(1'000'000'000 / options.timed.ticks_per_second),
+		  ticks_per_second_(options.timed.ticks_per_second)
 	{
 		conntrack_params params;
 		conntrack_default_params(&params);
@@ -44,7 +44,8 @@ public:
 	uint32_t find(unsigned thread, const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t *values,
 	              uint8_t *found) override
 	{
-		return conntrack_shared_find_burst(threads_[thread], keys, nullptr, n, time(tick), values, found);
+		return conntrack_shared_find_burst(threads_[thread], keys, nullptr, n, time(tick), values,
+		                                   found);
 	}
 
 	uint32_t track(unsigned thread, const uint8_t *keys, uint32_t n, uint64_t tick, uint64_t stamp,
@@ -55,8 +56,8 @@ public:
 		std::fill_n(stamps, std::min<size_t>(n, std::size(stamps)), stamp);
 		for (uint32_t first = 0; first < n; first += uint32_t(std::size(stamps))) {
 			uint32_t count = std::min<uint32_t>(uint32_t(std::size(stamps)), n - first);
-			conntrack_shared_store_burst(threads_[thread], keys + size_t{first} * key_size_, nullptr,
-			                             count, time(tick), stamps, results + first);
+			conntrack_shared_store_burst(threads_[thread], keys + size_t{first} * key_size_,
+			                             nullptr, count, time(tick), stamps, results + first);
 			for (uint32_t i = first; i < first + count; i++)
 				inserted += results[i] == CONNTRACK_NEW;
 		}
@@ -65,7 +66,8 @@ public:
 
 	uint32_t remove(unsigned thread, const uint8_t *keys, uint32_t n, uint64_t tick) override
 	{
-		return conntrack_shared_remove_burst(threads_[thread], keys, nullptr, n, time(tick), nullptr);
+		return conntrack_shared_remove_burst(threads_[thread], keys, nullptr, n, time(tick),
+		                                     nullptr);
 	}
 
 	uint32_t expire(unsigned thread, uint64_t tick) override
@@ -83,7 +85,10 @@ public:
 
 private:
 	// Without expiry, time stands still.
-	uint64_t time(uint64_t tick) const { return expiry_ == Expiry::none ? tick_ns_ : tick * tick_ns_; }
+	uint64_t time(uint64_t tick) const
+	{
+		return expiry_ == Expiry::none ? tick_ns_ : tick * tick_ns_;
+	}
 	conntrack_stats stats() const
 	{
 		conntrack_stats s;

@@ -14,19 +14,19 @@ struct Named {
 };
 
 constexpr Named known[] = {
-    {"burst-table", make_shared_burst_table},
+	{"burst-table", make_shared_burst_table},
 #ifdef REFRAMER_HAVE_RTE_HASH
-    {"rte-hash", make_shared_rte_hash},
-    {"rte-hash-burst", make_shared_rte_hash},
+	{"rte-hash", make_shared_rte_hash},
+	{"rte-hash-burst", make_shared_rte_hash},
 #endif
 #ifdef REFRAMER_HAVE_LIBCUCKOO
-    {"libcuckoo", make_libcuckoo},
+	{"libcuckoo", make_libcuckoo},
 #endif
 #ifdef REFRAMER_HAVE_TBB
-    {"tbb", make_tbb},
+	{"tbb", make_tbb},
 #endif
 #ifdef REFRAMER_HAVE_URCU
-    {"urcu-lfht", make_urcu},
+	{"urcu-lfht", make_urcu},
 #endif
 };
 
@@ -83,7 +83,8 @@ std::unique_ptr<SharedTracker> make_shared_tracker(const SharedOptions &options)
 	                                [&](const Named &n) { return options.table == n.name; });
 	if (options.sharing != Sharing::concurrent) {
 		std::vector<std::string> names = tracker_names();
-		if (own != std::end(known) && std::find(names.begin(), names.end(), options.table) == names.end())
+		if (own != std::end(known) &&
+		    std::find(names.begin(), names.end(), options.table) == names.end())
 			return nullptr;
 		return make_locked(options);
 	}
@@ -94,8 +95,8 @@ std::unique_ptr<SharedTracker> make_shared_tracker(const SharedOptions &options)
 		return nullptr;
 	}
 	Expiry expiry = options.timed.expiry;
-	bool inside = expiry == Expiry::none ||
-	    (options.table == "burst-table" && expiry != Expiry::wheel);
+	bool inside =
+		expiry == Expiry::none || (options.table == "burst-table" && expiry != Expiry::wheel);
 	if (inside)
 		return own->make(options);
 	SharedOptions untimed = options;

@@ -1,8 +1,8 @@
 // The shared table: generations of buckets, threads, time.
 #pragma once
 
-#include "conntrack/digest.hpp"
 #include "conntrack/clock.hpp"
+#include "conntrack/digest.hpp"
 #include "conntrack/memory.hpp"
 #include "conntrack/shared/bucket.hpp"
 #include "reframer/conntrack_shared.h"
@@ -17,7 +17,7 @@ namespace reframer::conntrack::shared {
 // Entries a slot at which growth starts: 1 key in 40 is away from home then.
 constexpr double grow_at_load = 0.85;
 constexpr uint64_t grow_numerator = 5, grow_denominator = 4; // as in the table of one thread
-constexpr uint64_t smallest_step = 32; // buckets
+constexpr uint64_t smallest_step = 32;                       // buckets
 // A generation that is grown into takes no more new entries than this before all homes have moved: a thread
 // that is preempted with a home in its hands must find room for it when it comes back.
 constexpr double room_to_move = 0.9;
@@ -40,7 +40,10 @@ constexpr uint32_t entry_stride(uint32_t key_size, uint32_t state_size)
 static_assert(entry_stride(16, 8) == 32 && entry_stride(40, 16) == 64);
 
 // Digest: position below, keyed hash of the whole key above. Tag 0 is an empty slot.
-inline uint32_t digest_position(uint64_t digest) { return static_cast<uint32_t>(digest); }
+inline uint32_t digest_position(uint64_t digest)
+{
+	return static_cast<uint32_t>(digest);
+}
 inline uint8_t digest_tag(uint64_t digest)
 {
 	uint8_t tag = static_cast<uint8_t>(digest >> 56);
@@ -52,9 +55,9 @@ struct Generation {
 	uint8_t *entries = nullptr;
 	uint32_t nb_buckets = 0; // homes; max_reach more follow
 	Pages bucket_pages, entry_pages;
-	std::atomic<uint64_t> grow_at = UINT64_MAX; // places taken
-	Generation *next = nullptr;                 // set once, when growth starts
-	uint64_t retired_in = 0;                    // epoch
+	std::atomic<uint64_t> grow_at = UINT64_MAX;   // places taken
+	Generation *next = nullptr;                   // set once, when growth starts
+	uint64_t retired_in = 0;                      // epoch
 	alignas(64) std::atomic<uint32_t> cursor = 0; // next home to move
 	std::atomic<uint32_t> moved = 0;              // homes
 
@@ -84,7 +87,10 @@ struct Meta {
 // Written by one thread, read by any.
 struct Counter {
 	std::atomic<int64_t> value = 0;
-	void add(int64_t n) { value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
+	void add(int64_t n)
+	{
+		value.store(value.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+	}
 	int64_t read() const { return value.load(std::memory_order_relaxed); }
 };
 
@@ -99,7 +105,7 @@ struct alignas(128) conntrack_thread {
 	std::atomic<uint64_t> active = 0; // epoch in which the call under way began, 0 outside
 	conntrack_shared *table = nullptr;
 	std::atomic<bool> taken = false;
-	int64_t places = 0; // of the table's room, held by this thread
+	int64_t places = 0;        // of the table's room, held by this thread
 	bool wants_growth = false; // noted under locks, begun without
 	bool cannot_grow = false;  // no memory: make room otherwise
 	reframer::conntrack::shared::Counter inserted, removed, expired, evicted, refused, moved, away;
@@ -109,7 +115,7 @@ namespace reframer::conntrack::shared {
 using Table = ::conntrack_shared;
 using Thread = ::conntrack_thread;
 struct Operations;
-}
+} // namespace reframer::conntrack::shared
 
 struct conntrack_shared {
 	// Never changes.
@@ -128,20 +134,20 @@ struct conntrack_shared {
 	alignas(64) std::atomic<reframer::conntrack::shared::Generation *> current = nullptr;
 	std::atomic<uint64_t> tick = 0;
 	std::atomic<uint64_t> epoch = 1;
-	std::atomic<bool> gate = false;         // calls wait at their beginning
-	std::atomic<uint64_t> swept_at = 0;     // tick at which the last whole sweep began
+	std::atomic<bool> gate = false;     // calls wait at their beginning
+	std::atomic<uint64_t> swept_at = 0; // tick at which the last whole sweep began
 
 	// Flows, and places that threads hold in reserve.
 	alignas(64) std::atomic<int64_t> places_taken = 0;
 
-	alignas(64) std::mutex growth;  // held while a generation is added, or kept from being added
-	std::mutex leap;                // held by the one that stops the others
-	std::mutex sweep;               // of the four below
+	alignas(64) std::mutex growth; // held while a generation is added, or kept from being added
+	std::mutex leap;               // held by the one that stops the others
+	std::mutex sweep;              // of the four below
 	reframer::conntrack::shared::Generation *sweep_of = nullptr;
 	bool sweep_growing = false;
 	uint32_t sweep_next = 0;
 	uint64_t sweep_began = 0;
-	std::mutex retire;              // of `retired`
+	std::mutex retire; // of `retired`
 	std::vector<reframer::conntrack::shared::Generation *> retired;
 	std::unique_ptr<conntrack_thread[]> threads;
 };
@@ -155,12 +161,13 @@ struct Operations {
 	                 uint64_t tick, uint8_t *states, uint8_t *found);
 	uint32_t (*find_or_insert)(Thread &, const uint8_t *keys, const uint64_t *digests, uint32_t n,
 	                           bool timed, uint64_t tick, uint8_t *states, uint8_t *results);
-	uint32_t (*store)(Thread &, const uint8_t *keys, const uint64_t *digests, uint32_t n, bool timed,
-	                  uint64_t tick, const uint8_t *states, uint8_t *results);
-	uint32_t (*update)(Thread &, const uint8_t *keys, const uint64_t *digests, uint32_t n, bool timed,
-	                   uint64_t tick, conntrack_update_fn update, void *context, uint8_t *results);
-	uint32_t (*remove)(Thread &, const uint8_t *keys, const uint64_t *digests, uint32_t n, bool timed,
-	                   uint64_t tick, uint8_t *removed);
+	uint32_t (*store)(Thread &, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                  bool timed, uint64_t tick, const uint8_t *states, uint8_t *results);
+	uint32_t (*update)(Thread &, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                   bool timed, uint64_t tick, conntrack_update_fn update, void *context,
+	                   uint8_t *results);
+	uint32_t (*remove)(Thread &, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                   bool timed, uint64_t tick, uint8_t *removed);
 };
 const Operations *find_operations(uint32_t key_size, uint32_t stride);
 
@@ -172,8 +179,14 @@ inline uint64_t &meta_word(const Table &t, uint8_t *entry)
 {
 	return *reinterpret_cast<uint64_t *>(entry + t.key_size);
 }
-inline Meta meta_of(const Table &t, uint8_t *entry) { return {get(meta_word(t, entry))}; }
-inline uint8_t *state_of(const Table &t, uint8_t *entry) { return entry + t.key_size + sizeof(Meta); }
+inline Meta meta_of(const Table &t, uint8_t *entry)
+{
+	return {get(meta_word(t, entry))};
+}
+inline uint8_t *state_of(const Table &t, uint8_t *entry)
+{
+	return entry + t.key_size + sizeof(Meta);
+}
 
 // conntrack_shared.cpp: time, and who is inside a call.
 

@@ -33,9 +33,11 @@ bool take_place(Thread &thread, Generation &g)
 		chunk = std::min(places_chunk, most - taken);
 		if (chunk <= 0)
 			return false;
-	} while (!t.places_taken.compare_exchange_weak(taken, taken + chunk, std::memory_order_relaxed));
+	} while (
+		!t.places_taken.compare_exchange_weak(taken, taken + chunk, std::memory_order_relaxed));
 	thread.places = chunk - 1;
-	if (static_cast<uint64_t>(taken + chunk) >= g.grow_at.load(std::memory_order_relaxed)) [[unlikely]]
+	if (static_cast<uint64_t>(taken + chunk) >= g.grow_at.load(std::memory_order_relaxed))
+		[[unlikely]]
 		thread.wants_growth = true;
 	return true;
 }
@@ -186,8 +188,10 @@ void vacate(Thread &thread, Generation &g, Slot at, uint32_t home, int reason)
 		thread.away.add(-1);
 	}
 	give_place(thread);
-	(reason == CONNTRACK_EXPIRED ? thread.expired
-	 : reason == CONNTRACK_EVICTED ? thread.evicted : thread.removed).add(1);
+	(reason == CONNTRACK_EXPIRED   ? thread.expired
+	 : reason == CONNTRACK_EVICTED ? thread.evicted
+	                               : thread.removed)
+		.add(1);
 }
 
 void note_residence(Thread &thread, Generation &g, uint32_t home, Slot at, uint8_t tag)
@@ -315,7 +319,8 @@ uint32_t sweep(Thread &thread, uint64_t tick, uint32_t nb_buckets)
 			Generation &of = i < nb_now ? *g : *next;
 			uint32_t bucket = i < nb_now ? i : i - nb_now;
 			for (uint32_t due = due_slots(of.buckets[bucket], tick); due; due &= due - 1)
-				expired += sweep_slot(thread, of, bucket, static_cast<uint32_t>(std::countr_zero(due)), tick);
+				expired += sweep_slot(thread, of, bucket,
+				                      static_cast<uint32_t>(std::countr_zero(due)), tick);
 		}
 		nb_buckets -= last - first;
 		if (whole)
@@ -337,11 +342,13 @@ void sweep_all(Thread &thread, uint64_t from, uint64_t to)
 				auto slot = static_cast<uint32_t>(std::countr_zero(used));
 				uint8_t *entry = entry_at(t, *g, bucket, slot);
 				// Sweeps keep every deadline within 2^15 ticks of the latest tick.
-				uint64_t deadline = from + static_cast<uint64_t>(static_cast<int64_t>(
-				    static_cast<int16_t>(get(b.deadline[slot]) - static_cast<uint16_t>(from))));
+				uint64_t deadline =
+					from + static_cast<uint64_t>(static_cast<int64_t>(static_cast<int16_t>(
+							   get(b.deadline[slot]) - static_cast<uint16_t>(from))));
 				Meta meta = meta_of(t, entry);
 				if (deadline <= to && walk(t, meta, deadline, to)) {
-					vacate(thread, *g, {bucket, slot}, g->home_of(meta.position()), CONNTRACK_EXPIRED);
+					vacate(thread, *g, {bucket, slot}, g->home_of(meta.position()),
+					       CONNTRACK_EXPIRED);
 				} else {
 					put(b.deadline[slot], static_cast<uint16_t>(deadline));
 					put(meta_word(t, entry), meta.bits);

@@ -18,7 +18,7 @@ class Dma {
 public:
 	enum class Into : uint8_t {
 		llc,  // left in the caches of the writing core: read over the shared last-level cache, as
-		      // with a NIC that writes into it (DDIO)
+			  // with a NIC that writes into it (DDIO)
 		dram, // written back and dropped from all caches, as with a NIC that cannot
 	};
 
@@ -29,8 +29,7 @@ public:
 	Dma &operator=(const Dma &) = delete;
 
 	// Calls `work` on the writing core and waits for its end. What it throws is thrown here.
-	template <typename Work>
-	void run(Work &&work)
+	template <typename Work> void run(Work &&work)
 	{
 		const Task task = {[](void *w) { (*static_cast<std::remove_reference_t<Work> *>(w))(); },
 		                   const_cast<void *>(static_cast<const void *>(&work))};

@@ -19,7 +19,8 @@ std::vector<Arrival> poisson_arrivals(uint64_t seed, double rate, size_t n)
 	double t = 0;
 	for (size_t i = 0; i < n; i++) {
 		t += -std::log(1.0 - random.unit()) / rate;
-		arrivals.push_back({static_cast<uint64_t>(t), frame.data(), frame.size(), 1000, 0, random.below(100)});
+		arrivals.push_back(
+			{static_cast<uint64_t>(t), frame.data(), frame.size(), 1000, 0, random.below(100)});
 	}
 	return arrivals;
 }
@@ -38,7 +39,8 @@ double md1_quantile_ns(double service_ns, double rho, double q)
 		long double sum = 0;
 		for (int k = 0; k <= static_cast<int>(t); k++) {
 			const long double x = static_cast<long double>(rho) * (t - k);
-			const long double size = x > 0 ? std::exp(x + k * std::log(x) - std::lgamma(k + 1.0L)) : (k == 0);
+			const long double size =
+				x > 0 ? std::exp(x + k * std::log(x) - std::lgamma(k + 1.0L)) : (k == 0);
 			sum += k % 2 == 0 ? size : -size;
 		}
 		return (1 - static_cast<long double>(rho)) * sum;

@@ -24,9 +24,10 @@ constexpr size_t frames_ahead = 8;
 
 } // namespace
 
-ThreadQueue::ThreadQueue(const QueueConfig &config, reframer_stage *stage, nf::Chain &chain, int nic_core)
-    : config_(config), stage_(stage), loop_(config, stage, chain), nic_core_(nic_core),
-      ns_per_tick_(1e9 / config.tsc_hz)
+ThreadQueue::ThreadQueue(const QueueConfig &config, reframer_stage *stage, nf::Chain &chain,
+                         int nic_core)
+	: config_(config), stage_(stage), loop_(config, stage, chain), nic_core_(nic_core),
+	  ns_per_tick_(1e9 / config.tsc_hz)
 {
 }
 
@@ -131,7 +132,8 @@ double ThreadQueue::starved_ticks() const
 	uint64_t ticks = 0;
 	auto away = away_.begin();
 	for (size_t p = 0; p + 1 < nb_polls_; p++) {
-		const uint64_t from = std::max(polls_[p].stop, window_start_), to = std::min(polls_[p + 1].start, window_end_);
+		const uint64_t from = std::max(polls_[p].stop, window_start_),
+					   to = std::min(polls_[p + 1].start, window_end_);
 		while (away != away_.end() && away->stop <= from)
 			away++;
 		for (auto a = away; from < to && a != away_.end() && a->start < to; a++)

@@ -34,7 +34,7 @@ public:
 
 private:
 	struct Poll {
-		uint64_t start, stop;               // TSC
+		uint64_t start, stop; // TSC
 		uint32_t received, processed, sent;
 	};
 
@@ -51,7 +51,8 @@ private:
 	bool in_window(uint64_t ticks) const { return ticks >= window_start_ && ticks < window_end_; }
 	double ns_at(uint64_t ticks) const
 	{
-		return config_.start_ns + static_cast<double>(static_cast<int64_t>(ticks - origin_)) * ns_per_tick_;
+		return config_.start_ns +
+		       static_cast<double>(static_cast<int64_t>(ticks - origin_)) * ns_per_tick_;
 	}
 
 	QueueConfig config_;
@@ -59,19 +60,20 @@ private:
 	PollLoop loop_;
 	int nic_core_;
 	double ns_per_tick_;
-	uint64_t origin_ = 0;               // TSC at start_ns
+	uint64_t origin_ = 0;                        // TSC at start_ns
 	uint64_t window_start_ = 0, window_end_ = 0; // TSC
 
 	// Written by the one thread, read by the other.
-	alignas(64) std::atomic<uint64_t> fed_{0};   // put into the ring, when `feeding_` has ended
+	alignas(64) std::atomic<uint64_t> fed_{0}; // put into the ring, when `feeding_` has ended
 	std::atomic<bool> feeding_{true};
-	alignas(64) std::vector<uint8_t> accepted_;  // by arrival; the second thread's until it has ended
-	std::vector<Away> away_;                     // likewise
+	alignas(
+		64) std::vector<uint8_t> accepted_; // by arrival; the second thread's until it has ended
+	std::vector<Away> away_;                // likewise
 
 	// The log of the polling thread.
-	std::vector<Poll> polls_;           // those that did something
+	std::vector<Poll> polls_; // those that did something
 	size_t nb_polls_ = 0;
-	std::vector<uint32_t> departed_;    // marks: numbers of arrivals
+	std::vector<uint32_t> departed_; // marks: numbers of arrivals
 	size_t nb_departed_ = 0;
 
 	QueueResult result_;

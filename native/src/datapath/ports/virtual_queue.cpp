@@ -11,10 +11,9 @@ namespace reframer::engine {
 
 VirtualQueue::VirtualQueue(const QueueConfig &config, reframer_stage *stage, nf::Chain &chain,
                            Dma &dma)
-    : config_(config), loop_(config, stage, chain), dma_(dma), clock_(config.start_ns),
-      ns_per_tick_(1e9 / config.tsc_hz), stage_(stage), notes_(loop_.nb_buffers()),
-      in_slot_(config.ring_depth),
-      marker_(config.worst_packet_ns)
+	: config_(config), loop_(config, stage, chain), dma_(dma), clock_(config.start_ns),
+	  ns_per_tick_(1e9 / config.tsc_hz), stage_(stage), notes_(loop_.nb_buffers()),
+	  in_slot_(config.ring_depth), marker_(config.worst_packet_ns)
 {
 	if (config_.service_ns <= 0)
 		empty_poll_ns_ = measure_empty_poll();
@@ -51,7 +50,8 @@ void VirtualQueue::run(std::span<const Arrival> arrivals, double until_ns)
 		// finds nothing.
 		if (waiting() == 0 || held_back_) {
 			held_back_ = false;
-			double next = next_ < arrivals.size() ? static_cast<double>(arrivals[next_].time_ns) : HUGE_VAL;
+			double next =
+				next_ < arrivals.size() ? static_cast<double>(arrivals[next_].time_ns) : HUGE_VAL;
 			if (stage_) {
 				uint64_t due = reframer_next_deadline(stage_);
 				if (due != UINT64_MAX)
@@ -105,7 +105,8 @@ void VirtualQueue::drain()
 // poll, so taking arrivals in order gives the drops that would have happened at their times.
 void VirtualQueue::admit(std::span<const Arrival> arrivals)
 {
-	for (; next_ < arrivals.size() && static_cast<double>(arrivals[next_].time_ns) <= clock_; next_++) {
+	for (; next_ < arrivals.size() && static_cast<double>(arrivals[next_].time_ns) <= clock_;
+	     next_++) {
 		const Arrival &a = arrivals[next_];
 		bool window = in_window(static_cast<double>(a.time_ns));
 		const uint64_t number = number_++;
@@ -123,7 +124,8 @@ void VirtualQueue::admit(std::span<const Arrival> arrivals)
 		const uint64_t position = filled_++;
 		dma_.receive(loop_, position, a);
 		const size_t buffer = loop_.index_of(loop_.posted(position));
-		notes_[buffer] = {a.origin_ns ? a.origin_ns : a.time_ns, number, 0, a.flow, a.wire, buffer_bytes(a)};
+		notes_[buffer] = {
+			a.origin_ns ? a.origin_ns : a.time_ns, number, 0, a.flow, a.wire, buffer_bytes(a)};
 		in_slot_[position % config_.ring_depth] = static_cast<uint32_t>(buffer);
 		if (window) {
 			result_.packets_in++;
@@ -245,8 +247,8 @@ void VirtualQueue::account()
 				result_.watched_latency.add(latency);
 				result_.watched_own_latency.add(latency - std::min(hold, latency));
 			}
-			if (config_.sensitive_protocol && note.captured > 23 && m->data()[12] == 8 && m->data()[13] == 0 &&
-			    m->data()[23] == config_.sensitive_protocol)
+			if (config_.sensitive_protocol && note.captured > 23 && m->data()[12] == 8 &&
+			    m->data()[13] == 0 && m->data()[23] == config_.sensitive_protocol)
 				result_.sensitive_latency.add(latency);
 		}
 		last_flow_out_ = note.flow;

@@ -8,11 +8,11 @@
 // it.
 #pragma once
 
+#include "datapath/poll_loop.hpp"
 #include "datapath/ports/dma.hpp"
+#include "datapath/queue.hpp"
 #include "measure/marks.hpp"
 #include "measure/order_of_flows.hpp"
-#include "datapath/poll_loop.hpp"
-#include "datapath/queue.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -48,13 +48,14 @@ public:
 	};
 	std::function<void(const nf::Mbuf &, const Left &)> on_left;
 	// The same, for a core that takes the packets on: with the time that latency counts from.
-	std::function<void(const nf::Mbuf &, double time_ns, uint64_t origin_ns, uint32_t flow)> on_hand_over;
+	std::function<void(const nf::Mbuf &, double time_ns, uint64_t origin_ns, uint32_t flow)>
+		on_hand_over;
 
 private:
 	struct Note { // what the checks know of the packet in a buffer
 		uint64_t time_ns;
 		uint64_t number;
-		double taken_ns;         // start of the poll that took it from the ring
+		double taken_ns; // start of the poll that took it from the ring
 		uint32_t flow, wire, captured;
 	};
 	struct Departure {
@@ -83,13 +84,13 @@ private:
 	Dma &dma_;
 
 	double clock_ = 0;
-	bool held_back_ = false;        // the last poll took nothing and gave nothing
-	double poll_start_ = -1;        // of a poll whose departures are not in the books yet; else negative
+	bool held_back_ = false; // the last poll took nothing and gave nothing
+	double poll_start_ = -1; // of a poll whose departures are not in the books yet; else negative
 	double ns_per_tick_;
 	double empty_poll_ns_ = 0;
-	size_t next_ = 0;               // arrival that has not come yet
-	uint64_t number_ = 0;           // arrivals so far
-	uint64_t filled_ = 0;           // of them, put into the ring
+	size_t next_ = 0;     // arrival that has not come yet
+	uint64_t number_ = 0; // arrivals so far
+	uint64_t filled_ = 0; // of them, put into the ring
 	uint32_t last_flow_in_ = ~0u, last_flow_out_ = ~0u, last_flow_served_ = ~0u;
 	double report_clock_ = 0, report_busy_ = 0; // since the last load report
 	uint32_t report_packets_ = 0;

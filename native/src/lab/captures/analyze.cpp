@@ -15,10 +15,10 @@
 //     after holding every flow's packets for T, and how many times the capture's that is; native is
 //     null when the capture has no timing. A rate puts the frames back to back on an Ethernet wire.
 //   verdict: sentences; warnings: sentences; damage: {code, message, offset} or null
+#include "jobs/spec_reader.hpp"
 #include "lab/captures/analyze_verdict.hpp"
 #include "lab/captures/capture_input.hpp"
 #include "lab/captures/flow_stats.hpp"
-#include "jobs/spec_reader.hpp"
 
 namespace reframer::lab {
 namespace {
@@ -32,8 +32,13 @@ constexpr uint32_t longest_frame = 9216 + 22;
 
 // As in RMON (RFC 2819, etherStatsPkts*), without the check sequence.
 constexpr Sizes size_classes[] = {
-    {"0-64", 0, 64},       {"65-127", 65, 127},     {"128-255", 128, 255}, {"256-511", 256, 511},
-    {"512-1023", 512, 1023}, {"1024-1518", 1024, 1518}, {"1519-", 1519, UINT32_MAX},
+	{"0-64", 0, 64},
+	{"65-127", 65, 127},
+	{"128-255", 128, 255},
+	{"256-511", 256, 511},
+	{"512-1023", 512, 1023},
+	{"1024-1518", 1024, 1518},
+	{"1519-", 1519, UINT32_MAX},
 };
 
 Json sizes_of(const FlowStats &stats)
@@ -54,7 +59,7 @@ Json gain_of(const FlowStats &stats)
 	Json gain = Json::object();
 	for (size_t rate = 0; rate < nb_rates; rate++) {
 		const std::string name =
-		    rate == 0 ? "native" : std::to_string(gain_rates_gbps[rate]) + "Gbps";
+			rate == 0 ? "native" : std::to_string(gain_rates_gbps[rate]) + "Gbps";
 		if (rate == 0 && !stats.has_time()) {
 			gain[name] = nullptr;
 			continue;
@@ -63,7 +68,7 @@ Json gain_of(const FlowStats &stats)
 		for (size_t delay = 0; delay < nb_delays; delay++) {
 			const double slf = stats.slf_after(rate, delay);
 			row[std::to_string(gain_delays_ns[delay] / 1000)] = {
-			    {"slf", slf}, {"ratio", stats.slf() > 0 ? slf / stats.slf() : 1.0}};
+				{"slf", slf}, {"ratio", stats.slf() > 0 ? slf / stats.slf() : 1.0}};
 		}
 	}
 	return gain;
@@ -79,17 +84,21 @@ std::string super_frames_of(const FlowStats &stats)
 	const uint64_t longer = stats.nb_sizes(longest_usual + 1, UINT32_MAX);
 	const uint64_t mean = stats.bytes() / stats.packets();
 	const std::string advice =
-	    "; the packets on the wire are more and shorter, and runs of a flow longer. For those, "
-	    "capture with offloads off (ethtool -K INTERFACE tso off gso off gro off lro off)";
+		"; the packets on the wire are more and shorter, and runs of a flow longer. For those, "
+		"capture with offloads off (ethtool -K INTERFACE tso off gso off gro off lro off)";
 	if (certain)
 		return std::to_string(certain) + " frames are longer than any MTU (the longest has " +
 		       std::to_string(stats.size_quantile(1)) + " bytes, the mean is " +
 		       std::to_string(mean) + "): they are super-frames of TSO or GRO" + advice;
 	if (longer * 100 > stats.packets())
-		return std::to_string(longer) + " frames are longer than an MTU of 1500 allows (the "
-		       "longest has " + std::to_string(stats.size_quantile(1)) + " bytes, the mean is " +
-		       std::to_string(mean) + "): jumbo frames, or super-frames of TSO or GRO. If the MTU "
-		       "was 1500" + advice;
+		return std::to_string(longer) +
+		       " frames are longer than an MTU of 1500 allows (the "
+		       "longest has " +
+		       std::to_string(stats.size_quantile(1)) + " bytes, the mean is " +
+		       std::to_string(mean) +
+		       "): jumbo frames, or super-frames of TSO or GRO. If the MTU "
+		       "was 1500" +
+		       advice;
 	return {};
 }
 

@@ -15,7 +15,7 @@ JobError job_error(const CaptureError &e)
 }
 
 CaptureInput::CaptureInput(const std::string &file, bool keep_going, size_t max_batches)
-    : keep_going_(keep_going)
+	: keep_going_(keep_going)
 {
 	try {
 		reader_ = traffic::open_capture(file);
@@ -63,7 +63,8 @@ std::vector<std::string> CaptureInput::warnings() const
 	say(notes.fraction_out_of_range,
 	    "time stamps have a fraction of a second or more; it was carried over");
 	say(notes.without_time, "records have no time stamp; they got that of the record before");
-	say(notes.over_snaplen, "records are longer than the snapshot length that the file states; they were read whole");
+	say(notes.over_snaplen,
+	    "records are longer than the snapshot length that the file states; they were read whole");
 	say(notes.skipped_records, "ERF records hold no frame and were skipped");
 	std::vector<std::string> unread;
 	for (const auto &interface : reader_->interfaces()) {

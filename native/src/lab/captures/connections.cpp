@@ -19,7 +19,8 @@ constexpr uint8_t icmp = 1, tcp = 6, udp = 17, gre = 47, icmp6 = 58, sctp = 132,
 // nf_conntrack's for SCTP: an association, and one that begins or ends.
 constexpr uint32_t sctp_timeout_seconds = 210, sctp_handshake_timeout_seconds = 3;
 // Every timeout that there is, a class of the table each. 0 stands for never, and for not yet known.
-constexpr std::array<uint32_t, 11> class_seconds = {0, 3, 10, 30, 60, 120, 180, 210, 300, 600, 432'000};
+constexpr std::array<uint32_t, 11> class_seconds = {0,   3,   10,  30,  60,     120,
+                                                    180, 210, 300, 600, 432'000};
 static_assert(class_seconds.size() <= CONNTRACK_NB_CLASSES);
 // Beyond the shortest timeouts, which a wrong time would end, and above any disorder of interfaces.
 constexpr uint64_t leap_ns = 10 * second;
@@ -28,7 +29,8 @@ constexpr uint64_t stream_after_ns = 2 * second;
 
 uint32_t class_of(uint32_t seconds)
 {
-	return static_cast<uint32_t>(std::find(class_seconds.begin(), class_seconds.end(), seconds) - class_seconds.begin());
+	return static_cast<uint32_t>(std::find(class_seconds.begin(), class_seconds.end(), seconds) -
+	                             class_seconds.begin());
 }
 
 Connection read_tuple(const packet::Frame &frame, const packet::Headers &h)
@@ -55,11 +57,15 @@ Connection read_tuple(const packet::Frame &frame, const packet::Headers &h)
 TcpSegment read_segment(const packet::Frame &frame, const packet::Headers &h)
 {
 	const uint32_t captured = frame.captured > h.l4 ? frame.captured - h.l4 : 0;
-	const uint32_t length = h.flags & packet::header_payload ? h.payload - h.l4 + h.payload_length : captured;
+	const uint32_t length =
+		h.flags & packet::header_payload ? h.payload - h.l4 + h.payload_length : captured;
 	return conntrack::read_tcp(frame.data + h.l4, captured, length);
 }
 
-bool is_syn(const TcpSegment &s) { return (s.flags & (TcpSegment::syn | TcpSegment::ack)) == TcpSegment::syn; }
+bool is_syn(const TcpSegment &s)
+{
+	return (s.flags & (TcpSegment::syn | TcpSegment::ack)) == TcpSegment::syn;
+}
 
 bool is_syn_ack(const TcpSegment &s)
 {
@@ -86,19 +92,32 @@ void note_sequences(Connection &c, const TcpSegment &s, bool reply)
 // By the last chunk that tells: a handshake or an end under way, or neither.
 uint32_t sctp_seconds(Connection &c, const packet::Frame &frame, const packet::Headers &h)
 {
-	constexpr uint8_t init = 1, init_ack = 2, abort = 6, shutdown = 7, shutdown_ack = 8, cookie_echo = 10,
-	                  cookie_ack = 11, shutdown_complete = 14;
+	constexpr uint8_t init = 1, init_ack = 2, abort = 6, shutdown = 7, shutdown_ack = 8,
+					  cookie_echo = 10, cookie_ack = 11, shutdown_complete = 14;
 	if (c.packets[0] + c.packets[1] == 0)
 		c.associated = true; // unless it begins with a handshake
 	uint32_t seconds = 0;
 	for (uint64_t at = h.l4 + 12; at + 4 <= frame.captured;) {
 		const uint8_t *chunk = frame.data + at;
 		switch (chunk[0]) {
-		case init: case init_ack: case cookie_echo: c.associated = false; break;
-		case cookie_ack: c.associated = true; break;
-		case shutdown: case shutdown_ack: seconds = sctp_handshake_timeout_seconds; break;
-		case abort: case shutdown_complete: seconds = conntrack::tcp_timeout_seconds(TcpState::close); break;
-		default: break;
+		case init:
+		case init_ack:
+		case cookie_echo:
+			c.associated = false;
+			break;
+		case cookie_ack:
+			c.associated = true;
+			break;
+		case shutdown:
+		case shutdown_ack:
+			seconds = sctp_handshake_timeout_seconds;
+			break;
+		case abort:
+		case shutdown_complete:
+			seconds = conntrack::tcp_timeout_seconds(TcpState::close);
+			break;
+		default:
+			break;
 		}
 		const uint32_t length = uint32_t{chunk[2]} << 8 | chunk[3];
 		at += (std::max(length, 4u) + 3) & ~3u;
@@ -146,13 +165,17 @@ std::vector<std::string> BelievableClock::warnings() const
 {
 	std::vector<std::string> all;
 	if (leaps_)
-		all.push_back("packet " + std::to_string(first_leap_) + " has a time " + seconds_text(leap_ns_) +
-		              " ahead of its neighbours" +
-		              (leaps_ > 1 ? ", and so have " + std::to_string(leaps_ - 1) + " others" : "") +
-		              ": it ends no connection but its own");
+		all.push_back(
+			"packet " + std::to_string(first_leap_) + " has a time " + seconds_text(leap_ns_) +
+			" ahead of its neighbours" +
+			(leaps_ > 1 ? ", and so have " + std::to_string(leaps_ - 1) + " others" : "") +
+			": it ends no connection but its own");
 	if (steps_back_)
-		all.push_back("at packet " + std::to_string(first_step_) + " the time steps back by " + seconds_text(step_ns_) +
-		              (steps_back_ > 1 ? ", and " + std::to_string(steps_back_ - 1) + " times more behind it" : "") +
+		all.push_back("at packet " + std::to_string(first_step_) + " the time steps back by " +
+		              seconds_text(step_ns_) +
+		              (steps_back_ > 1
+		                   ? ", and " + std::to_string(steps_back_ - 1) + " times more behind it"
+		                   : "") +
 		              ": timeouts go on from there");
 	return all;
 }
@@ -193,7 +216,8 @@ void ConnectionTracker::add(const packet::Frame &frame, uint64_t next_ns)
 	}
 	const Connection tuple = read_tuple(frame, h);
 	uint8_t key[CONNTRACK_KEY_IPV6];
-	conntrack_key_ipv6(key, tuple.source, tuple.destination, tuple.source_port, tuple.destination_port, tuple.protocol);
+	conntrack_key_ipv6(key, tuple.source, tuple.destination, tuple.source_port,
+	                   tuple.destination_port, tuple.protocol);
 	conntrack_key_symmetric(key, sizeof(key));
 	// The table sweeps out what is over. Whether this packet's connection is, is judged below, to the
 	// nanosecond: a packet that is not of a connection must not refresh it either.
@@ -220,10 +244,14 @@ void ConnectionTracker::add(const packet::Frame &frame, uint64_t next_ns)
 	const bool reply = is_reply();
 	const bool answered = c.packets[1] > 0; // before this packet
 	if (tuple.protocol == udp || tuple.protocol == udp_lite)
-		set_timeout(c, now, answered && now - c.began_ns > stream_after_ns ? conntrack::udp_stream_timeout_seconds
-		                                                                 : conntrack::udp_timeout_seconds);
+		set_timeout(c, now,
+		            answered && now - c.began_ns > stream_after_ns
+		                ? conntrack::udp_stream_timeout_seconds
+		                : conntrack::udp_timeout_seconds);
 	else if (tuple.protocol == gre)
-		set_timeout(c, now, answered ? conntrack::gre_stream_timeout_seconds : conntrack::gre_timeout_seconds);
+		set_timeout(c, now,
+		            answered ? conntrack::gre_stream_timeout_seconds
+		                     : conntrack::gre_timeout_seconds);
 	else if (tuple.protocol == icmp || tuple.protocol == icmp6)
 		set_timeout(c, now, conntrack::icmp_timeout_seconds);
 	else if (tuple.protocol == sctp)
@@ -235,9 +263,14 @@ void ConnectionTracker::add(const packet::Frame &frame, uint64_t next_ns)
 	if (!expire_)
 		return;
 	// The class whose timeout, from now on, is the first that ends behind the connection's own.
-	const uint64_t left = c.expires_ns == UINT64_MAX ? 0 : c.expires_ns > now ? (c.expires_ns - now + second - 1) / second : 1;
-	const auto fits = std::find_if(class_seconds.begin() + 1, class_seconds.end(), [&](uint32_t s) { return s >= left; });
-	conntrack_set_class(table_.get(), state, left == 0 ? 0 : class_of(fits == class_seconds.end() ? class_seconds.back() : *fits), now);
+	const uint64_t left = c.expires_ns == UINT64_MAX ? 0
+	                      : c.expires_ns > now       ? (c.expires_ns - now + second - 1) / second
+	                                                 : 1;
+	const auto fits = std::find_if(class_seconds.begin() + 1, class_seconds.end(),
+	                               [&](uint32_t s) { return s >= left; });
+	conntrack_set_class(
+		table_.get(), state,
+		left == 0 ? 0 : class_of(fits == class_seconds.end() ? class_seconds.back() : *fits), now);
 }
 
 uint64_t ConnectionTracker::begin(const Arrival &arrival)
@@ -258,7 +291,8 @@ bool ConnectionTracker::is_over(const Connection &c, const Arrival &arrival, boo
 	if (expire_)
 		return c.tcp_ended && TcpConnection::may_begin(arrival.segment);
 	// A SYN with another number, on ports whose connection is over or never came to be.
-	const bool alive = c.tcp && c.state != TcpState::syn_sent && c.state != TcpState::time_wait && c.state != TcpState::close;
+	const bool alive = c.tcp && c.state != TcpState::syn_sent && c.state != TcpState::time_wait &&
+	                   c.state != TcpState::close;
 	return !alive && begins_with_another_number(c, arrival.segment, reply);
 }
 
@@ -268,7 +302,8 @@ uint64_t ConnectionTracker::step_tcp(uint64_t index, const Arrival &arrival, boo
 	using Outcome = TcpConnection::Outcome;
 	const TcpSegment &s = arrival.segment;
 	Connection *c = &connections_[index];
-	if (!expire_ && c->doubtful && is_syn_ack(s) && c->doubtful->reply != reply && s.acknowledged == c->doubtful->segment.end) {
+	if (!expire_ && c->doubtful && is_syn_ack(s) && c->doubtful->reply != reply &&
+	    s.acknowledged == c->doubtful->segment.end) {
 		// The SYN was no stray: what it opened begins with it.
 		const Connection::Doubtful first = *c->doubtful;
 		c->doubtful.reset();
@@ -319,7 +354,8 @@ uint64_t ConnectionTracker::step_tcp(uint64_t index, const Arrival &arrival, boo
 	}
 	if (step.outcome == Outcome::accepted && step.timeout_seconds)
 		set_timeout(*c, arrival.now, step.timeout_seconds);
-	else if (step.outcome == Outcome::invalid && step.timeout_seconds && c->expires_ns > arrival.now + step.timeout_seconds * second)
+	else if (step.outcome == Outcome::invalid && step.timeout_seconds &&
+	         c->expires_ns > arrival.now + step.timeout_seconds * second)
 		set_timeout(*c, arrival.now, step.timeout_seconds);
 	const bool taken = step.outcome == Outcome::accepted || step.outcome == Outcome::ended;
 	if (taken)

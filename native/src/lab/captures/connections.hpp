@@ -22,9 +22,9 @@ struct Connection {
 
 	// What follows it, from the first segment that may begin a connection until it is over.
 	std::optional<conntrack::TcpConnection> tcp;
-	bool turned = false;    // that segment came from `destination`
+	bool turned = false; // that segment came from `destination`
 	bool tcp_ended = false;
-	bool associated = false; // SCTP: the handshake is done, or was missed
+	bool associated = false;                        // SCTP: the handshake is done, or was missed
 	uint64_t began_ns = 0, expires_ns = UINT64_MAX; // by the tracker's clock
 	// Number of each side's SYN, even where that was lost.
 	uint32_t syn_sequence[2] = {};

@@ -32,7 +32,10 @@ void FlowStats::add(std::span<const Frame> frames, uint32_t fcs_bytes)
 	}
 }
 
-void FlowStats::finish() { count_seen(true); }
+void FlowStats::finish()
+{
+	count_seen(true);
+}
 
 void FlowStats::count_seen(bool all)
 {
@@ -133,8 +136,8 @@ void FlowStats::count_flow(FlowEntry &entry, uint32_t index)
 	runs_ += index != last_flow_;
 	last_flow_ = index;
 	// For a new flow the distance wraps to more than any that is asked for.
-	const uint64_t distance = entry.last_packet == UINT64_MAX ? UINT64_MAX
-	                                                          : packets_ - entry.last_packet;
+	const uint64_t distance =
+		entry.last_packet == UINT64_MAX ? UINT64_MAX : packets_ - entry.last_packet;
 	for (size_t i = 0; i < reuse_distances.size(); i++)
 		reused_[i] += distance <= reuse_distances[i];
 	entry.last_packet = packets_;

@@ -20,7 +20,15 @@ inline constexpr std::array<uint64_t, nb_rates> gain_rates_gbps = {0, 10, 40, 10
 
 inline constexpr std::array<uint64_t, 4> reuse_distances = {1, 4, 16, 64};
 
-enum Protocol { proto_tcp, proto_udp, proto_quic, proto_icmp, proto_other, proto_not_ip, nb_protocols };
+enum Protocol {
+	proto_tcp,
+	proto_udp,
+	proto_quic,
+	proto_icmp,
+	proto_other,
+	proto_not_ip,
+	nb_protocols
+};
 
 // Flows that are told apart at the same time: 2 GiB of entries. Beyond that all flows are forgotten
 // and found anew: runs, reuse and gain lose one packet in 16 M, flow counts become estimates.
@@ -47,7 +55,10 @@ public:
 	bool flows_exact() const { return forgotten_ == 0; }
 	double slf() const { return ratio(packets_, runs_); }
 	double reuse(size_t i) const { return packets_ ? 1.0 * reused_[i] / packets_ : 0; }
-	double protocol_share(Protocol p) const { return packets_ ? 1.0 * protocols_[p] / packets_ : 0; }
+	double protocol_share(Protocol p) const
+	{
+		return packets_ ? 1.0 * protocols_[p] / packets_ : 0;
+	}
 	// SLF that Reframer gives: packets over runs of its output, holding every group exactly T.
 	double slf_after(size_t rate, size_t delay) const
 	{
@@ -59,7 +70,7 @@ public:
 	uint64_t nb_sizes(uint32_t low, uint32_t high) const;
 
 private:
-	static constexpr size_t burst = 32;     // lookups in flight
+	static constexpr size_t burst = 32;           // lookups in flight
 	static constexpr uint32_t max_size = 1 << 18; // longer frames count as this long in `sizes`
 
 	struct Item {

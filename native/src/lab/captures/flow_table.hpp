@@ -19,8 +19,8 @@ inline constexpr size_t nb_cells = nb_rates * nb_delays;
 
 struct alignas(64) FlowEntry {
 	std::array<uint64_t, nb_cells> deadline; // when the flow's held group leaves, per cell
-	uint64_t hash;                           // the flow: 64 bits tell 16 M flows apart, but for 1 in 10^5 tables
-	uint64_t last_packet;                    // index of its latest packet
+	uint64_t hash;        // the flow: 64 bits tell 16 M flows apart, but for 1 in 10^5 tables
+	uint64_t last_packet; // index of its latest packet
 	uint64_t spare[2];
 };
 static_assert(sizeof(FlowEntry) == 128, "two cache lines a flow");

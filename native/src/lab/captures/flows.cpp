@@ -45,7 +45,7 @@ Json json_of(const Connection &c, uint64_t origin)
 	else if (c.protocol == 1 || c.protocol == 58)
 		protocol = "icmp";
 	const char *state = c.protocol == 6 ? conntrack::tcp_state_name(c.state)
-	    : c.packets[1]                  ? "answered"
+	                    : c.packets[1]  ? "answered"
 	                                    : "single";
 	return {{"protocol", protocol},
 	        {"a", end_of(c, c.source, c.source_port)},
@@ -59,7 +59,8 @@ Json json_of(const Connection &c, uint64_t origin)
 	        {"duration", double(c.last_ns - c.first_ns) / 1e9}};
 }
 
-void report(const ConnectionTracker &tracker, const CaptureInput &input, const std::string &file, bool expire)
+void report(const ConnectionTracker &tracker, const CaptureInput &input, const std::string &file,
+            bool expire)
 {
 	for (const Connection &c : tracker.connections())
 		emit({{"flow", json_of(c, tracker.origin_ns())}});
@@ -68,9 +69,14 @@ void report(const ConnectionTracker &tracker, const CaptureInput &input, const s
 		for (std::string &warning : tracker.warnings())
 			warnings.push_back(std::move(warning));
 	emit({{"summary",
-	       {{"file", file}, {"packets", tracker.packets()}, {"flows", tracker.connections().size()},
-	        {"tracked", tracker.packets() - tracker.untracked()}, {"untracked", tracker.untracked()},
-	        {"bytesPerFlow", tracker.bytes_per_flow()}, {"warnings", warnings}, {"damage", input.damage()}}}});
+	       {{"file", file},
+	        {"packets", tracker.packets()},
+	        {"flows", tracker.connections().size()},
+	        {"tracked", tracker.packets() - tracker.untracked()},
+	        {"untracked", tracker.untracked()},
+	        {"bytesPerFlow", tracker.bytes_per_flow()},
+	        {"warnings", warnings},
+	        {"damage", input.damage()}}}});
 }
 
 } // namespace

@@ -5,9 +5,9 @@
 // Result, one record: {job, file, profile, packets, flows, bytes, durationSeconds, slf, seed,
 // queues: {"8": slf}}: `flows` counts directional 5-tuples, `slf` is that of the whole stream in one
 // queue, `queues` that after RSS over eight.
+#include "jobs/job.hpp"
 #include "lab/captures/capture_input.hpp"
 #include "lab/captures/generate_spec.hpp"
-#include "jobs/job.hpp"
 #include "traffic/capture_writer.hpp"
 #include "traffic/generator_slf.hpp"
 
@@ -23,16 +23,16 @@ constexpr uint32_t rss_queues = 8; // as the published runs
 class Counted {
 public:
 	explicit Counted(const traffic::GeneratorParams &params)
-	    : generator(params), stride_(std::min<size_t>(params.snaplen, traffic::max_frame_length)),
-	      bytes_(stride_)
+		: generator(params), stride_(std::min<size_t>(params.snaplen, traffic::max_frame_length)),
+		  bytes_(stride_)
 	{
 	}
 
 	packet::Frame frame(const traffic::PacketMeta &meta)
 	{
 		const size_t captured = generator.write(meta, bytes_.data(), stride_);
-		return {bytes_.data(), static_cast<uint32_t>(captured), meta.length, meta.time_ns,
-		        packet::LinkType::ethernet, 0};
+		return {bytes_.data(), static_cast<uint32_t>(captured), meta.length,
+		        meta.time_ns,  packet::LinkType::ethernet,      0};
 	}
 
 	traffic::Generator generator;
@@ -46,7 +46,8 @@ void generate(const std::string &file, const traffic::GeneratorParams &params)
 {
 	Counted source(params);
 	traffic::CaptureWriter writer(file);
-	const traffic::CaptureInterface interface{};
+	const traffic::CaptureInterface interface {
+	};
 	traffic::SlfByDelay one_queue({0}, 1), rss({0}, rss_queues);
 	std::vector<bool> seen;
 	uint64_t packets = 0, flows = 0, bytes = 0, last = 0;
@@ -69,8 +70,9 @@ void generate(const std::string &file, const traffic::GeneratorParams &params)
 		const auto now = std::chrono::steady_clock::now();
 		if (now - reported > std::chrono::milliseconds(250)) {
 			reported = now;
-			emit({{"progress",
-			       {{"done", packets}, {"total", params.packets}, {"what", "generating packets"}}}});
+			emit(
+				{{"progress",
+			      {{"done", packets}, {"total", params.packets}, {"what", "generating packets"}}}});
 		}
 	}
 	writer.finish();

@@ -38,15 +38,17 @@ struct Point {
 };
 
 // NSDI'22 data repository, results/Reframer/in_chain (overload, 70.2 Gbps offered, 8 queues).
-constexpr Point device_points[] = {{0, 1.22, 32.0, true},       {8000, 1.78, 35.8, true},
-                                   {16000, 2.16, 40.1, true},   {32000, 2.64, 45.4, true},
-                                   {64000, 3.18, 51.0, true},   {104000, 3.52, 52.5, false},
-                                   {128000, 3.62, 52.0, true},  {256000, 3.89, 48.1, true}};
+constexpr Point device_points[] = {{0, 1.22, 32.0, true},      {8000, 1.78, 35.8, true},
+                                   {16000, 2.16, 40.1, true},  {32000, 2.64, 45.4, true},
+                                   {64000, 3.18, 51.0, true},  {104000, 3.52, 52.5, false},
+                                   {128000, 3.62, 52.0, true}, {256000, 3.89, 48.1, true}};
 constexpr double high_bps = 69.9e9;
 constexpr uint32_t box_cores = 6;
 // The same, results/Reframer/off_chain, 30 and 4 segments.
-constexpr Point box_points[] = {{16000, 1.89, 0, false}, {64000, 2.74, 0, false}, {128000, 3.26, 0, false}};
-constexpr Point low_points[] = {{16000, 1.96, 0, false}, {64000, 2.84, 0, false}, {128000, 3.43, 0, false}};
+constexpr Point box_points[] = {
+	{16000, 1.89, 0, false}, {64000, 2.74, 0, false}, {128000, 3.26, 0, false}};
+constexpr Point low_points[] = {
+	{16000, 1.96, 0, false}, {64000, 2.84, 0, false}, {128000, 3.43, 0, false}};
 constexpr double low_bps = 9.5e9, low_slf = 1.41;
 
 struct Totals {
@@ -96,22 +98,24 @@ std::vector<Reading> at_device(const Options &options, Totals *totals)
 			devices.emplace_back(params, options.queues);
 		}
 		std::vector<bool> seen;
-		const double seconds = each_packet(options, options.seed + s, high_bps, options.packets, [&](const auto &packet) {
-			const uint32_t queue = traffic::rss_queue(packet.hash, options.queues);
-			for (auto &device : devices)
-				device.arrive(packet, queue);
-			if (!totals)
-				return;
-			totals->packets++;
-			totals->bytes += packet.length;
-			if (seen.size() <= packet.flow)
-				seen.resize(packet.flow * size_t{2} + 1);
-			totals->flows += !seen[packet.flow];
-			seen[packet.flow] = true;
-		});
+		const double seconds = each_packet(
+			options, options.seed + s, high_bps, options.packets, [&](const auto &packet) {
+				const uint32_t queue = traffic::rss_queue(packet.hash, options.queues);
+				for (auto &device : devices)
+					device.arrive(packet, queue);
+				if (!totals)
+					return;
+				totals->packets++;
+				totals->bytes += packet.length;
+				if (seen.size() <= packet.flow)
+					seen.resize(packet.flow * size_t{2} + 1);
+				totals->flows += !seen[packet.flow];
+				seen[packet.flow] = true;
+			});
 		for (size_t i = 0; i < devices.size(); i++) {
 			mean[i].slf += devices[i].slf() / static_cast<double>(options.seeds);
-			mean[i].gbps += devices[i].served_bps(seconds) / 1e9 / static_cast<double>(options.seeds);
+			mean[i].gbps +=
+				devices[i].served_bps(seconds) / 1e9 / static_cast<double>(options.seeds);
 		}
 		if (totals)
 			totals->seconds += seconds;
@@ -120,15 +124,18 @@ std::vector<Reading> at_device(const Options &options, Totals *totals)
 }
 
 // Behind a box that keeps up: every packet waits T by its own clock; mean over the seeds.
-std::vector<double> behind_box(const Options &options, std::vector<uint64_t> delays, uint32_t queues, double bps)
+std::vector<double> behind_box(const Options &options, std::vector<uint64_t> delays,
+                               uint32_t queues, double bps)
 {
 	std::vector<double> mean(delays.size());
 	// As long a time at every rate.
-	const auto packets = static_cast<uint64_t>(static_cast<double>(options.packets) * bps / high_bps);
+	const auto packets =
+		static_cast<uint64_t>(static_cast<double>(options.packets) * bps / high_bps);
 	for (uint64_t s = 0; s < options.seeds; s++) {
 		traffic::SlfByDelay slf(delays, queues);
-		each_packet(options, options.seed + s, bps, packets,
-		            [&](const auto &packet) { slf.add(packet, traffic::rss_queue(packet.hash, queues)); });
+		each_packet(options, options.seed + s, bps, packets, [&](const auto &packet) {
+			slf.add(packet, traffic::rss_queue(packet.hash, queues));
+		});
 		for (size_t i = 0; i < delays.size(); i++)
 			mean[i] += slf.slf(i) / static_cast<double>(options.seeds);
 	}
@@ -157,8 +164,12 @@ void refit(Options &options, uint64_t rounds)
 			weight = static_cast<uint32_t>(std::clamp(std::round(wanted), 0.0, 62000.0 - used));
 			used += weight;
 		}
-		emit({{"progress", {{"done", round + 1}, {"total", rounds}, {"what", "fitting gaps"},
-		                    {"slf", shown}, {"gapWeight", options.campus.gap_weight}}}});
+		emit({{"progress",
+		       {{"done", round + 1},
+		        {"total", rounds},
+		        {"what", "fitting gaps"},
+		        {"slf", shown},
+		        {"gapWeight", options.campus.gap_weight}}}});
 	}
 }
 
@@ -171,9 +182,9 @@ Options read_options(const Json &spec, uint64_t &rounds)
 	options.seeds = reader.integer("seeds", 3, 1, 100);
 	options.queues = static_cast<uint32_t>(reader.integer("queues", 8, 1, 128));
 	options.campus.pause_floor_ns = static_cast<uint32_t>(
-	    reader.integer("pauseFloorNs", options.campus.pause_floor_ns, 1000, 10000000));
+		reader.integer("pauseFloorNs", options.campus.pause_floor_ns, 1000, 10000000));
 	options.campus.fastest_pps = static_cast<uint32_t>(
-	    reader.integer("fastestPps", options.campus.fastest_pps, 1000, 1000000));
+		reader.integer("fastestPps", options.campus.fastest_pps, 1000, 1000000));
 	if (const Json *weights = reader.take("gapWeight")) {
 		if (!weights->is_array() || weights->size() != nb_gap_bands)
 			reader.fail("gapWeight", "must be seven whole numbers");
@@ -203,12 +214,18 @@ void run_calibrate(const Json &spec)
 	Totals totals;
 	Json points = Json::array();
 	double worst_fitted = 0, worst_unseen = 0;
-	const auto report = [&](const char *what, double bps, uint64_t delay_ns, double published, double ours, bool fitted) {
+	const auto report = [&](const char *what, double bps, uint64_t delay_ns, double published,
+	                        double ours, bool fitted) {
 		const double error = 100 * (ours / published - 1);
 		double &worst = fitted ? worst_fitted : worst_unseen;
 		worst = std::max(worst, std::fabs(error));
-		points.push_back({{"what", what}, {"gbps", bps / 1e9}, {"delayNs", delay_ns}, {"published", published},
-		                  {"ours", ours}, {"errorPct", error}, {"fitted", fitted}});
+		points.push_back({{"what", what},
+		                  {"gbps", bps / 1e9},
+		                  {"delayNs", delay_ns},
+		                  {"published", published},
+		                  {"ours", ours},
+		                  {"errorPct", error},
+		                  {"fitted", fitted}});
 	};
 	const auto device = at_device(options, &totals);
 	for (size_t i = 0; i < device.size(); i++) {

@@ -18,7 +18,10 @@ public:
 
 	explicit OrderCheck(size_t expected_inside) : buckets_(size_for(expected_inside), none) {}
 
-	void prefetch(uint64_t hash) const { __builtin_prefetch(&buckets_[hash & (buckets_.size() - 1)]); }
+	void prefetch(uint64_t hash) const
+	{
+		__builtin_prefetch(&buckets_[hash & (buckets_.size() - 1)]);
+	}
 
 	// `hash`: 64 bits that stand for the flow.
 	Ticket enter(uint64_t hash)

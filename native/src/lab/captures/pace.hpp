@@ -25,8 +25,8 @@ inline uint32_t frame_length(const packet::Frame &frame)
 inline uint64_t wire_bits(const packet::Frame &frame, uint32_t fcs_bytes)
 {
 	const uint32_t length = std::max(frame_length(frame), wire_shortest_bytes + fcs_bytes);
-	return uint64_t{8} * (length + wire_fcs_bytes - std::min(fcs_bytes, wire_fcs_bytes) +
-	                      wire_gap_bytes);
+	return uint64_t{8} *
+	       (length + wire_fcs_bytes - std::min(fcs_bytes, wire_fcs_bytes) + wire_gap_bytes);
 }
 
 // The moment, in nanoseconds from the start, at which `bits` have passed.

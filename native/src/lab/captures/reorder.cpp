@@ -13,8 +13,8 @@
 //   holdMaxUs, holdP50Us, flowsReordered (found by an own check of every packet; 0 or the job fails)
 //   released: groups by reason; timeBackwards, delayUs, rate, policy, key, seed, warnings, damage
 // OUT takes its name only when it is complete.
-#include "lab/captures/reorder_run.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/captures/reorder_run.hpp"
 
 namespace reframer::lab {
 namespace {
@@ -51,10 +51,9 @@ Spec read_spec(const Json &json)
 	} else if (reader.text("rate", "native") != "native") {
 		reader.fail("rate", "must be \"native\" or a number of bits per second");
 	}
-	o.policy = reader.choice<uint32_t>("policy", REFRAMER_FIXED,
-	                                   {{"fixed", REFRAMER_FIXED},
-	                                    {"adaptive", REFRAMER_ADAPTIVE},
-	                                    {"burst", REFRAMER_BURST}});
+	o.policy = reader.choice<uint32_t>(
+		"policy", REFRAMER_FIXED,
+		{{"fixed", REFRAMER_FIXED}, {"adaptive", REFRAMER_ADAPTIVE}, {"burst", REFRAMER_BURST}});
 	o.key = reader.choice("key", packet::KeyKind::five_tuple,
 	                      {{"5tuple", packet::KeyKind::five_tuple},
 	                       {"symmetric", packet::KeyKind::symmetric},

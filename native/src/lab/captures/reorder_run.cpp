@@ -38,8 +38,8 @@ void put_labels(uint8_t (&stack)[40], const packet::Frame &frame)
 
 ReorderRun::ReorderRun(CaptureInput &input, traffic::CaptureWriter &output,
                        const ReorderOptions &options)
-    : input_(input), output_(output), options_(options), order_(max_packets_for(options)),
-      hold_step_ns_(options.delay_ns / 4096 + 1)
+	: input_(input), output_(output), options_(options), order_(max_packets_for(options)),
+	  hold_step_ns_(options.delay_ns / 4096 + 1)
 {
 	reframer_params params;
 	reframer_default_params(&params);
@@ -56,8 +56,9 @@ ReorderRun::ReorderRun(CaptureInput &input, traffic::CaptureWriter &output,
 	params.lookahead = 0;
 	const int error = reframer_create(&params, &stage_);
 	if (error)
-		throw JobError("bad-spec", std::string("the engine refuses these options: ") +
-		                               reframer_strerror(error), 2);
+		throw JobError("bad-spec",
+		               std::string("the engine refuses these options: ") + reframer_strerror(error),
+		               2);
 }
 
 ReorderRun::~ReorderRun()
@@ -137,7 +138,7 @@ void ReorderRun::take_batch(Batch &batch)
 		held.batch = &batch;
 		look_at(held);
 		held.arrival_ns =
-		    arrival_time(*held.frame, CaptureInput::fcs_bytes(*batch.frames, *held.frame));
+			arrival_time(*held.frame, CaptureInput::fcs_bytes(*batch.frames, *held.frame));
 		runs_in_ += packets_in_ == 0 || held.flow != last_in_;
 		last_in_ = held.flow;
 		if (packets_in_ == 0)

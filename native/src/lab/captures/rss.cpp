@@ -6,10 +6,10 @@
 // record {"file","packets","cores","reta","epochs","epoch": "100 ms" | "1000 packets",
 //         "methods": {NAME: {"imbalancePercent","worstOverMeanPercent","movesPerEpoch",
 //         "worstOverBoundPercent","solveUs","imbalanceByEpoch"}}, "warnings"}
-#include "lab/rsspp/epoch_runner.hpp"
 #include "jobs/job.hpp"
-#include "lab/rsspp/methods.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/rsspp/epoch_runner.hpp"
+#include "lab/rsspp/methods.hpp"
 #include "packet/flow_key.hpp"
 #include "packet/parse.hpp"
 #include "packet/toeplitz.hpp"
@@ -147,11 +147,15 @@ void run_rss(const Json &spec)
 		                  {"solveUs", f.solve_us},
 		                  {"imbalanceByEpoch", thinned(f.imbalance_by_window)}};
 	}
-	emit({{"file", file}, {"packets", cutter.nb_packets}, {"cores", cores}, {"reta", reta},
+	emit({{"file", file},
+	      {"packets", cutter.nb_packets},
+	      {"cores", cores},
+	      {"reta", reta},
 	      {"epochs", epochs},
 	      {"epoch", cutter.timed ? std::to_string(interval_ms) + " ms"
 	                             : std::to_string(packets_per_epoch) + " packets"},
-	      {"methods", result}, {"warnings", warnings}});
+	      {"methods", result},
+	      {"warnings", warnings}});
 }
 
 } // namespace reframer::lab

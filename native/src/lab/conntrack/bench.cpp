@@ -19,12 +19,12 @@
 //
 // Contenders take turns inside each round, in an order drawn for each pair of rounds and reversed
 // in the second. Every answer is checked; a wrong one ends the job.
-#include "conntrack/memory.hpp"
-#include "conntrack/contenders/tracker.hpp"
 #include "lab/conntrack/bench.hpp"
-#include "lab/conntrack/workload.hpp"
+#include "conntrack/contenders/tracker.hpp"
+#include "conntrack/memory.hpp"
 #include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/conntrack/workload.hpp"
 #include "measure/memory_use.hpp"
 
 #include <algorithm>
@@ -45,7 +45,7 @@ constexpr uint32_t key_size = 16;
 constexpr uint32_t call = 128 * tracker_burst;
 
 struct Plan {
-	uint32_t packets;  // a thread and round
+	uint32_t packets; // a thread and round
 	uint32_t rounds;
 	uint64_t seed;
 	uint32_t threads;
@@ -160,13 +160,15 @@ void run_lookups(std::vector<Contender> &contenders, const Plan &plan, uint64_t 
 			uint8_t found[call];
 			for (uint32_t first = 0; first < plan.packets; first += call) {
 				uint32_t n = std::min(call, plan.packets - first);
-				uint32_t nb = c.shards[t]->find(&keys[t][size_t{first} * key_size], n, values, found);
+				uint32_t nb =
+					c.shards[t]->find(&keys[t][size_t{first} * key_size], n, values, found);
 				found_total += nb;
 				for (uint32_t i = 0; nb && i < n; i++)
 					sum += found[i] ? values[i] : 0;
 			}
 			if (found_total != (hits ? plan.packets : 0) || sum != expected[t])
-				wrong_answer(c.name, "a lookup gave the wrong state, or none, or one that is not there");
+				wrong_answer(c.name,
+				             "a lookup gave the wrong state, or none, or one that is not there");
 		});
 		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
 	}
@@ -189,7 +191,8 @@ void run_trace(std::vector<Contender> &contenders, const Plan &plan,
 			size_t ended = 0;
 			for (uint32_t first = 0, b = 0; first < plan.packets; first += call, b++) {
 				uint32_t n = std::min(call, plan.packets - first);
-				nb_new += c.shards[t]->track(&chunk.packets[size_t{first} * key_size], n, round, results);
+				nb_new +=
+					c.shards[t]->track(&chunk.packets[size_t{first} * key_size], n, round, results);
 				uint32_t gone = chunk.nb_ended[b];
 				if (gone && c.shards[t]->remove(&chunk.ended[ended * key_size], gone) != gone)
 					wrong_answer(c.name, "a live flow could not be removed");
@@ -197,7 +200,7 @@ void run_trace(std::vector<Contender> &contenders, const Plan &plan,
 			}
 			if (nb_new != chunk.nb_new)
 				wrong_answer(c.name, "counted " + std::to_string(nb_new) + " new flows, not " +
-				                  std::to_string(chunk.nb_new));
+				                         std::to_string(chunk.nb_new));
 		});
 		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
 	}
@@ -253,11 +256,18 @@ void run_rounds(std::vector<Contender> &contenders, const std::string &workload,
 		for (const auto &shard : c.shards)
 			bytes += shard->bytes();
 		emit({{"row",
-		       {{"contender", c.name}, {"workload", workload}, {"flows", flows},
-		        {"threads", plan.threads}, {"depth", c.shards[0]->depth()},
-		        {"hugeShare", huge_share}, {"mops", m.value}, {"mopsLow", m.low},
-		        {"mopsHigh", m.high}, {"boundMops", median_of(bounds, plan.seed).value},
-		        {"bytesPerFlow", double(bytes) / double(flows)}, {"rounds", plan.rounds}}}});
+		       {{"contender", c.name},
+		        {"workload", workload},
+		        {"flows", flows},
+		        {"threads", plan.threads},
+		        {"depth", c.shards[0]->depth()},
+		        {"hugeShare", huge_share},
+		        {"mops", m.value},
+		        {"mopsLow", m.low},
+		        {"mopsHigh", m.high},
+		        {"boundMops", median_of(bounds, plan.seed).value},
+		        {"bytesPerFlow", double(bytes) / double(flows)},
+		        {"rounds", plan.rounds}}}});
 	}
 }
 
@@ -277,9 +287,10 @@ void run_flows(const std::vector<std::string> &names, const std::vector<std::str
 			for (Contender &c : contenders)
 				fill(c, plan, flows);
 		}
-		run_rounds(contenders, workload, flows, plan, [&](uint32_t round, const std::vector<size_t> &order) {
-			run_lookups(contenders, plan, flows, workload == "hits", round, order);
-		});
+		run_rounds(contenders, workload, flows, plan,
+		           [&](uint32_t round, const std::vector<size_t> &order) {
+					   run_lookups(contenders, plan, flows, workload == "hits", round, order);
+				   });
 		done(workload);
 	}
 	if (std::find(workloads.begin(), workloads.end(), "trace") == workloads.end())
@@ -295,9 +306,10 @@ void run_flows(const std::vector<std::string> &names, const std::vector<std::str
 		streams.emplace_back(flows / plan.threads, key_size, 31, plan.seed + t);
 	for (Contender &c : contenders)
 		fill_live(c, plan, streams);
-	run_rounds(contenders, "trace", flows, plan, [&](uint32_t round, const std::vector<size_t> &order) {
-		run_trace(contenders, plan, streams, round, order);
-	});
+	run_rounds(contenders, "trace", flows, plan,
+	           [&](uint32_t round, const std::vector<size_t> &order) {
+				   run_trace(contenders, plan, streams, round, order);
+			   });
 	done("trace");
 }
 
@@ -331,11 +343,14 @@ void run_bench_conntrack(const Json &spec)
 	wanted = in.texts("contenders", wanted);
 	auto workloads = in.texts("workloads", {"hits", "misses", "trace", "inserts", "hostile"});
 	const auto flows = in.integers<uint64_t>(
-	    "flows", quick ? std::vector<uint64_t>{10'000, 1'000'000} : std::vector<uint64_t>{10'000, 100'000, 1'000'000, 4'000'000, 16'000'000},
-	    1000, 32'000'000);
+		"flows",
+		quick ? std::vector<uint64_t>{10'000, 1'000'000}
+			  : std::vector<uint64_t>{10'000, 100'000, 1'000'000, 4'000'000, 16'000'000},
+		1000, 32'000'000);
 	const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
 	const auto threads = in.integers<uint32_t>(
-	    "threads", quick || cores < 2 ? std::vector<uint32_t>{1} : std::vector<uint32_t>{1, 2}, 1, 1024);
+		"threads", quick || cores < 2 ? std::vector<uint32_t>{1} : std::vector<uint32_t>{1, 2}, 1,
+		1024);
 	const auto depths = in.integers<uint32_t>("depths", {32, 128}, 1, conntrack::tracker_max_depth);
 	const uint64_t seed = in.integer("seed", 1, 0, uint64_t{1} << 53);
 	for (const std::string &name : wanted)
@@ -346,12 +361,15 @@ void run_bench_conntrack(const Json &spec)
 			in.fail("workloads", "are hits, misses, trace, inserts and hostile, not " + w);
 	for (const uint32_t t : threads)
 		if (t > cores)
-			throw JobError("not-supported", "this machine has " + std::to_string(cores) + " cores", 3);
+			throw JobError("not-supported", "this machine has " + std::to_string(cores) + " cores",
+			               3);
 	in.finish();
 	// These two do not depend on flows and threads.
 	auto takes = [&](const char *name) { return std::erase(workloads, name) > 0; };
 	const bool inserts = takes("inserts"), hostile = takes("hostile");
-	uint64_t done = 0, total = inserts + depths.size() * (flows.size() * workloads.size() * threads.size() + hostile);
+	uint64_t done = 0,
+			 total = inserts +
+	                 depths.size() * (flows.size() * workloads.size() * threads.size() + hostile);
 	auto report = [&](const std::string &what) {
 		emit({{"progress", {{"done", ++done}, {"total", total}, {"what", what}}}});
 	};

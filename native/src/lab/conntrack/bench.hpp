@@ -2,8 +2,8 @@
 #pragma once
 
 #include "conntrack/contenders/tracker.hpp"
-#include "lab/conntrack/trial.hpp"
 #include "jobs/job.hpp"
+#include "lab/conntrack/trial.hpp"
 
 #include <cstdint>
 #include <string>

@@ -43,15 +43,23 @@ void attack(const std::string &name, const std::string &workload, conntrack::Tra
 		each_call(tried, [&](uint32_t first, uint32_t n) {
 			hits += tracker.find(asked.at(first), n, values.data(), flags.data());
 		});
-		mops.push_back(double(tried) / std::chrono::duration<double>(Clock::now() - begin).count() * 1e-6);
+		mops.push_back(double(tried) / std::chrono::duration<double>(Clock::now() - begin).count() *
+		               1e-6);
 		if (hits != inserted)
-			wrong_answer(name, "found " + std::to_string(hits) + " of " + std::to_string(inserted) + " keys");
+			wrong_answer(name, "found " + std::to_string(hits) + " of " + std::to_string(inserted) +
+			                       " keys");
 	}
 	const Median m = median_of(mops, seed);
 	emit({{"row",
-	       {{"contender", name}, {"workload", workload}, {"flows", flows}, {"threads", 1},
-	        {"depth", tracker.depth()}, {"mops", m.value},
-	        {"mopsLow", m.low}, {"mopsHigh", m.high}, {"boundMops", nullptr},
+	       {{"contender", name},
+	        {"workload", workload},
+	        {"flows", flows},
+	        {"threads", 1},
+	        {"depth", tracker.depth()},
+	        {"mops", m.value},
+	        {"mopsLow", m.low},
+	        {"mopsHigh", m.high},
+	        {"boundMops", nullptr},
 	        {"bytesPerFlow", double(tracker.bytes()) / flows},
 	        {"refusedPercent", 100.0 * (tried - inserted) / tried}}}});
 }
@@ -75,7 +83,8 @@ void bench_hostile(const std::vector<std::string> &contenders, uint32_t flows, u
 		ordinary.add(i);
 	for (const bool collide : {false, true}) {
 		auto tracker = make_nic_tracker(flows, seed, depth);
-		attack("burst-table-nic", collide ? "nic-hostile" : "nic", *tracker, collide ? hostile : ordinary, rounds, seed);
+		attack("burst-table-nic", collide ? "nic-hostile" : "nic", *tracker,
+		       collide ? hostile : ordinary, rounds, seed);
 	}
 }
 

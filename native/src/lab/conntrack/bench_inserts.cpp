@@ -16,20 +16,32 @@ constexpr uint32_t key_size = 16;
 struct Latencies {
 	std::vector<uint32_t> ticks;
 
-	void emit_row(const std::string &contender, const std::string &workload, uint64_t flows, double bytes,
-	              double per_ns)
+	void emit_row(const std::string &contender, const std::string &workload, uint64_t flows,
+	              double bytes, double per_ns)
 	{
 		std::sort(ticks.begin(), ticks.end());
 		double sum = std::accumulate(ticks.begin(), ticks.end(), 0.0);
 		double mean = sum / double(ticks.size()) / per_ns;
 		auto at = [&](double share) {
-			return double(ticks[std::min(ticks.size() - 1, static_cast<size_t>(double(ticks.size()) * share))]) / per_ns;
+			return double(ticks[std::min(ticks.size() - 1,
+			                             static_cast<size_t>(double(ticks.size()) * share))]) /
+			       per_ns;
 		};
 		emit({{"row",
-		       {{"contender", contender}, {"workload", workload}, {"flows", flows}, {"threads", 1},
-		        {"depth", 1}, {"mops", 1e3 / mean}, {"mopsLow", 1e3 / mean},
-		        {"mopsHigh", 1e3 / mean}, {"boundMops", nullptr}, {"bytesPerFlow", bytes / double(flows)},
-		        {"meanNs", mean}, {"p50Ns", at(0.5)}, {"p999Ns", at(0.999)}, {"maxNs", at(1)}}}});
+		       {{"contender", contender},
+		        {"workload", workload},
+		        {"flows", flows},
+		        {"threads", 1},
+		        {"depth", 1},
+		        {"mops", 1e3 / mean},
+		        {"mopsLow", 1e3 / mean},
+		        {"mopsHigh", 1e3 / mean},
+		        {"boundMops", nullptr},
+		        {"bytesPerFlow", bytes / double(flows)},
+		        {"meanNs", mean},
+		        {"p50Ns", at(0.5)},
+		        {"p999Ns", at(0.999)},
+		        {"maxNs", at(1)}}}});
 	}
 };
 
@@ -52,7 +64,8 @@ void insert_range(Insert insert, uint64_t from, uint64_t to, uint64_t timed, Lat
 			// Unfenced: an insert may overlap the next one's beginning, as in a program.
 			uint64_t start = __rdtsc();
 			insert(&keys[i * key_size]);
-			out.ticks.push_back(static_cast<uint32_t>(std::min<uint64_t>(__rdtsc() - start, UINT32_MAX)));
+			out.ticks.push_back(
+				static_cast<uint32_t>(std::min<uint64_t>(__rdtsc() - start, UINT32_MAX)));
 		}
 	}
 }
@@ -114,7 +127,9 @@ void bench_inserts(const std::vector<std::string> &contenders, uint64_t slots, u
 	{
 		// That many slots; it takes what load_percent allows, 95 % of them.
 		Table table(slots * 95 / 100, 95, CONNTRACK_FIXED_SIZE, seed);
-		at_loads("burst-table", [&](const uint8_t *key) { table(key); }, [&] { return table.bytes(); }, slots, per_ns);
+		at_loads(
+			"burst-table", [&](const uint8_t *key) { table(key); }, [&] { return table.bytes(); },
+			slots, per_ns);
 	}
 	{
 		Table table(slots / 64, 77, 0, seed);
@@ -139,7 +154,8 @@ void bench_inserts(const std::vector<std::string> &contenders, uint64_t slots, u
 			if (tracker->track(key, 1, 1, &result) != 1)
 				wrong_answer(scalar, "an insert found no room, or an entry");
 		};
-		at_loads(scalar, insert, [&] { return double(tracker->bytes()); }, slots, per_ns);
+		at_loads(
+			scalar, insert, [&] { return double(tracker->bytes()); }, slots, per_ns);
 	}
 }
 

@@ -32,7 +32,8 @@ constexpr uint32_t chunk_packets = 1 << 15;
 class Arrivals {
 public:
 	Arrivals(uint64_t senders, uint32_t per_new, uint64_t seed)
-	    : random_(seed), zipf_(senders, 1.1), live_(senders), next_(static_cast<uint32_t>(senders)), per_new_(per_new)
+		: random_(seed), zipf_(senders, 1.1), live_(senders), next_(static_cast<uint32_t>(senders)),
+		  per_new_(per_new)
 	{
 		for (uint32_t i = 0; i < senders; i++)
 			live_[i] = i;
@@ -67,12 +68,16 @@ public:
 	}
 	uint64_t live(uint64_t tick) const
 	{
-		return static_cast<uint64_t>(std::count_if(last_.begin(), last_.end(), [&](uint64_t l) { return alive(l, tick); }));
+		return static_cast<uint64_t>(
+			std::count_if(last_.begin(), last_.end(), [&](uint64_t l) { return alive(l, tick); }));
 	}
 
 private:
 	static constexpr uint64_t never = UINT64_MAX;
-	bool alive(uint64_t last, uint64_t tick) const { return last != never && tick < last + timeout_; }
+	bool alive(uint64_t last, uint64_t tick) const
+	{
+		return last != never && tick < last + timeout_;
+	}
 	uint64_t timeout_;
 	std::vector<uint64_t> last_;
 };
@@ -89,8 +94,10 @@ struct Setup {
 class ExpiryTrial {
 public:
 	ExpiryTrial(const Setup &s, conntrack::TimedTracker &tracker)
-	    : s_(s), tracker_(tracker), history_(uint64_t{5} * s.hz),
-	      arrivals_(static_cast<uint64_t>(200'000 * s.scale), s.per_new, s.seed) {}
+		: s_(s), tracker_(tracker), history_(uint64_t{5} * s.hz),
+		  arrivals_(static_cast<uint64_t>(200'000 * s.scale), s.per_new, s.seed)
+	{
+	}
 
 	Json run()
 	{
@@ -100,12 +107,15 @@ public:
 		auto share = [&](double part) { return part / double(arrived_) * 100; };
 		std::sort(tick_ticks_.begin(), tick_ticks_.end());
 		const double us = 1e6 / hz_;
-		Json r = {{"contender", s_.contender}, {"expiry", conntrack::expiry_name(s_.expiry)},
-		          {"ticksPerSecond", s_.hz}, {"cyclesPerPacket", burst_total_ / double(processed_)},
+		Json r = {{"contender", s_.contender},
+		          {"expiry", conntrack::expiry_name(s_.expiry)},
+		          {"ticksPerSecond", s_.hz},
+		          {"cyclesPerPacket", burst_total_ / double(processed_)},
 		          {"tickSharePercent", tick_total_ / (tick_total_ + burst_total_) * 100},
 		          {"tickP99Us", double(quantile_of(tick_ticks_, 0.99)) * us},
 		          {"worstTickUs", tick_ticks_.empty() ? 0 : double(tick_ticks_.back()) * us},
-		          {"dropPercent", share(double(dropped_))}, {"newFlows", new_flows_},
+		          {"dropPercent", share(double(dropped_))},
+		          {"newFlows", new_flows_},
 		          {"preempted", preempted_}};
 		if (s_.expiry != Expiry::none)
 			r["residentsOverLive"] = residents_sum_ / live_sum_;
@@ -166,7 +176,8 @@ private:
 			dropped_ += burst_size;
 		} else {
 			uint64_t start = engine::tsc_start();
-			uint32_t nb = tracker_.track(&keys_[size_t{next_} * key_size], burst_size, tick_, 1, results_);
+			uint32_t nb =
+				tracker_.track(&keys_[size_t{next_} * key_size], burst_size, tick_, 1, results_);
 			double took = usual(double(elapsed(start)));
 			clock_ns_ += took * 1e9 / hz_;
 			if (tick_ > uint64_t{6} * s_.hz) {
@@ -181,7 +192,8 @@ private:
 
 	double usual(double took)
 	{
-		typical_ = typical_ == 0 ? took : typical_ + (std::min(took, 2 * typical_) - typical_) * 0.01;
+		typical_ =
+			typical_ == 0 ? took : typical_ + (std::min(took, 2 * typical_) - typical_) * 0.01;
 		if (took < 20 * typical_ || took < 30e-6 * hz_)
 			return took;
 		preempted_++;
@@ -195,8 +207,11 @@ private:
 			bool is_new = history_.packet(flows_[next_ + i], tick_);
 			expected += is_new;
 			if (s_.expiry != Expiry::none && results_[i] != is_new)
-				wrong_answer(s_.contender, std::string("a flow is ") + (is_new ? "new" : "known") + ", and was told to be " +
-				                               (results_[i] == 1 ? "new" : results_[i] == 0 ? "known" : "without room"));
+				wrong_answer(s_.contender, std::string("a flow is ") + (is_new ? "new" : "known") +
+				                               ", and was told to be " +
+				                               (results_[i] == 1   ? "new"
+				                                : results_[i] == 0 ? "known"
+				                                                   : "without room"));
 		}
 		new_flows_ += nb_new;
 		if (s_.expiry != Expiry::none && nb_new != expected)
@@ -214,7 +229,8 @@ private:
 	uint8_t results_[burst_size];
 	uint32_t next_ = 0;
 	uint64_t arrived_ = 0, processed_ = 0, dropped_ = 0, tick_ = 0, new_flows_ = 0, preempted_ = 0;
-	double clock_ns_ = 0, burst_total_ = 0, tick_total_ = 0, typical_ = 0, residents_sum_ = 0, live_sum_ = 0;
+	double clock_ns_ = 0, burst_total_ = 0, tick_total_ = 0, typical_ = 0, residents_sum_ = 0,
+		   live_sum_ = 0;
 	std::vector<uint64_t> tick_ticks_;
 };
 
@@ -226,7 +242,10 @@ void run_conntrack_expiry(const Json &spec)
 	Setup s;
 	s.contender = reader.text("contender", "burst-table");
 	s.expiry = reader.choice("expiry", Expiry::lazy,
-	                         {{"none", Expiry::none}, {"wheel", Expiry::wheel}, {"lazy", Expiry::lazy}, {"scan", Expiry::scan}});
+	                         {{"none", Expiry::none},
+	                          {"wheel", Expiry::wheel},
+	                          {"lazy", Expiry::lazy},
+	                          {"scan", Expiry::scan}});
 	s.hz = static_cast<uint32_t>(reader.integer("ticksPerSecond", 1000, 1, 1000));
 	s.scale = reader.real("timeScale", 0.1, 0.01, 1);
 	s.seconds = reader.real("seconds", 12, 8, 100);

@@ -37,7 +37,8 @@ void run_conntrack_growth(const Json &spec)
 	const std::string contender = reader.text("contender", "burst-table");
 	const uint64_t from = reader.integer("from", 1000, 64, 1 << 26);
 	const uint64_t to = reader.integer("to", 1'000'000, 1000, 1 << 26);
-	const auto burst = static_cast<uint32_t>(reader.integer("burst", 1, 1, conntrack::tracker_burst));
+	const auto burst =
+		static_cast<uint32_t>(reader.integer("burst", 1, 1, conntrack::tracker_burst));
 	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
 	reader.finish();
 	if (to <= from)
@@ -80,9 +81,12 @@ void run_conntrack_growth(const Json &spec)
 		auto us_of = [&](double share) {
 			return std::max(0.0, double(quantile_of(took, share)) - overhead) * us;
 		};
-		double mean = (double(ticks) - overhead * double(took.size())) * us * 1e3 / double(flows - before);
-		at[std::to_string(size)] = {{"insertNs", mean}, {"p999Us", us_of(0.999)},
-		                            {"p9999Us", us_of(0.9999)}, {"slowestUs", us_of(1)},
+		double mean =
+			(double(ticks) - overhead * double(took.size())) * us * 1e3 / double(flows - before);
+		at[std::to_string(size)] = {{"insertNs", mean},
+		                            {"p999Us", us_of(0.999)},
+		                            {"p9999Us", us_of(0.9999)},
+		                            {"slowestUs", us_of(1)},
 		                            {"bytesPerFlow", double(tracker->bytes()) / double(flows)}};
 		all_ticks += ticks;
 	}
@@ -100,8 +104,11 @@ void run_conntrack_growth(const Json &spec)
 	    std::any_of(values.begin(), values.end(), [&](uint64_t v) { return v != seed; }) ||
 	    tracker->find(absent.at(0), trial_call, values.data(), found.data()) != 0)
 		wrong_answer(contender, "lost a flow in growing, or has one too many");
-	emit({{"contender", contender}, {"burst", burst}, {"at", at},
-	      {"noiseMaxUs", double(longest_gap(std::min(all_ticks, static_cast<uint64_t>(1e6 / us)))) * us}});
+	emit({{"contender", contender},
+	      {"burst", burst},
+	      {"at", at},
+	      {"noiseMaxUs",
+	       double(longest_gap(std::min(all_ticks, static_cast<uint64_t>(1e6 / us)))) * us}});
 }
 
 } // namespace reframer::lab

@@ -74,7 +74,7 @@ void run_conntrack_hostile(const Json &spec)
 	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
 	conntrack::TrackerOptions options;
 	options.depth = static_cast<uint32_t>(
-	    reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
+		reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
 	reader.finish();
 	if (by_nic && contender != "burst-table")
 		reader.fail("attack", "nic is for contender burst-table");
@@ -98,8 +98,10 @@ void run_conntrack_hostile(const Json &spec)
 	if (!tracker_with(ordinary, usual) || !tracker_with(hostile, attacked))
 		return;
 	const double ns = 1e9 / engine::measure_tsc_hz();
-	emit({{"contender", contender}, {"attack", by_nic ? "nic" : "crc"},
-	      {"ordinaryNs", usual.find_ticks * ns}, {"hostileNs", attacked.find_ticks * ns},
+	emit({{"contender", contender},
+	      {"attack", by_nic ? "nic" : "crc"},
+	      {"ordinaryNs", usual.find_ticks * ns},
+	      {"hostileNs", attacked.find_ticks * ns},
 	      {"slowdown", attacked.find_ticks / usual.find_ticks},
 	      {"insertSlowdown", attacked.insert_ticks / usual.insert_ticks},
 	      {"refusedPercent", 100.0 * attacked.refused / flows}});

@@ -1,8 +1,8 @@
 // What an attacker sends who knows every hash but a secret one, and a table that meets it.
-#include "conntrack/contenders/burst_stats.hpp"
 #include "conntrack/contenders/hostile_keys.hpp"
-#include "lab/conntrack/trial.hpp"
+#include "conntrack/contenders/burst_stats.hpp"
 #include "jobs/job.hpp"
+#include "lab/conntrack/trial.hpp"
 #include "reframer/conntrack.h"
 
 #include <algorithm>
@@ -65,7 +65,8 @@ public:
 	{
 		uint32_t removed = 0;
 		each(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests, void **) {
-			removed += conntrack_remove_burst(table_, keys + size_t{first} * key_size, digests, count, clock);
+			removed += conntrack_remove_burst(table_, keys + size_t{first} * key_size, digests,
+			                                  count, clock);
 		});
 		return removed;
 	}

@@ -81,7 +81,7 @@ void set_destination(uint8_t *h, uint32_t address)
 	std::memcpy(&old, h + destination_at, 4);
 	std::memcpy(&check, h + checksum_at, 2);
 	uint32_t sum = static_cast<uint16_t>(~check) + (~old & 0xffff) + (~old >> 16) +
-	    (address & 0xffff) + (address >> 16);
+	               (address & 0xffff) + (address >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	check = static_cast<uint16_t>(~((sum & 0xffff) + (sum >> 16)));
 	std::memcpy(h + destination_at, &address, 4);
@@ -91,7 +91,9 @@ void set_destination(uint8_t *h, uint32_t address)
 class LoadBalancer {
 public:
 	LoadBalancer(conntrack::Tracker &tracker, const Servers &servers)
-	    : tracker_(tracker), servers_(servers) {}
+		: tracker_(tracker), servers_(servers)
+	{
+	}
 
 	// @return packets without room for their flow; their destination stays.
 	uint32_t burst(uint8_t *headers)
@@ -105,7 +107,8 @@ public:
 		tracker_.find(keys_, n, values_, found_);
 		for (uint32_t i = 0; i < n; i++)
 			if (!found_[i])
-				std::memcpy(missing_ + size_t{nb_missing++} * key_size, keys_ + size_t{i} * key_size, key_size);
+				std::memcpy(missing_ + size_t{nb_missing++} * key_size,
+				            keys_ + size_t{i} * key_size, key_size);
 		if (nb_missing) {
 			turn_ = turn_ + 1 == servers_.size() ? 0 : turn_ + 1;
 			new_flows_ += tracker_.track(missing_, nb_missing, turn_, results_);
@@ -135,7 +138,9 @@ void check(const std::string &contender, const std::vector<uint8_t> &keys,
            const std::vector<uint8_t> &live, uint64_t live_server)
 {
 	std::unordered_map<std::string, uint32_t> expected;
-	auto text = [](const uint8_t *key) { return std::string(reinterpret_cast<const char *>(key), key_size); };
+	auto text = [](const uint8_t *key) {
+		return std::string(reinterpret_cast<const char *>(key), key_size);
+	};
 	for (size_t i = 0; i < live.size(); i += key_size)
 		expected[text(&live[i])] = servers[live_server];
 	for (size_t p = 0; p < keys.size() / key_size; p++) {
@@ -144,7 +149,8 @@ void check(const std::string &contender, const std::vector<uint8_t> &keys,
 		std::memcpy(&got, h + destination_at, 4);
 		bool known = std::find(servers.begin(), servers.end(), got) != servers.end();
 		if (!known || expected.emplace(text(&keys[p * key_size]), got).first->second != got)
-			wrong_answer(contender, "packet " + std::to_string(p) + " went to another server than its flow");
+			wrong_answer(contender,
+			             "packet " + std::to_string(p) + " went to another server than its flow");
 		if (!checksum_holds(h))
 			wrong_answer(contender, "packet " + std::to_string(p) + " left with a broken checksum");
 	}
@@ -160,7 +166,9 @@ void run_conntrack_lb(const Json &spec)
 	const uint64_t slots = reader.integer("slots", 1 << 22, 1 << 12, 1 << 26);
 	const double fill = reader.real("fillPercent", 60, 0, 95);
 	const uint64_t live_flows = reader.integer("liveFlows", 300'000, 1000, 1 << 24);
-	const auto packets = static_cast<uint32_t>(reader.integer("packets", 2'000'000, 1 << 14, 1 << 26)) / piece * piece;
+	const auto packets =
+		static_cast<uint32_t>(reader.integer("packets", 2'000'000, 1 << 14, 1 << 26)) / piece *
+		piece;
 	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
 	conntrack::TrackerOptions options;
 	options.depth = static_cast<uint32_t>(reader.integer("depth", burst_size, 1, burst_size));
@@ -182,7 +190,8 @@ void run_conntrack_lb(const Json &spec)
 	const std::vector<uint8_t> live = stream.live_keys();
 	constexpr uint64_t live_server = 7;
 	std::vector<uint8_t> results(live_flows);
-	if (tracker->track(live.data(), static_cast<uint32_t>(live_flows), live_server, results.data()) != live_flows)
+	if (tracker->track(live.data(), static_cast<uint32_t>(live_flows), live_server,
+	                   results.data()) != live_flows)
 		wrong_answer(contender, "does not take the flows that are live at first");
 	// Flows that send nothing: keys that no live one has.
 	KeyColumn silent;
@@ -212,14 +221,20 @@ void run_conntrack_lb(const Json &spec)
 		pieces.push_back(engine::tsc_stop() - start);
 	}
 	const double per_packet = double(quantile_of(pieces, 0.5)) / piece;
-	if (refused || balancer.new_flows() != chunk.nb_new || tracker->flows() != before + chunk.nb_new)
-		wrong_answer(contender, "counted " + std::to_string(balancer.new_flows()) + " new flows, not " +
-		                            std::to_string(chunk.nb_new) + ", and refused " + std::to_string(refused));
+	if (refused || balancer.new_flows() != chunk.nb_new ||
+	    tracker->flows() != before + chunk.nb_new)
+		wrong_answer(contender, "counted " + std::to_string(balancer.new_flows()) +
+		                            " new flows, not " + std::to_string(chunk.nb_new) +
+		                            ", and refused " + std::to_string(refused));
 	check(contender, chunk.packets, headers, servers, live, live_server);
 	const double hz = engine::measure_tsc_hz();
-	emit({{"contender", contender}, {"packets", packets}, {"newFlows", chunk.nb_new},
-	      {"mpps", hz / per_packet * 1e-6}, {"cyclesPerPacket", per_packet},
-	      {"loadPercent", double(tracker->flows()) / double(slots) * 100}, {"tscGhz", hz * 1e-9}});
+	emit({{"contender", contender},
+	      {"packets", packets},
+	      {"newFlows", chunk.nb_new},
+	      {"mpps", hz / per_packet * 1e-6},
+	      {"cyclesPerPacket", per_packet},
+	      {"loadPercent", double(tracker->flows()) / double(slots) * 100},
+	      {"tscGhz", hz * 1e-9}});
 }
 
 } // namespace reframer::lab

@@ -34,7 +34,9 @@ std::string name_of(double percent)
 class LoadTrial {
 public:
 	LoadTrial(conntrack::Tracker &tracker, std::string contender, uint32_t lookups, uint64_t seed)
-	    : tracker_(tracker), contender_(std::move(contender)), random_(seed), lookups_(lookups) {}
+		: tracker_(tracker), contender_(std::move(contender)), random_(seed), lookups_(lookups)
+	{
+	}
 
 	// Fills up to `flows`, then looks up. @return the record of this load, null if it has no room.
 	Json step(uint64_t flows)
@@ -43,10 +45,15 @@ public:
 		if (full_)
 			return nullptr;
 		double p999 = double(quantile_of(singles_, 0.999));
-		double lookup = time_lookups(tracker_, contender_, draw_lookups(random_, flows, lookups_, 32));
-		double miss = time_lookups(tracker_, contender_, draw_lookups(random_, flows, lookups_ / 4, 1));
-		return {{"lookupCycles", lookup}, {"missCycles", miss}, {"insertCycles", insert},
-		        {"insertP999Ns", std::max(0.0, p999 - overhead_) / ghz_}, {"preempted", preempted_}};
+		double lookup =
+			time_lookups(tracker_, contender_, draw_lookups(random_, flows, lookups_, 32));
+		double miss =
+			time_lookups(tracker_, contender_, draw_lookups(random_, flows, lookups_ / 4, 1));
+		return {{"lookupCycles", lookup},
+		        {"missCycles", miss},
+		        {"insertCycles", insert},
+		        {"insertP999Ns", std::max(0.0, p999 - overhead_) / ghz_},
+		        {"preempted", preempted_}};
 	}
 	double tsc_ghz() const { return ghz_; }
 
@@ -97,7 +104,8 @@ private:
 				uint64_t took = engine::tsc_stop() - start;
 				for (uint32_t k = 0; nb_new != n && k < n; k++)
 					if (results[k] == 0)
-						wrong_answer(contender_, "at " + std::to_string(first + i) + " flows a new key was not new");
+						wrong_answer(contender_, "at " + std::to_string(first + i) +
+						                             " flows a new key was not new");
 				if (nb_new != n) {
 					full_ = true;
 					return;
@@ -110,7 +118,8 @@ private:
 			// The state that lookups check: a second packet brings it, untimed.
 			uint8_t result;
 			for (uint32_t i = 0; i < keys.size(); i++)
-				if (tracker_.track(keys.at(i), 1, trial_state(first + i), &result) != 0 || result != 0)
+				if (tracker_.track(keys.at(i), 1, trial_state(first + i), &result) != 0 ||
+				    result != 0)
 					wrong_answer(contender_, "a key that was just inserted is not known");
 		}
 	}
@@ -136,11 +145,12 @@ void run_conntrack_load(const Json &spec)
 	const uint64_t slots = reader.integer("slots", 1 << 20, 1 << 10, 1 << 26);
 	const double step = reader.real("stepPercent", 2.5, 0.5, 50);
 	const double to = reader.real("toPercent", 90, 1, 100);
-	const auto lookups = static_cast<uint32_t>(reader.integer("lookups", 1 << 16, 1 << 10, 1 << 24));
+	const auto lookups =
+		static_cast<uint32_t>(reader.integer("lookups", 1 << 16, 1 << 10, 1 << 24));
 	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
 	conntrack::TrackerOptions options;
 	options.depth = static_cast<uint32_t>(
-	    reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
+		reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
 	reader.finish();
 	if (!std::has_single_bit(slots))
 		reader.fail("slots", "must be a power of two");
@@ -167,8 +177,11 @@ void run_conntrack_load(const Json &spec)
 			record["insertOver50"] = insert / at_half;
 		at[name_of(step * n)] = std::move(record);
 	}
-	emit({{"contender", contender}, {"slots", slots}, {"tscGhz", trial.tsc_ghz()},
-	      {"bytes", tracker->bytes()}, {"at", at}});
+	emit({{"contender", contender},
+	      {"slots", slots},
+	      {"tscGhz", trial.tsc_ghz()},
+	      {"bytes", tracker->bytes()},
+	      {"at", at}});
 }
 
 } // namespace reframer::lab

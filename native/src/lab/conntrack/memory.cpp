@@ -61,7 +61,9 @@ void run_conntrack_memory(const Json &spec)
 		if (tracker->find(key, 1, &value, &found) != 1 || value != i)
 			wrong_answer(contender, "a flow has another state than its own");
 	}
-	emit({{"contender", contender}, {"flows", flows}, {"keySize", options.key_size},
+	emit({{"contender", contender},
+	      {"flows", flows},
+	      {"keySize", options.key_size},
 	      {"bytesPerFlow", double(tracker->bytes()) / double(flows)},
 	      {"residentBytesPerFlow", double(held.resident) / double(flows)},
 	      {"hugeShare", held.huge_share()}});
@@ -74,7 +76,7 @@ void run_conntrack_rate(const Json &spec)
 	const std::string workload = reader.text("workload", "hits");
 	const uint64_t flows = reader.integer("flows", 1'000'000, 1000, 32'000'000);
 	const auto depth = static_cast<uint32_t>(
-	    reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
+		reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
 	const bool quick = reader.boolean("quick", false);
 	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
 	reader.finish();
@@ -82,8 +84,13 @@ void run_conntrack_rate(const Json &spec)
 	small.flows = 1000;
 	if (!open_contender(contender, small))
 		return;
-	run_bench_conntrack({{"contenders", {contender}}, {"workloads", {workload}}, {"flows", {flows}},
-	                     {"depths", {depth}}, {"threads", {1}}, {"quick", quick}, {"seed", seed + 1}});
+	run_bench_conntrack({{"contenders", {contender}},
+	                     {"workloads", {workload}},
+	                     {"flows", {flows}},
+	                     {"depths", {depth}},
+	                     {"threads", {1}},
+	                     {"quick", quick},
+	                     {"seed", seed + 1}});
 }
 
 } // namespace reframer::lab

@@ -38,7 +38,8 @@ struct Setup {
 class Worker {
 public:
 	Worker(const Setup &s, conntrack::SharedTracker &tracker, unsigned thread)
-	    : s_(s), tracker_(tracker), thread_(thread), random_(s.seed * 64 + thread), next_new_(thread)
+		: s_(s), tracker_(tracker), thread_(thread), random_(s.seed * 64 + thread),
+		  next_new_(thread)
 	{
 		draw_lookups();
 		for (uint32_t b = 0; b < churn_bursts; b++)
@@ -103,7 +104,7 @@ private:
 		const uint64_t nb = (s_.operations + burst_size - 1) / burst_size * burst_size;
 		for (uint64_t n = 0; n < nb; n++) {
 			uint64_t i = random_() % (s_.flows / s_.threads) * s_.threads +
-			    (tracker_.needs_owner() ? thread_ : random_() % s_.threads);
+			             (tracker_.needs_owner() ? thread_ : random_() % s_.threads);
 			asked_.add(i);
 			expected_.push_back(trial_state(i));
 		}
@@ -170,17 +171,26 @@ void run_conntrack_threads(const Json &spec)
 	Setup s;
 	s.contender = reader.text("contender", "burst-table");
 	s.sharing = reader.choice("sharing", Sharing::concurrent,
-	                          {{"sharded", Sharing::sharded}, {"mutex", Sharing::mutex}, {"spinlock", Sharing::spinlock},
-	                           {"rwlock", Sharing::rwlock}, {"striped", Sharing::striped}, {"concurrent", Sharing::concurrent}});
+	                          {{"sharded", Sharing::sharded},
+	                           {"mutex", Sharing::mutex},
+	                           {"spinlock", Sharing::spinlock},
+	                           {"rwlock", Sharing::rwlock},
+	                           {"striped", Sharing::striped},
+	                           {"concurrent", Sharing::concurrent}});
 	s.threads = static_cast<uint32_t>(reader.integer("threads", 1, 1, 64));
 	s.writes = reader.real("writePercent", 5, 0, 100) / 100;
 	s.flows = reader.integer("flows", 1'000'000, 1000, 1 << 24);
 	s.operations = reader.integer("operations", 2'000'000, 1000, UINT32_MAX);
 	s.seed = reader.integer("seed", 1, 0, UINT32_MAX);
 	reader.finish();
-	auto unavailable = [&](const std::string &why) { emit({{"contender", s.contender}, {"sharing", conntrack::sharing_name(s.sharing)}, {"unavailable", why}}); };
+	auto unavailable = [&](const std::string &why) {
+		emit({{"contender", s.contender},
+		      {"sharing", conntrack::sharing_name(s.sharing)},
+		      {"unavailable", why}});
+	};
 	if (s.threads > std::thread::hardware_concurrency())
-		return unavailable("this machine has " + std::to_string(std::thread::hardware_concurrency()) + " cores");
+		return unavailable("this machine has " +
+		                   std::to_string(std::thread::hardware_concurrency()) + " cores");
 	conntrack::SharedOptions options;
 	options.table = s.contender;
 	options.sharing = s.sharing;
@@ -215,9 +225,12 @@ void run_conntrack_threads(const Json &spec)
 		lookups.insert(lookups.end(), w->lookups().begin(), w->lookups().end());
 	}
 	if (tracker->residents() != there)
-		wrong_answer(s.contender, "holds " + std::to_string(tracker->residents()) + " flows, not " + std::to_string(there));
+		wrong_answer(s.contender, "holds " + std::to_string(tracker->residents()) + " flows, not " +
+		                              std::to_string(there));
 	const double hz = engine::measure_tsc_hz();
-	Json record = {{"contender", s.contender}, {"sharing", conntrack::sharing_name(s.sharing)}, {"threads", s.threads},
+	Json record = {{"contender", s.contender},
+	               {"sharing", conntrack::sharing_name(s.sharing)},
+	               {"threads", s.threads},
 	               {"mops", double(s.operations) * s.threads * hz / double(ticks) * 1e-6},
 	               {"lookupCycles", double(quantile_of(lookups, 0.5)) / burst_size}};
 	if (!inserts.empty())

@@ -127,7 +127,8 @@ uint64_t on_threads(uint32_t threads, const std::function<void(uint32_t)> &work)
 	for (auto &e : errors)
 		if (e)
 			std::rethrow_exception(e);
-	return *std::max_element(stop.begin(), stop.end()) - *std::min_element(start.begin(), start.end());
+	return *std::max_element(stop.begin(), stop.end()) -
+	       *std::min_element(start.begin(), start.end());
 }
 
 uint64_t quantile_of(std::vector<uint64_t> &samples, double share)

@@ -3,9 +3,9 @@
 #pragma once
 
 #include "conntrack/contenders/tracker.hpp"
-#include "measure/tsc.hpp"
-#include "lab/conntrack/workload.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/conntrack/workload.hpp"
+#include "measure/tsc.hpp"
 
 #include <functional>
 #include <memory>
@@ -24,7 +24,10 @@ std::unique_ptr<conntrack::Tracker> open_contender(const std::string &name,
 [[noreturn]] void wrong_answer(const std::string &contender, const std::string &what);
 
 // State that flow `i` has in trials that check states.
-constexpr uint64_t trial_state(uint64_t i) { return i * 2654435761u + 1; }
+constexpr uint64_t trial_state(uint64_t i)
+{
+	return i * 2654435761u + 1;
+}
 
 // IPv4 keys one behind the other.
 class KeyColumn {
@@ -68,7 +71,8 @@ struct Lookups {
 // `count` lookups of flows below `flows`, one in `one_miss_in` of a flow that is not there; 0: none.
 Lookups draw_lookups(std::mt19937_64 &random, uint64_t flows, uint32_t count, uint32_t one_miss_in);
 // @return ticks a key, median of the calls. Ends the job on a wrong answer.
-double time_lookups(conntrack::Tracker &tracker, const std::string &contender, const Lookups &lookups);
+double time_lookups(conntrack::Tracker &tracker, const std::string &contender,
+                    const Lookups &lookups);
 
 // Runs `work(thread)` on that many threads, each pinned to a processor of its own among those that the
 // process may use. @return TSC ticks from the first one's start to the last one's end.

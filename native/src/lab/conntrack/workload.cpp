@@ -35,8 +35,14 @@ Zipf::Zipf(uint64_t n, double s) : n_(double(n)), s_(s)
 	at_n_ = integral(n_ + 0.5);
 	cut_ = 2 - inverse(integral(2.5) - std::pow(2, -s_));
 }
-double Zipf::integral(double x) const { return (std::pow(x, 1 - s_) - 1) / (1 - s_); }
-double Zipf::inverse(double x) const { return std::pow(1 + x * (1 - s_), 1 / (1 - s_)); }
+double Zipf::integral(double x) const
+{
+	return (std::pow(x, 1 - s_) - 1) / (1 - s_);
+}
+double Zipf::inverse(double x) const
+{
+	return std::pow(1 + x * (1 - s_), 1 / (1 - s_));
+}
 uint64_t Zipf::operator()(std::mt19937_64 &random) const
 {
 	for (;;) {
@@ -49,8 +55,8 @@ uint64_t Zipf::operator()(std::mt19937_64 &random) const
 
 TraceStream::TraceStream(uint64_t live_flows, uint32_t key_size, uint32_t packets_per_new,
                          uint64_t seed)
-    : random_(seed), zipf_(live_flows, 1.1), live_(live_flows), next_flow_(live_flows),
-      key_size_(key_size), packets_per_new_(packets_per_new)
+	: random_(seed), zipf_(live_flows, 1.1), live_(live_flows), next_flow_(live_flows),
+	  key_size_(key_size), packets_per_new_(packets_per_new)
 {
 	for (uint64_t i = 0; i < live_flows; i++)
 		live_[i] = i;

@@ -30,8 +30,8 @@ public:
 	TraceStream(uint64_t live_flows, uint32_t key_size, uint32_t packets_per_new, uint64_t seed);
 
 	struct Chunk {
-		std::vector<uint8_t> packets; // keys in order of arrival
-		std::vector<uint8_t> ended;   // keys of flows to remove after each burst of packets ...
+		std::vector<uint8_t> packets;   // keys in order of arrival
+		std::vector<uint8_t> ended;     // keys of flows to remove after each burst of packets ...
 		std::vector<uint32_t> nb_ended; // ... this many
 		uint64_t nb_new = 0;
 	};

@@ -1,15 +1,15 @@
 // reframer-dpdk: jobs on DPDK ports.
 #include "dpdk/balance.hpp"
 #include "dpdk/forward.hpp"
-#include "lab/ports/trial_job.hpp"
 #include "jobs/program.hpp"
+#include "lab/ports/trial_job.hpp"
 
 int main(int argc, char **argv)
 {
 	static constexpr reframer::lab::JobEntry jobs[] = {
-	    {"balance-dpdk", reframer::dpdk::run_balance_dpdk},
-	    {"forward", reframer::dpdk::run_forward},
-	    {"trial", reframer::dpdk::run_trial_job},
+		{"balance-dpdk", reframer::dpdk::run_balance_dpdk},
+		{"forward", reframer::dpdk::run_forward},
+		{"trial", reframer::dpdk::run_trial_job},
 	};
 	return reframer::lab::run_program(jobs, argc, argv);
 }

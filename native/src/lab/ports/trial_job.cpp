@@ -31,8 +31,8 @@
 #include "lab/ports/trial_job.hpp"
 
 #include "dpdk/eal.hpp"
-#include "lab/ports/trial_run.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/ports/trial_run.hpp"
 #include "lab/reframer/trial_setup.hpp"
 
 #include <algorithm>
@@ -46,10 +46,16 @@ namespace {
 
 using lab::Json;
 
-double ratio(double a, double b) { return b > 0 ? a / b : 0; }
+double ratio(double a, double b)
+{
+	return b > 0 ? a / b : 0;
+}
 
 // "net_pcap0,rx_pcap=FILE" is the port net_pcap0, and what EAL makes it of.
-std::string name_of(const std::string &device) { return device.substr(0, device.find(',')); }
+std::string name_of(const std::string &device)
+{
+	return device.substr(0, device.find(','));
+}
 
 void read_port(const Json &json, DpdkTrial &out)
 {
@@ -62,7 +68,9 @@ void read_port(const Json &json, DpdkTrial &out)
 	std::vector<std::string> devices;
 	const auto device = [&](const char *name, const std::string &fallback) {
 		const std::string text = in.text(name, fallback);
-		if (!text.empty() && std::find_if(devices.begin(), devices.end(), [&](const auto &d) { return name_of(d) == name_of(text); }) == devices.end())
+		if (!text.empty() && std::find_if(devices.begin(), devices.end(), [&](const auto &d) {
+								 return name_of(d) == name_of(text);
+							 }) == devices.end())
 			devices.push_back(text);
 		return name_of(text);
 	};
@@ -74,7 +82,8 @@ void read_port(const Json &json, DpdkTrial &out)
 	if (!own_eal)
 		for (const std::string &d : devices)
 			out.eal.push_back("--vdev=" + d);
-	out.clock = in.choice("clock", TrialClock::tsc, {{"tsc", TrialClock::tsc}, {"logical", TrialClock::logical}});
+	out.clock = in.choice("clock", TrialClock::tsc,
+	                      {{"tsc", TrialClock::tsc}, {"logical", TrialClock::logical}});
 	out.check_packets = in.integer("checkPackets", out.check_packets, 0, 1u << 24);
 	in.finish();
 }
@@ -87,7 +96,8 @@ DpdkTrial read_spec(const Json &json)
 	if (port == nullptr)
 		whole.fail("port", "is missing");
 	read_port(*port, out);
-	for (const char *name : {"engine", "dma", "frontCores", "sensitive", "raw", "standTwice", "dump"})
+	for (const char *name :
+	     {"engine", "dma", "frontCores", "sensitive", "raw", "standTwice", "dump"})
 		if (whole.has(name))
 			whole.fail(name, "belongs to the virtual NIC");
 	const bool fed = !out.feed.empty(), logical = out.clock == TrialClock::logical;
@@ -100,9 +110,11 @@ DpdkTrial read_spec(const Json &json)
 	}
 	out.trial = lab::parse_trial_spec(rest);
 	if (logical != (out.trial.service_ns > 0))
-		whole.fail("serviceNs", logical ? "must be given with clock 'logical'" : "goes with clock 'logical' only");
+		whole.fail("serviceNs", logical ? "must be given with clock 'logical'"
+		                                : "goes with clock 'logical' only");
 	if (logical && out.trial.policy == lab::Policy::adaptive)
-		whole.fail("policy", "adaptive measures what a packet costs, which a logical clock does not know");
+		whole.fail("policy",
+		           "adaptive measures what a packet costs, which a logical clock does not know");
 	if (!fed && out.trial.learn_ns)
 		whole.fail("learnNs", "must be 0 where the port has packets of its own");
 	if (!fed && !logical && whole.has("source"))
@@ -115,13 +127,18 @@ DpdkTrial read_spec(const Json &json)
 Json spec_record(const DpdkTrial &spec)
 {
 	Json out = lab::describe(spec.trial);
-	for (const char *name : {"engine", "dma", "frontCores", "sensitive", "sensitivePasses", "raw", "standTwice"})
+	for (const char *name :
+	     {"engine", "dma", "frontCores", "sensitive", "sensitivePasses", "raw", "standTwice"})
 		out.erase(name);
 	if (spec.feed.empty() && spec.clock == TrialClock::tsc)
 		for (const char *name : {"source", "offeredBps", "offeredPps"})
 			out.erase(name);
-	out["port"] = {{"eal", spec.eal}, {"in", spec.in}, {"out", spec.out}, {"feed", spec.feed.empty() ? Json(nullptr) : Json(spec.feed)},
-	               {"clock", spec.clock == TrialClock::logical ? "logical" : "tsc"}, {"checkPackets", spec.check_packets}};
+	out["port"] = {{"eal", spec.eal},
+	               {"in", spec.in},
+	               {"out", spec.out},
+	               {"feed", spec.feed.empty() ? Json(nullptr) : Json(spec.feed)},
+	               {"clock", spec.clock == TrialClock::logical ? "logical" : "tsc"},
+	               {"checkPackets", spec.check_packets}};
 	return out;
 }
 
@@ -138,48 +155,75 @@ Json record(const DpdkTrial &spec, const DpdkOutcome &o)
 {
 	const bool logical = spec.clock == TrialClock::logical;
 	const double seconds = o.window_ns * 1e-9, processed = static_cast<double>(o.processed);
-	const double busy = logical ? static_cast<double>(spec.trial.service_ns) * processed : o.cost.sum();
+	const double busy =
+		logical ? static_cast<double>(spec.trial.service_ns) * processed : o.cost.sum();
 	// By the logical clock the split says nothing.
-	const auto measured = [&](double ns) { return logical ? Json(nullptr) : Json(ratio(ns, processed)); };
+	const auto measured = [&](double ns) {
+		return logical ? Json(nullptr) : Json(ratio(ns, processed));
+	};
 	Json reasons = Json::object(), counters = Json::object();
 	for (uint8_t v = nf::verdict_pass + 1; v < nf::nb_verdicts; v++)
 		reasons[nf::verdict_name(v)] = o.verdicts[v];
 	for (const auto &[name, value] : o.counters)
 		counters[name] = value;
 	const reframer_stats &s = o.stage.stage;
-	return {{"job", "trial-dpdk"},
-	        {"spec", spec_record(spec)},
-	        {"seed", spec.trial.seed},
-	        {"tscHz", o.tsc_hz},
-	        {"wallSeconds", o.wall_seconds},
-	        {"ports", {{"in", o.in_driver}, {"out", o.out_driver},
-	                   {"feed", spec.feed.empty() ? Json(nullptr) : Json(o.feed_driver)}, {"nicHash", o.has_stage ? Json(o.stage.nic_hash != 0) : Json(nullptr)}}},
-	        {"windowNs", o.window_ns},
-	        {"throughputBps", ratio(static_cast<double>(o.departed_bits), seconds)},
-	        {"throughputPps", ratio(static_cast<double>(o.departed), seconds)},
-	        {"slfIn", o.has_stage ? Json(ratio(double(s.packets_in), double(s.runs_in))) : Json(nullptr)},
-	        {"slfOut", o.has_stage ? Json(ratio(double(s.packets_out), double(s.runs_out))) : Json(nullptr)},
-	        {"flows", spec.feed.empty() && !logical ? Json(nullptr) : Json(o.flows)},
-	        {"nsPerPacket", ratio(busy, processed)},
-	        {"cyclesPerPacket", ratio(busy, processed) * o.tsc_hz * 1e-9},
-	        {"rxNsPerPacket", measured(o.cost.rx)},
-	        {"stageNsPerPacket", measured(o.cost.stage)},
-	        {"chainNsPerPacket", measured(o.cost.chain)},
-	        {"txNsPerPacket", measured(o.cost.tx)},
-	        {"busyShare", ratio(busy, o.window_ns)},
-	        {"packetsPerPoll", ratio(static_cast<double>(o.polled), static_cast<double>(o.busy_polls))},
-	        {"latencyNs",
-	         {{"mean", o.latency.mean()}, {"p50", o.latency.quantile(0.5)}, {"p95", o.latency.quantile(0.95)},
-	          {"p99", o.latency.quantile(0.99)}, {"p999", o.latency.quantile(0.999)}, {"max", o.latency.max()}}},
-	        {"holdNs", hold_of(o)},
-	        {"drops", {{"ring", o.lost}, {"nf", o.totals.nf_dropped}, {"nfReasons", reasons}, {"tx", o.totals.unsent}}},
-	        {"polls", {{"busy", o.busy_polls}, {"empty", o.empty_polls}}},
-	        {"checks",
-	         {{"in", o.offered}, {"foreign", o.foreign}, {"out", o.totals.sent}, {"nfDropped", o.totals.nf_dropped}, {"ringDropped", o.lost},
-	          {"unsent", o.totals.unsent}, {"thinned", s.packets_thinned}, {"held", o.held}, {"misplaced", o.totals.misplaced},
-	          {"orderChecked", o.totals.checked}, {"conserved", o.conserved()}, {"ordered", o.totals.reordered == 0},
-	          {"formsAgree", o.forms_checked ? Json(o.forms_agree) : Json(nullptr)}, {"passed", o.passed()}}},
-	        {"chainStats", counters}};
+	return {
+		{"job", "trial-dpdk"},
+		{"spec", spec_record(spec)},
+		{"seed", spec.trial.seed},
+		{"tscHz", o.tsc_hz},
+		{"wallSeconds", o.wall_seconds},
+		{"ports",
+	     {{"in", o.in_driver},
+	      {"out", o.out_driver},
+	      {"feed", spec.feed.empty() ? Json(nullptr) : Json(o.feed_driver)},
+	      {"nicHash", o.has_stage ? Json(o.stage.nic_hash != 0) : Json(nullptr)}}},
+		{"windowNs", o.window_ns},
+		{"throughputBps", ratio(static_cast<double>(o.departed_bits), seconds)},
+		{"throughputPps", ratio(static_cast<double>(o.departed), seconds)},
+		{"slfIn",
+	     o.has_stage ? Json(ratio(double(s.packets_in), double(s.runs_in))) : Json(nullptr)},
+		{"slfOut",
+	     o.has_stage ? Json(ratio(double(s.packets_out), double(s.runs_out))) : Json(nullptr)},
+		{"flows", spec.feed.empty() && !logical ? Json(nullptr) : Json(o.flows)},
+		{"nsPerPacket", ratio(busy, processed)},
+		{"cyclesPerPacket", ratio(busy, processed) * o.tsc_hz * 1e-9},
+		{"rxNsPerPacket", measured(o.cost.rx)},
+		{"stageNsPerPacket", measured(o.cost.stage)},
+		{"chainNsPerPacket", measured(o.cost.chain)},
+		{"txNsPerPacket", measured(o.cost.tx)},
+		{"busyShare", ratio(busy, o.window_ns)},
+		{"packetsPerPoll", ratio(static_cast<double>(o.polled), static_cast<double>(o.busy_polls))},
+		{"latencyNs",
+	     {{"mean", o.latency.mean()},
+	      {"p50", o.latency.quantile(0.5)},
+	      {"p95", o.latency.quantile(0.95)},
+	      {"p99", o.latency.quantile(0.99)},
+	      {"p999", o.latency.quantile(0.999)},
+	      {"max", o.latency.max()}}},
+		{"holdNs", hold_of(o)},
+		{"drops",
+	     {{"ring", o.lost},
+	      {"nf", o.totals.nf_dropped},
+	      {"nfReasons", reasons},
+	      {"tx", o.totals.unsent}}},
+		{"polls", {{"busy", o.busy_polls}, {"empty", o.empty_polls}}},
+		{"checks",
+	     {{"in", o.offered},
+	      {"foreign", o.foreign},
+	      {"out", o.totals.sent},
+	      {"nfDropped", o.totals.nf_dropped},
+	      {"ringDropped", o.lost},
+	      {"unsent", o.totals.unsent},
+	      {"thinned", s.packets_thinned},
+	      {"held", o.held},
+	      {"misplaced", o.totals.misplaced},
+	      {"orderChecked", o.totals.checked},
+	      {"conserved", o.conserved()},
+	      {"ordered", o.totals.reordered == 0},
+	      {"formsAgree", o.forms_checked ? Json(o.forms_agree) : Json(nullptr)},
+	      {"passed", o.passed()}}},
+		{"chainStats", counters}};
 }
 
 } // namespace
@@ -187,12 +231,14 @@ Json record(const DpdkTrial &spec, const DpdkOutcome &o)
 void run_trial_job(const Json &json)
 {
 	DpdkTrial spec = read_spec(json);
-	const int feeding_core = lab::take_cores(spec.trial); // before EAL, which pins this thread as well
+	const int feeding_core =
+		lab::take_cores(spec.trial); // before EAL, which pins this thread as well
 	start_eal(spec.eal);
 	const DpdkOutcome outcome = run_dpdk_trial(spec, feeding_core);
 	lab::emit(record(spec, outcome));
 	if (!outcome.passed())
-		throw lab::JobError("check-failed", "the trial's own checks failed; see checks in its record");
+		throw lab::JobError("check-failed",
+		                    "the trial's own checks failed; see checks in its record");
 }
 
 } // namespace reframer::dpdk

@@ -12,7 +12,10 @@ namespace reframer::dpdk {
 
 namespace {
 
-nf::Mbuf *view_of(rte_mbuf *packet) { return static_cast<nf::Mbuf *>(rte_mbuf_to_priv(packet)); }
+nf::Mbuf *view_of(rte_mbuf *packet)
+{
+	return static_cast<nf::Mbuf *>(rte_mbuf_to_priv(packet));
+}
 
 rte_mbuf *packet_of(nf::Mbuf *view)
 {
@@ -22,8 +25,8 @@ rte_mbuf *packet_of(nf::Mbuf *view)
 } // namespace
 
 TrialLane::TrialLane(const LaneConfig &config, reframer_dpdk_queue *queue, nf::Chain &chain)
-    : config_(config), queue_(queue), chain_(chain), packets_(config.room), views_(config.room),
-      dropped_(config.room), departed_(config.room)
+	: config_(config), queue_(queue), chain_(chain), packets_(config.room), views_(config.room),
+	  dropped_(config.room), departed_(config.room)
 {
 	digests_.reserve(config.check_packets);
 	latest_.reserve(config.check_packets);
@@ -35,7 +38,8 @@ void TrialLane::describe(rte_mbuf *packet, uint64_t now_ns)
 	if (packet->data_off != RTE_PKTMBUF_HEADROOM) [[unlikely]] {
 		totals_.misplaced++;
 		auto *start = static_cast<uint8_t *>(packet->buf_addr);
-		const uint32_t fits = std::min<uint32_t>(packet->data_len, packet->buf_len - RTE_PKTMBUF_HEADROOM);
+		const uint32_t fits =
+			std::min<uint32_t>(packet->data_len, packet->buf_len - RTE_PKTMBUF_HEADROOM);
 		std::memmove(start + RTE_PKTMBUF_HEADROOM, start + packet->data_off, fits);
 		packet->pkt_len -= packet->data_len - fits;
 		packet->data_len = static_cast<uint16_t>(fits);
@@ -55,15 +59,22 @@ uint64_t TrialLane::digest_of(const rte_mbuf *packet) const
 	const auto *data = rte_pktmbuf_mtod(packet, const uint8_t *);
 	uint64_t digest = 0;
 	for (const uint64_t seed : {config_.seed, ~config_.seed})
-		digest = digest << 32 | packet::classify<false>(data, packet->data_len, packet::LinkType::ethernet,
-		                                                packet::KeyKind::five_tuple, seed).hash;
+		digest = digest << 32 |
+		         packet::classify<false>(data, packet->data_len, packet::LinkType::ethernet,
+		                                 packet::KeyKind::five_tuple, seed)
+		             .hash;
 	return digest;
 }
 
 void TrialLane::receive(uint64_t now_ns, uint32_t most)
 {
-	nb_asked_ = config_.holds_back && queue_ && reframer_backlogged(reframer_dpdk_stage(queue_), now_ns) ? 0 : most;
-	nb_received_ = nb_asked_ ? rte_eth_rx_burst(config_.in, 0, packets_.data(), static_cast<uint16_t>(nb_asked_)) : 0;
+	nb_asked_ =
+		config_.holds_back && queue_ && reframer_backlogged(reframer_dpdk_stage(queue_), now_ns)
+			? 0
+			: most;
+	nb_received_ = nb_asked_ ? rte_eth_rx_burst(config_.in, 0, packets_.data(),
+	                                            static_cast<uint16_t>(nb_asked_))
+	                         : 0;
 	for (uint32_t i = 0; i < nb_received_; i++)
 		describe(packets_[i], now_ns);
 }
@@ -83,12 +94,14 @@ void TrialLane::poll(uint64_t now_ns, uint32_t most, bool draining)
 		if (draining)
 			nb_processed_ = reframer_dpdk_drain(queue_, packets_.data(), room);
 		else
-			nb_processed_ = reframer_dpdk_pass(queue_, packets_.data(), static_cast<uint16_t>(nb_received_), room, now_ns);
+			nb_processed_ = reframer_dpdk_pass(queue_, packets_.data(),
+			                                   static_cast<uint16_t>(nb_received_), room, now_ns);
 	}
 	const uint64_t released = rte_rdtsc();
 	for (uint32_t i = 0; i < nb_processed_; i++)
 		views_[i] = view_of(packets_[i]);
-	nb_departed_ = nb_processed_ ? chain_.process(views_.data(), nb_processed_, dropped_.data()) : 0;
+	nb_departed_ =
+		nb_processed_ ? chain_.process(views_.data(), nb_processed_, dropped_.data()) : 0;
 	for (uint32_t i = 0; i < nb_departed_; i++) { // once sent, it is the driver's
 		departed_[i] = {views_[i]->mark, views_[i]->index, views_[i]->wire};
 		packets_[i] = packet_of(views_[i]);
@@ -96,7 +109,8 @@ void TrialLane::poll(uint64_t now_ns, uint32_t most, bool draining)
 	const uint64_t worked = rte_rdtsc();
 	uint32_t sent = 0;
 	while (sent < nb_departed_) {
-		const uint16_t n = rte_eth_tx_burst(config_.out, 0, packets_.data() + sent, static_cast<uint16_t>(nb_departed_ - sent));
+		const uint16_t n = rte_eth_tx_burst(config_.out, 0, packets_.data() + sent,
+		                                    static_cast<uint16_t>(nb_departed_ - sent));
 		if (n == 0)
 			break;
 		sent += n;
@@ -112,7 +126,9 @@ void TrialLane::poll(uint64_t now_ns, uint32_t most, bool draining)
 	totals_.unsent += nb_departed_ - sent;
 	totals_.nf_dropped += nb_dropped;
 	nb_departed_ = sent;
-	const auto ns = [&](uint64_t from, uint64_t to) { return static_cast<double>(to - from) * config_.ns_per_cycle; };
+	const auto ns = [&](uint64_t from, uint64_t to) {
+		return static_cast<double>(to - from) * config_.ns_per_cycle;
+	};
 	cost_ = {ns(begin, received), ns(checked, released), ns(released, worked), ns(worked, end)};
 	check_order();
 }

@@ -20,19 +20,20 @@ namespace reframer::dpdk {
 // Of the mempool: the view, and as much room behind it as puts the frame where the view expects it.
 inline constexpr uint16_t view_bytes = 128;
 static_assert(sizeof(rte_mbuf) == 128 && sizeof(rte_mbuf) % alignof(nf::Mbuf) == 0);
-static_assert(view_bytes + RTE_PKTMBUF_HEADROOM == nf::Mbuf::data_offset && sizeof(nf::Mbuf) <= view_bytes);
+static_assert(view_bytes + RTE_PKTMBUF_HEADROOM == nf::Mbuf::data_offset &&
+              sizeof(nf::Mbuf) <= view_bytes);
 
 struct LaneConfig {
 	uint16_t in, out;
-	uint32_t burst;          // most packets asked of the port in a poll
-	uint32_t room;           // most packets that leave the stage in a poll, at least burst
-	bool holds_back;         // receives nothing while there is a backlog, see reframer_backlogged()
-	uint64_t check_packets;  // so many first packets are checked for order within their flows
+	uint32_t burst;         // most packets asked of the port in a poll
+	uint32_t room;          // most packets that leave the stage in a poll, at least burst
+	bool holds_back;        // receives nothing while there is a backlog, see reframer_backlogged()
+	uint64_t check_packets; // so many first packets are checked for order within their flows
 	uint64_t seed;
 	double ns_per_cycle;
 };
 
-struct LaneCost {            // ns, of polls that found or gave packets
+struct LaneCost { // ns, of polls that found or gave packets
 	double rx = 0, stage = 0, chain = 0, tx = 0;
 	double sum() const { return rx + stage + chain + tx; }
 };
@@ -61,7 +62,8 @@ public:
 	// So far.
 	struct Totals {
 		uint64_t received = 0, sent = 0, nf_dropped = 0, unsent = 0, reordered = 0, checked = 0;
-		uint64_t misplaced = 0; // frames that did not begin where the view expects them, and were moved
+		uint64_t misplaced =
+			0; // frames that did not begin where the view expects them, and were moved
 	};
 	const Totals &totals() const { return totals_; }
 
@@ -80,8 +82,9 @@ private:
 	std::vector<rte_mbuf *> packets_;
 	std::vector<nf::Mbuf *> views_, dropped_;
 	std::vector<Departure> departed_;
-	std::vector<uint64_t> digests_;                 // flow of each packet that is checked
-	std::unordered_map<uint64_t, uint32_t> latest_; // by digest: number of its packet that left last
+	std::vector<uint64_t> digests_; // flow of each packet that is checked
+	std::unordered_map<uint64_t, uint32_t>
+		latest_; // by digest: number of its packet that left last
 };
 
 } // namespace reframer::dpdk

@@ -3,9 +3,9 @@
 #include "dpdk/clock.hpp"
 #include "dpdk/ports.hpp"
 #include "lab/ports/trial_feeder.hpp"
-#include "measure/cores.hpp"
 #include "lab/reframer/trial_setup.hpp"
 #include "lab/reframer/trial_source.hpp"
+#include "measure/cores.hpp"
 
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -38,7 +38,8 @@ struct PoolFreer {
 
 // The ports of a trial, each once, closed at the end.
 struct Ports {
-	Ports(const DpdkTrial &spec, rte_mempool *pool) : in(port_named(spec.in)), out(port_named(spec.out))
+	Ports(const DpdkTrial &spec, rte_mempool *pool)
+		: in(port_named(spec.in)), out(port_named(spec.out))
 	{
 		add(in, spec, pool);
 		add(out, spec, pool);
@@ -70,9 +71,11 @@ std::string driver_of(uint16_t port)
 class Run {
 public:
 	Run(const DpdkTrial &spec, int feeding_core)
-	    : spec_(spec), trial_(spec.trial), feeding_core_(feeding_core), window_start_(trial_.learn_ns + trial_.warmup_ns),
-	      end_(window_start_ + trial_.duration_ns), pool_(make_pool()), ports_(spec, pool_.get()), factory_(lab::chain_config(trial_)),
-	      chain_(factory_.make(trial_.form, 0)), feeder_(ports_.feed, pool_.get())
+		: spec_(spec), trial_(spec.trial), feeding_core_(feeding_core),
+		  window_start_(trial_.learn_ns + trial_.warmup_ns),
+		  end_(window_start_ + trial_.duration_ns), pool_(make_pool()), ports_(spec, pool_.get()),
+		  factory_(lab::chain_config(trial_)), chain_(factory_.make(trial_.form, 0)),
+		  feeder_(ports_.feed, pool_.get())
 	{
 		chain_->add_idle_flows(trial_.table_flows);
 		if (spec.clock == TrialClock::logical || !spec.feed.empty())
@@ -100,7 +103,8 @@ public:
 			run_logical();
 		else
 			run_real();
-		out_.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - wall).count();
+		out_.wall_seconds =
+			std::chrono::duration<double>(std::chrono::steady_clock::now() - wall).count();
 		out_.tsc_hz = static_cast<double>(rte_get_tsc_hz());
 		out_.in_driver = driver_of(ports_.in);
 		out_.out_driver = driver_of(ports_.out);
@@ -108,7 +112,8 @@ public:
 			out_.feed_driver = driver_of(ports_.feed);
 		out_.totals = lane_->totals();
 		if (spec_.feed.empty()) // what the port itself lost is known to nobody but it
-			out_.offered = out_.totals.received + (out_.lost = port_counts(ports_.in).missed - missed);
+			out_.offered =
+				out_.totals.received + (out_.lost = port_counts(ports_.in).missed - missed);
 		if (queue_) {
 			out_.has_stage = true;
 			reframer_dpdk_get_stats(queue_.get(), &out_.stage);
@@ -124,10 +129,15 @@ private:
 	// Rings of all ports, what is held, bursts in hand, and caches of cores.
 	rte_mempool *make_pool() const
 	{
-		const uint32_t buffers = 6 * std::max(trial_.ring_depth, 1024u) + 2 * trial_.max_held + 4096;
-		rte_mempool *pool = rte_pktmbuf_pool_create("reframer_trial", buffers, 250, view_bytes, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+		const uint32_t buffers =
+			6 * std::max(trial_.ring_depth, 1024u) + 2 * trial_.max_held + 4096;
+		rte_mempool *pool = rte_pktmbuf_pool_create("reframer_trial", buffers, 250, view_bytes,
+		                                            RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 		if (pool == nullptr)
-			throw port_failure("no memory for " + std::to_string(buffers) + " packet buffers of 2 KiB; give EAL more by -m, or lower maxHeld", rte_errno);
+			throw port_failure(
+				"no memory for " + std::to_string(buffers) +
+					" packet buffers of 2 KiB; give EAL more by -m, or lower maxHeld",
+				rte_errno);
 		return pool;
 	}
 
@@ -137,7 +147,7 @@ private:
 		reframer_dpdk_default_params(&params);
 		params.stage = lab::stage_params(trial_);
 		params.pool = pool_.get();
-		params.hash = !trial_.nic_hash      ? REFRAMER_DPDK_HASH_SOFTWARE
+		params.hash = !trial_.nic_hash     ? REFRAMER_DPDK_HASH_SOFTWARE
 		              : spec_.feed.empty() ? REFRAMER_DPDK_HASH_AUTO
 		                                   : REFRAMER_DPDK_HASH_NIC; // the feeder gives it
 		reframer_dpdk_queue *queue = nullptr;
@@ -151,17 +161,22 @@ private:
 	{
 		const size_t bytes = lab::arena_estimate(trial_);
 		if (bytes > arena_most)
-			throw lab::JobError("bad-spec", "the frames of this trial do not fit into 512 MiB; shorten durationNs and warmupNs", 2);
+			throw lab::JobError(
+				"bad-spec",
+				"the frames of this trial do not fit into 512 MiB; shorten durationNs and warmupNs",
+				2);
 		arena_ = std::make_unique<lab::Arena>(bytes);
 		auto source = lab::open_trial_source(trial_);
 		if (trial_.learn_ns)
-			source->learn(trial_.learn_ns - 1, [&](uint32_t queue, const uint8_t *frame, uint32_t captured) {
-				if (queue == 0)
-					chain_->learn(frame, captured);
-			});
+			source->learn(trial_.learn_ns - 1,
+			              [&](uint32_t queue, const uint8_t *frame, uint32_t captured) {
+							  if (queue == 0)
+								  chain_->learn(frame, captured);
+						  });
 		std::vector<std::vector<engine::Arrival>> all(trial_.queues);
 		if (source->fill(end_ - 1, *arena_, all) < end_ - 1)
-			throw lab::JobError("failed", "the frames of this trial are more than estimated; shorten durationNs");
+			throw lab::JobError(
+				"failed", "the frames of this trial are more than estimated; shorten durationNs");
 		arrivals_ = std::move(all[0]);
 		out_.flows = source->flows();
 		if (trial_.chain != nf::ChainKind::forward) {
@@ -173,7 +188,9 @@ private:
 	// `at`: when the poll began; `clock`: when it ended.
 	void book(double at, double clock)
 	{
-		const auto in_window = [&](double t) { return t >= static_cast<double>(window_start_) && t < static_cast<double>(end_); };
+		const auto in_window = [&](double t) {
+			return t >= static_cast<double>(window_start_) && t < static_cast<double>(end_);
+		};
 		if (in_window(at)) {
 			out_.polled += lane_->received();
 			out_.processed += lane_->processed();
@@ -191,9 +208,11 @@ private:
 		for (const TrialLane::Departure &d : lane_->departed()) {
 			out_.departed++;
 			out_.departed_bits += uint64_t{d.wire} * 8;
-			const double since = admitted_.empty()
-			                         ? static_cast<uint32_t>(static_cast<uint32_t>(static_cast<uint64_t>(clock)) - d.received_ns)
-			                         : clock - static_cast<double>(arrivals_[admitted_[d.number]].time_ns);
+			const double since =
+				admitted_.empty()
+					? static_cast<uint32_t>(static_cast<uint32_t>(static_cast<uint64_t>(clock)) -
+			                                d.received_ns)
+					: clock - static_cast<double>(arrivals_[admitted_[d.number]].time_ns);
 			out_.latency.add(static_cast<uint64_t>(std::max(0.0, since)));
 		}
 	}
@@ -215,11 +234,14 @@ private:
 		bool held_back = false;
 		const auto waiting = [&] { return admitted_.size() - taken; };
 		const auto poll = [&](bool draining) {
-			const auto most = draining ? 0 : static_cast<uint32_t>(std::min<uint64_t>(waiting(), trial_.burst));
+			const auto most =
+				draining ? 0 : static_cast<uint32_t>(std::min<uint64_t>(waiting(), trial_.burst));
 			lane_->poll(static_cast<uint64_t>(clock), most, draining);
 			if (lane_->received() != lane_->asked())
-				throw lab::JobError("failed", spec_.in + " gave " + std::to_string(lane_->received()) + " packets where " +
-				                                  std::to_string(lane_->asked()) + " have arrived; is its capture that of the source?");
+				throw lab::JobError("failed",
+				                    spec_.in + " gave " + std::to_string(lane_->received()) +
+				                        " packets where " + std::to_string(lane_->asked()) +
+				                        " have arrived; is its capture that of the source?");
 			taken += lane_->asked();
 			held_back = lane_->received() == 0 && lane_->processed() == 0;
 			const double begin = clock;
@@ -227,15 +249,19 @@ private:
 			book(begin, clock);
 		};
 		while (true) {
-			for (; next < arrivals_.size() && static_cast<double>(arrivals_[next].time_ns) <= clock; next++)
+			for (; next < arrivals_.size() && static_cast<double>(arrivals_[next].time_ns) <= clock;
+			     next++)
 				admit(next, waiting());
 			if (clock > static_cast<double>(end_ - 1))
 				break;
 			if (waiting() == 0 || held_back) {
 				held_back = false;
-				double then = next < arrivals_.size() ? static_cast<double>(arrivals_[next].time_ns) : HUGE_VAL;
+				double then = next < arrivals_.size() ? static_cast<double>(arrivals_[next].time_ns)
+				                                      : HUGE_VAL;
 				if (queue_)
-					if (const uint64_t due = reframer_next_deadline(reframer_dpdk_stage(queue_.get())); due != UINT64_MAX)
+					if (const uint64_t due =
+					        reframer_next_deadline(reframer_dpdk_stage(queue_.get()));
+					    due != UINT64_MAX)
 						then = std::min(then, static_cast<double>(due));
 				if (then > static_cast<double>(end_ - 1))
 					break;
@@ -260,13 +286,18 @@ private:
 	{
 		if (waiting == trial_.ring_depth) {
 			if (spec_.feed.empty())
-				throw lab::JobError("bad-spec", "a ring of " + std::to_string(trial_.ring_depth) +
-				                                    " overflows, and " + spec_.in + " cannot be told to drop; offer less, or deepen it by ringDepth", 2);
+				throw lab::JobError(
+					"bad-spec",
+					"a ring of " + std::to_string(trial_.ring_depth) + " overflows, and " +
+						spec_.in + " cannot be told to drop; offer less, or deepen it by ringDepth",
+					2);
 			out_.lost++;
 			return;
 		}
 		if (!spec_.feed.empty() && feeder_.send(&arrivals_[arrival], 1) != 1)
-			throw lab::JobError("failed", spec_.feed + " takes no more packets; its own ring is shallower than ringDepth");
+			throw lab::JobError(
+				"failed",
+				spec_.feed + " takes no more packets; its own ring is shallower than ringDepth");
 		admitted_.push_back(static_cast<uint32_t>(arrival));
 	}
 
@@ -295,11 +326,14 @@ private:
 			at = end;
 		}
 		if (spec_.feed.empty())
-			out_.window_ns = std::min(out_.window_ns, std::max(0.0, static_cast<double>(heard) - static_cast<double>(window_start_)));
+			out_.window_ns =
+				std::min(out_.window_ns, std::max(0.0, static_cast<double>(heard) -
+			                                               static_cast<double>(window_start_)));
 		else
 			feeder.join();
 		// What a fed port still has leaves too. Another goes on for ever, or has nothing.
-		for (uint64_t silent = at; !spec_.feed.empty() && at - silent < silence_ns / 10; at = now()) {
+		for (uint64_t silent = at; !spec_.feed.empty() && at - silent < silence_ns / 10;
+		     at = now()) {
 			lane_->poll(at, trial_.burst, false);
 			if (lane_->received())
 				silent = at;
@@ -315,13 +349,13 @@ private:
 		}
 	}
 
-	template <typename Now>
-	void feed(const Now &now)
+	template <typename Now> void feed(const Now &now)
 	{
 		for (size_t next = 0; next < arrivals_.size();) {
 			const uint64_t time = now();
 			uint32_t due = 0;
-			while (due < Feeder::most && next + due < arrivals_.size() && arrivals_[next + due].time_ns <= time)
+			while (due < Feeder::most && next + due < arrivals_.size() &&
+			       arrivals_[next + due].time_ns <= time)
 				due++;
 			if (due)
 				feeder_.send(&arrivals_[next], due);

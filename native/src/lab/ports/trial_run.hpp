@@ -3,8 +3,8 @@
 #pragma once
 
 #include "lab/ports/trial_lane.hpp"
-#include "measure/histogram.hpp"
 #include "lab/reframer/trial_spec.hpp"
+#include "measure/histogram.hpp"
 #include "nf/chain.hpp"
 #include "nf/context.hpp"
 
@@ -22,7 +22,7 @@ enum class TrialClock : uint8_t {
 struct DpdkTrial {
 	lab::TrialSpec trial;
 	std::vector<std::string> eal;
-	std::string in, out, feed;   // EAL's names; feed empty: the port has packets of its own
+	std::string in, out, feed; // EAL's names; feed empty: the port has packets of its own
 	TrialClock clock = TrialClock::tsc;
 	uint64_t check_packets = 65536;
 };
@@ -30,11 +30,11 @@ struct DpdkTrial {
 struct DpdkOutcome {
 	double tsc_hz = 0, wall_seconds = 0;
 	std::string in_driver, out_driver, feed_driver;
-	uint64_t flows = 0;                             // fed trials
+	uint64_t flows = 0;                              // fed trials
 	bool forms_checked = false, forms_agree = false; // likewise
-	uint64_t offered = 0;                           // fed, or received where the port feeds itself
-	uint64_t foreign = 0;                           // of them, at least so many that nobody fed
-	uint64_t lost = 0;                              // of them, before the loop: full ring, no buffer
+	uint64_t offered = 0;                            // fed, or received where the port feeds itself
+	uint64_t foreign = 0;                            // of them, at least so many that nobody fed
+	uint64_t lost = 0; // of them, before the loop: full ring, no buffer
 	uint64_t held = 0;
 	TrialLane::Totals totals;
 	bool has_stage = false;
@@ -51,7 +51,8 @@ struct DpdkOutcome {
 
 	bool conserved() const
 	{
-		return offered == lost + totals.sent + totals.unsent + totals.nf_dropped + stage.stage.packets_thinned + held;
+		return offered == lost + totals.sent + totals.unsent + totals.nf_dropped +
+		                      stage.stage.packets_thinned + held;
 	}
 	bool passed() const
 	{

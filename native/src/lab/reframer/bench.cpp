@@ -19,10 +19,10 @@
 // each header, reads one word of it one burst later, and takes the pointer through a queue of the
 // same length; with the NIC hash it reads no header, as the stage does not either. nsLow and
 // nsHigh: 95 % bootstrap interval of the median.
-#include "measure/tsc.hpp"
-#include "lab/reframer/bench_spec.hpp"
 #include "jobs/job.hpp"
+#include "lab/reframer/bench_spec.hpp"
 #include "measure/median.hpp"
+#include "measure/tsc.hpp"
 #include "packet/bytes.hpp"
 #include "reframer/reframer.h"
 
@@ -84,7 +84,7 @@ private:
 class StageUnderTest {
 public:
 	StageUnderTest(const BenchSpec &spec, const BenchPoint &point)
-	    : point_(point), watch_(point.touched_kib)
+		: point_(point), watch_(point.touched_kib)
 	{
 		reframer_params params;
 		reframer_default_params(&params);
@@ -115,7 +115,8 @@ public:
 			                              nic_hash ? nullptr : &received.data[first],
 			                              nic_hash ? nullptr : &received.captured[first],
 			                              &received.captured[first],
-			                              nic_hash ? &received.hash[first] : nullptr, size};
+			                              nic_hash ? &received.hash[first] : nullptr,
+			                              size};
 			now_ += size * gap_ns;
 			pushed_ += reframer_push(stage_, &burst, now_);
 			uint32_t n, nb_runs;
@@ -152,7 +153,7 @@ private:
 class Bound {
 public:
 	explicit Bound(const BenchPoint &point)
-	    : point_(point), watch_(point.touched_kib), queue_(point.in_flight)
+		: point_(point), watch_(point.touched_kib), queue_(point.in_flight)
 	{
 	}
 
@@ -202,7 +203,8 @@ private:
 
 Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 {
-	BenchPool pool(spec.place, point.traffic, point.flows, point.stride, spec.seed, spec.filler_core);
+	BenchPool pool(spec.place, point.traffic, point.flows, point.stride, spec.seed,
+	               spec.filler_core);
 	StageUnderTest stage(spec, point);
 	Bound bound(point);
 	const uint32_t packets = point.packets();
@@ -228,14 +230,24 @@ Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 	const auto share = [](uint64_t nb_packets, uint64_t runs) {
 		return runs ? static_cast<double>(nb_packets) / static_cast<double>(runs) : 0;
 	};
-	return {{"traffic", name_of(point.traffic)}, {"flows", point.flows}, {"burst", point.burst},
-	        {"inFlight", point.in_flight}, {"stride", point.stride}, {"touchedKib", point.touched_kib},
-	        {"nicHash", point.nic_hash}, {"dma", spec.place == HeaderPlace::llc ? "llc" : "dram"},
-	        {"nsPerPacket", median(of_stage)}, {"nsLow", low}, {"nsHigh", high},
-	        {"boundNsPerPacket", median(of_bound)}, {"ratio", median(ratios)},
-	        {"samples", of_stage.size()}, {"packetsPerSample", packets},
+	return {{"traffic", name_of(point.traffic)},
+	        {"flows", point.flows},
+	        {"burst", point.burst},
+	        {"inFlight", point.in_flight},
+	        {"stride", point.stride},
+	        {"touchedKib", point.touched_kib},
+	        {"nicHash", point.nic_hash},
+	        {"dma", spec.place == HeaderPlace::llc ? "llc" : "dram"},
+	        {"nsPerPacket", median(of_stage)},
+	        {"nsLow", low},
+	        {"nsHigh", high},
+	        {"boundNsPerPacket", median(of_bound)},
+	        {"ratio", median(ratios)},
+	        {"samples", of_stage.size()},
+	        {"packetsPerSample", packets},
 	        {"slfIn", share(stats.packets_in, stats.runs_in)},
-	        {"slfOut", share(stats.packets_out, stats.runs_out)}, {"lookahead", spec.lookahead}};
+	        {"slfOut", share(stats.packets_out, stats.runs_out)},
+	        {"lookahead", spec.lookahead}};
 }
 
 } // namespace

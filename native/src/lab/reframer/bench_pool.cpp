@@ -1,7 +1,7 @@
 #include "lab/reframer/bench_pool.hpp"
 
-#include "measure/cores.hpp"
 #include "jobs/job.hpp"
+#include "measure/cores.hpp"
 #include "packet/bytes.hpp"
 #include "packet/hash.hpp"
 
@@ -29,7 +29,10 @@ constexpr uint32_t burst_goes_on = 3, burst_of = 13;
 constexpr uint64_t campus_bps = 70'000'000'000;
 constexpr uint32_t campus_queues = 8, campus_read = 4096;
 
-uint64_t mix(uint64_t x) { return packet::fold_multiply(x ^ packet::hash_c0, packet::hash_c1); }
+uint64_t mix(uint64_t x)
+{
+	return packet::fold_multiply(x ^ packet::hash_c0, packet::hash_c1);
+}
 
 void write_header(uint8_t *frame, uint64_t flow)
 {
@@ -59,7 +62,7 @@ void pin_to_core(int core)
 
 BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_t stride,
                      uint64_t seed, int filler_core)
-    : place_(where), traffic_(kind), flows_(flows), stride_(stride), random_(seed)
+	: place_(where), traffic_(kind), flows_(flows), stride_(stride), random_(seed)
 {
 	const size_t bytes = (nb_buffers * stride_ + huge_page - 1) / huge_page * huge_page;
 	base_ = static_cast<uint8_t *>(std::aligned_alloc(huge_page, bytes));

@@ -70,7 +70,7 @@ private:
 	uint8_t *base_ = nullptr;
 	uint32_t next_buffer_ = 0;
 	std::vector<uint8_t *> order_; // buffers, in the order of their use
-	std::vector<uint64_t> flow_;     // of each packet of the fill
+	std::vector<uint64_t> flow_;   // of each packet of the fill
 	std::vector<uint8_t> eviction_;
 	Received received_;
 	uint32_t asked_count_ = 0;

@@ -11,10 +11,10 @@ namespace reframer::lab {
 namespace {
 
 constexpr std::pair<const char *, BenchTraffic> traffic_names[] = {
-    {"uniform", BenchTraffic::uniform},
-    {"bursts", BenchTraffic::bursts},
-    {"trains", BenchTraffic::trains},
-    {"campus", BenchTraffic::campus},
+	{"uniform", BenchTraffic::uniform},
+	{"bursts", BenchTraffic::bursts},
+	{"trains", BenchTraffic::trains},
+	{"campus", BenchTraffic::campus},
 };
 
 std::vector<uint64_t> list(SpecReader &reader, const char *name, std::vector<uint64_t> fallback,
@@ -111,7 +111,8 @@ BenchSpec parse_bench(const Json &json)
 	const auto flows = list(reader, "flows", {}, 1, 1ull << 32);
 	const auto bursts = list(reader, "bursts", {}, 1, burst_most);
 	const auto in_flight = list(reader, "inFlight", {}, 32, 1 << 19);
-	const auto strides = list(reader, "strides", {}, BenchPool::stride_least, BenchPool::stride_most);
+	const auto strides =
+		list(reader, "strides", {}, BenchPool::stride_least, BenchPool::stride_most);
 	const auto touched = list(reader, "touchedKib", {}, 0, 1 << 16);
 	for (const uint64_t stride : strides)
 		if (stride % 64 != 0)

@@ -46,26 +46,30 @@ void run_soak(const Json &spec)
 			soak_stage(round_seed, size, counts);
 		if (first.is_null() && counts.broken() > broken)
 			first = {{"round", round}, {"seed", seed}};
-		if (const auto now = std::chrono::steady_clock::now(); now - said > std::chrono::milliseconds(500)) {
+		if (const auto now = std::chrono::steady_clock::now();
+		    now - said > std::chrono::milliseconds(500)) {
 			said = now;
-			emit({{"progress", {{"done", counts.packets}, {"total", packets}, {"what", "packets"}}}});
+			emit({{"progress",
+			       {{"done", counts.packets}, {"total", packets}, {"what", "packets"}}}});
 		}
 		if (single)
 			break;
 	}
 	const double seconds =
-	    std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-	Json record = {{"packets", counts.packets}, {"lost", counts.lost},
+		std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+	Json record = {{"packets", counts.packets},       {"lost", counts.lost},
 	               {"duplicated", counts.duplicated}, {"reordered", counts.reordered},
-	               {"overHeld", counts.over_held}, {"seconds", seconds},
-	               {"thinned", counts.thinned}, {"moves", counts.moves},
-	               {"rounds", counts.rounds}, {"seed", seed}};
+	               {"overHeld", counts.over_held},    {"seconds", seconds},
+	               {"thinned", counts.thinned},       {"moves", counts.moves},
+	               {"rounds", counts.rounds},         {"seed", seed}};
 	if (!first.is_null())
 		record["firstBroken"] = first;
 	emit(record);
 	if (counts.broken() > 0)
-		throw JobError("promise-broken", "packets were lost, duplicated, reordered or held too long; run the round in "
-		                                 "firstBroken alone to see it");
+		throw JobError(
+			"promise-broken",
+			"packets were lost, duplicated, reordered or held too long; run the round in "
+			"firstBroken alone to see it");
 }
 
 } // namespace reframer::lab

@@ -26,9 +26,10 @@ struct SoakCore {
 class CoresRound {
 public:
 	CoresRound(uint64_t seed, SoakCounts &counts)
-	    : random{seed}, traffic(random), nb_buckets(64u << random.below(4)), cores(2 + random.below(5)),
-	      table(nb_buckets), ledger(traffic.nb_flows, uint32_t(cores.size()) * (queue_depth + 8192), counts),
-	      counts(counts), leaving(nb_buckets)
+		: random{seed}, traffic(random), nb_buckets(64u << random.below(4)),
+		  cores(2 + random.below(5)), table(nb_buckets),
+		  ledger(traffic.nb_flows, uint32_t(cores.size()) * (queue_depth + 8192), counts),
+		  counts(counts), leaving(nb_buckets)
 	{
 		rsspp_handover_params h;
 		rsspp_handover_default_params(&h);
@@ -123,15 +124,16 @@ private:
 		for (uint32_t i = 0; i < nb; i++)
 			hashes[i] = hash_of(in[i]);
 		uint32_t nb_admitted = 0;
-		const uint32_t taken = rsspp_handover_admit(handover, id, in, hashes, nb, admitted, admitted_hashes,
-		                                            out_room, &nb_admitted);
+		const uint32_t taken = rsspp_handover_admit(handover, id, in, hashes, nb, admitted,
+		                                            admitted_hashes, out_room, &nb_admitted);
 		core.received += taken;
 		for (uint32_t i = nb; i > taken; i--)
 			core.refused.push_front(in[i - 1]);
 		hold(core, nb_admitted);
 		release(core);
 		const int64_t waiting = int64_t(core.queue.size() + core.refused.size());
-		const uint32_t gone = rsspp_handover_poll(handover, id, core.received, waiting, leaving.data());
+		const uint32_t gone =
+			rsspp_handover_poll(handover, id, core.received, waiting, leaving.data());
 		if (gone == 0)
 			return;
 		for (uint32_t i = 0; i < gone; i++)
@@ -152,7 +154,8 @@ private:
 			ledger.starts_waiting(admitted[i], now + delay);
 		}
 		for (uint32_t done = 0; done < nb;) {
-			const reframer_burst burst = {admitted + done, data + done, captured + done, wire + done,
+			const reframer_burst burst = {admitted + done,        data + done,
+			                              captured + done,        wire + done,
 			                              admitted_hashes + done, std::min(nb - done, 32u)};
 			done += reframer_push(core.stage, &burst, now);
 			release(core);

@@ -13,7 +13,7 @@ namespace reframer::lab {
 class Ledger {
 public:
 	Ledger(uint32_t nb_flows, uint32_t capacity, SoakCounts &counts)
-	    : entries(capacity), sent(nb_flows), seen(nb_flows), counts(counts)
+		: entries(capacity), sent(nb_flows), seen(nb_flows), counts(counts)
 	{
 		free_list.reserve(capacity);
 		for (uint32_t i = capacity; i > 0; i--)
@@ -31,7 +31,10 @@ public:
 		entries[id] = {flow, ++sent[flow], latest, true};
 		return reinterpret_cast<void *>(uintptr_t(id) + 1);
 	}
-	uint32_t flow_of(void *handle) const { return entries[reinterpret_cast<uintptr_t>(handle) - 1].flow; }
+	uint32_t flow_of(void *handle) const
+	{
+		return entries[reinterpret_cast<uintptr_t>(handle) - 1].flow;
+	}
 	// The packet has just come to where its waiting begins.
 	void starts_waiting(void *handle, uint64_t latest)
 	{

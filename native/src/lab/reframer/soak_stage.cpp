@@ -16,9 +16,11 @@ constexpr uint32_t max_burst = 256;
 class StageRound {
 public:
 	StageRound(uint64_t seed, SoakCounts &counts)
-	    : random{seed}, traffic(random), params(random_params(random, traffic)), nic_hash(random.one_in(2)),
-	      in_order(!(params.options & REFRAMER_OPT_TCP_REPAIR)),
-	      ledger(traffic.nb_flows, params.max_packets + params.max_packets / 4 + 4 * max_burst, counts), counts(counts)
+		: random{seed}, traffic(random), params(random_params(random, traffic)),
+		  nic_hash(random.one_in(2)), in_order(!(params.options & REFRAMER_OPT_TCP_REPAIR)),
+		  ledger(traffic.nb_flows, params.max_packets + params.max_packets / 4 + 4 * max_burst,
+	             counts),
+		  counts(counts)
 	{
 		if (reframer_create(&params, &stage) != 0)
 			throw std::runtime_error("an instance within the documented ranges was refused");
@@ -67,7 +69,8 @@ private:
 
 	void push()
 	{
-		const uint32_t want = std::min({random.log_below(max_burst), ledger.room(), params.max_packets});
+		const uint32_t want =
+			std::min({random.log_below(max_burst), ledger.room(), params.max_packets});
 		for (uint32_t i = 0; i < want; i++) {
 			const uint32_t flow = traffic.pick(random);
 			const SoakFrame &f = traffic.frame(flow, random);
@@ -77,14 +80,19 @@ private:
 			wire[i] = f.wire;
 			hash[i] = traffic.hash_of(flow);
 		}
-		const reframer_burst burst = {handle, data, captured, wire, nic_hash ? hash : nullptr, want};
+		const reframer_burst burst = {handle, data, captured, wire, nic_hash ? hash : nullptr,
+		                              want};
 		uint32_t taken = reframer_push(stage, &burst, clock());
 		// What was refused is offered again after the stage was emptied, in order.
 		while (taken < want) {
 			empty(false);
 			take_thinned();
-			const reframer_burst rest = {handle + taken, data + taken, captured + taken, wire + taken,
-			                             nic_hash ? hash + taken : nullptr, want - taken};
+			const reframer_burst rest = {handle + taken,
+			                             data + taken,
+			                             captured + taken,
+			                             wire + taken,
+			                             nic_hash ? hash + taken : nullptr,
+			                             want - taken};
 			const uint32_t more = reframer_push(stage, &rest, clock());
 			if (more == 0 && ++refusals > 1000)
 				throw std::runtime_error("an emptied stage keeps refusing packets");

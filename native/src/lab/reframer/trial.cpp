@@ -117,12 +117,12 @@
 #include "lab/reframer/trial.hpp"
 
 #include "datapath/ports/thread_queue.hpp"
-#include "measure/tsc.hpp"
 #include "datapath/ports/virtual_queue.hpp"
-#include "measure/callgrind.hpp"
 #include "lab/reframer/trial_front.hpp"
 #include "lab/reframer/trial_setup.hpp"
 #include "lab/reframer/trial_source.hpp"
+#include "measure/callgrind.hpp"
+#include "measure/tsc.hpp"
 #include "traffic/capture_writer.hpp"
 
 #include <algorithm>
@@ -162,9 +162,8 @@ struct Bench {
 			list.clear();
 		const uint64_t until = source->fill(end - 1, arena, arrivals);
 		if (spec.chain != nf::ChainKind::forward && !out.forms_checked) {
-			auto most = std::max_element(arrivals.begin(), arrivals.end(), [](auto &a, auto &b) {
-				return a.size() < b.size();
-			});
+			auto most = std::max_element(arrivals.begin(), arrivals.end(),
+			                             [](auto &a, auto &b) { return a.size() < b.size(); });
 			out.forms_checked = true;
 			out.forms_agree = forms_agree(factory, *most);
 		}
@@ -202,7 +201,8 @@ Bench prepare(TrialSpec &spec, TrialOutcome &out)
 	queue.release_max = spec.release_max;
 	queue.report_load = spec.policy == Policy::adaptive;
 	queue.nic_hash = spec.nic_hash;
-	queue.reads_headers = spec.early || spec.bypass || spec.ack_thinning || (spec.sensitive && spec.sensitive_passes);
+	queue.reads_headers =
+		spec.early || spec.bypass || spec.ack_thinning || (spec.sensitive && spec.sensitive_passes);
 	queue.look_ahead = spec.look_ahead;
 	queue.thins = spec.ack_thinning;
 	queue.sensitive_protocol = spec.sensitive;
@@ -229,20 +229,29 @@ Bench prepare(TrialSpec &spec, TrialOutcome &out)
 		source->learn(spec.learn_ns - 1, [&](uint32_t q, const uint8_t *frame, uint32_t captured) {
 			cores[q].chain->learn(frame, captured);
 		});
-	return {spec, out, nic_core, std::move(factory), end, queue, std::move(cores), std::move(source),
+	return {spec,
+	        out,
+	        nic_core,
+	        std::move(factory),
+	        end,
+	        queue,
+	        std::move(cores),
+	        std::move(source),
 	        std::vector<std::vector<engine::Arrival>>(spec.queues)};
 }
 
 void run_virtual(Bench &bench)
 {
 	const TrialSpec &spec = bench.spec;
-	engine::Dma dma(spec.dma == Dma::llc ? engine::Dma::Into::llc : engine::Dma::Into::dram, bench.nic_core);
+	engine::Dma dma(spec.dma == Dma::llc ? engine::Dma::Into::llc : engine::Dma::Into::dram,
+	                bench.nic_core);
 	std::unique_ptr<traffic::CaptureWriter> writer;
 	if (!spec.dump_file.empty())
 		writer = std::make_unique<traffic::CaptureWriter>(spec.dump_file);
 	std::vector<std::unique_ptr<engine::VirtualQueue>> queues;
 	for (Core &c : bench.cores)
-		queues.push_back(std::make_unique<engine::VirtualQueue>(bench.queue, c.stage.get(), *c.chain, dma));
+		queues.push_back(
+			std::make_unique<engine::VirtualQueue>(bench.queue, c.stage.get(), *c.chain, dma));
 	if (writer)
 		dump_departures(*queues[0], *writer, spec.dump_packets);
 	bench.out.huge_pages = queues[0]->huge_pages();
@@ -255,7 +264,8 @@ void run_virtual(Bench &bench)
 		nothing.kind = nf::ChainKind::forward;
 		// What was held over from the piece before comes on top.
 		front = std::make_unique<FrontCores>(spec, bench.queue, piece_bytes + piece_bytes / 2, dma,
-		                                     nf::ChainFactory(nothing), [&] { return make_stage(spec); });
+		                                     nf::ChainFactory(nothing),
+		                                     [&] { return make_stage(spec); });
 	}
 	for (uint64_t until = 0; until < bench.end - 1;) {
 		until = bench.fill(arena);
@@ -269,14 +279,16 @@ void run_virtual(Bench &bench)
 		front->drain(bench.arrivals);
 		for (uint32_t q = 0; q < spec.queues; q++)
 			if (!bench.arrivals[q].empty())
-				queues[q]->run(bench.arrivals[q], static_cast<double>(bench.arrivals[q].back().time_ns));
+				queues[q]->run(bench.arrivals[q],
+				               static_cast<double>(bench.arrivals[q].back().time_ns));
 		for (FrontCores::Core &c : front->cores())
-			collect(bench.out, bench.out.front, {c.queue->result(), c.queue->empty_poll_ns()}, *c.chain, c.stage.get());
+			collect(bench.out, bench.out.front, {c.queue->result(), c.queue->empty_poll_ns()},
+			        *c.chain, c.stage.get());
 	}
 	for (uint32_t q = 0; q < spec.queues; q++) {
 		queues[q]->drain();
-		collect(bench.out, bench.out.queues, {queues[q]->result(), queues[q]->empty_poll_ns()}, *bench.cores[q].chain,
-		        bench.cores[q].stage.get());
+		collect(bench.out, bench.out.queues, {queues[q]->result(), queues[q]->empty_poll_ns()},
+		        *bench.cores[q].chain, bench.cores[q].stage.get());
 	}
 	if (writer)
 		writer->finish();
@@ -289,8 +301,10 @@ void run_threads(Bench &bench)
 	const size_t bytes = arena_estimate(spec);
 	Arena arena(std::min(bytes, threads_arena_bytes));
 	if (bytes > threads_arena_bytes || bench.fill(arena) < bench.end - 1)
-		throw JobError("bad-spec", "the frames of this trial do not fit into 1 GiB of memory, as engine "
-		                           "\"threads\" needs; shorten durationNs and warmupNs", 2);
+		throw JobError("bad-spec",
+		               "the frames of this trial do not fit into 1 GiB of memory, as engine "
+		               "\"threads\" needs; shorten durationNs and warmupNs",
+		               2);
 	for (uint32_t q = 0; q < spec.queues; q++) {
 		const Core &core = bench.cores[q];
 		engine::ThreadQueue queue(bench.queue, core.stage.get(), *core.chain, bench.nic_core);
@@ -315,7 +329,8 @@ double saturate(const TrialSpec &spec, Json &void_reason)
 	const TrialOutcome outcome = run_trial_spec(alone);
 	const Json record = report(alone, outcome);
 	if (record["drops"]["ring"] == 0)
-		throw JobError("bad-spec", "offeredShare: the chain carries all of offeredBps, raise it", 2);
+		throw JobError("bad-spec", "offeredShare: the chain carries all of offeredBps, raise it",
+		               2);
 	void_reason = record["voidReason"];
 	return record["throughputBps"];
 }
@@ -336,7 +351,8 @@ TrialOutcome run_trial_spec(TrialSpec &spec)
 	else
 		run_virtual(bench);
 	out.flows = bench.source->flows();
-	out.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - wall).count();
+	out.wall_seconds =
+		std::chrono::duration<double>(std::chrono::steady_clock::now() - wall).count();
 	return out;
 }
 

@@ -13,8 +13,8 @@ namespace reframer::lab {
 struct TrialOutcome {
 	double tsc_hz = 0, tsc_overhead_ns = 0, wall_seconds = 0;
 	double worst_packet_ns = 0;
-	double saturated_bps = 0;  // with offeredShare; else 0
-	Json saturation_void;      // why that must not be used; else null
+	double saturated_bps = 0; // with offeredShare; else 0
+	Json saturation_void;     // why that must not be used; else null
 	bool dma_on_core = false, huge_pages = false;
 	int nice = 0;
 	uint64_t flows = 0, answer = 0;
@@ -23,7 +23,7 @@ struct TrialOutcome {
 
 	struct Measured {
 		engine::QueueResult result;
-		double empty_poll_ns;   // virtual clock only
+		double empty_poll_ns; // virtual clock only
 	};
 	struct Queue : Measured {
 		nf::Counters counters;
@@ -36,14 +36,18 @@ struct TrialOutcome {
 
 	bool conserved() const;
 	bool ordered() const;
-	bool passed() const { return conserved() && ordered() && tables_sound && (!forms_checked || forms_agree); }
+	bool passed() const
+	{
+		return conserved() && ordered() && tables_sound && (!forms_checked || forms_agree);
+	}
 };
 
 // `spec` gets what was left to the machine: the place that frames are written
 // to, and offered_bps where a share of saturation was asked for.
 TrialOutcome run_trial_spec(TrialSpec &spec);
 // Adds a drained queue's results to `list`, one of the outcome's.
-void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, const TrialOutcome::Measured &measured, const nf::Chain &chain,
+void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list,
+             const TrialOutcome::Measured &measured, const nf::Chain &chain,
              const reframer_stage *stage);
 Json report(const TrialSpec &spec, const TrialOutcome &outcome);
 

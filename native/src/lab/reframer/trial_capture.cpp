@@ -19,9 +19,9 @@ constexpr uint32_t ethernet_header = 14;
 class CaptureSource final : public TrialSource {
 public:
 	explicit CaptureSource(const TrialSpec &spec)
-	    : TrialSource(spec.queues), file_(spec.source.file), ns_per_bit_(1e9 / spec.offered_bps),
-	      ns_per_packet_(spec.offered_pps > 0 ? 1e9 / spec.offered_pps : 0),
-	      toeplitz_(packet::toeplitz_key_microsoft)
+		: TrialSource(spec.queues), file_(spec.source.file), ns_per_bit_(1e9 / spec.offered_bps),
+		  ns_per_packet_(spec.offered_pps > 0 ? 1e9 / spec.offered_pps : 0),
+		  toeplitz_(packet::toeplitz_key_microsoft)
 	{
 		if (spec.source.scaled)
 			measure();
@@ -85,16 +85,17 @@ private:
 			captured = captured - l3_ + ethernet_header;
 			wire = wire - l3_ + ethernet_header;
 		}
-		packet_ = {0,     std::min<uint32_t>(captured, nf::Mbuf::data_room),
-		           wire,  toeplitz_(key),
+		packet_ = {0, std::min<uint32_t>(captured, nf::Mbuf::data_room), wire, toeplitz_(key),
 		           entry->second};
 		if (scale_ > 0) {
-			double own = f.time_ns > first_ns_ ? static_cast<double>(f.time_ns - first_ns_) * scale_ : 0;
+			double own =
+				f.time_ns > first_ns_ ? static_cast<double>(f.time_ns - first_ns_) * scale_ : 0;
 			time_ = std::max(time_, own + static_cast<double>(repeats_) * period_ns_);
 			packet_.time_ns = static_cast<uint64_t>(time_);
 		} else {
 			packet_.time_ns = static_cast<uint64_t>(time_);
-			time_ += ns_per_packet_ > 0 ? ns_per_packet_ : static_cast<double>(wire) * 8 * ns_per_bit_;
+			time_ +=
+				ns_per_packet_ > 0 ? ns_per_packet_ : static_cast<double>(wire) * 8 * ns_per_bit_;
 		}
 		ready_ = true;
 	}
@@ -125,7 +126,8 @@ private:
 			}
 		}
 		if (!any || last <= first_ns_)
-			throw JobError("bad-spec", file_ + " has no span of time to scale; use timing \"rate\"", 2);
+			throw JobError("bad-spec", file_ + " has no span of time to scale; use timing \"rate\"",
+			               2);
 		period_ns_ = static_cast<double>(bits) * ns_per_bit_;
 		scale_ = period_ns_ / static_cast<double>(last - first_ns_);
 	}

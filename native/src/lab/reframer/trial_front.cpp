@@ -10,7 +10,7 @@ namespace reframer::lab {
 FrontCores::FrontCores(const TrialSpec &spec, const engine::QueueConfig &config, size_t arena_bytes,
                        engine::Dma &dma, const nf::ChainFactory &forward,
                        const std::function<Stage()> &make_stage)
-    : cores_(spec.front_cores), arenas_{Arena(arena_bytes), Arena(arena_bytes)}
+	: cores_(spec.front_cores), arenas_{Arena(arena_bytes), Arena(arena_bytes)}
 {
 	engine::QueueConfig front = config;
 	front.worst_packet_ns = 0; // there is no chain
@@ -18,12 +18,15 @@ FrontCores::FrontCores(const TrialSpec &spec, const engine::QueueConfig &config,
 		c.chain = forward.make(nf::Form::packet, 0);
 		c.stage = make_stage();
 		c.queue = std::make_unique<engine::VirtualQueue>(front, c.stage.get(), *c.chain, dma);
-		c.queue->on_hand_over = [this](const nf::Mbuf &m, double time_ns, uint64_t origin_ns, uint32_t flow) {
+		c.queue->on_hand_over = [this](const nf::Mbuf &m, double time_ns, uint64_t origin_ns,
+		                               uint32_t flow) {
 			uint8_t *frame = arenas_[current_].take(m.captured);
 			if (!frame)
-				throw JobError("failed", "the front cores sent more than fits the arena; shorten durationNs");
+				throw JobError("failed",
+				               "the front cores sent more than fits the arena; shorten durationNs");
 			std::memcpy(frame, m.data(), m.captured);
-			sent_.push_back({static_cast<uint64_t>(time_ns) + 1, frame, m.captured, m.wire, m.rss, flow, origin_ns});
+			sent_.push_back({static_cast<uint64_t>(time_ns) + 1, frame, m.captured, m.wire, m.rss,
+			                 flow, origin_ns});
 		};
 	}
 }
@@ -59,7 +62,8 @@ void FrontCores::hand_on(std::vector<std::vector<engine::Arrival>> &queues, uint
 {
 	std::stable_sort(sent_.begin(), sent_.end(),
 	                 [](const auto &a, const auto &b) { return a.time_ns < b.time_ns; });
-	auto end = std::find_if(sent_.begin(), sent_.end(), [&](const auto &a) { return a.time_ns > until_ns; });
+	auto end = std::find_if(sent_.begin(), sent_.end(),
+	                        [&](const auto &a) { return a.time_ns > until_ns; });
 	for (auto &list : queues)
 		list.clear();
 	for (auto a = sent_.begin(); a != end; ++a)

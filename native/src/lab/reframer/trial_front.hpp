@@ -18,8 +18,9 @@ class FrontCores {
 public:
 	// `config` is that of the chain's queues; rings of the same depth. `arena_bytes` must hold the
 	// frames of one piece of the trial.
-	FrontCores(const TrialSpec &spec, const engine::QueueConfig &config, size_t arena_bytes, engine::Dma &dma,
-	           const nf::ChainFactory &forward, const std::function<Stage()> &make_stage);
+	FrontCores(const TrialSpec &spec, const engine::QueueConfig &config, size_t arena_bytes,
+	           engine::Dma &dma, const nf::ChainFactory &forward,
+	           const std::function<Stage()> &make_stage);
 
 	// Takes the arrivals of all chain queues up to `until_ns` and replaces them by what the front
 	// cores sent until then.

@@ -168,17 +168,19 @@ bool TrialOutcome::conserved() const
 		sent += q.result.departed;
 	for (const Queue &q : queues)
 		received += q.result.arrived;
-	return std::all_of(queues.begin(), queues.end(), whole) && std::all_of(front.begin(), front.end(), whole) &&
-	       (front.empty() || sent == received);
+	return std::all_of(queues.begin(), queues.end(), whole) &&
+	       std::all_of(front.begin(), front.end(), whole) && (front.empty() || sent == received);
 }
 
 bool TrialOutcome::ordered() const
 {
 	auto in_order = [](const Queue &q) { return q.result.reordered == 0; };
-	return std::all_of(queues.begin(), queues.end(), in_order) && std::all_of(front.begin(), front.end(), in_order);
+	return std::all_of(queues.begin(), queues.end(), in_order) &&
+	       std::all_of(front.begin(), front.end(), in_order);
 }
 
-void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, const TrialOutcome::Measured &measured, const nf::Chain &chain,
+void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list,
+             const TrialOutcome::Measured &measured, const nf::Chain &chain,
              const reframer_stage *stage)
 {
 	TrialOutcome::Queue q{};
@@ -188,11 +190,11 @@ void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list, cons
 	for (uint8_t v = 0; v < nf::nb_verdicts; v++)
 		processed += q.verdicts[v] = chain.verdicts(v);
 	// The counter sees what could be parsed and had room in the tables.
-	uint64_t countable = processed - chain.verdicts(nf::verdict_not_ipv4) -
-	                     chain.verdicts(nf::verdict_malformed);
+	uint64_t countable =
+		processed - chain.verdicts(nf::verdict_not_ipv4) - chain.verdicts(nf::verdict_malformed);
 	uint64_t counted = chain.counted_packets();
-	if (chain.has_tables() && (counted > countable ||
-	                           counted + chain.verdicts(nf::verdict_table_full) < countable))
+	if (chain.has_tables() &&
+	    (counted > countable || counted + chain.verdicts(nf::verdict_table_full) < countable))
 		outcome.tables_sound = false;
 	q.has_stage = stage != nullptr;
 	if (stage)
@@ -210,7 +212,8 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 		engine::QueueResult f = sum_of(outcome.front);
 		front = {{"cores", outcome.front.size()},
 		         {"nsPerPacket", ratio(f.busy_ns, static_cast<double>(f.processed))},
-		         {"busyShare", f.busy_ns / (static_cast<double>(spec.duration_ns) * static_cast<double>(outcome.front.size()))},
+		         {"busyShare", f.busy_ns / (static_cast<double>(spec.duration_ns) *
+		                                    static_cast<double>(outcome.front.size()))},
 		         {"ringDropShare", per(f.window_ring_dropped, f.offered_packets)}};
 		s.offered_packets = f.offered_packets;
 		s.offered_bits = f.offered_bits;
@@ -229,20 +232,20 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	Json queues = Json::array();
 	for (const auto &q : outcome.queues) {
 		const engine::QueueResult &r = q.result;
-		queues.push_back(
-		    {{"offeredPps", static_cast<double>(r.offered_packets) / seconds},
-		     {"throughputBps", static_cast<double>(r.departed_bits) / seconds},
-		     {"throughputPps", static_cast<double>(r.departed_packets) / seconds},
-		     {"slfIn", per(r.packets_in, r.runs_in)},
-		     {"slfOut", per(r.packets_out, r.runs_out)},
-		     {"nsPerPacket", ratio(r.busy_ns, static_cast<double>(r.processed))},
-		     {"p50Ns", r.latency.quantile(0.5)},
-		     {"p99Ns", r.latency.quantile(0.99)},
-		     {"ringDropShare", per(r.window_ring_dropped, r.offered_packets)},
-		     {"busyShare", r.busy_ns / static_cast<double>(spec.duration_ns)}});
+		queues.push_back({{"offeredPps", static_cast<double>(r.offered_packets) / seconds},
+		                  {"throughputBps", static_cast<double>(r.departed_bits) / seconds},
+		                  {"throughputPps", static_cast<double>(r.departed_packets) / seconds},
+		                  {"slfIn", per(r.packets_in, r.runs_in)},
+		                  {"slfOut", per(r.packets_out, r.runs_out)},
+		                  {"nsPerPacket", ratio(r.busy_ns, static_cast<double>(r.processed))},
+		                  {"p50Ns", r.latency.quantile(0.5)},
+		                  {"p99Ns", r.latency.quantile(0.99)},
+		                  {"ringDropShare", per(r.window_ring_dropped, r.offered_packets)},
+		                  {"busyShare", r.busy_ns / static_cast<double>(spec.duration_ns)}});
 	}
 	char answer[17];
-	std::snprintf(answer, sizeof(answer), "%016llx", static_cast<unsigned long long>(outcome.answer));
+	std::snprintf(answer, sizeof(answer), "%016llx",
+	              static_cast<unsigned long long>(outcome.answer));
 	double empty_poll = 0;
 	for (const auto &q : outcome.queues)
 		empty_poll += q.empty_poll_ns / static_cast<double>(outcome.queues.size());
@@ -250,84 +253,84 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	const bool threads = spec.engine == Engine::threads;
 	const auto on_virtual = [&](Json value) { return threads ? Json(nullptr) : value; };
 
-	return {
-	    {"job", "trial"},
-	    {"spec", describe(spec)},
-	    {"seed", spec.seed},
-	    {"tscHz", outcome.tsc_hz},
-	    {"tscOverheadNs", outcome.tsc_overhead_ns},
-	    {"wallSeconds", outcome.wall_seconds},
-	    {"offeredBps", static_cast<double>(s.offered_bits) / seconds},
-	    {"offeredPps", static_cast<double>(s.offered_packets) / seconds},
-	    {"throughputBps", static_cast<double>(s.departed_bits) / seconds},
-	    {"throughputPps", static_cast<double>(s.departed_packets) / seconds},
-	    {"saturatedBps", spec.offered_share > 0 ? Json(outcome.saturated_bps) : Json(nullptr)},
-	    {"slfIn", per(s.packets_in, s.runs_in)},
-	    {"slfOut", per(s.packets_out, s.runs_out)},
-	    {"flows", outcome.flows},
-	    {"nsPerPacket", ratio(s.busy_ns, processed)},
-	    {"cyclesPerPacket", ratio(s.busy_ns, processed) * cycles},
-	    {"stageNsPerPacket", on_virtual(ratio(s.stage_ns, processed))},
-	    {"chainNsPerPacket", on_virtual(ratio(s.chain_ns, processed))},
-	    {"missNsPerPacket", outcome.worst_packet_ns},
-	    {"busyShare", s.busy_ns / queue_ns},
-	    {"packetsPerPoll", per(s.polled, s.busy_polls)},
-	    {"latencyNs",
-	     {{"mean", s.latency.mean()},
-	      {"p50", s.latency.quantile(0.5)},
-	      {"p95", s.latency.quantile(0.95)},
-	      {"p99", s.latency.quantile(0.99)},
-	      {"p999", s.latency.quantile(0.999)},
-	      {"max", s.latency.max()}}},
-	    {"sensitiveLatencyNs", spec.sensitive ? Json{{"mean", s.sensitive_latency.mean()},
-	                                                 {"p50", s.sensitive_latency.quantile(0.5)},
-	                                                 {"p99", s.sensitive_latency.quantile(0.99)}}
-	                                          : Json(nullptr)},
-	    {"front", front},
-	    {"cores", cores},
-	    {"throughputPerCoreBps", static_cast<double>(s.departed_bits) / seconds / cores},
-	    {"ownLatencyNs", threads || !outcome.front.empty()
-	                         ? Json(nullptr)
-	                         : Json{{"mean", s.own_latency.mean()},
-	                                {"p50", s.own_latency.quantile(0.5)},
-	                                {"p99", s.own_latency.quantile(0.99)}}},
-	    {"holdNs", hold_of(outcome)},
-	    {"drops",
-	     {{"ring", s.window_ring_dropped},
-	      {"ringShare", per(s.window_ring_dropped, s.offered_packets)},
-	      {"nf", s.window_nf_dropped},
-	      {"nfReasons", verdicts_of(outcome)}}},
-	    {"polls",
-	     {{"busy", s.busy_polls},
-	      {"empty", s.empty_polls},
-	      {"interrupted", on_virtual(s.interrupted)},
-	      {"interruptedNs", on_virtual(s.interrupted_ns)},
-	      {"preempted", on_virtual(s.preempted)},
-	      {"preemptedNs", on_virtual(s.preempted_ns)},
-	      {"emptyPollNs", on_virtual(empty_poll)},
-	      {"starvedNs", threads ? Json(s.starved_ns) : Json(nullptr)}}},
-	    {"void", !why.is_null()},
-	    {"voidReason", why},
-	    {"checks",
-	     {{"in", s.arrived},
-	      {"out", s.departed},
-	      {"nfDropped", s.nf_dropped},
-	      {"ringDropped", s.ring_dropped},
-	      {"thinned", s.thinned},
-	      {"held", s.held},
-	      {"conserved", outcome.conserved()},
-	      {"ordered", outcome.ordered()},
-	      {"tablesSound", outcome.tables_sound},
-	      {"formsAgree", outcome.forms_checked ? Json(outcome.forms_agree) : Json(nullptr)},
-	      {"passed", outcome.passed()}}},
-	    {"answer", on_virtual(answer)},
-	    {"chainStats", counters_of(outcome)},
-	    {"reframer", stage_of(outcome)},
-	    {"machine",
-	     {{"dmaFiller", outcome.dma_on_core ? "core" : "self"},
-      {"hugepages", outcome.huge_pages},
-      {"nice", outcome.nice}}},
-	    {"queueResults", queues}};
+	return {{"job", "trial"},
+	        {"spec", describe(spec)},
+	        {"seed", spec.seed},
+	        {"tscHz", outcome.tsc_hz},
+	        {"tscOverheadNs", outcome.tsc_overhead_ns},
+	        {"wallSeconds", outcome.wall_seconds},
+	        {"offeredBps", static_cast<double>(s.offered_bits) / seconds},
+	        {"offeredPps", static_cast<double>(s.offered_packets) / seconds},
+	        {"throughputBps", static_cast<double>(s.departed_bits) / seconds},
+	        {"throughputPps", static_cast<double>(s.departed_packets) / seconds},
+	        {"saturatedBps", spec.offered_share > 0 ? Json(outcome.saturated_bps) : Json(nullptr)},
+	        {"slfIn", per(s.packets_in, s.runs_in)},
+	        {"slfOut", per(s.packets_out, s.runs_out)},
+	        {"flows", outcome.flows},
+	        {"nsPerPacket", ratio(s.busy_ns, processed)},
+	        {"cyclesPerPacket", ratio(s.busy_ns, processed) * cycles},
+	        {"stageNsPerPacket", on_virtual(ratio(s.stage_ns, processed))},
+	        {"chainNsPerPacket", on_virtual(ratio(s.chain_ns, processed))},
+	        {"missNsPerPacket", outcome.worst_packet_ns},
+	        {"busyShare", s.busy_ns / queue_ns},
+	        {"packetsPerPoll", per(s.polled, s.busy_polls)},
+	        {"latencyNs",
+	         {{"mean", s.latency.mean()},
+	          {"p50", s.latency.quantile(0.5)},
+	          {"p95", s.latency.quantile(0.95)},
+	          {"p99", s.latency.quantile(0.99)},
+	          {"p999", s.latency.quantile(0.999)},
+	          {"max", s.latency.max()}}},
+	        {"sensitiveLatencyNs", spec.sensitive
+	                                   ? Json{{"mean", s.sensitive_latency.mean()},
+	                                          {"p50", s.sensitive_latency.quantile(0.5)},
+	                                          {"p99", s.sensitive_latency.quantile(0.99)}}
+	                                   : Json(nullptr)},
+	        {"front", front},
+	        {"cores", cores},
+	        {"throughputPerCoreBps", static_cast<double>(s.departed_bits) / seconds / cores},
+	        {"ownLatencyNs", threads || !outcome.front.empty()
+	                             ? Json(nullptr)
+	                             : Json{{"mean", s.own_latency.mean()},
+	                                    {"p50", s.own_latency.quantile(0.5)},
+	                                    {"p99", s.own_latency.quantile(0.99)}}},
+	        {"holdNs", hold_of(outcome)},
+	        {"drops",
+	         {{"ring", s.window_ring_dropped},
+	          {"ringShare", per(s.window_ring_dropped, s.offered_packets)},
+	          {"nf", s.window_nf_dropped},
+	          {"nfReasons", verdicts_of(outcome)}}},
+	        {"polls",
+	         {{"busy", s.busy_polls},
+	          {"empty", s.empty_polls},
+	          {"interrupted", on_virtual(s.interrupted)},
+	          {"interruptedNs", on_virtual(s.interrupted_ns)},
+	          {"preempted", on_virtual(s.preempted)},
+	          {"preemptedNs", on_virtual(s.preempted_ns)},
+	          {"emptyPollNs", on_virtual(empty_poll)},
+	          {"starvedNs", threads ? Json(s.starved_ns) : Json(nullptr)}}},
+	        {"void", !why.is_null()},
+	        {"voidReason", why},
+	        {"checks",
+	         {{"in", s.arrived},
+	          {"out", s.departed},
+	          {"nfDropped", s.nf_dropped},
+	          {"ringDropped", s.ring_dropped},
+	          {"thinned", s.thinned},
+	          {"held", s.held},
+	          {"conserved", outcome.conserved()},
+	          {"ordered", outcome.ordered()},
+	          {"tablesSound", outcome.tables_sound},
+	          {"formsAgree", outcome.forms_checked ? Json(outcome.forms_agree) : Json(nullptr)},
+	          {"passed", outcome.passed()}}},
+	        {"answer", on_virtual(answer)},
+	        {"chainStats", counters_of(outcome)},
+	        {"reframer", stage_of(outcome)},
+	        {"machine",
+	         {{"dmaFiller", outcome.dma_on_core ? "core" : "self"},
+	          {"hugepages", outcome.huge_pages},
+	          {"nice", outcome.nice}}},
+	        {"queueResults", queues}};
 }
 
 } // namespace reframer::lab

@@ -1,8 +1,8 @@
 #include "lab/reframer/trial_setup.hpp"
 
 #include "measure/cores.hpp"
-#include "measure/tsc.hpp"
 #include "measure/pages.hpp"
+#include "measure/tsc.hpp"
 #include "nf/prefixes.hpp"
 
 #include <algorithm>
@@ -86,12 +86,16 @@ int take_cores(TrialSpec &spec)
 		apart = std::find(siblings.begin(), siblings.end(), cpus[1]) == siblings.end();
 	}
 	if (!apart && spec.engine == Engine::threads)
-		throw JobError("not-supported", "engine \"threads\" needs two cores; two threads of one share its caches", 3);
+		throw JobError("not-supported",
+		               "engine \"threads\" needs two cores; two threads of one share its caches",
+		               3);
 	if (!apart && spec.dma == Dma::llc) {
 		if (spec.dma_asked || (cpus.size() < 2 && allowed.size() < 2))
-			throw JobError("not-supported",
-			               "dma \"llc\" needs a second core, not a thread of the same one, to write the frames; "
-			               "use \"dram\"", 3);
+			throw JobError(
+				"not-supported",
+				"dma \"llc\" needs a second core, not a thread of the same one, to write the frames; "
+				"use \"dram\"",
+				3);
 		spec.dma = Dma::dram; // the record says so
 	}
 	if (!engine::pin(pthread_self(), cpus[0]))
@@ -108,9 +112,9 @@ int raise_priority()
 
 bool forms_agree(const nf::ChainFactory &all, std::span<const engine::Arrival> arrivals)
 {
-	std::vector<engine::Arrival> sample(arrivals.begin(),
-	                                    arrivals.begin() + static_cast<std::ptrdiff_t>(std::min(
-	                                                           arrivals.size(), form_sample)));
+	std::vector<engine::Arrival> sample(
+		arrivals.begin(),
+		arrivals.begin() + static_cast<std::ptrdiff_t>(std::min(arrivals.size(), form_sample)));
 	std::stable_sort(sample.begin(), sample.end(),
 	                 [](const auto &a, const auto &b) { return a.rss < b.rss; });
 	auto n = static_cast<uint32_t>(sample.size());
@@ -138,7 +142,8 @@ bool forms_agree(const nf::ChainFactory &all, std::span<const engine::Arrival> a
 			return false;
 	for (uint32_t i = 0; i < kept[0]; i++) {
 		const nf::Mbuf *a = packets[0][i], *b = packets[1][i];
-		if (a->captured != b->captured || !std::equal(a->data(), a->data() + a->captured, b->data()))
+		if (a->captured != b->captured ||
+		    !std::equal(a->data(), a->data() + a->captured, b->data()))
 			return false;
 	}
 	return true;

@@ -30,20 +30,22 @@ traffic::GeneratorParams generator_params(const TrialSpec &spec)
 		// None by default: the chain is IPv4, and the published rates are of what passed it.
 		p.campus.ipv6_permille = static_cast<uint32_t>(in.integer("ipv6Permille", 0, 0, 1000));
 		p.campus.quic_permille =
-		    static_cast<uint32_t>(in.integer("quicPermille", p.campus.quic_permille, 0, 1000));
+			static_cast<uint32_t>(in.integer("quicPermille", p.campus.quic_permille, 0, 1000));
 		p.campus.udp_permille =
-		    static_cast<uint32_t>(in.integer("udpPermille", p.campus.udp_permille, 0, 1000));
+			static_cast<uint32_t>(in.integer("udpPermille", p.campus.udp_permille, 0, 1000));
 	} else {
 		const bool flood = p.profile == traffic::Profile::syn_flood;
-		p.flows = static_cast<uint32_t>(in.integer("flows", flood ? 1u << 28 : p.flows, 1, 1u << 28));
-		p.frame_length = static_cast<uint32_t>(in.integer("frameLength", flood ? 60 : p.frame_length, 60, 9014));
+		p.flows =
+			static_cast<uint32_t>(in.integer("flows", flood ? 1u << 28 : p.flows, 1, 1u << 28));
+		p.frame_length =
+			static_cast<uint32_t>(in.integer("frameLength", flood ? 60 : p.frame_length, 60, 9014));
 	}
 	if (p.profile == traffic::Profile::incast)
 		p.interleave = static_cast<uint32_t>(in.integer("burstPackets", 8, 1, 1u << 20));
 	if (p.profile == traffic::Profile::clients) {
 		p.interleave = static_cast<uint32_t>(in.integer("interleave", p.interleave, 1, 1u << 20));
 		p.packets_per_flow =
-		    static_cast<uint32_t>(in.integer("packetsPerFlow", p.packets_per_flow, 1, 1u << 20));
+			static_cast<uint32_t>(in.integer("packetsPerFlow", p.packets_per_flow, 1, 1u << 20));
 	}
 	in.finish();
 	return p;
@@ -52,7 +54,9 @@ traffic::GeneratorParams generator_params(const TrialSpec &spec)
 class GeneratorSource final : public TrialSource {
 public:
 	GeneratorSource(const traffic::GeneratorParams &params, uint32_t queues)
-	    : TrialSource(queues), generator_(params) {}
+		: TrialSource(queues), generator_(params)
+	{
+	}
 
 private:
 	bool peek(Packet &out) override
@@ -64,7 +68,8 @@ private:
 				return false;
 		}
 		const traffic::PacketMeta &m = meta_[at_];
-		out = {m.time_ns, std::min<uint32_t>(m.length, nf::Mbuf::data_room), m.length, m.hash, m.flow};
+		out = {m.time_ns, std::min<uint32_t>(m.length, nf::Mbuf::data_room), m.length, m.hash,
+		       m.flow};
 		return true;
 	}
 	void copy(uint8_t *frame, uint32_t captured) override
@@ -105,7 +110,7 @@ uint64_t TrialSource::fill(uint64_t until_ns, Arena &arena,
 		copy(frame, p.captured);
 		note_flow(p.flow);
 		queues[traffic::rss_queue(p.rss, queues_)].push_back(
-		    {p.time_ns, frame, p.captured, p.wire, p.rss, p.flow});
+			{p.time_ns, frame, p.captured, p.wire, p.rss, p.flow});
 		last = p.time_ns;
 	}
 	return until_ns;
@@ -127,7 +132,8 @@ size_t arena_estimate(const TrialSpec &spec)
 {
 	double seconds = static_cast<double>(spec.warmup_ns + spec.duration_ns) * 1e-9;
 	// Frames of a capture may be as long as a buffer; a short trial may see a burst above the mean.
-	double bytes = spec.offered_pps > 0 ? spec.offered_pps * nf::Mbuf::data_room : spec.offered_bps / 8;
+	double bytes =
+		spec.offered_pps > 0 ? spec.offered_pps * nf::Mbuf::data_room : spec.offered_bps / 8;
 	return static_cast<size_t>(bytes * seconds * 1.2) + (16u << 20);
 }
 

@@ -3,8 +3,8 @@
 
 #include "datapath/queue.hpp"
 #include "lab/reframer/trial_spec.hpp"
-#include "nf/mbuf.hpp"
 #include "measure/pages.hpp"
+#include "nf/mbuf.hpp"
 
 #include <cstddef>
 #include <functional>

@@ -13,22 +13,22 @@ namespace reframer::lab {
 namespace {
 
 const std::initializer_list<std::pair<const char *, nf::Form>> forms = {
-    {"packet", nf::Form::packet}, {"run", nf::Form::run}};
+	{"packet", nf::Form::packet}, {"run", nf::Form::run}};
 const std::initializer_list<std::pair<const char *, Policy>> policies = {
-    {"off", Policy::off},
-    {"burst", Policy::burst},
-    {"fixed", Policy::fixed},
-    {"adaptive", Policy::adaptive}};
+	{"off", Policy::off},
+	{"burst", Policy::burst},
+	{"fixed", Policy::fixed},
+	{"adaptive", Policy::adaptive}};
 const std::initializer_list<std::pair<const char *, uint32_t>> keys = {
-    {"5tuple", REFRAMER_KEY_5TUPLE},
-    {"symmetric", REFRAMER_KEY_SYMMETRIC},
-    {"destination", REFRAMER_KEY_DESTINATION},
-    {"inner", REFRAMER_KEY_INNER}};
+	{"5tuple", REFRAMER_KEY_5TUPLE},
+	{"symmetric", REFRAMER_KEY_SYMMETRIC},
+	{"destination", REFRAMER_KEY_DESTINATION},
+	{"inner", REFRAMER_KEY_INNER}};
 const std::initializer_list<std::pair<const char *, Dma>> dmas = {{"llc", Dma::llc},
                                                                   {"dram", Dma::dram}};
 
 const std::initializer_list<std::pair<const char *, Engine>> engines = {
-    {"virtual", Engine::on_virtual_clock}, {"threads", Engine::threads}};
+	{"virtual", Engine::on_virtual_clock}, {"threads", Engine::threads}};
 
 template <typename Enum>
 const char *word(Enum value, std::initializer_list<std::pair<const char *, Enum>> choices)
@@ -45,7 +45,10 @@ nf::ChainKind parse_chain(SpecReader &in)
 	for (const nf::ChainName &c : nf::chain_names()) {
 		if (name == c.name) {
 			if (c.lacks)
-				throw JobError("not-supported", "chain '" + name + "' needs " + c.lacks + ": install it and run setup again", 3);
+				throw JobError("not-supported",
+				               "chain '" + name + "' needs " + c.lacks +
+				                   ": install it and run setup again",
+				               3);
 			return c.kind;
 		}
 		all += std::string(all.empty() ? "" : ", ") + c.name;
@@ -54,7 +57,8 @@ nf::ChainKind parse_chain(SpecReader &in)
 	return nf::ChainKind::paper;
 }
 
-uint32_t flags(SpecReader &in, const char *name, std::initializer_list<std::pair<const char *, uint32_t>> known)
+uint32_t flags(SpecReader &in, const char *name,
+               std::initializer_list<std::pair<const char *, uint32_t>> known)
 {
 	uint32_t bits = 0;
 	const Json *list = in.take(name);
@@ -63,7 +67,8 @@ uint32_t flags(SpecReader &in, const char *name, std::initializer_list<std::pair
 	if (!list->is_array())
 		in.fail(name, "must be a list of names");
 	for (const Json &word : *list) {
-		auto at = std::find_if(known.begin(), known.end(), [&](const auto &k) { return word == k.first; });
+		auto at = std::find_if(known.begin(), known.end(),
+		                       [&](const auto &k) { return word == k.first; });
 		if (at == known.end())
 			in.fail(name, "does not know " + word.dump());
 		bits |= at->second;
@@ -107,7 +112,8 @@ SourceSpec parse_source(const Json *json)
 		in.finish();
 		return source;
 	}
-	constexpr std::string_view profiles[] = {"campus", "clients", "uniform", "syn-flood", "elephant", "incast"};
+	constexpr std::string_view profiles[] = {"campus",    "clients",  "uniform",
+	                                         "syn-flood", "elephant", "incast"};
 	std::string all;
 	for (std::string_view p : profiles)
 		all += (all.empty() ? "" : ", ") + std::string(p);
@@ -135,28 +141,38 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.form = in.choice("form", nf::Form::packet, forms);
 	t.look_ahead = in.boolean("lookAhead", true);
 	t.rules = static_cast<uint32_t>(in.integer(
-	    "rules", t.chain == nf::ChainKind::paper ? nf::calibrated_rules : nf::Config().nb_rules, 0, 65534));
-	t.packet_rules = static_cast<uint32_t>(in.integer("packetRules", nf::Config().nb_packet_rules, 0, 65534));
+		"rules", t.chain == nf::ChainKind::paper ? nf::calibrated_rules : nf::Config().nb_rules, 0,
+		65534));
+	t.packet_rules =
+		static_cast<uint32_t>(in.integer("packetRules", nf::Config().nb_packet_rules, 0, 65534));
 	t.deny_share = in.real("denyShare", 0.0, 0.0, 1.0);
 	t.policy = in.choice("policy", Policy::off, policies);
 	t.delay_ns = in.integer("delayNs", 64000, 0, 1000000000);
 	t.key = in.choice("key", uint32_t{REFRAMER_KEY_5TUPLE}, keys);
 	t.nic_hash = in.boolean("nicHash", t.key == REFRAMER_KEY_5TUPLE);
 	if (t.nic_hash && t.key != REFRAMER_KEY_5TUPLE)
-		in.fail("nicHash", "must be false unless key is 5tuple: the NIC hashes directional 5-tuples");
-	t.early = flags(in, "early", {{"fin", REFRAMER_EARLY_FIN}, {"rst", REFRAMER_EARLY_RST}, {"psh", REFRAMER_EARLY_PSH}});
-	t.bypass = flags(in, "bypass", {{"syn", REFRAMER_BYPASS_SYN}, {"new-flow", REFRAMER_BYPASS_NEW_FLOW},
-	                                {"dscp-ef", REFRAMER_BYPASS_DSCP_EF}, {"ect1", REFRAMER_BYPASS_ECT1},
-	                                {"dns", REFRAMER_BYPASS_DNS}});
+		in.fail("nicHash",
+		        "must be false unless key is 5tuple: the NIC hashes directional 5-tuples");
+	t.early = flags(
+		in, "early",
+		{{"fin", REFRAMER_EARLY_FIN}, {"rst", REFRAMER_EARLY_RST}, {"psh", REFRAMER_EARLY_PSH}});
+	t.bypass = flags(in, "bypass",
+	                 {{"syn", REFRAMER_BYPASS_SYN},
+	                  {"new-flow", REFRAMER_BYPASS_NEW_FLOW},
+	                  {"dscp-ef", REFRAMER_BYPASS_DSCP_EF},
+	                  {"ect1", REFRAMER_BYPASS_ECT1},
+	                  {"dns", REFRAMER_BYPASS_DNS}});
 	t.ack_thinning = in.boolean("ackThinning", false);
-	t.sensitive = in.choice("sensitive", uint8_t{0}, {{"none", uint8_t{0}}, {"tcp", uint8_t{6}}, {"udp", uint8_t{17}}});
+	t.sensitive = in.choice("sensitive", uint8_t{0},
+	                        {{"none", uint8_t{0}}, {"tcp", uint8_t{6}}, {"udp", uint8_t{17}}});
 	t.sensitive_passes = in.boolean("sensitivePasses", true);
 	t.max_held = static_cast<uint32_t>(in.integer("maxHeld", 4096, 32, 1u << 16));
 	t.source = parse_source(in.take("source"));
 	t.offered_bps = in.real("offeredBps", 70e9, 1e6, 1e12);
 	t.offered_pps = in.real("offeredPps", 0, 0, 1e9);
 	if (t.offered_pps > 0 && (in.has("offeredBps") || t.source.file.empty() || t.source.scaled))
-		in.fail("offeredPps", "goes with a capture sent at a constant rate, and without offeredBps");
+		in.fail("offeredPps",
+		        "goes with a capture sent at a constant rate, and without offeredBps");
 	t.offered_share = in.real("offeredShare", 0, 0, 1);
 	if (t.offered_share > 0 && t.offered_pps > 0)
 		in.fail("offeredShare", "goes with offeredBps, not with offeredPps");
@@ -165,7 +181,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 	if (t.front_cores && (t.queues % t.front_cores != 0 || t.policy == Policy::off))
 		in.fail("frontCores", "must divide queues, and needs a policy other than off");
 	t.table_flows = static_cast<uint32_t>(
-	    in.integer("tableFlows", (1u << 19) / t.queues, 0, table_capacity(t.queues) * 3 / 4));
+		in.integer("tableFlows", (1u << 19) / t.queues, 0, table_capacity(t.queues) * 3 / 4));
 	t.ring_depth = static_cast<uint32_t>(in.integer("ringDepth", 256, 32, 32768));
 	t.burst = static_cast<uint32_t>(in.integer("burst", 32, 1, 256));
 	t.release_max = static_cast<uint32_t>(in.integer("releaseMax", 0, 0, 1u << 16));
@@ -201,7 +217,8 @@ TrialSpec parse_trial_spec(const Json &spec)
 	in.finish();
 	if (t.engine == Engine::threads) {
 		if (t.raw || t.stand_twice || t.service_ns || t.dma != Dma::llc || !t.dump_file.empty())
-			in.fail("engine", "'threads' goes without raw, standTwice, serviceNs, dump and dma 'dram'");
+			in.fail("engine",
+			        "'threads' goes without raw, standTwice, serviceNs, dump and dma 'dram'");
 		if (t.policy == Policy::adaptive)
 			in.fail("policy", "adaptive needs load reports, which engine 'threads' does not give");
 		if (t.front_cores || t.sensitive)
@@ -234,7 +251,9 @@ Json describe(const TrialSpec &t)
 	            {"early", flag_names(t.early, {"fin", "rst", "psh"})},
 	            {"bypass", flag_names(t.bypass, {"syn", "new-flow", "dscp-ef", "ect1", "dns"})},
 	            {"ackThinning", t.ack_thinning},
-	            {"sensitive", t.sensitive == 6 ? "tcp" : t.sensitive == 17 ? "udp" : "none"},
+	            {"sensitive", t.sensitive == 6    ? "tcp"
+	                          : t.sensitive == 17 ? "udp"
+	                                              : "none"},
 	            {"sensitivePasses", t.sensitive_passes},
 	            {"frontCores", t.front_cores},
 	            {"maxHeld", t.max_held},

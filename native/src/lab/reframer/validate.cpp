@@ -24,12 +24,12 @@
 // "not-decided", exit code 3. Without two cores the checks on threads are left out: {"skipped": why}.
 #include "lab/reframer/validate.hpp"
 
-#include "measure/cores.hpp"
 #include "datapath/ports/poisson.hpp"
 #include "datapath/ports/virtual_queue.hpp"
-#include "measure/median.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/reframer/trial.hpp"
+#include "measure/cores.hpp"
+#include "measure/median.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -97,12 +97,18 @@ struct Check {
 	Json spec() const
 	{
 		Json spec = overload_of(chain, scale);
-		spec.update({{"chain", chain}, {"policy", policy}, {"delayNs", 64000}, {"cpus", {cores[0], cores[1]}}});
+		spec.update({{"chain", chain},
+		             {"policy", policy},
+		             {"delayNs", 64000},
+		             {"cpus", {cores[0], cores[1]}}});
 		return spec;
 	}
 	Json named() const
 	{
-		return {{"chain", chain}, {"policy", policy}, {"delayUs", policy == "fixed" ? 64 : 0}, {"blocks", blocks}};
+		return {{"chain", chain},
+		        {"policy", policy},
+		        {"delayUs", policy == "fixed" ? 64 : 0},
+		        {"blocks", blocks}};
 	}
 };
 
@@ -128,20 +134,27 @@ Json check_threads(const Check &check, double &offered_pps, double &carried_pps)
 	double starved_share = 0;
 	for (uint64_t block = 0; block < check.blocks; block++) {
 		spec["seed"] = check.seed + block;
-		for (const EngineKind kind : {by_clock, on_threads, standing, standing, on_threads, by_clock}) {
+		for (const EngineKind kind :
+		     {by_clock, on_threads, standing, standing, on_threads, by_clock}) {
 			const bool threads = kind == on_threads;
 			const Json record = record_of(spec, kind);
-			const double queues_ns = spec["durationNs"].get<double>() * spec["queues"].get<double>();
-			const double starved = threads ? record["polls"]["starvedNs"].get<double>() / queues_ns : 0;
-			(threads ? pair.on_threads : kind == standing ? pair.on_standing : pair.on_virtual)
-			    .push_back(record["throughputPps"].get<double>() / (1 - starved));
+			const double queues_ns =
+				spec["durationNs"].get<double>() * spec["queues"].get<double>();
+			const double starved =
+				threads ? record["polls"]["starvedNs"].get<double>() / queues_ns : 0;
+			(threads            ? pair.on_threads
+			 : kind == standing ? pair.on_standing
+			                    : pair.on_virtual)
+				.push_back(record["throughputPps"].get<double>() / (1 - starved));
 			starved_share += starved / static_cast<double>(2 * check.blocks);
 			pair.dropped.push_back(record["drops"]["ringShare"]);
 			offered_pps = record["offeredPps"];
 		}
 	}
 	Json result = check.named();
-	result.update({{"source", spec["source"]}, {"offeredBps", spec["offeredBps"]}, {"starvedShare", starved_share}});
+	result.update({{"source", spec["source"]},
+	               {"offeredBps", spec["offeredBps"]},
+	               {"starvedShare", starved_share}});
 	result.update(compare_engines(pair, check.seed));
 	carried_pps = result["virtualPps"];
 	return result;
@@ -157,22 +170,32 @@ Json check_latency(const Check &check, double load, double offered_pps, double c
 		for (const EngineKind kind : {by_clock, on_threads, on_threads, by_clock}) {
 			const Json record = record_of(spec, kind);
 			const auto add = [&](LatencyPair &pair, const char *name) {
-				(kind == on_threads ? pair.on_threads : pair.on_virtual).push_back(record["latencyNs"][name]);
+				(kind == on_threads ? pair.on_threads : pair.on_virtual)
+					.push_back(record["latencyNs"][name]);
 			};
 			add(p50, "p50");
 			add(p99, "p99");
 		}
 	}
 	Json result = check.named();
-	const Json middle = compare_latencies(p50, check.seed), late = compare_latencies(p99, check.seed);
-	const auto either = [&](const char *verdict) { return middle["verdict"] == verdict || late["verdict"] == verdict; };
-	result.update({{"load", load}, {"offeredBps", spec["offeredBps"]}, {"p50", middle}, {"p99", late},
-	               {"verdict", either("differs") ? "differs" : either("undecided") ? "undecided" : "agrees"}});
+	const Json middle = compare_latencies(p50, check.seed),
+			   late = compare_latencies(p99, check.seed);
+	const auto either = [&](const char *verdict) {
+		return middle["verdict"] == verdict || late["verdict"] == verdict;
+	};
+	result.update({{"load", load},
+	               {"offeredBps", spec["offeredBps"]},
+	               {"p50", middle},
+	               {"p99", late},
+	               {"verdict", either("differs")     ? "differs"
+	                           : either("undecided") ? "undecided"
+	                                                 : "agrees"}});
 	return result;
 }
 
 // Words of a list in the specification, each one of `known`.
-std::vector<std::string> words(SpecReader &in, const char *name, const std::vector<std::string> &known)
+std::vector<std::string> words(SpecReader &in, const char *name,
+                               const std::vector<std::string> &known)
 {
 	const Json *given = in.take(name);
 	if (!given)
@@ -181,7 +204,8 @@ std::vector<std::string> words(SpecReader &in, const char *name, const std::vect
 	if (!given->is_array())
 		in.fail(name, "must be a list");
 	for (const Json &word : *given) {
-		if (!word.is_string() || std::find(known.begin(), known.end(), word.get<std::string>()) == known.end())
+		if (!word.is_string() ||
+		    std::find(known.begin(), known.end(), word.get<std::string>()) == known.end())
 			in.fail(name, "has a member that is not known here: " + word.dump());
 		list.push_back(word);
 	}
@@ -203,8 +227,11 @@ Json check_md1(double rho, uint32_t packets, uint64_t seed)
 	const double expected_p50 = engine::md1_quantile_ns(service_ns, rho, 0.5);
 	const double expected_p99 = engine::md1_quantile_ns(service_ns, rho, 0.99);
 	const auto [low, high] = std::minmax_element(means.begin(), means.end());
-	const auto near = [](double ours, double theirs) { return std::abs(ours / theirs - 1) <= agreement; };
-	const bool agrees = near(median(means), expected) && near(median(p50), expected_p50) && near(median(p99), expected_p99);
+	const auto near = [](double ours, double theirs) {
+		return std::abs(ours / theirs - 1) <= agreement;
+	};
+	const bool agrees = near(median(means), expected) && near(median(p50), expected_p50) &&
+	                    near(median(p99), expected_p99);
 	return {{"rho", rho},
 	        {"serviceNs", service_ns},
 	        {"packets", uint64_t{packets} * md1_runs},
@@ -225,20 +252,28 @@ void run_validate(const Json &json)
 	const bool quick = in.boolean("quick", false);
 	const uint64_t seed = in.integer("seed", 1, 0, 1ull << 52);
 	const uint64_t blocks = in.integer("blocks", quick ? least_blocks : 8, 1, 1000);
-	const auto packets = static_cast<uint32_t>(in.integer("packets", quick ? 200'000 : 1'000'000, 1000, 1u << 26));
+	const auto packets =
+		static_cast<uint32_t>(in.integer("packets", quick ? 200'000 : 1'000'000, 1000, 1u << 26));
 	const double scale = in.real("scale", 1, 0.01, 4);
 	const auto chains = words(in, "chains", {"paper", "modern"});
 	const auto policies = words(in, "policies", {"off", "fixed"});
 	in.finish();
 
 	const uint64_t on_threads_each = 1 + std::size(loads);
-	const uint64_t total = std::size(utilisations) + chains.size() * policies.size() * on_threads_each;
+	const uint64_t total =
+		std::size(utilisations) + chains.size() * policies.size() * on_threads_each;
 	uint64_t agree = 0, differ = 0, undecided = 0, not_tested = 0;
 	const auto book = [&](const char *name, const Json &result) {
 		const Json &verdict = result["verdict"];
-		(verdict == "agrees" ? agree : verdict == "differs" ? differ : verdict == "undecided" ? undecided : not_tested)++;
+		(verdict == "agrees"      ? agree
+		 : verdict == "differs"   ? differ
+		 : verdict == "undecided" ? undecided
+		                          : not_tested)++;
 		emit({{name, result}});
-		emit({{"progress", {{"done", agree + differ + undecided + not_tested}, {"total", total}, {"what", "checks"}}}});
+		emit({{"progress",
+		       {{"done", agree + differ + undecided + not_tested},
+		        {"total", total},
+		        {"what", "checks"}}}});
 	};
 	for (const double rho : utilisations)
 		book("md1", check_md1(rho, packets, seed));
@@ -258,14 +293,21 @@ void run_validate(const Json &json)
 			}
 		}
 	}
-	emit({{"verdict", {{"agree", agree}, {"differ", differ}, {"undecided", undecided}, {"notTested", not_tested}}}});
+	emit({{"verdict",
+	       {{"agree", agree},
+	        {"differ", differ},
+	        {"undecided", undecided},
+	        {"notTested", not_tested}}}});
 	if (differ)
 		throw JobError("check-failed", std::to_string(differ) + " of " + std::to_string(total) +
-		               " checks of the virtual NIC differ by more than 3 %");
+		                                   " checks of the virtual NIC differ by more than 3 %");
 	if (undecided + not_tested)
-		throw JobError("not-decided", std::to_string(undecided) + " of " + std::to_string(total) +
-		               " checks of the virtual NIC are undecided and " + std::to_string(not_tested) +
-		               " were not tested: run without --quick, or on a quieter machine", 3);
+		throw JobError("not-decided",
+		               std::to_string(undecided) + " of " + std::to_string(total) +
+		                   " checks of the virtual NIC are undecided and " +
+		                   std::to_string(not_tested) +
+		                   " were not tested: run without --quick, or on a quieter machine",
+		               3);
 }
 
 } // namespace reframer::lab

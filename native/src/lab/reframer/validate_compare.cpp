@@ -1,5 +1,5 @@
-#include "measure/median.hpp"
 #include "lab/reframer/validate.hpp"
+#include "measure/median.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -21,11 +21,14 @@ const char *word(Agreement a)
 Json judge_ratios(const std::vector<double> &ratios, uint64_t seed)
 {
 	if (ratios.size() < least_blocks)
-		return {{"ratio", median(ratios)}, {"low", nullptr}, {"high", nullptr}, {"verdict", word(Agreement::undecided)}};
+		return {{"ratio", median(ratios)},
+		        {"low", nullptr},
+		        {"high", nullptr},
+		        {"verdict", word(Agreement::undecided)}};
 	const auto [low, high] = interval_of_median(ratios, seed);
 	const Agreement a = low >= 1 - agreement && high <= 1 + agreement ? Agreement::agrees
-	    : low > 1 + agreement || high < 1 - agreement                  ? Agreement::differs
-	                                                                   : Agreement::undecided;
+	                    : low > 1 + agreement || high < 1 - agreement ? Agreement::differs
+	                                                                  : Agreement::undecided;
 	return {{"ratio", median(ratios)}, {"low", low}, {"high", high}, {"verdict", word(a)}};
 }
 
@@ -61,7 +64,8 @@ Json compare_latencies(const LatencyPair &pair, uint64_t seed)
 {
 	std::vector<double> ratios;
 	for (size_t i = 0; i + 1 < pair.on_virtual.size(); i += 2)
-		ratios.push_back((pair.on_threads[i] + pair.on_threads[i + 1]) / (pair.on_virtual[i] + pair.on_virtual[i + 1]));
+		ratios.push_back((pair.on_threads[i] + pair.on_threads[i + 1]) /
+		                 (pair.on_virtual[i] + pair.on_virtual[i + 1]));
 	Json result = {{"virtualNs", median(pair.on_virtual)}, {"threadsNs", median(pair.on_threads)}};
 	result.update(judge_ratios(ratios, seed));
 	return result;

@@ -50,7 +50,10 @@ void add_ipv4(Frame &f, uint8_t protocol, uint32_t source, uint32_t length)
 	put32(&f[at + 16], server);
 }
 
-void add_bytes(Frame &f, size_t n, uint8_t value = 0) { f.insert(f.end(), n, value); }
+void add_bytes(Frame &f, size_t n, uint8_t value = 0)
+{
+	f.insert(f.end(), n, value);
+}
 
 // IPv4 in IPv4, as deep as the parser goes and then some, with UDP inside.
 Frame tunnels(std::mt19937_64 &random, uint32_t depth)
@@ -118,9 +121,14 @@ std::vector<Frame> crafted_frames(std::mt19937_64 &random)
 	while (frames.size() < nb_crafted) {
 		Frame f;
 		switch (random() % 3) {
-		case 0: f = tunnels(random, 1 + uint32_t(random() % 10)); break;
-		case 1: f = vxlan_in_vxlan(random, 1 + uint32_t(random() % 8)); break;
-		default: f = extensions(random, 1 + uint32_t(random() % 60));
+		case 0:
+			f = tunnels(random, 1 + uint32_t(random() % 10));
+			break;
+		case 1:
+			f = vxlan_in_vxlan(random, 1 + uint32_t(random() % 8));
+			break;
+		default:
+			f = extensions(random, 1 + uint32_t(random() % 60));
 		}
 		if (random() % 2)
 			f = lie(random, f);
@@ -156,7 +164,7 @@ void write_plain(uint8_t *frame, uint32_t source, uint32_t destination, uint16_t
 }
 
 Attacker::Attacker(Attack kind, uint64_t seed, uint32_t nb_drip_flows, const std::string &capture)
-    : kind_(kind), random_(seed), nb_drip_flows_(nb_drip_flows)
+	: kind_(kind), random_(seed), nb_drip_flows_(nb_drip_flows)
 {
 	if (kind == Attack::crafted)
 		frames_ = crafted_frames(random_);
@@ -177,7 +185,10 @@ void Attacker::read(const std::string &file)
 			frames_.emplace_back(f.data, f.data + std::min(f.captured, attack_frame_room));
 		}
 		if (frames_.size() > max_captured)
-			throw JobError("bad-spec", file + " has more than " + std::to_string(max_captured) + " frames, too many to be an attack's pattern", 2);
+			throw JobError("bad-spec",
+			               file + " has more than " + std::to_string(max_captured) +
+			                   " frames, too many to be an attack's pattern",
+			               2);
 	}
 	if (frames_.empty())
 		throw JobError("bad-spec", file + " has no Ethernet frame", 2);
@@ -199,7 +210,8 @@ void Attacker::next(AttackFrame &out)
 	case Attack::one_packet:
 	case Attack::same_hash:
 	case Attack::same_set:
-		write_plain(out.bytes.data(), source, server, uint16_t(ports), uint16_t(ports >> 16), 17, 0);
+		write_plain(out.bytes.data(), source, server, uint16_t(ports), uint16_t(ports >> 16), 17,
+		            0);
 		if (kind_ == Attack::same_hash)
 			out.rss = 0x5eed5eed;
 		if (kind_ == Attack::same_set)

@@ -11,15 +11,15 @@ namespace reframer::lab {
 
 enum class Attack : uint8_t {
 	none,
-	syn_flood,   // SYNs of random addresses and ports to one server
-	one_packet,  // UDP flows of one packet
-	elephant,    // one flow
-	same_hash,   // random flows whose NIC hashes are all one value
-	same_set,    // random flows whose NIC hashes agree in the low 20 bits
-	fragments,   // first fragments of packets that are never completed
-	crafted,     // tunnels in tunnels, extension chains, lengths that lie
-	drip,        // as many flows as fit into a hold time, round and round: every group stays alive
-	capture,     // frames of a capture, round and round, with the hashes that a NIC gives them
+	syn_flood,  // SYNs of random addresses and ports to one server
+	one_packet, // UDP flows of one packet
+	elephant,   // one flow
+	same_hash,  // random flows whose NIC hashes are all one value
+	same_set,   // random flows whose NIC hashes agree in the low 20 bits
+	fragments,  // first fragments of packets that are never completed
+	crafted,    // tunnels in tunnels, extension chains, lengths that lie
+	drip,       // as many flows as fit into a hold time, round and round: every group stays alive
+	capture,    // frames of a capture, round and round, with the hashes that a NIC gives them
 };
 
 inline constexpr uint32_t attack_frame_room = 640;

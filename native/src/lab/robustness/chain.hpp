@@ -37,7 +37,9 @@ public:
 			uint64_t flow_state;
 			std::memcpy(&flow_state, state, sizeof(flow_state));
 			auto &self = *static_cast<TrackerChain *>(context);
-			self.established_evicted_ += reason == CONNTRACK_EVICTED && conntrack::TcpState(flow_state) == conntrack::TcpState::established;
+			self.established_evicted_ +=
+				reason == CONNTRACK_EVICTED &&
+				conntrack::TcpState(flow_state) == conntrack::TcpState::established;
 		};
 		p.context = this;
 		conntrack_table *made = nullptr;
@@ -69,7 +71,8 @@ public:
 		const auto state = uint64_t(conntrack::TcpState::established);
 		void *entry = conntrack_find(table_.get(), keys_, digests(1), now_ns_);
 		if (!entry)
-			throw JobError("failed", "a legitimate flow found no place in the table; raise tableFlows");
+			throw JobError("failed",
+			               "a legitimate flow found no place in the table; raise tableFlows");
 		std::memcpy(entry, &state, sizeof(state));
 		conntrack_set_class(table_.get(), entry, class_established, now_ns_);
 	}
@@ -104,10 +107,12 @@ private:
 
 	void read(const uint8_t *frame, uint32_t captured, uint32_t rss, uint32_t i)
 	{
-		const packet::Headers h = packet::parse(frame, captured, captured, packet::LinkType::ethernet, packet::Depth::innermost);
+		const packet::Headers h = packet::parse(
+			frame, captured, captured, packet::LinkType::ethernet, packet::Depth::innermost);
 		const packet::FlowKey k = packet::flow_key_of(h, frame);
 		uint8_t *key = keys_ + i * CONNTRACK_KEY_IPV6;
-		conntrack_key_ipv6(key, k.source.data(), k.destination.data(), k.source_port, k.destination_port, k.protocol);
+		conntrack_key_ipv6(key, k.source.data(), k.destination.data(), k.source_port,
+		                   k.destination_port, k.protocol);
 		std::memcpy(key + CONNTRACK_KEY_IPV6 - 2, &k.id, 2); // of a fragment
 		rss_[i] = rss;
 		flags_[i] = h.flags & packet::header_tcp_flags ? uint8_t(h.tcp_flags) : 0;
@@ -122,7 +127,7 @@ private:
 			return uint64_t(TcpState::none);
 		auto at = TcpState(state);
 		if (at == TcpState::none && !opens)
-			return state; // began in the middle
+			return state;                                         // began in the middle
 		if (at == TcpState::syn_sent && (flags & syn_ack) == ack) // answered on another queue
 			at = conntrack::tcp_step(at, syn_ack, true).state;
 		return uint64_t(conntrack::tcp_step(at, flags, false).state);

@@ -9,9 +9,9 @@
 // given the same keys; to them they are as good as random, which is what is to be shown.
 #include "conntrack/contenders/key_words.hpp"
 #include "conntrack/contenders/tracker.hpp"
-#include "measure/tsc.hpp"
 #include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
+#include "measure/tsc.hpp"
 
 #include <algorithm>
 #include <random>
@@ -33,7 +33,8 @@ std::vector<uint8_t> make_keys(uint64_t nb, bool colliding, uint64_t seed)
 			words[1] = tries;
 			std::memcpy(&keys[i * key_size], words, key_size);
 			if (!colliding ||
-			    (conntrack::crc_hash(conntrack::FlowKey<key_size>::load(&keys[i * key_size])) & ((1u << colliding_bits) - 1)) == 0) {
+			    (conntrack::crc_hash(conntrack::FlowKey<key_size>::load(&keys[i * key_size])) &
+			     ((1u << colliding_bits) - 1)) == 0) {
 				i++;
 				break;
 			}
@@ -80,11 +81,16 @@ void run_robustness_tables(const Json &spec)
 			throw JobError("not-supported", name + " does not start here", 3);
 		const uint64_t start = engine::tsc_start();
 		for (uint64_t i = 0; i < flows; i += conntrack::tracker_burst)
-			tracker->track(&keys[i * key_size], uint32_t(std::min<uint64_t>(conntrack::tracker_burst, flows - i)), 1, &results[i]);
+			tracker->track(&keys[i * key_size],
+			               uint32_t(std::min<uint64_t>(conntrack::tracker_burst, flows - i)), 1,
+			               &results[i]);
 		const uint64_t inserted = engine::tsc_stop();
 		uint64_t found = 0;
 		for (uint64_t i = 0; i < flows; i += conntrack::tracker_burst)
-			found += tracker->find(&keys[i * key_size], uint32_t(std::min<uint64_t>(conntrack::tracker_burst, flows - i)), &values[i], &results[i]);
+			found +=
+				tracker->find(&keys[i * key_size],
+			                  uint32_t(std::min<uint64_t>(conntrack::tracker_burst, flows - i)),
+			                  &values[i], &results[i]);
 		const uint64_t end = engine::tsc_stop();
 		refused = flows - found;
 		bytes = tracker->bytes();
@@ -95,9 +101,14 @@ void run_robustness_tables(const Json &spec)
 			find.push_back(double(end - inserted) * ns / double(flows));
 		}
 	}
-	emit({{"contender", name}, {"keys", colliding ? "colliding" : "random"}, {"flows", flows},
-	      {"nsPerInsert", median(insert)}, {"nsPerFind", median(find)}, {"refused", refused},
-	      {"bytesPerFlow", double(bytes) / double(flows)}, {"seed", seed}});
+	emit({{"contender", name},
+	      {"keys", colliding ? "colliding" : "random"},
+	      {"flows", flows},
+	      {"nsPerInsert", median(insert)},
+	      {"nsPerFind", median(find)},
+	      {"refused", refused},
+	      {"bytesPerFlow", double(bytes) / double(flows)},
+	      {"seed", seed}});
 }
 
 } // namespace reframer::lab

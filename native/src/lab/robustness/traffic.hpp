@@ -2,11 +2,11 @@
 // attacker's packets, each a Poisson process.
 #pragma once
 
-#include "measure/histogram.hpp"
-#include "datapath/queue.hpp"
 #include "datapath/ports/virtual_queue.hpp"
+#include "datapath/queue.hpp"
 #include "lab/robustness/attack.hpp"
 #include "lab/robustness/chain.hpp"
+#include "measure/histogram.hpp"
 #include "nf/mbuf.hpp"
 
 #include <cmath>
@@ -40,15 +40,18 @@ class Openings {
 public:
 	// SYNs that arrive in the window are counted, where their ACK may come before its end.
 	Openings(const RobustnessSpec &t, uint64_t seed)
-	    : rtt_(double(t.rtt_ns)), from_(double(t.warmup_ns)),
-	      until_(double(t.warmup_ns + t.duration_ns) - rtt_ - slack_ns), first_flow_(t.flows + attack_flows),
-	      rate_(t.open_pps / 1e9), random_(seed)
+		: rtt_(double(t.rtt_ns)), from_(double(t.warmup_ns)),
+		  until_(double(t.warmup_ns + t.duration_ns) - rtt_ - slack_ns),
+		  first_flow_(t.flows + attack_flows), rate_(t.open_pps / 1e9), random_(seed)
 	{
 		next_syn_ = rate_ > 0 ? gap() : INFINITY;
 	}
 
 	// What comes next, infinite where nothing is to come.
-	double next() const { return std::min(next_syn_, answers_.empty() ? INFINITY : answers_.front().ack_at); }
+	double next() const
+	{
+		return std::min(next_syn_, answers_.empty() ? INFINITY : answers_.front().ack_at);
+	}
 	// The packet that comes at next(). Its frame stays where it is until `pool` is used again.
 	engine::Arrival take(std::vector<std::unique_ptr<AttackFrame>> &pool, size_t &used)
 	{
@@ -68,14 +71,13 @@ public:
 		if (used == pool.size())
 			pool.push_back(std::make_unique<AttackFrame>());
 		AttackFrame &frame = *pool[used++];
-		write_plain(frame.bytes.data(), 0x0b000000 + number, 0xc0a80001, uint16_t(1024 + number % 50000), 443, 6,
-		            syn ? 0x02 : 0x10);
-		return {uint64_t(at), frame.bytes.data(), plain_length, plain_length, clients_[number].rss,
-		        first_flow_ + number};
+		write_plain(frame.bytes.data(), 0x0b000000 + number, 0xc0a80001,
+		            uint16_t(1024 + number % 50000), 443, 6, syn ? 0x02 : 0x10);
+		return {uint64_t(at), frame.bytes.data(),   plain_length,
+		        plain_length, clients_[number].rss, first_flow_ + number};
 	}
 	// A packet has left; `known()` says whether the table has its connection as established.
-	template <typename Known>
-	void left(const engine::VirtualQueue::Left &what, Known known)
+	template <typename Known> void left(const engine::VirtualQueue::Left &what, Known known)
 	{
 		if (what.flow < first_flow_)
 			return;
@@ -128,11 +130,16 @@ private:
 class Traffic {
 public:
 	explicit Traffic(const RobustnessSpec &t)
-	    : spec(t), random(t.seed), attacker(t.attack, t.seed + 1, std::max(1u, uint32_t(t.legitimate_pps * t.times * double(t.delay_ns) * 1e-9)), t.capture),
-	      frames(size_t{t.flows} * plain_length), rss(t.flows), gap(t.legitimate_pps / 1e9), attack_gap(t.legitimate_pps * t.times / 1e9), clients(t, t.seed + 2)
+		: spec(t), random(t.seed),
+		  attacker(t.attack, t.seed + 1,
+	               std::max(1u, uint32_t(t.legitimate_pps * t.times * double(t.delay_ns) * 1e-9)),
+	               t.capture),
+		  frames(size_t{t.flows} * plain_length), rss(t.flows), gap(t.legitimate_pps / 1e9),
+		  attack_gap(t.legitimate_pps * t.times / 1e9), clients(t, t.seed + 2)
 	{
 		for (uint32_t f = 0; f < t.flows; f++) {
-			write_plain(frame(f), 0x0a000000 + f, 0xc0a80001, uint16_t(1024 + f % 50000), 443, 6, 0x10);
+			write_plain(frame(f), 0x0a000000 + f, 0xc0a80001, uint16_t(1024 + f % 50000), 443, 6,
+			            0x10);
 			rss[f] = uint32_t(random());
 		}
 		next_legitimate = draw(gap);
@@ -154,14 +161,16 @@ public:
 				// Trains of four, as TCP sends.
 				if (random() % 4 == 0)
 					flow = uint32_t(random() % spec.flows);
-				out.push_back({uint64_t(next_legitimate), frame(flow), plain_length, legitimate_wire, rss[flow], flow});
+				out.push_back({uint64_t(next_legitimate), frame(flow), plain_length,
+				               legitimate_wire, rss[flow], flow});
 				next_legitimate += draw(gap);
 			} else {
 				if (nb_frames == pool.size())
 					pool.push_back(std::make_unique<AttackFrame>());
 				AttackFrame &a = *pool[nb_frames++];
 				attacker.next(a);
-				out.push_back({uint64_t(next_attack), a.bytes.data(), a.length, a.length, a.rss, spec.flows + a.flow});
+				out.push_back({uint64_t(next_attack), a.bytes.data(), a.length, a.length, a.rss,
+				               spec.flows + a.flow});
 				next_attack += draw(attack_gap);
 			}
 		}

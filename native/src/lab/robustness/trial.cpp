@@ -31,13 +31,13 @@
 // NIC's hash, the weaker way under attack. Flows whose handshake is over are protected from early
 // eviction; those of one SYN are not. A connection is not picked up in the middle: an ACK that finds
 // no entry makes none that counts. The server's answer passes on another queue.
+#include "datapath/ports/virtual_queue.hpp"
+#include "jobs/job.hpp"
+#include "jobs/spec_reader.hpp"
+#include "lab/captures/capture_input.hpp"
+#include "lab/robustness/traffic.hpp"
 #include "measure/cores.hpp"
 #include "measure/tsc.hpp"
-#include "datapath/ports/virtual_queue.hpp"
-#include "lab/captures/capture_input.hpp"
-#include "jobs/job.hpp"
-#include "lab/robustness/traffic.hpp"
-#include "jobs/spec_reader.hpp"
 #include "reframer/reframer.h"
 
 #include <memory>
@@ -53,10 +53,16 @@ namespace {
 RobustnessSpec read_spec(const Json &spec)
 {
 	const std::initializer_list<std::pair<const char *, Attack>> attacks = {
-	    {"none", Attack::none},           {"syn-flood", Attack::syn_flood}, {"one-packet", Attack::one_packet},
-	    {"elephant", Attack::elephant},   {"same-hash", Attack::same_hash}, {"same-set", Attack::same_set},
-	    {"fragments", Attack::fragments}, {"crafted", Attack::crafted},     {"drip", Attack::drip},
-	    {"capture", Attack::capture}};
+		{"none", Attack::none},
+		{"syn-flood", Attack::syn_flood},
+		{"one-packet", Attack::one_packet},
+		{"elephant", Attack::elephant},
+		{"same-hash", Attack::same_hash},
+		{"same-set", Attack::same_set},
+		{"fragments", Attack::fragments},
+		{"crafted", Attack::crafted},
+		{"drip", Attack::drip},
+		{"capture", Attack::capture}};
 	SpecReader in(spec, "");
 	RobustnessSpec t;
 	t.attack = in.choice("attack", Attack::none, attacks);
@@ -79,7 +85,8 @@ RobustnessSpec read_spec(const Json &spec)
 	t.release_max = uint32_t(in.integer("releaseMax", 32, 0, 1u << 16));
 	t.duration_ns = in.integer("durationNs", 50'000'000, 1000, 60 * second);
 	t.warmup_ns = in.integer("warmupNs", 10'000'000, 0, 60 * second);
-	t.dma = in.choice("dma", engine::Dma::Into::llc, {{"llc", engine::Dma::Into::llc}, {"dram", engine::Dma::Into::dram}});
+	t.dma = in.choice("dma", engine::Dma::Into::llc,
+	                  {{"llc", engine::Dma::Into::llc}, {"dram", engine::Dma::Into::dram}});
 	t.seed = in.integer("seed", 1, 0, 1ull << 53);
 	t.cpus = in.integers<uint32_t>("cpus", {}, 0, 1023);
 	const bool dma_asked = in.has("dma");
@@ -194,27 +201,52 @@ void run_robustness_trial(const Json &json)
 	const engine::Histogram &latency = r.watched_latency;
 	const bool conserved = r.arrived == r.departed + r.ring_dropped && r.held == 0;
 	// As in job `trial`: what the machine took away must not decide the figures.
-	const bool is_void = double(r.preempted) * 30e6 > std::max(r.total_ns, 30e6) || r.interrupted_ns > 0.05 * r.total_ns;
+	const bool is_void = double(r.preempted) * 30e6 > std::max(r.total_ns, 30e6) ||
+	                     r.interrupted_ns > 0.05 * r.total_ns;
 	const engine::Histogram &own = r.watched_own_latency, &setup = openings.setup();
 	const auto us = [](const engine::Histogram &h, double q) {
 		return h.count() ? Json(h.quantile(q) / 1e3) : Json(nullptr);
 	};
-	emit({{"attack", t.attack_name}, {"times", t.times}, {"policy", t.reframes ? "fixed" : "off"},
-	      {"p50Us", us(latency, 0.5)}, {"p99Us", us(latency, 0.99)}, {"p999Us", us(latency, 0.999)},
-	      {"ownP50Us", us(own, 0.5)}, {"ownP99Us", us(own, 0.99)}, {"ownP999Us", us(own, 0.999)},
-	      {"opened", openings.opened()}, {"connected", openings.connected()},
-	      {"connectedShare", openings.opened() ? Json(double(openings.connected()) / double(openings.opened())) : Json(nullptr)},
-	      {"setupP50Us", us(setup, 0.5)}, {"setupP99Us", us(setup, 0.99)},
-	      {"setupOwnP99Us", us(openings.setup_own(), 0.99)}, {"legitimatePackets", latency.count()},
-	      {"legitimateDrops", r.watched_ring_dropped}, {"drops", r.window_ring_dropped},
-	      {"offeredPackets", r.offered_packets}, {"nsPerPacket", r.processed ? r.busy_ns / double(r.processed) : 0},
-	      {"loadShare", r.busy_ns / double(t.duration_ns)}, {"establishedEvicted", chain.established_evicted()},
-	      {"establishedLost", lost}, {"evicted", table.evicted}, {"refused", table.refused},
-	      {"tableMiB", double(table.bytes) / (1 << 20)}, {"heldMax", held.packets_held_max}, {"grownMiB", grown},
-	      {"void", is_void}, {"seed", t.seed},
-	      {"checks", {{"arrived", r.arrived}, {"departed", r.departed}, {"conserved", conserved}, {"reordered", r.reordered}}}});
+	emit({{"attack", t.attack_name},
+	      {"times", t.times},
+	      {"policy", t.reframes ? "fixed" : "off"},
+	      {"p50Us", us(latency, 0.5)},
+	      {"p99Us", us(latency, 0.99)},
+	      {"p999Us", us(latency, 0.999)},
+	      {"ownP50Us", us(own, 0.5)},
+	      {"ownP99Us", us(own, 0.99)},
+	      {"ownP999Us", us(own, 0.999)},
+	      {"opened", openings.opened()},
+	      {"connected", openings.connected()},
+	      {"connectedShare", openings.opened()
+	                             ? Json(double(openings.connected()) / double(openings.opened()))
+	                             : Json(nullptr)},
+	      {"setupP50Us", us(setup, 0.5)},
+	      {"setupP99Us", us(setup, 0.99)},
+	      {"setupOwnP99Us", us(openings.setup_own(), 0.99)},
+	      {"legitimatePackets", latency.count()},
+	      {"legitimateDrops", r.watched_ring_dropped},
+	      {"drops", r.window_ring_dropped},
+	      {"offeredPackets", r.offered_packets},
+	      {"nsPerPacket", r.processed ? r.busy_ns / double(r.processed) : 0},
+	      {"loadShare", r.busy_ns / double(t.duration_ns)},
+	      {"establishedEvicted", chain.established_evicted()},
+	      {"establishedLost", lost},
+	      {"evicted", table.evicted},
+	      {"refused", table.refused},
+	      {"tableMiB", double(table.bytes) / (1 << 20)},
+	      {"heldMax", held.packets_held_max},
+	      {"grownMiB", grown},
+	      {"void", is_void},
+	      {"seed", t.seed},
+	      {"checks",
+	       {{"arrived", r.arrived},
+	        {"departed", r.departed},
+	        {"conserved", conserved},
+	        {"reordered", r.reordered}}}});
 	if (!conserved || r.reordered > 0)
-		throw JobError("check-failed", "packets were lost or left out of order; see checks in the record");
+		throw JobError("check-failed",
+		               "packets were lost or left out of order; see checks in the record");
 }
 
 } // namespace reframer::lab

@@ -25,7 +25,8 @@ void run_balance_ethtool(const Json &spec)
 		SessionHooks hooks;
 		hooks.details = [&]() -> Json { return {{"counted", table.counted()}}; };
 		hooks.finish = [&]() -> Json {
-			return {{"counted", table.counted()}, {"countedInDriver", int(table.counts_in_driver())}};
+			return {{"counted", table.counted()},
+			        {"countedInDriver", int(table.counts_in_driver())}};
 		};
 		serve_device(input, table, hooks);
 	} catch (const engine::DeviceError &e) {

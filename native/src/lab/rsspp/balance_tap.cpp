@@ -50,17 +50,21 @@ void run_balance_tap(const Json &spec)
 		engine::UdpSender sender(traffic, [&] { return workers.received(); });
 		SessionHooks hooks;
 		hooks.details = [&]() -> Json {
-			return {{"sent", sender.sent()}, {"received", workers.received()},
-			        {"dropped", port.dropped()}, {"moving", workers.moves_in_progress()}};
+			return {{"sent", sender.sent()},
+			        {"received", workers.received()},
+			        {"dropped", port.dropped()},
+			        {"moving", workers.moves_in_progress()}};
 		};
 		hooks.finish = [&]() -> Json {
 			sender.stop();
-			for (int i = 0; i < arrival_tries && workers.received() + port.dropped() < sender.sent(); i++)
+			for (int i = 0;
+			     i < arrival_tries && workers.received() + port.dropped() < sender.sent(); i++)
 				usleep(arrival_pause_us);
 			const engine::WorkerTotals t = workers.stop();
-			return {{"sent", sender.sent()}, {"received", t.received}, {"processed", t.processed},
-			        {"dropped", port.dropped()}, {"missing", t.missing}, {"reordered", t.reordered},
-			        {"foreign", t.foreign}, {"forwarded", t.forwarded}, {"held", t.held}};
+			return {
+				{"sent", sender.sent()},     {"received", t.received},   {"processed", t.processed},
+				{"dropped", port.dropped()}, {"missing", t.missing},     {"reordered", t.reordered},
+				{"foreign", t.foreign},      {"forwarded", t.forwarded}, {"held", t.held}};
 		};
 		serve_device(input, workers, hooks);
 	} catch (const engine::DeviceError &e) {

@@ -10,9 +10,9 @@
 //        settled: an epoch's load kept constant from the first table on, median over 21 epochs. With "grouped" one record with all rows:
 //         {PROFILE: {ENTRIES: {CORES: {METHOD: row}}}}
 #include "jobs/job.hpp"
-#include "lab/rsspp/methods.hpp"
-#include "lab/rsspp/epoch_runner.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/rsspp/epoch_runner.hpp"
+#include "lab/rsspp/methods.hpp"
 #include "traffic/flow_population.hpp"
 
 #include <algorithm>
@@ -23,7 +23,8 @@ namespace reframer::lab {
 namespace {
 
 // Median over some of the epochs of what settling takes and leaves.
-std::pair<double, double> settled(const rsspp_balancer_params &params, const std::vector<std::vector<traffic::FlowShare>> &epochs)
+std::pair<double, double> settled(const rsspp_balancer_params &params,
+                                  const std::vector<std::vector<traffic::FlowShare>> &epochs)
 {
 	const size_t step = std::max<size_t>(1, epochs.size() / 21);
 	std::vector<double> over, moves;
@@ -76,7 +77,7 @@ void run_bench_rsspp(const Json &spec)
 
 	for (const std::string &name : profiles) {
 		const traffic::FlowPopulationProfile &profile =
-		    name == "campus" ? traffic::campus_population : traffic::campus4_population;
+			name == "campus" ? traffic::campus_population : traffic::campus4_population;
 		// Epochs once per table size, the same for every method and number of cores.
 		traffic::FlowPopulation population(profile, seed);
 		std::vector<std::vector<traffic::FlowShare>> epochs;
@@ -87,7 +88,9 @@ void run_bench_rsspp(const Json &spec)
 				for (const std::string &method : methods) {
 					params.method = method_of(method);
 					// Cores that just received wait an epoch in the published greedy.
-					params.hold_epochs = own_hold ? hold_epochs : params.method == RSSPP_GREEDY ? 1 : 0;
+					params.hold_epochs = own_hold                        ? hold_epochs
+					                     : params.method == RSSPP_GREEDY ? 1
+					                                                     : 0;
 					params.nb_buckets = size;
 					params.nb_cores = n;
 					EpochRunner runner(params, window);
@@ -100,14 +103,20 @@ void run_bench_rsspp(const Json &spec)
 					}
 					const auto f = runner.figures();
 					const auto [settled_over, settled_moves] = settled(params, epochs);
-					const Json row = {{"method", method}, {"entries", size}, {"cores", n}, {"profile", name},
+					const Json row = {{"method", method},
+					                  {"entries", size},
+					                  {"cores", n},
+					                  {"profile", name},
 					                  {"solveUs", f.solve_us},
 					                  {"worstOverBoundPercent", f.worst_over_bound_percent},
-					                  {"imbalancePercent", f.imbalance_percent}, {"floorPercent", f.floor_percent},
+					                  {"imbalancePercent", f.imbalance_percent},
+					                  {"floorPercent", f.floor_percent},
 					                  {"worstOverMeanPercent", f.worst_over_mean_percent},
 					                  {"movesPerEpoch", f.moves_per_epoch},
-					                  {"settledOverBoundPercent", settled_over}, {"settledMoves", settled_moves},
-					                  {"epochs", f.epochs}, {"seed", seed}};
+					                  {"settledOverBoundPercent", settled_over},
+					                  {"settledMoves", settled_moves},
+					                  {"epochs", f.epochs},
+					                  {"seed", seed}};
 					if (grouped)
 						groups[name][std::to_string(size)][std::to_string(n)][method] = row;
 					else

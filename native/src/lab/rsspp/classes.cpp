@@ -17,7 +17,7 @@ constexpr uint64_t pause_ns = 3'000'000'000;
 class ClassesPolicy : public Policy {
 public:
 	explicit ClassesPolicy(const RssppTrial &trial)
-	    : owner(trial.entries, 0), last_load(trial.cores), moved_ns(trial.cores)
+		: owner(trial.entries, 0), last_load(trial.cores), moved_ns(trial.cores)
 	{
 	}
 
@@ -45,7 +45,10 @@ public:
 	void reject(const rsspp_move &move) override { owner[move.bucket] = move.from; }
 
 private:
-	bool used(uint16_t core) const { return std::find(owner.begin(), owner.end(), core) != owner.end(); }
+	bool used(uint16_t core) const
+	{
+		return std::find(owner.begin(), owner.end(), core) != owner.end();
+	}
 	bool may_move(uint16_t core, uint64_t now_ns) const
 	{
 		return used(core) && (moved_ns[core] == 0 || now_ns - moved_ns[core] >= pause_ns);
@@ -57,7 +60,8 @@ private:
 			n += used(c);
 		return n;
 	}
-	void split(uint16_t from, const std::vector<double> &next, uint64_t now_ns, std::vector<rsspp_move> &moves)
+	void split(uint16_t from, const std::vector<double> &next, uint64_t now_ns,
+	           std::vector<rsspp_move> &moves)
 	{
 		int to = -1;
 		for (uint16_t c = 0; c < next.size() && to < 0; c++)
@@ -71,13 +75,16 @@ private:
 		const size_t half = size_t(std::count(owner.begin(), owner.end(), from)) / 2;
 		give(from, uint16_t(to), half, now_ns, moves);
 	}
-	void merge(uint16_t from, const std::vector<double> &next, uint64_t now_ns, std::vector<rsspp_move> &moves)
+	void merge(uint16_t from, const std::vector<double> &next, uint64_t now_ns,
+	           std::vector<rsspp_move> &moves)
 	{
 		for (uint16_t c = 0; c < next.size(); c++)
-			if (c != from && may_move(c, now_ns) && next[c] < underload && next[c] + next[from] < overload)
+			if (c != from && may_move(c, now_ns) && next[c] < underload &&
+			    next[c] + next[from] < overload)
 				return give(from, c, owner.size(), now_ns, moves);
 	}
-	void give(uint16_t from, uint16_t to, size_t count, uint64_t now_ns, std::vector<rsspp_move> &moves)
+	void give(uint16_t from, uint16_t to, size_t count, uint64_t now_ns,
+	          std::vector<rsspp_move> &moves)
 	{
 		for (size_t b = 0; b < owner.size() && count > 0; b++) {
 			if (owner[b] != from)
@@ -96,6 +103,9 @@ private:
 
 } // namespace
 
-std::unique_ptr<Policy> make_classes_policy(const RssppTrial &trial) { return std::make_unique<ClassesPolicy>(trial); }
+std::unique_ptr<Policy> make_classes_policy(const RssppTrial &trial)
+{
+	return std::make_unique<ClassesPolicy>(trial);
+}
 
 } // namespace reframer::lab

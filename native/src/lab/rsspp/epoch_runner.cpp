@@ -32,15 +32,16 @@ rsspp_balancer_params params_of(rsspp_method method, uint32_t nb_buckets, uint32
 
 } // namespace
 
-EpochRunner::EpochRunner(rsspp_method method, uint32_t nb_buckets, uint32_t nb_cores, uint32_t window)
-    : EpochRunner(params_of(method, nb_buckets, nb_cores), window)
+EpochRunner::EpochRunner(rsspp_method method, uint32_t nb_buckets, uint32_t nb_cores,
+                         uint32_t window)
+	: EpochRunner(params_of(method, nb_buckets, nb_cores), window)
 {
 }
 
 EpochRunner::EpochRunner(const rsspp_balancer_params &params, uint32_t window, double mean_load)
-    : nb_buckets(params.nb_buckets), nb_cores(params.nb_cores), window(window), mean_load(mean_load), counters(nb_buckets), load(nb_cores),
-      moves(nb_buckets), window_packets(nb_cores),
-      window_buckets(nb_buckets)
+	: nb_buckets(params.nb_buckets), nb_cores(params.nb_cores), window(window),
+	  mean_load(mean_load), counters(nb_buckets), load(nb_cores), moves(nb_buckets),
+	  window_packets(nb_cores), window_buckets(nb_buckets)
 {
 	rsspp_balancer *b = nullptr;
 	if (rsspp_balancer_create(&params, &b) != 0)
@@ -69,17 +70,21 @@ uint32_t EpochRunner::epoch(const std::vector<uint64_t> &packets)
 		load[c] = float(std::min(1.0, mean_load * nb_cores * double(of_core[c]) / double(total)));
 	}
 	if (++in_window == window) {
-		const auto [least, most] = std::minmax_element(window_packets.begin(), window_packets.end());
+		const auto [least, most] =
+			std::minmax_element(window_packets.begin(), window_packets.end());
 		uint64_t sum = 0;
 		for (uint64_t p : window_packets)
 			sum += p;
-		imbalance.push_back(*least == 0 ? imbalance_cap
-		                                : std::min(imbalance_cap, 100.0 * double(*most - *least) / double(*least)));
+		imbalance.push_back(
+			*least == 0 ? imbalance_cap
+						: std::min(imbalance_cap, 100.0 * double(*most - *least) / double(*least)));
 		over_mean.push_back(100.0 * (double(*most) * nb_cores / double(sum) - 1));
 		// One core has the heaviest bucket alone, the others share the rest evenly.
 		const uint64_t heaviest = *std::max_element(window_buckets.begin(), window_buckets.end());
 		const double others = double(sum - heaviest) / std::max(1u, nb_cores - 1);
-		floor.push_back(others > 0 ? std::clamp(100.0 * (double(heaviest) / others - 1), 0.0, imbalance_cap) : 0);
+		floor.push_back(
+			others > 0 ? std::clamp(100.0 * (double(heaviest) / others - 1), 0.0, imbalance_cap)
+					   : 0);
 		std::fill(window_packets.begin(), window_packets.end(), 0);
 		std::fill(window_buckets.begin(), window_buckets.end(), 0);
 		in_window = 0;
@@ -125,7 +130,8 @@ Settled settle(const rsspp_balancer_params &params, const std::vector<uint64_t> 
 	// oscillation otherwise.
 	constexpr uint32_t quiet_epochs = 25, most_epochs = 200;
 	// No core at its limit, where the balancer sees less than there is.
-	EpochRunner runner(params, most_epochs + 1, 0.5 / std::max(1.0, heaviest_share(packets) * params.nb_cores));
+	EpochRunner runner(params, most_epochs + 1,
+	                   0.5 / std::max(1.0, heaviest_share(packets) * params.nb_cores));
 	uint64_t quiet = 0;
 	for (uint32_t e = 0; e < most_epochs && quiet < quiet_epochs; e++)
 		quiet = runner.epoch(packets) == 0 ? quiet + 1 : 0;
@@ -137,7 +143,8 @@ Settled settle(const rsspp_balancer_params &params, const std::vector<uint64_t> 
 		heaviest = std::max(heaviest, packets[b]);
 	}
 	const double bound = std::max(double(total) / params.nb_cores, double(heaviest));
-	return {100 * (double(*std::max_element(of_core.begin(), of_core.end())) / bound - 1), runner.moved()};
+	return {100 * (double(*std::max_element(of_core.begin(), of_core.end())) / bound - 1),
+	        runner.moved()};
 }
 
 } // namespace reframer::lab

@@ -16,7 +16,8 @@ public:
 	// published figures use one second.
 	EpochRunner(rsspp_method method, uint32_t nb_buckets, uint32_t nb_cores, uint32_t window);
 	// As that, with every parameter of the balancer.
-	EpochRunner(const rsspp_balancer_params &params, uint32_t window, double mean_load = default_mean_load);
+	EpochRunner(const rsspp_balancer_params &params, uint32_t window,
+	            double mean_load = default_mean_load);
 	// The load of the published latency experiment.
 	static constexpr double default_mean_load = 0.8;
 
@@ -25,12 +26,13 @@ public:
 	uint32_t epoch(const std::vector<uint64_t> &packets);
 
 	struct Figures {
-		double imbalance_percent;        // median over windows of (max - min) / min, capped at 2000
-		double floor_percent;            // median over windows: what the heaviest bucket alone makes of it
-		double worst_over_mean_percent;  // median over windows
-		double worst_over_bound_percent; // median over epochs, as solved: predicted worst / lower bound - 1
-		double moves_per_epoch;          // mean
-		double solve_us;                 // median
+		double imbalance_percent; // median over windows of (max - min) / min, capped at 2000
+		double floor_percent;     // median over windows: what the heaviest bucket alone makes of it
+		double worst_over_mean_percent; // median over windows
+		double
+			worst_over_bound_percent; // median over epochs, as solved: predicted worst / lower bound - 1
+		double moves_per_epoch;       // mean
+		double solve_us;              // median
 		uint64_t epochs;
 		std::vector<double> imbalance_by_window;
 	};

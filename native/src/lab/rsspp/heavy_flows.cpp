@@ -19,9 +19,9 @@ constexpr uint32_t idle_epochs = 10;
 class FlowsPolicy : public Policy {
 public:
 	FlowsPolicy(const RssppTrial &trial, RssPort &port, const rsspp_handover *handover)
-	    : balancer(make_balancer_policy(trial, 2 * trial.entries, false)), port(port), handover(handover),
-	      nb_entries(trial.entries), nb_cores(trial.cores), flow(2 * trial.entries), idle(2 * trial.entries),
-	      last(2 * trial.entries)
+		: balancer(make_balancer_policy(trial, 2 * trial.entries, false)), port(port),
+		  handover(handover), nb_entries(trial.entries), nb_cores(trial.cores),
+		  flow(2 * trial.entries), idle(2 * trial.entries), last(2 * trial.entries)
 	{
 	}
 	bool wants_flows() const override { return true; }
@@ -89,7 +89,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Policy> make_flows_policy(const RssppTrial &trial, RssPort &port, const rsspp_handover *handover)
+std::unique_ptr<Policy> make_flows_policy(const RssppTrial &trial, RssPort &port,
+                                          const rsspp_handover *handover)
 {
 	return std::make_unique<FlowsPolicy>(trial, port, handover);
 }

@@ -1,7 +1,6 @@
 // What a core does in a poll, and what becomes of a decision to move buckets.
 #include "lab/rsspp/machine.hpp"
 
-
 #include <algorithm>
 #include <cmath>
 
@@ -56,8 +55,10 @@ void Machine::pass(uint16_t id)
 	const uint32_t spare = trial.prepare_ms > 0 ? trial.ring_depth / 2 : 0;
 	const auto due = [&] {
 		const uint32_t inside = rsspp_handover_backlog(handover, id);
-		return (inside < trial.ring_depth + spare + spare / 4 && rsspp_handover_draining(handover, id)) ||
-		       (inside + port.rings[id].length() <= trial.ring_depth + spare && rsspp_handover_preparing(handover, id));
+		return (inside < trial.ring_depth + spare + spare / 4 &&
+		        rsspp_handover_draining(handover, id)) ||
+		       (inside + port.rings[id].length() <= trial.ring_depth + spare &&
+		        rsspp_handover_preparing(handover, id));
 	};
 	while (due()) {
 		receive(id, burst_size);
@@ -67,14 +68,16 @@ void Machine::pass(uint16_t id)
 			in[i]->queued_by = id;
 		}
 		const uint32_t nb = uint32_t(in.size());
-		const uint32_t taken = rsspp_handover_absorb(handover, id, reinterpret_cast<void *const *>(in.data()), hashes, nb);
+		const uint32_t taken = rsspp_handover_absorb(
+			handover, id, reinterpret_cast<void *const *>(in.data()), hashes, nb);
 		in.erase(in.begin(), in.begin() + taken);
 		core.received += taken;
 		const uint64_t work = uint64_t(trial.absorb_ns * taken);
 		core.now_ns += work;
 		core.busy_ns += work;
 		const int64_t waiting = int64_t(port.rings[id].length() + in.size());
-		core.gives_up = rsspp_handover_poll(handover, id, core.received, waiting, core.leaving.data());
+		core.gives_up =
+			rsspp_handover_poll(handover, id, core.received, waiting, core.leaving.data());
 		if (core.gives_up > 0 || nb == 0 || taken < nb)
 			break;
 	}
@@ -84,8 +87,9 @@ void Machine::pass(uint16_t id)
 void Machine::rest(uint16_t id, uint64_t until_ns)
 {
 	Core &core = cores[id];
-	if (ring_of(id).length() > 0 || !core.refused.empty() || rsspp_handover_in_progress(handover) > 0 || write_pending ||
-	    !planned.empty() || rsspp_handover_backlog(handover, id) > 0)
+	if (ring_of(id).length() > 0 || !core.refused.empty() ||
+	    rsspp_handover_in_progress(handover) > 0 || write_pending || !planned.empty() ||
+	    rsspp_handover_backlog(handover, id) > 0)
 		return;
 	core.rests_from_ns = core.now_ns;
 	core.now_ns = std::max(core.now_ns, until_ns);
@@ -159,8 +163,9 @@ bool Machine::poll(uint16_t id)
 	// A core that is in a long poll when the table is written keeps the gaining one waiting for all of it.
 	const bool moving = !planned.empty() || rsspp_handover_in_progress(handover) > 0;
 	const uint32_t room = moving ? trial.moving_burst : burst_size;
-	const uint32_t taken = rsspp_handover_admit(handover, id, reinterpret_cast<void *const *>(in.data()), hashes,
-	                                            uint32_t(in.size()), out, out_hashes, room, &nb_out);
+	const uint32_t taken =
+		rsspp_handover_admit(handover, id, reinterpret_cast<void *const *>(in.data()), hashes,
+	                         uint32_t(in.size()), out, out_hashes, room, &nb_out);
 	in.erase(in.begin(), in.begin() + taken);
 	core.received += taken;
 	for (uint32_t i = 0; i < nb_out; i++) {

@@ -3,12 +3,12 @@
 // up drained buckets. Once an epoch the real balancer gets counters and loads and the table changes.
 #pragma once
 
-#include "measure/histogram.hpp"
 #include "jobs/job.hpp"
-#include "lab/rsspp/rss_port.hpp"
 #include "lab/rsspp/policy.hpp"
+#include "lab/rsspp/rss_port.hpp"
 #include "lab/rsspp/service.hpp"
 #include "lab/rsspp/trial.hpp"
+#include "measure/histogram.hpp"
 
 #include <cmath>
 #include <memory>
@@ -25,23 +25,23 @@ inline constexpr uint64_t sample_every = 8;
 struct Core {
 	uint64_t now_ns = 0;
 	uint64_t rests_from_ns = 0;
-	uint64_t busy_ns = 0;      // since the last epoch
+	uint64_t busy_ns = 0; // since the last epoch
 	uint64_t busy_total_ns = 0;
 	uint64_t received = 0;
 	uint64_t forwarded = 0;
-	uint64_t packets = 0;      // in the running second
-	std::vector<uint16_t> leaving; // buckets that it gives up when its turn comes again
-	uint32_t gives_up = 0;         // so many
+	uint64_t packets = 0;           // in the running second
+	std::vector<uint16_t> leaving;  // buckets that it gives up when its turn comes again
+	uint32_t gives_up = 0;          // so many
 	std::vector<Arrival *> refused; // received, and not yet taken by the hand-over
 };
 
 class Machine {
 public:
 	explicit Machine(const RssppTrial &t)
-	    : trial(t), profile(profile_of(t)),
-	      port(ArrivalStream(profile, t.seed, t.ramp_low, t.ramp_period_seconds), first_table(t), t.cores, t.ring_depth,
-	           dispatch_of(t.method), t.dispatch_ns),
-	      cores(t.cores), next_out(port.accepted.size()), random_state(t.seed * 2654435761u + 1)
+		: trial(t), profile(profile_of(t)),
+		  port(ArrivalStream(profile, t.seed, t.ramp_low, t.ramp_period_seconds), first_table(t),
+	           t.cores, t.ring_depth, dispatch_of(t.method), t.dispatch_ns),
+		  cores(t.cores), next_out(port.accepted.size()), random_state(t.seed * 2654435761u + 1)
 	{
 		service_ns = t.service_ns > 0 ? t.service_ns : t.load * t.cores / rate(t) * 1e9;
 		create();
@@ -83,8 +83,11 @@ private:
 	{
 		if (!t.exact_load)
 			return profile_of(t).packets_per_second;
-		const uint64_t from = uint64_t(t.warmup_seconds * 1e9), to = from + uint64_t(t.seconds * 1e9);
-		return double(ArrivalStream(profile_of(t), t.seed, t.ramp_low, t.ramp_period_seconds).count(from, to)) / t.seconds;
+		const uint64_t from = uint64_t(t.warmup_seconds * 1e9),
+					   to = from + uint64_t(t.seconds * 1e9);
+		return double(ArrivalStream(profile_of(t), t.seed, t.ramp_low, t.ramp_period_seconds)
+		                  .count(from, to)) /
+		       t.seconds;
 	}
 	// Entries, then slots of rules.
 	static std::vector<uint16_t> first_table(const RssppTrial &t)
@@ -95,7 +98,10 @@ private:
 		return table;
 	}
 	// Every packet that is out of its ring is in this pool: held ones, backlogs, bursts.
-	static size_t pool_size(const RssppTrial &t) { return 2 * size_t(t.ring_depth) * t.cores + 4096; }
+	static size_t pool_size(const RssppTrial &t)
+	{
+		return 2 * size_t(t.ring_depth) * t.cores + 4096;
+	}
 
 	void create()
 	{
@@ -177,7 +183,8 @@ private:
 	std::vector<Planned> planned; // moves that their losing cores prepare
 	bool write_pending = false;
 	std::vector<uint64_t> counters;
-	std::vector<uint64_t> written_ns, given_ns; // of the last move by slot: table changed, owner changed
+	std::vector<uint64_t> written_ns,
+		given_ns; // of the last move by slot: table changed, owner changed
 	double service_ns = 0;
 	std::vector<float> measured_ns;
 	uint64_t now_ns = 0; // of the core that polls next
@@ -193,7 +200,8 @@ private:
 	uint64_t drops_before = 0, second_start_drops = 0, write_losses_before = 0;
 	std::vector<uint64_t> arrived_before;
 	uint64_t hold_max_ns = 0, hold_beyond_max_ns = 0;
-	std::vector<uint32_t> own_ns, own_at_write; // by slot: service of its packets so far; it may wrap
+	std::vector<uint32_t> own_ns,
+		own_at_write;    // by slot: service of its packets so far; it may wrap
 	uint64_t served = 0; // all of the run
 };
 

@@ -11,8 +11,11 @@ inline rsspp_method method_of(const std::string &name)
 	constexpr struct {
 		const char *name;
 		rsspp_method method;
-	} methods[] = {{"static", RSSPP_STATIC}, {"greedy", RSSPP_GREEDY}, {"ours", RSSPP_OURS},
-	               {"lpt", RSSPP_LPT}, {"exact", RSSPP_EXACT}};
+	} methods[] = {{"static", RSSPP_STATIC},
+	               {"greedy", RSSPP_GREEDY},
+	               {"ours", RSSPP_OURS},
+	               {"lpt", RSSPP_LPT},
+	               {"exact", RSSPP_EXACT}};
 	for (const auto &m : methods)
 		if (name == m.name)
 			return m.method;

@@ -1,8 +1,8 @@
 #include "lab/rsspp/pipeline.hpp"
 
 #include "jobs/job.hpp"
-#include "nf/chain.hpp"
 #include "lab/udp_frame.hpp"
+#include "nf/chain.hpp"
 #include "nf/mbuf.hpp"
 #include "packet/bytes.hpp"
 #include "packet/toeplitz.hpp"
@@ -58,7 +58,10 @@ public:
 		head.store(at + 1, std::memory_order_release);
 		return m;
 	}
-	uint32_t length() const { return tail.load(std::memory_order_acquire) - head.load(std::memory_order_relaxed); }
+	uint32_t length() const
+	{
+		return tail.load(std::memory_order_acquire) - head.load(std::memory_order_relaxed);
+	}
 
 private:
 	std::vector<nf::Mbuf *> slot;
@@ -89,9 +92,10 @@ struct Shared {
 
 class PipelineCore {
 public:
-	PipelineCore(uint16_t id, const PipelineSpec &spec, Shared &shared, const nf::ChainFactory &chains)
-	    : ring(ring_size), done(pool_size), chain(chains.make(nf::Form::run, id)), shared(shared), id(id),
-	      buckets(spec.buckets)
+	PipelineCore(uint16_t id, const PipelineSpec &spec, Shared &shared,
+	             const nf::ChainFactory &chains)
+		: ring(ring_size), done(pool_size), chain(chains.make(nf::Form::run, id)), shared(shared),
+		  id(id), buckets(spec.buckets)
 	{
 		reframer_params r;
 		reframer_default_params(&r);
@@ -157,8 +161,8 @@ private:
 	// Buckets whose queue is empty: what Reframer holds of them is served, their flows leave the table.
 	bool give_up(uint64_t now)
 	{
-		const uint32_t gone = rsspp_handover_poll(shared.handover, id, received, int64_t(ring.length() + nb_in),
-		                                          buckets.data());
+		const uint32_t gone = rsspp_handover_poll(shared.handover, id, received,
+		                                          int64_t(ring.length() + nb_in), buckets.data());
 		if (gone == 0)
 			return false;
 		for (uint32_t i = 0; i < gone; i++)
@@ -182,7 +186,8 @@ private:
 		if (rsspp_handover_backlog(shared.handover, id) < burst_size)
 			receive();
 		uint32_t nb = 0;
-		took(rsspp_handover_admit(shared.handover, id, in, hashes, nb_in, admitted, admitted_hashes, out_room, &nb));
+		took(rsspp_handover_admit(shared.handover, id, in, hashes, nb_in, admitted, admitted_hashes,
+		                          out_room, &nb));
 		for (uint32_t n = rsspp_handover_gained(shared.handover, id, buckets.data()); n > 0; n--) {
 			conntrack_group *&group = shared.travelling[buckets[n - 1]];
 			state_errors += !group || conntrack_attach_group(table, group, now) != 0;
@@ -195,7 +200,8 @@ private:
 			captured[i] = udp_frame_bytes;
 		}
 		for (uint32_t at = 0; at < nb;) {
-			const reframer_burst burst = {admitted + at, data + at, captured + at, nullptr, admitted_hashes + at, nb - at};
+			const reframer_burst burst = {admitted + at,        data + at, captured + at, nullptr,
+			                              admitted_hashes + at, nb - at};
 			at += reframer_push(stage, &burst, now);
 			serve(now);
 		}
@@ -236,7 +242,8 @@ private:
 		for (uint32_t i = 0; i < n; i++) {
 			const auto *m = static_cast<const nf::Mbuf *>(out[i]);
 			const uint8_t *d = m->data();
-			conntrack_key_ipv4(keys[i], d + udp_source_at, d + udp_source_at + 4, packet::load<uint16_t>(d + udp_ports_at),
+			conntrack_key_ipv4(keys[i], d + udp_source_at, d + udp_source_at + 4,
+			                   packet::load<uint16_t>(d + udp_ports_at),
 			                   packet::load<uint16_t>(d + udp_ports_at + 2), 17);
 			nic[i] = m->rss;
 		}
@@ -269,8 +276,10 @@ private:
 class PipelinePort {
 public:
 	explicit PipelinePort(const PipelineSpec &s)
-	    : spec(s), random(s.seed), hash(packet::toeplitz_key_microsoft), pool(static_cast<uint8_t *>(std::aligned_alloc(64, size_t(pool_size) * nf::Mbuf::stride))),
-	      sent(s.flows)
+		: spec(s), random(s.seed), hash(packet::toeplitz_key_microsoft),
+		  pool(
+			  static_cast<uint8_t *>(std::aligned_alloc(64, size_t(pool_size) * nf::Mbuf::stride))),
+		  sent(s.flows)
 	{
 		if (!pool)
 			throw JobError("out-of-memory", "the packet buffers could not be had");
@@ -319,7 +328,8 @@ public:
 		}
 		// Every buffer comes back and every move ends, or something is lost: two seconds without one.
 		uint64_t last = clock_ns();
-		for (size_t before = 0; free_list.size() < pool_size || rsspp_handover_in_progress(shared.handover) > 0;) {
+		for (size_t before = 0;
+		     free_list.size() < pool_size || rsspp_handover_in_progress(shared.handover) > 0;) {
 			collect();
 			if (free_list.size() != before)
 				last = clock_ns();
@@ -363,7 +373,8 @@ private:
 		nf::Mbuf *m = free_list.back();
 		free_list.pop_back();
 		// A tenth of the flows brings half of the packets.
-		const uint32_t flow = uint32_t(random() % (random() % 2 ? spec.flows : std::max(1u, spec.flows / 10)));
+		const uint32_t flow =
+			uint32_t(random() % (random() % 2 ? spec.flows : std::max(1u, spec.flows / 10)));
 		write_frame(m, {flow, ++sent[flow]});
 		MbufRing &ring = cores[table[m->rss & shared.mask]]->ring;
 		while (!ring.push(m)) {
@@ -411,11 +422,11 @@ private:
 			flows_sent += n > 0;
 		for (auto &core : cores)
 			r.flows += conntrack_iterate(
-			    core->table, clock_ns(),
-			    [](void *sum, const void *, void *state, int) {
-				    *static_cast<uint64_t *>(sum) += static_cast<const FlowState *>(state)->packets;
-			    },
-			    &counted);
+				core->table, clock_ns(),
+				[](void *sum, const void *, void *state, int) {
+					*static_cast<uint64_t *>(sum) += static_cast<const FlowState *>(state)->packets;
+				},
+				&counted);
 		r.state_errors += r.flows > flows_sent ? r.flows - flows_sent : flows_sent - r.flows;
 		r.state_errors += counted != r.passed + r.dropped;
 		return r;
@@ -437,6 +448,9 @@ private:
 
 } // namespace
 
-PipelineResult run_pipeline(const PipelineSpec &spec) { return PipelinePort(spec).run(); }
+PipelineResult run_pipeline(const PipelineSpec &spec)
+{
+	return PipelinePort(spec).run();
+}
 
 } // namespace reframer::lab

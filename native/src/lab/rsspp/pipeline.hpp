@@ -10,7 +10,7 @@ struct PipelineSpec {
 	uint64_t packets = 1'000'000;
 	uint64_t seed = 1;
 	uint32_t cores = 3;
-	uint32_t buckets = 128;      // power of two
+	uint32_t buckets = 128; // power of two
 	uint32_t flows = 20'000;
 	uint32_t moves_every = 4096; // packets from one table write to the next
 	uint32_t moves = 8;          // buckets that a write moves

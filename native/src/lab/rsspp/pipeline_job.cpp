@@ -6,8 +6,8 @@
 //         "runs","moves","held","forwarded","handedOver","seconds","seed"}; exit code 1 when lost,
 //         reordered or stateErrors is not 0.
 #include "jobs/job.hpp"
-#include "lab/rsspp/pipeline.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/rsspp/pipeline.hpp"
 
 #include <bit>
 
@@ -29,12 +29,24 @@ void run_pipeline_job(const Json &spec)
 	p.delay_ns = uint64_t(in.real("delayUs", 64, 0, 1e6) * 1e3);
 	in.finish();
 	const PipelineResult r = run_pipeline(p);
-	emit({{"packets", r.packets}, {"passed", r.passed}, {"dropped", r.dropped}, {"lost", r.lost},
-	      {"reordered", r.reordered}, {"stateErrors", r.state_errors}, {"flows", r.flows}, {"runs", r.runs},
-	      {"moves", r.moves}, {"held", r.held}, {"forwarded", r.forwarded}, {"handedOver", r.handed_over},
-	      {"seconds", r.seconds}, {"seed", p.seed}});
+	emit({{"packets", r.packets},
+	      {"passed", r.passed},
+	      {"dropped", r.dropped},
+	      {"lost", r.lost},
+	      {"reordered", r.reordered},
+	      {"stateErrors", r.state_errors},
+	      {"flows", r.flows},
+	      {"runs", r.runs},
+	      {"moves", r.moves},
+	      {"held", r.held},
+	      {"forwarded", r.forwarded},
+	      {"handedOver", r.handed_over},
+	      {"seconds", r.seconds},
+	      {"seed", p.seed}});
 	if (r.lost != 0 || r.reordered != 0 || r.state_errors != 0)
-		throw JobError("promise-broken", "packets were lost or reordered, or a flow's state did not move with its bucket");
+		throw JobError(
+			"promise-broken",
+			"packets were lost or reordered, or a flow's state did not move with its bucket");
 }
 
 } // namespace reframer::lab

@@ -13,7 +13,8 @@ namespace {
 class BalancerPolicy : public Policy {
 public:
 	BalancerPolicy(const RssppTrial &trial, uint32_t nb_slots, bool paper_scaling)
-	    : nb_cores(trial.cores), target(trial.target_load), paper_scaling(paper_scaling), on(trial.cores, true)
+		: nb_cores(trial.cores), target(trial.target_load), paper_scaling(paper_scaling),
+		  on(trial.cores, true)
 	{
 		rsspp_balancer_params p;
 		rsspp_balancer_default_params(&p);
@@ -23,7 +24,8 @@ public:
 		p.autoscale = trial.autoscale && !paper_scaling;
 		p.target_load = float(trial.target_load);
 		p.interval_us = trial.interval_ms * 1000;
-		p.busy_interval_us = trial.overload_interval_ms > 0 ? trial.overload_interval_ms * 1000 : p.interval_us;
+		p.busy_interval_us =
+			trial.overload_interval_ms > 0 ? trial.overload_interval_ms * 1000 : p.interval_us;
 		if (p.method == RSSPP_GREEDY)
 			p.hold_epochs = 1; // as published: who just received waits an epoch
 		if (rsspp_balancer_create(&p, &balancer) != 0)
@@ -39,7 +41,8 @@ public:
 		EpochOutcome out;
 		if (paper_scaling)
 			out.cores_changed = scale(view.load);
-		const rsspp_epoch epoch = {view.counters.data(), view.load.data(), view.fill.data(), view.waiting.data()};
+		const rsspp_epoch epoch = {view.counters.data(), view.load.data(), view.fill.data(),
+		                           view.waiting.data()};
 		rsspp_report report;
 		const int n = rsspp_balancer_step(balancer, &epoch, room.data(), &report);
 		if (n < 0)
@@ -95,11 +98,15 @@ private:
 
 } // namespace
 
-std::unique_ptr<Policy> make_balancer_policy(const RssppTrial &trial, uint32_t nb_slots, bool paper_scaling)
+std::unique_ptr<Policy> make_balancer_policy(const RssppTrial &trial, uint32_t nb_slots,
+                                             bool paper_scaling)
 {
 	return std::make_unique<BalancerPolicy>(trial, nb_slots, paper_scaling);
 }
 
-uint32_t first_cores(const RssppTrial &trial) { return trial.method == "classes" ? 1 : trial.cores; }
+uint32_t first_cores(const RssppTrial &trial)
+{
+	return trial.method == "classes" ? 1 : trial.cores;
+}
 
 } // namespace reframer::lab

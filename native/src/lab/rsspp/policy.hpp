@@ -20,7 +20,8 @@ struct EpochView {
 	const std::vector<float> &load;        // by core, 0..1
 	const std::vector<float> &fill;        // by core, of its receive ring
 	const std::vector<uint64_t> &waiting;  // packets, by core
-	const std::unordered_map<uint32_t, uint32_t> &sampled; // packets of flows seen, if the policy wants them
+	const std::unordered_map<uint32_t, uint32_t>
+		&sampled; // packets of flows seen, if the policy wants them
 };
 
 struct EpochOutcome {
@@ -40,11 +41,13 @@ public:
 };
 
 // static, greedy, ours, lpt, exact; with autoscale ours, or the one of the RSS++ authors.
-std::unique_ptr<Policy> make_balancer_policy(const RssppTrial &trial, uint32_t nb_slots, bool paper_scaling);
+std::unique_ptr<Policy> make_balancer_policy(const RssppTrial &trial, uint32_t nb_slots,
+                                             bool paper_scaling);
 // Traffic classes that split and merge, after Metron (NSDI'18) as configured for the published runs.
 std::unique_ptr<Policy> make_classes_policy(const RssppTrial &trial);
 // The balancer, and elephants as units of their own, after Dyssect (INFOCOM'22).
-std::unique_ptr<Policy> make_flows_policy(const RssppTrial &trial, RssPort &port, const rsspp_handover *handover);
+std::unique_ptr<Policy> make_flows_policy(const RssppTrial &trial, RssPort &port,
+                                          const rsspp_handover *handover);
 
 // Cores that the first table uses: those that scale by splitting begin with one.
 uint32_t first_cores(const RssppTrial &trial);

@@ -8,8 +8,8 @@ namespace reframer::lab {
 
 ArrivalStream::ArrivalStream(const traffic::FlowPopulationProfile &profile, uint64_t seed,
                              double share_low, double share_period_seconds)
-    : population(profile, seed), share_low(share_low), share_period(share_period_seconds),
-      state(seed ^ 0x6a09e667f3bcc909)
+	: population(profile, seed), share_low(share_low), share_period(share_period_seconds),
+	  state(seed ^ 0x6a09e667f3bcc909)
 {
 }
 
@@ -25,7 +25,8 @@ double ArrivalStream::share_at(double seconds) const
 {
 	if (share_period <= 0)
 		return 1;
-	return share_low + (1 - share_low) * (1 - std::cos(2 * std::numbers::pi * seconds / share_period)) / 2;
+	return share_low +
+	       (1 - share_low) * (1 - std::cos(2 * std::numbers::pi * seconds / share_period)) / 2;
 }
 
 uint64_t ArrivalStream::count(uint64_t from_ns, uint64_t to_ns)
@@ -58,7 +59,8 @@ void ArrivalStream::refill()
 			if (uint32_t(r) > limit)
 				continue;
 			const uint64_t offset = (r >> 32) * slice_ns >> 32;
-			scratch.push_back({slice_start + offset, flow.hash, 0, 0, 0, 0, UINT16_MAX, UINT16_MAX, 0});
+			scratch.push_back(
+				{slice_start + offset, flow.hash, 0, 0, 0, 0, UINT16_MAX, UINT16_MAX, 0});
 			bin[offset / bin_ns + 1]++;
 		}
 	}
@@ -72,15 +74,18 @@ void ArrivalStream::refill()
 	slice_start += slice_ns;
 }
 
-RssPort::RssPort(ArrivalStream stream, std::vector<uint16_t> table_, uint32_t nb_queues, uint32_t depth, Dispatch dispatch,
-                 double dispatch_ns)
-    : table(std::move(table_)), rules(uint32_t(table.size() / 2)), dispatch(dispatch),
-      class_bits(dispatch == Dispatch::table ? order_bits : flow_order_bits), stream(std::move(stream)),
-      nb_entries(uint32_t(table.size() / 2)), depth(depth), dispatch_ns(dispatch_ns),
-      flow_queue(dispatch >= Dispatch::software_flow ? size_t(1) << flow_order_bits : 0, uint16_t(nb_queues)),
-      recent(nb_queues), asleep(nb_queues),
-      rings(dispatch == Dispatch::pooled ? 1 : nb_queues, Ring(dispatch == Dispatch::pooled ? depth * nb_queues : depth)), accepted((size_t(1) << class_bits) + table.size()),
-      dropped(nb_queues), arrived(table.size())
+RssPort::RssPort(ArrivalStream stream, std::vector<uint16_t> table_, uint32_t nb_queues,
+                 uint32_t depth, Dispatch dispatch, double dispatch_ns)
+	: table(std::move(table_)), rules(uint32_t(table.size() / 2)), dispatch(dispatch),
+	  class_bits(dispatch == Dispatch::table ? order_bits : flow_order_bits),
+	  stream(std::move(stream)), nb_entries(uint32_t(table.size() / 2)), depth(depth),
+	  dispatch_ns(dispatch_ns),
+	  flow_queue(dispatch >= Dispatch::software_flow ? size_t(1) << flow_order_bits : 0,
+                 uint16_t(nb_queues)),
+	  recent(nb_queues), asleep(nb_queues),
+	  rings(dispatch == Dispatch::pooled ? 1 : nb_queues,
+            Ring(dispatch == Dispatch::pooled ? depth * nb_queues : depth)),
+	  accepted((size_t(1) << class_bits) + table.size()), dropped(nb_queues), arrived(table.size())
 {
 }
 
@@ -134,7 +139,8 @@ uint16_t RssPort::choose(const Arrival &a)
 	return queue;
 }
 
-void RssPort::write(const std::vector<std::pair<uint32_t, uint16_t>> &entries, uint64_t now_ns, uint64_t took_ns, bool pause)
+void RssPort::write(const std::vector<std::pair<uint32_t, uint16_t>> &entries, uint64_t now_ns,
+                    uint64_t took_ns, bool pause)
 {
 	writes.clear();
 	next_write = 0;

@@ -15,10 +15,10 @@ namespace reframer::lab {
 struct Arrival {
 	uint64_t time_ns;
 	uint32_t hash;
-	uint32_t sequence; // within the packets of one order class, among those that a ring took
-	uint32_t order;    // order class
-	uint32_t slot;     // entry of the table that decided, or rule
-	uint64_t polled_ns;// when a core took it from its ring
+	uint32_t sequence;  // within the packets of one order class, among those that a ring took
+	uint32_t order;     // order class
+	uint32_t slot;      // entry of the table that decided, or rule
+	uint64_t polled_ns; // when a core took it from its ring
 	uint16_t polled_by; // that core
 	uint16_t queued_by; // the core that put it behind others inside, or none
 	uint32_t own_ns;    // service of its bucket's packets until it was polled
@@ -77,10 +77,10 @@ private:
 };
 
 enum class Dispatch {
-	table,           // RSS: the indirection table
-	spray,           // per packet by hardware, as Sprayer does
-	pooled,          // one ring, as deep as all together, for all cores: with that room nothing drops less
-	shortest,        // each packet to the shortest ring: no split with the rings' room does better
+	table,    // RSS: the indirection table
+	spray,    // per packet by hardware, as Sprayer does
+	pooled,   // one ring, as deep as all together, for all cores: with that room nothing drops less
+	shortest, // each packet to the shortest ring: no split with the rings' room does better
 	software_packet, // a core of its own deals packets out in turn
 	software_flow,   // ... new flows in turn
 	software_load,   // ... new flows to the core that got the fewest packets lately
@@ -114,8 +114,8 @@ private:
 class RssPort {
 public:
 	// `table`: twice as many slots as entries; the upper half is for rules.
-	RssPort(ArrivalStream stream, std::vector<uint16_t> table, uint32_t nb_queues, uint32_t depth, Dispatch dispatch,
-	        double dispatch_ns);
+	RssPort(ArrivalStream stream, std::vector<uint16_t> table, uint32_t nb_queues, uint32_t depth,
+	        Dispatch dispatch, double dispatch_ns);
 
 	static constexpr uint16_t no_core = UINT16_MAX;
 	struct Wake {
@@ -156,7 +156,8 @@ public:
 	uint32_t sleepers() const { return nb_asleep; }
 
 	// Entries change one by one until `end_ns`, or, with `pause`, all at once while nothing is received.
-	void write(const std::vector<std::pair<uint32_t, uint16_t>> &entries, uint64_t now_ns, uint64_t took_ns, bool pause);
+	void write(const std::vector<std::pair<uint32_t, uint16_t>> &entries, uint64_t now_ns,
+	           uint64_t took_ns, bool pause);
 	bool writing(uint64_t now_ns) const { return now_ns < write_end_ns; }
 
 	std::vector<uint16_t> table;
@@ -179,10 +180,14 @@ private:
 	uint16_t queue_of(Arrival &a) const
 	{
 		switch (dispatch) {
-		case Dispatch::spray: return uint16_t(offered % rings.size());
-		case Dispatch::pooled: return 0;
-		case Dispatch::shortest: return shortest_ring();
-		default: return table[slot_of(a)];
+		case Dispatch::spray:
+			return uint16_t(offered % rings.size());
+		case Dispatch::pooled:
+			return 0;
+		case Dispatch::shortest:
+			return shortest_ring();
+		default:
+			return table[slot_of(a)];
 		}
 	}
 	// Of rings of one length the first from a place that moves on: no core gets all of the ties.
@@ -216,7 +221,10 @@ private:
 		rings[queue].push(a);
 		if (nb_asleep == 0)
 			return no_core;
-		const uint16_t core = dispatch == Dispatch::pooled ? uint16_t(std::find(asleep.begin(), asleep.end(), 1) - asleep.begin()) : queue;
+		const uint16_t core =
+			dispatch == Dispatch::pooled
+				? uint16_t(std::find(asleep.begin(), asleep.end(), 1) - asleep.begin())
+				: queue;
 		if (!asleep[core])
 			return no_core;
 		wake(core);

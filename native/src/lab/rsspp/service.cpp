@@ -2,9 +2,9 @@
 // counter, router, firewall, NAT and rewrite, one packet at a time, headers not in the private caches.
 #include "lab/rsspp/service.hpp"
 
-#include "measure/tsc.hpp"
 #include "jobs/job.hpp"
 #include "lab/udp_frame.hpp"
+#include "measure/tsc.hpp"
 #include "nf/chain.hpp"
 
 #include <algorithm>
@@ -17,7 +17,8 @@ namespace reframer::lab {
 
 namespace {
 
-constexpr uint32_t nb_buffers = 4096; // 9.7 MB: a buffer comes round again when its lines are long gone
+constexpr uint32_t nb_buffers =
+	4096; // 9.7 MB: a buffer comes round again when its lines are long gone
 constexpr uint32_t nb_flows = 20'000, nb_warm = 8192, nb_samples = 32768;
 // What took so many times the median was interrupted.
 constexpr float interrupted = 50;
@@ -34,11 +35,13 @@ std::vector<float> measure_service_ns(uint64_t seed)
 	struct Free {
 		void operator()(uint8_t *p) const { std::free(p); }
 	};
-	const std::unique_ptr<uint8_t, Free> pool(static_cast<uint8_t *>(std::aligned_alloc(64, size_t(nb_buffers) * nf::Mbuf::stride)));
+	const std::unique_ptr<uint8_t, Free> pool(
+		static_cast<uint8_t *>(std::aligned_alloc(64, size_t(nb_buffers) * nf::Mbuf::stride)));
 	if (!pool)
 		throw JobError("out-of-memory", "the packet buffers could not be had", 1);
 	std::mt19937_64 random(seed);
-	const double ns_a_tick = 1e9 / engine::measure_tsc_hz(), overhead = engine::measure_tsc_overhead();
+	const double ns_a_tick = 1e9 / engine::measure_tsc_hz(),
+				 overhead = engine::measure_tsc_overhead();
 	std::vector<float> samples;
 	samples.reserve(nb_samples);
 	for (uint32_t i = 0; i < nb_warm + nb_samples; i += nb_buffers) {
@@ -46,7 +49,8 @@ std::vector<float> measure_service_ns(uint64_t seed)
 		for (uint32_t k = 0; k < nb_buffers; k++) {
 			mbuf[k] = new (pool.get() + size_t(k) * nf::Mbuf::stride) nf::Mbuf{};
 			// A tenth of the flows brings half of the packets.
-			write_udp_frame(mbuf[k], uint32_t(random() % (random() % 2 ? nb_flows : nb_flows / 10)));
+			write_udp_frame(mbuf[k],
+			                uint32_t(random() % (random() % 2 ? nb_flows : nb_flows / 10)));
 		}
 		for (uint32_t k = 0; k < nb_buffers; k++) {
 			nf::Mbuf *dropped[1];
@@ -54,7 +58,8 @@ std::vector<float> measure_service_ns(uint64_t seed)
 			chain->process(&mbuf[k], 1, dropped);
 			const uint64_t stop = engine::tsc_stop();
 			if (i >= nb_warm)
-				samples.push_back(float(std::max(1.0, (double(stop - start) - overhead) * ns_a_tick)));
+				samples.push_back(
+					float(std::max(1.0, (double(stop - start) - overhead) * ns_a_tick)));
 		}
 	}
 	std::vector<float> sorted = samples;

@@ -88,7 +88,8 @@ Rate measure(const Setup &s, uint32_t cores)
 {
 	conntrack::SharedOptions options;
 	options.table = "burst-table";
-	options.sharing = s.state == State::bucket ? conntrack::Sharing::sharded : conntrack::Sharing::spinlock;
+	options.sharing =
+		s.state == State::bucket ? conntrack::Sharing::sharded : conntrack::Sharing::spinlock;
 	options.nb_threads = cores;
 	options.timed.expiry = conntrack::Expiry::lazy;
 	options.timed.timeout_ticks = 100;
@@ -103,7 +104,9 @@ Rate measure(const Setup &s, uint32_t cores)
 	std::vector<uint64_t> packets(cores * 8), sink(cores * 8);
 	const auto start = std::chrono::steady_clock::now();
 	const auto tick = [&] {
-		return uint64_t(std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start).count());
+		return uint64_t(std::chrono::duration_cast<std::chrono::milliseconds>(
+							std::chrono::steady_clock::now() - start)
+		                    .count());
 	};
 	std::vector<std::thread> threads;
 	for (uint32_t core = 0; core < cores; core++)
@@ -119,8 +122,8 @@ Rate measure(const Setup &s, uint32_t cores)
 				for (uint32_t i = 0; i < burst_size; i++)
 					std::memcpy(keys + i * CONNTRACK_KEY_IPV4, mine.next(), CONNTRACK_KEY_IPV4);
 				for (uint32_t i = 0; i < burst_size; i += s.call)
-					tracker->track(core, keys + i * CONNTRACK_KEY_IPV4, std::min(s.call, burst_size - i), now,
-					               done, results);
+					tracker->track(core, keys + i * CONNTRACK_KEY_IPV4,
+					               std::min(s.call, burst_size - i), now, done, results);
 				for (uint32_t i = 0; i < burst_size; i++)
 					sum = work(sum, s.rounds);
 				done += burst_size;
@@ -150,7 +153,8 @@ void run_rsspp_state(const Json &spec)
 	SpecReader in(spec, "");
 	Setup s;
 	const std::string name = in.text("state", "bucket");
-	s.state = in.choice<State>("state", State::bucket, {{"bucket", State::bucket}, {"shared", State::shared}});
+	s.state = in.choice<State>("state", State::bucket,
+	                           {{"bucket", State::bucket}, {"shared", State::shared}});
 	s.call = uint32_t(in.integer("call", burst_size, 1, burst_size));
 	const uint32_t cores = uint32_t(in.integer("cores", 2, 1, 64));
 	const uint32_t against = uint32_t(in.integer("against", 0, 0, 64));
@@ -161,11 +165,18 @@ void run_rsspp_state(const Json &spec)
 	s.seed = in.integer("seed", 1, 1, UINT32_MAX);
 	in.finish();
 	if (std::max(cores, against) > std::thread::hardware_concurrency())
-		throw JobError("not-supported", "this machine has fewer cores than that; threads that take turns would not contend", 3);
+		throw JobError(
+			"not-supported",
+			"this machine has fewer cores than that; threads that take turns would not contend", 3);
 
 	const Rate first = measure(s, cores);
-	Json record = {{"state", name}, {"call", s.call}, {"cores", cores}, {"mpps", first.mpps()},
-	               {"packets", first.packets}, {"seconds", first.seconds}, {"check", first.check & 0xffff},
+	Json record = {{"state", name},
+	               {"call", s.call},
+	               {"cores", cores},
+	               {"mpps", first.mpps()},
+	               {"packets", first.packets},
+	               {"seconds", first.seconds},
+	               {"check", first.check & 0xffff},
 	               {"seed", s.seed}};
 	if (against > 0) {
 		// In the order of ABBA, so that a drift of the machine falls on both.

@@ -15,8 +15,8 @@
 #include "devices/udp_sender.hpp"
 #include "jobs/device_session.hpp"
 #include "jobs/job.hpp"
-#include "lab/rsspp/methods.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/rsspp/methods.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -66,7 +66,8 @@ Spec read(const Json &json)
 class Balancing {
 public:
 	Balancing(engine::TableDevice &device, const std::string &method)
-	    : device(device), packets(device.table_size()), loads(device.nb_queues()), moves(device.table_size())
+		: device(device), packets(device.table_size()), loads(device.nb_queues()),
+		  moves(device.table_size())
 	{
 		rsspp_balancer_params p;
 		rsspp_balancer_default_params(&p);
@@ -97,7 +98,8 @@ public:
 		const uint16_t *table = rsspp_balancer_table(balancer);
 		const auto outcome = engine::write_verified(device, {table, device.table_size()}, changed);
 		for (int i = 0; i < n; i++)
-			if (std::find(outcome.refused.begin(), outcome.refused.end(), moves[size_t(i)].bucket) != outcome.refused.end())
+			if (std::find(outcome.refused.begin(), outcome.refused.end(),
+			              moves[size_t(i)].bucket) != outcome.refused.end())
 				rsspp_balancer_reject(balancer, &moves[size_t(i)], 1);
 		nb_refused += outcome.refused.size();
 		nb_moves += uint64_t(n) - outcome.refused.size();
@@ -124,8 +126,10 @@ void run(const Spec &spec)
 	const uint32_t cores = spec.tap.nb_queues;
 	std::vector<uint64_t> before(cores);
 	const auto start = Clock::now();
-	const auto measure_from = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(spec.warmup_seconds));
-	const auto end = measure_from + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(spec.seconds));
+	const auto measure_from = start + std::chrono::duration_cast<Clock::duration>(
+										  std::chrono::duration<double>(spec.warmup_seconds));
+	const auto end = measure_from + std::chrono::duration_cast<Clock::duration>(
+										std::chrono::duration<double>(spec.seconds));
 	bool measuring = false;
 	uint64_t epochs = 0, moved_before = 0;
 	double worst_load = 0, mean_load = 0;
@@ -144,7 +148,8 @@ void run(const Spec &spec)
 			continue;
 		epochs++;
 		worst_load += double(*std::max_element(balancing.loads.begin(), balancing.loads.end()));
-		mean_load += double(std::accumulate(balancing.loads.begin(), balancing.loads.end(), 0.0f)) / cores;
+		mean_load +=
+			double(std::accumulate(balancing.loads.begin(), balancing.loads.end(), 0.0f)) / cores;
 	}
 	std::vector<uint64_t> of_queue(cores);
 	for (uint32_t q = 0; q < cores; q++)
@@ -153,24 +158,42 @@ void run(const Spec &spec)
 	const uint64_t moves = balancing.nb_moves - moved_before;
 
 	sender.stop();
-	for (const auto until = Clock::now() + arrival_time; Clock::now() < until && workers.received() + port.dropped() < sender.sent();)
+	for (const auto until = Clock::now() + arrival_time;
+	     Clock::now() < until && workers.received() + port.dropped() < sender.sent();)
 		std::this_thread::sleep_for(std::chrono::milliseconds(5));
 	const engine::WorkerTotals t = workers.stop();
 	const auto [least, most] = std::minmax_element(of_queue.begin(), of_queue.end());
 	const uint64_t sum = std::accumulate(of_queue.begin(), of_queue.end(), uint64_t{0});
 	if (sum == 0)
-		throw JobError("tap", "no packet came through the kernel; is the interface taken down by something?", 1);
+		throw JobError(
+			"tap", "no packet came through the kernel; is the interface taken down by something?",
+			1);
 	const uint64_t dropped = port.dropped();
 	const double n = double(std::max<uint64_t>(1, epochs));
-	emit({{"method", spec.method}, {"cores", cores}, {"entries", spec.tap.nb_entries}, {"seconds", took},
-	      {"imbalancePercent", *least ? std::min(2000.0, 100.0 * double(*most - *least) / double(*least)) : 2000.0},
+	emit({{"method", spec.method},
+	      {"cores", cores},
+	      {"entries", spec.tap.nb_entries},
+	      {"seconds", took},
+	      {"imbalancePercent",
+	       *least ? std::min(2000.0, 100.0 * double(*most - *least) / double(*least)) : 2000.0},
 	      {"worstOverMeanPercent", 100.0 * (double(*most) * cores / double(sum) - 1)},
-	      {"moves", moves}, {"movesPerEpoch", double(moves) / n}, {"epochs", epochs},
-	      {"refusedWrites", balancing.nb_refused}, {"worstLoad", worst_load / n}, {"meanLoad", mean_load / n},
-	      {"sent", sender.sent()}, {"processed", t.processed}, {"dropped", dropped},
-	      {"lost", int64_t(sender.sent()) - int64_t(t.processed + dropped)}, {"missing", t.missing},
-	      {"reordered", t.reordered}, {"foreign", t.foreign}, {"forwarded", t.forwarded}, {"held", t.held},
-	      {"pps", double(sum) / took}, {"seed", spec.traffic.seed}});
+	      {"moves", moves},
+	      {"movesPerEpoch", double(moves) / n},
+	      {"epochs", epochs},
+	      {"refusedWrites", balancing.nb_refused},
+	      {"worstLoad", worst_load / n},
+	      {"meanLoad", mean_load / n},
+	      {"sent", sender.sent()},
+	      {"processed", t.processed},
+	      {"dropped", dropped},
+	      {"lost", int64_t(sender.sent()) - int64_t(t.processed + dropped)},
+	      {"missing", t.missing},
+	      {"reordered", t.reordered},
+	      {"foreign", t.foreign},
+	      {"forwarded", t.forwarded},
+	      {"held", t.held},
+	      {"pps", double(sum) / took},
+	      {"seed", spec.traffic.seed}});
 }
 
 } // namespace

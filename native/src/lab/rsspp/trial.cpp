@@ -67,7 +67,7 @@ void Machine::end_second()
 	}
 	if (measuring) {
 		result.imbalance_by_second.push_back(
-		    least ? std::min(2000.0, 100.0 * double(most - least) / double(least)) : 2000.0);
+			least ? std::min(2000.0, 100.0 * double(most - least) / double(least)) : 2000.0);
 		result.floor_by_second.push_back(floor_percent());
 		result.drops_by_second.push_back(double(drops - second_start_drops));
 		result.cores_by_second.push_back(double(active));
@@ -88,7 +88,8 @@ double Machine::floor_percent() const
 	}
 	if (total == heaviest || trial.cores < 2)
 		return 0;
-	return std::clamp(100.0 * (double(heaviest) * (trial.cores - 1) / double(total - heaviest) - 1), 0.0, 2000.0);
+	return std::clamp(100.0 * (double(heaviest) * (trial.cores - 1) / double(total - heaviest) - 1),
+	                  0.0, 2000.0);
 }
 
 RssppTrialResult Machine::run()
@@ -136,12 +137,14 @@ RssppTrialResult Machine::run()
 		if (now >= next_random_move) {
 			next_random_move += uint64_t(1e9 / trial.moves_per_second);
 			const uint32_t bucket = uint32_t(random() % trial.entries);
-			const rsspp_move move = {uint16_t(bucket), port.table[bucket], uint16_t(random() % trial.cores), 0};
+			const rsspp_move move = {uint16_t(bucket), port.table[bucket],
+			                         uint16_t(random() % trial.cores), 0};
 			if (move.from != move.to)
 				apply({move});
 		}
 		if (!poll(id))
-			rest(id, std::min({next_epoch_ns, std::max(next_random_move, cores[id].now_ns + 1), end}));
+			rest(id,
+			     std::min({next_epoch_ns, std::max(next_random_move, cores[id].now_ns + 1), end}));
 	}
 	uint64_t drops = 0;
 	for (uint64_t d : port.dropped)
@@ -196,7 +199,8 @@ RssppTrialResult run_rsspp_trial(const RssppTrial &trial)
 		if (longer.warmup_seconds >= trial.warmup_limit_seconds)
 			longer.still_seconds = 0;
 		else
-			longer.warmup_seconds = std::min(longer.warmup_seconds + step, trial.warmup_limit_seconds);
+			longer.warmup_seconds =
+				std::min(longer.warmup_seconds + step, trial.warmup_limit_seconds);
 	}
 }
 

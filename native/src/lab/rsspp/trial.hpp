@@ -19,9 +19,10 @@ struct RssppTrial {
 	uint32_t cores = 4;
 	uint32_t entries = 512;
 	uint32_t ring_depth = 4096;
-	double load = 0.8;          // mean load of a core at the mean rate; gives the service time
-	bool exact_load = false;    // load at the rate that really comes while measuring, not the profile's
-	double service_ns = 0;      // instead of load
+	double load = 0.8; // mean load of a core at the mean rate; gives the service time
+	bool exact_load =
+		false;             // load at the rate that really comes while measuring, not the profile's
+	double service_ns = 0; // instead of load
 	Service service = Service::fixed; // all with the same mean
 	double seconds = 10;
 	double warmup_seconds = 2;
@@ -30,8 +31,9 @@ struct RssppTrial {
 	double still_seconds = 0;
 	double warmup_limit_seconds = 90;
 	uint32_t interval_ms = 100;
-	uint32_t overload_interval_ms = 0; // instead, within a second of a core above 0.9; 0: no difference
-	bool passes = true;         // losing cores take their ring out at once; otherwise they serve it first
+	uint32_t overload_interval_ms =
+		0;              // instead, within a second of a core above 0.9; 0: no difference
+	bool passes = true; // losing cores take their ring out at once; otherwise they serve it first
 	// How long a move waits for its losing core to prepare it; 0: not at all. It shortens holds, but a core
 	// that is overloaded gets relief that much later: up to 12 ms, for what it has inside comes first.
 	double prepare_ms = 0;
@@ -46,9 +48,9 @@ struct RssppTrial {
 	// Of the dispatching core, for methods with one. 400 cycles at 3.7 GHz: what the published
 	// throughput of software dispatch (20 Gbps of 1 KB frames at 1 GHz) leaves for a packet.
 	double dispatch_ns = 108;
-	double write_us = 0;        // until the table is written
-	bool write_pauses = false;  // nothing is received meanwhile; otherwise entries change one by one
-	double path_us = 0;         // added to every latency: wire and tester
+	double write_us = 0;       // until the table is written
+	bool write_pauses = false; // nothing is received meanwhile; otherwise entries change one by one
+	double path_us = 0;        // added to every latency: wire and tester
 	double ramp_low = 1;
 	double ramp_period_seconds = 0;
 };
@@ -56,11 +58,12 @@ struct RssppTrial {
 struct RssppTrialResult {
 	uint64_t offered, processed, dropped, in_flight, reordered, moves, epochs, reversals;
 	uint64_t lost_to_writes; // of the dropped
-	int64_t lost; // offered - served - dropped - in flight, over the whole run: 0
+	int64_t lost;            // offered - served - dropped - in flight, over the whole run: 0
 	double seconds, service_ns, offered_pps, goodput_pps, mean_load;
 	double latency_p50_us, latency_p95_us, latency_p99_us, latency_p999_us, latency_mean_us;
 	double warmed_seconds, still_seconds; // before the window; of these, without a change of cores
-	double hold_max_us, hold_beyond_max_us; // longest hold; the same without the service of its bucket's earlier packets
+	double hold_max_us,
+		hold_beyond_max_us; // longest hold; the same without the service of its bucket's earlier packets
 	double imbalance_percent, floor_percent, solve_us, mean_cores;
 	uint64_t held, forwarded, held_max, handed_over;
 	std::vector<double> cores_by_second, drops_by_second, imbalance_by_second, floor_by_second;

@@ -20,8 +20,8 @@
 //        earlier packets of its bucket meanwhile); times in microseconds of virtual time, rates in packets a
 //        second. `lost` and, but for the sprayer, `reordered` must be 0.
 #include "jobs/job.hpp"
-#include "lab/rsspp/trial.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/rsspp/trial.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -45,7 +45,9 @@ void run_rsspp_trial_job(const Json &spec)
 	t.load = in.real("load", t.load, 0.01, 10);
 	t.exact_load = in.boolean("exactLoad", false);
 	t.service_ns = in.real("serviceNs", 0, 0, 1e6);
-	t.service = in.choice<Service>("service", Service::fixed, {{"fixed", Service::fixed}, {"drawn", Service::drawn}, {"measured", Service::measured}});
+	t.service = in.choice<Service>(
+		"service", Service::fixed,
+		{{"fixed", Service::fixed}, {"drawn", Service::drawn}, {"measured", Service::measured}});
 	t.seconds = in.real("seconds", t.seconds, 0.1, 3600);
 	t.warmup_seconds = in.real("warmupSeconds", t.warmup_seconds, 0, 3600);
 	t.still_seconds = in.real("stillSeconds", 0, 0, 3600);
@@ -73,22 +75,49 @@ void run_rsspp_trial_job(const Json &spec)
 	in.finish();
 
 	const RssppTrialResult r = run_rsspp_trial(t);
-	emit({{"method", t.method}, {"profile", t.profile}, {"cores", t.cores}, {"entries", t.entries},
-	      {"seed", t.seed}, {"seconds", r.seconds}, {"serviceNs", r.service_ns},
-	      {"offered", r.offered}, {"processed", r.processed}, {"dropped", r.dropped},
-	      {"inFlight", r.in_flight}, {"lost", r.lost}, {"lostToWrites", r.lost_to_writes},
-	      {"dropsPerSecond", double(r.dropped) / r.seconds}, {"dropFree", r.dropped == 0 ? 1 : 0},
-	      {"goodputShare", r.offered ? double(r.processed) / double(r.offered) : 0}, {"reordered", r.reordered},
-	      {"offeredPps", r.offered_pps}, {"goodputPps", r.goodput_pps}, {"meanLoad", r.mean_load},
-	      {"latencyP50Us", r.latency_p50_us}, {"latencyP95Us", r.latency_p95_us},
-	      {"latencyP99Us", r.latency_p99_us}, {"latencyP999Us", r.latency_p999_us},
-	      {"latencyMeanUs", r.latency_mean_us}, {"imbalancePercent", r.imbalance_percent},
-	      {"floorPercent", r.floor_percent}, {"movesPerEpoch", r.epochs ? double(r.moves) / double(r.epochs) : 0},
-	      {"warmedSeconds", r.warmed_seconds}, {"stillSeconds", r.still_seconds},
-	      {"moves", r.moves}, {"epochs", r.epochs}, {"held", r.held}, {"heldMax", r.held_max},
-	      {"holdMaxUs", r.hold_max_us}, {"holdBeyondUs", r.hold_beyond_max_us}, {"forwarded", r.forwarded}, {"handedOver", r.handed_over}, {"solveUs", r.solve_us},
-	      {"meanCores", r.mean_cores}, {"reversals", r.reversals},
-	      {"coresBySecond", r.cores_by_second}, {"dropsBySecond", r.drops_by_second},
+	emit({{"method", t.method},
+	      {"profile", t.profile},
+	      {"cores", t.cores},
+	      {"entries", t.entries},
+	      {"seed", t.seed},
+	      {"seconds", r.seconds},
+	      {"serviceNs", r.service_ns},
+	      {"offered", r.offered},
+	      {"processed", r.processed},
+	      {"dropped", r.dropped},
+	      {"inFlight", r.in_flight},
+	      {"lost", r.lost},
+	      {"lostToWrites", r.lost_to_writes},
+	      {"dropsPerSecond", double(r.dropped) / r.seconds},
+	      {"dropFree", r.dropped == 0 ? 1 : 0},
+	      {"goodputShare", r.offered ? double(r.processed) / double(r.offered) : 0},
+	      {"reordered", r.reordered},
+	      {"offeredPps", r.offered_pps},
+	      {"goodputPps", r.goodput_pps},
+	      {"meanLoad", r.mean_load},
+	      {"latencyP50Us", r.latency_p50_us},
+	      {"latencyP95Us", r.latency_p95_us},
+	      {"latencyP99Us", r.latency_p99_us},
+	      {"latencyP999Us", r.latency_p999_us},
+	      {"latencyMeanUs", r.latency_mean_us},
+	      {"imbalancePercent", r.imbalance_percent},
+	      {"floorPercent", r.floor_percent},
+	      {"movesPerEpoch", r.epochs ? double(r.moves) / double(r.epochs) : 0},
+	      {"warmedSeconds", r.warmed_seconds},
+	      {"stillSeconds", r.still_seconds},
+	      {"moves", r.moves},
+	      {"epochs", r.epochs},
+	      {"held", r.held},
+	      {"heldMax", r.held_max},
+	      {"holdMaxUs", r.hold_max_us},
+	      {"holdBeyondUs", r.hold_beyond_max_us},
+	      {"forwarded", r.forwarded},
+	      {"handedOver", r.handed_over},
+	      {"solveUs", r.solve_us},
+	      {"meanCores", r.mean_cores},
+	      {"reversals", r.reversals},
+	      {"coresBySecond", r.cores_by_second},
+	      {"dropsBySecond", r.drops_by_second},
 	      {"imbalanceBySecond", r.imbalance_by_second},
 	      {"floorBySecond", r.floor_by_second}});
 }
