@@ -256,21 +256,20 @@ export class ConnectionModel {
       const closing = ['fin-wait', 'close-wait', 'last-ack', 'time-wait', 'close'].includes(old);
       const settled = this.assured && old === 'established';
       const { acknowledged } = this.sides[reply ? 0 : 1];
-      if (
-        !closing &&
-        acknowledged !== undefined &&
-        last.kind !== 'syn' &&
-        (segment.sequence !== 0 || settled)
-      ) {
-        if (before(segment.sequence, acknowledged)) return;
+      // Against what the other side acknowledged: what passes that is still held against the window.
+      let known = false;
+      if (!closing && acknowledged !== undefined && last.kind !== 'syn') {
         const behindData =
           last.kind === 'ack' && last.reply === reply && segment.sequence === last.end;
-        if (settled && segment.sequence !== acknowledged && !behindData) next = old;
+        known = !settled || segment.sequence === acknowledged || behindData;
+        if (segment.sequence !== 0 || settled) {
+          if (before(segment.sequence, acknowledged)) return;
+          if (!known) next = old;
+        }
       }
-      const ofIgnored =
-        ((this.answered && last.kind === 'syn') || (!this.assured && last.kind === 'ack')) &&
-        last.reply !== reply &&
-        segment.acknowledged === last.end;
+      const ofSyn = this.answered && last.kind === 'syn' && last.reply !== reply;
+      const ofAck = !this.assured && last.kind === 'ack';
+      const ofIgnored = !known && (ofSyn || ofAck) && segment.acknowledged === last.end;
       const ofChallenge =
         old === 'syn-sent' &&
         last.kind === 'ack' &&
@@ -299,6 +298,7 @@ export class ConnectionModel {
       const { scale, hasScale, sackPermitted } = readOptions(segment);
       this.ignored = { scale, hasScale, sackPermitted };
       this.challenge = this.state === 'last-ack';
+      this.simultaneous = false;
     }
     if (this.state === 'syn-sent' && kind === 'ack' && reply)
       this.last.acknowledged = segment.acknowledged;

@@ -105,21 +105,36 @@ export class Scheduler {
         if (this.task.stop?.() === true) return false;
         if (setting.search !== undefined) await this.search(setting);
         else {
-          // Time may have run out since this setting's last block.
-          this.judge(setting);
-          if (this.pending(setting).length === 0) continue;
-          const contenders = this.contenders(setting);
-          if (setting.part.deterministic !== true && this.overLimit(contenders)) {
-            for (const point of this.pending(setting)) this.done(point, 'limit');
-            continue;
-          }
-          if (setting.part.deterministic !== true) await this.warmUp(setting, contenders, warm);
-          if (this.task.stop?.() === true) return false;
-          await this.block(setting, contenders);
-          this.judge(setting);
+          do {
+            await this.turn(setting, warm);
+            if (this.task.stop?.() === true) return false;
+          } while (this.task.profile.oneByOne === true && this.lacksBlocks(setting));
         }
       }
     }
+  }
+
+  /** One block of this setting, unless it is over. */
+  private async turn(setting: Setting, warm: Set<string>): Promise<void> {
+    // Time may have run out since this setting's last block.
+    this.judge(setting);
+    if (this.pending(setting).length === 0) return;
+    const contenders = this.contenders(setting);
+    if (setting.part.deterministic !== true) {
+      if (this.overLimit(contenders)) {
+        for (const point of this.pending(setting)) this.done(point, 'limit');
+        return;
+      }
+      await this.warmUp(setting, contenders, warm);
+      if (this.task.stop?.() === true) return;
+    }
+    await this.block(setting, contenders);
+    this.judge(setting);
+  }
+
+  private lacksBlocks(setting: Setting): boolean {
+    const { min } = this.task.profile.blocks;
+    return this.pending(setting).some((point) => (this.blocksOf.get(point.id) ?? 0) < min);
   }
 
   private announcePoints(): void {

@@ -117,6 +117,13 @@ export interface Profile {
   budgetSeconds: number;
   /** Seconds of trials after which no second block starts, whatever it leaves undecided; default none. */
   limitSeconds?: number;
+  /**
+   * Each setting gets its least number of blocks before the next begins, in the order of the
+   * definition: when time is short, the first questions have an answer and the others a value,
+   * not every question a value. Default: a block of each in turn, so that each sees all of the
+   * run's time.
+   */
+  oneByOne?: boolean;
   /** Trials before the first block of a point: until two in a row differ by less than `drift`. */
   warmup: { max: number; drift: number };
 }

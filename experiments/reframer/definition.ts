@@ -42,17 +42,18 @@ function plan(options: RunOptions): Plan {
     ? [off, burst, held(16), held(64), held(256), adaptive]
     : [off, burst, ...[8, 16, 32, 64, 104, 128, 256].map(held), adaptive];
   const modernSweep = quick
-    ? [off, burst, held(64)]
+    ? [off, held(64)]
     : [off, burst, held(16), held(64), held(128), adaptive];
   const byRunSweep = quick ? [off, held(64)] : [off, held(16), held(64), adaptive];
   const brief = quick ? [off, held(64)] : [off, burst, held(16), held(64), held(128), adaptive];
   const withTraces =
     options.traces.length === 0 ? [] : [captures(options), speedUp(options, brief, scale)];
+  // The first question first: a quick run on a slow machine may have time for that alone.
   const core = [
+    overload(quick, sweep, scale),
     motivation(quick),
-    overload(sweep, scale),
     modernOverload(modernSweep, short),
-    overloadByRun(byRunSweep, short),
+    overloadByRun(quick, byRunSweep, short),
   ];
   const further = [
     functionCosts(quick),
@@ -78,10 +79,11 @@ function plan(options: RunOptions): Plan {
     profile: quick
       ? {
           name: 'quick',
-          blocks: { min: 3, max: 5 },
+          blocks: { min: 3, max: 3 },
           precision: 0.02,
           budgetSeconds: 60,
           limitSeconds: 90 + 30 * options.traces.length,
+          oneByOne: true,
           warmup: { max: 1, drift: 0.05 },
         }
       : // Trials warm up by themselves, in virtual time; a block measures every contender twice.

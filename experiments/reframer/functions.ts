@@ -90,7 +90,7 @@ export const motivation = (quick: boolean): Part => ({
   ...costs(
     'motivation',
     'Locality and the chain',
-    ['paper', 'cached-rules'],
+    quick ? ['paper'] : ['paper', 'cached-rules'],
     quick ? [1, 2, 8, 32] : [1, 2, 4, 8, 16, 32],
   ),
   question:

@@ -112,6 +112,7 @@ function plan({ profile, traces }: RunOptions): Plan {
           precision: 0.05,
           budgetSeconds: 60,
           limitSeconds: 100 + 20 * traces.length,
+          oneByOne: true,
           warmup: { max: 0, drift: 0.1 },
         }
       : {

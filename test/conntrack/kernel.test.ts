@@ -9,7 +9,11 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { ConnectionModel, type Segment } from '../../conntrack/connection-model.js';
 import { reframerJson, skipSuite, temporaryFolder } from '../helpers/cli.js';
 import { flags, frame, pcap } from '../helpers/frames.js';
-import { seed } from '../helpers/seed.js';
+import { seed as anySeed } from '../helpers/seed.js';
+
+// The same stories for every change: in a corner that nobody met, this kernel is right and the change not
+// to blame. `.ci/nightly` takes others.
+const seed = process.env['REFRAMER_SEED'] === undefined ? 1 : anySeed;
 
 const { syn, ack, fin, rst, psh } = flags;
 const folder = temporaryFolder();
@@ -294,7 +298,7 @@ describe(`TCP connections (seed ${seed})`, () => {
       ['generic', 600],
       ['tcp_unacknowledged', 300],
     ] as const) {
-      expect(source).toContain(`${name}_timeout_seconds = ${value};`);
+      expect(source).toMatch(new RegExp(`\\b${name}_timeout_seconds =\\s+${value};`));
     }
   });
 });

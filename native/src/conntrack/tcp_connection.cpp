@@ -159,6 +159,7 @@ void TcpConnection::note_ignored(const TcpSegment &s, bool reply, TcpState befor
 		// An end that takes it for an attack answers with an ACK, which must not pass for that of
 		// the last FIN (RFC 5961).
 		expects_challenge_ = before == TcpState::last_ack;
+		simultaneous_ = false;
 	}
 	if (before == TcpState::syn_sent && kind == TcpKind::ack && reply)
 		last_.acknowledged = s.acknowledged;
@@ -179,15 +180,17 @@ TcpConnection::Reset TcpConnection::judge_reset(const TcpSegment &s, bool reply)
 		return Reset::fits;
 	const bool settled = assured_ && state_ == TcpState::established;
 	const Side &receiver = sides_[!reply];
-	// Behind a SYN in the middle what was acknowledged before says nothing; number 0 answers a SYN.
-	if (!receiver.has_acknowledged || last_.kind == TcpKind::syn || (s.sequence == 0 && !settled))
+	// Behind a SYN in the middle what was acknowledged before says nothing.
+	if (!receiver.has_acknowledged || last_.kind == TcpKind::syn)
 		return Reset::unknown;
+	if (s.sequence == 0 && !settled) // an answer to a SYN
+		return Reset::acknowledged;
 	if (before(s.sequence, receiver.acknowledged))
 		return Reset::invalid;
 	const bool behind_data =
 		last_.kind == TcpKind::ack && last_.reply == reply && s.sequence == last_.end;
 	if (!settled || s.sequence == receiver.acknowledged || behind_data)
-		return Reset::unknown;
+		return Reset::acknowledged;
 	return Reset::challenged;
 }
 
@@ -282,9 +285,10 @@ TcpConnection::Step TcpConnection::add(const TcpSegment &s, bool reply)
 		if (reset == Reset::challenged)
 			next = before;
 		// A reset of what was let pass above: a SYN in the middle, or an ACK in answer to a first SYN.
-		const bool of_ignored = ((answered_ && last_.kind == TcpKind::syn) ||
-		                         (!assured_ && last_.kind == TcpKind::ack)) &&
-		                        last_.reply != reply && s.acknowledged == last_.end;
+		const bool of_syn = answered_ && last_.kind == TcpKind::syn && last_.reply != reply;
+		const bool of_ack = !assured_ && last_.kind == TcpKind::ack;
+		const bool of_ignored =
+			reset != Reset::acknowledged && (of_syn || of_ack) && s.acknowledged == last_.end;
 		const bool of_challenge = before == TcpState::syn_sent && last_.kind == TcpKind::ack &&
 		                          last_.reply && s.sequence == last_.acknowledged;
 		looks_inside = reset != Reset::fits && !of_ignored && !of_challenge;

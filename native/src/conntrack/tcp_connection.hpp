@@ -33,7 +33,9 @@ public:
 
 private:
 	enum class Window { inside, ignored, outside };
-	enum class Reset { fits, unknown, challenged, invalid }; // unknown: for the window to judge
+	// unknown: an answer to something let pass before, or for the window to judge; acknowledged: at or
+	// above what the other side acknowledged, and for the window alone to judge
+	enum class Reset { fits, unknown, acknowledged, challenged, invalid };
 
 	// What is known of one side: numbers after its last byte sent, after the last one that it may
 	// send, its largest window, its highest acknowledgement.

@@ -2,6 +2,7 @@
 // came of it.
 #pragma once
 
+#include "measure/absences.hpp"
 #include "measure/histogram.hpp"
 
 #include <cstdint>
@@ -47,9 +48,9 @@ struct QueueResult {
 	uint64_t thinned = 0;   // ACKs that the stage took out
 	uint64_t held = 0;      // in ring or stage
 	uint64_t reordered = 0; // packets that left behind a later one of their flow
-	uint64_t polls = 0, interrupted = 0, preempted = 0; // the latter two are marked, see marks.hpp
-	double interrupted_ns = 0, preempted_ns = 0;        // taken by them
-	double total_ns = 0;                                // taken by all polls, as read from the TSC
+	uint64_t polls = 0;
+	double total_ns = 0;   // taken by all polls, as read from the TSC
+	Absences absences;     // polls that took longer than their like, see marks.hpp
 	double starved_ns = 0; // threads: in the window, without work while the NIC's core was away
 
 	// The window.

@@ -1,11 +1,10 @@
-// Finds polls during which the core was away, and tells two kinds apart.
+// Finds polls during which the core was away.
 //
 // An interrupt (the timer tick, of this kernel and of a hypervisor below it) comes hundreds of times
 // a second on an ordinary machine and takes 6 to 50 us. A preemption (another thread, another
 // virtual machine) takes longer, and whoever ran then has used the private caches. Both would be a
-// false backlog, so neither is charged to the clock; but only the second changes what later polls
-// cost, and so only it can void a trial. They are told apart by their length alone: a kernel thread
-// that runs for 20 us does no more harm than an interrupt, whatever a scheduler calls it.
+// false backlog, so neither is charged to the clock. Which of the two it was, and whether the trial
+// still counts, absences.hpp tells at the end.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +13,6 @@
 #include <cstdint>
 
 namespace reframer::engine {
-
-enum class Away : uint8_t { no, interrupted, preempted };
 
 class PollMarker {
 public:
@@ -27,27 +24,24 @@ public:
 	static constexpr double factor = 5.0;
 	static constexpr double worst_factor = 2.0;
 	static constexpr double slack_ns = 8000.0; // below nearly all interrupts, above a change of T
-	// More than the core was ever away for an interrupt where interrupts alone were to be seen (a
-	// spinning thread's gaps: many up to 75 us, hardly one to 200 us, then preemptions of 200 to
-	// 600 us and some of milliseconds).
-	static constexpr double interrupt_max_ns = 100000.0;
 
 	explicit PollMarker(double worst_packet_ns = 0) : worst_packet_ns_(worst_packet_ns) {}
 
 	// Time to charge for a poll that took `received` packets and put `processed` through the chain.
 	// A marked poll is charged the median of its kind: with nothing, its packets' work were free.
-	double charge(uint32_t received, uint32_t processed, double ns, Away &away)
+	// `excess_ns` is how much longer it took than that, 0 when it is not marked.
+	double charge(uint32_t received, uint32_t processed, double ns, double &excess_ns)
 	{
 		uint32_t packets = std::max(processed ? processed : received, 1u);
 		auto size = std::min<size_t>(static_cast<size_t>(std::bit_width(packets)), nb_sizes - 1);
 		auto &kinds = kinds_[processed ? 1 : 0];
 		Kind &k = kinds[size];
-		away = Away::no;
+		excess_ns = 0;
 		if (double each = expected_of(kinds, size); each > 0) {
 			double expected = each * packets;
 			if (ns > factor * expected &&
 			    ns > worst_factor * worst_packet_ns_ * packets + slack_ns) {
-				away = ns - expected > interrupt_max_ns ? Away::preempted : Away::interrupted;
+				excess_ns = ns - expected;
 				return expected;
 			}
 		}

@@ -9,12 +9,20 @@
 
 namespace reframer::engine {
 
+namespace {
+
+// Of ten seconds of polling where a hypervisor interrupts 1,700 times a second.
+constexpr size_t absences_max = 1 << 15;
+
+} // namespace
+
 VirtualQueue::VirtualQueue(const QueueConfig &config, reframer_stage *stage, nf::Chain &chain,
                            Dma &dma)
 	: config_(config), loop_(config, stage, chain), dma_(dma), clock_(config.start_ns),
 	  ns_per_tick_(1e9 / config.tsc_hz), stage_(stage), notes_(loop_.nb_buffers()),
 	  in_slot_(config.ring_depth), marker_(config.worst_packet_ns)
 {
+	result_.absences = Absences(absences_max);
 	if (config_.service_ns <= 0)
 		empty_poll_ns_ = measure_empty_poll();
 }
@@ -191,20 +199,14 @@ double VirtualQueue::fixed_cost()
 	return config_.service_ns * loop_.processed() + config_.service_run_ns * runs;
 }
 
-// What a poll that took `ns` is charged; books it as interrupted or preempted if it was.
+// What a poll that took `ns` is charged; books the absence of the core if there was one.
 double VirtualQueue::charge(uint32_t received, uint32_t processed, double ns)
 {
-	Away away;
-	const double charged = marker_.charge(received, processed, ns, away);
-	if (away == Away::no)
+	double excess_ns;
+	const double charged = marker_.charge(received, processed, ns, excess_ns);
+	if (excess_ns == 0)
 		return ns;
-	if (away == Away::preempted) {
-		result_.preempted++;
-		result_.preempted_ns += ns;
-	} else {
-		result_.interrupted++;
-		result_.interrupted_ns += ns;
-	}
+	result_.absences.note(excess_ns, ns);
 	return config_.keep_marked ? ns : charged;
 }
 

@@ -102,8 +102,8 @@
 //                                starvedNs (threads, else null): found nothing while the core that
 //                                stands in for the NIC was away, in the window, over all queues
 //   void, voidReason             true when the figures must not be used, and why (else null): more
-//                                than one preempted poll in 30 ms of polling, or more than 5 % of
-//                                the time in interrupted ones
+//                                than one preempted poll in 30 ms of polling, or more than 20 % of
+//                                the time in interrupted ones (measure/absences.hpp)
 //   checks                       {in, out, nfDropped, ringDropped, thinned, held, conserved, ordered,
 //                                 formsAgree (null for chain "forward"), passed}
 //   answer                       hex checksum of all departed frames with their arrival numbers;

@@ -11,15 +11,6 @@ namespace {
 const char *const reasons[REFRAMER_NB_REASONS] = {"deadline", "early",    "bypass",
                                                   "burst",    "capacity", "drain"};
 
-// When a trial does not count. Marked polls are charged the median of their kind, so they are no
-// false backlog; but a core that was preempted comes back to private caches that others have used,
-// and filling them again (2 MiB, 10 ns a line) takes up to 300 us that later polls pay. One poll in
-// ten thousand, for polls of 3 us, is one preemption in 30 ms: then those 300 us are 1 % of the
-// time. Said in time it holds for polls of any length. Interrupts cost next to nothing afterwards;
-// they void a trial only where they are so many that something is wrong.
-constexpr double ns_per_preemption = 30e6;
-constexpr double interrupted_time_max = 0.05;
-
 double ratio(double a, double b)
 {
 	return b > 0 ? a / b : 0;
@@ -43,10 +34,7 @@ engine::QueueResult sum_of(const std::vector<TrialOutcome::Queue> &queues)
 		s.thinned += r.thinned;
 		s.reordered += r.reordered;
 		s.polls += r.polls;
-		s.interrupted += r.interrupted;
-		s.interrupted_ns += r.interrupted_ns;
-		s.preempted += r.preempted;
-		s.preempted_ns += r.preempted_ns;
+		s.absences.merge(r.absences);
 		s.total_ns += r.total_ns;
 		s.starved_ns += r.starved_ns;
 		s.empty_polls += r.empty_polls;
@@ -141,15 +129,8 @@ Json verdicts_of(const TrialOutcome &outcome)
 
 Json void_reason(const engine::QueueResult &sum)
 {
-	const double polling_ns = sum.total_ns - sum.interrupted_ns - sum.preempted_ns;
-	if (static_cast<double>(sum.preempted) * ns_per_preemption > polling_ns)
-		return std::to_string(sum.preempted) + " of " + std::to_string(sum.polls) + " polls, in " +
-		       std::to_string(std::lround(polling_ns / 1e6)) +
-		       " ms of polling, were preempted; the machine was not quiet";
-	if (sum.interrupted_ns > interrupted_time_max * sum.total_ns)
-		return "polls with interrupts took " +
-		       std::to_string(std::lround(100 * sum.interrupted_ns / sum.total_ns)) +
-		       " % of the time; the machine was not quiet";
+	if (std::string why = sum.absences.void_reason(sum.polls, sum.total_ns); !why.empty())
+		return why;
 	if (sum.departed_packets == 0)
 		return "no packet departed in the measured window";
 	return nullptr;
@@ -227,6 +208,7 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	double queue_ns = static_cast<double>(spec.duration_ns) * spec.queues;
 	double cycles = outcome.tsc_hz * 1e-9;
 	double processed = static_cast<double>(s.processed);
+	const engine::Absences::Told away = s.absences.told();
 	const Json why = outcome.saturation_void.is_null() ? void_reason(s) : outcome.saturation_void;
 
 	Json queues = Json::array();
@@ -303,10 +285,10 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 	        {"polls",
 	         {{"busy", s.busy_polls},
 	          {"empty", s.empty_polls},
-	          {"interrupted", on_virtual(s.interrupted)},
-	          {"interruptedNs", on_virtual(s.interrupted_ns)},
-	          {"preempted", on_virtual(s.preempted)},
-	          {"preemptedNs", on_virtual(s.preempted_ns)},
+	          {"interrupted", on_virtual(away.interrupted)},
+	          {"interruptedNs", on_virtual(away.interrupted_ns)},
+	          {"preempted", on_virtual(away.preempted)},
+	          {"preemptedNs", on_virtual(away.preempted_ns)},
 	          {"emptyPollNs", on_virtual(empty_poll)},
 	          {"starvedNs", threads ? Json(s.starved_ns) : Json(nullptr)}}},
 	        {"void", !why.is_null()},

@@ -201,8 +201,7 @@ void run_robustness_trial(const Json &json)
 	const engine::Histogram &latency = r.watched_latency;
 	const bool conserved = r.arrived == r.departed + r.ring_dropped && r.held == 0;
 	// As in job `trial`: what the machine took away must not decide the figures.
-	const bool is_void = double(r.preempted) * 30e6 > std::max(r.total_ns, 30e6) ||
-	                     r.interrupted_ns > 0.05 * r.total_ns;
+	const bool is_void = !r.absences.void_reason(r.polls, r.total_ns).empty();
 	const engine::Histogram &own = r.watched_own_latency, &setup = openings.setup();
 	const auto us = [](const engine::Histogram &h, double q) {
 		return h.count() ? Json(h.quantile(q) / 1e3) : Json(nullptr);
