@@ -52,10 +52,10 @@ function plan(options: RunOptions): Plan {
   const core = [
     overload(quick, sweep, scale),
     motivation(quick),
-    modernOverload(modernSweep, short),
     overloadByRun(quick, byRunSweep, short),
   ];
   const further = [
+    modernOverload(modernSweep, short),
     functionCosts(quick),
     functionsHeld(quick, short),
     lookAhead(quick, short),
@@ -82,7 +82,7 @@ function plan(options: RunOptions): Plan {
           blocks: { min: 3, max: 3 },
           precision: 0.02,
           budgetSeconds: 60,
-          limitSeconds: 90 + 30 * options.traces.length,
+          limitSeconds: 150 + 30 * options.traces.length,
           oneByOne: true,
           warmup: { max: 1, drift: 0.05 },
         }

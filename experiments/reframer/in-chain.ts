@@ -65,7 +65,7 @@ export function overloadByRun(quick: boolean, rows: readonly Row[], scale: Trial
     question:
       'How much more does a chain that works once a run carry, when 70 Gbps (paper) or 1000 Gbps (modern) arrive on 8 queues?',
     axes: [
-      { kind: 'list', name: 'chain', values: quick ? ['paper'] : chains.values },
+      { kind: 'list', name: 'chain', values: quick ? ['modern'] : chains.values },
       contenders(byRun(rows)),
     ],
     contenders: versusOff,
