@@ -124,6 +124,8 @@ export interface Profile {
    * run's time.
    */
   oneByOne?: boolean;
+  /** What a trial takes on an ordinary machine, for the estimate before the first; default by name. */
+  trialSeconds?: number;
   /** Trials before the first block of a point: until two in a row differ by less than `drift`. */
   warmup: { max: number; drift: number };
 }

@@ -35,6 +35,7 @@ function plan({ profile }: RunOptions): Plan {
           blocks: { min: 3, max: 3 },
           precision: 0.05,
           budgetSeconds: 120,
+          trialSeconds: 1.4,
           warmup: { max: 0, drift: 0.05 },
         }
       : {

@@ -109,7 +109,7 @@ export function drops(scale: Scale): Part {
       {
         kind: 'zip',
         names: ['speedPercent', 'placing', 'load'],
-        rows: scale.quick ? dropLoads.filter(([speed]) => speed === 120) : dropLoads,
+        rows: scale.quick ? dropLoads.filter(([, , load]) => load === 0.94) : dropLoads,
       },
       contenders(
         scale.quick
@@ -313,7 +313,7 @@ export function migration(scale: Scale): Part {
       'Does anything get lost, overtaken or held long when 100 buckets a second change core?',
     job: 'rsspp-trial',
     axes: [
-      { kind: 'list', name: 'load', values: scale.quick ? [0.5, 0.7] : [0.5, 0.7, 0.9] },
+      { kind: 'list', name: 'load', values: scale.quick ? [0.7] : [0.5, 0.7, 0.9] },
       {
         kind: 'zip',
         names: ['contender', 'handOver', 'prepareMs', 'movingBurst'],

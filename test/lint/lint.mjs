@@ -1,9 +1,10 @@
-// npm run lint [-- --fix]: ESLint with the rules of eslint.config.mjs.
+// npm run lint [-- --fix]: ESLint and Prettier for TypeScript and scripts, clang-format and clang-tidy for C++.
 //
-// ESLint has a package.json of its own: typed rules work through the JavaScript interface of the
-// TypeScript compiler, which the version that builds the package does not have.
-import { spawnSync } from 'node:child_process';
+// ESLint and Prettier have a package.json of their own: typed rules work through the JavaScript interface of
+// the TypeScript compiler, which the version that builds the package does not have.
+import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -17,8 +18,9 @@ if (unknown !== undefined) {
   say(`unknown option ${unknown} (there is --fix)`);
   process.exit(2);
 }
+const fix = args.includes('--fix');
 
-function run(command, commandArgs, cwd) {
+function run(command, commandArgs, cwd = root) {
   const { status, error } = spawnSync(command, commandArgs, {
     cwd,
     stdio: ['ignore', 'inherit', 2],
@@ -27,9 +29,83 @@ function run(command, commandArgs, cwd) {
   return status === 0;
 }
 
-const eslint = join(folder, 'node_modules', '.bin', 'eslint');
+const output = (command, ...commandArgs) =>
+  spawnSync(command, commandArgs, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 26 }).stdout ?? '';
+
+/** Tools break lines and name checks by version: another one would complain of a tree that is clean. */
+const version = 14;
+function found(tool) {
+  for (const name of [`${tool}-${version}`, tool])
+    if (new RegExp(`version ${version}\\.`).test(output(name, '--version'))) return name;
+  say(`${tool} ${version} is not installed (Debian: ${tool}-${version}): not run`);
+  return undefined;
+}
+
+function formats() {
+  const tool = found('clang-format');
+  if (tool === undefined) return true;
+  const files = output('git', 'ls-files', 'native')
+    .split('\n')
+    .filter((file) => /\.(c|cpp|h|hpp)$/.test(file) && existsSync(join(root, file)));
+  return run(tool, [...(fix ? ['-i'] : ['--dry-run', '--Werror']), ...files]);
+}
+
+/** One file a process, as many at a time as there are processors; what is clean says nothing. */
+async function tidies() {
+  const tool = found('clang-tidy');
+  if (tool === undefined) return true;
+  const build = join('native', 'build');
+  if (!existsSync(join(root, build, 'compile_commands.json'))) {
+    say(`${build} is not there (npm run setup builds it): clang-tidy not run`);
+    return true;
+  }
+  const files = output('git', 'ls-files', 'native/src')
+    .split('\n')
+    .filter((file) => file.endsWith('.cpp'));
+  let clean = true;
+  const worker = async () => {
+    for (let file = files.pop(); file !== undefined; file = files.pop()) {
+      const child = spawn(tool, ['--quiet', '-p', build, file], { cwd: root });
+      let text = '';
+      child.stdout.on('data', (chunk) => (text += chunk));
+      child.stderr.resume();
+      const status = await new Promise((resolve) => child.on('close', resolve));
+      if (status !== 0) {
+        clean = false;
+        process.stdout.write(text === '' ? `${file}: clang-tidy exits with ${status}\n` : text);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  return clean;
+}
+
+const bin = (name) => join(folder, 'node_modules', '.bin', name);
 const install = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
-if (!existsSync(eslint) && !run('npm', install, folder)) process.exit(1);
-if (!run(eslint, ['--config', join('test', 'lint', 'eslint.config.mjs'), ...args, '.'], root))
+if (!existsSync(bin('prettier')) && !run('npm', install, folder)) process.exit(1);
+
+const steps = [
+  [
+    'ESLint',
+    () => run(bin('eslint'), ['--config', join('test', 'lint', 'eslint.config.mjs'), ...args, '.']),
+  ],
+  [
+    'Prettier',
+    () =>
+      run(bin('prettier'), [
+        fix ? '--write' : '--check',
+        '--log-level',
+        'warn',
+        '**/*.{ts,mts,mjs,js}',
+      ]),
+  ],
+  ['clang-format', formats],
+  ['clang-tidy', tidies],
+];
+const failed = [];
+for (const [name, step] of steps) if (!(await step())) failed.push(name);
+if (failed.length > 0) {
+  say(`not clean: ${failed.join(', ')} (npm run lint -- --fix mends what it can)`);
   process.exit(1);
+}
 say('clean');

@@ -82,7 +82,7 @@ function estimate({ settings, plan, options }: Prepared): {
   seconds: number;
   longer: number;
 } {
-  const { blocks, budgetSeconds, limitSeconds, warmup } = plan.profile;
+  const { blocks, budgetSeconds, limitSeconds, trialSeconds, warmup } = plan.profile;
   const points = settings.flatMap((s) => s.points).length;
   const least = (s: Prepared['settings'][number]): number =>
     s.points.length *
@@ -92,7 +92,7 @@ function estimate({ settings, plan, options }: Prepared): {
       .filter((s) => (s.part.deterministic === true) === deterministic)
       .reduce((sum, s) => sum + least(s), 0);
   const trials = count(true) + count(false);
-  const guess = guessedTrialSeconds[options.profile];
+  const guess = trialSeconds ?? guessedTrialSeconds[options.profile];
   const seconds = Math.min(trials * guess, limitSeconds ?? Number.POSITIVE_INFINITY);
   // Only where samples differ do more of them follow.
   return {
