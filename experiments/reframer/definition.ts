@@ -42,7 +42,7 @@ function plan(options: RunOptions): Plan {
     ? [off, burst, held(16), held(64), held(256), adaptive]
     : [off, burst, ...[8, 16, 32, 64, 104, 128, 256].map(held), adaptive];
   const modernSweep = quick
-    ? [off, held(64)]
+    ? [off, burst, held(64)]
     : [off, burst, held(16), held(64), held(128), adaptive];
   const byRunSweep = quick ? [off, held(64)] : [off, held(16), held(64), adaptive];
   const brief = quick ? [off, held(64)] : [off, burst, held(16), held(64), held(128), adaptive];
