@@ -1,6 +1,6 @@
 // What the paper reports, what this balancer is to reach, and which point tells.
 import { ownTarget as target, type Claim } from '../core/types.js';
-import { dropLoads } from './parts.js';
+import { dropLoads } from './load.js';
 import { publishedDropShare, publishedGrowth } from './published.js';
 
 const files = 'CoNEXT’19 result files';

@@ -3,21 +3,12 @@ import { fewestValues } from '../core/statistics.js';
 import type { Experiment, Figure, Plan, RunOptions } from '../core/types.js';
 import { claims } from './claims.js';
 import { metrics } from './metrics.js';
-import {
-  autoscale,
-  drops,
-  imbalanceByCores,
-  imbalanceByMethod,
-  latency,
-  migration,
-  solver,
-  state,
-  stateGrowth,
-  tableWrites,
-  tap,
-  throughput,
-  type Scale,
-} from './parts.js';
+import { throughput } from './chains.js';
+import { type Scale } from './contenders.js';
+import { imbalanceByCores, imbalanceByMethod, solver } from './imbalance.js';
+import { drops, latency } from './load.js';
+import { autoscale, migration, tableWrites, tap } from './moves.js';
+import { state, stateGrowth } from './state.js';
 import { oneCoreGbps, published, shapes } from './published.js';
 
 // What fits two minutes at six values a point; the others run when asked for with --only.

@@ -1,7 +1,9 @@
 // The published values, as points of our parts.
 import { readPublished } from '../core/published.js';
 import type { ParamValue, PublishedRow, ShapeClaim } from '../core/types.js';
-import { chains, dropLoads, stateFrameBits } from './parts.js';
+import { chains } from './chains.js';
+import { dropLoads } from './load.js';
+import { stateFrameBits } from './state.js';
 
 const contenderOf: Readonly<Record<string, string>> = {
   rss: 'static RSS',
