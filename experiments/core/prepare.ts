@@ -1,5 +1,6 @@
 // From what the user asked to what is to be measured: captures named and hashed, points expanded,
 // the run to go on with found.
+import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
@@ -42,6 +43,9 @@ export interface Prepared {
   /** A finished run of the same kind, left as it is. */
   finished: string | undefined;
 }
+
+/** A capture on a slow disk opens in less. */
+const openSeconds = 30;
 
 /** Two captures of the same file name get a number, so that tables can tell them apart. */
 async function nameTraces(files: readonly string[]): Promise<Trace[]> {
@@ -178,6 +182,21 @@ function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[],
   };
 }
 
+/** Before minutes of measuring, not after: what the first packet of each capture tells. */
+function refuseUnreadableTraces(program: string, traces: readonly Trace[]): void {
+  for (const { file } of traces) {
+    const { stdout } = spawnSync(program, ['analyze'], {
+      input: JSON.stringify({ files: [file], atMost: 1 }),
+      encoding: 'utf8',
+      timeout: openSeconds * 1000,
+    });
+    const last = stdout?.trim().split('\n').at(-1) ?? '';
+    const { error } = (last === '' ? {} : JSON.parse(last)) as { error?: { message: string } };
+    if (error !== undefined)
+      throw new HarnessError('bad-trace', `--trace ${cleanLine(error.message)}`, 1);
+  }
+}
+
 export async function prepare(
   experiment: Experiment,
   request: Request,
@@ -194,6 +213,7 @@ export async function prepare(
   const binary = `${await hashFile(program)}${other}`;
   const identity: Identity = { experiment: experiment.name, seed, binary, traces: options.traces };
   refuseUnusedTraces(experiment, plan, parts, identity);
+  refuseUnreadableTraces(program, options.traces);
   const settings = parts.flatMap((part) => expandPart(part, identity));
   const cpus = usableCpus();
   const context = captureContext({ binarySha256: binary, argv, cpus });

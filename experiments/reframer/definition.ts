@@ -72,9 +72,9 @@ function plan(options: RunOptions): Plan {
     receiveQueues(quick, scale),
   ];
   // Those that need a library beside the suite's own are run when asked for.
-  const standard = [...core, ...withTraces, ...further];
+  const standard = [...withTraces, ...core, ...further];
   const parts = [...standard, libraryFunctionCosts(quick), dpdkPorts(options, scale)];
-  const byDefault = quick ? [...core, ...withTraces] : standard;
+  const byDefault = quick ? [...withTraces, ...core] : standard;
   return {
     profile: quick
       ? {

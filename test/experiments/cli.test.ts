@@ -164,6 +164,16 @@ describe('exp', () => {
     expect(readFileSync(join(path, 'journal.jsonl'), 'utf8')).not.toContain(folder.path);
   });
 
+  test('a file that is no capture is refused before anything is measured', async () => {
+    const file = folder.file('rubbish.pcap');
+    writeFileSync(file, 'this is no capture at all, whatever its name says');
+    const out = folder.file('never');
+    const { code, stderr } = await reframer(['exp', 'reframer', '--trace', file, '--out', out]);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/--trace .*rubbish\.pcap: not a capture at byte 0/);
+    expect(existsSync(out)).toBe(false);
+  });
+
   test('a point that fails gives exit code 1 and its name', async () => {
     const { code, stderr } = await exp([...small, '--out', folder.file('failing')], {
       FAKE_LAB_FAIL: 'burst',

@@ -1,6 +1,7 @@
 // Job `analyze`: how much locality do captures have, and what would holding packets bring?
 //
-// Specification: {"files": [...], "keepGoing": false}. One record a file:
+// Specification: {"files": [...], "keepGoing": false, "atMost": packets after which reading stops, at
+// the end of a batch; 0 reads all}. One record a file:
 //   file, format ("pcap", "pcapng", "erf"), compression, linkTypes
 //   packets, bytes (original lengths), flows (directional 5-tuples of the outer packet; what is not
 //     IP counts by EtherType and addresses), flowsBidirectional, flowsExact (false: estimates)
@@ -175,7 +176,7 @@ Json record_of(const std::string &file, const CaptureInput &input, const FlowSta
 	        {"damage", input.damage()}};
 }
 
-void analyze_file(const std::string &file, bool keep_going)
+void analyze_file(const std::string &file, bool keep_going, uint64_t at_most)
 {
 	CaptureInput input(file, keep_going);
 	FlowStats stats;
@@ -192,6 +193,8 @@ void analyze_file(const std::string &file, bool keep_going)
 		}
 		input.give_back(batch);
 		progress(stats.packets());
+		if (at_most != 0 && stats.packets() >= at_most)
+			break;
 	}
 	stats.finish();
 	emit(record_of(file, input, stats));
@@ -206,9 +209,10 @@ void run_analyze(const Json &spec)
 	if (files.empty())
 		reader.fail("files", "must be an array of file names");
 	const bool keep_going = reader.boolean("keepGoing", false);
+	const uint64_t at_most = reader.integer("atMost", 0, 0, 1ull << 53);
 	reader.finish();
 	for (const std::string &file : files)
-		analyze_file(file, keep_going);
+		analyze_file(file, keep_going, at_most);
 }
 
 } // namespace reframer::lab
