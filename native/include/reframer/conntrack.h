@@ -1,12 +1,12 @@
 /**
  * Connection tracking: a table from flow keys to inline state, made for bursts of packets.
  *
- * The table is a *burst table*: a key may live in two cache lines of one 4 KiB page, both known from
- * its hash. A burst call hashes all keys, asks for both lines of each, compares eight keys at a time,
- * and inserts what is missing. With 16-byte keys and 8 bytes of state a line holds two whole flows;
- * longer keys and states lie in a body of their own, which a hit asks for in a second step. Calls of
- * many keys keep 128 of them under way; a loop that has 32 at a time gets the same from
- * conntrack_submit() and conntrack_collect().
+ * The table is a *burst table*: a key may live in two cache lines of one 4 KiB page, both known
+ * from its hash. A burst call hashes all keys, asks for both lines of each, compares eight keys at
+ * a time, and inserts what is missing. With 16-byte keys and 8 bytes of state a line holds two
+ * whole flows; longer keys and states lie in a body of their own, which a hit asks for in a second
+ * step. Calls of many keys keep 128 of them under way; a loop that has 32 at a time gets the same
+ * from conntrack_submit() and conntrack_collect().
  *
  * Keys: 16 bytes (IPv4) or 40 bytes (IPv6, or both); any bytes will do, conntrack_key_ipv4() and
  * conntrack_key_ipv6() fill in the usual 5-tuple. All bytes count, padding too.
@@ -16,12 +16,12 @@
  * that goes backwards is taken as standing still.
  *
  * Memory: conntrack_create() reserves addresses up to `max_flows`, and the kernel gives memory as
- * the table comes to need it. A table grows where it is, by a seventh, and each insert makes the next call
- * move some twenty entries: no insert waits for a whole table. The first touch of new
+ * the table comes to need it. A table grows where it is, by a seventh, and each insert makes the
+ * next call move some twenty entries: no insert waits for a whole table. The first touch of new
  * memory is a page fault, which conntrack_prepare() takes ahead of need, from any thread. Where
- * addresses are short (RLIMIT_AS) fewer are reserved; a table that needs more then asks the kernel for
- * them in the call that moves its first page. A program that locks its memory (mlockall()) should set
- * `max_flows` to what it needs: the reserve would be locked too.
+ * addresses are short (RLIMIT_AS) fewer are reserved; a table that needs more then asks the kernel
+ * for them in the call that moves its first page. A program that locks its memory (mlockall())
+ * should set `max_flows` to what it needs: the reserve would be locked too.
  *
  * Ownership: keys and result arrays belong to the caller. State pointers that a call hands out
  * point into the table and are valid until the next call on this table that may insert, remove,
@@ -29,13 +29,14 @@
  *
  * Thread safety: a table belongs to one thread at a time; different tables are independent.
  *
- * Errors: functions that can fail return a negative errno value; conntrack_check() puts -EINVAL into
- * words. A null pointer where one is needed is refused: -EINVAL, 0 or nothing done, as the function
- * returns. Undefined are pointers to what is no such object or is freed already, and counts beyond the
- * arrays that come with them; a debug build of the library ends at counts beyond 2^24.
+ * Errors: functions that can fail return a negative errno value; conntrack_check() puts -EINVAL
+ * into words. A null pointer where one is needed is refused: -EINVAL, 0 or nothing done, as the
+ * function returns. Undefined are pointers to what is no such object or is freed already, and
+ * counts beyond the arrays that come with them; a debug build of the library ends at counts beyond
+ * 2^24.
  *
- * Versions: see version.h. Parameters and statistics grow at their end, and the inline functions below
- * tell the library by how much.
+ * Versions: see version.h. Parameters and statistics grow at their end, and the inline functions
+ * below tell the library by how much.
  */
 #ifndef REFRAMER_CONNTRACK_H
 #define REFRAMER_CONNTRACK_H
@@ -65,9 +66,9 @@ enum conntrack_flag {
 	/**
 	 * Callers hand in the NIC's RSS hash of each key, always the same one for the same key. It
 	 * places entries (so a bucket can be prefetched before the packet is parsed) and, by its low
-	 * bits, chooses the group. What is inside a page, and where keys go whose page is full, stays keyed by a
-	 * secret seed, so colliding NIC hashes do not chain; finding such keys costs about twice what spread
-	 * ones cost, of more than four such hashes at a time somewhat more.
+	 * bits, chooses the group. What is inside a page, and where keys go whose page is full, stays
+	 * keyed by a secret seed, so colliding NIC hashes do not chain; finding such keys costs about
+	 * twice what spread ones cost, of more than four such hashes at a time somewhat more.
 	 */
 	CONNTRACK_NIC_HASH = 1u << 1,
 	/**
@@ -82,62 +83,95 @@ enum conntrack_flag {
 
 /** Why an entry left; argument of the removal callback. */
 enum conntrack_reason {
-	CONNTRACK_REMOVED = 0, /**< conntrack_remove() */
-	CONNTRACK_EXPIRED = 1, /**< its timeout passed */
-	CONNTRACK_EVICTED = 2, /**< unprotected, and its place was needed */
+	/** conntrack_remove() */
+	CONNTRACK_REMOVED = 0,
+	/** Its timeout passed */
+	CONNTRACK_EXPIRED = 1,
+	/** Unprotected, and its place was needed */
+	CONNTRACK_EVICTED = 2,
 };
 
 typedef void (*conntrack_removed_fn)(void *context, const void *key, void *state, int reason);
 typedef void (*conntrack_visit_fn)(void *context, const void *key, void *state, int timeout_class);
 
 struct conntrack_params {
-	size_t
-		size; /**< sizeof(struct conntrack_params) of the caller, set by conntrack_default_params() */
-	uint32_t key_size;      /**< CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
-	uint32_t state_size;    /**< 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
-	uint64_t initial_flows; /**< room at create, 64..2^26; default 65536 */
+	/** sizeof(struct conntrack_params) of the caller, set by conntrack_default_params() */
+	size_t size;
+	/** CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
+	uint32_t key_size;
+	/** 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
+	uint32_t state_size;
+	/** Room at create, 64..2^26; default 65536 */
+	uint64_t initial_flows;
 	/**
-	 * Entries a slot at which `initial_flows` are met, 25..95; default 70: 52 bytes a flow with 8 bytes
-	 * of state in a table of one thread. A shared table of CONNTRACK_FIXED_SIZE takes 25..75: fuller,
-	 * it would refuse single inserts before that.
+	 * Entries a slot at which `initial_flows` are met, 25..95; default 70: 52 bytes a flow with 8
+	 * bytes of state in a table of one thread. A shared table of CONNTRACK_FIXED_SIZE takes 25..75:
+	 * fuller, it would refuse single inserts before that.
 	 */
 	uint32_t load_percent;
-	uint64_t max_flows; /**< most entries, initial_flows..2^26; default 2^24 */
-	uint32_t
-		nb_groups; /**< power of two, 1..4096, default 1; above 1 needs CONNTRACK_NIC_HASH: as many as the RETA has entries makes each entry's flows one movable group */
-	uint32_t flags; /**< bits of enum conntrack_flag; default 0 */
-	uint64_t
-		tick_ns; /**< resolution of timeouts, 1000..10^10 ns; default 10 ms: a packet refreshes its entry at most once a tick */
-	uint64_t timeout_ns
-		[CONNTRACK_NB_CLASSES]; /**< per class, 0 = never; rounded up to ticks; default: the 5 s of the paper's expiry experiments for all */
-	uint16_t protected_classes; /**< bit c: entries of class c are never evicted early; default 0 */
-	uint64_t seed;              /**< key of the hash; 0 (default) draws one */
-	conntrack_removed_fn
-		on_removed; /**< called for every entry that leaves, before its memory is reused; may be NULL; must not call into the table */
-	void *context;  /**< of on_removed */
+	/** Most entries, initial_flows..2^26; default 2^24 */
+	uint64_t max_flows;
+	/**
+	 * Power of two, 1..4096, default 1; above 1 needs CONNTRACK_NIC_HASH: as many as the RETA has
+	 * entries makes each entry's flows one movable group
+	 */
+	uint32_t nb_groups;
+	/** Bits of enum conntrack_flag; default 0 */
+	uint32_t flags;
+	/**
+	 * Resolution of timeouts, 1000..10^10 ns; default 10 ms: a packet refreshes its entry at most
+	 * once a tick
+	 */
+	uint64_t tick_ns;
+	/**
+	 * Per class, 0 = never; rounded up to ticks; default: the 5 s of the paper's expiry experiments
+	 * for all
+	 */
+	uint64_t timeout_ns[CONNTRACK_NB_CLASSES];
+	/** Bit c: entries of class c are never evicted early; default 0 */
+	uint16_t protected_classes;
+	/** Key of the hash; 0 (default) draws one */
+	uint64_t seed;
+	/**
+	 * Called for every entry that leaves, before its memory is reused; may be NULL; must not call
+	 * into the table
+	 */
+	conntrack_removed_fn on_removed;
+	/** Of on_removed */
+	void *context;
 };
 
 struct conntrack_stats {
-	uint64_t flows; /**< entries now, dead ones that nobody has noticed yet included */
-	uint64_t
-		slots; /**< entries that would fit now; of a table of one thread eight of nine cells, since hardly more can be filled */
-	uint64_t bytes; /**< memory of the table */
+	/** Entries now, dead ones that nobody has noticed yet included */
+	uint64_t flows;
+	/**
+	 * Entries that would fit now; of a table of one thread eight of nine cells, since hardly more
+	 * can be filled
+	 */
+	uint64_t slots;
+	/** Memory of the table */
+	uint64_t bytes;
 	uint64_t inserted, removed, expired, evicted;
-	uint64_t refused;   /**< inserts without room */
-	uint64_t not_owned; /**< keys of groups that are detached */
-	uint64_t
-		away; /**< entries in neither of their two lines; of a shared table: not in their home bucket */
-	uint64_t spilled; /**< the same; of a shared table 0 */
-	uint64_t moved;   /**< entries that growth moved so far */
-	uint32_t growing; /**< groups that are growing now */
+	/** Inserts without room */
+	uint64_t refused;
+	/** Keys of groups that are detached */
+	uint64_t not_owned;
+	/** Entries in neither of their two lines; of a shared table: not in their home bucket */
+	uint64_t away;
+	/** The same; of a shared table 0 */
+	uint64_t spilled;
+	/** Entries that growth moved so far */
+	uint64_t moved;
+	/** Groups that are growing now */
+	uint32_t growing;
 };
 
 /** Bits of the per-key result flags. */
 enum conntrack_result {
-	CONNTRACK_NEW = 1u << 0, /**< inserted by this call */
-	CONNTRACK_REPLY =
-		1u
-		<< 1, /**< CONNTRACK_SYMMETRIC: against the direction of the packet that created the entry */
+	/** Inserted by this call */
+	CONNTRACK_NEW = 1u << 0,
+	/** CONNTRACK_SYMMETRIC: against the direction of the packet that created the entry */
+	CONNTRACK_REPLY = 1u << 1,
 };
 
 /** What conntrack_default_params() calls: writes `size` bytes, no more. */
@@ -149,7 +183,8 @@ static inline void conntrack_default_params(struct conntrack_params *params)
 }
 /**
  * Says what is wrong with parameters: "key_size is 20, must be 16 or 40".
- * @param why room for `n` bytes, 128 are enough; gets an empty string if nothing is wrong. May be NULL.
+ * @param why room for `n` bytes, 128 are enough; gets an empty string if nothing is wrong. May be
+ *   NULL.
  * @return 0 or -EINVAL, as conntrack_create() would.
  */
 int conntrack_check(const struct conntrack_params *params, char *why, size_t n);
@@ -184,14 +219,14 @@ int conntrack_key_symmetric(void *key, uint32_t key_size);
 void conntrack_digest_burst(struct conntrack_table *t, const void *keys, const uint32_t *nic_hashes,
                             uint32_t count, uint64_t *digests);
 /**
- * Prefetches the pages that NIC hashes lead to, before any packet was parsed. Which lines of the page
- * it will be the key tells; the walk to the page is the dear part. CONNTRACK_NIC_HASH only.
+ * Prefetches the pages that NIC hashes lead to, before any packet was parsed. Which lines of the
+ * page it will be the key tells; the walk to the page is the dear part. CONNTRACK_NIC_HASH only.
  */
 void conntrack_prefetch_hashes(struct conntrack_table *t, const uint32_t *nic_hashes,
                                uint32_t count);
 /**
- * Second step of look-ahead, for tables whose lines do not hold all (40-byte keys, states of more than
- * 8 bytes): prefetches the bodies of what may be the keys' entries. Nothing for others.
+ * Second step of look-ahead, for tables whose lines do not hold all (40-byte keys, states of more
+ * than 8 bytes): prefetches the bodies of what may be the keys' entries. Nothing for others.
  */
 void conntrack_prefetch_burst(struct conntrack_table *t, const uint64_t *digests, uint32_t count);
 
@@ -218,11 +253,13 @@ uint32_t conntrack_remove_burst(struct conntrack_table *t, const void *keys,
                                 const uint64_t *digests, uint32_t count, uint64_t now_ns);
 
 /**
- * Look-ahead of one burst: submit burst k + 1, then collect burst k and work on it, while the memory of
- * k + 1 is on its way. Up to four bursts may be submitted and not collected, of up to 256 keys each.
+ * Look-ahead of one burst: submit burst k + 1, then collect burst k and work on it, while the
+ * memory of k + 1 is on its way. Up to four bursts may be submitted and not collected, of up to 256
+ * keys each.
  * @param keys must stay as they are until they are collected.
  * @param nic_hashes needed with CONNTRACK_NIC_HASH, else NULL; not kept.
- * @return 0, -EINVAL (more keys, or no NIC hashes where they are needed), -ENOBUFS (four are waiting).
+ * @return 0, -EINVAL (more keys, or no NIC hashes where they are needed), -ENOBUFS (four are
+ *   waiting).
  */
 int conntrack_submit(struct conntrack_table *t, const void *keys, const uint32_t *nic_hashes,
                      uint32_t count);
@@ -263,8 +300,8 @@ int conntrack_set_class(struct conntrack_table *t, void *state, uint32_t timeout
                         uint64_t now_ns);
 
 /**
- * Sweeps out dead entries: looks at `nb_buckets` buckets (8 lines of 2 entries each) from where it stopped
- * last time. Also moves entries of growing groups. Call it once a poll; see
+ * Sweeps out dead entries: looks at `nb_buckets` buckets (8 lines of 2 entries each) from where it
+ * stopped last time. Also moves entries of growing groups. Call it once a poll; see
  * conntrack_sweep_budget(). @return entries expired.
  */
 uint32_t conntrack_expire(struct conntrack_table *t, uint64_t now_ns, uint32_t nb_buckets);
@@ -291,9 +328,9 @@ void conntrack_store_states(const struct conntrack_table *t, void *const *states
 uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t room, void *keys,
                             void *states, uint8_t *classes);
 /**
- * Asks the kernel for the memory of the next two steps of growth. Any thread may call it while another
- * uses the table, as long as no group is attached, detached or freed meanwhile; then no insert meets a
- * page fault. @return 0, -ENOMEM, -ENOTSUP (fixed size).
+ * Asks the kernel for the memory of the next two steps of growth. Any thread may call it while
+ * another uses the table, as long as no group is attached, detached or freed meanwhile; then no
+ * insert meets a page fault. @return 0, -ENOMEM, -ENOTSUP (fixed size).
  */
 int conntrack_prepare(struct conntrack_table *t);
 /** What conntrack_get_stats() calls: writes `size` bytes, no more. */

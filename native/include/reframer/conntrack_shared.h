@@ -35,8 +35,9 @@
  *   every thread that was inside a call has left it; threads between calls hold up nothing.
  *
  * Growth maps memory (one mmap() on the thread that needs it). Where a walk by
- * conntrack_shared_iterate() keeps a full table from growing, inserts without room wait for its end; so they
- * do where a thread that moves a home is preempted, and the larger generation is nearly full meanwhile.
+ * conntrack_shared_iterate() keeps a full table from growing, inserts without room wait for its
+ * end; so they do where a thread that moves a home is preempted, and the larger generation is
+ * nearly full meanwhile.
  *
  * A thread that is preempted inside a change keeps the others from that one bucket; readers and
  * writers of other buckets go on. So this is not lock-free in the word's strict sense.
@@ -66,9 +67,9 @@ struct conntrack_thread;
 /**
  * Parameters as for conntrack_create(), with these differences: tick_ns is at least 10^6 (a thread
  * must not be preempted for 2^14 ticks inside a call), nb_groups is 1, CONNTRACK_NIC_HASH and
- * CONNTRACK_SYMMETRIC are not there (conntrack_key_symmetric() makes one key of both directions), and
- * on_removed is called with a bucket locked, by whichever thread removes.
- * `max_flows` may be fallen short of by up to 64 a thread: threads keep places in reserve.
+ * CONNTRACK_SYMMETRIC are not there (conntrack_key_symmetric() makes one key of both directions),
+ * and on_removed is called with a bucket locked, by whichever thread removes. `max_flows` may be
+ * fallen short of by up to 64 a thread: threads keep places in reserve.
  * @return 0, -EINVAL (see conntrack_shared_check()), -ENOMEM.
  */
 int conntrack_shared_create(const struct conntrack_params *params, struct conntrack_shared **out);
@@ -92,8 +93,8 @@ void conntrack_shared_digest_burst(struct conntrack_thread *thread, const void *
 /**
  * Looks `count` keys up and refreshes those that it finds.
  * @param digests of these keys; NULL: computed here.
- * @param states out: `count` states of state_size bytes each; those not found stay as they are. NULL:
- *   not wanted.
+ * @param states out: `count` states of state_size bytes each; those not found stay as they are.
+ *   NULL: not wanted.
  * @param found out: 1 or 0 for each key.
  * @return keys found.
  */
@@ -113,7 +114,9 @@ uint32_t conntrack_shared_find_burst(struct conntrack_thread *thread, const void
 uint32_t conntrack_shared_find_or_insert_burst(struct conntrack_thread *thread, const void *keys,
                                                const uint64_t *digests, uint32_t count,
                                                uint64_t now_ns, void *states, uint8_t *results);
-/** As conntrack_shared_find_or_insert_burst(), but known flows take the state that is given, too. */
+/**
+ * As conntrack_shared_find_or_insert_burst(), but known flows take the state that is given, too.
+ */
 uint32_t conntrack_shared_store_burst(struct conntrack_thread *thread, const void *keys,
                                       const uint64_t *digests, uint32_t count, uint64_t now_ns,
                                       const void *states, uint8_t *results);

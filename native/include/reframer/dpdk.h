@@ -1,19 +1,19 @@
 /**
  * The suite in DPDK programs (libreframer_dpdk.so; the program brings up EAL and ports):
  *  - Reframer on an RX queue: in place of rte_eth_rx_burst(), as an RX callback, as a graph node;
- *  - RSS++ on a port: its indirection table, by RETA or by flow rules; a table in software for ports
- *    that have neither; buckets counted in an RX callback, balanced on a service lcore;
+ *  - RSS++ on a port: its indirection table, by RETA or by flow rules; a table in software for
+ *    ports that have neither; buckets counted in an RX callback, balanced on a service lcore;
  *  - flow tracking of mbuf bursts;
  *  - telemetry of all of these.
  *
  * Errors: 0 or negative errno values; the *_check() functions put -EINVAL into words. Nothing here
- * prints. No call on the packet path allocates, locks or enters the kernel. Null pointers where one is
- * needed are refused where objects are made and freed; on the packet path they are undefined, as are
- * counts beyond the arrays that come with them.
+ * prints. No call on the packet path allocates, locks or enters the kernel. Null pointers where one
+ * is needed are refused where objects are made and freed; on the packet path they are undefined, as
+ * are counts beyond the arrays that come with them.
  *
- * Versions: see version.h. Structs grow at their end, and the inline functions below tell the library
- * by how much. A struct of another header stands last in the one that holds it; what comes before it
- * grows into `reserved`.
+ * Versions: see version.h. Structs grow at their end, and the inline functions below tell the
+ * library by how much. A struct of another header stands last in the one that holds it; what comes
+ * before it grows into `reserved`.
  */
 #ifndef REFRAMER_DPDK_H
 #define REFRAMER_DPDK_H
@@ -37,30 +37,41 @@ struct rte_mempool;
 struct reframer_dpdk_queue;
 
 /**
- * Whose hash packets are grouped by. NICs hash fragments by addresses alone: by their hash whole and
- * fragmented packets of a flow are two groups, which may overtake each other. By ours they are one;
- * from the first fragment on, the stage reads the headers of a queue itself.
+ * Whose hash packets are grouped by. NICs hash fragments by addresses alone: by their hash whole
+ * and fragmented packets of a flow are two groups, which may overtake each other. By ours they are
+ * one; from the first fragment on, the stage reads the headers of a queue itself.
  */
 enum reframer_dpdk_hash {
-	/** The NIC's where the port has RSS_HASH on, hashes TCP and UDP ports, and the key is the 5-tuple; else ours. */
+	/**
+	 * The NIC's where the port has RSS_HASH on, hashes TCP and UDP ports, and the key is the
+	 * 5-tuple; else ours.
+	 */
 	REFRAMER_DPDK_HASH_AUTO = 0,
 	/** Ours, from the header. */
 	REFRAMER_DPDK_HASH_SOFTWARE = 1,
-	/** `mbuf->hash.rss` of packets with RTE_MBUF_F_RX_RSS_HASH, ours of the others; headers are read for policies only. */
+	/**
+	 * `mbuf->hash.rss` of packets with RTE_MBUF_F_RX_RSS_HASH, ours of the others; headers are read
+	 * for policies only.
+	 */
 	REFRAMER_DPDK_HASH_NIC = 2,
 };
 
 struct reframer_dpdk_params {
-	size_t size;            /**< sizeof(struct reframer_dpdk_params), set by the defaults */
-	uint32_t hash;          /**< enum reframer_dpdk_hash; default REFRAMER_DPDK_HASH_AUTO */
-	uint32_t nb_pool_users; /**< queues whose packets come from `pool`; default 1 */
+	/** sizeof(struct reframer_dpdk_params), set by the defaults */
+	size_t size;
+	/** enum reframer_dpdk_hash; default REFRAMER_DPDK_HASH_AUTO */
+	uint32_t hash;
+	/** Queues whose packets come from `pool`; default 1 */
+	uint32_t nb_pool_users;
 	/**
 	 * Mempool of the queue. Where given, at most half of it, shared by nb_pool_users, is held: held
 	 * packets must not starve the receive ring. NULL (default): stage.max_packets is the bound.
 	 */
 	const struct rte_mempool *pool;
-	uint64_t reserved[4];         /**< 0 */
-	struct reframer_params stage; /**< policy, T, key, bounds; see reframer.h */
+	/** 0 */
+	uint64_t reserved[4];
+	/** Policy, T, key, bounds; see reframer.h */
+	struct reframer_params stage;
 };
 
 /** Runs of one burst that are kept for reframer_dpdk_runs(). */
@@ -68,15 +79,21 @@ struct reframer_dpdk_params {
 
 struct reframer_dpdk_stats {
 	uint16_t port, queue;
-	uint32_t nic_hash;    /**< 1: grouped by the NIC's hash */
-	uint32_t max_packets; /**< bound in force */
+	/** 1: grouped by the NIC's hash */
+	uint32_t nic_hash;
+	/** Bound in force */
+	uint32_t max_packets;
 	uint32_t reserved;
-	uint64_t polls, empty_polls; /**< bursts asked for; those that found nothing new */
-	uint64_t without_hash;       /**< packets that the NIC had not hashed, under NIC hashes */
-	uint64_t in_pieces; /**< packets whose header is spread over segments, copied to be read */
-	uint64_t
-		freed; /**< held packets freed instead of given out: by close or reframer_dpdk_free_held() */
-	uint64_t reserved_too[4]; /**< 0 */
+	/** Bursts asked for; those that found nothing new */
+	uint64_t polls, empty_polls;
+	/** Packets that the NIC had not hashed, under NIC hashes */
+	uint64_t without_hash;
+	/** Packets whose header is spread over segments, copied to be read */
+	uint64_t in_pieces;
+	/** Held packets freed instead of given out: by close or reframer_dpdk_free_held() */
+	uint64_t freed;
+	/** 0 */
+	uint64_t reserved_too[4];
 	struct reframer_stats stage;
 };
 
@@ -99,9 +116,9 @@ int reframer_dpdk_open(uint16_t port, uint16_t queue, const struct reframer_dpdk
 void reframer_dpdk_close(struct reframer_dpdk_queue *queue);
 
 /**
- * In place of rte_eth_rx_burst(port, queue, packets, nb): receives at most `nb` packets, holds them,
- * and fills the same array with what is due, run by run. Call it as often as before: an empty poll
- * releases too. Multi-segment packets are held whole.
+ * In place of rte_eth_rx_burst(port, queue, packets, nb): receives at most `nb` packets, holds
+ * them, and fills the same array with what is due, run by run. Call it as often as before: an empty
+ * poll releases too. Multi-segment packets are held whole.
  * @return packets in the array, at most nb.
  */
 uint16_t reframer_rx_burst(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets,
@@ -109,14 +126,15 @@ uint16_t reframer_rx_burst(struct reframer_dpdk_queue *queue, struct rte_mbuf **
 /**
  * The same as an RX callback, for a program whose receive loop stays as it is:
  *     rte_eth_add_rx_callback(port, queue, reframer_rx_callback, q);
- * Never writes beyond the caller's array: what does not fit stays held. Remove it, and drain, before
- * the object is closed. Callbacks added earlier see packets as they arrive, later ones as they leave.
+ * Never writes beyond the caller's array: what does not fit stays held. Remove it, and drain,
+ * before the object is closed. Callbacks added earlier see packets as they arrive, later ones as
+ * they leave.
  */
 uint16_t reframer_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t nb,
                               uint16_t room, void *q);
 /**
- * The same at a time of the caller's, for a program that reads a clock once a poll anyway, or replays
- * packets at their own times. One clock an object: not mixed with the calls above.
+ * The same at a time of the caller's, for a program that reads a clock once a poll anyway, or
+ * replays packets at their own times. One clock an object: not mixed with the calls above.
  * @param packets room for `room` packets, of which the first `nb` have been received.
  * @param now_ns nanoseconds of any clock; a step back holds packets longer and is counted.
  * @return packets in the array, at most `room`.
@@ -125,8 +143,8 @@ uint16_t reframer_dpdk_pass(struct reframer_dpdk_queue *queue, struct rte_mbuf *
                             uint16_t nb, uint16_t room, uint64_t now_ns);
 /**
  * Run vector of the last burst: for one lookup a run. Valid until the next call on this object.
- * @return runs; with more than REFRAMER_DPDK_MAX_RUNS in a burst, the first ones; 0 also where the stage
- * was left out, because REFRAMER_ADAPTIVE gains nothing now: then nothing is known of runs.
+ * @return runs; with more than REFRAMER_DPDK_MAX_RUNS in a burst, the first ones; 0 also where the
+ * stage was left out, because REFRAMER_ADAPTIVE gains nothing now: then nothing is known of runs.
  */
 uint32_t reframer_dpdk_runs(const struct reframer_dpdk_queue *queue,
                             const struct reframer_run **runs);
@@ -148,8 +166,8 @@ static inline void reframer_dpdk_get_stats(const struct reframer_dpdk_queue *que
 }
 
 /**
- * A source node of librte_graph that polls the queue and hands what is due to `next`. Call it before
- * rte_graph_create(); the node's name is "reframer_rx-PORT-QUEUE".
+ * A source node of librte_graph that polls the queue and hands what is due to `next`. Call it
+ * before rte_graph_create(); the node's name is "reframer_rx-PORT-QUEUE".
  * @return 0 and the node's id, -EEXIST, -ENOENT (no node of the name `next`), -ENOMEM.
  */
 int reframer_dpdk_graph_node(struct reframer_dpdk_queue *queue, const char *next, uint32_t *node);
@@ -157,9 +175,10 @@ int reframer_dpdk_graph_node(struct reframer_dpdk_queue *queue, const char *next
 /* ---- Telemetry: read by dpdk-telemetry.py and `reframer top` ---- */
 
 /**
- * Registers /reframer/list, /reframer/stats,PORT,QUEUE, /reframer/histogram,PORT,QUEUE, /rsspp/list,
- * /rsspp/table,PORT, /conntrack/list and /conntrack/stats,NAME. Commands show the objects that exist
- * when they are asked. Once a process; later calls do nothing. @return 0 or the error of DPDK.
+ * Registers /reframer/list, /reframer/stats,PORT,QUEUE, /reframer/histogram,PORT,QUEUE,
+ * /rsspp/list, /rsspp/table,PORT, /conntrack/list and /conntrack/stats,NAME. Commands show the
+ * objects that exist when they are asked. Once a process; later calls do nothing. @return 0 or the
+ * error of DPDK.
  */
 int reframer_dpdk_telemetry(void);
 
@@ -169,20 +188,23 @@ int reframer_dpdk_telemetry(void);
 #define CONNTRACK_DPDK_BURST 64
 
 /**
- * Looks up, and inserts what is missing, for a burst of mbufs (Ethernet frames): parses, builds keys of
- * the table's size, computes digests, prefetches, and asks the table. Both directions of a connection
- * share an entry in tables with CONNTRACK_SYMMETRIC.
- * With CONNTRACK_NIC_HASH tables the digest comes from mbuf->hash.rss; packets without
- * RTE_MBUF_F_RX_RSS_HASH get no entry then.
+ * Looks up, and inserts what is missing, for a burst of mbufs (Ethernet frames): parses, builds
+ * keys of the table's size, computes digests, prefetches, and asks the table. Both directions of a
+ * connection share an entry in tables with CONNTRACK_SYMMETRIC. With CONNTRACK_NIC_HASH tables the
+ * digest comes from mbuf->hash.rss; packets without RTE_MBUF_F_RX_RSS_HASH get no entry then.
  * @param nb at most CONNTRACK_DPDK_BURST.
- * @param states out: state of each packet's flow; NULL: no flow (not IP, a later fragment; IPv6 where
- *   keys are CONNTRACK_KEY_IPV4) or no room.
+ * @param states out: state of each packet's flow; NULL: no flow (not IP, a later fragment; IPv6
+ *   where keys are CONNTRACK_KEY_IPV4) or no room.
  * @param results out: bits of enum conntrack_result; may be NULL.
- * @return packets that have a state, or -EINVAL (a null pointer, or more than CONNTRACK_DPDK_BURST).
+ * @return packets that have a state, or -EINVAL (a null pointer, or more than
+ *   CONNTRACK_DPDK_BURST).
  */
 int conntrack_dpdk_burst(struct conntrack_table *table, struct rte_mbuf *const *packets,
                          uint32_t nb, uint64_t now_ns, void **states, uint8_t *results);
-/** Shows a table under /conntrack/stats,NAME; its numbers are read while its core works. @return 0, -EEXIST, -EINVAL. */
+/**
+ * Shows a table under /conntrack/stats,NAME; its numbers are read while its core works.
+ * @return 0, -EEXIST, -EINVAL.
+ */
 int conntrack_dpdk_show(const char *name, const struct conntrack_table *table);
 /** Before the table is freed. */
 void conntrack_dpdk_hide(const struct conntrack_table *table);
@@ -199,9 +221,9 @@ struct rsspp_dpdk_table;
 int rsspp_dpdk_reta_open(uint16_t port, uint32_t nb_queues, struct rsspp_dpdk_table **out);
 /**
  * A table made of flow rules, whose queue list is the table: for ports whose RETA write disturbs
- * traffic (mlx5 restarts it). Two groups of rules take turns: the idle one gets the new rule, then a
- * jump of another priority leads there, then the old jump goes; packets see one table or the other.
- * The port is started. First table: entry i is queue i mod nb_queues.
+ * traffic (mlx5 restarts it). Two groups of rules take turns: the idle one gets the new rule, then
+ * a jump of another priority leads there, then the old jump goes; packets see one table or the
+ * other. The port is started. First table: entry i is queue i mod nb_queues.
  * @return 0, -ENODEV, -ENOTSUP (the port takes no such rules), -EINVAL, -ENOMEM.
  */
 int rsspp_dpdk_flow_open(uint16_t port, uint32_t nb_entries, uint32_t nb_queues,
@@ -232,13 +254,16 @@ struct rsspp_dpdk_balancer;
 struct rsspp_dpdk_queue;
 
 struct rsspp_dpdk_balancer_params {
-	size_t size;          /**< sizeof(struct rsspp_dpdk_balancer_params), set by the defaults */
-	uint64_t interval_ns; /**< epoch; 1000 to 3.6e12, default 100 ms, the authors' */
-	uint64_t reserved[4]; /**< 0 */
+	/** sizeof(struct rsspp_dpdk_balancer_params), set by the defaults */
+	size_t size;
+	/** Epoch; 1000 to 3.6e12, default 100 ms, the authors' */
+	uint64_t interval_ns;
+	/** 0 */
+	uint64_t reserved[4];
 	/**
-	 * nb_buckets and nb_cores are set from the table, interval_us from interval_ns; busy_interval_us is
-	 * 100 ms by default, as many drivers stop reception while they write a table: 10 ms where yours
-	 * does not.
+	 * nb_buckets and nb_cores are set from the table, interval_us from interval_ns;
+	 * busy_interval_us is 100 ms by default, as many drivers stop reception while they write a
+	 * table: 10 ms where yours does not.
 	 */
 	struct rsspp_balancer_params balancer;
 };
@@ -298,12 +323,16 @@ int rsspp_dpdk_service_unregister(struct rsspp_dpdk_balancer *balancer);
 struct rsspp_dpdk_dispatch;
 
 struct rsspp_dpdk_dispatch_params {
-	size_t size;         /**< sizeof(struct rsspp_dpdk_dispatch_params), set by the defaults */
-	uint32_t nb_entries; /**< power of two, 64..4096; default 512, what the authors ran on DPDK */
-	uint32_t nb_workers; /**< 1..64 */
-	uint32_t
-		ring_size; /**< packets a worker's ring holds, power of two; default 4096, the papers' */
-	int socket;    /**< NUMA node of the rings; default -1: any */
+	/** sizeof(struct rsspp_dpdk_dispatch_params), set by the defaults */
+	size_t size;
+	/** Power of two, 64..4096; default 512, what the authors ran on DPDK */
+	uint32_t nb_entries;
+	/** 1..64 */
+	uint32_t nb_workers;
+	/** Packets a worker's ring holds, power of two; default 4096, the papers' */
+	uint32_t ring_size;
+	/** NUMA node of the rings; default -1: any */
+	int socket;
 };
 
 /** What rsspp_dpdk_dispatch_default_params() calls: writes `size` bytes, no more. */

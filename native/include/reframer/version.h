@@ -1,8 +1,9 @@
 /**
- * Version of these headers. reframer_version() tells that of the library that a program runs with; the
- * two may differ. Structs that grow do so at their end, and functions learn from the caller's sizeof
- * what it was compiled with: a program built against older headers of the same major version runs with
- * a newer library. A newer program runs with an older library as long as it sets nothing that is new.
+ * Version of these headers. reframer_version() tells that of the library that a program runs with;
+ * the two may differ. Structs that grow do so at their end, and functions learn from the caller's
+ * sizeof what it was compiled with: a program built against older headers of the same major version
+ * runs with a newer library. A newer program runs with an older library as long as it sets nothing
+ * that is new.
  */
 #ifndef REFRAMER_VERSION_H
 #define REFRAMER_VERSION_H
