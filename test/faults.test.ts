@@ -13,7 +13,8 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
-import { readJournal, type SampleRecord } from '../experiments/core/journal.js';
+import { readJournal } from '../experiments/core/journal.js';
+import type { SampleRecord } from '../experiments/core/records.js';
 import { openRun } from '../experiments/core/runs.js';
 import { packageRoot } from '../native/loader.js';
 import {

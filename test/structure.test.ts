@@ -22,17 +22,35 @@ function sources(folder: string, extension: RegExp): string[] {
 
 const read = (file: string): string => readFileSync(join(packageRoot, file), 'utf8');
 
+const importsOf = (files: readonly string[]): { file: string; target: string }[] =>
+  files.flatMap((file) =>
+    [...read(file).matchAll(/(?:from|import\(?)\s*'([^']+)'/g)].map((match) => ({
+      file,
+      target: match[1] ?? '',
+    })),
+  );
+
+/** Circles that a walk meets, each as the chain of its modules. */
+function circles(targets: ReadonlyMap<string, readonly string[]>): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const walk = (file: string, chain: readonly string[]): void => {
+    const start = chain.indexOf(file);
+    if (start >= 0) found.push([...chain.slice(start), file].join(' > '));
+    if (start >= 0 || done.has(file)) return;
+    for (const target of targets.get(file) ?? []) walk(target, [...chain, file]);
+    done.add(file);
+  };
+  for (const file of targets.keys()) walk(file, []);
+  return found;
+}
+
 describe('TypeScript', () => {
   const rooms = ['reframer', 'rsspp', 'conntrack'];
   const files = [...rooms, 'native', 'experiments', 'results'].flatMap((folder) =>
     sources(folder, /\.ts$/),
   );
-  const imports = files.flatMap((file) =>
-    [...read(file).matchAll(/(?:from|import\()\s*'([^']+)'/g)].map((match) => ({
-      file,
-      target: match[1] ?? '',
-    })),
-  );
+  const imports = importsOf(files);
 
   test('there are imports to check', () => expect(imports.length).toBeGreaterThan(20));
 
@@ -58,6 +76,27 @@ describe('TypeScript', () => {
       // The schema of results is data that the harness writes by.
       .filter(({ file, to }) => layer(to) > layer(file) && !to.startsWith('results/'));
     expect(against).toEqual([]);
+  });
+
+  test('no module imports itself through others, types included', () => {
+    const targets = new Map<string, string[]>();
+    const all = importsOf([...files, ...sources('test', /\.ts$/)]);
+    for (const { file, target } of all.filter(({ target }) => target.startsWith('.')))
+      targets.set(file, [
+        ...(targets.get(file) ?? []),
+        join(dirname(file), target).replace(/\.js$/, '.ts'),
+      ]);
+    expect(circles(targets)).toEqual([]);
+  });
+
+  test('a circle is named from end to end', () => {
+    const targets = new Map([
+      ['a.ts', ['b.ts', 'd.ts']],
+      ['b.ts', ['c.ts', 'd.ts']],
+      ['c.ts', ['b.ts']],
+      ['d.ts', ['d.ts']],
+    ]);
+    expect(circles(targets)).toEqual(['b.ts > c.ts > b.ts', 'd.ts > d.ts']);
   });
 });
 

@@ -9,7 +9,7 @@ import {
   unpairedRatio,
   type Interval,
 } from './statistics.js';
-import type { PointSummary } from './summary.js';
+import type { PointSummary } from './point-summary.js';
 import { HarnessError } from './errors.js';
 import type { Claim, Direction, Experiment, Params, Part, Plan, ShapeClaim } from './types.js';
 import {

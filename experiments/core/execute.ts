@@ -3,7 +3,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { readHistory } from './history.js';
-import { Journal, schemaVersion, type JournalRecord } from './journal.js';
+import { Journal, schemaVersion } from './journal.js';
+import type { JournalRecord } from './records.js';
 import { machineWarnings, measureNoise, readUsage, runNoise } from './noise.js';
 import type { Prepared } from './prepare.js';
 import { makeRunner, type RunTrial } from './runner.js';

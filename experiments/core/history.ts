@@ -11,7 +11,7 @@ import type {
   RunRecord,
   SampleRecord,
   WarningRecord,
-} from './journal.js';
+} from './records.js';
 import type { JsonObject, JsonValue } from './types.js';
 
 export interface BlockView {

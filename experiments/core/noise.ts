@@ -4,7 +4,7 @@ import { quantileSorted } from 'simple-statistics';
 
 import { readText } from './context.js';
 import type { History } from './history.js';
-import type { WarningRecord } from './journal.js';
+import type { WarningRecord } from './records.js';
 import type { JsonObject, JsonValue } from './types.js';
 
 interface Ticks {

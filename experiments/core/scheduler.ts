@@ -2,7 +2,8 @@
 // the stopping rule that was fixed beforehand says enough.
 import { HarnessError } from './errors.js';
 import { numberAt, readHistory, type History } from './history.js';
-import type { DoneRecord, Journal, SampleRecord } from './journal.js';
+import type { Journal } from './journal.js';
+import type { DoneRecord, SampleRecord } from './records.js';
 import { blockOrder, blockSeed } from './order.js';
 import {
   describeParams,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { packageRoot } from '../../native/loader.js';
 import { HarnessError } from './errors.js';
-import type { JournalRecord } from './journal.js';
+import type { JournalRecord } from './records.js';
 
 export interface Schema {
   type?: string | string[];

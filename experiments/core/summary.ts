@@ -4,9 +4,10 @@ import { median } from 'simple-statistics';
 import { costRefused } from './backlog.js';
 import { judgeClaims, type ClaimResult } from './claims.js';
 import { numberAt, type History } from './history.js';
-import type { PointRecord, SampleRecord, WarningRecord } from './journal.js';
+import type { PointRecord, SampleRecord, WarningRecord } from './records.js';
 import { shortHash } from './hash.js';
 import { runWarnings } from './noise.js';
+import type { PointSummary } from './point-summary.js';
 import { seedFrom } from './random.js';
 import {
   equivalenceMargin,
@@ -30,28 +31,6 @@ import type {
   Trace,
 } from './types.js';
 import { countVerdicts, type VerdictCounts } from './verdict.js';
-
-export interface PointSummary {
-  id: string;
-  part: string;
-  setting: string;
-  params: Params;
-  control: boolean;
-  samples: number;
-  warmups: number;
-  stopped: string;
-  metrics: Record<string, Interval>;
-  /** Metrics that must not be quoted of this point, and why. */
-  refused: Record<string, string>;
-  /** Against the baseline of the same setting, pair by pair. */
-  ratios: Record<string, Ratio>;
-  /** Unpaired second opinion: probability of such a difference of means by chance. */
-  permutationP: Record<string, number | null>;
-  outliers: Record<string, number>;
-  values: Record<string, number[]>;
-  /** Of a point that lies inside the records of another one: that one, and where in it. */
-  inside?: { point: string; path: string };
-}
 
 export interface ControlResult {
   setting: string;

@@ -1,5 +1,6 @@
 // Rows of a figure, from the summary of a run.
-import type { PointSummary, Summary } from '../core/summary.js';
+import type { PointSummary } from '../core/point-summary.js';
+import type { Summary } from '../core/summary.js';
 import type { Experiment, FigureCommon, Metric, Params, ParamValue } from '../core/types.js';
 
 /** The series of the paper's values: it can be switched off like the others. */

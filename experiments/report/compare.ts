@@ -12,7 +12,8 @@ import {
   unpairedRatio,
   type Interval,
 } from '../core/statistics.js';
-import { metricOf, summarize, type PointSummary, type Summary } from '../core/summary.js';
+import type { PointSummary } from '../core/point-summary.js';
+import { metricOf, summarize, type Summary } from '../core/summary.js';
 import { repeatability, visitsOf } from './repeat.js';
 import type { Experiment, Metric, Params } from '../core/types.js';
 import { canonicalJson } from '../core/hash.js';

@@ -1,7 +1,8 @@
 // What a figure or part shows, in words, with numbers from the data. Only points of one setting are
 // compared: they met the same traffic and differ in the contender alone. Nothing is said otherwise.
 import { fewestValues, type Ratio, type Verdict } from '../core/statistics.js';
-import { metricOf, type PointSummary, type Summary } from '../core/summary.js';
+import type { PointSummary } from '../core/point-summary.js';
+import { metricOf, type Summary } from '../core/summary.js';
 import type { Experiment, Figure, Metric, Params, Part } from '../core/types.js';
 import { pointsFor } from '../figures/data.js';
 import { percentChange, withUnit } from './text.js';

@@ -2,7 +2,7 @@
 import { median, quantileSorted } from 'simple-statistics';
 
 import { numberAt, type History } from '../core/history.js';
-import type { PointSummary } from '../core/summary.js';
+import type { PointSummary } from '../core/point-summary.js';
 import type { Metric } from '../core/types.js';
 
 /**

@@ -1,5 +1,6 @@
 // Tables of a run, the same ones for terminal, Markdown, HTML, PDF and CSV.
-import type { Summary, PointSummary } from '../core/summary.js';
+import type { PointSummary } from '../core/point-summary.js';
+import type { Summary } from '../core/summary.js';
 import { metricOf, planOf } from '../core/summary.js';
 import type { Interval } from '../core/statistics.js';
 import type { ClaimResult } from '../core/claims.js';

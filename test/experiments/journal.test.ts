@@ -11,7 +11,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
 import { readHistory } from '../../experiments/core/history.js';
-import { Journal, readJournal, type SampleRecord } from '../../experiments/core/journal.js';
+import { Journal, readJournal } from '../../experiments/core/journal.js';
+import type { SampleRecord } from '../../experiments/core/records.js';
 import { lockRun, openRun } from '../../experiments/core/runs.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
 import { validateRecord } from '../../experiments/core/schema.js';

@@ -7,7 +7,7 @@ import { costRefused, ranEmpty, untold } from '../../experiments/core/backlog.js
 import { judgeClaims, type ClaimResult, type Judging } from '../../experiments/core/claims.js';
 import { poolShifts, tailOf } from '../../experiments/core/pooled.js';
 import { experiments } from '../../experiments/core/registry.js';
-import type { PointSummary } from '../../experiments/core/summary.js';
+import type { PointSummary } from '../../experiments/core/point-summary.js';
 import { ownTarget, type Claim, type ShapeClaim } from '../../experiments/core/types.js';
 import {
   aimBounds,
