@@ -1,5 +1,5 @@
 // What `meson install` gives to C and C++ programs: files, symbols, headers, examples as they are written.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -10,7 +10,11 @@ import { readPackageFile, runnableBlocks } from './helpers/readme.js';
 
 const build = join(packageRoot, 'native/build');
 const include = join(packageRoot, 'native/include');
-const headers = readdirSync(join(include, 'reframer'));
+const headers = readdirSync(join(include, 'reframer'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.h'))
+  .sort();
+/** What libreframer_dpdk.so has: dpdk.h and what it includes. */
+const dpdkHeaders = headers.filter((name) => name.startsWith('dpdk'));
 const hasDpdk = existsSync(join(build, 'libreframer_dpdk.so'));
 
 const folder = temporaryFolder();
@@ -52,13 +56,16 @@ function exported(library: string): string[] {
 describe('symbols', () => {
   test('libreframer.so exports what its headers declare and nothing else', () => {
     expect(exported('libreframer.so')).toEqual(
-      declared(headers.filter((name) => name !== 'dpdk.h')),
+      declared(headers.filter((name) => !dpdkHeaders.includes(name))),
     );
   });
 
-  test.skipIf(!hasDpdk)('libreframer_dpdk.so exports what dpdk.h declares and nothing else', () => {
-    expect(exported('libreframer_dpdk.so')).toEqual(declared(['dpdk.h']));
-  });
+  test.skipIf(!hasDpdk)(
+    'libreframer_dpdk.so exports what its headers declare and nothing else',
+    () => {
+      expect(exported('libreframer_dpdk.so')).toEqual(declared(dpdkHeaders));
+    },
+  );
 
   test('symbols have versions', () => {
     expect(
@@ -86,7 +93,7 @@ describe('headers', () => {
       [name, 'c++', 'c++17'],
     ]),
   )('%s compiles alone, %s as %s', (name, language = '', standard = '') => {
-    const file = folder.file(`alone-${name}.${language === 'c' ? 'c' : 'cpp'}`);
+    const file = folder.file(`alone-${name.replace('/', '-')}.${language === 'c' ? 'c' : 'cpp'}`);
     // ISO C wants something in every file, and version.h has only names for the preprocessor.
     writeFileSync(file, `#include <reframer/${name}>\nextern int something;\n`);
     sh(
@@ -103,6 +110,22 @@ describe('headers', () => {
       include,
       file,
     );
+  });
+
+  test('dpdk.h includes each of its parts, and warns of names of before', () => {
+    const umbrella = readFileSync(join(include, 'reframer/dpdk.h'), 'utf8');
+    for (const part of dpdkHeaders.filter((name) => name !== 'dpdk.h'))
+      expect(umbrella).toContain(`#include <reframer/${part}>`);
+    const file = folder.file('before.c');
+    writeFileSync(
+      file,
+      '#include <reframer/dpdk.h>\nvoid *names[] = {reframer_rx_burst, reframer_rx_callback, rsspp_rx_callback};\n',
+    );
+    const { stderr } = spawnSync('cc', ['-fsyntax-only', '-I', include, file], {
+      encoding: 'utf8',
+    });
+    for (const name of ['reframer_rx_burst', 'reframer_rx_callback', 'rsspp_rx_callback'])
+      expect(stderr).toMatch(new RegExp(`${name}. is deprecated: use \\w+_dpdk_rx_`));
   });
 });
 
@@ -245,7 +268,7 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
         'libreframer_dpdk.so',
         'libreframer_preload.so',
         'pkgconfig/reframer-dpdk.pc',
-        'include/reframer/dpdk.h',
+        ...dpdkHeaders.map((name) => `include/reframer/${name}`),
         'bin/reframer-dpdk',
       );
     for (const file of wanted)

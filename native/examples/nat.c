@@ -276,7 +276,7 @@ int main(int argc, char **argv)
 	struct rte_mbuf *packets[BURST];
 	uint16_t nb;
 	while (!stopping) {
-		nb = reframer_rx_burst(queue, packets, BURST); /* in place of rte_eth_rx_burst() */
+		nb = reframer_dpdk_rx_burst(queue, packets, BURST); /* in place of rte_eth_rx_burst() */
 		send_all(port, packets, process(&nat, queue, packets, nb));
 	}
 	while ((nb = (uint16_t)reframer_dpdk_drain(queue, packets, BURST)) > 0) {

@@ -210,8 +210,8 @@ struct rsspp_dpdk_queue *rsspp_dpdk_balancer_queue(struct rsspp_dpdk_balancer *b
 	return queue < b->queues.size() ? b->queues[queue].get() : nullptr;
 }
 
-uint16_t rsspp_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb, uint16_t,
-                           void *argument)
+uint16_t rsspp_dpdk_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb,
+                                uint16_t, void *argument)
 {
 	auto *queue = static_cast<rsspp_dpdk_queue *>(argument);
 	const uint64_t now = rte_rdtsc();
@@ -267,5 +267,10 @@ int rsspp_dpdk_service_unregister(struct rsspp_dpdk_balancer *b)
 		b->service = UINT32_MAX;
 	return error;
 }
+
+// The name of before is the same function.
+uint16_t rsspp_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t nb,
+                           uint16_t room, void *rsspp_queue)
+	__attribute__((alias("rsspp_dpdk_rx_callback")));
 
 } // extern "C"

@@ -143,7 +143,7 @@ void ForwardLanes::serve(Lane &lane)
 	count_arrivals(lane, packets, received);
 	uint16_t n = received;
 	if (lane.reframer)
-		n = reframer_rx_callback(lane.in, lane.queue, packets, received, burst, lane.reframer);
+		n = reframer_dpdk_rx_callback(lane.in, lane.queue, packets, received, burst, lane.reframer);
 	if (n > 0)
 		send(lane, packets, n);
 	if (received == 0 && n == 0) {

@@ -26,7 +26,7 @@ uint16_t process(rte_graph *graph, rte_node *node, void **, uint16_t)
 	Context context;
 	std::memcpy(&context, node->ctx, sizeof(context));
 	const uint16_t n =
-		reframer_rx_burst(context.queue, reinterpret_cast<rte_mbuf **>(node->objs), burst);
+		reframer_dpdk_rx_burst(context.queue, reinterpret_cast<rte_mbuf **>(node->objs), burst);
 	if (n > 0) {
 		node->idx = n;
 		rte_node_next_stream_move(graph, node, 0);

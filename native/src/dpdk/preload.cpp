@@ -4,7 +4,8 @@
 //
 // rte_eth_rx_burst() is compiled into the program, but looks for RX callbacks at every poll. So the
 // functions that programs call to set up their ports are ours first: when a port starts, each of its
-// RX queues gets reframer_rx_callback(). A program with DPDK linked in statically cannot be reached.
+// RX queues gets reframer_dpdk_rx_callback(). A program with DPDK linked in statically cannot be
+// reached.
 //
 // A REFRAMER that cannot be understood makes rte_eal_init() fail: a run without Reframer by mistake
 // would be taken for one with it. Packets held when the program stops a port are freed, as the NIC's
@@ -112,7 +113,8 @@ void start(uint16_t port)
 		params.nb_pool_users = pool_users(s, queue.pool);
 		int error = reframer_dpdk_open(port, q, &params, &queue.reframer);
 		if (error == 0) {
-			queue.callback = rte_eth_add_rx_callback(port, q, reframer_rx_callback, queue.reframer);
+			queue.callback =
+				rte_eth_add_rx_callback(port, q, reframer_dpdk_rx_callback, queue.reframer);
 			error = queue.callback ? 0 : -rte_errno;
 		}
 		if (error != 0)

@@ -507,13 +507,14 @@ void reframer_dpdk_close(struct reframer_dpdk_queue *q)
 	delete q;
 }
 
-uint16_t reframer_rx_burst(struct reframer_dpdk_queue *q, struct rte_mbuf **packets, uint16_t nb)
+uint16_t reframer_dpdk_rx_burst(struct reframer_dpdk_queue *q, struct rte_mbuf **packets,
+                                uint16_t nb)
 {
 	return q->receive(packets, nb);
 }
 
-uint16_t reframer_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb,
-                              uint16_t room, void *q)
+uint16_t reframer_dpdk_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb,
+                                   uint16_t room, void *q)
 {
 	return static_cast<reframer_dpdk_queue *>(q)->pass(packets, nb, room);
 }
@@ -556,5 +557,12 @@ void reframer_dpdk_stats_get(const struct reframer_dpdk_queue *q, struct reframe
 		q->stats(full);
 	api::write_sized(out, size, full);
 }
+
+// The names of before are the same functions.
+uint16_t reframer_rx_burst(struct reframer_dpdk_queue *q, struct rte_mbuf **packets, uint16_t nb)
+	__attribute__((alias("reframer_dpdk_rx_burst")));
+uint16_t reframer_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **packets, uint16_t nb,
+                              uint16_t room, void *q)
+	__attribute__((alias("reframer_dpdk_rx_callback")));
 
 } // extern "C"

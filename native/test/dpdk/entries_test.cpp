@@ -52,13 +52,13 @@ TEST_CASE("RSS++ by callback and service: one queue has all the load, the table 
 		for (uint32_t hash = 0; hash < 20 * size; hash++) {
 			rte_mbuf *p = hashed(hash);
 			// As a NIC would steer it.
-			CHECK(rsspp_rx_callback(0, 0, &p, 1, 32,
-			                        rsspp_dpdk_balancer_queue(balancer, now[hash % size])) == 1);
+			CHECK(rsspp_dpdk_rx_callback(
+					  0, 0, &p, 1, 32, rsspp_dpdk_balancer_queue(balancer, now[hash % size])) == 1);
 			rte_pktmbuf_free(p);
 		}
 		for (uint16_t q = 0; q < nb_queues; q++) // an empty poll ends the work
-			CHECK(rsspp_rx_callback(0, 0, nullptr, 0, 32, rsspp_dpdk_balancer_queue(balancer, q)) ==
-			      0);
+			CHECK(rsspp_dpdk_rx_callback(0, 0, nullptr, 0, 32,
+			                             rsspp_dpdk_balancer_queue(balancer, q)) == 0);
 		CHECK(rte_service_run_iter_on_app_lcore(service, 1) == 0);
 	}
 	REQUIRE(rsspp_dpdk_table_read(table, now.data()) == 0);

@@ -156,7 +156,7 @@ TEST_CASE("the callback loses nothing, keeps the order of flows and never leaves
 			for (uint32_t i = nb; i <= longest; i++)
 				array[i] = canary;
 			const uint16_t n =
-				reframer_rx_callback(0, 0, array, uint16_t(nb), uint16_t(room), queue.q);
+				reframer_dpdk_rx_callback(0, 0, array, uint16_t(nb), uint16_t(room), queue.q);
 			REQUIRE(n <= room);
 			for (uint32_t i = std::max<uint32_t>(n, nb); i <= longest; i++)
 				beyond += array[i] != canary;
@@ -207,8 +207,8 @@ TEST_CASE("a header in several segments is the flow that it is in one")
 				in.push_back(cuts.empty() ? p : in_segments(p, cuts));
 			}
 	rte_mbuf *out[64];
-	CHECK(reframer_rx_callback(0, 0, in.data(), uint16_t(in.size()), uint16_t(in.size()),
-	                           queue.q) == 0);
+	CHECK(reframer_dpdk_rx_callback(0, 0, in.data(), uint16_t(in.size()), uint16_t(in.size()),
+	                                queue.q) == 0);
 	const uint32_t n = reframer_dpdk_drain(queue.q, out, 64);
 	CHECK(n == in.size());
 	const reframer_run *runs;
@@ -230,8 +230,8 @@ TEST_CASE("in place of rte_eth_rx_burst, and as a callback of it: empty polls re
 		const uint16_t port = eal().ring_port;
 		const rte_eth_rxtx_callback *callback = nullptr;
 		if (as_callback)
-			REQUIRE((callback = rte_eth_add_rx_callback(port, 0, reframer_rx_callback, queue.q)) !=
-			        nullptr);
+			REQUIRE((callback = rte_eth_add_rx_callback(port, 0, reframer_dpdk_rx_callback,
+			                                            queue.q)) != nullptr);
 		Source source(11);
 		Sink sink;
 		for (int i = 0; i < 400; i++) {
@@ -243,7 +243,7 @@ TEST_CASE("in place of rte_eth_rx_burst, and as a callback of it: empty polls re
 		while (sink.received < 400 && rte_rdtsc() - start < rte_get_tsc_hz()) {
 			rte_mbuf *packets[32];
 			const uint16_t n = as_callback ? rte_eth_rx_burst(port, 0, packets, 32)
-			                               : reframer_rx_burst(queue.q, packets, 32);
+			                               : reframer_dpdk_rx_burst(queue.q, packets, 32);
 			empty += n == 0;
 			sink.take(packets, n);
 		}
@@ -276,7 +276,7 @@ TEST_CASE("what is still held at close goes back to its pool; a small pool is no
 		rte_mbuf *array[32];
 		for (rte_mbuf *&p : array)
 			p = source.packet();
-		CHECK(reframer_rx_callback(0, 0, array, 32, 32, queue.q) == 0);
+		CHECK(reframer_dpdk_rx_callback(0, 0, array, 32, 32, queue.q) == 0);
 		CHECK(rte_mempool_avail_count(eal().pool) == available - 32);
 	}
 	CHECK(rte_mempool_avail_count(eal().pool) == available);
