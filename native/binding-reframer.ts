@@ -67,7 +67,6 @@ const stats = ffi.struct('reframer_stats', {
   bytes_held: 'uint64_t',
   packets_held_max: 'uint32_t',
   hold_max_ns: 'uint64_t',
-  hold_histogram: ffi.array('uint64_t', histogramBuckets, 'Array'),
   delay_ns: 'uint64_t',
   passed: 'uint64_t',
 });
@@ -139,7 +138,6 @@ export interface NativeStats {
   bytes_held: number;
   packets_held_max: number;
   hold_max_ns: number;
-  hold_histogram: number[];
   delay_ns: number;
   passed: number;
 }
@@ -185,7 +183,8 @@ export interface ReframerFunctions {
   getStats(stage: NativeStage, out: object): void;
   resetStats(stage: NativeStage): void;
   histogramLowNs(bucket: number): number;
-  histogramQuantile(stats: NativeStats, q: number): number;
+  holdHistogram(stage: NativeStage, packets: BigUint64Array, nbBuckets: number): void;
+  holdQuantile(packets: BigUint64Array, nbBuckets: number, q: number): number;
   strerror(error: number): string;
 }
 
@@ -230,8 +229,11 @@ function declare(): ReframerFunctions {
     getStats: (stage, out) => readStats(stage, out, ffi.sizeof(stats)),
     resetStats: func('void reframer_reset_stats(reframer_stage *r)'),
     histogramLowNs: func('uint64_t reframer_histogram_low_ns(uint32_t bucket)'),
-    histogramQuantile: func(
-      'uint64_t reframer_histogram_quantile(const reframer_stats *stats, double q)',
+    holdHistogram: func(
+      'void reframer_hold_histogram(const reframer_stage *r, void *packets, uint32_t nb_buckets)',
+    ),
+    holdQuantile: func(
+      'uint64_t reframer_hold_quantile(const void *packets, uint32_t nb_buckets, double q)',
     ),
     strerror: func('const char *reframer_strerror(int error)'),
   };

@@ -20,4 +20,4 @@ export {
   type Run,
   type Time,
 } from './reframer.js';
-export type { Reason, ReframerStats } from './stats.js';
+export type { HoldBucket, Reason, ReframerStats } from './stats.js';

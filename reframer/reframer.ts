@@ -5,7 +5,6 @@ import {
   runWords,
   type NativeParams,
   type NativeStage,
-  type NativeStats,
   type ReframerFunctions,
 } from '../native/binding-reframer.js';
 import { ReframerError } from './errors.js';
@@ -18,7 +17,14 @@ import {
   type Policy,
   type ReframerOptions,
 } from './options.js';
-import { readStats, reasons, type Reason, type ReframerStats } from './stats.js';
+import {
+  readHoldHistogram,
+  readStats,
+  reasons,
+  type HoldBucket,
+  type Reason,
+  type ReframerStats,
+} from './stats.js';
 
 /** Nanoseconds of any monotonic clock: `process.hrtime.bigint()`, or a virtual clock's number. */
 export type Time = number | bigint;
@@ -277,9 +283,12 @@ export class Reframer<T = Uint8Array> {
   }
 
   stats(): ReframerStats {
-    const stats = {} as NativeStats;
-    this.native.getStats(this.alive(), stats);
-    return readStats(stats);
+    return readStats(this.alive());
+  }
+
+  /** Hold times since creation or `resetStats()`: the buckets that are not empty, shortest first. */
+  holdHistogram(): HoldBucket[] {
+    return readHoldHistogram(this.alive());
   }
 
   resetStats(): void {

@@ -1,4 +1,9 @@
-import { reframerFunctions, type NativeStats } from '../native/binding-reframer.js';
+import {
+  histogramBuckets,
+  reframerFunctions,
+  type NativeStage,
+  type NativeStats,
+} from '../native/binding-reframer.js';
 
 /** Why a group left. */
 export type Reason = 'deadline' | 'early' | 'bypass' | 'burst' | 'capacity' | 'drain';
@@ -49,13 +54,33 @@ export interface ReframerStats {
   delayNs: number;
   /** Packets that were not grouped at all, because `adaptive` gains nothing by it. */
   passed: number;
-  /** Hold times that fell in each bucket that is not empty. */
-  holdHistogram: readonly { lowNs: number; packets: number }[];
 }
 
-export function readStats(native: NativeStats): ReframerStats {
+/** Packets that were held for `lowNs` and less than the next bucket's. */
+export interface HoldBucket {
+  lowNs: number;
+  packets: number;
+}
+
+function readHolds(stage: NativeStage): BigUint64Array {
+  const packets = new BigUint64Array(histogramBuckets);
+  reframerFunctions().holdHistogram(stage, packets, packets.length);
+  return packets;
+}
+
+export function readHoldHistogram(stage: NativeStage): HoldBucket[] {
+  const { histogramLowNs } = reframerFunctions();
+  return [...readHolds(stage)].flatMap((packets, i) =>
+    packets === 0n ? [] : [{ lowNs: histogramLowNs(i), packets: Number(packets) }],
+  );
+}
+
+export function readStats(stage: NativeStage): ReframerStats {
   const functions = reframerFunctions();
-  const quantile = (q: number): number => functions.histogramQuantile(native, q);
+  const native = {} as NativeStats;
+  functions.getStats(stage, native);
+  const holds = readHolds(stage);
+  const quantile = (q: number): number => functions.holdQuantile(holds, holds.length, q);
   const released = Object.fromEntries(
     reasons.map((reason, i) => [reason, native.released[i] ?? 0]),
   );
@@ -84,8 +109,5 @@ export function readStats(native: NativeStats): ReframerStats {
     holdP99Ns: quantile(0.99),
     delayNs: native.delay_ns,
     passed: native.passed,
-    holdHistogram: native.hold_histogram.flatMap((packets, i) =>
-      packets === 0 ? [] : [{ lowNs: functions.histogramLowNs(i), packets }],
-    ),
   };
 }

@@ -37,6 +37,9 @@ describe('push and poll', () => {
       { first: 2, count: 2, reason: 'deadline' },
     ]);
     expect(reframer.nextDeadline()).toBeUndefined();
+    const holds = reframer.holdHistogram();
+    expect(holds).toEqual([{ lowNs: expect.any(Number) as number, packets: 4 }]);
+    expect(holds[0]?.lowNs).toBe(reframer.stats().holdP50Ns);
     expect(reframer.stats()).toMatchObject({
       packetsIn: 4,
       packetsOut: 4,

@@ -217,7 +217,7 @@ struct reframer_run {
 	uint32_t reason;
 };
 
-/** Histogram of hold times: 16 buckets an octave; see reframer_histogram_low_ns(). */
+/** Buckets of reframer_hold_histogram(): 16 an octave; see reframer_histogram_low_ns(). */
 #define REFRAMER_HISTOGRAM_BUCKETS 512
 
 struct reframer_stats {
@@ -247,7 +247,6 @@ struct reframer_stats {
 	/** Most packets that ever waited; at most max_packets */
 	uint32_t packets_held_max;
 	uint64_t hold_max_ns;
-	uint64_t hold_histogram[REFRAMER_HISTOGRAM_BUCKETS];
 	/** T now in force (moves under REFRAMER_ADAPTIVE) */
 	uint64_t delay_ns;
 	/** Packets that were not grouped at all, because REFRAMER_ADAPTIVE gains nothing by it */
@@ -356,10 +355,16 @@ static inline void reframer_get_stats(const struct reframer_stage *r, struct ref
 	reframer_stats_get(r, out, sizeof(*out));
 }
 void reframer_reset_stats(struct reframer_stage *r);
-/** Lower bound in nanoseconds of a bucket of hold_histogram. */
+/**
+ * Packets by how long they were held, since creation or reframer_reset_stats().
+ * @param packets out: the first `nb_buckets` buckets, 0 in those beyond REFRAMER_HISTOGRAM_BUCKETS.
+ */
+void reframer_hold_histogram(const struct reframer_stage *r, uint64_t *packets,
+                             uint32_t nb_buckets);
+/** Lower bound in nanoseconds of a bucket of reframer_hold_histogram(). */
 uint64_t reframer_histogram_low_ns(uint32_t bucket);
-/** Value below which the share `q` (0..1) of the hold times lies. */
-uint64_t reframer_histogram_quantile(const struct reframer_stats *stats, double q);
+/** Value below which the share `q` (0..1) of the hold times in such a histogram lies. */
+uint64_t reframer_hold_quantile(const uint64_t *packets, uint32_t nb_buckets, double q);
 
 /** "major.minor.patch". */
 const char *reframer_version(void);

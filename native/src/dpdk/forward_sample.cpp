@@ -1,6 +1,7 @@
 #include "dpdk/forward_sample.hpp"
 
 #include "dpdk/ports.hpp"
+#include "reframer/hold_times.hpp"
 
 #include <rte_cycles.h>
 
@@ -33,7 +34,7 @@ uint64_t relaxed(const std::atomic<uint64_t> &counter)
 	return counter.load(std::memory_order_relaxed);
 }
 
-void add_holds(Json &record, const reframer_stats &stage)
+void add_holds(Json &record, const stage::HoldTimes &holds)
 {
 	Json bounds = Json::array();
 	uint64_t below = 0, sum_half_ns = 0;
@@ -42,7 +43,7 @@ void add_holds(Json &record, const reframer_stats &stage)
 		const uint64_t low = reframer_histogram_low_ns(b);
 		for (; bound <= last_bound && low >= uint64_t{1} << bound; bound++)
 			bounds.push_back(below);
-		const uint64_t packets = stage.hold_histogram[b];
+		const uint64_t packets = holds.packets[b];
 		const bool last = b + 1 == REFRAMER_HISTOGRAM_BUCKETS;
 		below += packets;
 		sum_half_ns += packets * (low + (last ? low : reframer_histogram_low_ns(b + 1)));
@@ -57,8 +58,11 @@ void add_holds(Json &record, const reframer_stats &stage)
 Json lane_record(const ForwardLanes::Lane &lane)
 {
 	reframer_dpdk_stats s = {};
-	if (lane.reframer)
+	stage::HoldTimes holds;
+	if (lane.reframer) {
 		reframer_dpdk_get_stats(lane.reframer, &s);
+		holds.add(reframer_dpdk_stage(lane.reframer));
+	}
 	const reframer_stats &stage = s.stage;
 	Json released = Json::object();
 	for (uint32_t i = 0; i < REFRAMER_NB_REASONS; i++)
@@ -82,11 +86,11 @@ Json lane_record(const ForwardLanes::Lane &lane)
 	               {"released", released},
 	               {"slfIn", ratio(stage.packets_in, stage.runs_in)},
 	               {"slfOut", ratio(stage.packets_out, stage.runs_out)},
-	               {"holdP50Us", double(reframer_histogram_quantile(&stage, 0.5)) / 1000},
+	               {"holdP50Us", double(holds.quantile(0.5)) / 1000},
 	               {"holdMaxUs", double(stage.hold_max_ns) / 1000},
 	               {"delayUs", double(stage.delay_ns) / 1000},
 	               {"nicHash", s.nic_hash != 0}};
-	add_holds(record, stage);
+	add_holds(record, holds);
 	return record;
 }
 

@@ -13,6 +13,7 @@
 //
 // The one place with state of the process: the program has no object of ours to keep it in.
 #include "dpdk/preload_options.hpp"
+#include "reframer/hold_times.hpp"
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -37,8 +38,12 @@ struct Totals {
 	uint64_t in = 0, out = 0, thinned = 0, runs_in = 0, runs_out = 0, freed = 0, held = 0,
 			 hold_max_ns = 0, hold_p50_ns = 0;
 
-	void add(const reframer_dpdk_stats &s)
+	void add(reframer_dpdk_queue *queue)
 	{
+		reframer_dpdk_stats s;
+		reframer_dpdk_get_stats(queue, &s);
+		reframer::stage::HoldTimes holds;
+		holds.add(reframer_dpdk_stage(queue));
 		in += s.stage.packets_in;
 		out += s.stage.packets_out - s.freed; // freed ones left the stage, but not to the program
 		thinned += s.stage.packets_thinned;
@@ -47,7 +52,7 @@ struct Totals {
 		freed += s.freed;
 		held += s.stage.packets_held;
 		hold_max_ns = std::max(hold_max_ns, s.stage.hold_max_ns);
-		hold_p50_ns = reframer_histogram_quantile(&s.stage, 0.5); // of the last start
+		hold_p50_ns = holds.quantile(0.5); // of the last start
 	}
 };
 
@@ -91,9 +96,7 @@ void retire(Queue &queue)
 {
 	if (queue.reframer == nullptr)
 		return;
-	reframer_dpdk_stats stats;
-	reframer_dpdk_get_stats(queue.reframer, &stats);
-	queue.before.add(stats);
+	queue.before.add(queue.reframer);
 	reframer_dpdk_close(queue.reframer);
 	queue.reframer = nullptr;
 }
@@ -170,9 +173,7 @@ bool set_up()
 	for (auto &[id, queue] : s.queues) {
 		Totals t = queue.before;
 		if (queue.reframer) {
-			reframer_dpdk_stats stats;
-			reframer_dpdk_get_stats(queue.reframer, &stats);
-			t.add(stats);
+			t.add(queue.reframer);
 		} else if (t.in == 0) {
 			continue;
 		}

@@ -4,6 +4,7 @@
 #include "api/why.hpp"
 #include "dpdk/counter.hpp"
 #include "dpdk/registry.hpp"
+#include "reframer/stats_0_1.hpp"
 
 #include <rte_ethdev.h>
 #include <rte_mempool.h>
@@ -555,7 +556,12 @@ void reframer_dpdk_stats_get(const struct reframer_dpdk_queue *q, struct reframe
 	reframer_dpdk_stats full = {};
 	if (q != nullptr)
 		q->stats(full);
-	api::write_sized(out, size, full);
+	constexpr size_t own = offsetof(reframer_dpdk_stats, stage);
+	if (size != own + sizeof(reframer_stats_0_1))
+		return api::write_sized(out, size, full);
+	std::memcpy(static_cast<void *>(out), &full, own);
+	stage::write_stats_0_1(q ? q->stage : nullptr, full.stage,
+	                       reinterpret_cast<reframer_stats_0_1 *>(&out->stage));
 }
 
 // The names of before are the same functions.

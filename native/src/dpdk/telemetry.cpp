@@ -4,6 +4,7 @@
 #include "dpdk/registry.hpp"
 #include "dpdk/shown.hpp"
 #include "dpdk/table.hpp"
+#include "reframer/hold_times.hpp"
 
 #include <rte_telemetry.h>
 
@@ -52,10 +53,7 @@ template <typename Work> int with_queue(const char *params, Work work)
 		if (found || (!where.all && (queue.port != where.port || queue.queue != where.queue)))
 			return;
 		found = true;
-		auto *stats = new reframer_dpdk_stats; // 4 KiB of histogram
-		queue.stats(*stats);
-		work(*stats);
-		delete stats;
+		work(queue);
 	});
 	return found ? 0 : no_object;
 }
@@ -72,7 +70,11 @@ int list_queues(const char *, const char *, rte_tel_data *d)
 
 int queue_stats(const char *, const char *params, rte_tel_data *d)
 {
-	return with_queue(params, [&](const reframer_dpdk_stats &s) {
+	return with_queue(params, [&](const reframer_dpdk_queue &queue) {
+		reframer_dpdk_stats s;
+		queue.stats(s);
+		reframer::stage::HoldTimes holds;
+		holds.add(queue.stage);
 		const auto add = [&](const char *name, uint64_t value) {
 			rte_tel_data_add_dict_u64(d, name, value);
 		};
@@ -104,14 +106,16 @@ int queue_stats(const char *, const char *params, rte_tel_data *d)
 		add("freed", s.freed);
 		add("delay_ns", s.stage.delay_ns);
 		add("hold_max_ns", s.stage.hold_max_ns);
-		add("hold_p50_ns", reframer_histogram_quantile(&s.stage, 0.5));
-		add("hold_p99_ns", reframer_histogram_quantile(&s.stage, 0.99));
+		add("hold_p50_ns", holds.quantile(0.5));
+		add("hold_p99_ns", holds.quantile(0.99));
 	});
 }
 
 int queue_histogram(const char *, const char *params, rte_tel_data *d)
 {
-	return with_queue(params, [&](const reframer_dpdk_stats &s) {
+	return with_queue(params, [&](const reframer_dpdk_queue &queue) {
+		reframer::stage::HoldTimes holds;
+		holds.add(queue.stage);
 		rte_tel_data *low = rte_tel_data_alloc(), *count = rte_tel_data_alloc();
 		rte_tel_data_start_dict(d);
 		if (low == nullptr || count == nullptr) {
@@ -122,10 +126,10 @@ int queue_histogram(const char *, const char *params, rte_tel_data *d)
 		rte_tel_data_start_array(low, RTE_TEL_U64_VAL);
 		rte_tel_data_start_array(count, RTE_TEL_U64_VAL);
 		for (uint32_t b = 0; b < REFRAMER_HISTOGRAM_BUCKETS; b++) {
-			if (s.stage.hold_histogram[b] == 0)
+			if (holds.packets[b] == 0)
 				continue;
 			rte_tel_data_add_array_u64(low, reframer_histogram_low_ns(b));
-			rte_tel_data_add_array_u64(count, s.stage.hold_histogram[b]);
+			rte_tel_data_add_array_u64(count, holds.packets[b]);
 		}
 		rte_tel_data_add_dict_container(d, "low_ns", low, 0);
 		rte_tel_data_add_dict_container(d, "packets", count, 0);

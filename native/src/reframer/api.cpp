@@ -3,6 +3,7 @@
 #include "reframer/histogram.hpp"
 #include "reframer/params.hpp"
 #include "reframer/stage.hpp"
+#include "reframer/stats_0_1.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -145,7 +146,10 @@ void reframer_stats_get(const struct reframer_stage *r, struct reframer_stats *o
 	reframer_stats full = {};
 	if (r)
 		r->stage.get_stats(full);
-	api::write_sized(out, size, full);
+	if (size == sizeof(reframer_stats_0_1))
+		stage::write_stats_0_1(r, full, reinterpret_cast<reframer_stats_0_1 *>(out));
+	else
+		api::write_sized(out, size, full);
 }
 
 void reframer_reset_stats(struct reframer_stage *r)
@@ -154,26 +158,43 @@ void reframer_reset_stats(struct reframer_stage *r)
 		r->stage.reset_stats();
 }
 
+void reframer_hold_histogram(const struct reframer_stage *r, uint64_t *packets, uint32_t nb_buckets)
+{
+	if (!packets)
+		return;
+	REFRAMER_DEBUG_CHECK(nb_buckets <= api::most_packets);
+	const uint32_t nb = r ? std::min<uint32_t>(nb_buckets, REFRAMER_HISTOGRAM_BUCKETS) : 0;
+	if (r)
+		std::copy_n(r->stage.hold_histogram(), nb, packets);
+	std::fill(packets + nb, packets + nb_buckets, 0);
+}
+
 uint64_t reframer_histogram_low_ns(uint32_t bucket)
 {
 	return stage::histogram_low(std::min(bucket, REFRAMER_HISTOGRAM_BUCKETS - 1u));
 }
 
-uint64_t reframer_histogram_quantile(const struct reframer_stats *stats, double q)
+uint64_t reframer_hold_quantile(const uint64_t *packets, uint32_t nb_buckets, double q)
 {
-	if (!stats || !(q >= 0)) // not a number either
+	if (!packets || !(q >= 0)) // not a number either
 		return 0;
+	const uint32_t nb = std::min<uint32_t>(nb_buckets, REFRAMER_HISTOGRAM_BUCKETS);
 	uint64_t total = 0;
-	for (const uint64_t count : stats->hold_histogram)
-		total += count;
+	for (uint32_t bucket = 0; bucket < nb; bucket++)
+		total += packets[bucket];
 	const double wanted = std::clamp(q, 0.0, 1.0) * static_cast<double>(total);
 	uint64_t seen = 0;
-	for (uint32_t bucket = 0; bucket < REFRAMER_HISTOGRAM_BUCKETS; bucket++) {
-		seen += stats->hold_histogram[bucket];
+	for (uint32_t bucket = 0; bucket < nb; bucket++) {
+		seen += packets[bucket];
 		if (seen > 0 && static_cast<double>(seen) >= wanted)
 			return stage::histogram_low(bucket);
 	}
 	return 0;
+}
+
+uint64_t reframer_histogram_quantile(const struct reframer_stats_0_1 *stats, double q)
+{
+	return stats ? reframer_hold_quantile(stats->hold_histogram, REFRAMER_HISTOGRAM_BUCKETS, q) : 0;
 }
 
 const char *reframer_strerror(int error)

@@ -222,6 +222,7 @@ void Stage::get_stats(reframer_stats &out) const
 void Stage::reset_stats()
 {
 	stats_ = {};
+	std::ranges::fill(hold_histogram_, 0);
 	stats_.packets_held_max = waiting_ + nb_straight_held();
 	adaptive_.rebase();
 }

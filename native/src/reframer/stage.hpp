@@ -61,6 +61,7 @@ public:
 	int set_policy(uint32_t policy, uint64_t delay_ns);
 	void report_load(const reframer_load &load) { adaptive_.report(load); }
 	void get_stats(reframer_stats &out) const;
+	const auto &hold_histogram() const { return hold_histogram_; }
 	void reset_stats();
 
 private:
@@ -196,6 +197,7 @@ private:
 	Adaptive adaptive_;
 
 	reframer_stats stats_ = {};
+	uint64_t hold_histogram_[REFRAMER_HISTOGRAM_BUCKETS] = {};
 	Arena arena_;
 };
 

@@ -153,7 +153,11 @@ TEST_CASE("null pointers are refused")
 	reframer_pass(stage, nullptr, 0);
 	reframer_report_load(stage, nullptr);
 	reframer_get_stats(stage, nullptr);
-	CHECK(reframer_histogram_quantile(nullptr, 0.5) == 0);
+	reframer_hold_histogram(stage, nullptr, 4);
+	uint64_t holds[2] = {7, 7};
+	reframer_hold_histogram(nullptr, holds, 2);
+	CHECK((holds[0] == 0 && holds[1] == 0));
+	CHECK(reframer_hold_quantile(nullptr, 1, 0.5) == 0);
 	reframer_free(stage);
 	reframer_free(nullptr);
 

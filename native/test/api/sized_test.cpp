@@ -1,11 +1,13 @@
 // Programs and libraries of different versions: structs of another length.
 #include "reframer/conntrack_shared.h"
+#include "reframer/deprecated.h"
 #include "reframer/reframer.h"
 #include "reframer/rsspp.h"
 
 #include <doctest/doctest.h>
 
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -175,5 +177,48 @@ TEST_CASE("statistics, solutions and reports: no byte beyond what the program ha
 	rsspp_handover_free(handover);
 	conntrack_shared_free(shared);
 	conntrack_free(table);
+	reframer_free(stage);
+}
+
+TEST_CASE("hold times: as many buckets as there is room for, and as programs of 0.1 ask for them")
+{
+	reframer_params params;
+	reframer_default_params(&params);
+	params.delay_ns = 5000;
+	reframer_stage *stage = nullptr;
+	REQUIRE(reframer_create(&params, &stage) == 0);
+	const uint8_t frame[60] = {};
+	const uint8_t *data = frame;
+	uint32_t captured = sizeof frame;
+	void *packet = &captured;
+	const reframer_burst burst = {&packet, &data, &captured, nullptr, nullptr, 1};
+	REQUIRE(reframer_push(stage, &burst, 0) == 1);
+	void *out;
+	REQUIRE(reframer_poll(stage, 5000, &out, 1, nullptr, nullptr) == 1);
+
+	uint64_t all[REFRAMER_HISTOGRAM_BUCKETS + 8];
+	std::fill(std::begin(all), std::end(all), 7);
+	reframer_hold_histogram(stage, all, REFRAMER_HISTOGRAM_BUCKETS + 8);
+	CHECK(std::accumulate(std::begin(all), std::end(all), uint64_t{0}) == 1);
+	const uint64_t held = reframer_hold_quantile(all, REFRAMER_HISTOGRAM_BUCKETS, 0.5);
+	CHECK((held <= 5000 && held >= 5000 * 15 / 16));
+	Memory few(40);
+	reframer_hold_histogram(stage, few.as<uint64_t>(), 5);
+	CHECK(few.canary_lives());
+
+	Memory before(sizeof(reframer_stats_0_1));
+	reframer_stats_get(stage, before.as<reframer_stats>(), before.size);
+	CHECK(before.canary_lives());
+	const auto *old = before.as<reframer_stats_0_1>();
+	CHECK(old->packets_out == 1);
+	CHECK(old->hold_max_ns == 5000);
+	CHECK(old->delay_ns == 5000);
+	CHECK(old->passed == 0);
+	CHECK(std::memcmp(old->hold_histogram, all, sizeof old->hold_histogram) == 0);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+	CHECK(reframer_histogram_quantile(old, 0.5) == held);
+	CHECK(reframer_histogram_quantile(nullptr, 0.5) == 0);
+#pragma GCC diagnostic pop
 	reframer_free(stage);
 }

@@ -137,7 +137,10 @@ uint32_t reframer_dpdk_drain(struct reframer_dpdk_queue *queue, struct rte_mbuf 
                              uint32_t nb);
 /** Frees what is held to its mempools, counted in `freed`. @return packets. */
 uint32_t reframer_dpdk_free_held(struct reframer_dpdk_queue *queue);
-/** The stage inside, for reframer_set_policy() and its like; by the polling core. */
+/**
+ * The stage inside, for reframer_set_policy() and its like, by the polling core; and for
+ * reframer_hold_histogram(), by any thread.
+ */
 struct reframer_stage *reframer_dpdk_stage(struct reframer_dpdk_queue *queue);
 /** What reframer_dpdk_get_stats() calls: writes `size` bytes, no more. */
 void reframer_dpdk_stats_get(const struct reframer_dpdk_queue *queue,

@@ -146,8 +146,8 @@ Json hold_of(const DpdkOutcome &o)
 {
 	if (!o.has_stage)
 		return nullptr;
-	return {{"p50", reframer_histogram_quantile(&o.stage.stage, 0.5)},
-	        {"p99", reframer_histogram_quantile(&o.stage.stage, 0.99)},
+	return {{"p50", o.holds.quantile(0.5)},
+	        {"p99", o.holds.quantile(0.99)},
 	        {"max", o.stage.stage.hold_max_ns}};
 }
 

@@ -117,6 +117,7 @@ public:
 		if (queue_) {
 			out_.has_stage = true;
 			reframer_dpdk_get_stats(queue_.get(), &out_.stage);
+			out_.holds.add(reframer_dpdk_stage(queue_.get()));
 			out_.held = out_.stage.stage.packets_held;
 		}
 		out_.counters = chain_->counters();

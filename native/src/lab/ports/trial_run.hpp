@@ -7,6 +7,7 @@
 #include "measure/histogram.hpp"
 #include "nf/chain.hpp"
 #include "nf/context.hpp"
+#include "reframer/hold_times.hpp"
 
 #include <cstdint>
 #include <string>
@@ -39,6 +40,7 @@ struct DpdkOutcome {
 	TrialLane::Totals totals;
 	bool has_stage = false;
 	reframer_dpdk_stats stage = {};
+	stage::HoldTimes holds;
 	nf::Counters counters;
 	uint64_t verdicts[nf::nb_verdicts] = {};
 

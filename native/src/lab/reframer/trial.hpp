@@ -4,7 +4,7 @@
 #include "datapath/queue.hpp"
 #include "lab/reframer/trial_spec.hpp"
 #include "nf/chain.hpp"
-#include "reframer/reframer.h"
+#include "reframer/hold_times.hpp"
 
 #include <vector>
 
@@ -30,6 +30,7 @@ struct TrialOutcome {
 		uint64_t verdicts[nf::nb_verdicts];
 		bool has_stage;
 		reframer_stats stage;
+		stage::HoldTimes holds;
 	};
 	std::vector<Queue> queues;
 	std::vector<Queue> front; // cores in front; `queues` then begin behind them

@@ -71,16 +71,13 @@ Json hold_of(const TrialOutcome &outcome)
 {
 	if (staged(outcome).empty() || !staged(outcome)[0].has_stage)
 		return nullptr;
-	reframer_stats sum{};
+	stage::HoldTimes holds;
+	uint64_t max_ns = 0;
 	for (const auto &q : staged(outcome)) {
-		for (size_t i = 0; i < REFRAMER_HISTOGRAM_BUCKETS; i++)
-			sum.hold_histogram[i] += q.stage.hold_histogram[i];
-		sum.packets_out += q.stage.packets_out;
-		sum.hold_max_ns = std::max(sum.hold_max_ns, q.stage.hold_max_ns);
+		holds.add(q.holds);
+		max_ns = std::max(max_ns, q.stage.hold_max_ns);
 	}
-	return {{"p50", reframer_histogram_quantile(&sum, 0.5)},
-	        {"p99", reframer_histogram_quantile(&sum, 0.99)},
-	        {"max", sum.hold_max_ns}};
+	return {{"p50", holds.quantile(0.5)}, {"p99", holds.quantile(0.99)}, {"max", max_ns}};
 }
 
 Json stage_of(const TrialOutcome &outcome)
@@ -178,8 +175,10 @@ void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list,
 	    (counted > countable || counted + chain.verdicts(nf::verdict_table_full) < countable))
 		outcome.tables_sound = false;
 	q.has_stage = stage != nullptr;
-	if (stage)
+	if (stage) {
 		reframer_get_stats(stage, &q.stage);
+		q.holds.add(stage);
+	}
 	list.push_back(std::move(q));
 }
 
