@@ -8,6 +8,6 @@ export default defineConfig({
     // Far above what any test takes: a machine that is busy with other things must not fail it.
     testTimeout: 180_000,
     hookTimeout: 120_000,
-    reporters: ['default'],
+    reporters: ['./test/helpers/skipped.ts', 'default'],
   },
 });

@@ -144,17 +144,16 @@ async function installDebianPackages(list) {
 }
 
 /** A machine without that archive, or without a network, should not pay for the attempt every time. */
-async function tryOnceADay(requirement) {
+async function tryOnceADay(name, isThere, bring) {
   let tried = {};
   try {
     tried = JSON.parse(readFileSync(triedFile, 'utf8'));
   } catch {
     // never tried anything
   }
-  if (Date.now() - (tried[requirement.debian] ?? 0) < 24 * 3600 * 1000) return;
-  await installDebianPackages([requirement]);
-  if (!probe(requirement).found)
-    writeStamp(triedFile, JSON.stringify({ ...tried, [requirement.debian]: Date.now() }));
+  if (Date.now() - (tried[name] ?? 0) < 24 * 3600 * 1000) return;
+  await bring();
+  if (!isThere()) writeStamp(triedFile, JSON.stringify({ ...tried, [name]: Date.now() }));
 }
 
 async function installSystemPackages() {
@@ -163,7 +162,12 @@ async function installSystemPackages() {
   if (list.length > 0 && canInstall()) {
     await installDebianPackages(list.filter((r) => r.need === 'build'));
     // One at a time: what one archive lacks must not keep the others away.
-    for (const r of missing(needs.filter((n) => n !== 'build'))) await tryOnceADay(r);
+    for (const r of missing(needs.filter((n) => n !== 'build')))
+      await tryOnceADay(
+        r.debian,
+        () => probe(r).found,
+        () => installDebianPackages([r]),
+      );
     list = missing(needs);
   }
   if (list.length === 0) return;
@@ -225,6 +229,17 @@ async function buildNative() {
   if (withTests) writeStamp(`${file}-tests`, value);
 }
 
+/** The pages of the TypeScript interface have packages of their own, which one test needs. */
+async function installDocsPackages() {
+  const folder = join(root, 'docs', 'api');
+  const isThere = () => existsSync(join(folder, 'node_modules', 'typedoc'));
+  if (isThere()) return;
+  const npm = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+  await tryOnceADay('typedoc', isThere, () =>
+    timed('npm packages of the pages', () => run('npm', npm, { cwd: folder, mayFail: true })),
+  );
+}
+
 async function buildTypescript() {
   const { value, file, current } = state('typescript');
   if (current && existsSync(join(root, 'dist'))) return;
@@ -282,6 +297,7 @@ async function main() {
       if (withTests || !state('native').current) await installSystemPackages();
       await buildNative();
     }
+    if (withTypescript && withTests) await installDocsPackages();
     if (withTypescript) await buildTypescript();
     if (Date.now() - start > 2000) say('ready');
   });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { packageRoot, platformPackage } from '../native/loader.js';
-import { runProgram, temporaryFolder } from './helpers/cli.js';
+import { runProgram, skipSuite, temporaryFolder } from './helpers/cli.js';
 
 const project = temporaryFolder();
 afterAll(() => project.remove());
@@ -30,6 +30,9 @@ async function unpack(tarball: string, name: string): Promise<void> {
   expect(stderr).toBe('');
   expect(code).toBe(0);
 }
+
+if (process.platform !== 'linux' || process.arch !== 'x64')
+  skipSuite('the platform package was not tested: it is for Linux on x86-64');
 
 describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
   'an empty project',

@@ -68,6 +68,24 @@ describe('set-up on a bare machine', () => {
     expect(text).toContain("'--no-remove'");
   });
 
+  test('programs that only tests run are named with what they are for, and set-up does without', async () => {
+    const { requirements } = (await import(join(packageRoot, 'native/setup/requirements.mjs'))) as {
+      requirements: { need: string; program?: string[]; debian: string; optional?: boolean }[];
+    };
+    const programs = requirements.filter((r) => r.need === 'test' && r.program !== undefined);
+    expect(programs.every((r) => r.optional)).toBe(true);
+    for (const name of [
+      'ethtool',
+      'iproute2',
+      'nftables',
+      'nginx-light',
+      'wrk',
+      'tshark',
+      'dpdk-dev',
+    ])
+      expect(programs.map((r) => r.debian)).toContain(name);
+  });
+
   test('--check reports and changes nothing', async () => {
     const { code, stdout } = await bare(['--check']);
     expect(code).toBe(0);

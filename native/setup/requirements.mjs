@@ -171,6 +171,63 @@ export const requirements = [
     size: '300 MiB',
   },
   {
+    name: 'Python 3',
+    need: 'test',
+    program: ['python3'],
+    debian: 'python3',
+    brings: 'tests against the kernel, and of odd telemetry',
+    optional: true,
+  },
+  {
+    name: 'iproute2',
+    need: 'test',
+    program: ['ip'],
+    debian: 'iproute2',
+    brings: 'network namespaces for tests of the box and the examples',
+    optional: true,
+  },
+  {
+    name: 'ethtool',
+    need: 'test',
+    program: ['ethtool'],
+    debian: 'ethtool',
+    brings: 'tests of the box on tap, af_packet and af_xdp',
+    optional: true,
+  },
+  {
+    name: 'nftables',
+    need: 'test',
+    program: ['nft'],
+    debian: 'nftables',
+    brings: 'the test of connections against nf_conntrack',
+    optional: true,
+  },
+  {
+    name: 'nginx',
+    need: 'test',
+    program: ['nginx'],
+    debian: 'nginx-light',
+    brings: 'real TCP through the box',
+    optional: true,
+  },
+  {
+    name: 'wrk',
+    need: 'test',
+    program: ['wrk'],
+    debian: 'wrk',
+    brings: 'real TCP through the box',
+    optional: true,
+  },
+  {
+    name: 'dpdk-testpmd',
+    need: 'test',
+    program: ['dpdk-testpmd'],
+    debian: 'dpdk-dev',
+    brings: 'tests of the preloaded library',
+    optional: true,
+    size: '8 MiB',
+  },
+  {
     name: 'fonts',
     need: 'feature',
     file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf',
@@ -205,8 +262,11 @@ export const requirements = [
 // Where compilers look unasked.
 const includeFolders = ['/usr/include', '/usr/local/include'];
 
+// Where Debian has what only root is expected to run: not on everybody's path.
+const rootsFolders = ['/usr/sbin', '/sbin'];
+
 function onPath(program) {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+  for (const folder of [...(process.env.PATH ?? '').split(delimiter), ...rootsFolders]) {
     if (folder === '') continue;
     try {
       accessSync(join(folder, program), constants.X_OK);

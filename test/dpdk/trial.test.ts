@@ -234,6 +234,8 @@ if (!existsSync(join(build, 'reframer-dpdk'))) {
     const mayIsolate =
       spawnSync('unshare', ['-n', 'sh', '-c', 'ip link add va type veth peer name vb']).status ===
       0;
+    if (!mayIsolate)
+      skipSuite('trials over af_packet and af_xdp were not tested: needs root and ip');
     test.skipIf(!mayIsolate).each(['af_packet', 'af_xdp'])(
       '%s on a veth pair (needs root and ip)',
       async (kind) => {

@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 import { Balancing, Device, RssppError } from '../../rsspp/index.js';
 import { packageRoot } from '../../native/loader.js';
-import { reframer, runProgram, type Outcome } from '../helpers/cli.js';
+import { reframer, runProgram, skipSuite, type Outcome } from '../helpers/cli.js';
 
 interface EpochLine {
   epoch: number;
@@ -34,7 +34,7 @@ async function openTap(spec: object): Promise<Device | undefined> {
     return await Device.open({ kind: 'tap', ...spec });
   } catch (error) {
     if (!(error instanceof RssppError) || error.code !== 'not-supported') throw error;
-    console.warn(`skipped: ${error.message}`);
+    skipSuite(`\`reframer balance\` was not tested on a TAP: ${error.message}`);
     return undefined;
   }
 }
@@ -275,6 +275,10 @@ const dpdk = (
   '--json',
 ];
 
+if (!dpdkBuilt)
+  skipSuite(
+    'reframer-dpdk was not built (libdpdk-dev is missing): `reframer balance` was not tested on DPDK',
+  );
 test.skipIf(!dpdkBuilt).each([
   ['reta', 128],
   ['software', 128],
