@@ -14,8 +14,8 @@ extern "C" {
 #endif
 
 /**
- * struct reframer_stats of 0.1, hold times inside. reframer_stats_get() and reframer_dpdk_stats_get()
- * know by the size who asks.
+ * struct reframer_stats of 0.1, hold times inside. reframer_stats_get() and
+ * reframer_dpdk_stats_get() know by the size who asks.
  */
 struct reframer_stats_0_1 {
 	uint64_t packets_in, packets_out, packets_thinned;
