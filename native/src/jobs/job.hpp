@@ -73,5 +73,6 @@ void run_rsspp_state(const Json &spec);
 void run_rsspp_tap(const Json &spec);
 void run_balance_tap(const Json &spec);
 void run_balance_ethtool(const Json &spec);
+void run_linux_send(const Json &spec);
 
 } // namespace reframer::lab

@@ -35,6 +35,7 @@ constexpr JobEntry jobs[] = {
 	{"rsspp-tap", run_rsspp_tap},
 	{"balance-tap", run_balance_tap},
 	{"balance-ethtool", run_balance_ethtool},
+	{"linux-send", run_linux_send},
 };
 
 } // namespace

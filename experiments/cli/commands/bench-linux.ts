@@ -1,0 +1,309 @@
+// `reframer bench linux`: what an unmodified kernel behind Reframer saves, because GRO finds more to merge.
+import type { Command } from 'commander';
+
+import { seededRandom, shuffled } from '../../core/random.js';
+import { fewestValues, medianInterval } from '../../core/statistics.js';
+import { CliError, exitCodes, UsageError } from '../errors.js';
+import {
+  functions,
+  LinuxPath,
+  missingForLinux,
+  sweepNamespaces,
+  type LinuxFunction,
+} from '../linux/path.js';
+import { send, type Order, type Trial } from '../linux/send.js';
+import { group } from '../main.js';
+import { print, printJson, ProgressLine, renderTable } from '../output.js';
+import { formatFixed, parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
+import { untilStopped, type Stopping } from '../until-stopped.js';
+
+interface Options {
+  functions: string;
+  kernels: string;
+  flows: string;
+  slf: string;
+  delays: string;
+  offered: string;
+  cpus: string;
+  time: string;
+  rounds: string;
+  seed: string;
+  quick?: boolean;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+/** The kernel's own means to merge more, which Reframer must beat. */
+const kernels = {
+  default: { queues: 1, flushNs: 0, fraglist: false, storedHash: false },
+  timer: { queues: 1, flushNs: 100_000, fraglist: false, storedHash: false },
+  fraglist: { queues: 1, flushNs: 0, fraglist: true, storedHash: false },
+  hash: { queues: 4, flushNs: 0, fraglist: false, storedHash: true },
+  'hash-timer': { queues: 4, flushNs: 100_000, fraglist: false, storedHash: true },
+} as const;
+type Kernel = keyof typeof kernels;
+const kernelNames = Object.keys(kernels) as Kernel[];
+
+export interface LinuxRow {
+  function: LinuxFunction;
+  kernel: Kernel;
+  traffic: 'interleaved';
+  mode: 'aggregate';
+  flows: number;
+  offeredGbps: number;
+  delayUs: number;
+  windowPackets: number;
+  slf: number;
+  gro: true;
+  nsPerPacket: number;
+  nsLow: number;
+  nsHigh: number;
+  /** Against the same without Reframer and in rows of one. */
+  savedPercent: number;
+  segmentsPerMerged: number;
+  maxKpps: number;
+  busyPercent: number;
+  lost: number;
+  trials: number;
+}
+
+const list = <T>(text: string, parse: (word: string) => T): T[] =>
+  text
+    .split(',')
+    .filter((word) => word.trim() !== '')
+    .map((word) => parse(word.trim()));
+
+export function register(program: Command): void {
+  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+    .command('linux')
+    .description(
+      'ns a packet and highest rate of one kernel core that forwards TCP segments, by their order: in rows of one flow, and as Reframer in front of it would release them; root',
+    )
+    .option('--functions <list>', functions.join(', '), 'forward,firewall')
+    .option(
+      '--kernels <list>',
+      'the kernel as it comes, and its own means: timer (gro_flush_timeout 100 µs, napi_defer_hard_irqs 100), fraglist (rx-gro-list), hash (a hash stored in each packet, 4 queues), hash-timer',
+      'default,timer,hash,hash-timer',
+    )
+    .option('--flows <list>', 'TCP connections that take turns', '256')
+    .option('--slf <list>', 'packets of a flow in a row, by construction', '1,4,16')
+    .option('--delays <list>', 'T of Reframer in front, each from rows of one', '16us,64us,128us')
+    .option(
+      '--offered <rate>',
+      'of the wire in front of Reframer: how many packets wait with one',
+      '70Gbps',
+    )
+    .option('--cpus <sender,kernel>', 'processors of the sender and of the kernel', '0,1')
+    .option('--time <time>', 'of a trial', '500ms')
+    .option('--rounds <number>', 'of a trial each, in an order drawn anew', '6')
+    .option('--seed <number>', 'of the orders', '1')
+    .option('--quick', 'forward and default alone, two rounds of 200 ms')
+    .option('--json', 'print {"rows":[...]}')
+    .option('--quiet', 'no progress')
+    .action(bench);
+}
+
+interface Plan {
+  orders: Order[];
+  flows: number[];
+  offeredBps: number;
+  senderCpu: number;
+  kernelCpu: number;
+  seconds: number;
+  rounds: number;
+  seed: number;
+}
+
+function planOf(options: Options): Plan {
+  const offeredBps = parseRate(options.offered, '--offered');
+  if (offeredBps === 'native') throw new UsageError('--offered: a rate such as 70Gbps is needed');
+  const [senderCpu, kernelCpu, ...more] = list(options.cpus, (word) => parseCount(word, '--cpus'));
+  if (
+    senderCpu === undefined ||
+    kernelCpu === undefined ||
+    more.length > 0 ||
+    senderCpu === kernelCpu
+  )
+    throw new UsageError('--cpus: two different processors, as 0,1');
+  const orders: Order[] = [
+    ...list(options.slf, (word) => ({ slf: parseCount(word, '--slf', 1) })),
+    ...list(options.delays, (word) => ({ delayNs: parseDuration(word, '--delays') })),
+  ];
+  if (!orders.some((order) => 'slf' in order && order.slf === 1)) orders.unshift({ slf: 1 });
+  return {
+    orders,
+    flows: list(options.flows, (word) => parseCount(word, '--flows', 1)),
+    offeredBps,
+    senderCpu,
+    kernelCpu,
+    seconds: options.quick === true ? 0.2 : parseDuration(options.time, '--time') / 1e9,
+    rounds: options.quick === true ? 2 : parseCount(options.rounds, '--rounds', 1),
+    seed: parseCount(options.seed, '--seed'),
+  };
+}
+
+async function bench(options: Options): Promise<void> {
+  const plan = planOf(options);
+  const chosen =
+    options.quick === true
+      ? { functions: ['forward' as const], kernels: ['default' as const] }
+      : {
+          functions: list(options.functions, (word) => parseChoice(word, '--functions', functions)),
+          kernels: list(options.kernels, (word) => parseChoice(word, '--kernels', kernelNames)),
+        };
+  const missing = missingForLinux();
+  if (missing.length > 0)
+    throw new CliError(
+      'not-supported',
+      `this measurement needs ${missing.join(', ')}`,
+      exitCodes.notSupported,
+    );
+  sweepNamespaces();
+  const paths = chosen.functions.flatMap((fn) => chosen.kernels.map((kernel) => ({ fn, kernel })));
+  const total = paths.length * plan.flows.length * plan.orders.length * plan.rounds;
+  const progress = new ProgressLine('bench linux', options.quiet);
+  const stopping = untilStopped(0);
+  const rows: LinuxRow[] = [];
+  let done = 0;
+  try {
+    for (const { fn, kernel } of paths) {
+      if (stopping.stopped()) break;
+      const path = new LinuxPath({ ...kernels[kernel], function: fn, cpu: plan.kernelCpu });
+      try {
+        for (const flows of plan.flows) {
+          const trials = await measure(path, kernel, flows, plan, stopping, () =>
+            progress.update({ done: ++done, total, what: 'trials' }),
+          );
+          rows.push(...rowsOf(fn, kernel, flows, plan, trials));
+        }
+      } finally {
+        path.close();
+      }
+    }
+  } finally {
+    progress.end();
+    stopping.release();
+  }
+  if (stopping.signal() !== 0) process.exitCode = 128 + stopping.signal();
+  if (options.json === true) printJson({ rows });
+  else report(rows, plan);
+}
+
+/** Rounds of every order; each round in an order drawn anew, so that drift meets all alike. */
+async function measure(
+  path: LinuxPath,
+  kernel: Kernel,
+  flows: number,
+  plan: Plan,
+  stopping: Stopping,
+  told: () => void,
+): Promise<Trial[][]> {
+  const trials: Trial[][] = plan.orders.map(() => []);
+  const random = seededRandom(plan.seed);
+  for (let round = 0; round < plan.rounds; round++) {
+    for (const [i, order] of shuffled([...plan.orders.entries()], random)) {
+      if (stopping.stopped()) return trials;
+      const trial = await send(path, order, {
+        flows,
+        offeredBps: plan.offeredBps,
+        storedHash: kernels[kernel].storedHash,
+        cpu: plan.senderCpu,
+        seconds: plan.seconds,
+        seed: plan.seed + round,
+      });
+      trials[i]?.push(trial);
+      told();
+    }
+  }
+  return trials;
+}
+
+function rowsOf(
+  fn: LinuxFunction,
+  kernel: Kernel,
+  flows: number,
+  plan: Plan,
+  trials: readonly Trial[][],
+): LinuxRow[] {
+  const middle = (of: readonly Trial[], key: keyof Trial): number =>
+    medianInterval(
+      of.map((trial) => trial[key]),
+      plan.seed,
+    ).value;
+  const alone = trials[plan.orders.findIndex((order) => 'slf' in order && order.slf === 1)] ?? [];
+  const baseline = middle(alone, 'nsPerPacket');
+  return plan.orders.flatMap((order, i) => {
+    const of = trials[i] ?? [];
+    if (of.length === 0) return [];
+    const ns = medianInterval(
+      of.map((trial) => trial.nsPerPacket),
+      plan.seed,
+    );
+    return [
+      {
+        function: fn,
+        kernel,
+        traffic: 'interleaved' as const,
+        mode: 'aggregate' as const,
+        flows,
+        offeredGbps: plan.offeredBps / 1e9,
+        delayUs: 'delayNs' in order ? order.delayNs / 1e3 : 0,
+        windowPackets: middle(of, 'windowPackets'),
+        slf: middle(of, 'slf'),
+        gro: true as const,
+        nsPerPacket: ns.value,
+        nsLow: ns.low,
+        nsHigh: ns.high,
+        savedPercent: 100 * (1 - ns.value / baseline),
+        segmentsPerMerged: middle(of, 'segmentsPerMerged'),
+        maxKpps: middle(of, 'kpps'),
+        busyPercent: 100 * middle(of, 'busy'),
+        lost: of.reduce((sum, trial) => sum + trial.lost, 0),
+        trials: of.length,
+      },
+    ];
+  });
+}
+
+function report(rows: readonly LinuxRow[], plan: Plan): void {
+  const titles = [
+    'function',
+    'kernel',
+    'flows',
+    'T µs',
+    'SLF',
+    'ns/packet',
+    '95 % interval',
+    'saved',
+    'merged',
+    'kpps',
+    'busy',
+    'lost',
+  ];
+  print(
+    renderTable(
+      titles.map((title, i) => ({ title, align: i < 2 ? 'left' : 'right' })),
+      rows.map((row) => [
+        row.function,
+        row.kernel,
+        String(row.flows),
+        row.delayUs === 0 ? '-' : formatFixed(row.delayUs, 0),
+        formatFixed(row.slf, 1),
+        formatFixed(row.nsPerPacket, 0),
+        Number.isFinite(row.nsLow)
+          ? `${formatFixed(row.nsLow, 0)} to ${formatFixed(row.nsHigh, 0)}`
+          : `n = ${row.trials}`,
+        `${formatFixed(row.savedPercent, 0)} %`,
+        formatFixed(row.segmentsPerMerged, 2),
+        formatFixed(row.maxKpps, 0),
+        `${formatFixed(row.busyPercent, 0)} %`,
+        String(row.lost),
+      ]),
+    ),
+  );
+  const few =
+    plan.rounds < fewestValues ? ` Fewer than ${fewestValues} rounds have no interval.` : '';
+  print(
+    `ns of the kernel's core a segment sent, the drop behind it included; merged: segments a frame that leaves; kpps: sent and taken without loss while the core was that busy. T: the real stage formed the order beforehand, at ${plan.offeredBps / 1e9} Gbps by a virtual clock, as in front of many cores; its own cost is not in it (bench reframer).${few}`,
+  );
+}

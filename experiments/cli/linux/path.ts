@@ -1,0 +1,260 @@
+// A sender, a router and a sink, each a network namespace of our own, in a row. The router's work runs
+// in the kernel's NAPI threads, pinned to one core; the sink drops all at its ingress hook.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+import { CliError } from '../errors.js';
+
+export const functions = ['forward', 'firewall', 'bridge'] as const;
+export type LinuxFunction = (typeof functions)[number];
+
+export interface PathOptions {
+  function: LinuxFunction;
+  /** Of the interface that receives: each has a NAPI thread and GRO buckets of its own. */
+  queues: number;
+  /** gro_flush_timeout; 0: GRO passes on what it has at the end of each poll. */
+  flushNs: number;
+  /** TCP fragment lists instead of one large segment. */
+  fraglist: boolean;
+  cpu: number;
+}
+
+/** Names begin with it; the number behind it is the process that they belong to. */
+const prefix = 'reframer-linux-';
+const names = ['sender', 'router', 'sink'] as const;
+type Place = (typeof names)[number];
+
+const senderAddress = '10.78.0.1';
+const sinkAddress = '10.78.1.1';
+// Long enough that the interrupt stays off while packets come without a pause.
+const deferredPolls = '100';
+
+const programs = { ip: 'iproute2', ethtool: 'ethtool', nft: 'nftables', taskset: 'util-linux' };
+const environment = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+
+/** What is missing for this; empty: nothing. */
+export function missingForLinux(): string[] {
+  const missing = Object.entries(programs)
+    .filter(([name]) => spawnSync('sh', ['-c', `command -v ${name}`], { env: environment }).status)
+    .map(([name, debian]) => `${name} (Debian package ${debian})`);
+  if (process.getuid?.() !== 0) missing.push('root, for network namespaces');
+  return missing;
+}
+
+function run(command: string, ...args: string[]): string {
+  try {
+    return execFileSync(command, args, {
+      encoding: 'utf8',
+      env: environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  } catch (error) {
+    const text =
+      error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
+    throw new CliError('linux-setup', `${command} ${args.join(' ')}: ${text}`);
+  }
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+};
+
+/** What a run that was killed left behind: deleting a namespace deletes its interfaces. */
+export function sweepNamespaces(): void {
+  const list = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8', env: environment }).stdout;
+  for (const [name = ''] of (list ?? '').split('\n').map((line) => line.split(' '))) {
+    const pid = Number(/^reframer-linux-(\d+)-/.exec(name)?.[1]);
+    if (Number.isInteger(pid) && !isAlive(pid)) run('ip', 'netns', 'del', name);
+  }
+}
+
+/** Names of the kernel's threads are cut at 15 characters: the interface's name must be short. */
+function napiThreads(device: string): number[] {
+  return readdirSync('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .filter((entry) => {
+      try {
+        return readFileSync(`/proc/${entry}/comm`, 'utf8').startsWith(`napi/${device}-`);
+      } catch {
+        return false; // ended meanwhile
+      }
+    })
+    .map(Number);
+}
+
+export interface Arrived {
+  /** Frames of the sink's interface: one may be several segments merged. */
+  frames: number;
+  bytes: number;
+}
+
+export class LinuxPath {
+  private readonly prefix = `${prefix}${process.pid}-`;
+  readonly destination = sinkAddress;
+  readonly source = senderAddress;
+  readonly interface = 's0';
+  threads: number[] = [];
+  destinationMac = '';
+
+  constructor(private readonly options: PathOptions) {
+    try {
+      this.build();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /** In front of a program that is to run in the sender's namespace. */
+  get inSender(): string[] {
+    return ['ip', 'netns', 'exec', this.name('sender')];
+  }
+
+  private name(place: Place): string {
+    return `${this.prefix}${place}`;
+  }
+
+  private ip(place: Place, ...args: string[]): string {
+    return run('ip', '-n', this.name(place), ...args);
+  }
+
+  private in(place: Place, ...command: string[]): string {
+    return run('ip', 'netns', 'exec', this.name(place), ...command);
+  }
+
+  private write(place: Place, file: string, value: string): void {
+    this.in(place, 'sh', '-c', `echo ${value} > ${file}`);
+  }
+
+  private build(): void {
+    for (const place of names) run('ip', 'netns', 'add', this.name(place));
+    const { queues, cpu } = this.options;
+    // Both ends have as many queues: a packet of a queue that the other lacks goes past NAPI.
+    this.link('s0', 'sender', this.inbound, 'router', queues);
+    this.link('r1', 'router', 'k0', 'sink', 1);
+    // Else whole segments of TSO come through, and the other end does without GRO.
+    this.in('sender', 'ethtool', '-K', 's0', 'tso', 'off', 'gso', 'off', 'tx', 'off');
+    this.in('router', 'ethtool', '-K', this.inbound, 'gro', 'on');
+    if (this.options.fraglist)
+      this.in('router', 'ethtool', '-K', this.inbound, 'rx-gro-list', 'on');
+    for (const [place, device] of this.devices) this.ip(place, 'link', 'set', device, 'up');
+    this.startFunction();
+    this.dropInSink();
+    const sys = `/sys/class/net/${this.inbound}`;
+    if (this.options.flushNs > 0) {
+      this.write('router', `${sys}/gro_flush_timeout`, String(this.options.flushNs));
+      this.write('router', `${sys}/napi_defer_hard_irqs`, deferredPolls);
+    }
+    this.write('router', `${sys}/threaded`, '1');
+    this.threads = napiThreads(this.inbound);
+    if (this.threads.length !== queues)
+      throw new CliError(
+        'linux-setup',
+        `${this.threads.length} NAPI threads of ${this.inbound} instead of ${queues}: does this kernel have threaded NAPI for veth?`,
+      );
+    for (const thread of this.threads) run('taskset', '-pc', String(cpu), String(thread));
+  }
+
+  /** Unlike that of any other run on this machine: threads are found by it. */
+  private get inbound(): string {
+    return `r${(process.pid % 0xffff).toString(16)}`;
+  }
+
+  private get devices(): [Place, string][] {
+    return [
+      ['sender', 's0'],
+      ['router', this.inbound],
+      ['router', 'r1'],
+      ['sink', 'k0'],
+    ];
+  }
+
+  private link(one: string, here: Place, other: string, there: Place, queues: number): void {
+    const count = ['numtxqueues', String(queues), 'numrxqueues', String(queues)];
+    this.ip(
+      here,
+      'link',
+      'add',
+      one,
+      ...count,
+      'type',
+      'veth',
+      'peer',
+      'name',
+      other,
+      ...count,
+      'netns',
+      this.name(there),
+    );
+  }
+
+  private mac(place: Place, device: string): string {
+    const link = JSON.parse(this.ip(place, '-json', 'link', 'show', device)) as {
+      address: string;
+    }[];
+    return link[0]?.address ?? '';
+  }
+
+  private startFunction(): void {
+    const sinkMac = this.mac('sink', 'k0');
+    if (this.options.function === 'bridge') {
+      this.ip('router', 'link', 'add', 'b0', 'type', 'bridge');
+      this.ip('router', 'link', 'set', this.inbound, 'master', 'b0');
+      this.ip('router', 'link', 'set', 'r1', 'master', 'b0');
+      this.ip('router', 'link', 'set', 'b0', 'up');
+      run(
+        'bridge',
+        '-n',
+        this.name('router'),
+        'fdb',
+        'replace',
+        sinkMac,
+        'dev',
+        'r1',
+        'master',
+        'static',
+      );
+      this.destinationMac = sinkMac;
+      return;
+    }
+    this.destinationMac = this.mac('router', this.inbound);
+    this.ip('router', 'address', 'add', '10.78.0.254/24', 'dev', this.inbound);
+    this.ip('router', 'address', 'add', '10.78.1.254/24', 'dev', 'r1');
+    this.ip('router', 'neighbour', 'replace', sinkAddress, 'lladdr', sinkMac, 'dev', 'r1');
+    this.write('router', '/proc/sys/net/ipv4/ip_forward', '1');
+    if (this.options.function === 'firewall') this.in('router', 'nft', firewall);
+  }
+
+  private dropInSink(): void {
+    this.in(
+      'sink',
+      'nft',
+      'add table netdev t; add chain netdev t c { type filter hook ingress device k0 priority 0; policy drop; }',
+    );
+  }
+
+  arrived(): Arrived {
+    const read = (counter: string): number =>
+      Number(this.in('sink', 'cat', `/sys/class/net/k0/statistics/${counter}`));
+    return { frames: read('rx_packets'), bytes: read('rx_bytes') };
+  }
+
+  close(): void {
+    for (const place of names)
+      spawnSync('ip', ['netns', 'del', this.name(place)], { stdio: 'ignore', env: environment });
+  }
+}
+
+/** Each packet is looked up in the connection table, as in any stateful firewall. */
+const firewall = [
+  'add table ip f',
+  'add chain ip f forward { type filter hook forward priority 0; policy drop; }',
+  'add rule ip f forward ct state established accept',
+  'add rule ip f forward ct state invalid drop',
+  'add rule ip f forward tcp dport 80 ct state new accept',
+].join('; ');

@@ -1,0 +1,78 @@
+#include "lab/linux/segments.hpp"
+
+#include "packet/bytes.hpp"
+#include "packet/checksum.hpp"
+
+#include <cstring>
+
+namespace reframer::lab {
+
+namespace {
+
+constexpr uint32_t ip_at = 14, tcp_at = 34, options_at = 54;
+constexpr uint16_t first_port = 10000, server_port = 80;
+
+} // namespace
+
+Segments::Segments(const SegmentSpec &spec, uint32_t room)
+	: payload_(spec.payload), zeros_(spec.payload), flows_(spec.flows), headers_(room),
+	  pieces_(2 * room), messages_(room)
+{
+	using packet::put_be16, packet::put_be32;
+	for (uint32_t f = 0; f < spec.flows; f++) {
+		Flow &flow = flows_[f];
+		uint8_t *p = flow.header.data();
+		std::memset(p, 0, flow.header.size());
+		std::memcpy(p, spec.destination_mac, 6);
+		p[6] = 2; // a local address
+		put_be16(p + 12, 0x0800);
+		uint8_t *ip = p + ip_at, *tcp = p + tcp_at, *options = p + options_at;
+		ip[0] = 0x45;
+		put_be16(ip + 2, static_cast<uint16_t>(spec.frame_bytes() - ip_at));
+		put_be16(ip + 6, 0x4000); // not to be fragmented: the id may stay
+		ip[8] = 64;
+		ip[9] = 6;
+		put_be32(ip + 12, spec.source);
+		put_be32(ip + 16, spec.destination);
+		put_be16(ip + 10, packet::checksum(ip, 20));
+		put_be16(tcp, static_cast<uint16_t>(first_port + f));
+		put_be16(tcp + 2, server_port);
+		put_be32(tcp + 8, 1); // acknowledges
+		tcp[12] = 8 << 4;     // words of header
+		tcp[13] = 0x10;       // ACK alone: PSH would end an aggregate
+		put_be16(tcp + 14, 512);
+		options[0] = options[1] = 1;
+		options[2] = 8; // timestamps
+		options[3] = 10;
+		put_be32(options + 4, 1);
+		put_be32(options + 8, 1);
+
+		uint8_t pseudo[12] = {};
+		std::memcpy(pseudo, ip + 12, 8);
+		pseudo[9] = 6;
+		put_be16(pseudo + 10, static_cast<uint16_t>(32 + spec.payload));
+		flow.sum = packet::checksum_add(packet::checksum_add(0, pseudo, 12), tcp, 32);
+		flow.sequence = f * 7919;
+	}
+	for (uint32_t i = 0; i < room; i++) {
+		pieces_[2 * i] = {headers_[i].data(), headers_[i].size()};
+		pieces_[2 * i + 1] = {zeros_.data(), zeros_.size()};
+		messages_[i] = {};
+		messages_[i].msg_hdr.msg_iov = &pieces_[2 * i];
+		messages_[i].msg_hdr.msg_iovlen = 2;
+	}
+}
+
+void Segments::write(uint32_t slot, uint32_t f)
+{
+	Flow &flow = flows_[f];
+	uint8_t *p = headers_[slot].data();
+	std::memcpy(p, flow.header.data(), flow.header.size());
+	packet::put_be32(p + tcp_at + 4, flow.sequence);
+	const uint64_t sum = packet::checksum_add(flow.sum, p + tcp_at + 4, 4);
+	packet::put_be16(p + tcp_at + 16,
+	                 packet::swap16(static_cast<uint16_t>(~packet::checksum_fold(sum))));
+	flow.sequence += payload_;
+}
+
+} // namespace reframer::lab

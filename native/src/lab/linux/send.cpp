@@ -1,0 +1,206 @@
+// Job `linux-send`: plays an order of TCP segments to a Linux interface, as fast as it takes them,
+// and tells how much of a core the kernel's threads behind it used meanwhile.
+//
+// Specification:
+//   interface        of this network namespace; frames leave by AF_PACKET
+//   destinationMac, destination ("10.78.1.2"), source: what the frames say
+//   flows            TCP connections, told apart by source port (256)
+//   slf              packets of a flow in a row, by construction (1)
+//   delayNs          0: as constructed; else what Reframer makes of that order
+//   offeredBps       rate of the wire in front of Reframer, which says how many packets wait with one
+//                    (70e9)
+//   payload          bytes of a segment (1000)
+//   storedHash       the kernel computes a hash for each, as a NIC does (false): through the queueing
+//                    layer of an interface with several queues
+//   threads          ids of the kernel's threads whose time counts
+//   warmSeconds, seconds (0.2, 1), cpu (0), seed (1)
+// Record: sent, refused (the ring behind was full; such a segment is sent again), all (sent with the
+//   warm-up), seconds, cpuNs (of the threads, in the measured time), slf, windowPackets (that pass
+//   during T on the wire)
+#include "jobs/spec_reader.hpp"
+#include "lab/linux/flow_order.hpp"
+#include "lab/linux/segments.hpp"
+#include "measure/cores.hpp"
+
+#include <arpa/inet.h>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace reframer::lab {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// What a link adds to a frame: check sequence, preamble, gap.
+constexpr uint32_t wire_overhead = 24;
+// More than the packets of a poll, fewer than veth's ring of 256.
+constexpr uint32_t batch = 64;
+constexpr uint32_t least_cycle = 1 << 16;
+
+struct SendSpec {
+	std::string interface;
+	SegmentSpec segments;
+	uint32_t in_a_row, cpu;
+	uint64_t delay_ns, seed;
+	double offered_bps, warm_seconds, seconds;
+	bool stored_hash;
+	std::vector<uint64_t> threads;
+};
+
+[[noreturn]] void fail_errno(const std::string &what)
+{
+	throw JobError("linux-send", what + ": " + std::strerror(errno));
+}
+
+SendSpec parse(const Json &json)
+{
+	SpecReader in(json, "");
+	SendSpec s;
+	s.interface = in.text("interface", "");
+	const std::string mac = in.text("destinationMac", "");
+	unsigned byte[6];
+	char rest;
+	if (std::sscanf(mac.c_str(), "%x:%x:%x:%x:%x:%x%c", byte, byte + 1, byte + 2, byte + 3,
+	                byte + 4, byte + 5, &rest) != 6)
+		in.fail("destinationMac", "must be six bytes, as 02:00:00:00:00:01");
+	for (int i = 0; i < 6; i++)
+		s.segments.destination_mac[i] = static_cast<uint8_t>(byte[i]);
+	const auto address = [&](const char *name) {
+		in_addr ip;
+		if (inet_pton(AF_INET, in.text(name, "").c_str(), &ip) != 1)
+			in.fail(name, "must be an IPv4 address");
+		return ntohl(ip.s_addr);
+	};
+	s.segments.source = address("source");
+	s.segments.destination = address("destination");
+	s.segments.flows = static_cast<uint32_t>(in.integer("flows", 256, 1, 32768));
+	s.segments.payload = static_cast<uint32_t>(in.integer("payload", 1000, 1, 1448));
+	s.in_a_row = static_cast<uint32_t>(in.integer("slf", 1, 1, 1024));
+	s.delay_ns = in.integer("delayNs", 0, 0, 1'000'000'000);
+	s.offered_bps = in.real("offeredBps", 70e9, 1e6, 1e12);
+	s.stored_hash = in.boolean("storedHash", false);
+	s.warm_seconds = in.real("warmSeconds", 0.2, 0, 60);
+	s.seconds = in.real("seconds", 1, 0.01, 600);
+	s.cpu = static_cast<uint32_t>(in.integer("cpu", 0, 0, 4095));
+	s.seed = in.integer("seed", 1, 0, 1ull << 53);
+	s.threads = in.integers<uint64_t>("threads", {}, 1, 1ull << 32);
+	in.finish();
+	return s;
+}
+
+class Socket {
+public:
+	Socket(const std::string &interface, bool stored_hash) : fd_(socket(AF_PACKET, SOCK_RAW, 0))
+	{
+		if (fd_ < 0)
+			fail_errno("a packet socket");
+		sockaddr_ll to{};
+		to.sll_family = AF_PACKET;
+		to.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+		if (to.sll_ifindex == 0)
+			fail_errno("interface " + interface);
+		if (bind(fd_, reinterpret_cast<sockaddr *>(&to), sizeof(to)) != 0)
+			fail_errno("binding to " + interface);
+		// Past the queueing layer no hash is computed.
+		const int bypass = !stored_hash;
+		if (setsockopt(fd_, SOL_PACKET, PACKET_QDISC_BYPASS, &bypass, sizeof(bypass)) != 0)
+			fail_errno("PACKET_QDISC_BYPASS");
+	}
+	~Socket() { close(fd_); }
+	Socket(const Socket &) = delete;
+	Socket &operator=(const Socket &) = delete;
+
+	// @return how many of them it took; the first that it did not take may be tried again.
+	uint32_t send(mmsghdr *messages, uint32_t n) const
+	{
+		const int taken = sendmmsg(fd_, messages, n, 0);
+		if (taken >= 0)
+			return static_cast<uint32_t>(taken);
+		if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR)
+			fail_errno("sending");
+		return 0;
+	}
+
+private:
+	int fd_;
+};
+
+// Nanoseconds on a CPU, of all of them.
+uint64_t cpu_time(const std::vector<uint64_t> &threads)
+{
+	uint64_t sum = 0;
+	for (uint64_t id : threads) {
+		std::ifstream in("/proc/" + std::to_string(id) + "/schedstat");
+		uint64_t ns = 0;
+		if (!(in >> ns))
+			throw JobError("linux-send", "thread " + std::to_string(id) + " is not there");
+		sum += ns;
+	}
+	return sum;
+}
+
+struct Counts {
+	uint64_t sent = 0, refused = 0;
+};
+
+Counts play(const Socket &socket, Segments &segments, const std::vector<uint32_t> &order,
+            size_t &place, double seconds)
+{
+	Counts counts;
+	const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+	while (Clock::now() < end) {
+		for (uint32_t i = 0; i < batch; i++) {
+			segments.write(i, order[place]);
+			place = place + 1 == order.size() ? 0 : place + 1;
+		}
+		for (uint32_t done = 0; done < batch;) {
+			const uint32_t taken = socket.send(segments.messages() + done, batch - done);
+			done += taken;
+			counts.refused += done < batch;
+		}
+		counts.sent += batch;
+	}
+	return counts;
+}
+
+} // namespace
+
+void run_linux_send(const Json &json)
+{
+	SendSpec s = parse(json);
+	if (!engine::pin(pthread_self(), static_cast<int>(s.cpu)))
+		throw JobError("linux-send", "CPU " + std::to_string(s.cpu) + " cannot be had");
+
+	std::vector<uint32_t> order =
+		interleaved_order(s.segments.flows, s.in_a_row, least_cycle, s.seed);
+	const double gap_ns = (s.segments.frame_bytes() + wire_overhead) * 8e9 / s.offered_bps;
+	if (s.delay_ns != 0)
+		order = reframed_order(order, gap_ns, s.delay_ns);
+
+	const Socket socket(s.interface, s.stored_hash);
+	Segments segments(s.segments, batch);
+	size_t place = 0;
+	const Counts warm = play(socket, segments, order, place, s.warm_seconds);
+	const uint64_t before = cpu_time(s.threads);
+	const auto start = Clock::now();
+	const Counts counts = play(socket, segments, order, place, s.seconds);
+	const std::chrono::duration<double> took = Clock::now() - start;
+	emit({{"sent", counts.sent},
+	      {"refused", counts.refused},
+	      {"all", warm.sent + counts.sent},
+	      {"seconds", took.count()},
+	      {"cpuNs", cpu_time(s.threads) - before},
+	      {"slf", slf_of(order)},
+	      {"frameBytes", s.segments.frame_bytes()},
+	      {"windowPackets", static_cast<double>(s.delay_ns) / gap_ns}});
+}
+
+} // namespace reframer::lab

@@ -1,0 +1,69 @@
+#include "lab/linux/flow_order.hpp"
+#include "lab/linux/segments.hpp"
+#include "packet/bytes.hpp"
+#include "packet/checksum.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <map>
+
+using namespace reframer;
+using namespace reframer::lab;
+
+TEST_CASE("an order by construction has rows of that length and every flow as often")
+{
+	for (uint32_t in_a_row : {1u, 4u, 16u}) {
+		const auto order = interleaved_order(64, in_a_row, 10000, 7);
+		CHECK(order.size() >= 10000);
+		std::map<uint32_t, size_t> each;
+		for (uint32_t flow : order)
+			each[flow]++;
+		CHECK(each.size() == 64);
+		for (const auto &[flow, count] : each)
+			CHECK(count == order.size() / 64);
+		// Two rounds may meet in one flow.
+		CHECK(slf_of(order) == doctest::Approx(in_a_row).epsilon(0.05));
+	}
+}
+
+TEST_CASE("Reframer makes longer rows of the same packets, the longer it holds")
+{
+	const auto order = interleaved_order(256, 1, 1 << 15, 3);
+	double before = slf_of(order);
+	for (uint64_t delay_ns : {16000u, 64000u, 128000u}) {
+		auto released = reframed_order(order, 120, delay_ns);
+		CHECK(slf_of(released) > before * 1.2);
+		before = slf_of(released);
+		auto sorted = order;
+		std::sort(sorted.begin(), sorted.end());
+		std::sort(released.begin(), released.end());
+		CHECK(released == sorted);
+	}
+}
+
+TEST_CASE("segments of a flow follow each other and have valid checksums")
+{
+	SegmentSpec spec{{2, 0, 0, 0, 0, 9}, 0x0a4e0001, 0x0a4e0101, 300, 1000};
+	Segments segments(spec, 2);
+	for (uint32_t flow : {0u, 1u, 299u}) {
+		for (uint32_t slot : {0u, 1u})
+			segments.write(slot, flow);
+		uint32_t sequence[2];
+		for (uint32_t slot : {0u, 1u}) {
+			const msghdr &message = segments.messages()[slot].msg_hdr;
+			REQUIRE(message.msg_iovlen == 2);
+			std::vector<uint8_t> frame;
+			for (size_t i = 0; i < 2; i++) {
+				const auto *p = static_cast<const uint8_t *>(message.msg_iov[i].iov_base);
+				frame.insert(frame.end(), p, p + message.msg_iov[i].iov_len);
+			}
+			REQUIRE(frame.size() == spec.frame_bytes());
+			CHECK(packet::checksum_ipv4(frame.data() + 14) == 0);
+			CHECK(packet::checksum_l4(frame.data() + 14, 6, frame.data() + 34, 1032) == 0);
+			CHECK(packet::be16(frame.data() + 34) == 10000 + flow);
+			sequence[slot] = packet::be32(frame.data() + 38);
+		}
+		CHECK(sequence[1] - sequence[0] == 1000);
+	}
+}

@@ -1,0 +1,74 @@
+// `reframer bench linux`: in namespaces of its own, counted to the byte, and gone afterwards.
+import { spawnSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+
+import { missingForLinux } from '../../experiments/cli/linux/path.js';
+import { reframer, reframerJson, skipSuite } from '../helpers/cli.js';
+
+interface Row {
+  delayUs: number;
+  slf: number;
+  windowPackets: number;
+  nsPerPacket: number;
+  segmentsPerMerged: number;
+  maxKpps: number;
+  lost: number;
+}
+
+const ours = (): string[] =>
+  spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' }).stdout.match(/reframer-linux-\S+/g) ??
+  [];
+const small = ['bench', 'linux', '--quick', '--quiet', '--slf', '1,8', '--delays', '64us'];
+
+describe('bench linux', () => {
+  test('wrong options are refused before anything is made', async () => {
+    for (const [option, value] of [
+      ['--cpus', '0,0'],
+      ['--cpus', '0'],
+      ['--offered', 'native'],
+      ['--slf', '0'],
+      ['--functions', 'router'],
+    ] as const) {
+      const { code, stderr } = await reframer(['bench', 'linux', option, value]);
+      expect(code, `${option} ${value}`).toBe(2);
+      expect(stderr).toContain(option);
+    }
+  });
+
+  const missing = missingForLinux();
+  if (missing.length > 0) return skipSuite(`bench linux needs ${missing.join(', ')}`);
+
+  test('longer rows are merged, nothing is lost, nothing stays', { timeout: 120_000 }, async () => {
+    const { rows } = await reframerJson<{ rows: Row[] }>([...small, '--json']);
+    expect(rows.map(({ delayUs }) => delayUs)).toEqual([0, 0, 64]);
+    const [single, eight, held] = rows;
+    expect(single?.slf).toBeCloseTo(1, 1);
+    expect(eight?.slf).toBeCloseTo(8, 0);
+    expect(held?.windowPackets).toBeCloseTo(64_000 / (((1066 + 24) * 8) / 70), 3);
+    expect(single?.segmentsPerMerged).toBeLessThan(1.2);
+    expect(eight?.segmentsPerMerged).toBeGreaterThan(3);
+    expect(held?.segmentsPerMerged).toBeGreaterThan(1.5);
+    for (const row of rows) {
+      expect(row.lost).toBe(0);
+      expect(row.nsPerPacket).toBeGreaterThan(0);
+      expect(row.maxKpps).toBeGreaterThan(0);
+    }
+    expect(ours()).toEqual([]);
+  });
+
+  test('what a killed run left behind goes at the next start', { timeout: 120_000 }, async () => {
+    await reframer([...small, '--time', '5s'], {
+      started: (kill) => {
+        const timer = setInterval(() => {
+          if (ours().length < 3) return;
+          clearInterval(timer);
+          kill('SIGKILL');
+        }, 20);
+      },
+    });
+    expect(ours().length).toBeGreaterThan(0);
+    const { code } = await reframer(small);
+    expect(code).toBe(0);
+    expect(ours()).toEqual([]);
+  });
+});
