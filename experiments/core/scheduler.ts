@@ -15,9 +15,10 @@ import {
 } from './points.js';
 import { seedFrom } from './random.js';
 import type { RunTrial, TrialResult } from './runner.js';
-import { bisect, mostProbes, type Found } from './search.js';
+import { bisect, type Found } from './search.js';
 import { medianInterval, relativeHalfWidth, type Interval } from './statistics.js';
 import type { Status } from './status.js';
+import { secondsLeft } from './time-left.js';
 import type { JsonObject, Metric, Profile, SearchAxis } from './types.js';
 
 export interface Task {
@@ -512,44 +513,16 @@ export class Scheduler {
       blocks: profile.blocks.max,
       label: `${setting.part.name} ${describeParams(point.params)}`,
       estimate,
-      secondsLeft: this.secondsLeft(),
+      secondsLeft: secondsLeft(
+        settings.map((each) => ({
+          setting: each,
+          blocks: this.pending(each).map((p) => this.blocksOf.get(p.id) ?? 0),
+          perTrial: this.trialSecondsOf(each.part.name),
+        })),
+        profile,
+        this.spentMs / 1000,
+      ),
     });
-  }
-
-  /**
-   * The estimate lies at the end of the minimum of blocks, then of the budget, as long as a rule may stop a point
-   * in between. Seeds of deterministic parts, searches and every point's first block are measured whatever the budget.
-   */
-  private secondsLeft(): number {
-    const { settings, profile } = this.task;
-    let least = 0;
-    let most = 0;
-    let first = 0;
-    let fixed = 0;
-    for (const setting of settings) {
-      const { part, search } = setting;
-      const perTrial = this.trialSecondsOf(part.name);
-      for (const point of this.pending(setting)) {
-        const had = this.blocksOf.get(point.id) ?? 0;
-        if (search !== undefined) fixed += perTrial * mostProbes(search);
-        else if (part.deterministic === true)
-          fixed += perTrial * Math.max(0, (part.seeds ?? 1) - had);
-        else {
-          least += perTrial * Math.max(0, profile.blocks.min - had) * 2;
-          most += perTrial * Math.max(0, profile.blocks.max - had) * 2;
-          if (had === 0) first += perTrial * (2 + profile.warmup.max);
-        }
-      }
-    }
-    const until = (seconds: number): number => Math.max(0, seconds - this.spentMs / 1000);
-    return (
-      fixed +
-      Math.max(
-        first,
-        Math.min(least, until(profile.limitSeconds ?? Number.POSITIVE_INFINITY)),
-        Math.min(most, until(profile.budgetSeconds)),
-      )
-    );
   }
 
   /** Mean of the part's trials; of all, as long as there was none of it. */
