@@ -15,6 +15,7 @@ import {
   readFileSync,
   rmSync,
   unlinkSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -129,18 +130,38 @@ function explain(list) {
     .join('\n');
 }
 
+/**
+ * Debian starts a server as soon as it is installed, unless this file forbids it: nobody who runs
+ * tests asked for a web server on port 80. One that is there already is the administrator's word.
+ */
+async function withoutStartingServers(install) {
+  const policy = '/usr/sbin/policy-rc.d';
+  if (existsSync(policy)) return install();
+  const remove = () => rmSync(policy, { force: true });
+  process.once('exit', remove);
+  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  try {
+    await install();
+  } finally {
+    remove();
+    process.off('exit', remove);
+  }
+}
+
 async function installDebianPackages(list) {
   // Nothing that is there goes: where a package would push out another one it stays away.
   const apt = [...aptCommand(list).split(' '), '--no-remove'];
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
   const names = list.map((r) => r.debian).join(' ');
-  await timed(`Debian packages ${names}`, async () => {
-    // The lists of a fresh machine or container are often absent or old: refresh on failure only.
-    if (await run(apt[0], apt.slice(1), { env, mayFail: true })) return;
-    await run('dpkg', ['--configure', '-a'], { env, mayFail: true });
-    await run('apt-get', ['update', '-qq'], { env, mayFail: true });
-    await run(apt[0], apt.slice(1), { env, mayFail: true });
-  });
+  await timed(`Debian packages ${names}`, () =>
+    withoutStartingServers(async () => {
+      // The lists of a fresh machine or container are often absent or old: refresh on failure only.
+      if (await run(apt[0], apt.slice(1), { env, mayFail: true })) return;
+      await run('dpkg', ['--configure', '-a'], { env, mayFail: true });
+      await run('apt-get', ['update', '-qq'], { env, mayFail: true });
+      await run(apt[0], apt.slice(1), { env, mayFail: true });
+    }),
+  );
 }
 
 /** A machine without that archive, or without a network, should not pay for the attempt every time. */

@@ -228,6 +228,23 @@ export const requirements = [
     size: '8 MiB',
   },
   {
+    name: 'clang-format 14',
+    need: 'test',
+    program: ['clang-format-14'],
+    debian: 'clang-format-14',
+    brings: 'the layout of C++ in npm run lint',
+    optional: true,
+  },
+  {
+    name: 'clang-tidy 14',
+    need: 'test',
+    program: ['clang-tidy-14'],
+    debian: 'clang-tidy-14',
+    brings: 'the checks of C++ in npm run lint',
+    optional: true,
+    size: '200 MiB',
+  },
+  {
     name: 'fonts',
     need: 'feature',
     file: '/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf',
