@@ -51,9 +51,13 @@ function formats() {
 }
 
 // Clang does not know all of gcc's options, and warns of what headers of DPDK do.
-const gccOnly = ['-Wno-unknown-warning-option', '-Wno-deprecated-volatile'].map(
-  (option) => `--extra-arg=${option}`,
-);
+const gccOnly = [
+  '-Wno-unknown-warning-option',
+  '-Wno-deprecated-volatile',
+  '-Wno-inline-namespace-reopened-noninline',
+].map((option) => `--extra-arg=${option}`);
+// Asks the processor for levels that clang 14 has no names for.
+const unread = ['native/src/conntrack/operations.cpp'];
 
 /** Libraries and box; the laboratory would take as long again. */
 const product = [
@@ -79,7 +83,7 @@ async function tidies() {
   }
   const files = output('git', 'ls-files', ...product)
     .split('\n')
-    .filter((file) => file.endsWith('.cpp'));
+    .filter((file) => file.endsWith('.cpp') && !unread.includes(file));
   let clean = true;
   const worker = async () => {
     for (let file = files.pop(); file !== undefined; file = files.pop()) {
