@@ -31,7 +31,7 @@ Absences::Told Absences::told() const
 	for (const Away &away : aways_)
 		excess.push_back(away.excess_ns);
 	if (!excess.empty())
-		told.interrupt_max_ns = std::clamp(usual_interrupts * lab::median(std::move(excess)),
+		told.interrupt_max_ns = std::clamp(usual_interrupts * median(std::move(excess)),
 		                                   interrupt_max_least_ns, interrupt_max_most_ns);
 	told.interrupted = untold_;
 	told.interrupted_ns = untold_ns_;

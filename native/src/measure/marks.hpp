@@ -7,6 +7,8 @@
 // still counts, absences.hpp tells at the end.
 #pragma once
 
+#include "measure/median.hpp"
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -47,9 +49,8 @@ public:
 		}
 		k.last[k.seen++ % window] = ns / packets;
 		auto sorted = k.last;
-		auto n = static_cast<std::ptrdiff_t>(std::min<uint64_t>(k.seen, window));
-		std::nth_element(sorted.begin(), sorted.begin() + n / 2, sorted.begin() + n);
-		k.median = sorted[static_cast<size_t>(n / 2)];
+		auto n = static_cast<size_t>(std::min<uint64_t>(k.seen, window));
+		k.median = median_in_place(std::span(sorted).first(n));
 		return ns;
 	}
 

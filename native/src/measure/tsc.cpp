@@ -1,6 +1,7 @@
 #include "measure/tsc.hpp"
 
-#include <algorithm>
+#include "measure/median.hpp"
+
 #include <array>
 #include <chrono>
 
@@ -25,8 +26,7 @@ double measure_tsc_overhead()
 		uint64_t t = tsc_start();
 		v = tsc_stop() - t;
 	}
-	std::nth_element(d.begin(), d.begin() + 500, d.end());
-	return static_cast<double>(d[500]);
+	return median_in_place(std::span<uint64_t>(d));
 }
 
 } // namespace reframer::engine

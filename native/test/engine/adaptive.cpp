@@ -2,6 +2,7 @@
 // precedes it. Nothing is timed, so what is said here holds on any machine; the model's numbers are
 // the paper chain's, as measured.
 #include "datapath/ports/virtual_queue.hpp"
+#include "measure/median.hpp"
 #include "traffic/generator.hpp"
 
 #include <doctest/doctest.h>
@@ -121,15 +122,6 @@ Outcome run(const std::vector<Arrival> &arrivals, uint64_t end_ns, uint32_t poli
 	return out;
 }
 
-double quantile(std::vector<double> values, double q)
-{
-	if (values.empty())
-		return 0;
-	std::sort(values.begin(), values.end());
-	return values[std::min(values.size() - 1,
-	                       static_cast<size_t>(q * static_cast<double>(values.size())))];
-}
-
 traffic::GeneratorParams profile(traffic::Profile which, uint32_t flows = 0)
 {
 	traffic::GeneratorParams params;
@@ -220,7 +212,7 @@ TEST_CASE("adaptive T follows a step of the load within 5 ms, up and down")
 	                                        0.95 * sum(fixed, recovered, recovered + 2 * ms))
 		recovered += window_ns;
 	for (size_t w = down / window_ns; w < end / window_ns; w++)
-		if (quantile(adaptive.waits[w], 0.5) > quantile(off.waits[w], 0.5) + 5000)
+		if (engine::quantile(adaptive.waits[w], 0.5) > engine::quantile(off.waits[w], 0.5) + 5000)
 			last_waiting = (w + 1) * window_ns;
 	MESSAGE("recovers after " << static_cast<double>(recovered - up) / 1e6 << " ms up and "
 	                          << static_cast<double>(last_waiting - down) / 1e6 << " ms down");

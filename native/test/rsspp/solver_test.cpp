@@ -1,3 +1,4 @@
+#include "measure/median.hpp"
 #include "reframer/rsspp.h"
 
 #include <doctest/doctest.h>
@@ -73,12 +74,6 @@ struct Solver {
 	std::vector<uint16_t> result;
 	rsspp_solution solution = {};
 };
-
-double median(std::vector<double> v)
-{
-	std::nth_element(v.begin(), v.begin() + long(v.size() / 2), v.end());
-	return v[v.size() / 2];
-}
 
 } // namespace
 
@@ -165,7 +160,7 @@ TEST_CASE("exact is the optimum of all assignments, and ours comes near it")
 		REQUIRE(s.run(RSSPP_OURS, c) == 0);
 		gap.push_back(s.solution.worst_after / best - 1);
 	}
-	CHECK(median(gap) < 0.02);
+	CHECK(reframer::engine::median(gap) < 0.02);
 }
 
 TEST_CASE("ours settles within 1 % of the lower bound and moves less than LPT by far")
@@ -179,8 +174,8 @@ TEST_CASE("ours settles within 1 % of the lower bound and moves less than LPT by
 			gap.push_back(s.solution.worst_after / s.solution.lower_bound - 1);
 			moves.push_back(s.solution.nb_moves);
 		}
-		CHECK(median(gap) < 0.01);
-		CHECK(median(moves) < 128);
+		CHECK(reframer::engine::median(gap) < 0.01);
+		CHECK(reframer::engine::median(moves) < 128);
 	}
 }
 

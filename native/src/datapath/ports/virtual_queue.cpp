@@ -1,5 +1,6 @@
 #include "datapath/ports/virtual_queue.hpp"
 
+#include "measure/median.hpp"
 #include "measure/tsc.hpp"
 
 #include <algorithm>
@@ -36,8 +37,7 @@ double VirtualQueue::measure_empty_poll()
 		uint64_t stop = tsc_stop();
 		c = static_cast<double>(stop - start) * ns_per_tick_;
 	}
-	std::nth_element(cost.begin(), cost.begin() + 250, cost.end());
-	return cost[250];
+	return median_in_place(std::span<double>(cost));
 }
 
 void VirtualQueue::run(std::span<const Arrival> arrivals, double until_ns)

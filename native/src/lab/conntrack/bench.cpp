@@ -25,6 +25,7 @@
 #include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/conntrack/workload.hpp"
+#include "measure/median.hpp"
 #include "measure/memory_use.hpp"
 
 #include <algorithm>
@@ -251,7 +252,7 @@ void run_rounds(std::vector<Contender> &contenders, const std::string &workload,
 	}
 	const double huge_share = engine::process_memory().huge_share();
 	for (Contender &c : contenders) {
-		Median m = median_of(c.samples, plan.seed);
+		const auto [low, high] = engine::interval_of_median(c.samples, plan.seed);
 		size_t bytes = 0;
 		for (const auto &shard : c.shards)
 			bytes += shard->bytes();
@@ -262,10 +263,10 @@ void run_rounds(std::vector<Contender> &contenders, const std::string &workload,
 		        {"threads", plan.threads},
 		        {"depth", c.shards[0]->depth()},
 		        {"hugeShare", huge_share},
-		        {"mops", m.value},
-		        {"mopsLow", m.low},
-		        {"mopsHigh", m.high},
-		        {"boundMops", median_of(bounds, plan.seed).value},
+		        {"mops", engine::median(c.samples)},
+		        {"mopsLow", low},
+		        {"mopsHigh", high},
+		        {"boundMops", engine::median(bounds)},
 		        {"bytesPerFlow", double(bytes) / double(flows)},
 		        {"rounds", plan.rounds}}}});
 	}
@@ -314,23 +315,6 @@ void run_flows(const std::vector<std::string> &names, const std::vector<std::str
 }
 
 } // namespace
-
-Median median_of(const std::vector<double> &samples, uint64_t seed)
-{
-	auto middle = [](std::vector<double> v) {
-		std::sort(v.begin(), v.end());
-		return (v[(v.size() - 1) / 2] + v[v.size() / 2]) / 2;
-	};
-	std::mt19937_64 random(seed);
-	std::vector<double> medians(1000), drawn(samples.size());
-	for (double &m : medians) {
-		for (double &d : drawn)
-			d = samples[random() % samples.size()];
-		m = middle(drawn);
-	}
-	std::sort(medians.begin(), medians.end());
-	return {middle(samples), medians[25], medians[974]};
-}
 
 void run_bench_conntrack(const Json &spec)
 {

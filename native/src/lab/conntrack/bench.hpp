@@ -11,11 +11,6 @@
 
 namespace reframer::lab {
 
-struct Median {
-	double value, low, high; // low and high enclose the middle 95 % of resampled medians
-};
-Median median_of(const std::vector<double> &samples, uint64_t seed);
-
 // Workloads "insert-50", "insert-90" (of a table's slots, without growth) and "insert-growth".
 void bench_inserts(const std::vector<std::string> &contenders, uint64_t slots, uint64_t seed);
 // Workloads "hostile" (keys with one CRC, the hash of the paper's tables) and, for the burst table,

@@ -2,6 +2,7 @@
 // tables place them by, and keys that collide in the NIC's hash where that places them.
 #include "lab/conntrack/bench.hpp"
 #include "lab/conntrack/trial.hpp"
+#include "measure/median.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -49,16 +50,16 @@ void attack(const std::string &name, const std::string &workload, conntrack::Tra
 			wrong_answer(name, "found " + std::to_string(hits) + " of " + std::to_string(inserted) +
 			                       " keys");
 	}
-	const Median m = median_of(mops, seed);
+	const auto [low, high] = engine::interval_of_median(mops, seed);
 	emit({{"row",
 	       {{"contender", name},
 	        {"workload", workload},
 	        {"flows", flows},
 	        {"threads", 1},
 	        {"depth", tracker.depth()},
-	        {"mops", m.value},
-	        {"mopsLow", m.low},
-	        {"mopsHigh", m.high},
+	        {"mops", engine::median(mops)},
+	        {"mopsLow", low},
+	        {"mopsHigh", high},
 	        {"boundMops", nullptr},
 	        {"bytesPerFlow", double(tracker.bytes()) / flows},
 	        {"refusedPercent", 100.0 * (tried - inserted) / tried}}}});

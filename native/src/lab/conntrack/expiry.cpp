@@ -15,6 +15,7 @@
 // new flow is compared with the flow's own history.
 #include "conntrack/expiry/timed_tracker.hpp"
 #include "lab/conntrack/trial.hpp"
+#include "measure/median.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -112,7 +113,7 @@ public:
 		          {"ticksPerSecond", s_.hz},
 		          {"cyclesPerPacket", burst_total_ / double(processed_)},
 		          {"tickSharePercent", tick_total_ / (tick_total_ + burst_total_) * 100},
-		          {"tickP99Us", double(quantile_of(tick_ticks_, 0.99)) * us},
+		          {"tickP99Us", double(engine::quantile(tick_ticks_, 0.99)) * us},
 		          {"worstTickUs", tick_ticks_.empty() ? 0 : double(tick_ticks_.back()) * us},
 		          {"dropPercent", share(double(dropped_))},
 		          {"newFlows", new_flows_},

@@ -10,6 +10,7 @@
 //        noiseMaxUs: longest gap between clock readings in a loop of the same length, a second at
 //        most, that inserts nothing: what the machine alone does to the slowest call.
 #include "lab/conntrack/trial.hpp"
+#include "measure/median.hpp"
 
 #include <algorithm>
 
@@ -79,7 +80,7 @@ void run_conntrack_growth(const Json &spec)
 		if (tracker->flows() != flows)
 			wrong_answer(contender, "does not hold all flows");
 		auto us_of = [&](double share) {
-			return std::max(0.0, double(quantile_of(took, share)) - overhead) * us;
+			return std::max(0.0, double(engine::quantile(took, share)) - overhead) * us;
 		};
 		double mean =
 			(double(ticks) - overhead * double(took.size())) * us * 1e3 / double(flows - before);

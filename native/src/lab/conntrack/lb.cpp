@@ -13,6 +13,7 @@
 // burst share a server, bursts take the ten servers in turn. Afterwards every packet's server is
 // compared with a map's.
 #include "lab/conntrack/trial.hpp"
+#include "measure/median.hpp"
 
 #include <array>
 #include <bit>
@@ -220,7 +221,7 @@ void run_conntrack_lb(const Json &spec)
 			refused += balancer.burst(&headers[size_t{b} * header_size]);
 		pieces.push_back(engine::tsc_stop() - start);
 	}
-	const double per_packet = double(quantile_of(pieces, 0.5)) / piece;
+	const double per_packet = double(engine::quantile(pieces, 0.5)) / piece;
 	if (refused || balancer.new_flows() != chunk.nb_new ||
 	    tracker->flows() != before + chunk.nb_new)
 		wrong_answer(contender, "counted " + std::to_string(balancer.new_flows()) +

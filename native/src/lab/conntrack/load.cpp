@@ -14,6 +14,7 @@
 //
 // The table is filled to the half and emptied beforehand: page faults are not part of it.
 #include "lab/conntrack/trial.hpp"
+#include "measure/median.hpp"
 
 #include <bit>
 #include <cmath>
@@ -44,7 +45,7 @@ public:
 		double insert = insert_up_to(flows);
 		if (full_)
 			return nullptr;
-		double p999 = double(quantile_of(singles_, 0.999));
+		double p999 = double(engine::quantile(singles_, 0.999));
 		double lookup =
 			time_lookups(tracker_, contender_, draw_lookups(random_, flows, lookups_, 32));
 		double miss =

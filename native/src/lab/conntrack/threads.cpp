@@ -12,6 +12,7 @@
 // owner. Every state is checked, and at the end that exactly the flows are there that should be.
 #include "conntrack/shared/shared_tracker.hpp"
 #include "lab/conntrack/trial.hpp"
+#include "measure/median.hpp"
 
 #include <algorithm>
 #include <deque>
@@ -232,9 +233,9 @@ void run_conntrack_threads(const Json &spec)
 	               {"sharing", conntrack::sharing_name(s.sharing)},
 	               {"threads", s.threads},
 	               {"mops", double(s.operations) * s.threads * hz / double(ticks) * 1e-6},
-	               {"lookupCycles", double(quantile_of(lookups, 0.5)) / burst_size}};
+	               {"lookupCycles", double(engine::quantile(lookups, 0.5)) / burst_size}};
 	if (!inserts.empty())
-		record["insertCycles"] = double(quantile_of(inserts, 0.5)) / burst_size;
+		record["insertCycles"] = double(engine::quantile(inserts, 0.5)) / burst_size;
 	emit(record);
 }
 

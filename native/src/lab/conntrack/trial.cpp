@@ -1,5 +1,7 @@
 #include "lab/conntrack/trial.hpp"
 
+#include "measure/median.hpp"
+
 #include <algorithm>
 #include <barrier>
 #include <exception>
@@ -91,8 +93,7 @@ double time_lookups(Tracker &tracker, const std::string &contender, const Lookup
 	});
 	if (hits != lookups.hits || sum != lookups.sum)
 		wrong_answer(contender, "a lookup gave the wrong state, or none, or one that is not there");
-	std::sort(ticks.begin(), ticks.end());
-	return ticks[ticks.size() / 2];
+	return engine::median(std::move(ticks));
 }
 
 uint64_t on_threads(uint32_t threads, const std::function<void(uint32_t)> &work)
@@ -129,13 +130,6 @@ uint64_t on_threads(uint32_t threads, const std::function<void(uint32_t)> &work)
 			std::rethrow_exception(e);
 	return *std::max_element(stop.begin(), stop.end()) -
 	       *std::min_element(start.begin(), start.end());
-}
-
-uint64_t quantile_of(std::vector<uint64_t> &samples, double share)
-{
-	std::sort(samples.begin(), samples.end());
-	auto at = static_cast<size_t>(share * double(samples.size()));
-	return samples.empty() ? 0 : samples[std::min(at, samples.size() - 1)];
 }
 
 } // namespace reframer::lab

@@ -78,7 +78,4 @@ double time_lookups(conntrack::Tracker &tracker, const std::string &contender,
 // process may use. @return TSC ticks from the first one's start to the last one's end.
 uint64_t on_threads(uint32_t threads, const std::function<void(uint32_t)> &work);
 
-// The value below which `share` of the samples lie; sorts them.
-uint64_t quantile_of(std::vector<uint64_t> &samples, double share);
-
 } // namespace reframer::lab

@@ -44,7 +44,7 @@ public:
 			const uint64_t start = engine::tsc_start();
 			empty.push_back(static_cast<double>(engine::tsc_stop() - start));
 		}
-		stop_costs_ = static_cast<uint64_t>(median(empty));
+		stop_costs_ = static_cast<uint64_t>(engine::median(empty));
 	}
 	void begin()
 	{
@@ -226,7 +226,7 @@ Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 		ratios.push_back((a + d) / (b + c));
 	}
 	const reframer_stats stats = stage.check();
-	const auto [low, high] = interval_of_median(of_stage, spec.seed);
+	const auto [low, high] = engine::interval_of_median(of_stage, spec.seed);
 	const auto share = [](uint64_t nb_packets, uint64_t runs) {
 		return runs ? static_cast<double>(nb_packets) / static_cast<double>(runs) : 0;
 	};
@@ -238,11 +238,11 @@ Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 	        {"touchedKib", point.touched_kib},
 	        {"nicHash", point.nic_hash},
 	        {"dma", spec.place == HeaderPlace::llc ? "llc" : "dram"},
-	        {"nsPerPacket", median(of_stage)},
+	        {"nsPerPacket", engine::median(of_stage)},
 	        {"nsLow", low},
 	        {"nsHigh", high},
-	        {"boundNsPerPacket", median(of_bound)},
-	        {"ratio", median(ratios)},
+	        {"boundNsPerPacket", engine::median(of_bound)},
+	        {"ratio", engine::median(ratios)},
 	        {"samples", of_stage.size()},
 	        {"packetsPerSample", packets},
 	        {"slfIn", share(stats.packets_in, stats.runs_in)},

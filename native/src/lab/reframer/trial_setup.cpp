@@ -1,6 +1,7 @@
 #include "lab/reframer/trial_setup.hpp"
 
 #include "measure/cores.hpp"
+#include "measure/median.hpp"
 #include "measure/pages.hpp"
 #include "measure/tsc.hpp"
 #include "nf/prefixes.hpp"
@@ -174,8 +175,7 @@ double worst_packet_ns(const nf::ChainFactory &all, const TrialSpec &spec, doubl
 		chain->process(packets.data(), burst, dropped.data());
 		cost.push_back(static_cast<double>(engine::tsc_stop() - start) / tsc_hz * 1e9 / burst);
 	}
-	std::nth_element(cost.begin(), cost.begin() + bursts / 2, cost.end());
-	return cost[bursts / 2];
+	return engine::median(std::move(cost));
 }
 
 } // namespace reframer::lab

@@ -230,19 +230,20 @@ Json check_md1(double rho, uint32_t packets, uint64_t seed)
 	const auto near = [](double ours, double theirs) {
 		return std::abs(ours / theirs - 1) <= agreement;
 	};
-	const bool agrees = near(median(means), expected) && near(median(p50), expected_p50) &&
-	                    near(median(p99), expected_p99);
+	const bool agrees = near(engine::median(means), expected) &&
+	                    near(engine::median(p50), expected_p50) &&
+	                    near(engine::median(p99), expected_p99);
 	return {{"rho", rho},
 	        {"serviceNs", service_ns},
 	        {"packets", uint64_t{packets} * md1_runs},
 	        {"expectedNs", expected},
-	        {"meanNs", median(means)},
+	        {"meanNs", engine::median(means)},
 	        {"lowNs", *low},
 	        {"highNs", *high},
 	        {"expectedP50Ns", expected_p50},
-	        {"p50Ns", median(p50)},
+	        {"p50Ns", engine::median(p50)},
 	        {"expectedP99Ns", expected_p99},
-	        {"p99Ns", median(p99)},
+	        {"p99Ns", engine::median(p99)},
 	        {"verdict", word(agrees ? Agreement::agrees : Agreement::differs)}};
 }
 

@@ -21,15 +21,15 @@ const char *word(Agreement a)
 Json judge_ratios(const std::vector<double> &ratios, uint64_t seed)
 {
 	if (ratios.size() < least_blocks)
-		return {{"ratio", median(ratios)},
+		return {{"ratio", engine::median(ratios)},
 		        {"low", nullptr},
 		        {"high", nullptr},
 		        {"verdict", word(Agreement::undecided)}};
-	const auto [low, high] = interval_of_median(ratios, seed);
+	const auto [low, high] = engine::interval_of_median(ratios, seed);
 	const Agreement a = low >= 1 - agreement && high <= 1 + agreement ? Agreement::agrees
 	                    : low > 1 + agreement || high < 1 - agreement ? Agreement::differs
 	                                                                  : Agreement::undecided;
-	return {{"ratio", median(ratios)}, {"low", low}, {"high", high}, {"verdict", word(a)}};
+	return {{"ratio", engine::median(ratios)}, {"low", low}, {"high", high}, {"verdict", word(a)}};
 }
 
 Json compare_engines(const EnginePair &pair, uint64_t seed)
@@ -49,13 +49,13 @@ Json compare_engines(const EnginePair &pair, uint64_t seed)
 	}
 	const Json judged = judge_ratios(ratios, seed);
 	const double dropped = *std::min_element(pair.dropped.begin(), pair.dropped.end());
-	return {{"virtualPps", median(pair.on_virtual)},
-	        {"threadsPps", median(pair.on_threads)},
+	return {{"virtualPps", engine::median(pair.on_virtual)},
+	        {"threadsPps", engine::median(pair.on_threads)},
 	        {"ratio", judged["ratio"]},
 	        {"ratioLow", judged["low"]},
 	        {"ratioHigh", judged["high"]},
-	        {"standing", median(standings)},
-	        {"noise", std::max(median(virtual_apart), median(threads_apart))},
+	        {"standing", engine::median(standings)},
+	        {"noise", std::max(engine::median(virtual_apart), engine::median(threads_apart))},
 	        {"dropShare", dropped},
 	        {"verdict", dropped < drop_share_least ? Json("not overloaded") : judged["verdict"]}};
 }
@@ -66,7 +66,8 @@ Json compare_latencies(const LatencyPair &pair, uint64_t seed)
 	for (size_t i = 0; i + 1 < pair.on_virtual.size(); i += 2)
 		ratios.push_back((pair.on_threads[i] + pair.on_threads[i + 1]) /
 		                 (pair.on_virtual[i] + pair.on_virtual[i + 1]));
-	Json result = {{"virtualNs", median(pair.on_virtual)}, {"threadsNs", median(pair.on_threads)}};
+	Json result = {{"virtualNs", engine::median(pair.on_virtual)},
+	               {"threadsNs", engine::median(pair.on_threads)}};
 	result.update(judge_ratios(ratios, seed));
 	return result;
 }

@@ -11,6 +11,7 @@
 #include "conntrack/contenders/tracker.hpp"
 #include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
+#include "measure/median.hpp"
 #include "measure/tsc.hpp"
 
 #include <algorithm>
@@ -41,12 +42,6 @@ std::vector<uint8_t> make_keys(uint64_t nb, bool colliding, uint64_t seed)
 		}
 	}
 	return keys;
-}
-
-double median(std::vector<double> values)
-{
-	std::nth_element(values.begin(), values.begin() + long(values.size() / 2), values.end());
-	return values[values.size() / 2];
 }
 
 } // namespace
@@ -104,8 +99,8 @@ void run_robustness_tables(const Json &spec)
 	emit({{"contender", name},
 	      {"keys", colliding ? "colliding" : "random"},
 	      {"flows", flows},
-	      {"nsPerInsert", median(insert)},
-	      {"nsPerFind", median(find)},
+	      {"nsPerInsert", engine::median(insert)},
+	      {"nsPerFind", engine::median(find)},
 	      {"refused", refused},
 	      {"bytesPerFlow", double(bytes) / double(flows)},
 	      {"seed", seed}});

@@ -1,5 +1,7 @@
 #include "lab/rsspp/epoch_runner.hpp"
 
+#include "measure/median.hpp"
+
 #include <algorithm>
 #include <stdexcept>
 
@@ -8,17 +10,6 @@ namespace reframer::lab {
 namespace {
 
 constexpr double imbalance_cap = 2000;
-
-double median(std::vector<double> v)
-{
-	if (v.empty())
-		return 0;
-	const auto middle = v.begin() + long(v.size() / 2);
-	std::nth_element(v.begin(), middle, v.end());
-	if (v.size() % 2)
-		return *middle;
-	return (*middle + *std::max_element(v.begin(), middle)) / 2;
-}
 
 rsspp_balancer_params params_of(rsspp_method method, uint32_t nb_buckets, uint32_t nb_cores)
 {
@@ -104,12 +95,12 @@ EpochRunner::Figures EpochRunner::figures() const
 {
 	Figures f = {};
 	f.epochs = solve_us.size();
-	f.imbalance_percent = median(imbalance);
-	f.floor_percent = nb_cores > 1 ? median(floor) : 0;
-	f.worst_over_mean_percent = median(over_mean);
-	f.worst_over_bound_percent = median(over_bound);
+	f.imbalance_percent = engine::median(imbalance);
+	f.floor_percent = nb_cores > 1 ? engine::median(floor) : 0;
+	f.worst_over_mean_percent = engine::median(over_mean);
+	f.worst_over_bound_percent = engine::median(over_bound);
 	f.moves_per_epoch = f.epochs ? double(nb_moves) / double(f.epochs) : 0;
-	f.solve_us = median(solve_us);
+	f.solve_us = engine::median(solve_us);
 	f.imbalance_by_window = imbalance;
 	return f;
 }

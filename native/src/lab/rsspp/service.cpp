@@ -4,6 +4,7 @@
 
 #include "jobs/job.hpp"
 #include "lab/udp_frame.hpp"
+#include "measure/median.hpp"
 #include "measure/tsc.hpp"
 #include "nf/chain.hpp"
 
@@ -21,7 +22,7 @@ constexpr uint32_t nb_buffers =
 	4096; // 9.7 MB: a buffer comes round again when its lines are long gone
 constexpr uint32_t nb_flows = 20'000, nb_warm = 8192, nb_samples = 32768;
 // What took so many times the median was interrupted.
-constexpr float interrupted = 50;
+constexpr double interrupted = 50;
 
 } // namespace
 
@@ -62,9 +63,7 @@ std::vector<float> measure_service_ns(uint64_t seed)
 					float(std::max(1.0, (double(stop - start) - overhead) * ns_a_tick)));
 		}
 	}
-	std::vector<float> sorted = samples;
-	std::nth_element(sorted.begin(), sorted.begin() + long(sorted.size() / 2), sorted.end());
-	const float most = interrupted * sorted[sorted.size() / 2];
+	const double most = interrupted * engine::median(samples);
 	std::erase_if(samples, [most](float s) { return s > most; });
 	return samples;
 }

@@ -2,22 +2,11 @@
 #include "lab/rsspp/trial.hpp"
 
 #include "lab/rsspp/machine.hpp"
+#include "measure/median.hpp"
 
 #include <algorithm>
 
 namespace reframer::lab {
-
-namespace {
-
-double median(std::vector<double> v)
-{
-	if (v.empty())
-		return 0;
-	std::nth_element(v.begin(), v.begin() + long(v.size() / 2), v.end());
-	return v[v.size() / 2];
-}
-
-} // namespace
 
 void Machine::end_epoch()
 {
@@ -178,9 +167,9 @@ RssppTrialResult Machine::run()
 	r.latency_p99_us = trial.path_us + latency.quantile(0.99) * 1e-3;
 	r.latency_p999_us = trial.path_us + latency.quantile(0.999) * 1e-3;
 	r.latency_mean_us = trial.path_us + latency.mean() * 1e-3;
-	r.imbalance_percent = median(r.imbalance_by_second);
-	r.floor_percent = median(r.floor_by_second);
-	r.solve_us = median(solve_us);
+	r.imbalance_percent = engine::median(r.imbalance_by_second);
+	r.floor_percent = engine::median(r.floor_by_second);
+	r.solve_us = engine::median(solve_us);
 	r.mean_cores = r.epochs ? double(core_epochs) / double(r.epochs) : 0;
 	return r;
 }

@@ -1,6 +1,6 @@
 // Huge pages are what the kernel gave, not what was asked for.
-#include "measure/memory_use.hpp"
 #include "conntrack/memory.hpp"
+#include "measure/memory_use.hpp"
 #include "measure/pages.hpp"
 
 #include <doctest/doctest.h>
