@@ -112,7 +112,7 @@ DpdkTrial read_spec(const Json &json)
 	if (logical != (out.trial.service_ns > 0))
 		whole.fail("serviceNs", logical ? "must be given with clock 'logical'"
 		                                : "goes with clock 'logical' only");
-	if (logical && out.trial.policy == lab::Policy::adaptive)
+	if (logical && out.trial.policy == lab::HoldPolicy::adaptive)
 		whole.fail("policy",
 		           "adaptive measures what a packet costs, which a logical clock does not know");
 	if (!fed && out.trial.learn_ns)

@@ -80,7 +80,7 @@ public:
 		chain_->add_idle_flows(trial_.table_flows);
 		if (spec.clock == TrialClock::logical || !spec.feed.empty())
 			prepare_arrivals();
-		if (trial_.policy != lab::Policy::off)
+		if (trial_.policy != lab::HoldPolicy::off)
 			open_queue();
 		LaneConfig lane = {};
 		lane.in = ports_.in;

@@ -199,7 +199,7 @@ Bench prepare(TrialSpec &spec, TrialOutcome &out)
 	queue.burst = spec.burst;
 	queue.max_held = spec.max_held;
 	queue.release_max = spec.release_max;
-	queue.report_load = spec.policy == Policy::adaptive;
+	queue.report_load = spec.policy == HoldPolicy::adaptive;
 	queue.nic_hash = spec.nic_hash;
 	queue.reads_headers =
 		spec.early || spec.bypass || spec.ack_thinning || (spec.sensitive && spec.sensitive_passes);
@@ -323,7 +323,7 @@ double saturate(const TrialSpec &spec, Json &void_reason)
 {
 	TrialSpec alone = spec;
 	alone.offered_share = 0;
-	alone.policy = Policy::off;
+	alone.policy = HoldPolicy::off;
 	alone.front_cores = 0;
 	alone.dump_file.clear();
 	const TrialOutcome outcome = run_trial_spec(alone);

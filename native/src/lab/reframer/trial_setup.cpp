@@ -39,9 +39,9 @@ reframer_params stage_params(const TrialSpec &spec)
 {
 	reframer_params p;
 	reframer_default_params(&p);
-	p.policy = spec.policy == Policy::burst      ? REFRAMER_BURST
-	           : spec.policy == Policy::adaptive ? REFRAMER_ADAPTIVE
-	                                             : REFRAMER_FIXED;
+	p.policy = spec.policy == HoldPolicy::burst      ? REFRAMER_BURST
+	           : spec.policy == HoldPolicy::adaptive ? REFRAMER_ADAPTIVE
+	                                                 : REFRAMER_FIXED;
 	p.key = spec.key;
 	p.delay_ns = spec.delay_ns;
 	p.max_packets = spec.max_held;
@@ -54,7 +54,7 @@ reframer_params stage_params(const TrialSpec &spec)
 
 Stage make_stage(const TrialSpec &spec)
 {
-	if (spec.policy == Policy::off)
+	if (spec.policy == HoldPolicy::off)
 		return nullptr;
 	reframer_params p = stage_params(spec);
 	reframer_rule sensitive{};

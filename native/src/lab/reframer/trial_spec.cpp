@@ -14,11 +14,11 @@ namespace {
 
 const std::initializer_list<std::pair<const char *, nf::Form>> forms = {
 	{"packet", nf::Form::packet}, {"run", nf::Form::run}};
-const std::initializer_list<std::pair<const char *, Policy>> policies = {
-	{"off", Policy::off},
-	{"burst", Policy::burst},
-	{"fixed", Policy::fixed},
-	{"adaptive", Policy::adaptive}};
+const std::initializer_list<std::pair<const char *, HoldPolicy>> policies = {
+	{"off", HoldPolicy::off},
+	{"burst", HoldPolicy::burst},
+	{"fixed", HoldPolicy::fixed},
+	{"adaptive", HoldPolicy::adaptive}};
 const std::initializer_list<std::pair<const char *, uint32_t>> keys = {
 	{"5tuple", REFRAMER_KEY_5TUPLE},
 	{"symmetric", REFRAMER_KEY_SYMMETRIC},
@@ -146,7 +146,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.packet_rules =
 		static_cast<uint32_t>(in.integer("packetRules", nf::Config().nb_packet_rules, 0, 65534));
 	t.deny_share = in.real("denyShare", 0.0, 0.0, 1.0);
-	t.policy = in.choice("policy", Policy::off, policies);
+	t.policy = in.choice("policy", HoldPolicy::off, policies);
 	t.delay_ns = in.integer("delayNs", 64000, 0, 1000000000);
 	t.key = in.choice("key", uint32_t{REFRAMER_KEY_5TUPLE}, keys);
 	t.nic_hash = in.boolean("nicHash", t.key == REFRAMER_KEY_5TUPLE);
@@ -178,7 +178,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 		in.fail("offeredShare", "goes with offeredBps, not with offeredPps");
 	t.queues = static_cast<uint32_t>(in.integer("queues", 8, 1, 128));
 	t.front_cores = static_cast<uint32_t>(in.integer("frontCores", 0, 0, t.queues));
-	if (t.front_cores && (t.queues % t.front_cores != 0 || t.policy == Policy::off))
+	if (t.front_cores && (t.queues % t.front_cores != 0 || t.policy == HoldPolicy::off))
 		in.fail("frontCores", "must divide queues, and needs a policy other than off");
 	t.table_flows = static_cast<uint32_t>(
 		in.integer("tableFlows", (1u << 19) / t.queues, 0, table_capacity(t.queues) * 3 / 4));
@@ -219,7 +219,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 		if (t.raw || t.stand_twice || t.service_ns || t.dma != Dma::llc || !t.dump_file.empty())
 			in.fail("engine",
 			        "'threads' goes without raw, standTwice, serviceNs, dump and dma 'dram'");
-		if (t.policy == Policy::adaptive)
+		if (t.policy == HoldPolicy::adaptive)
 			in.fail("policy", "adaptive needs load reports, which engine 'threads' does not give");
 		if (t.front_cores || t.sensitive)
 			in.fail("engine", "'threads' goes without frontCores and sensitive");

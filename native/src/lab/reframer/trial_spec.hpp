@@ -10,7 +10,7 @@
 
 namespace reframer::lab {
 
-enum class Policy : uint8_t { off, burst, fixed, adaptive };
+enum class HoldPolicy : uint8_t { off, burst, fixed, adaptive };
 enum class Dma : uint8_t { llc, dram };
 enum class Engine : uint8_t { on_virtual_clock, threads };
 
@@ -29,7 +29,7 @@ struct TrialSpec {
 	uint32_t rules, packet_rules;
 	double deny_share;
 	uint32_t table_flows;
-	Policy policy;
+	HoldPolicy policy;
 	uint64_t delay_ns;
 	uint32_t key; // enum reframer_key
 	bool nic_hash;

@@ -14,7 +14,7 @@ namespace {
 constexpr double overload = 0.65, underload = 0.35;
 constexpr uint64_t pause_ns = 3'000'000'000;
 
-class ClassesPolicy : public Policy {
+class ClassesPolicy : public BalancePolicy {
 public:
 	explicit ClassesPolicy(const RssppTrial &trial)
 		: owner(trial.entries, 0), last_load(trial.cores), moved_ns(trial.cores)
@@ -103,7 +103,7 @@ private:
 
 } // namespace
 
-std::unique_ptr<Policy> make_classes_policy(const RssppTrial &trial)
+std::unique_ptr<BalancePolicy> make_classes_policy(const RssppTrial &trial)
 {
 	return std::make_unique<ClassesPolicy>(trial);
 }

@@ -16,7 +16,7 @@ constexpr double heavy_share = 0.02;
 // Epochs without a packet until a rule goes: longer than a full ring takes to empty.
 constexpr uint32_t idle_epochs = 10;
 
-class FlowsPolicy : public Policy {
+class FlowsPolicy : public BalancePolicy {
 public:
 	FlowsPolicy(const RssppTrial &trial, RssPort &port, const rsspp_handover *handover)
 		: balancer(make_balancer_policy(trial, 2 * trial.entries, false)), port(port),
@@ -78,7 +78,7 @@ private:
 	}
 
 	static constexpr uint64_t in_use = 1ull << 32;
-	std::unique_ptr<Policy> balancer;
+	std::unique_ptr<BalancePolicy> balancer;
 	RssPort &port;
 	const rsspp_handover *handover;
 	const uint32_t nb_entries, nb_cores;
@@ -89,8 +89,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Policy> make_flows_policy(const RssppTrial &trial, RssPort &port,
-                                          const rsspp_handover *handover)
+std::unique_ptr<BalancePolicy> make_flows_policy(const RssppTrial &trial, RssPort &port,
+                                                 const rsspp_handover *handover)
 {
 	return std::make_unique<FlowsPolicy>(trial, port, handover);
 }

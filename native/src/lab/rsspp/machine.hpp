@@ -173,7 +173,7 @@ private:
 	uint64_t random_state;
 	std::vector<Arrival> pool;
 	std::vector<Arrival *> free_list;
-	std::unique_ptr<Policy> policy; // none where a table is not what decides
+	std::unique_ptr<BalancePolicy> policy; // none where a table is not what decides
 	rsspp_handover *handover = nullptr;
 	std::unordered_map<uint32_t, uint32_t> sampled;
 	struct Planned {

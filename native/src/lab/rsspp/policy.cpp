@@ -10,7 +10,7 @@ namespace reframer::lab {
 
 namespace {
 
-class BalancerPolicy : public Policy {
+class BalancerPolicy : public BalancePolicy {
 public:
 	BalancerPolicy(const RssppTrial &trial, uint32_t nb_slots, bool paper_scaling)
 		: nb_cores(trial.cores), target(trial.target_load), paper_scaling(paper_scaling),
@@ -98,8 +98,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<Policy> make_balancer_policy(const RssppTrial &trial, uint32_t nb_slots,
-                                             bool paper_scaling)
+std::unique_ptr<BalancePolicy> make_balancer_policy(const RssppTrial &trial, uint32_t nb_slots,
+                                                    bool paper_scaling)
 {
 	return std::make_unique<BalancerPolicy>(trial, nb_slots, paper_scaling);
 }

@@ -32,22 +32,22 @@ struct EpochOutcome {
 	uint64_t next_epoch_ns = 0; // 0: the trial's interval
 };
 
-class Policy {
+class BalancePolicy {
 public:
-	virtual ~Policy() = default;
+	virtual ~BalancePolicy() = default;
 	virtual EpochOutcome step(const EpochView &view) = 0;
 	virtual void reject(const rsspp_move &move) = 0;
 	virtual bool wants_flows() const { return false; }
 };
 
 // static, greedy, ours, lpt, exact; with autoscale ours, or the one of the RSS++ authors.
-std::unique_ptr<Policy> make_balancer_policy(const RssppTrial &trial, uint32_t nb_slots,
-                                             bool paper_scaling);
+std::unique_ptr<BalancePolicy> make_balancer_policy(const RssppTrial &trial, uint32_t nb_slots,
+                                                    bool paper_scaling);
 // Traffic classes that split and merge, after Metron (NSDI'18) as configured for the published runs.
-std::unique_ptr<Policy> make_classes_policy(const RssppTrial &trial);
+std::unique_ptr<BalancePolicy> make_classes_policy(const RssppTrial &trial);
 // The balancer, and elephants as units of their own, after Dyssect (INFOCOM'22).
-std::unique_ptr<Policy> make_flows_policy(const RssppTrial &trial, RssPort &port,
-                                          const rsspp_handover *handover);
+std::unique_ptr<BalancePolicy> make_flows_policy(const RssppTrial &trial, RssPort &port,
+                                                 const rsspp_handover *handover);
 
 // Cores that the first table uses: those that scale by splitting begin with one.
 uint32_t first_cores(const RssppTrial &trial);
