@@ -21,7 +21,7 @@ public:
 	}
 
 	// The entry's index; `none` where the key is new and the table full. A new state is zero.
-	uint32_t find_or_insert(const FlowKey &key, uint64_t hash)
+	uint32_t find_or_insert(const Ipv4Tuple &key, uint64_t hash)
 	{
 		if (uint32_t i = find(key, hash); i != none)
 			return i;
@@ -34,21 +34,21 @@ public:
 		head = size_;
 		return size_++;
 	}
-	uint32_t find(const FlowKey &key, uint64_t hash) const
+	uint32_t find(const Ipv4Tuple &key, uint64_t hash) const
 	{
 		uint32_t i = heads_[hash & (heads_.size() - 1)];
 		while (i != none && !(entries_[i].key == key))
 			i = entries_[i].next;
 		return i;
 	}
-	const FlowKey &key(uint32_t i) const { return entries_[i].key; }
+	const Ipv4Tuple &key(uint32_t i) const { return entries_[i].key; }
 	State &state(uint32_t i) { return entries_[i].state; }
 	const State &state(uint32_t i) const { return entries_[i].state; }
 	uint32_t size() const { return size_; }
 
 private:
 	struct alignas(64) Entry {
-		FlowKey key;
+		Ipv4Tuple key;
 		uint32_t next;
 		State state;
 	};

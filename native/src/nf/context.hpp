@@ -21,16 +21,17 @@ enum Verdict : uint8_t {
 
 const char *verdict_name(uint8_t verdict);
 
+// Not packet::FlowKey, which knows every kind of flow in 44 bytes: a chain's tables keep these 16.
 // Addresses and ports as they lie in the packet, so that building it swaps nothing. `used` is 1 in
 // every key: an all-zero table entry equals none.
-struct FlowKey {
+struct Ipv4Tuple {
 	uint32_t source, destination;
 	uint16_t source_port, destination_port; // 0 without TCP or UDP, and in fragments
 	uint8_t protocol;
 	uint8_t used;
 	uint16_t zero;
 
-	friend bool operator==(const FlowKey &a, const FlowKey &b)
+	friend bool operator==(const Ipv4Tuple &a, const Ipv4Tuple &b)
 	{
 		uint64_t x[2], y[2];
 		std::memcpy(x, &a, sizeof(x));
@@ -38,9 +39,9 @@ struct FlowKey {
 		return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
 	}
 };
-static_assert(sizeof(FlowKey) == 16);
-static_assert(offsetof(FlowKey, source_port) == 8 && offsetof(FlowKey, protocol) == 12 &&
-              offsetof(FlowKey, used) == 13); // parse_headers() writes it as two words
+static_assert(sizeof(Ipv4Tuple) == 16);
+static_assert(offsetof(Ipv4Tuple, source_port) == 8 && offsetof(Ipv4Tuple, protocol) == 12 &&
+              offsetof(Ipv4Tuple, used) == 13); // parse_headers() writes it as two words
 
 enum Layer4 : uint8_t {
 	layer4_other,
@@ -51,7 +52,7 @@ enum Layer4 : uint8_t {
 
 struct alignas(64) Context {
 	Mbuf *mbuf;
-	FlowKey key;
+	Ipv4Tuple key;
 	uint64_t hash;   // of the key; computed where a function needs it
 	uint64_t digest; // what the connection table knows of the key
 	uint16_t l3, l4; // offsets into the frame

@@ -46,7 +46,7 @@ public:
 private:
 	uint8_t mask_of(uint32_t client, uint16_t client_port, uint16_t port) const
 	{
-		FlowKey key{};
+		Ipv4Tuple key{};
 		key.source = client;
 		key.source_port = client_port;
 		key.destination_port = port;

@@ -110,14 +110,14 @@ public:
 			used_ = 0;
 		}
 	}
-	void learn(const FlowKey &key, uint64_t hash, bool)
+	void learn(const Ipv4Tuple &key, uint64_t hash, bool)
 	{
 		bool created;
 		table_.find_or_insert(key, hash, created);
 	}
 	template <typename Visitor> void each(Visitor visit) const
 	{
-		table_.each([&](const FlowKey &k, const State &s) { visit(k, s.matches, s.bytes); });
+		table_.each([&](const Ipv4Tuple &k, const State &s) { visit(k, s.matches, s.bytes); });
 	}
 	void counters(Counters &out) const
 	{

@@ -5,7 +5,7 @@
 
 namespace reframer::nf {
 
-inline uint64_t hash_key(const FlowKey &key, uint64_t seed)
+inline uint64_t hash_key(const Ipv4Tuple &key, uint64_t seed)
 {
 	uint64_t w[2];
 	std::memcpy(w, &key, sizeof(w));

@@ -33,7 +33,7 @@ public:
 		// Sources in 240.0.0.0/4, which no traffic uses.
 		Random random(seed_ ^ 0x69646c65);
 		for (uint32_t i = 0; i < n; i++) {
-			FlowKey key{};
+			Ipv4Tuple key{};
 			key.source = __builtin_bswap32(0xf0000000u + i);
 			key.destination = static_cast<uint32_t>(random.next());
 			key.source_port = static_cast<uint16_t>(random.next());
@@ -58,7 +58,8 @@ public:
 		uint64_t sum = 0;
 		each_function([&](const auto &function) {
 			if constexpr (counts<std::remove_cvref_t<decltype(function)>>)
-				function.each([&](const FlowKey &, uint64_t packets, uint64_t) { sum += packets; });
+				function.each(
+					[&](const Ipv4Tuple &, uint64_t packets, uint64_t) { sum += packets; });
 		});
 		return sum;
 	}
@@ -67,7 +68,7 @@ public:
 		uint64_t sum = 0;
 		each_function([&](const auto &function) {
 			if constexpr (keeps_flows<std::remove_cvref_t<decltype(function)>>)
-				function.each([&](const FlowKey &key, uint64_t a, uint64_t b) {
+				function.each([&](const Ipv4Tuple &key, uint64_t a, uint64_t b) {
 					sum += hash_key(key, a * 0x9e3779b97f4a7c15 + b);
 				});
 		});
@@ -121,7 +122,7 @@ protected:
 	std::tuple<Functions...> functions_;
 
 private:
-	static constexpr auto visitor = [](const FlowKey &, uint64_t, uint64_t) {};
+	static constexpr auto visitor = [](const Ipv4Tuple &, uint64_t, uint64_t) {};
 	template <typename F> static constexpr bool keeps_flows = requires(const F &f)
 	{
 		f.each(visitor);
@@ -132,7 +133,7 @@ private:
 	};
 	template <typename F> static constexpr bool uses_hash = requires { F::uses_hash; };
 
-	void learn_key(const FlowKey &key, bool ports)
+	void learn_key(const Ipv4Tuple &key, bool ports)
 	{
 		uint64_t hash = hash_key(key, seed_);
 		each_function([&](auto &function) {

@@ -27,7 +27,7 @@ LoadBalancer::LoadBalancer(uint32_t capacity, std::shared_ptr<const Backends> se
 void LoadBalancer::prepare(Context *const *leaders, uint32_t n, bool look_ahead)
 {
 	constexpr uint32_t step = 128; // keys of a chunk
-	FlowKey keys[step];
+	Ipv4Tuple keys[step];
 	uint64_t digests[step];
 	for (uint32_t at = 0; at < n; at += step) {
 		uint32_t count = std::min(n - at, step);
@@ -41,7 +41,7 @@ void LoadBalancer::prepare(Context *const *leaders, uint32_t n, bool look_ahead)
 	}
 }
 
-LoadBalancer::Connection *LoadBalancer::find_or_choose(const FlowKey &key, const uint64_t *digest)
+LoadBalancer::Connection *LoadBalancer::find_or_choose(const Ipv4Tuple &key, const uint64_t *digest)
 {
 	void *state = conntrack_find_or_insert(table_.get(), &key, digest, CONNTRACK_NO_TIME, nullptr);
 	auto *c = static_cast<Connection *>(state);

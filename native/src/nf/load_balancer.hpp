@@ -52,7 +52,7 @@ public:
 		w.ip_change += connection->ip_change;
 		w.l4_change += connection->l4_change;
 	}
-	void learn(const FlowKey &key, uint64_t, bool ports)
+	void learn(const Ipv4Tuple &key, uint64_t, bool ports)
 	{
 		if (ports)
 			find_or_choose(key, nullptr);
@@ -63,7 +63,7 @@ public:
 		conntrack_iterate(
 			table_.get(), CONNTRACK_NO_TIME,
 			[](void *context, const void *key, void *state, int) {
-				FlowKey k;
+				Ipv4Tuple k;
 				std::memcpy(&k, key, sizeof(k));
 				(*static_cast<Visitor *>(context))(
 					k, static_cast<Connection *>(state)->server_plus_one, 0);
@@ -72,7 +72,7 @@ public:
 	}
 
 private:
-	Connection *find_or_choose(const FlowKey &key, const uint64_t *digest);
+	Connection *find_or_choose(const Ipv4Tuple &key, const uint64_t *digest);
 
 	struct TableDeleter {
 		void operator()(conntrack_table *t) const { conntrack_free(t); }

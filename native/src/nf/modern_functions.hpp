@@ -166,14 +166,14 @@ public:
 		s->packets += load.packets;
 		s->bytes += load.bytes;
 	}
-	void learn(const FlowKey &key, uint64_t hash, bool)
+	void learn(const Ipv4Tuple &key, uint64_t hash, bool)
 	{
 		bool created;
 		table_.find_or_insert(key, hash, created);
 	}
 	template <typename Visitor> void each(Visitor visit) const
 	{
-		table_.each([&](const FlowKey &k, const State &s) { visit(k, s.packets, s.bytes); });
+		table_.each([&](const Ipv4Tuple &k, const State &s) { visit(k, s.packets, s.bytes); });
 	}
 
 private:
@@ -199,7 +199,7 @@ public:
 		else if (c.has_ports())
 			c.verdict = verdict_table_full;
 		else if (c.layer4 == layer4_icmp_error)
-			icmp_errors_ += translate_icmp_error(c, ports_, [this](const FlowKey &key) {
+			icmp_errors_ += translate_icmp_error(c, ports_, [this](const Ipv4Tuple &key) {
 				return table_.find(key, hash_key(key, seed_));
 			});
 	}
@@ -215,7 +215,7 @@ public:
 		w.ip_change += s->ip_change;
 		w.l4_change += s->l4_change;
 	}
-	void learn(const FlowKey &key, uint64_t hash, bool ports)
+	void learn(const Ipv4Tuple &key, uint64_t hash, bool ports)
 	{
 		if (ports)
 			find_or_map(key, hash);
@@ -227,7 +227,7 @@ public:
 	}
 
 private:
-	const NatState *find_or_map(const FlowKey &key, uint64_t hash)
+	const NatState *find_or_map(const Ipv4Tuple &key, uint64_t hash)
 	{
 		bool created;
 		NatState *s = table_.find_or_insert(key, hash, created);

@@ -26,7 +26,7 @@ public:
 	{
 	}
 
-	NatState take(const FlowKey &key)
+	NatState take(const Ipv4Tuple &key)
 	{
 		NatState s{};
 		s.address = __builtin_bswap32(first_address_ + taken_ / nb_ports);
@@ -37,7 +37,7 @@ public:
 		return s;
 	}
 	// The flow that was given this endpoint (network order), null if none was.
-	const FlowKey *owner(uint32_t address, uint16_t port) const
+	const Ipv4Tuple *owner(uint32_t address, uint16_t port) const
 	{
 		uint64_t block = __builtin_bswap32(address) - first_address_;
 		uint64_t index = block * nb_ports + __builtin_bswap16(port) - first_port;
@@ -48,7 +48,7 @@ private:
 	static constexpr uint32_t first_port = 1024, nb_ports = 65536 - first_port;
 	uint32_t first_address_;
 	uint32_t taken_ = 0;
-	Region<FlowKey> owners_;
+	Region<Ipv4Tuple> owners_;
 };
 
 // Another address (at `field` of the IP header) and port (at `port` of TCP or UDP), with what they

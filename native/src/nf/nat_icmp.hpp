@@ -66,10 +66,10 @@ template <typename Find> bool translate_icmp_error(Context &c, const PortPool &p
 		store32(ip + field, address);
 	};
 
-	FlowKey key{};
+	Ipv4Tuple key{};
 	key.protocol = quoted[9];
 	key.used = 1;
-	if (const FlowKey *inside = ports.owner(load32(quoted + 12), load16(l4));
+	if (const Ipv4Tuple *inside = ports.owner(load32(quoted + 12), load16(l4));
 	    inside && inside->destination == load32(quoted + 16) &&
 	    inside->destination_port == load16(l4 + 2) && inside->protocol == quoted[9]) {
 		// From outside, about a packet that we sent out: back to who really sent it.

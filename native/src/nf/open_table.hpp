@@ -17,7 +17,7 @@ public:
 	void prefetch(uint64_t hash) const { __builtin_prefetch(&slots_[hash & mask()], 1); }
 
 	// Null where the key is new and the table full. `created` says whether the state is new (zero).
-	State *find_or_insert(const FlowKey &key, uint64_t hash, bool &created)
+	State *find_or_insert(const Ipv4Tuple &key, uint64_t hash, bool &created)
 	{
 		created = false;
 		for (size_t i = hash & mask();; i = (i + 1) & mask()) {
@@ -35,7 +35,7 @@ public:
 		}
 	}
 	// Null where the key is not there.
-	const State *find(const FlowKey &key, uint64_t hash) const
+	const State *find(const Ipv4Tuple &key, uint64_t hash) const
 	{
 		for (size_t i = hash & mask();; i = (i + 1) & mask()) {
 			if (slots_[i].key == key)
@@ -54,7 +54,7 @@ public:
 
 private:
 	struct alignas(32) Slot {
-		FlowKey key;
+		Ipv4Tuple key;
 		State state;
 	};
 	static_assert(sizeof(Slot) == 32); // a slot never lies on two lines

@@ -36,7 +36,7 @@ public:
 		else
 			table_.state(flow).packets++;
 	}
-	void learn(const FlowKey &key, uint64_t, bool)
+	void learn(const Ipv4Tuple &key, uint64_t, bool)
 	{
 		table_.find_or_insert(key, hash_key(key, seed_));
 	}
@@ -74,7 +74,7 @@ public:
 		s.packets++;
 		s.bytes += c.mbuf->wire;
 	}
-	void learn(const FlowKey &key, uint64_t, bool)
+	void learn(const Ipv4Tuple &key, uint64_t, bool)
 	{
 		table_.find_or_insert(key, hash_key(key, seed_));
 	}
@@ -189,7 +189,7 @@ public:
 
 private:
 	std::shared_ptr<const RuleList> list_;
-	FlowKey last_{};
+	Ipv4Tuple last_{};
 	uint16_t last_rule_ = 0;
 };
 
@@ -205,7 +205,7 @@ public:
 	{
 		if (!c.has_ports()) { // nothing to rewrite but the address, which needs the ports
 			if (c.layer4 == layer4_icmp_error)
-				icmp_errors_ += translate_icmp_error(c, ports_, [this](const FlowKey &key) {
+				icmp_errors_ += translate_icmp_error(c, ports_, [this](const Ipv4Tuple &key) {
 					uint32_t i = table_.find(key, hash_key(key, seed_));
 					return i == table_.none ? nullptr : &table_.state(i);
 				});
@@ -216,7 +216,7 @@ public:
 		else
 			rewrite(c, table_.state(flow));
 	}
-	void learn(const FlowKey &key, uint64_t, bool ports)
+	void learn(const Ipv4Tuple &key, uint64_t, bool ports)
 	{
 		if (ports)
 			find_or_map(key);
@@ -228,7 +228,7 @@ public:
 	}
 
 private:
-	uint32_t find_or_map(const FlowKey &key)
+	uint32_t find_or_map(const Ipv4Tuple &key)
 	{
 		uint32_t before = table_.size();
 		uint32_t flow = table_.find_or_insert(key, hash_key(key, seed_));

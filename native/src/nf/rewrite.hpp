@@ -36,7 +36,7 @@ struct CommonFrame {
 };
 
 struct alignas(64) Rewrite {
-	FlowKey to; // addresses and ports of the frames that leave
+	Ipv4Tuple to; // addresses and ports of the frames that leave
 	uint16_t next_hop;
 	// What the functions add to the complements of the sums.
 	uint32_t ip_change, l4_change;
@@ -104,7 +104,7 @@ struct alignas(64) Rewrite {
 	}
 };
 static_assert(sizeof(Rewrite) == 64);
-static_assert(offsetof(FlowKey, destination) == 4 &&
-              offsetof(FlowKey, destination_port) == 10); // as in the frame
+static_assert(offsetof(Ipv4Tuple, destination) == 4 &&
+              offsetof(Ipv4Tuple, destination_port) == 10); // as in the frame
 
 } // namespace reframer::nf

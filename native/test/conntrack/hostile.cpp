@@ -18,10 +18,10 @@ using reframer::test::run_seed;
 
 namespace {
 
-template <unsigned Size> std::vector<FlowKey<Size>> flood(size_t n)
+template <unsigned Size> std::vector<KeyWords<Size>> flood(size_t n)
 {
 	HostileKeys<Size> source(run_seed());
-	std::vector<FlowKey<Size>> keys;
+	std::vector<KeyWords<Size>> keys;
 	for (size_t i = 0; i < n; i++)
 		keys.push_back(source.next());
 	return keys;
@@ -38,7 +38,7 @@ template <unsigned Size> void check_tracker(const std::string &name)
 	std::unique_ptr<Tracker> tracker = make_tracker(name, options);
 	if (!tracker)
 		return;
-	std::vector<FlowKey<Size>> keys = flood<Size>(600);
+	std::vector<KeyWords<Size>> keys = flood<Size>(600);
 	std::vector<bool> there(keys.size());
 	uint32_t taken = 0;
 	for (size_t i = 0; i < keys.size(); i++) {
@@ -63,7 +63,7 @@ template <unsigned Size> void check_tracker(const std::string &name)
 }
 
 // Entries that a lookup of any key must go elsewhere for, in a burst table filled with `keys`.
-conntrack_stats fill_single(const std::vector<FlowKey<16>> &keys)
+conntrack_stats fill_single(const std::vector<KeyWords<16>> &keys)
 {
 	conntrack_params params;
 	conntrack_default_params(&params);
@@ -80,7 +80,7 @@ conntrack_stats fill_single(const std::vector<FlowKey<16>> &keys)
 	conntrack_free(table);
 	return stats;
 }
-conntrack_stats fill_shared(const std::vector<FlowKey<16>> &keys)
+conntrack_stats fill_shared(const std::vector<KeyWords<16>> &keys)
 {
 	conntrack_params params;
 	conntrack_default_params(&params);
@@ -104,12 +104,12 @@ conntrack_stats fill_shared(const std::vector<FlowKey<16>> &keys)
 
 TEST_CASE("flooding keys collide in both CRCs, and are different keys")
 {
-	for (const FlowKey<16> &k : flood<16>(100)) {
+	for (const KeyWords<16> &k : flood<16>(100)) {
 		CHECK(crc_hash(k) == crc_hash(flood<16>(1)[0]));
 		CHECK(crc_hash_reverse(k, reverse_seed) == crc_hash_reverse(flood<16>(1)[0], reverse_seed));
 	}
 	std::set<std::pair<uint64_t, uint64_t>> distinct;
-	for (const FlowKey<16> &k : flood<16>(5000))
+	for (const KeyWords<16> &k : flood<16>(5000))
 		distinct.insert({k.word[0], k.word[1]});
 	CHECK(distinct.size() == 5000);
 }
@@ -130,7 +130,7 @@ TEST_CASE(
 {
 	CAPTURE(run_seed());
 	constexpr size_t n = 50'000;
-	std::vector<FlowKey<16>> hostile = flood<16>(n), harmless(n);
+	std::vector<KeyWords<16>> hostile = flood<16>(n), harmless(n);
 	std::mt19937_64 random(run_seed());
 	for (auto &k : harmless)
 		k = {{random(), random()}};
@@ -245,7 +245,7 @@ TEST_CASE("a SYN flood never pushes out established flows")
 	conntrack_table *t = nullptr;
 	REQUIRE(conntrack_create(&params, &t) == 0);
 	std::mt19937_64 random(run_seed());
-	std::vector<FlowKey<16>> established(nb_established);
+	std::vector<KeyWords<16>> established(nb_established);
 	for (auto &key : established) {
 		key = {{random(), random()}};
 		for (TcpPacket p : handshake)
@@ -295,7 +295,7 @@ TEST_CASE("a SYN flood from two threads never pushes established flows out of a 
 			&p, nullptr);
 	};
 	std::mt19937_64 random(run_seed());
-	std::vector<FlowKey<16>> established(nb_established);
+	std::vector<KeyWords<16>> established(nb_established);
 	conntrack_thread *first = conntrack_shared_thread_create(t);
 	for (auto &key : established) {
 		key = {{random(), random()}};

@@ -5,14 +5,14 @@
 
 namespace reframer::conntrack {
 
-template <typename State, unsigned Size> State AbslHashValue(State state, const FlowKey<Size> &key)
+template <typename State, unsigned Size> State AbslHashValue(State state, const KeyWords<Size> &key)
 {
 	return State::combine_contiguous(std::move(state), key.word, Size / 8);
 }
 
 namespace {
 
-template <unsigned Size> using AbslMap = absl::flat_hash_map<FlowKey<Size>, uint64_t>;
+template <unsigned Size> using AbslMap = absl::flat_hash_map<KeyWords<Size>, uint64_t>;
 
 } // namespace
 

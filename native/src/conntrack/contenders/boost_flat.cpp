@@ -8,7 +8,7 @@ namespace reframer::conntrack {
 namespace {
 
 template <unsigned Size>
-using BoostMap = boost::unordered_flat_map<FlowKey<Size>, uint64_t, CrcHasher<Size>>;
+using BoostMap = boost::unordered_flat_map<KeyWords<Size>, uint64_t, CrcHasher<Size>>;
 
 } // namespace
 

@@ -13,7 +13,7 @@ namespace reframer::conntrack {
 namespace {
 
 template <unsigned Size> class Chaining final : public Tracker {
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 	struct Node {
 		Key key;
 		uint64_t value;

@@ -8,7 +8,7 @@ namespace reframer::conntrack {
 namespace {
 
 template <unsigned Size>
-using StlMap = std::unordered_map<FlowKey<Size>, uint64_t, CrcHasher<Size>>;
+using StlMap = std::unordered_map<KeyWords<Size>, uint64_t, CrcHasher<Size>>;
 
 template <unsigned Size> class ChainingStl final : public MapTracker<Size, StlMap<Size>, false> {
 	using Base = MapTracker<Size, StlMap<Size>, false>;

@@ -31,7 +31,7 @@ void give(void *memory, size_t bytes, bool)
 ck_malloc allocator = {take, nullptr, give};
 
 template <unsigned Size> class CkTable final : public Tracker {
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 	struct Node {
 		Key key;
 		uint64_t value;

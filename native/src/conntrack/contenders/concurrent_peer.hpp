@@ -9,7 +9,7 @@ namespace reframer::conntrack {
 // `Map`: find(key, value), store(key, value) -> whether new, erase(key), size(), bytes(); all of
 // them for any number of threads, one key a call, linearizable. None of these tables takes bursts.
 template <unsigned Size, typename Map> class ConcurrentPeer final : public SharedTracker {
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 
 public:
 	explicit ConcurrentPeer(uint64_t flows) : map_(flows) {}

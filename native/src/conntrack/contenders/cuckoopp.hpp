@@ -37,7 +37,7 @@ struct alignas(16) CuckooTimers {
 
 template <unsigned Size> class CuckooTable {
 public:
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 	struct Record {
 		Key key;
 		uint64_t value;

@@ -9,8 +9,8 @@ namespace {
 
 template <unsigned Size>
 using HopscotchMap =
-	tsl::hopscotch_map<FlowKey<Size>, uint64_t, CrcHasher<Size>, std::equal_to<FlowKey<Size>>,
-                       std::allocator<std::pair<FlowKey<Size>, uint64_t>>, 30, true>;
+	tsl::hopscotch_map<KeyWords<Size>, uint64_t, CrcHasher<Size>, std::equal_to<KeyWords<Size>>,
+                       std::allocator<std::pair<KeyWords<Size>, uint64_t>>, 30, true>;
 
 } // namespace
 

@@ -11,7 +11,7 @@
 namespace reframer::conntrack {
 
 template <unsigned Size> class HostileKeys {
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 	static constexpr unsigned nb_bits = Size * 8;
 
 public:

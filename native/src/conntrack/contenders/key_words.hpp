@@ -1,4 +1,5 @@
-// Keys of a fixed size as values, and the unseeded CRC hash that the paper's tables use.
+// A table's keys as words, whatever they hold, and the unseeded CRC hash that the paper's tables
+// use.
 #pragma once
 
 #include <cstdint>
@@ -7,16 +8,16 @@
 
 namespace reframer::conntrack {
 
-template <unsigned Size> struct FlowKey {
+template <unsigned Size> struct KeyWords {
 	uint64_t word[Size / 8];
 
-	static FlowKey load(const uint8_t *bytes)
+	static KeyWords load(const uint8_t *bytes)
 	{
-		FlowKey key;
+		KeyWords key;
 		std::memcpy(key.word, bytes, Size);
 		return key;
 	}
-	bool operator==(const FlowKey &other) const
+	bool operator==(const KeyWords &other) const
 	{
 		uint64_t differ = 0;
 		for (unsigned i = 0; i < Size / 8; i++)
@@ -25,7 +26,7 @@ template <unsigned Size> struct FlowKey {
 	}
 };
 
-template <unsigned Size> inline uint32_t crc_hash(const FlowKey<Size> &key, uint32_t seed = 0)
+template <unsigned Size> inline uint32_t crc_hash(const KeyWords<Size> &key, uint32_t seed = 0)
 {
 	uint64_t crc = seed;
 	for (uint64_t word : key.word)
@@ -37,7 +38,7 @@ template <unsigned Size> inline uint32_t crc_hash(const FlowKey<Size> &key, uint
 constexpr uint32_t reverse_seed = 0x5bd1e995;
 
 // Chained the other way round: independent enough of crc_hash() to be a second hash (Cuckoo++).
-template <unsigned Size> inline uint32_t crc_hash_reverse(const FlowKey<Size> &key, uint32_t seed)
+template <unsigned Size> inline uint32_t crc_hash_reverse(const KeyWords<Size> &key, uint32_t seed)
 {
 	uint64_t crc = seed;
 	for (unsigned i = Size / 8; i-- > 0;)

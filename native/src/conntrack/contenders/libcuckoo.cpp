@@ -10,7 +10,7 @@ namespace reframer::conntrack {
 namespace {
 
 template <unsigned Size> class LibCuckooMap {
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 	struct Hash {
 		// Its tags come from the hash's upper half: spread the CRC over all of it.
 		size_t operator()(const Key &key) const

@@ -9,14 +9,14 @@
 namespace reframer::conntrack {
 
 template <unsigned Size> struct CrcHasher {
-	size_t operator()(const FlowKey<Size> &key) const { return crc_hash(key); }
+	size_t operator()(const KeyWords<Size> &key) const { return crc_hash(key); }
 };
 
 // Map::find(key, hash) exists in the tsl maps and in absl's: a burst computes all hashes first, and
 // prefetches where the map offers that. Further they cannot be taken apart from outside.
 template <unsigned Size, typename Map, bool Precomputes> class MapTracker : public Tracker {
 protected:
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 	Map map_;
 
 public:
@@ -104,7 +104,7 @@ public:
 	}
 	size_t bytes() const override
 	{
-		size_t slot = (8 + sizeof(std::pair<FlowKey<Size>, uint64_t>) + 7) & ~size_t{7};
+		size_t slot = (8 + sizeof(std::pair<KeyWords<Size>, uint64_t>) + 7) & ~size_t{7};
 		return this->map_.bucket_count() * slot;
 	}
 };

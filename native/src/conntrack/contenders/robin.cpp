@@ -9,8 +9,8 @@ namespace {
 
 template <unsigned Size>
 using RobinMap =
-	tsl::robin_map<FlowKey<Size>, uint64_t, CrcHasher<Size>, std::equal_to<FlowKey<Size>>,
-                   std::allocator<std::pair<FlowKey<Size>, uint64_t>>, true>;
+	tsl::robin_map<KeyWords<Size>, uint64_t, CrcHasher<Size>, std::equal_to<KeyWords<Size>>,
+                   std::allocator<std::pair<KeyWords<Size>, uint64_t>>, true>;
 
 } // namespace
 

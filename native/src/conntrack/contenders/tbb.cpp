@@ -8,7 +8,7 @@ namespace reframer::conntrack {
 namespace {
 
 template <unsigned Size> class TbbMap {
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 	struct Compare {
 		static size_t hash(const Key &key) { return crc_hash(key) * size_t{0x9e3779b97f4a7c15u}; }
 		static bool equal(const Key &a, const Key &b) { return a == b; }

@@ -26,7 +26,7 @@ void register_thread()
 }
 
 template <unsigned Size> class UrcuMap {
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 	struct Node {
 		cds_lfht_node link;
 		rcu_head head;

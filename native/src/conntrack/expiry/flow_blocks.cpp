@@ -18,7 +18,7 @@ namespace {
 constexpr uint32_t reclaim_window = 64;
 
 template <unsigned Size> class FlowBlocks final : public TimedTracker {
-	using Key = FlowKey<Size>;
+	using Key = KeyWords<Size>;
 	struct Block {
 		Key key;
 		uint64_t state;

@@ -14,7 +14,7 @@ namespace reframer::lab {
 namespace {
 
 constexpr uint32_t key_size = KeyColumn::key_size;
-using Key = conntrack::FlowKey<key_size>;
+using Key = conntrack::KeyWords<key_size>;
 
 class ByNicHash final : public conntrack::Tracker {
 public:

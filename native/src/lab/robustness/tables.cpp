@@ -34,7 +34,7 @@ std::vector<uint8_t> make_keys(uint64_t nb, bool colliding, uint64_t seed)
 			words[1] = tries;
 			std::memcpy(&keys[i * key_size], words, key_size);
 			if (!colliding ||
-			    (conntrack::crc_hash(conntrack::FlowKey<key_size>::load(&keys[i * key_size])) &
+			    (conntrack::crc_hash(conntrack::KeyWords<key_size>::load(&keys[i * key_size])) &
 			     ((1u << colliding_bits) - 1)) == 0) {
 				i++;
 				break;
