@@ -1,5 +1,7 @@
 #include "conntrack/tcp_segment.hpp"
 
+#include "packet/bytes.hpp"
+
 #include <algorithm>
 
 namespace reframer::conntrack {
@@ -8,11 +10,6 @@ namespace {
 
 constexpr uint32_t header_size = 20;
 constexpr uint8_t most_scale = 14; // RFC 7323, 2.3
-
-uint32_t number_at(const uint8_t *p)
-{
-	return uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 | p[3];
-}
 
 bool before(uint32_t a, uint32_t b)
 {
@@ -37,7 +34,8 @@ void read_options(const uint8_t *at, const uint8_t *until, TcpSegment &s)
 			s.sack_permitted = true;
 		} else if (kind == sack && size >= 10 && (size - 2) % 8 == 0) {
 			for (uint32_t block = 2; block < size; block += 8)
-				if (const uint32_t right = number_at(at + block + 4); before(s.selectively, right))
+				if (const uint32_t right = packet::be32(at + block + 4);
+				    before(s.selectively, right))
 					s.selectively = right;
 		}
 		at += size;
@@ -74,9 +72,9 @@ TcpSegment read_tcp(const uint8_t *data, uint32_t captured, uint32_t length)
 		return s;
 	const uint32_t header = (data[12] >> 4) * 4u;
 	s.flags = data[13];
-	s.window = static_cast<uint16_t>(data[14] << 8 | data[15]);
-	s.sequence = s.end = number_at(data + 4);
-	s.acknowledged = s.selectively = number_at(data + 8);
+	s.window = packet::be16(data + 14);
+	s.sequence = s.end = packet::be32(data + 4);
+	s.acknowledged = s.selectively = packet::be32(data + 8);
 	if (header < header_size || length < header)
 		return s;
 	s.broken = !sane(s.flags);

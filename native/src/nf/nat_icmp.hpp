@@ -37,6 +37,7 @@ template <typename Find> bool translate_icmp_error(Context &c, const PortPool &p
 {
 	uint8_t *const ip = c.ip();
 	uint8_t *const icmp = c.mbuf->data() + c.l4;
+	// What is quoted is cut short and has no link: the parser's careful answers are of no use here.
 	uint8_t *const quoted = icmp + 8;
 	const uint8_t *const end = c.mbuf->data() + c.mbuf->captured;
 	const uint32_t header = (quoted[0] & 15u) * 4;

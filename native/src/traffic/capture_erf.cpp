@@ -1,6 +1,7 @@
 // ERF, the record format of DAG cards: Ethernet and plain IP records. There is no file header and no
 // magic; a file is taken for ERF when its first two records make sense as such.
 // Format: Endace ERF types, as documented with the cards.
+#include "packet/bytes.hpp"
 #include "traffic/capture.hpp"
 
 #include <cstring>
@@ -37,15 +38,10 @@ Kind kind_of(uint8_t type)
 	}
 }
 
-uint16_t half(const uint8_t *at)
-{
-	return static_cast<uint16_t>(at[0] << 8 | at[1]);
-}
-
 bool plausible(const uint8_t *record)
 {
 	const Kind kind = kind_of(record[8]);
-	const uint16_t length = half(record + 10), wire = half(record + 14);
+	const uint16_t length = packet::be16(record + 10), wire = packet::be16(record + 14);
 	if (kind == Kind::other || length < erf_header)
 		return false;
 	// Up to eight extension headers and padding to eight bytes come on top of the frame.
@@ -83,7 +79,7 @@ private:
 				damaged(at, "the file ends inside a record header, " + std::to_string(have) +
 				                " of 16 bytes are there");
 			const uint8_t type = input_.data()[8];
-			const uint16_t length = half(input_.data() + 10);
+			const uint16_t length = packet::be16(input_.data() + 10);
 			if (length < erf_header)
 				damaged(at, "a record states a length of " + std::to_string(length) +
 				                " bytes, less than its header");
@@ -117,7 +113,7 @@ private:
 			start += ethernet_pad;
 		if (start > length)
 			damaged(at, "a record is too short for its headers");
-		const uint16_t wire = half(record + 14);
+		const uint16_t wire = packet::be16(record + 14);
 		const uint32_t captured = std::min<uint32_t>(static_cast<uint32_t>(length - start), wire);
 		uint8_t *room = batch.room(captured);
 		if (!room)
@@ -148,7 +144,7 @@ bool looks_like_erf(const uint8_t *data, size_t size)
 {
 	if (size < erf_header || !plausible(data))
 		return false;
-	const size_t length = half(data + 10);
+	const size_t length = packet::be16(data + 10);
 	return size < length + erf_header || plausible(data + length);
 }
 

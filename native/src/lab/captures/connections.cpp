@@ -1,6 +1,7 @@
 #include "lab/captures/connections.hpp"
 
 #include "jobs/job.hpp"
+#include "packet/bytes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -119,7 +120,7 @@ uint32_t sctp_seconds(Connection &c, const packet::Frame &frame, const packet::H
 		default:
 			break;
 		}
-		const uint32_t length = uint32_t{chunk[2]} << 8 | chunk[3];
+		const uint32_t length = packet::be16(chunk + 2);
 		at += (std::max(length, 4u) + 3) & ~3u;
 	}
 	if (seconds == 0)
