@@ -1,6 +1,6 @@
 // Dependencies point one way: results < experiments < rooms < native/binding.ts < C headers, and
 // in native lab > dpdk > jobs > datapath, devices > nf > measure, traffic, reframer,
-// rsspp, conntrack > packet, api.
+// rsspp, conntrack > packet, base, api.
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -104,6 +104,7 @@ describe('native', () => {
   // A room includes only rooms of lower layers.
   const layers: Readonly<Record<string, number>> = {
     api: 0,
+    base: 0,
     packet: 0,
     reframer: 1,
     rsspp: 1,

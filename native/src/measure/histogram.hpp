@@ -1,8 +1,9 @@
-// Latencies with a relative resolution of 1/64, whatever their size (the idea of HDR Histogram).
+// Latencies with a relative resolution of 1/64, whatever their size.
 #pragma once
 
+#include "base/log_buckets.hpp"
+
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -12,7 +13,7 @@ class Histogram {
 public:
 	void add(uint64_t value)
 	{
-		counts_[bucket_of(value)]++;
+		counts_[Buckets::of(value)]++;
 		count_++;
 		sum_ += static_cast<double>(value);
 		max_ = value > max_ ? value : max_;
@@ -38,8 +39,9 @@ public:
 		for (size_t i = 0; i < counts_.size(); i++) {
 			seen += counts_[i];
 			if (counts_[i] && static_cast<double>(seen) >= wanted) {
-				double middle =
-					(static_cast<double>(low_of(i)) + static_cast<double>(low_of(i + 1) - 1)) / 2;
+				double middle = (static_cast<double>(Buckets::low(i)) +
+				                 static_cast<double>(Buckets::low(i + 1) - 1)) /
+				                2;
 				return middle < static_cast<double>(max_) ? middle : static_cast<double>(max_);
 			}
 		}
@@ -47,23 +49,9 @@ public:
 	}
 
 private:
-	// Values below 128 have a bucket each; then 64 buckets an octave.
-	static size_t bucket_of(uint64_t v)
-	{
-		if (v < 128)
-			return v;
-		unsigned shift = static_cast<unsigned>(std::bit_width(v)) - 7;
-		return (size_t{shift} << 6) + (v >> shift);
-	}
-	static uint64_t low_of(size_t bucket)
-	{
-		if (bucket < 128)
-			return bucket;
-		unsigned shift = static_cast<unsigned>(bucket >> 6) - 1;
-		return (uint64_t{bucket & 63} + 64) << shift;
-	}
+	using Buckets = base::LogBuckets<6>;
 
-	std::array<uint64_t, 59 * 64> counts_{}; // reaches 2^64
+	std::array<uint64_t, Buckets::count> counts_{};
 	uint64_t count_ = 0, max_ = 0;
 	double sum_ = 0;
 };

@@ -171,7 +171,7 @@ void reframer_hold_histogram(const struct reframer_stage *r, uint64_t *packets, 
 
 uint64_t reframer_histogram_low_ns(uint32_t bucket)
 {
-	return stage::histogram_low(std::min(bucket, REFRAMER_HISTOGRAM_BUCKETS - 1u));
+	return stage::HoldBuckets::low(std::min(bucket, REFRAMER_HISTOGRAM_BUCKETS - 1u));
 }
 
 uint64_t reframer_hold_quantile(const uint64_t *packets, uint32_t nb_buckets, double q)
@@ -187,7 +187,7 @@ uint64_t reframer_hold_quantile(const uint64_t *packets, uint32_t nb_buckets, do
 	for (uint32_t bucket = 0; bucket < nb; bucket++) {
 		seen += packets[bucket];
 		if (seen > 0 && static_cast<double>(seen) >= wanted)
-			return stage::histogram_low(bucket);
+			return stage::HoldBuckets::low(bucket);
 	}
 	return 0;
 }

@@ -152,7 +152,7 @@ void Stage::make_all_ready(reframer_reason reason)
 // Packets that came in one burst and leave in one have equal hold times, and stand in a row.
 void Stage::count_hold(uint64_t hold, uint64_t count)
 {
-	hold_histogram_[histogram_bucket(hold)] += count;
+	hold_histogram_[hold_bucket(hold)] += count;
 	if (count)
 		stats_.hold_max_ns = std::max(stats_.hold_max_ns, hold);
 }

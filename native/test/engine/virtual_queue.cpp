@@ -1,6 +1,5 @@
 #include "datapath/ports/virtual_queue.hpp"
 #include "datapath/ports/poisson.hpp"
-#include "measure/histogram.hpp"
 #include "measure/marks.hpp"
 #include "nf/prefixes.hpp"
 
@@ -239,25 +238,6 @@ TEST_CASE("a queue refuses arrivals that it would lose, and notices a stage that
 		CHECK_THROWS_AS(small.run(arrivals, 1e9), std::logic_error);
 	}
 	reframer_free(stage);
-}
-
-TEST_CASE("histogram quantiles are within one part in 64")
-{
-	nf::Random random(seed());
-	Histogram h;
-	std::vector<uint64_t> values;
-	for (int i = 0; i < 100000; i++) {
-		uint64_t v = random.next() >> random.below(63);
-		values.push_back(v);
-		h.add(v);
-	}
-	std::sort(values.begin(), values.end());
-	for (double q : {0.01, 0.5, 0.9, 0.99, 0.999}) {
-		double exact = static_cast<double>(values[static_cast<size_t>(q * 100000) - 1]);
-		CHECK(h.quantile(q) == doctest::Approx(exact).epsilon(1.0 / 64));
-	}
-	CHECK(h.quantile(1.0) <= static_cast<double>(h.max()));
-	CHECK(h.max() == values.back());
 }
 
 TEST_CASE("a poll during which the core was away is marked, ordinary variation is not")
