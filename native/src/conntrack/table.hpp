@@ -1,9 +1,9 @@
 // The table, its groups, and where a digest leads.
 #pragma once
 
+#include "base/pages.hpp"
 #include "conntrack/digest.hpp"
 #include "conntrack/layout.hpp"
-#include "conntrack/memory.hpp"
 #include "reframer/conntrack.h"
 
 #include <algorithm>
@@ -47,7 +47,7 @@ struct Region {
 	uint64_t grow_at = 0; // flows
 	double grow_load = grow_at_load;
 	bool stash = false;
-	Reserve line_memory, body_memory;
+	base::Reserve line_memory, body_memory;
 
 	[[gnu::always_inline]] bool growing() const { return next_pages != nb_pages; }
 	[[gnu::always_inline]] uint32_t page_of(uint32_t position, uint32_t home_line) const

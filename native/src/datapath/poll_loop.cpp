@@ -24,7 +24,7 @@ PollLoop::PollLoop(const QueueConfig &config, reframer_stage *stage, nf::Chain &
 	// All that may be held or come out of one poll, twice: once in use, once sent and not yet free.
 	uint32_t room = held + config.burst + release_room;
 	nb_buffers_ = config.ring_depth + 2 * size_t{room};
-	pool_ = nf::Region<uint8_t>(nb_buffers_ * nf::Mbuf::stride);
+	pool_ = base::Region<uint8_t>(nb_buffers_ * nf::Mbuf::stride);
 	free_.reserve(nb_buffers_);
 	for (size_t i = nb_buffers_; i-- > 0;) {
 		buffer(i)->index = static_cast<uint32_t>(i);

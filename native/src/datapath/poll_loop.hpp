@@ -3,9 +3,9 @@
 // the threads in real time.
 #pragma once
 
+#include "base/region.hpp"
 #include "datapath/queue.hpp"
 #include "measure/memory_use.hpp"
-#include "measure/pages.hpp"
 #include "nf/chain.hpp"
 #include "reframer/reframer.h"
 
@@ -93,9 +93,9 @@ private:
 	nf::Chain &chain_;
 
 	size_t nb_buffers_;
-	nf::Region<uint8_t> pool_;
-	nf::Region<Descriptor> ring_;
-	nf::Region<nf::Mbuf *> posted_; // buffer of each ring slot
+	base::Region<uint8_t> pool_;
+	base::Region<Descriptor> ring_;
+	base::Region<nf::Mbuf *> posted_; // buffer of each ring slot
 
 	// A driver's doorbell: the NIC reads it, and all above, nothing below.
 	alignas(64) std::atomic<uint64_t> taken_{0};

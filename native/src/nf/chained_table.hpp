@@ -2,7 +2,7 @@
 // plain design of the original's era; a lookup reads a head and at least one entry.
 #pragma once
 
-#include "measure/pages.hpp"
+#include "base/region.hpp"
 #include "nf/context.hpp"
 
 #include <cstdint>
@@ -52,8 +52,8 @@ private:
 		uint32_t next;
 		State state;
 	};
-	Region<uint32_t> heads_;
-	Region<Entry> entries_;
+	base::Region<uint32_t> heads_;
+	base::Region<Entry> entries_;
 	uint32_t size_ = 0;
 };
 

@@ -55,7 +55,7 @@ void Trie::insert(const Prefix &route)
 RuleSet::RuleSet(const std::vector<Prefix> &rules) : bitmap_((1u << bitmap_bits) / 64)
 {
 	uint32_t slots = std::bit_ceil(static_cast<uint32_t>(std::max<size_t>(rules.size() * 2, 16)));
-	slots_ = Region<Slot>(slots);
+	slots_ = base::Region<Slot>(slots);
 	mask_ = slots - 1;
 	shift_ = 64 - std::countr_zero(slots);
 	for (const Prefix &r : rules) {

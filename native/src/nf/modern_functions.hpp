@@ -2,7 +2,7 @@
 // space search for rules, open addressing for flows; the lines of coming packets are prefetched.
 #pragma once
 
-#include "measure/pages.hpp"
+#include "base/region.hpp"
 #include "nf/chain.hpp"
 #include "nf/flow_hash.hpp"
 #include "nf/nat_icmp.hpp"
@@ -91,7 +91,7 @@ private:
 	}
 
 	std::vector<uint64_t> bitmap_;
-	Region<Slot> slots_; // on huge pages: a search touches up to 17 of them
+	base::Region<Slot> slots_; // on huge pages: a search touches up to 17 of them
 	struct Tuple {
 		uint32_t mask;
 		uint16_t best; // lowest rule of this length: a lower match elsewhere ends the search

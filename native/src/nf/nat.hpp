@@ -2,7 +2,7 @@
 // Source NAT in one direction: the return path would be a second chain on the way back.
 #pragma once
 
-#include "measure/pages.hpp"
+#include "base/region.hpp"
 #include "nf/checksum.hpp"
 
 namespace reframer::nf {
@@ -48,7 +48,7 @@ private:
 	static constexpr uint32_t first_port = 1024, nb_ports = 65536 - first_port;
 	uint32_t first_address_;
 	uint32_t taken_ = 0;
-	Region<Ipv4Tuple> owners_;
+	base::Region<Ipv4Tuple> owners_;
 };
 
 // Another address (at `field` of the IP header) and port (at `port` of TCP or UDP), with what they

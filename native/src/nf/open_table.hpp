@@ -2,7 +2,7 @@
 // full, so that nearly every lookup ends in the line that its prefetch brought.
 #pragma once
 
-#include "measure/pages.hpp"
+#include "base/region.hpp"
 #include "nf/context.hpp"
 
 #include <cstdint>
@@ -61,7 +61,7 @@ private:
 
 	size_t mask() const { return slots_.size() - 1; }
 
-	Region<Slot> slots_;
+	base::Region<Slot> slots_;
 	uint32_t capacity_;
 	uint32_t size_ = 0;
 };

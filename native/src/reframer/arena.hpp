@@ -2,6 +2,8 @@
 // one or two entries of the TLB, touched at create so that no packet pays for a page fault.
 #pragma once
 
+#include "base/pages.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,11 +13,6 @@ namespace reframer::stage {
 
 class Arena {
 public:
-	Arena() = default;
-	~Arena();
-	Arena(const Arena &) = delete;
-	Arena &operator=(const Arena &) = delete;
-
 	// First lay out, then allocate, then ask where things are.
 	template <typename T> size_t reserve(size_t count)
 	{
@@ -24,10 +21,13 @@ public:
 		return offset;
 	}
 	bool allocate();
-	template <typename T> T *at(size_t offset) { return reinterpret_cast<T *>(base_ + offset); }
+	template <typename T> T *at(size_t offset)
+	{
+		return reinterpret_cast<T *>(pages_.data() + offset);
+	}
 
 private:
-	std::byte *base_ = nullptr;
+	base::Pages pages_;
 	size_t size_ = 0;
 };
 

@@ -1,7 +1,7 @@
 // The loop on real threads: what comes out must add up, whatever the machine does meanwhile.
 #include "datapath/ports/thread_queue.hpp"
 
-#include "measure/cores.hpp"
+#include "base/cores.hpp"
 #include "measure/order_of_flows.hpp"
 #include "nf/chain.hpp"
 #include "nf/prefixes.hpp"

@@ -1,6 +1,6 @@
 // The job `trial` from specification to record, on fixed service times so that results repeat.
 #include "lab/reframer/trial.hpp"
-#include "measure/cores.hpp"
+#include "base/cores.hpp"
 #include "traffic/capture_writer.hpp"
 
 #include "cores.hpp"

@@ -1,7 +1,7 @@
 // Huge pages are what the kernel gave, not what was asked for.
-#include "conntrack/memory.hpp"
+#include "base/pages.hpp"
+#include "base/region.hpp"
 #include "measure/memory_use.hpp"
-#include "measure/pages.hpp"
 
 #include <doctest/doctest.h>
 
@@ -48,8 +48,8 @@ TEST_CASE("memory that is touched is resident, page by page")
 TEST_CASE("with transparent huge pages off, who asked has none")
 {
 	REQUIRE(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
-	const nf::Region<char> region(size);
-	conntrack::Pages pages;
+	const base::Region<char> region(size);
+	base::Pages pages;
 	REQUIRE(pages.map(size));
 	pages.touch();
 	CHECK(engine::memory_at(region.data(), size).resident >= size);
@@ -64,7 +64,7 @@ TEST_CASE("huge pages that the kernel gave are seen")
 		MESSAGE("skipped: transparent huge pages are off");
 		return;
 	}
-	const nf::Region<char> region(size);
+	const base::Region<char> region(size);
 	const engine::ProcessMemory here = engine::memory_at(region.data(), size);
 	CHECK(here.resident >= size);
 	// A kernel short of free blocks may give fewer; most of a fresh region is usual.

@@ -1,8 +1,8 @@
 // Chaining as in Click's HashContainerMP: a power of two of heads, singly linked nodes from a
 // pool, no rebalancing. Bursts prefetch heads, then first nodes.
+#include "base/pages.hpp"
 #include "conntrack/contenders/key_words.hpp"
 #include "conntrack/contenders/tracker.hpp"
-#include "conntrack/memory.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -135,7 +135,7 @@ private:
 	uint32_t depth_;
 	uint64_t capacity_ = 0, nb_nodes_ = 0, flows_ = 0;
 	uint32_t mask_ = 0, free_ = none;
-	Pages head_pages_, node_pages_;
+	base::Pages head_pages_, node_pages_;
 	uint32_t *heads_ = nullptr;
 	Node *nodes_ = nullptr;
 };

@@ -6,9 +6,9 @@
 // is full gives the place of a dead entry to a new one.
 #pragma once
 
+#include "base/pages.hpp"
 #include "conntrack/contenders/key_words.hpp"
 #include "conntrack/contenders/tracker.hpp"
-#include "conntrack/memory.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -305,7 +305,7 @@ private:
 	uint32_t depth_;
 	uint32_t mask_ = 0;
 	uint64_t flows_ = 0;
-	Pages bucket_pages_, record_pages_, timer_pages_;
+	base::Pages bucket_pages_, record_pages_, timer_pages_;
 	CuckooBucket *buckets_ = nullptr;
 	CuckooTimers *timers_ = nullptr; // NULL without
 };

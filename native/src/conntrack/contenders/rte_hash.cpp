@@ -1,8 +1,8 @@
 // Cuckoo: DPDK's rte_hash itself, in the process of the lab only. Scalar as the paper used it, and
 // in bulk as the library offers it.
+#include "base/pages.hpp"
 #include "conntrack/contenders/eal.hpp"
 #include "conntrack/contenders/tracker.hpp"
-#include "conntrack/memory.hpp"
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -209,7 +209,7 @@ private:
 	// beside it, by key id, as in the paper.
 	bool updates_;
 	uint64_t slots_ = 0, flows_ = 0;
-	Pages state_pages_;
+	base::Pages state_pages_;
 	uint64_t *states_ = nullptr;
 };
 

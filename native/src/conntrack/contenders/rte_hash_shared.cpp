@@ -1,7 +1,7 @@
 // rte_hash for several threads as DPDK means it: lookups without locks, one lock for all writers,
 // key slots reclaimed after every thread has reported a quiescent state.
+#include "base/pages.hpp"
 #include "conntrack/contenders/eal.hpp"
-#include "conntrack/memory.hpp"
 #include "conntrack/shared/shared_tracker.hpp"
 
 #include <rte_errno.h>
@@ -204,7 +204,7 @@ private:
 	uint32_t depth_;
 	uint64_t slots_ = 0;
 	std::atomic<uint64_t> flows_ = 0;
-	Pages state_pages_;
+	base::Pages state_pages_;
 	uint64_t *states_ = nullptr;
 };
 

@@ -1,9 +1,9 @@
 // Expiry beside a table, as in the paper: the table maps a key to a flow id, the id names a block
 // with the time of the last packet. Blocks expire by wheel, scan or not until their place is needed.
+#include "base/pages.hpp"
 #include "conntrack/contenders/key_words.hpp"
 #include "conntrack/expiry/timed_tracker.hpp"
 #include "conntrack/expiry/timer_wheel.hpp"
-#include "conntrack/memory.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -238,7 +238,7 @@ private:
 	uint64_t timeout_, first_id_;
 	uint32_t capacity_, window_, hand_ = 0;
 	uint64_t scanned_ = 0;
-	Pages pages_;
+	base::Pages pages_;
 	Block *blocks_ = nullptr;
 	std::vector<uint32_t> free_;
 	std::optional<TimerWheel> wheel_;

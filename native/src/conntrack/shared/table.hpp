@@ -1,9 +1,9 @@
 // The shared table: generations of buckets, threads, time.
 #pragma once
 
+#include "base/pages.hpp"
 #include "conntrack/clock.hpp"
 #include "conntrack/digest.hpp"
-#include "conntrack/memory.hpp"
 #include "conntrack/shared/bucket.hpp"
 #include "reframer/conntrack_shared.h"
 
@@ -54,7 +54,7 @@ struct Generation {
 	Bucket *buckets = nullptr;
 	uint8_t *entries = nullptr;
 	uint32_t nb_buckets = 0; // homes; max_reach more follow
-	Pages bucket_pages, entry_pages;
+	base::Pages bucket_pages, entry_pages;
 	std::atomic<uint64_t> grow_at = UINT64_MAX;   // places taken
 	Generation *next = nullptr;                   // set once, when growth starts
 	uint64_t retired_in = 0;                      // epoch

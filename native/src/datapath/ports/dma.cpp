@@ -1,6 +1,6 @@
 #include "datapath/ports/dma.hpp"
 
-#include "measure/cores.hpp"
+#include "base/cores.hpp"
 #include "packet/hash.hpp"
 
 #include <algorithm>

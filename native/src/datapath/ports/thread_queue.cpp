@@ -1,6 +1,6 @@
 #include "datapath/ports/thread_queue.hpp"
 
-#include "measure/cores.hpp"
+#include "base/cores.hpp"
 #include "measure/order_of_flows.hpp"
 
 #include <algorithm>

@@ -2,19 +2,16 @@
 
 #include <bit>
 #include <cmath>
-#include <sys/mman.h>
 
 namespace reframer::lab {
 
 void FlowTable::add_chunk()
 {
-	constexpr size_t bytes = chunk_entries * sizeof(FlowEntry);
-	void *memory = std::aligned_alloc(bytes, bytes);
-	if (!memory)
-		throw std::bad_alloc();
 	// Flows are visited at random: with small pages every visit would miss the TLB too.
-	madvise(memory, bytes, MADV_HUGEPAGE);
-	chunks_.emplace_back(static_cast<FlowEntry *>(memory));
+	constexpr size_t bytes = chunk_entries * sizeof(FlowEntry);
+	static_assert(bytes % base::huge_page == 0);
+	if (!chunks_.emplace_back().map(bytes))
+		throw std::bad_alloc();
 }
 
 void DistinctCounter::add(uint64_t hash)

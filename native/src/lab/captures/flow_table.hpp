@@ -2,11 +2,11 @@
 // with the packets.
 #pragma once
 
+#include "base/pages.hpp"
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
 #include <new>
 #include <vector>
 
@@ -62,11 +62,13 @@ public:
 
 	FlowEntry &operator[](uint32_t index)
 	{
-		return chunks_[index / chunk_entries].get()[index % chunk_entries];
+		return reinterpret_cast<FlowEntry *>(
+			chunks_[index / chunk_entries].data())[index % chunk_entries];
 	}
 	const FlowEntry &operator[](uint32_t index) const
 	{
-		return chunks_[index / chunk_entries].get()[index % chunk_entries];
+		return reinterpret_cast<const FlowEntry *>(
+			chunks_[index / chunk_entries].data())[index % chunk_entries];
 	}
 	size_t size() const { return size_; }
 	// Keeps the memory.
@@ -80,9 +82,6 @@ private:
 	struct Slot {
 		uint32_t tag = 0;
 		uint32_t entry_plus_one = 0; // 0: free
-	};
-	struct Free {
-		void operator()(FlowEntry *p) const { std::free(p); }
 	};
 
 	static constexpr size_t initial_slots = 1 << 12;
@@ -109,7 +108,7 @@ private:
 	void add_chunk();
 
 	std::vector<Slot> slots_;
-	std::vector<std::unique_ptr<FlowEntry, Free>> chunks_;
+	std::vector<base::Pages> chunks_;
 	size_t size_ = 0;
 };
 

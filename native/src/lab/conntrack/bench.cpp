@@ -20,8 +20,8 @@
 // Contenders take turns inside each round, in an order drawn for each pair of rounds and reversed
 // in the second. Every answer is checked; a wrong one ends the job.
 #include "lab/conntrack/bench.hpp"
+#include "base/pages.hpp"
 #include "conntrack/contenders/tracker.hpp"
-#include "conntrack/memory.hpp"
 #include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/conntrack/workload.hpp"
@@ -100,7 +100,7 @@ public:
 private:
 	size_t lines_;
 	uint64_t seed_;
-	conntrack::Pages pages_;
+	base::Pages pages_;
 };
 
 // State of a flow in the tables for hits and misses: of those that a thread inserts together, the same.

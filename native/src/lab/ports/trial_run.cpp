@@ -1,11 +1,11 @@
 #include "lab/ports/trial_run.hpp"
 
+#include "base/cores.hpp"
 #include "dpdk/clock.hpp"
 #include "dpdk/ports.hpp"
 #include "lab/ports/trial_feeder.hpp"
 #include "lab/reframer/trial_setup.hpp"
 #include "lab/reframer/trial_source.hpp"
-#include "measure/cores.hpp"
 
 #include <rte_errno.h>
 #include <rte_ethdev.h>

@@ -1,22 +1,19 @@
 #include "lab/reframer/bench_pool.hpp"
 
+#include "base/cores.hpp"
 #include "jobs/job.hpp"
-#include "measure/cores.hpp"
 #include "packet/bytes.hpp"
 #include "packet/hash.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <string>
-#include <sys/mman.h>
 #include <x86intrin.h>
 
 namespace reframer::lab {
 
 namespace {
 
-constexpr size_t huge_page = 2u << 20;
 // Reading this much drives what was just written out of a second-level cache of 1 or 2 MiB into
 // the last level: where a NIC's writes are, too.
 constexpr size_t eviction_bytes = 4u << 20;
@@ -62,18 +59,13 @@ void pin_to_core(int core)
 
 BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_t stride,
                      uint64_t seed, int filler_core)
-	: place_(where), traffic_(kind), flows_(flows), stride_(stride), random_(seed)
+	: place_(where), traffic_(kind), flows_(flows), stride_(stride), random_(seed),
+	  buffers_(nb_buffers * stride)
 {
-	const size_t bytes = (nb_buffers * stride_ + huge_page - 1) / huge_page * huge_page;
-	base_ = static_cast<uint8_t *>(std::aligned_alloc(huge_page, bytes));
-	if (!base_)
-		throw JobError("failed", "no memory for the buffer pool");
-	(void)madvise(base_, bytes, MADV_HUGEPAGE);
-	std::memset(base_, 0, bytes);
 	// A mempool in use for a while gives its buffers in no order. In order, the core's own stride
 	// prefetcher would bring the headers.
 	for (uint32_t i = 0; i < nb_buffers; i++)
-		order_.push_back(base_ + stride_ * i);
+		order_.push_back(&buffers_[stride_ * i]);
 	std::shuffle(order_.begin(), order_.end(), random_);
 	if (traffic_ == BenchTraffic::trains)
 		trains_.resize(flows >= many_flows ? trains_of_many : trains_at_a_time);
@@ -94,7 +86,6 @@ BenchPool::~BenchPool()
 	stop_ = true;
 	if (filler_.joinable())
 		filler_.join();
-	std::free(base_);
 }
 
 uint64_t BenchPool::next_flow()

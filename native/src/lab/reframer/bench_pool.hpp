@@ -2,6 +2,7 @@
 // that no header line is in the private caches of the core under test.
 #pragma once
 
+#include "base/region.hpp"
 #include "traffic/campus.hpp"
 
 #include <atomic>
@@ -67,7 +68,7 @@ private:
 	std::unique_ptr<traffic::Campus> campus_;
 	std::vector<traffic::PacketMeta> metas_;
 	size_t next_meta_ = 0;
-	uint8_t *base_ = nullptr;
+	base::Region<uint8_t> buffers_;
 	uint32_t next_buffer_ = 0;
 	std::vector<uint8_t *> order_; // buffers, in the order of their use
 	std::vector<uint64_t> flow_;   // of each packet of the fill

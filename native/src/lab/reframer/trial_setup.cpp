@@ -1,8 +1,8 @@
 #include "lab/reframer/trial_setup.hpp"
 
-#include "measure/cores.hpp"
+#include "base/cores.hpp"
+#include "base/region.hpp"
 #include "measure/median.hpp"
-#include "measure/pages.hpp"
 #include "measure/tsc.hpp"
 #include "nf/prefixes.hpp"
 
@@ -120,12 +120,12 @@ bool forms_agree(const nf::ChainFactory &all, std::span<const engine::Arrival> a
 	                 [](const auto &a, const auto &b) { return a.rss < b.rss; });
 	auto n = static_cast<uint32_t>(sample.size());
 	nf::ChainFactory factory(all, form_sample * 2);
-	nf::Region<uint8_t> memory[2];
+	base::Region<uint8_t> memory[2];
 	uint32_t kept[2];
 	std::unique_ptr<nf::Chain> chains[2];
 	std::vector<nf::Mbuf *> packets[2], dropped(n);
 	for (int form = 0; form < 2; form++) {
-		memory[form] = nf::Region<uint8_t>(std::max<size_t>(n, 1) * nf::Mbuf::stride);
+		memory[form] = base::Region<uint8_t>(std::max<size_t>(n, 1) * nf::Mbuf::stride);
 		for (uint32_t i = 0; i < n; i++) {
 			auto *m = reinterpret_cast<nf::Mbuf *>(memory[form].data() + i * nf::Mbuf::stride);
 			m->captured = sample[i].captured;
@@ -154,7 +154,7 @@ double worst_packet_ns(const nf::ChainFactory &all, const TrialSpec &spec, doubl
 {
 	constexpr uint32_t burst = 32, bursts = 33;
 	auto chain = nf::ChainFactory(all, std::bit_ceil(burst * bursts)).make(spec.form, 0);
-	nf::Region<uint8_t> memory(burst * nf::Mbuf::stride);
+	base::Region<uint8_t> memory(burst * nf::Mbuf::stride);
 	nf::Random random(spec.seed);
 	std::vector<nf::Mbuf *> packets(burst), dropped(burst);
 	std::vector<double> cost;

@@ -1,9 +1,9 @@
 // Where a trial's packets come from: the generator or a capture, as arrivals of RX queues.
 #pragma once
 
+#include "base/region.hpp"
 #include "datapath/queue.hpp"
 #include "lab/reframer/trial_spec.hpp"
-#include "measure/pages.hpp"
 #include "nf/mbuf.hpp"
 
 #include <cstddef>
@@ -32,7 +32,7 @@ public:
 private:
 	// For packets that share their time with the one that filled the arena.
 	static constexpr size_t slack = 4u << 20;
-	nf::Region<uint8_t> bytes_;
+	base::Region<uint8_t> bytes_;
 	size_t used_ = 0;
 };
 

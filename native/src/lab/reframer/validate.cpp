@@ -24,11 +24,11 @@
 // "not-decided", exit code 3. Without two cores the checks on threads are left out: {"skipped": why}.
 #include "lab/reframer/validate.hpp"
 
+#include "base/cores.hpp"
 #include "datapath/ports/poisson.hpp"
 #include "datapath/ports/virtual_queue.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/reframer/trial.hpp"
-#include "measure/cores.hpp"
 #include "measure/median.hpp"
 
 #include <algorithm>

@@ -31,12 +31,12 @@
 // NIC's hash, the weaker way under attack. Flows whose handshake is over are protected from early
 // eviction; those of one SYN are not. A connection is not picked up in the middle: an ACK that finds
 // no entry makes none that counts. The server's answer passes on another queue.
+#include "base/cores.hpp"
 #include "datapath/ports/virtual_queue.hpp"
 #include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/captures/capture_input.hpp"
 #include "lab/robustness/traffic.hpp"
-#include "measure/cores.hpp"
 #include "measure/tsc.hpp"
 #include "reframer/reframer.h"
 

@@ -1,4 +1,4 @@
-#include "conntrack/memory.hpp"
+#include "base/pages.hpp"
 
 #include <sys/mman.h>
 
@@ -7,38 +7,65 @@
 
 #include <utility>
 
-namespace reframer::conntrack {
+namespace reframer::base {
 
 namespace {
 
 constexpr size_t page = 4096;
 
-} // namespace
-
-bool Pages::map(size_t bytes)
+size_t round_up(size_t bytes, size_t grain)
 {
-	release();
-	size_t grain = bytes >= huge_page ? huge_page : 4096;
-	size_t size = (bytes + grain - 1) & ~(grain - 1);
-	// The kernel aligns to 4 KiB only: take more, cut off both ends.
-	size_t slack = grain == huge_page ? huge_page : 0;
-	// Small maps come with their pages at once: met one by one while a table grows, their faults
-	// were one insert in 500, at 3 us each.
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (slack ? 0 : MAP_POPULATE);
-	void *raw = mmap(nullptr, size + slack, PROT_READ | PROT_WRITE, flags, -1, 0);
+	return (bytes + grain - 1) & ~(grain - 1);
+}
+
+// Addresses from a multiple of 2 MiB on: the kernel aligns to 4 KiB only, so take more and cut off
+// both ends.
+uint8_t *map_aligned(size_t size, int flags)
+{
+	void *raw = mmap(nullptr, size + huge_page, PROT_READ | PROT_WRITE,
+	                 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 	if (raw == MAP_FAILED)
-		return false;
-	auto begin = reinterpret_cast<uintptr_t>(raw);
-	uintptr_t aligned = (begin + grain - 1) & ~(grain - 1);
+		return nullptr;
+	auto begin = reinterpret_cast<uintptr_t>(raw), aligned = round_up(begin, huge_page);
 	if (aligned > begin)
 		munmap(raw, aligned - begin);
-	if (begin + slack > aligned)
-		munmap(reinterpret_cast<void *>(aligned + size), begin + slack - aligned);
-	data_ = reinterpret_cast<uint8_t *>(aligned);
-	size_ = size;
-	if (grain == huge_page)
-		madvise(data_, size_, MADV_HUGEPAGE);
-	return true;
+	munmap(reinterpret_cast<void *>(aligned + size), begin + huge_page - aligned);
+	return reinterpret_cast<uint8_t *>(aligned);
+}
+
+// Nobody is billed for these before they are touched.
+uint8_t *reserve(size_t size)
+{
+	return map_aligned(size, MAP_NORESERVE);
+}
+
+void advise_huge(uint8_t *data, size_t from, size_t to)
+{
+	if (from < to)
+		madvise(data + from, to - from, MADV_HUGEPAGE);
+}
+
+} // namespace
+
+bool Pages::map(size_t bytes, size_t huge_from)
+{
+	release();
+	if (bytes >= huge_from) {
+		size_ = round_up(bytes, huge_page);
+		data_ = map_aligned(size_, 0);
+		if (data_)
+			advise_huge(data_, 0, size_);
+	} else {
+		// Small maps come with their pages at once: met one by one while a table grows, their
+		// faults were one insert in 500, at 3 us each.
+		size_ = round_up(bytes, page);
+		void *raw = mmap(nullptr, size_, PROT_READ | PROT_WRITE,
+		                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		data_ = raw == MAP_FAILED ? nullptr : static_cast<uint8_t *>(raw);
+	}
+	if (!data_)
+		size_ = 0;
+	return data_ != nullptr;
 }
 
 void Pages::touch()
@@ -72,35 +99,6 @@ void Pages::swap(Pages &other) noexcept
 	std::swap(size_, other.size_);
 	std::swap(given_back_, other.given_back_);
 }
-
-namespace {
-
-size_t round_up(size_t bytes, size_t grain)
-{
-	return (bytes + grain - 1) & ~(grain - 1);
-}
-
-// Addresses from a multiple of 2 MiB on. Nobody is billed for them before they are touched.
-uint8_t *reserve(size_t size)
-{
-	void *raw = mmap(nullptr, size + huge_page, PROT_READ | PROT_WRITE,
-	                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (raw == MAP_FAILED)
-		return nullptr;
-	auto begin = reinterpret_cast<uintptr_t>(raw), aligned = round_up(begin, huge_page);
-	if (aligned > begin)
-		munmap(raw, aligned - begin);
-	munmap(reinterpret_cast<void *>(aligned + size), begin + huge_page - aligned);
-	return reinterpret_cast<uint8_t *>(aligned);
-}
-
-void advise_huge(uint8_t *data, size_t from, size_t to)
-{
-	if (from < to)
-		madvise(data + from, to - from, MADV_HUGEPAGE);
-}
-
-} // namespace
 
 Reserve::~Reserve()
 {
@@ -170,4 +168,4 @@ size_t Reserve::resident(size_t used) const
 	return used <= huge_page && !huge_first_ ? used : std::min(round_up(used, huge_page), room_);
 }
 
-} // namespace reframer::conntrack
+} // namespace reframer::base

@@ -1,10 +1,10 @@
-// Table memory: whole pages from the kernel, 2 MiB ones where it gives them, zeroed.
+// The one owner of large memory: whole pages from the kernel, 2 MiB ones where it gives them, zeroed.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-namespace reframer::conntrack {
+namespace reframer::base {
 
 constexpr size_t huge_page = size_t{2} << 20;
 
@@ -21,8 +21,9 @@ public:
 	}
 	~Pages() { release(); }
 
-	// False where there is no memory.
-	bool map(size_t bytes);
+	// Of huge pages from `huge_from` bytes on, for small ones are enough below. False where there is
+	// no memory.
+	bool map(size_t bytes, size_t huge_from = huge_page);
 	// Writes to each page, so that the packet path does not meet its first fault.
 	void touch();
 	// Gives the memory of the first `bytes` back (whole huge pages only); it reads as zeros then.
@@ -71,4 +72,4 @@ private:
 	bool huge_first_ = false;
 };
 
-} // namespace reframer::conntrack
+} // namespace reframer::base

@@ -1,4 +1,4 @@
-#include "measure/cores.hpp"
+#include "base/cores.hpp"
 
 #include <algorithm>
 #include <charconv>
