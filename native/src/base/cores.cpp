@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
-#include <sched.h>
 #include <string_view>
 
-namespace reframer::engine {
+namespace reframer::base {
 
 namespace {
 
@@ -36,23 +35,40 @@ std::vector<int> read_list(std::string_view text)
 
 } // namespace
 
-bool pin(pthread_t thread, int core)
+cpu_set_t set_of(int core)
 {
 	cpu_set_t set;
 	CPU_ZERO(&set);
 	CPU_SET(static_cast<size_t>(core), &set);
-	return pthread_setaffinity_np(thread, sizeof(set), &set) == 0;
+	return set;
+}
+
+cpu_set_t affinity()
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		CPU_ZERO(&set);
+	return set;
+}
+
+int set_affinity(pthread_t thread, const cpu_set_t &cores)
+{
+	return pthread_setaffinity_np(thread, sizeof(cores), &cores);
+}
+
+bool pin(pthread_t thread, int core)
+{
+	return set_affinity(thread, set_of(core)) == 0;
 }
 
 std::vector<int> allowed_cores()
 {
-	cpu_set_t set;
-	CPU_ZERO(&set);
+	const cpu_set_t set = affinity();
 	std::vector<int> cores;
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		for (int c = 0; c < CPU_SETSIZE; c++)
-			if (CPU_ISSET(static_cast<size_t>(c), &set))
-				cores.push_back(c);
+	for (int c = 0; c < CPU_SETSIZE; c++)
+		if (CPU_ISSET(static_cast<size_t>(c), &set))
+			cores.push_back(c);
 	return cores;
 }
 
@@ -77,4 +93,4 @@ std::optional<int> other_core(int cpu, std::span<const int> allowed, const std::
 	return std::nullopt;
 }
 
-} // namespace reframer::engine
+} // namespace reframer::base

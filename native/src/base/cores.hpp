@@ -2,13 +2,20 @@
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-namespace reframer::engine {
+namespace reframer::base {
+
+cpu_set_t set_of(int core);
+// What the calling thread may use; nothing where the kernel does not say.
+cpu_set_t affinity();
+// 0, or the number of the error.
+int set_affinity(pthread_t thread, const cpu_set_t &cores);
 
 // False where this process may not use that core.
 bool pin(pthread_t thread, int core);
@@ -24,4 +31,4 @@ std::vector<int> thread_siblings(int cpu, const std::string &root = "/sys/device
 std::optional<int> other_core(int cpu, std::span<const int> allowed,
                               const std::string &root = "/sys/devices/system/cpu");
 
-} // namespace reframer::engine
+} // namespace reframer::base

@@ -1,5 +1,6 @@
 #include "dpdk/pollers.hpp"
 
+#include "base/cores.hpp"
 #include "jobs/job.hpp"
 
 #include <rte_lcore.h>
@@ -43,10 +44,9 @@ std::string list(const cpu_set_t &set)
 } // namespace
 
 PollerCpus::PollerCpus(const std::vector<std::string> &eal)
-	: given(std::any_of(eal.begin(), eal.end(), names_lcores))
+	: allowed(base::affinity()), given(std::any_of(eal.begin(), eal.end(), names_lcores))
 {
-	CPU_ZERO(&allowed);
-	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0 || CPU_COUNT(&allowed) == 0)
+	if (CPU_COUNT(&allowed) == 0)
 		throw lab::JobError("not-supported", "the kernel does not say which CPUs may be used", 3);
 }
 
@@ -67,16 +67,11 @@ void PollerCpus::settle()
 		RTE_LCORE_FOREACH(lcore)
 		sets.push_back(rte_lcore_cpuset(lcore));
 	} else {
-		for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-			if (!CPU_ISSET(cpu, &allowed))
-				continue;
-			cpu_set_t one;
-			CPU_ZERO(&one);
-			CPU_SET(cpu, &one);
-			sets.push_back(one);
-		}
+		for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+			if (CPU_ISSET(cpu, &allowed))
+				sets.push_back(base::set_of(int(cpu)));
 	}
-	pthread_setaffinity_np(pthread_self(), sizeof(allowed), &allowed);
+	base::set_affinity(pthread_self(), allowed);
 }
 
 uint32_t PollerCpus::usual(uint32_t otherwise) const
@@ -102,7 +97,7 @@ std::thread PollerCpus::start(uint32_t index, const char *name, std::function<vo
 	std::thread thread(std::move(work));
 	pthread_setname_np(thread.native_handle(), name);
 	const cpu_set_t &set = sets.at(index);
-	const int error = pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);
+	const int error = base::set_affinity(thread.native_handle(), set);
 	if (error != 0)
 		warn(std::string(name) + " does not run on CPU " + list(set) +
 		     " alone: " + std::strerror(error));

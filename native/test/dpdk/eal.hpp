@@ -1,6 +1,7 @@
 // EAL with virtual ports, once a process, and packets that say which they are. No NIC, no hugepages.
 #pragma once
 
+#include "base/cores.hpp"
 #include "support/packet_builder.hpp"
 
 #include <doctest/doctest.h>
@@ -33,10 +34,9 @@ struct Eal {
 		                      "--vdev=net_null1",
 		                      "--vdev=net_ring0"};
 		// EAL pins the thread that calls it; the others are ours, so it may go on anywhere after.
-		cpu_set_t before;
-		pthread_getaffinity_np(pthread_self(), sizeof(before), &before);
+		const cpu_set_t before = base::affinity();
 		const int n = rte_eal_init(int(std::size(args)), const_cast<char **>(args));
-		pthread_setaffinity_np(pthread_self(), sizeof(before), &before);
+		base::set_affinity(pthread_self(), before);
 		if (n < 0)
 			return;
 		pool = rte_pktmbuf_pool_create("packets", 16383, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE,

@@ -35,7 +35,7 @@ struct Folder {
 };
 
 // Small and on one core, so that it runs anywhere; 2 us a packet overloads 4 queues at 20 Gbps.
-Json base()
+Json plain_spec()
 {
 	return {{"source", {{"profile", "clients"}, {"flows", 500}, {"interleave", 3}}},
 	        {"offeredBps", 20e9},
@@ -53,7 +53,7 @@ Json base()
 
 Json run(const Json &changes)
 {
-	Json spec = base();
+	Json spec = plain_spec();
 	spec.update(changes);
 	TrialSpec parsed = parse_trial_spec(spec);
 	TrialOutcome outcome = run_trial_spec(parsed);
@@ -73,9 +73,7 @@ std::string error_of(const Json &spec)
 
 bool core_zero_allowed()
 {
-	cpu_set_t set;
-	CPU_ZERO(&set);
-	sched_getaffinity(0, sizeof(set), &set);
+	const cpu_set_t set = base::affinity();
 	return CPU_ISSET(0, &set);
 }
 
@@ -106,8 +104,8 @@ TEST_CASE("a specification is read strictly")
 	CHECK(error_of({{"offeredPps", 1e6}}) != "");
 	CHECK(error_of({{"dump", Json::object()}}) == "dump.file is missing");
 	CHECK(error_of(Json::array()) == "specification must be an object");
-	Json twice = describe(parse_trial_spec(describe(parse_trial_spec(base()))));
-	CHECK(twice == describe(parse_trial_spec(base())));
+	Json twice = describe(parse_trial_spec(describe(parse_trial_spec(plain_spec()))));
+	CHECK(twice == describe(parse_trial_spec(plain_spec())));
 	CHECK_THROWS_AS(run({{"source", {{"profile", "uniform"}, {"speed", 1}}}}), JobError);
 }
 
@@ -153,15 +151,15 @@ TEST_CASE("the second core is no thread of the first one's core")
 	says(2, "0,2");
 	says(4, "4-6");
 	says(7, "nonsense");
-	CHECK(engine::thread_siblings(0, folder.path) == std::vector<int>{0, 2});
-	CHECK(engine::thread_siblings(4, folder.path) == std::vector<int>{4, 5, 6});
-	CHECK(engine::thread_siblings(7, folder.path) == std::vector<int>{7});
-	CHECK(engine::thread_siblings(99, folder.path) == std::vector<int>{99}); // Linux says nothing
+	CHECK(base::thread_siblings(0, folder.path) == std::vector<int>{0, 2});
+	CHECK(base::thread_siblings(4, folder.path) == std::vector<int>{4, 5, 6});
+	CHECK(base::thread_siblings(7, folder.path) == std::vector<int>{7});
+	CHECK(base::thread_siblings(99, folder.path) == std::vector<int>{99}); // Linux says nothing
 	const std::vector<int> all = {0, 2, 3, 4}, pair = {0, 2}, one = {0};
-	CHECK(engine::other_core(0, all, folder.path) == 3);
-	CHECK(engine::other_core(4, all, folder.path) == 0);
-	CHECK(!engine::other_core(0, pair, folder.path));
-	CHECK(!engine::other_core(0, one, folder.path));
+	CHECK(base::other_core(0, all, folder.path) == 3);
+	CHECK(base::other_core(4, all, folder.path) == 0);
+	CHECK(!base::other_core(0, pair, folder.path));
+	CHECK(!base::other_core(0, one, folder.path));
 }
 
 TEST_CASE("a trial on threads: the same checks, and no figure that it cannot have")
@@ -172,7 +170,7 @@ TEST_CASE("a trial on threads: the same checks, and no figure that it cannot hav
 		return;
 	}
 	for (const char *policy : {"off", "fixed"}) {
-		Json spec = base();
+		Json spec = plain_spec();
 		for (const char *name : {"serviceNs", "dma", "cpus"})
 			spec.erase(name);
 		spec.update({{"engine", "threads"}, {"policy", policy}, {"queues", 2}});
@@ -243,7 +241,7 @@ TEST_CASE("a share of what the chain carries alone is offered, whatever the poli
 
 TEST_CASE("preemptions void a trial by their rate, interrupts only when they take over")
 {
-	TrialSpec spec = parse_trial_spec(base());
+	TrialSpec spec = parse_trial_spec(plain_spec());
 	TrialOutcome outcome;
 	outcome.queues.resize(1);
 	engine::QueueResult &r = outcome.queues[0].result;
@@ -384,7 +382,7 @@ TEST_CASE("a capture is repeated at the asked rate, from any link")
 			      doctest::Approx(name == raw ? 5e8 : 20e9).epsilon(0.12));
 		}
 	}
-	Json spec = base();
+	Json spec = plain_spec();
 	spec.erase("offeredBps");
 	spec["source"] = {{"file", file}};
 	spec["offeredPps"] = 1e6;

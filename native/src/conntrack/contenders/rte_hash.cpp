@@ -1,5 +1,6 @@
 // Cuckoo: DPDK's rte_hash itself, in the process of the lab only. Scalar as the paper used it, and
 // in bulk as the library offers it.
+#include "base/cores.hpp"
 #include "base/pages.hpp"
 #include "conntrack/contenders/eal.hpp"
 #include "conntrack/contenders/tracker.hpp"
@@ -26,8 +27,7 @@ bool start_eal()
 {
 	static const bool started = [] {
 		// EAL pins the thread that starts it.
-		cpu_set_t before;
-		sched_getaffinity(0, sizeof(before), &before);
+		const cpu_set_t before = base::affinity();
 		unsigned long free_pages = 0;
 		if (FILE *f = std::fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "r")) {
 			if (std::fscanf(f, "%lu", &free_pages) != 1)
@@ -50,7 +50,7 @@ bool start_eal()
 		for (int i = 0; i < argc; i++)
 			argv[i] = args[i].data();
 		bool ok = rte_eal_init(argc, argv) >= 0;
-		sched_setaffinity(0, sizeof(before), &before);
+		base::set_affinity(pthread_self(), before);
 		return ok;
 	}();
 	return started;

@@ -43,7 +43,7 @@ Dma::Dma(Into into, int core) : into_(into)
 	if (core < 0)
 		return;
 	thread_ = std::thread([this] { serve(); });
-	if (!pin(thread_.native_handle(), core)) {
+	if (!base::pin(thread_.native_handle(), core)) {
 		stop_ = true;
 		thread_.join();
 		throw std::runtime_error("cannot run on core " + std::to_string(core));

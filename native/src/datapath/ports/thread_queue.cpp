@@ -44,7 +44,7 @@ void ThreadQueue::run(std::span<const Arrival> arrivals, double until_ns)
 	std::atomic<int> ready{0}; // -1: no such core
 	std::atomic<bool> go{false};
 	std::jthread nic([&] {
-		ready = pin(pthread_self(), nic_core_) ? 1 : -1;
+		ready = base::pin(pthread_self(), nic_core_) ? 1 : -1;
 		while (ready == 1 && !go)
 			_mm_pause();
 		if (ready == 1)

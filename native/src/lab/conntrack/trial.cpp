@@ -1,13 +1,12 @@
 #include "lab/conntrack/trial.hpp"
 
+#include "base/cores.hpp"
 #include "measure/median.hpp"
 
 #include <algorithm>
 #include <barrier>
 #include <exception>
 #include <thread>
-
-#include <pthread.h>
 
 namespace reframer::lab {
 
@@ -102,18 +101,10 @@ uint64_t on_threads(uint32_t threads, const std::function<void(uint32_t)> &work)
 	std::vector<uint64_t> start(threads), stop(threads);
 	std::vector<std::exception_ptr> errors(threads);
 	std::vector<std::thread> pool;
-	cpu_set_t usable;
-	sched_getaffinity(0, sizeof(usable), &usable);
-	std::vector<unsigned> cpus;
-	for (unsigned c = 0; c < CPU_SETSIZE; c++)
-		if (CPU_ISSET(c, &usable))
-			cpus.push_back(c);
+	const std::vector<int> cpus = base::allowed_cores();
 	for (uint32_t t = 0; t < threads; t++)
 		pool.emplace_back([&, t] {
-			cpu_set_t one;
-			CPU_ZERO(&one);
-			CPU_SET(cpus[t % cpus.size()], &one);
-			pthread_setaffinity_np(pthread_self(), sizeof(one), &one);
+			base::pin(pthread_self(), cpus[t % cpus.size()]);
 			ready.arrive_and_wait();
 			start[t] = engine::tsc_start();
 			try {

@@ -17,10 +17,10 @@
 // Record: sent, refused (the ring behind was full; such a segment is sent again), all (sent with the
 //   warm-up), seconds, cpuNs (of the threads, in the measured time), slf, windowPackets (that pass
 //   during T on the wire)
+#include "base/cores.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/linux/flow_order.hpp"
 #include "lab/linux/segments.hpp"
-#include "measure/cores.hpp"
 
 #include <arpa/inet.h>
 #include <cerrno>
@@ -176,7 +176,7 @@ Counts play(const Socket &socket, Segments &segments, const std::vector<uint32_t
 void run_linux_send(const Json &json)
 {
 	SendSpec s = parse(json);
-	if (!engine::pin(pthread_self(), static_cast<int>(s.cpu)))
+	if (!base::pin(pthread_self(), static_cast<int>(s.cpu)))
 		throw JobError("linux-send", "CPU " + std::to_string(s.cpu) + " cannot be had");
 
 	std::vector<uint32_t> order =

@@ -310,7 +310,7 @@ private:
 		std::thread feeder;
 		if (feeding)
 			feeder = std::thread([&] {
-				engine::pin(pthread_self(), feeding_core_);
+				base::pin(pthread_self(), feeding_core_);
 				rte_thread_register(); // for its cache of buffers
 				feed(now);
 				rte_thread_unregister();

@@ -20,6 +20,7 @@
 // same length; with the NIC hash it reads no header, as the stage does not either. nsLow and
 // nsHigh: 95 % bootstrap interval of the median.
 #include "jobs/job.hpp"
+#include "lab/pin.hpp"
 #include "lab/reframer/bench_spec.hpp"
 #include "measure/median.hpp"
 #include "measure/tsc.hpp"
@@ -255,7 +256,7 @@ Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 void run_bench_reframer(const Json &json)
 {
 	const BenchSpec spec = parse_bench(json);
-	pin_to_core(spec.core);
+	pin_job(spec.core);
 	const double tsc_hz = engine::measure_tsc_hz();
 	for (const BenchPoint &point : spec.points)
 		emit({{"row", run_row(spec, point, tsc_hz)}});

@@ -51,12 +51,6 @@ void write_header(uint8_t *frame, uint64_t flow)
 
 } // namespace
 
-void pin_to_core(int core)
-{
-	if (!engine::pin(pthread_self(), core))
-		throw JobError("not-supported", "cannot run on core " + std::to_string(core), 3);
-}
-
 BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_t stride,
                      uint64_t seed, int filler_core)
 	: place_(where), traffic_(kind), flows_(flows), stride_(stride), random_(seed),
@@ -75,7 +69,7 @@ BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_
 	if (place_ == HeaderPlace::llc) {
 		eviction_.resize(eviction_bytes, 1);
 		filler_ = std::thread([this, filler_core] {
-			(void)engine::pin(pthread_self(), filler_core);
+			(void)base::pin(pthread_self(), filler_core);
 			work();
 		});
 	}

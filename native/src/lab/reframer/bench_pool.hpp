@@ -80,6 +80,4 @@ private:
 	std::thread filler_;
 };
 
-void pin_to_core(int core);
-
 } // namespace reframer::lab

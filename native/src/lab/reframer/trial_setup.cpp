@@ -2,6 +2,7 @@
 
 #include "base/cores.hpp"
 #include "base/region.hpp"
+#include "lab/pin.hpp"
 #include "measure/median.hpp"
 #include "measure/tsc.hpp"
 #include "nf/prefixes.hpp"
@@ -70,20 +71,20 @@ Stage make_stage(const TrialSpec &spec)
 
 int take_cores(TrialSpec &spec)
 {
-	const std::vector<int> allowed = engine::allowed_cores();
+	const std::vector<int> allowed = base::allowed_cores();
 	if (allowed.empty())
 		throw JobError("failed", "cannot read the cores that this process may use");
 	std::vector<int> cpus = spec.cpus;
 	if (cpus.empty()) {
 		cpus.push_back(allowed[0]);
-		if (const auto other = engine::other_core(allowed[0], allowed))
+		if (const auto other = base::other_core(allowed[0], allowed))
 			cpus.push_back(*other);
 	}
 	// Threads of one core share its caches: what the one writes is warm for the other, which is no
 	// "llc". With the frames flushed it does not matter who writes them.
 	bool apart = cpus.size() > 1;
 	if (apart) {
-		const auto siblings = engine::thread_siblings(cpus[0]);
+		const auto siblings = base::thread_siblings(cpus[0]);
 		apart = std::find(siblings.begin(), siblings.end(), cpus[1]) == siblings.end();
 	}
 	if (!apart && spec.engine == Engine::threads)
@@ -99,8 +100,7 @@ int take_cores(TrialSpec &spec)
 				3);
 		spec.dma = Dma::dram; // the record says so
 	}
-	if (!engine::pin(pthread_self(), cpus[0]))
-		throw JobError("not-supported", "cannot run on core " + std::to_string(cpus[0]), 3);
+	pin_job(cpus[0]);
 	return cpus.size() < 2 ? -1 : cpus[1];
 }
 

@@ -278,8 +278,8 @@ void run_validate(const Json &json)
 	};
 	for (const double rho : utilisations)
 		book("md1", check_md1(rho, packets, seed));
-	const std::vector<int> allowed = engine::allowed_cores();
-	const auto other = allowed.empty() ? std::nullopt : engine::other_core(allowed[0], allowed);
+	const std::vector<int> allowed = base::allowed_cores();
+	const auto other = allowed.empty() ? std::nullopt : base::other_core(allowed[0], allowed);
 	if (!other) {
 		emit({{"skipped", "real threads need two cores"}});
 		not_tested += chains.size() * policies.size() * on_threads_each;

@@ -36,6 +36,7 @@
 #include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/captures/capture_input.hpp"
+#include "lab/pin.hpp"
 #include "lab/robustness/traffic.hpp"
 #include "measure/tsc.hpp"
 #include "reframer/reframer.h"
@@ -93,11 +94,11 @@ RobustnessSpec read_spec(const Json &spec)
 	if (t.cpus.size() > 2)
 		in.fail("cpus", "must be a list of one or two core numbers");
 	if (t.cpus.empty()) {
-		const std::vector<int> allowed = engine::allowed_cores();
+		const std::vector<int> allowed = base::allowed_cores();
 		if (allowed.empty())
 			throw JobError("failed", "cannot read the cores that this process may use");
 		t.cpus.push_back(uint32_t(allowed[0]));
-		if (const auto other = engine::other_core(allowed[0], allowed))
+		if (const auto other = base::other_core(allowed[0], allowed))
 			t.cpus.push_back(uint32_t(*other));
 		else if (!dma_asked)
 			t.dma = engine::Dma::Into::dram;
@@ -106,12 +107,6 @@ RobustnessSpec read_spec(const Json &spec)
 		in.fail("cpus", "must be two cores, or one with dma dram");
 	in.finish();
 	return t;
-}
-
-void pin(uint32_t core)
-{
-	if (!engine::pin(pthread_self(), int(core)))
-		throw JobError("not-supported", "cannot run on core " + std::to_string(core), 3);
 }
 
 double resident_mib()
@@ -151,7 +146,7 @@ std::unique_ptr<reframer_stage, StageDeleter> make_stage(const RobustnessSpec &t
 void run_robustness_trial(const Json &json)
 {
 	const RobustnessSpec t = read_spec(json);
-	pin(t.cpus[0]);
+	pin_job(int(t.cpus[0]));
 	setpriority(PRIO_PROCESS, 0, -20);
 	engine::Dma dma(t.dma, t.cpus.size() > 1 ? int(t.cpus[1]) : -1);
 	std::optional<Traffic> made;
