@@ -238,7 +238,7 @@ Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 	        {"stride", point.stride},
 	        {"touchedKib", point.touched_kib},
 	        {"nicHash", point.nic_hash},
-	        {"dma", spec.place == HeaderPlace::llc ? "llc" : "dram"},
+	        {"dma", spec.place == engine::Dma::Into::llc ? "llc" : "dram"},
 	        {"nsPerPacket", engine::median(of_stage)},
 	        {"nsLow", low},
 	        {"nsHigh", high},

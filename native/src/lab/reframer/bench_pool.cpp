@@ -1,6 +1,5 @@
 #include "lab/reframer/bench_pool.hpp"
 
-#include "base/cores.hpp"
 #include "jobs/job.hpp"
 #include "packet/bytes.hpp"
 #include "packet/hash.hpp"
@@ -11,6 +10,8 @@
 #include <x86intrin.h>
 
 namespace reframer::lab {
+
+using Into = engine::Dma::Into;
 
 namespace {
 
@@ -51,10 +52,10 @@ void write_header(uint8_t *frame, uint64_t flow)
 
 } // namespace
 
-BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_t stride,
-                     uint64_t seed, int filler_core)
+BenchPool::BenchPool(Into where, BenchTraffic kind, uint64_t flows, size_t stride, uint64_t seed,
+                     int filler_core)
 	: place_(where), traffic_(kind), flows_(flows), stride_(stride), random_(seed),
-	  buffers_(nb_buffers * stride)
+	  buffers_(nb_buffers * stride), dma_(where, where == Into::llc ? filler_core : -1)
 {
 	// A mempool in use for a while gives its buffers in no order. In order, the core's own stride
 	// prefetcher would bring the headers.
@@ -66,20 +67,8 @@ BenchPool::BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_
 	if (traffic_ == BenchTraffic::campus)
 		campus_ = std::make_unique<traffic::Campus>(traffic::CampusParams{}, campus_bps, seed,
 		                                            uint32_t{1}, campus_queues, 0);
-	if (place_ == HeaderPlace::llc) {
+	if (place_ == Into::llc)
 		eviction_.resize(eviction_bytes, 1);
-		filler_ = std::thread([this, filler_core] {
-			(void)base::pin(pthread_self(), filler_core);
-			work();
-		});
-	}
-}
-
-BenchPool::~BenchPool()
-{
-	stop_ = true;
-	if (filler_.joinable())
-		filler_.join();
 }
 
 uint64_t BenchPool::next_flow()
@@ -132,14 +121,10 @@ const Received &BenchPool::fill(uint32_t count)
 		received_.data[i] = buffer + data_offset;
 		received_.hash[i] = static_cast<uint32_t>(mix(~flow_[i]));
 	}
-	if (place_ == HeaderPlace::llc) {
-		asked_count_ = count;
-		asked_.fetch_add(1, std::memory_order_release);
-		while (done_.load(std::memory_order_acquire) != asked_.load(std::memory_order_relaxed))
-			_mm_pause();
-	} else {
+	dma_.run([this, count] {
 		write(count);
-	}
+		evict();
+	});
 	next_buffer_ = (next_buffer_ + count) % nb_buffers;
 	return received_;
 }
@@ -149,27 +134,20 @@ void BenchPool::write(uint32_t count)
 	for (uint32_t i = 0; i < count; i++) {
 		uint8_t *frame = order_[(next_buffer_ + i) % nb_buffers] + data_offset;
 		write_header(frame, flow_[i]);
-		if (place_ == HeaderPlace::dram)
+		if (place_ == Into::dram)
 			_mm_clflush(frame);
 	}
 	_mm_mfence();
 }
 
-void BenchPool::work()
+void BenchPool::evict()
 {
 	volatile uint64_t sink = 0;
-	while (!stop_.load(std::memory_order_relaxed)) {
-		if (asked_.load(std::memory_order_acquire) == done_.load(std::memory_order_relaxed)) {
-			_mm_pause();
-			continue;
-		}
-		write(asked_count_);
-		uint64_t sum = 0;
-		for (size_t i = 0; i < eviction_.size(); i += 64)
-			sum += eviction_[i];
-		sink = sink + sum;
-		done_.fetch_add(1, std::memory_order_release);
-	}
+	uint64_t sum = 0;
+	for (size_t i = 0; i < eviction_.size(); i += 64)
+		sum += eviction_[i];
+	sink = sum;
+	(void)sink;
 }
 
 } // namespace reframer::lab

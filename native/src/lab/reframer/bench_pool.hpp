@@ -3,19 +3,17 @@
 #pragma once
 
 #include "base/region.hpp"
+#include "datapath/ports/dma.hpp"
 #include "traffic/campus.hpp"
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <random>
-#include <thread>
 #include <vector>
 
 namespace reframer::lab {
 
-enum class HeaderPlace : uint8_t { llc, dram };
 enum class BenchTraffic : uint8_t {
 	uniform, // each packet of any flow: hardly a packet finds its group
 	bursts,  // any flow, 1.3 packets in a row on average: what a server's many clients send
@@ -33,9 +31,9 @@ struct Received {
 class BenchPool {
 public:
 	// `filler_core` writes the frames (place llc) and must not be the core under test.
-	BenchPool(HeaderPlace where, BenchTraffic kind, uint64_t flows, size_t stride, uint64_t seed,
-	          int filler_core);
-	~BenchPool();
+	// @throws std::runtime_error: it cannot be had
+	BenchPool(engine::Dma::Into where, BenchTraffic kind, uint64_t flows, size_t stride,
+	          uint64_t seed, int filler_core);
 	BenchPool(const BenchPool &) = delete;
 	BenchPool &operator=(const BenchPool &) = delete;
 
@@ -51,10 +49,10 @@ public:
 
 private:
 	void write(uint32_t count);
-	void work();
+	void evict();
 	uint64_t next_flow();
 
-	HeaderPlace place_;
+	engine::Dma::Into place_;
 	BenchTraffic traffic_;
 	uint64_t flows_;
 	size_t stride_;
@@ -74,10 +72,7 @@ private:
 	std::vector<uint64_t> flow_;   // of each packet of the fill
 	std::vector<uint8_t> eviction_;
 	Received received_;
-	uint32_t asked_count_ = 0;
-	std::atomic<uint64_t> asked_{0}, done_{0};
-	std::atomic<bool> stop_{false};
-	std::thread filler_;
+	engine::Dma dma_;
 };
 
 } // namespace reframer::lab

@@ -105,8 +105,9 @@ BenchSpec parse_bench(const Json &json)
 	SpecReader reader(json, "");
 	BenchSpec spec;
 	const bool quick = reader.boolean("quick", false);
-	spec.place = reader.choice("dma", HeaderPlace::llc,
-	                           {{"llc", HeaderPlace::llc}, {"dram", HeaderPlace::dram}});
+	spec.place =
+		reader.choice("dma", engine::Dma::Into::llc,
+	                  {{"llc", engine::Dma::Into::llc}, {"dram", engine::Dma::Into::dram}});
 	const auto traffic = traffic_list(reader);
 	const auto flows = list(reader, "flows", {}, 1, 1ull << 32);
 	const auto bursts = list(reader, "bursts", {}, 1, burst_most);
@@ -142,7 +143,7 @@ BenchSpec parse_bench(const Json &json)
 	const auto cores = static_cast<uint64_t>(std::max(1u, std::thread::hardware_concurrency()));
 	spec.core = static_cast<int>(reader.integer("core", 0, 0, cores - 1));
 	spec.filler_core = static_cast<int>(reader.integer("fillerCore", cores - 1, 0, cores - 1));
-	if (spec.place == HeaderPlace::llc && spec.core == spec.filler_core)
+	if (spec.place == engine::Dma::Into::llc && spec.core == spec.filler_core)
 		throw JobError("not-supported",
 		               "dma llc needs a second core to fill the buffers; use dma dram", 3);
 	reader.finish();

@@ -27,7 +27,7 @@ struct BenchPoint {
 };
 
 struct BenchSpec {
-	HeaderPlace place;
+	engine::Dma::Into place;
 	std::vector<BenchPoint> points;
 	uint32_t lookahead, samples;
 	uint64_t seed;

@@ -243,8 +243,7 @@ Bench prepare(TrialSpec &spec, TrialOutcome &out)
 void run_virtual(Bench &bench)
 {
 	const TrialSpec &spec = bench.spec;
-	engine::Dma dma(spec.dma == Dma::llc ? engine::Dma::Into::llc : engine::Dma::Into::dram,
-	                bench.nic_core);
+	engine::Dma dma(spec.dma, bench.nic_core);
 	std::unique_ptr<traffic::CaptureWriter> writer;
 	if (!spec.dump_file.empty())
 		writer = std::make_unique<traffic::CaptureWriter>(spec.dump_file);

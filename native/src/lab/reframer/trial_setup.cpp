@@ -91,14 +91,14 @@ int take_cores(TrialSpec &spec)
 		throw JobError("not-supported",
 		               "engine \"threads\" needs two cores; two threads of one share its caches",
 		               3);
-	if (!apart && spec.dma == Dma::llc) {
+	if (!apart && spec.dma == engine::Dma::Into::llc) {
 		if (spec.dma_asked || (cpus.size() < 2 && allowed.size() < 2))
 			throw JobError(
 				"not-supported",
 				"dma \"llc\" needs a second core, not a thread of the same one, to write the frames; "
 				"use \"dram\"",
 				3);
-		spec.dma = Dma::dram; // the record says so
+		spec.dma = engine::Dma::Into::dram; // the record says so
 	}
 	pin_job(cpus[0]);
 	return cpus.size() < 2 ? -1 : cpus[1];

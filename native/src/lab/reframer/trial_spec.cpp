@@ -24,8 +24,9 @@ const std::initializer_list<std::pair<const char *, uint32_t>> keys = {
 	{"symmetric", REFRAMER_KEY_SYMMETRIC},
 	{"destination", REFRAMER_KEY_DESTINATION},
 	{"inner", REFRAMER_KEY_INNER}};
-const std::initializer_list<std::pair<const char *, Dma>> dmas = {{"llc", Dma::llc},
-                                                                  {"dram", Dma::dram}};
+using Into = engine::Dma::Into;
+const std::initializer_list<std::pair<const char *, Into>> dmas = {{"llc", Into::llc},
+                                                                   {"dram", Into::dram}};
 
 const std::initializer_list<std::pair<const char *, Engine>> engines = {
 	{"virtual", Engine::on_virtual_clock}, {"threads", Engine::threads}};
@@ -186,7 +187,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 	t.burst = static_cast<uint32_t>(in.integer("burst", 32, 1, 256));
 	t.release_max = static_cast<uint32_t>(in.integer("releaseMax", 0, 0, 1u << 16));
 	t.dma_asked = in.has("dma");
-	t.dma = in.choice("dma", Dma::llc, dmas);
+	t.dma = in.choice("dma", Into::llc, dmas);
 	t.duration_ns = in.integer("durationNs", 20000000, 1000, 60000000000);
 	t.warmup_ns = in.integer("warmupNs", 5000000, 0, 60000000000);
 	t.learn_ns = in.integer("learnNs", 50000000, 0, 60000000000);
@@ -216,7 +217,7 @@ TrialSpec parse_trial_spec(const Json &spec)
 	}
 	in.finish();
 	if (t.engine == Engine::threads) {
-		if (t.raw || t.stand_twice || t.service_ns || t.dma != Dma::llc || !t.dump_file.empty())
+		if (t.raw || t.stand_twice || t.service_ns || t.dma != Into::llc || !t.dump_file.empty())
 			in.fail("engine",
 			        "'threads' goes without raw, standTwice, serviceNs, dump and dma 'dram'");
 		if (t.policy == HoldPolicy::adaptive)

@@ -1,6 +1,7 @@
 // What a trial is asked to do; the JSON form is described at the top of trial.cpp.
 #pragma once
 
+#include "datapath/ports/dma.hpp"
 #include "jobs/job.hpp"
 #include "nf/config.hpp"
 
@@ -11,7 +12,6 @@
 namespace reframer::lab {
 
 enum class HoldPolicy : uint8_t { off, burst, fixed, adaptive };
-enum class Dma : uint8_t { llc, dram };
 enum class Engine : uint8_t { on_virtual_clock, threads };
 
 struct SourceSpec {
@@ -48,7 +48,7 @@ struct TrialSpec {
 	uint32_t ring_depth;
 	uint32_t burst;
 	uint32_t release_max;
-	Dma dma;
+	engine::Dma::Into dma;
 	bool dma_asked; // not the default
 	uint64_t duration_ns, warmup_ns, learn_ns;
 	uint64_t service_ns; // 0: time is taken from the TSC
