@@ -74,9 +74,9 @@ void VirtualQueue::run(std::span<const Arrival> arrivals, double until_ns)
 					double polls = std::ceil(idle / empty_poll_ns_);
 					if (in_window(clock_))
 						result_.empty_polls += static_cast<uint64_t>(polls);
-					clock_ += polls * empty_poll_ns_;
+					clock_.spend(polls * empty_poll_ns_);
 				} else {
-					clock_ = next;
+					clock_.wait_until(next);
 				}
 				continue;
 			}
@@ -176,7 +176,7 @@ void VirtualQueue::poll(bool draining)
 	report_clock_ = start;
 	report_busy_ = cost;
 	report_packets_ = out;
-	clock_ += cost;
+	clock_.spend(cost);
 	if (in_window(start)) {
 		result_.busy_polls++;
 		result_.polled += n;

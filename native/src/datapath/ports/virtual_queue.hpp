@@ -13,6 +13,7 @@
 #include "datapath/queue.hpp"
 #include "measure/marks.hpp"
 #include "measure/order_of_flows.hpp"
+#include "measure/virtual_clock.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -83,7 +84,7 @@ private:
 	PollLoop loop_;
 	Dma &dma_;
 
-	double clock_ = 0;
+	VirtualClock clock_;
 	bool held_back_ = false; // the last poll took nothing and gave nothing
 	double poll_start_ = -1; // of a poll whose departures are not in the books yet; else negative
 	double ns_per_tick_;

@@ -10,12 +10,14 @@
 //        live: a packet within the timeout
 //
 // Packets come at the given rate by a virtual clock, which only the measured time of bursts and
-// ticks advances; what finds the ring full is dropped. A burst that took far longer than bursts do
-// (the machine was elsewhere) counts as a usual one, and as preempted. Whether each packet is of a
-// new flow is compared with the flow's own history.
+// ticks advances; what finds the ring full is dropped. A burst during which the core was away
+// (measure/marks.hpp) counts as a usual one, and as preempted. Whether each packet is of a new flow
+// is compared with the flow's own history.
 #include "conntrack/expiry/timed_tracker.hpp"
 #include "lab/conntrack/trial.hpp"
+#include "measure/marks.hpp"
 #include "measure/median.hpp"
+#include "measure/virtual_clock.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -83,6 +85,10 @@ private:
 	std::vector<uint64_t> last_;
 };
 
+// A packet that finds neither its bucket, nor its entry, nor what expiry keeps of it in any cache or
+// TLB. Bursts that take less than twice that are not taken for interrupted.
+constexpr double worst_packet_ns = 400;
+
 struct Setup {
 	std::string contender;
 	Expiry expiry;
@@ -148,7 +154,7 @@ private:
 				tick_ticks_.push_back(took);
 				tick_total_ += double(took);
 			}
-			clock_ns_ += double(took) * 1e9 / hz_;
+			clock_.spend(double(took) * 1e9 / hz_);
 			if (double(tick_) > (s_.seconds - 1) * s_.hz && tick_ % std::max(1u, s_.hz / 10) == 0) {
 				residents_sum_ += double(tracker_.residents());
 				live_sum_ += double(history_.live(tick_));
@@ -170,17 +176,17 @@ private:
 		if (next_ + burst_size > chunk_packets || flows_.empty())
 			refill();
 		const double last = arrival_ns(arrived_ + burst_size);
-		clock_ns_ = std::max(clock_ns_, last);
+		clock_.wait_until(last);
 		advance(static_cast<uint64_t>(last * 1e-9 / s_.scale * s_.hz));
 		// What came meanwhile and did not fit into the ring is lost, burst by burst.
-		if (clock_ns_ - last > arrival_ns(s_.ring)) {
+		if (clock_ - last > arrival_ns(s_.ring)) {
 			dropped_ += burst_size;
 		} else {
 			uint64_t start = engine::tsc_start();
 			uint32_t nb =
 				tracker_.track(&keys_[size_t{next_} * key_size], burst_size, tick_, 1, results_);
 			double took = usual(double(elapsed(start)));
-			clock_ns_ += took * 1e9 / hz_;
+			clock_.spend(took * 1e9 / hz_);
 			if (tick_ > uint64_t{6} * s_.hz) {
 				burst_total_ += took;
 				processed_ += burst_size;
@@ -193,12 +199,13 @@ private:
 
 	double usual(double took)
 	{
-		typical_ =
-			typical_ == 0 ? took : typical_ + (std::min(took, 2 * typical_) - typical_) * 0.01;
-		if (took < 20 * typical_ || took < 30e-6 * hz_)
+		double excess_ns;
+		const double charged_ns =
+			marker_.charge(burst_size, burst_size, took * 1e9 / hz_, excess_ns);
+		if (excess_ns == 0)
 			return took;
 		preempted_++;
-		return typical_;
+		return charged_ns * 1e-9 * hz_;
 	}
 
 	void check(uint32_t nb_new)
@@ -223,6 +230,7 @@ private:
 	conntrack::TimedTracker &tracker_;
 	History history_;
 	Arrivals arrivals_;
+	engine::PollMarker marker_{worst_packet_ns};
 	const double hz_ = engine::measure_tsc_hz();
 	const uint64_t overhead_ = static_cast<uint64_t>(engine::measure_tsc_overhead());
 	std::vector<uint32_t> flows_;
@@ -230,8 +238,8 @@ private:
 	uint8_t results_[burst_size];
 	uint32_t next_ = 0;
 	uint64_t arrived_ = 0, processed_ = 0, dropped_ = 0, tick_ = 0, new_flows_ = 0, preempted_ = 0;
-	double clock_ns_ = 0, burst_total_ = 0, tick_total_ = 0, typical_ = 0, residents_sum_ = 0,
-		   live_sum_ = 0;
+	engine::VirtualClock clock_;
+	double burst_total_ = 0, tick_total_ = 0, residents_sum_ = 0, live_sum_ = 0;
 	std::vector<uint64_t> tick_ticks_;
 };
 

@@ -6,6 +6,7 @@
 #include "lab/ports/trial_feeder.hpp"
 #include "lab/reframer/trial_setup.hpp"
 #include "lab/reframer/trial_source.hpp"
+#include "measure/virtual_clock.hpp"
 
 #include <rte_errno.h>
 #include <rte_ethdev.h>
@@ -226,10 +227,11 @@ private:
 		return stats.stage.packets_held > 0;
 	}
 
-	// As engine::VirtualQueue does, poll by poll: the ring there is the port here.
+	// As engine::VirtualQueue does with a fixed service time, poll by poll: the ring there is the port
+	// here.
 	void run_logical()
 	{
-		double clock = static_cast<double>(trial_.learn_ns);
+		engine::VirtualClock clock(static_cast<double>(trial_.learn_ns));
 		size_t next = 0;
 		uint64_t taken = 0;
 		bool held_back = false;
@@ -246,7 +248,7 @@ private:
 			taken += lane_->asked();
 			held_back = lane_->received() == 0 && lane_->processed() == 0;
 			const double begin = clock;
-			clock += static_cast<double>(trial_.service_ns) * lane_->processed();
+			clock.spend(static_cast<double>(trial_.service_ns) * lane_->processed());
 			book(begin, clock);
 		};
 		while (true) {
@@ -267,7 +269,7 @@ private:
 				if (then > static_cast<double>(end_ - 1))
 					break;
 				if (then > clock) {
-					clock = then;
+					clock.wait_until(then);
 					continue;
 				}
 			}

@@ -1,6 +1,8 @@
 // Cores in virtual time: the one that is furthest behind polls next, so that all see the same
 // clock. A poll takes up to 32 packets through the real hand-over code, serves what it may, and gives
 // up drained buckets. Once an epoch the real balancer gets counters and loads and the table changes.
+// No engine::VirtualClock: service times are given, or drawn from measured ones, and nothing is
+// timed while this runs, so that times are whole nanoseconds and a trial repeats exactly.
 #pragma once
 
 #include "jobs/job.hpp"
