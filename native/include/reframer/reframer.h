@@ -335,12 +335,15 @@ uint32_t reframer_take_thinned(struct reframer_stage *r, void **out, uint32_t nb
 /** When the next held packet is due, in the clock of `now_ns`; UINT64_MAX if none is held. */
 uint64_t reframer_next_deadline(const struct reframer_stage *r);
 /**
- * Nonzero where more is held than grouping needs: packets are overdue by more than T, which moves
- * with REFRAMER_ADAPTIVE; or, where load is reported, there are more than the core handles in 2 T.
- * A caller that takes out fewer packets a poll than are due does well to receive nothing then: a
- * core short of time would else keep a queue in the stage, behind the full one of the ring.
+ * How many packets may be received now: as many as a push is sure to accept, or none where more is
+ * held than grouping needs. That is where packets are overdue by more than T, which moves with
+ * REFRAMER_ADAPTIVE; or, where load is reported, where there are more than the core handles in 2 T.
+ * To be asked before packets are received, by a caller that takes out fewer packets a poll than may
+ * be due: a core short of time would else keep a queue in the stage, behind the full one of the
+ * ring. One that polls until less comes than it has room for need not ask. Never 0 while nothing is
+ * held.
  */
-int reframer_backlogged(const struct reframer_stage *r, uint64_t now_ns);
+uint32_t reframer_room(const struct reframer_stage *r, uint64_t now_ns);
 /**
  * Changes policy and T; what is held keeps the deadline that it has or gets an earlier one.
  * @return 0 or -EINVAL.

@@ -62,10 +62,10 @@ const uint8_t *PollLoop::fill(uint64_t position, const Arrival &a, uint32_t mark
 }
 
 // The driver's part of a poll: descriptors to buffers, fresh buffers into the ring.
-uint32_t PollLoop::receive()
+uint32_t PollLoop::receive(uint32_t most)
 {
 	uint32_t n = 0;
-	for (; n < config_.burst; n++) {
+	for (; n < most; n++) {
 		Descriptor &d = ring_[head_];
 		if (std::atomic_ref(d.ready).load(std::memory_order_acquire) != lap_)
 			break;
@@ -115,13 +115,8 @@ uint32_t PollLoop::through_stage(uint32_t n, uint64_t now, bool draining)
 	}
 	uint32_t out = 0, got = 0;
 	auto most = static_cast<uint32_t>(out_.size());
-	if (config_.release_max) {
-		// At least so many that the stage has room for the next burst, which it would else refuse.
-		uint64_t after = in_stage_ + n + config_.burst;
-		uint64_t excess = after > config_.max_held ? after - config_.max_held : 0;
-		most = static_cast<uint32_t>(
-			std::min<uint64_t>(most, std::max<uint64_t>(config_.release_max, excess)));
-	}
+	if (config_.release_max)
+		most = std::min(most, config_.release_max);
 	do {
 		uint32_t room = std::min<uint32_t>(release_room, most - out);
 		uint32_t runs = room;
@@ -146,12 +141,10 @@ uint32_t PollLoop::through_stage(uint32_t n, uint64_t now, bool draining)
 
 void PollLoop::take(uint64_t now_ns, bool draining, const reframer_load *load)
 {
-	// A loop that takes out less than is due, because its core is short of time, would move the ring's
-	// queue into the stage, and the ring would fill again behind it: twice the wait for the same work.
-	nb_received_ =
-		draining || (config_.release_max && stage_ && reframer_backlogged(stage_, now_ns))
-			? 0
-			: receive();
+	uint32_t most = draining ? 0 : config_.burst;
+	if (config_.release_max && stage_) // takes out less than is due when its core is short of time
+		most = std::min(most, reframer_room(stage_, now_ns));
+	nb_received_ = receive(most);
 	if (stage_ && load)
 		reframer_report_load(stage_, load);
 	if (stage_ && (draining || !reframer_passes(stage_))) {

@@ -84,7 +84,7 @@ private:
 	{
 		return reinterpret_cast<nf::Mbuf *>(pool_.data() + i * nf::Mbuf::stride);
 	}
-	uint32_t receive();
+	uint32_t receive(uint32_t most);
 	reframer_burst received_burst(uint32_t n) const;
 	uint32_t through_stage(uint32_t received, uint64_t now_ns, bool draining);
 

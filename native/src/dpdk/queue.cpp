@@ -381,8 +381,8 @@ uint16_t reframer_dpdk_queue::pass(rte_mbuf **packets, uint16_t nb, uint16_t roo
 uint16_t reframer_dpdk_queue::receive(rte_mbuf **packets, uint16_t nb)
 {
 	const uint64_t now = clock.now();
-	const uint16_t received =
-		reframer_backlogged(stage, now) ? 0 : rte_eth_rx_burst(port, queue, packets, nb);
+	const auto most = uint16_t(std::min<uint32_t>(nb, reframer_room(stage, now)));
+	const uint16_t received = most ? rte_eth_rx_burst(port, queue, packets, most) : 0;
 	return pass(packets, received, nb, now);
 }
 

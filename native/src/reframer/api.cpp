@@ -123,9 +123,9 @@ uint64_t reframer_next_deadline(const struct reframer_stage *r)
 	return r ? r->stage.next_deadline() : UINT64_MAX;
 }
 
-int reframer_backlogged(const struct reframer_stage *r, uint64_t now_ns)
+uint32_t reframer_room(const struct reframer_stage *r, uint64_t now_ns)
 {
-	return r && r->stage.backlogged(now_ns);
+	return r ? r->stage.room(now_ns) : 0;
 }
 
 int reframer_set_policy(struct reframer_stage *r, uint32_t policy, uint64_t delay_ns)

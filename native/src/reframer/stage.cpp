@@ -210,6 +210,15 @@ bool Stage::backlogged(uint64_t caller_now) const
 	        held * adaptive_.packet_ns() > 2 * static_cast<double>(delay));
 }
 
+// What waits is max_packets at most, and what is due as many again.
+uint32_t Stage::room(uint64_t caller_now) const
+{
+	const uint32_t held = waiting_ + ready_packets_ + nb_straight_held(), most = 2 * max_packets_;
+	if (held >= most || backlogged(caller_now))
+		return 0;
+	return std::min(most - held, free_.top);
+}
+
 void Stage::get_stats(reframer_stats &out) const
 {
 	out = stats_;

@@ -57,7 +57,7 @@ public:
 	void pass(const reframer_burst &burst, uint64_t caller_now);
 
 	uint64_t next_deadline() const;
-	bool backlogged(uint64_t caller_now) const;
+	uint32_t room(uint64_t caller_now) const;
 	int set_policy(uint32_t policy, uint64_t delay_ns);
 	void report_load(const reframer_load &load) { adaptive_.report(load); }
 	void get_stats(reframer_stats &out) const;
@@ -70,6 +70,8 @@ private:
 	struct Arrivals {
 		uint32_t id[chunk], hash[chunk], bucket[chunk], traits[chunk];
 	};
+
+	bool backlogged(uint64_t caller_now) const;
 
 	// push.cpp
 	uint64_t advance_clock(uint64_t caller_now);

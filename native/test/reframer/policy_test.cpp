@@ -214,6 +214,32 @@ TEST_CASE("a clock that starts anew does not hold packets for ever")
 	CHECK(stage.stats().clock_backwards == 1);
 }
 
+TEST_CASE("room: all that a push accepts, and none while packets are overdue by more than T")
+{
+	Stage stage([](reframer_params &p) {
+		p.max_packets = 32;
+		p.delay_ns = 1000;
+	});
+	const uint32_t empty = reframer_room(stage.r, 0);
+	CHECK(empty == 2 * 32);
+	CHECK(reframer_room(nullptr, 0) == 0);
+	uint64_t id = 0;
+	while (const uint32_t room = reframer_room(stage.r, 0)) { // nothing is taken out
+		std::vector<Packet> burst(std::min(room, 10u));
+		for (Packet &packet : burst) {
+			id++;
+			packet = {id, ack(id)};
+		}
+		stage.push(burst, 0); // throws where less is accepted
+	}
+	CHECK(id == empty);
+	CHECK(stage.poll(0).size() == empty - 32); // beyond the bound they were due
+	CHECK(reframer_room(stage.r, 2000) == empty - 32);
+	CHECK(reframer_room(stage.r, 2001) == 0);
+	CHECK(stage.poll(2001).size() == 32);
+	CHECK(reframer_room(stage.r, 2001) == empty);
+}
+
 TEST_CASE("TCP repair across the wrap of sequence numbers, and not across SYN")
 {
 	Stage stage([](reframer_params &p) { p.options = REFRAMER_OPT_TCP_REPAIR; });

@@ -68,10 +68,9 @@ uint64_t TrialLane::digest_of(const rte_mbuf *packet) const
 
 void TrialLane::receive(uint64_t now_ns, uint32_t most)
 {
-	nb_asked_ =
-		config_.holds_back && queue_ && reframer_backlogged(reframer_dpdk_stage(queue_), now_ns)
-			? 0
-			: most;
+	nb_asked_ = most;
+	if (config_.holds_back && queue_)
+		nb_asked_ = std::min(most, reframer_room(reframer_dpdk_stage(queue_), now_ns));
 	nb_received_ = nb_asked_ ? rte_eth_rx_burst(config_.in, 0, packets_.data(),
 	                                            static_cast<uint16_t>(nb_asked_))
 	                         : 0;

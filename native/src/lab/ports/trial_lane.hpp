@@ -27,7 +27,7 @@ struct LaneConfig {
 	uint16_t in, out;
 	uint32_t burst;         // most packets asked of the port in a poll
 	uint32_t room;          // most packets that leave the stage in a poll, at least burst
-	bool holds_back;        // receives nothing while there is a backlog, see reframer_backlogged()
+	bool holds_back;        // asks the stage how much may be received
 	uint64_t check_packets; // so many first packets are checked for order within their flows
 	uint64_t seed;
 	double ns_per_cycle;
