@@ -1,62 +1,10 @@
-// A packet finds its group, or starts one. The rule behind all policies: whoever must not wait
-// takes the packets of its group along, so that nothing overtakes within a flow.
+// A packet finds its group, or starts one, where policies look at it. The rule behind all of them:
+// whoever must not wait takes the packets of its group along, so that nothing overtakes within a flow.
 #include "reframer/stage.hpp"
 
 #include <bit>
 
 namespace reframer::stage {
-
-// The common case: no policy looks at the packet. What changes with every packet is kept in
-// registers, and written back before anything else may look at it.
-void Stage::place_plain(const Arrivals &arrivals, uint32_t count)
-{
-	Slot *const slots = slots_;
-	Fifo &fifo = fifos_[0];
-	fifo.make_room(slots, count);
-	const uint64_t delay = fifo.delay;
-	const uint32_t max_burst = max_burst_;
-	uint64_t last_hash = last_hash_in_;
-	const uint32_t fifo_tail = fifo.tail;
-	uint32_t runs = 0, tail = fifo_tail;
-	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t id = arrivals.id[i], hash = arrivals.hash[i], index = arrivals.bucket[i];
-		runs += hash != last_hash;
-		last_hash = hash;
-		Bucket &bucket = table_.bucket(index);
-		auto [same, vacant] = GroupTable::look(bucket, hash);
-		if (same) {
-			const uint32_t head = bucket.head[std::countr_zero(same)];
-			Slot &group = slots[head];
-			slots[group.tail].next = id;
-			group.tail = id;
-			if (++group.count >= max_burst) [[unlikely]]
-				make_ready(head, REFRAMER_BY_BURST);
-			continue;
-		}
-		if (!vacant) [[unlikely]] {
-			fifo.tail = tail;
-			make_way(index);
-			vacant = GroupTable::look(bucket, hash).vacant;
-		}
-		const auto way = static_cast<uint32_t>(std::countr_zero(vacant));
-		Slot &slot = slots[id];
-		slot.deadline = slot.arrival + delay;
-		slot.hash = hash;
-		slot.tail = id;
-		slot.count = 1;
-		slot.place = GroupTable::place_of(index, way);
-		slot.link = tail;
-		fifo.put(tail++, id);
-		bucket.hash[way] = hash;
-		bucket.head[way] = id;
-		if (max_burst == 1) [[unlikely]]
-			make_ready(id, REFRAMER_BY_BURST);
-	}
-	groups_ += tail - fifo_tail;
-	fifo.tail = tail;
-	last_hash_in_ = last_hash;
-	stats_.runs_in += runs;
-}
 
 // The bucket is full: the group of it that is due first leaves.
 void Stage::make_way(uint32_t index)

@@ -1,26 +1,11 @@
-// Packets in. With a NIC hash they are placed at once and their headers stay untouched. Without,
-// header lines are fetched and read some packets later: many lines are then on their way at once,
-// which is what decides the cost of a header that is not in the core's caches.
+// Packets in, each to its group. With a NIC hash they are placed at once and their headers stay
+// untouched; else headers.cpp comes first.
 #include "reframer/stage.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace reframer::stage {
-
-namespace {
-
-// Ethernet, two VLAN tags, IPv4 and TCP; IPv6 and ports without tags.
-constexpr uint32_t header_bytes = 62;
-
-[[gnu::always_inline]] inline void prefetch_header(const uint8_t *data)
-{
-	__builtin_prefetch(data);
-	// Buffers are line-aligned in a mempool, records of a capture file are not.
-	if ((reinterpret_cast<uintptr_t>(data) & 63) > 64 - header_bytes)
-		__builtin_prefetch(data + header_bytes - 1);
-}
-
-} // namespace
 
 uint64_t Stage::advance_clock(uint64_t caller_now)
 {
@@ -66,54 +51,6 @@ uint32_t Stage::push(const reframer_burst &burst, uint64_t caller_now)
 	return total;
 }
 
-// Past the groups, if there is room. Runs are those that came: equal hashes in a row.
-bool Stage::push_straight(const reframer_burst &burst, uint32_t count)
-{
-	if (straight_head_ == straight_tail_)
-		straight_head_ = straight_tail_ = 0;
-	if (count > nb_straight - straight_tail_ || nb_straight_held() + count > max_packets_)
-		return false;
-	const uint32_t *lengths = burst.wire ? burst.wire : burst.captured;
-	Straight *const to = straight_ + straight_tail_;
-	uint64_t bytes = 0;
-	for (uint32_t i = 0; i < count && lengths; i++)
-		bytes += lengths[i];
-	if (held_bytes_ + bytes > max_bytes_)
-		return false;
-	if (!burst.hash)
-		for (uint32_t i = 0; i < count; i++)
-			prefetch_header(burst.data[i]);
-	for (uint32_t i = 0; i < count; i++) {
-		to[i] = {burst.packets[i], now_, lengths ? lengths[i] : 0, burst.hash ? burst.hash[i] : 0};
-	}
-	if (!burst.hash)
-		specialised([&]<packet::KeyKind kind, bool>() {
-			uint32_t unparsed = 0;
-			for (uint32_t i = 0; i < count; i++) {
-				const packet::Digest digest =
-					packet::classify<false>(burst.data[i], burst.captured[i], link_, kind, seed_);
-				to[i].hash = digest.hash;
-				if (digest.traits & packet::trait_fragment) [[unlikely]]
-					to[i].hash = straight_hash(burst.data[i], burst.captured[i]);
-				unparsed += digest.traits & packet::trait_unparsed;
-			}
-			stats_.unparsed += unparsed;
-		});
-	uint64_t last = last_hash_in_;
-	for (uint32_t i = 0; i < count; i++) {
-		stats_.runs_in += to[i].hash != last;
-		last = to[i].hash;
-	}
-	last_hash_in_ = last;
-	straight_tail_ += count;
-	held_bytes_ += bytes;
-	stats_.bytes_in += bytes;
-	stats_.packets_in += count;
-	stats_.passed += count;
-	stats_.packets_held_max = std::max(stats_.packets_held_max, nb_straight_held());
-	return true;
-}
-
 void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t count)
 {
 	void *const *packets = burst.packets + first;
@@ -152,174 +89,56 @@ void Stage::push_hashed(const reframer_burst &burst, uint32_t first, uint32_t co
 	place_plain(arrivals, count);
 }
 
-// Reads headers that were asked for: hash, bucket, and where policies look at them, traits.
-template <packet::KeyKind kind, bool plain> struct Stage::Reader {
-	const Slot *slots;
-	const decltype(unread_) &unread;
-	packet::LinkType link;
-	uint64_t seed;
-	Stage &stage;
-
-	// Into arrivals [at, at + count). Without a policy only one trait is of interest: returns how
-	// many packets could not be parsed.
-	uint32_t operator()(uint32_t position, uint32_t count, Arrivals &arrivals, uint32_t at) const
-	{
-		uint32_t unparsed = 0;
-		for (uint32_t i = 0; i < count; i++) {
-			const uint32_t place = (position + i) % nb_unread;
-			const uint32_t id = unread.id[place];
-			const packet::Digest digest = packet::classify<!plain>(
-				unread.data[place], unread.captured[place], link, kind, seed);
-			unparsed += digest.traits & packet::trait_unparsed;
-			arrivals.id[at + i] = id;
-			if (digest.traits & packet::trait_fragment) [[unlikely]]
-				if (plain || !slots[id].count) // not where the NIC gave the hash
-					stage.note_fragment(unread.data[place], unread.captured[place], at + i);
-			if constexpr (plain) {
-				arrivals.hash[at + i] = digest.hash;
-			} else {
-				const Slot &slot = slots[id];
-				arrivals.hash[at + i] = slot.count ? slot.hash : digest.hash;
-				arrivals.traits[at + i] = digest.traits;
-			}
-		}
-		return unparsed;
-	}
-};
-static_assert(packet::trait_unparsed == 1, "added up as a number");
-
-// Buckets, whose lines are then on their way, and from there to the groups.
-template <bool plain> void Stage::place(Arrivals &arrivals, uint32_t count)
+// The common case: no policy looks at the packet. What changes with every packet is kept in
+// registers, and written back before anything else may look at it.
+void Stage::place_plain(const Arrivals &arrivals, uint32_t count)
 {
-	if (fragments_) [[unlikely]]
-		return place_fragments<plain>(arrivals, count);
-	for (uint32_t i = 0; i < count; i++) // vectorised by the compiler
-		// Without a policy this is the stage's own keyed hash, never a NIC's.
-		arrivals.bucket[i] =
-			plain ? table_.bucket_of_keyed(arrivals.hash[i]) : table_.bucket_of(arrivals.hash[i]);
-	for (uint32_t i = 0; i < count; i++)
-		table_.prefetch(arrivals.bucket[i]);
-	if constexpr (plain)
-		place_plain(arrivals, count);
-	else
-		for (uint32_t i = 0; i < count; i++)
-			place_by_policy(arrivals.id[i], arrivals.hash[i], arrivals.bucket[i],
-			                arrivals.traits[i]);
-}
-
-// fragments.cpp calls them.
-template void Stage::place<true>(Arrivals &arrivals, uint32_t count);
-template void Stage::place<false>(Arrivals &arrivals, uint32_t count);
-
-template <packet::KeyKind kind, bool plain>
-void Stage::take_burst(const reframer_burst &burst, uint32_t first, uint32_t count)
-{
-	const uint32_t *lengths = burst.wire ? burst.wire : burst.captured;
-	const uint32_t unread = unread_tail_ - unread_head_ + count;
-	const uint32_t allowed = std::min(lookahead_, (waiting_ + count) / 8);
-	const uint32_t to_read = unread > allowed ? unread - allowed : 0;
-	// An older header is read for every line that is asked for, in turns: a burst of requests alone
-	// would wait for the core's few outstanding misses, and nothing be done meanwhile.
-	const uint32_t read_meanwhile = std::min({to_read, unread - count, count});
-	constexpr uint32_t turn = 8;
-	Arrivals arrivals;
-	uint64_t bytes = 0;
-	uint32_t unparsed = 0;
-	const uint64_t now = now_;
-	void *const *const packets = burst.packets + first;
-	const uint8_t *const *const data = burst.data + first;
-	const uint32_t *const captured = burst.captured + first;
-	const uint32_t *const wire = lengths + first;
 	Slot *const slots = slots_;
-	const uint32_t *const free = free_.stack + free_.top - 1;
-	const uint32_t head = unread_head_, tail = unread_tail_;
-	const bool keeps_data = !plain || keeps_data_;
-	const Reader<kind, plain> read = {slots, unread_, link_, seed_, *this};
-	for (uint32_t from = 0; from < count; from += turn) {
-		const uint32_t until = std::min(from + turn, count);
-		for (uint32_t i = from; i < until; i++) {
-			prefetch_header(data[i]);
-			const uint32_t id = *(free - i), place = (tail + i) % nb_unread;
-			Slot &slot = slots[id];
-			slot.packet = packets[i];
-			slot.arrival = now;
-			slot.wire = wire[i];
-			if constexpr (!plain) {
-				slot.hash = burst.hash ? burst.hash[first + i] : 0;
-				slot.count = burst.hash != nullptr;
-			}
-			bytes += wire[i];
-			unread_.id[place] = id;
-			unread_.data[place] = data[i];
-			unread_.captured[place] = captured[i];
+	Fifo &fifo = fifos_[0];
+	fifo.make_room(slots, count);
+	const uint64_t delay = fifo.delay;
+	const uint32_t max_burst = max_burst_;
+	uint64_t last_hash = last_hash_in_;
+	const uint32_t fifo_tail = fifo.tail;
+	uint32_t runs = 0, tail = fifo_tail;
+	for (uint32_t i = 0; i < count; i++) {
+		const uint32_t id = arrivals.id[i], hash = arrivals.hash[i], index = arrivals.bucket[i];
+		runs += hash != last_hash;
+		last_hash = hash;
+		Bucket &bucket = table_.bucket(index);
+		auto [same, vacant] = GroupTable::look(bucket, hash);
+		if (same) {
+			const uint32_t head = bucket.head[std::countr_zero(same)];
+			Slot &group = slots[head];
+			slots[group.tail].next = id;
+			group.tail = id;
+			if (++group.count >= max_burst) [[unlikely]]
+				make_ready(head, REFRAMER_BY_BURST);
+			continue;
 		}
-		if (keeps_data)
-			for (uint32_t i = from; i < until; i++) {
-				Slot &slot = slots[*(free - i)];
-				slot.data = data[i];
-				slot.captured = captured[i];
-			}
-		if (from < read_meanwhile)
-			unparsed += read(head + from, std::min(turn, read_meanwhile - from), arrivals, from);
+		if (!vacant) [[unlikely]] {
+			fifo.tail = tail;
+			make_way(index);
+			vacant = GroupTable::look(bucket, hash).vacant;
+		}
+		const auto way = static_cast<uint32_t>(std::countr_zero(vacant));
+		Slot &slot = slots[id];
+		slot.deadline = slot.arrival + delay;
+		slot.hash = hash;
+		slot.tail = id;
+		slot.count = 1;
+		slot.place = GroupTable::place_of(index, way);
+		slot.link = tail;
+		fifo.put(tail++, id);
+		bucket.hash[way] = hash;
+		bucket.head[way] = id;
+		if (max_burst == 1) [[unlikely]]
+			make_ready(id, REFRAMER_BY_BURST);
 	}
-	free_.top -= count;
-	unread_tail_ += count;
-	unread_head_ += read_meanwhile;
-	waiting_ += count;
-	waiting_bytes_ += bytes;
-	held_bytes_ += bytes;
-	stats_.bytes_in += bytes;
-	stats_.unparsed += unparsed;
-	place<plain>(arrivals, read_meanwhile);
-	read_headers<kind, plain>(to_read - read_meanwhile);
-}
-
-template <packet::KeyKind kind, bool plain> void Stage::read_headers(uint32_t count)
-{
-	Arrivals arrivals;
-	const Reader<kind, plain> read = {slots_, unread_, link_, seed_, *this};
-	while (count > 0) {
-		const uint32_t n = std::min(count, chunk);
-		stats_.unparsed += read(unread_head_, n, arrivals, 0);
-		unread_head_ += n;
-		place<plain>(arrivals, n);
-		count -= n;
-	}
-}
-
-// The kind of key and the presence of policies are constants in the loops over a burst.
-template <typename Work> inline void Stage::specialised(Work work)
-{
-	using packet::KeyKind;
-	switch (key_) {
-	case KeyKind::five_tuple:
-		return plain_ ? work.template operator()<KeyKind::five_tuple, true>()
-		              : work.template operator()<KeyKind::five_tuple, false>();
-	case KeyKind::symmetric:
-		return plain_ ? work.template operator()<KeyKind::symmetric, true>()
-		              : work.template operator()<KeyKind::symmetric, false>();
-	case KeyKind::destination:
-		return plain_ ? work.template operator()<KeyKind::destination, true>()
-		              : work.template operator()<KeyKind::destination, false>();
-	case KeyKind::inner:
-		return plain_ ? work.template operator()<KeyKind::inner, true>()
-		              : work.template operator()<KeyKind::inner, false>();
-	}
-}
-
-void Stage::push_unread(const reframer_burst &burst, uint32_t first, uint32_t count)
-{
-	specialised(
-		[&]<packet::KeyKind kind, bool plain>() { take_burst<kind, plain>(burst, first, count); });
-}
-
-void Stage::read_all_headers()
-{
-	if (unread_head_ == unread_tail_)
-		return;
-	specialised([&]<packet::KeyKind kind, bool plain>() {
-		read_headers<kind, plain>(unread_tail_ - unread_head_);
-	});
+	groups_ += tail - fifo_tail;
+	fifo.tail = tail;
+	last_hash_in_ = last_hash;
+	stats_.runs_in += runs;
 }
 
 // Full: what is due next leaves early, and nothing is ever refused or dropped for it.

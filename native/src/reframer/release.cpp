@@ -48,39 +48,6 @@ void Stage::end_poll(uint64_t now)
 	}
 }
 
-// The caller keeps the burst, see passes(): counted as if it had been pushed and polled.
-void Stage::pass(const reframer_burst &burst, uint64_t caller_now)
-{
-	const uint64_t now = advance_clock(caller_now);
-	if (const uint32_t count = burst.count) {
-		const uint32_t *const lengths = burst.wire ? burst.wire : burst.captured;
-		const uint32_t *const hash = burst.hash;
-		uint64_t bytes = 0;
-		uint32_t changes =
-			count - 1; // of the hash, within the burst; unknown: each packet is a run
-		for (uint32_t i = 0; lengths && i < count; i++)
-			bytes += lengths[i];
-		if (hash) {
-			changes = 0;
-			for (uint32_t i = 1; i < count; i++)
-				changes += hash[i] != hash[i - 1];
-		}
-		const uint64_t first = hash ? hash[0] : UINT64_MAX,
-					   last = hash ? hash[count - 1] : UINT64_MAX;
-		stats_.runs_in += changes + (!hash || first != last_hash_in_);
-		stats_.runs_out += changes + (!hash || first != last_hash_out_);
-		last_hash_in_ = last_hash_out_ = last;
-		stats_.packets_in += count;
-		stats_.packets_out += count;
-		stats_.passed += count;
-		stats_.bytes_in += bytes;
-		stats_.bytes_out += bytes;
-		stats_.released[REFRAMER_BY_DEADLINE] += changes + 1;
-		count_hold(0, count);
-	}
-	end_poll(now);
-}
-
 void Stage::drain(uint64_t caller_now, Output &out)
 {
 	advance_clock(caller_now);
@@ -155,34 +122,6 @@ void Stage::count_hold(uint64_t hold, uint64_t count)
 	hold_histogram_[hold_bucket(hold)] += count;
 	if (count)
 		stats_.hold_max_ns = std::max(stats_.hold_max_ns, hold);
-}
-
-void Stage::emit_straight(Output &out)
-{
-	uint64_t bytes = 0, groups = 0, last = last_hash_out_;
-	const uint32_t first = straight_head_;
-	const uint32_t end = first + std::min(nb_straight_held(), out.room - out.nb_packets);
-	uint32_t at = first;
-	while (at < end && out.nb_runs < out.run_room) {
-		const uint32_t hash = straight_[at].hash, run = out.nb_packets;
-		const uint64_t hold = now_ - straight_[at].arrival;
-		do {
-			out.packets[out.nb_packets++] = straight_[at].packet;
-			bytes += straight_[at].wire;
-			at++;
-		} while (at < end && straight_[at].hash == hash && now_ - straight_[at].arrival == hold);
-		out.runs[out.nb_runs++] = {run, out.nb_packets - run, hash, REFRAMER_BY_DEADLINE};
-		count_hold(hold, out.nb_packets - run);
-		stats_.runs_out += hash != last;
-		last = hash;
-		groups++;
-	}
-	last_hash_out_ = last;
-	straight_head_ = at;
-	stats_.bytes_out += bytes;
-	stats_.packets_out += at - first;
-	held_bytes_ -= bytes;
-	stats_.released[REFRAMER_BY_DEADLINE] += groups;
 }
 
 void Stage::emit_ready(Output &out)

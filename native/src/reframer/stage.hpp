@@ -76,10 +76,12 @@ private:
 	// push.cpp
 	uint64_t advance_clock(uint64_t caller_now);
 	void push_hashed(const reframer_burst &burst, uint32_t first, uint32_t count);
-	void push_unread(const reframer_burst &burst, uint32_t first, uint32_t count);
-	bool push_straight(const reframer_burst &burst, uint32_t count);
-	void read_all_headers();
+	void place_plain(const Arrivals &arrivals, uint32_t count);
 	void relieve();
+
+	// headers.cpp
+	void push_unread(const reframer_burst &burst, uint32_t first, uint32_t count);
+	void read_all_headers();
 	template <packet::KeyKind kind, bool plain> struct Reader;
 	template <packet::KeyKind kind, bool plain> void read_headers(uint32_t count);
 	template <packet::KeyKind kind, bool plain>
@@ -87,8 +89,11 @@ private:
 	template <bool plain> void place(Arrivals &arrivals, uint32_t count);
 	template <typename Work> void specialised(Work work);
 
+	// straight.cpp
+	bool push_straight(const reframer_burst &burst, uint32_t count);
+	void emit_straight(Output &out);
+
 	// admit.cpp
-	void place_plain(const Arrivals &arrivals, uint32_t count);
 	void place_by_policy(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t traits);
 	void make_way(uint32_t bucket);
 	void start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo);
@@ -110,7 +115,6 @@ private:
 	void make_ready(uint32_t id, reframer_reason reason);
 	void queue_ready(uint32_t id, reframer_reason reason);
 	void make_all_ready(reframer_reason reason);
-	void emit_straight(Output &out);
 	void emit_ready(Output &out);
 	void emit_due(Output &out, uint64_t limit, reframer_reason reason);
 	void emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason reason);
