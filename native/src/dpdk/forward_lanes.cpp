@@ -1,6 +1,7 @@
 #include "dpdk/forward_lanes.hpp"
 
 #include "dpdk/counter.hpp"
+#include "dpdk/mbuf_stage.hpp"
 #include "dpdk/ports.hpp"
 
 #include <rte_cycles.h>
@@ -134,19 +135,42 @@ void ForwardLanes::count_arrivals(Lane &lane, rte_mbuf *const *packets, uint32_t
 		add(lane.oversized, oversized);
 }
 
+// Where the poll loop finds the packets of a lane, and leaves them.
+struct ForwardLanes::Ends {
+	using Packet = rte_mbuf;
+
+	uint64_t now() const { return lanes.clock.now(); }
+	Received rx(uint32_t most)
+	{
+		const uint32_t n =
+			most ? rte_eth_rx_burst(lane.in, lane.queue, packets, uint16_t(most)) : 0;
+		count_arrivals(lane, packets, n);
+		return {packets, n};
+	}
+	static void mark(engine::Step) {}
+	static rte_mbuf **dropped() { return nullptr; }
+	void tx(rte_mbuf **leaving, uint32_t n, uint32_t)
+	{
+		if (n > 0)
+			lanes.send(lane, leaving, n);
+	}
+
+	ForwardLanes &lanes;
+	Lane &lane;
+	rte_mbuf **packets; // room for a burst
+};
+
 void ForwardLanes::serve(Lane &lane)
 {
 	rte_mbuf *packets[burst];
+	Ends ends{*this, lane, packets};
+	MbufStage stage(lane.reframer, burst, true);
+	engine::PassAll nothing;
+	engine::PollLoop loop(ends, stage, nothing);
 	const bool ending = stopping.load(std::memory_order_relaxed);
 	const uint64_t began = rte_rdtsc();
-	const uint16_t received = rte_eth_rx_burst(lane.in, lane.queue, packets, burst);
-	count_arrivals(lane, packets, received);
-	uint16_t n = received;
-	if (lane.reframer)
-		n = reframer_dpdk_rx_callback(lane.in, lane.queue, packets, received, burst, lane.reframer);
-	if (n > 0)
-		send(lane, packets, n);
-	if (received == 0 && n == 0) {
+	loop.poll(burst, false);
+	if (loop.received() == 0 && loop.processed() == 0) {
 		std::this_thread::yield(); // others may share this CPU
 	} else {
 		add(lane.work_polls, 1);
@@ -155,15 +179,14 @@ void ForwardLanes::serve(Lane &lane)
 	if (!ending)
 		return;
 	// What waited in the ring when the signal came leaves too; what came later was not promised.
-	lane.taken_since_stop += received;
-	if (received > 0 && lane.taken_since_stop < params.nb_descriptors)
+	lane.taken_since_stop += loop.received();
+	const bool asked = loop.asked() > 0; // else the stage had no room, and the ring may hold more
+	if (!asked || (loop.received() > 0 && lane.taken_since_stop < params.nb_descriptors))
 		return;
-	while (lane.reframer) {
-		const uint32_t held = reframer_dpdk_drain(lane.reframer, packets, burst);
-		if (held == 0)
-			break;
-		send(lane, packets, held);
-	}
+	if (lane.reframer)
+		do
+			loop.poll(burst, true);
+		while (loop.processed() > 0);
 	lane.done = true;
 }
 

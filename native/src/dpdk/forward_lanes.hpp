@@ -3,6 +3,7 @@
 // the receive ring's.
 #pragma once
 
+#include "dpdk/clock.hpp"
 #include "dpdk/pollers.hpp"
 #include "reframer/dpdk.h"
 
@@ -59,11 +60,13 @@ public:
 
 private:
 	void run(uint32_t core);
+	struct Ends;
 	void serve(Lane &lane);
 	static void count_arrivals(Lane &lane, struct rte_mbuf *const *packets, uint32_t nb);
 	void send(Lane &lane, struct rte_mbuf **packets, uint32_t nb);
 
 	const ForwardParams params;
+	const TscClock clock;
 	uint32_t nb_pollers = 0;
 	std::vector<uint16_t> used;
 	rte_mempool *pool = nullptr;

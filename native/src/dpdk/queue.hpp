@@ -1,5 +1,5 @@
-// Reframer on one RX queue: mbufs in, mbufs out. Life of a burst: take() hands it to the stage, give()
-// fills the same array with what is due.
+// Reframer on one RX queue: mbufs in, mbufs out. Life of a burst: take() hands it to the stage, by what
+// queue_headers.cpp reads of it; give() fills the same array with what is due.
 #pragma once
 
 #include "dpdk/clock.hpp"
@@ -40,6 +40,7 @@ struct reframer_dpdk_queue {
 	reframer_run runs[REFRAMER_DPDK_MAX_RUNS];
 
 private:
+	struct RxBurst;
 	static constexpr uint32_t chunk = 64;
 	// Bytes of a first segment that hold any header that the parser keys by, in practice: a shorter
 	// one is copied together with what follows before it is hashed.

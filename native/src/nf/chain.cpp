@@ -88,7 +88,7 @@ struct ModernSizes {
 // Touches nothing: what the loop around a chain costs.
 class Forward final : public Chain {
 public:
-	uint32_t process(Mbuf **, uint32_t n, Mbuf **) override
+	uint32_t process(std::span<const reframer_run>, Mbuf **, uint32_t n, Mbuf **) override
 	{
 		verdicts_[verdict_pass] += n;
 		return n;

@@ -4,9 +4,11 @@
 
 #include "nf/config.hpp"
 #include "nf/context.hpp"
+#include "reframer/reframer.h"
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,9 +23,14 @@ public:
 	virtual ~Chain() = default;
 
 	// Works on `n` packets. Those that pass stay in order at the front of `packets`; the others go to
-	// `dropped` with their verdict. Returns how many pass. Runs are found here, by comparing keys, and
-	// not taken from the stage: equal hashes do not prove equal keys, so the compare is due anyway.
-	virtual uint32_t process(Mbuf **packets, uint32_t n, Mbuf **dropped) = 0;
+	// `dropped` with their verdict. Returns how many pass.
+	//
+	// `runs` are the stage's, from the first packet on: a chain in form `run` looks flows up once a
+	// run. The packets behind the last run, or all where the stage was left out, are taken for one
+	// more. Equal hashes do not prove equal keys: within a run keys are compared, and it goes on as
+	// two where they differ.
+	virtual uint32_t process(std::span<const reframer_run> runs, Mbuf **packets, uint32_t n,
+	                         Mbuf **dropped) = 0;
 
 	// Enters a flow into the tables without processing a packet: state of a chain that has run for
 	// a while. Idle flows are such that no packet ever comes.

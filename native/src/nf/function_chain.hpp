@@ -3,6 +3,7 @@
 
 #include "nf/function_set.hpp"
 #include "nf/route.hpp"
+#include "nf/run_starts.hpp"
 
 #include <algorithm>
 
@@ -23,13 +24,17 @@ public:
 	{
 	}
 
-	uint32_t process(Mbuf **packets, uint32_t n, Mbuf **dropped) override
+	uint32_t process([[maybe_unused]] std::span<const reframer_run> runs, Mbuf **packets,
+	                 uint32_t n, Mbuf **dropped) override
 	{
 		uint32_t kept = 0, nb_dropped = 0;
+		[[maybe_unused]] Starts starts(runs);
 		for (uint32_t at = 0; at < n; at += Sizes::chunk) {
 			const uint32_t size = std::min(n - at, Sizes::chunk);
 			parse(packets + at, size);
-			functions(size);
+			if constexpr (by_run)
+				starts.advance(at, size);
+			functions(size, starts);
 			for (uint32_t i = 0; i < size; i++) {
 				Context &c = contexts_[i];
 				this->verdicts_[c.verdict]++;
@@ -46,6 +51,11 @@ public:
 	}
 
 private:
+	struct NoStarts {
+		explicit NoStarts(std::span<const reframer_run>) {}
+	};
+	using Starts = std::conditional_t<by_run, RunStarts<Sizes::chunk>, NoStarts>;
+
 	void parse(Mbuf **packets, uint32_t n)
 	{
 		for (uint32_t i = 0; i < std::min(n, Sizes::prefetch_distance); i++)
@@ -59,16 +69,17 @@ private:
 		}
 	}
 
-	void functions(uint32_t n)
+	void functions(uint32_t n, [[maybe_unused]] const Starts &starts)
 	{
 		Context *const c = contexts_;
-		const uint32_t nb = by_run ? flow_runs(n) : single_packets(n);
-		this->prepare(leaders_, nb);
-		if constexpr (by_run)
+		if constexpr (by_run) {
+			const uint32_t nb = flow_runs(n, starts);
+			this->prepare(leaders_, nb);
 			for (uint32_t f = 0; f < nb; f++)
 				drive(leaders_[f], f + 1 < nb ? leaders_[f + 1] : c + n,
 				      std::index_sequence_for<Functions...>());
-		else
+		} else {
+			this->prepare(leaders_, single_packets(n));
 			this->each_function([&](auto &function) {
 				for (uint32_t i = 0; i < n; i++) {
 					if (c[i].verdict != verdict_pass)
@@ -77,6 +88,7 @@ private:
 					this->finish(function);
 				}
 			});
+		}
 	}
 
 	uint32_t single_packets(uint32_t n)
@@ -89,9 +101,8 @@ private:
 		return nb;
 	}
 
-	// Leaders: packets that pass and are not of the flow of the one before that passed. Each is compared
-	// with its neighbour: the stage's run vector would save nothing, since a hash does not prove a key.
-	uint32_t flow_runs(uint32_t n)
+	// Leaders: packets that pass, and start a run or are not of the flow of the one before that passed.
+	uint32_t flow_runs(uint32_t n, const Starts &starts)
 	{
 		uint32_t nb = 0;
 		Context none;
@@ -102,7 +113,7 @@ private:
 			Context *const at = contexts_ + i;
 			const bool passes = at->verdict == verdict_pass;
 			leaders_[nb] = at;
-			nb += passes && !same_flow(*before, *at);
+			nb += passes && (starts[i] || !same_flow(*before, *at));
 			before = passes ? at : before;
 		}
 		return nb;

@@ -260,6 +260,74 @@ TEST_CASE("in place of rte_eth_rx_burst, and as a callback of it: empty polls re
 	}
 }
 
+TEST_CASE("a backlog: reframer_dpdk_rx_burst receives nothing, a callback does not let it grow")
+{
+	const auto held = [](const Queue &queue) {
+		reframer_dpdk_stats stats;
+		reframer_dpdk_get_stats(queue.q, &stats);
+		return stats.stage.packets_held;
+	};
+	const auto taken_in = [](const Queue &queue) {
+		reframer_dpdk_stats stats;
+		reframer_dpdk_get_stats(queue.q, &stats);
+		return stats.stage.packets_in;
+	};
+	const uint16_t port = eal().ring_port;
+	Source source(17);
+	Sink sink;
+	rte_mbuf *packets[64];
+	SUBCASE("in place of rte_eth_rx_burst")
+	{
+		constexpr uint64_t delay_ns = 50'000'000;
+		Queue queue(with_delay(delay_ns), port);
+		for (int i = 0; i < 400; i++) {
+			rte_mbuf *p = source.packet();
+			REQUIRE(rte_eth_tx_burst(port, 0, &p, 1) == 1);
+		}
+		while (taken_in(queue) < 320)
+			REQUIRE(reframer_dpdk_rx_burst(queue.q, packets, 64) == 0);
+		const uint64_t start = rte_rdtsc();
+		while (rte_rdtsc() - start < rte_get_tsc_hz() / 1'000'000'000. * (2.5 * delay_ns))
+			continue;
+		const uint16_t n = reframer_dpdk_rx_burst(queue.q, packets, 8);
+		CHECK(n == 8);
+		CHECK(taken_in(queue) == 320); // what is overdue leaves first
+		sink.take(packets, n);
+		while (taken_in(queue) < 400)
+			sink.take(packets, reframer_dpdk_rx_burst(queue.q, packets, 64));
+		while (const uint32_t n = reframer_dpdk_drain(queue.q, packets, 64))
+			sink.take(packets, n);
+		CHECK(sink.received == 400);
+	}
+	SUBCASE("as a callback")
+	{
+		Queue queue(with_delay(1000), port);
+		uint64_t now = 0, sent = 0, full = 0;
+		const auto burst = [&](uint32_t nb, uint16_t room) {
+			for (uint32_t i = 0; i < nb; i++)
+				packets[i] = source.packet();
+			sent += nb;
+			const uint16_t n = reframer_dpdk_pass(queue.q, packets, uint16_t(nb), room, now += 100);
+			sink.take(packets, n);
+			return n;
+		};
+		for (int i = 0; i < 10; i++)
+			burst(64, 64);
+		for (int i = 0; i < 200; i++) {
+			const uint32_t before = held(queue);
+			if (burst(16, 16) < 16)
+				continue;
+			full++; // and more may be due
+			CHECK(held(queue) <= before);
+		}
+		CHECK(full > 150);
+		while (held(queue) > 0)
+			burst(0, 64);
+		CHECK(sink.received == sent);
+	}
+	CHECK(sink.reordered == 0);
+}
+
 TEST_CASE("what is still held at close goes back to its pool; a small pool is not starved")
 {
 	const uint32_t available = rte_mempool_avail_count(eal().pool);

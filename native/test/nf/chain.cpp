@@ -91,7 +91,7 @@ TEST_CASE("frames leave with right checksums, another source, one hop less")
 			size_t payload = random.below(64);
 			auto frame = frames::build(f, payload, static_cast<uint8_t>(random.next()));
 			nf::Mbuf *m = pool.load(0, frame), *dropped;
-			uint32_t kept = chain->process(&m, 1, &dropped);
+			uint32_t kept = chain->process({}, &m, 1, &dropped);
 			if (chain->verdicts(nf::verdict_table_full)) {
 				CHECK(i == 1024); // the table holds what it promises
 				break;
@@ -164,7 +164,7 @@ TEST_CASE("the paper chain checks the sums of each packet and walks its packet r
 					});
 				packets[i] = pool.load(i, frame);
 			}
-			CHECK(chain->process(packets, 32, dropped) == 32); // counted, not dropped
+			CHECK(chain->process({}, packets, 32, dropped) == 32); // counted, not dropped
 		}
 		std::map<std::string, uint64_t> got;
 		for (const auto &[name, value] : chain->counters())
@@ -199,7 +199,7 @@ TEST_CASE("a UDP checksum that becomes zero is sent as all ones")
 		frames::put16(field, 0);
 		frames::put16(field, ~frames::l4_sum(&frame[14], 20, 10));
 		nf::Mbuf *m = pool.load(0, frame), *dropped;
-		REQUIRE(chain->process(&m, 1, &dropped) == 1);
+		REQUIRE(chain->process({}, &m, 1, &dropped) == 1);
 		CHECK(m->data()[14 + 26] == 0xff);
 		CHECK(m->data()[14 + 27] == 0xff);
 		CHECK(frames::l4_sum(m->data() + 14, 20, 10) == 0xffff);
@@ -258,7 +258,7 @@ TEST_CASE("a full table drops only flows that it does not hold")
 		for (int round = 0; round < 2; round++) {
 			for (uint16_t port = 1; port <= 80; port++) {
 				nf::Mbuf *m = pool.load(0, frames::build({1, 2, port, 80, 6}, 10, 0)), *dropped;
-				uint32_t kept = chain->process(&m, 1, &dropped);
+				uint32_t kept = chain->process({}, &m, 1, &dropped);
 				CHECK(kept == (port <= 64));
 			}
 		}

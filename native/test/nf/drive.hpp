@@ -89,6 +89,20 @@ struct Outcome {
 	bool operator==(const Outcome &) const = default;
 };
 
+// Runs as a stage might give them, for these packets: of equal hashes, so that they hold packets of
+// several flows, parts of a flow, or stand for the first packets only.
+inline std::vector<reframer_run> make_runs(nf::Random &random, uint32_t n)
+{
+	std::vector<reframer_run> runs;
+	const uint32_t longest = 1 + random.below(60), end = random.below(2) ? n : random.below(n + 1);
+	for (uint32_t at = 0; at < end;) {
+		const uint32_t count = std::min(1 + random.below(longest), end - at);
+		runs.push_back({at, count, 0, 0});
+		at += count;
+	}
+	return runs;
+}
+
 inline Outcome run_chain(const nf::Config &config, nf::Form form,
                          const std::vector<std::vector<uint8_t>> &traffic, uint64_t burst_seed)
 {
@@ -104,7 +118,7 @@ inline Outcome run_chain(const nf::Config &config, nf::Form form,
 		std::vector<nf::Mbuf *> packets, dropped(n);
 		for (uint32_t i = 0; i < n; i++)
 			packets.push_back(pool.load(i, traffic[at + i]));
-		uint32_t kept = chain->process(packets.data(), n, dropped.data());
+		uint32_t kept = chain->process(make_runs(random, n), packets.data(), n, dropped.data());
 		for (uint32_t i = 0; i < kept; i++)
 			out.frames.emplace_back(packets[i]->data(), packets[i]->data() + packets[i]->captured);
 		for (uint32_t i = 0; i < n - kept; i++)

@@ -60,7 +60,7 @@ std::vector<uint8_t> pass(nf::Chain &chain, const std::vector<uint8_t> &frame)
 {
 	frames::Pool pool(1);
 	nf::Mbuf *m = pool.load(0, frame), *dropped;
-	return chain.process(&m, 1, &dropped) ? bytes_of(m) : std::vector<uint8_t>();
+	return chain.process({}, &m, 1, &dropped) ? bytes_of(m) : std::vector<uint8_t>();
 }
 
 uint32_t get32(const uint8_t *p)
@@ -348,7 +348,7 @@ TEST_CASE("a pattern is found across packets of its flow, and not across flows")
 		std::vector<nf::Mbuf *> packets, dropped(8);
 		for (size_t i = 0; i < traffic.size(); i++)
 			packets.push_back(pool.load(i, traffic[i]));
-		CHECK(chain->process(packets.data(), 6, dropped.data()) == 6);
+		CHECK(chain->process({}, packets.data(), 6, dropped.data()) == 6);
 		for (const auto &[name, value] : chain->counters()) {
 			if (name == "dpiMatches")
 				CHECK(value == 3);

@@ -102,7 +102,8 @@ void reframer_dpdk_close(struct reframer_dpdk_queue *queue);
 /**
  * In place of rte_eth_rx_burst(port, queue, packets, nb): receives at most `nb` packets, holds
  * them, and fills the same array with what is due, run by run. Call it as often as before: an empty
- * poll releases too. Multi-segment packets are held whole.
+ * poll releases too. Multi-segment packets are held whole. Receives no more than reframer_room()
+ * allows: while the program is short of time, packets wait in the port's ring and not here.
  * @return packets in the array, at most nb.
  */
 uint16_t reframer_dpdk_rx_burst(struct reframer_dpdk_queue *queue, struct rte_mbuf **packets,
@@ -110,9 +111,10 @@ uint16_t reframer_dpdk_rx_burst(struct reframer_dpdk_queue *queue, struct rte_mb
 /**
  * The same as an RX callback, for a program whose receive loop stays as it is:
  *     rte_eth_add_rx_callback(port, queue, reframer_dpdk_rx_callback, q);
- * Never writes beyond the caller's array: what does not fit stays held. Remove it, and drain,
- * before the object is closed. Callbacks added earlier see packets as they arrive, later ones as
- * they leave.
+ * Never writes beyond the caller's array: what does not fit stays held. A callback comes when
+ * packets have been received, and cannot leave them in the ring as reframer_dpdk_rx_burst() does;
+ * what is held does not grow, though, while more is due than fits. Remove it, and drain, before the
+ * object is closed. Callbacks added earlier see packets as they arrive, later ones as they leave.
  */
 uint16_t reframer_dpdk_rx_callback(uint16_t port, uint16_t queue, struct rte_mbuf **packets,
                                    uint16_t nb, uint16_t room, void *q);

@@ -82,13 +82,13 @@ void Dma::serve()
 	}
 }
 
-void Dma::receive(PollLoop &loop, uint64_t position, const Arrival &arrival)
+void Dma::receive(RingPort &port, uint64_t position, const Arrival &arrival)
 {
-	const uint8_t *written = loop.fill(position, arrival, static_cast<uint32_t>(position));
+	const uint8_t *written = port.fill(position, arrival, static_cast<uint32_t>(position));
 	if (into_ == Into::dram) {
 		const uint32_t bytes = buffer_bytes(arrival);
 		flush(written, bytes);
-		flush(loop.descriptor(position), sizeof(Descriptor));
+		flush(port.descriptor(position), sizeof(Descriptor));
 		if (!thread_.joinable()) // its source would otherwise fill the private caches
 			flush(arrival.data, bytes);
 	}

@@ -3,7 +3,7 @@
 // its private caches; and it keeps the virtual NIC's books, which would fill those caches too.
 #pragma once
 
-#include "datapath/poll_loop.hpp"
+#include "datapath/ports/ring_port.hpp"
 #include "datapath/queue.hpp"
 
 #include <atomic>
@@ -39,8 +39,8 @@ public:
 			task.call(task.work);
 	}
 
-	// To be called within run(). The ring of `loop` goes on at `position`.
-	void receive(PollLoop &loop, uint64_t position, const Arrival &arrival);
+	// To be called within run(). The ring of `port` goes on at `position`.
+	void receive(RingPort &port, uint64_t position, const Arrival &arrival);
 	// Likewise. `number` tells packets apart in the answer.
 	void transmit(const uint8_t *frame, uint32_t length, uint64_t number);
 

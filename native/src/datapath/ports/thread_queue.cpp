@@ -26,7 +26,8 @@ constexpr size_t frames_ahead = 8;
 
 ThreadQueue::ThreadQueue(const QueueConfig &config, reframer_stage *stage, nf::Chain &chain,
                          int nic_core)
-	: config_(config), stage_(stage), loop_(config, stage, chain), nic_core_(nic_core),
+	: config_(config), port_(config, BufferStage::most_out(config, stage)),
+	  stage_(config, stage, port_), loop_(port_, stage_, chain), nic_core_(nic_core),
 	  ns_per_tick_(1e9 / config.tsc_hz)
 {
 }
@@ -89,10 +90,10 @@ void ThreadQueue::feed(std::span<const Arrival> arrivals)
 		while (now() < due)
 			continue;
 		if (fed - taken == config_.ring_depth)
-			taken = loop_.taken();
+			taken = port_.taken();
 		if (fed - taken == config_.ring_depth)
 			continue;
-		loop_.fill(fed, a, static_cast<uint32_t>(i));
+		port_.fill(fed, a, static_cast<uint32_t>(i));
 		accepted_[i] = 1;
 		fed++;
 	}
@@ -102,17 +103,17 @@ void ThreadQueue::feed(std::span<const Arrival> arrivals)
 // One poll, in the log if it did something. Returns the time after it.
 uint64_t ThreadQueue::poll(uint64_t start, bool draining)
 {
-	loop_.take(static_cast<uint64_t>(std::max(0.0, ns_at(start))), draining, nullptr);
-	loop_.process();
+	port_.set_time(static_cast<uint64_t>(std::max(0.0, ns_at(start))));
+	loop_.poll(config_.burst, draining);
 	const uint64_t stop = __rdtsc();
 	if (loop_.received() == 0 && loop_.processed() == 0) {
 		result_.empty_polls += in_window(start);
 		return stop;
 	}
-	for (const nf::Mbuf *m : loop_.sent())
+	for (const nf::Mbuf *m : port_.sent())
 		departed_[nb_departed_++] = m->mark;
 	polls_[nb_polls_++] = {start, stop, loop_.received(), loop_.processed(),
-	                       static_cast<uint32_t>(loop_.sent().size())};
+	                       static_cast<uint32_t>(port_.sent().size())};
 	return __rdtsc();
 }
 
@@ -120,9 +121,9 @@ void ThreadQueue::consume(double until_ns)
 {
 	uint64_t now = __rdtsc();
 	while (ns_at(now) <= until_ns || feeding_.load(std::memory_order_acquire) ||
-	       loop_.taken() != fed_.load(std::memory_order_relaxed))
+	       port_.taken() != fed_.load(std::memory_order_relaxed))
 		now = poll(now, false);
-	while (loop_.in_stage() > 0)
+	while (stage_.held() > 0)
 		now = poll(now, true);
 }
 
@@ -198,8 +199,8 @@ void ThreadQueue::account(std::span<const Arrival> arrivals)
 		}
 	}
 	r.starved_ns = starved_ticks() * ns_per_tick_;
-	r.thinned = loop_.thinned();
-	r.held = fed_.load() - loop_.taken() + loop_.in_stage();
+	r.thinned = stage_.thinned();
+	r.held = fed_.load() - port_.taken() + stage_.held();
 }
 
 } // namespace reframer::engine

@@ -9,7 +9,9 @@
 #pragma once
 
 #include "datapath/poll_loop.hpp"
+#include "datapath/ports/ring_port.hpp"
 #include "datapath/queue.hpp"
+#include "nf/chain.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -30,7 +32,7 @@ public:
 	// Of QueueResult, what only a clock of its own can tell stays 0: marked polls, the split of a
 	// poll into stage and chain.
 	const QueueResult &result() const { return result_; }
-	bool huge_pages() const { return loop_.huge_pages(); }
+	bool huge_pages() const { return port_.huge_pages(); }
 
 private:
 	struct Poll {
@@ -56,8 +58,9 @@ private:
 	}
 
 	QueueConfig config_;
-	reframer_stage *stage_;
-	PollLoop loop_;
+	RingPort port_;
+	BufferStage stage_;
+	PollLoop<RingPort, BufferStage, nf::Chain> loop_;
 	int nic_core_;
 	double ns_per_tick_;
 	uint64_t origin_ = 0;                        // TSC at start_ns

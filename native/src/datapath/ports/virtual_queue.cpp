@@ -19,9 +19,10 @@ constexpr size_t absences_max = 1 << 15;
 
 VirtualQueue::VirtualQueue(const QueueConfig &config, reframer_stage *stage, nf::Chain &chain,
                            Dma &dma)
-	: config_(config), loop_(config, stage, chain), dma_(dma), clock_(config.start_ns),
-	  ns_per_tick_(1e9 / config.tsc_hz), stage_(stage), notes_(loop_.nb_buffers()),
-	  in_slot_(config.ring_depth), marker_(config.worst_packet_ns)
+	: config_(config), port_(config, BufferStage::most_out(config, stage)),
+	  buffer_stage_(config, stage, port_), loop_(port_, buffer_stage_, chain), dma_(dma),
+	  clock_(config.start_ns), ns_per_tick_(1e9 / config.tsc_hz), stage_(stage),
+	  notes_(port_.nb_buffers()), in_slot_(config.ring_depth), marker_(config.worst_packet_ns)
 {
 	result_.absences = Absences(absences_max);
 	if (config_.service_ns <= 0)
@@ -31,9 +32,10 @@ VirtualQueue::VirtualQueue(const QueueConfig &config, reframer_stage *stage, nf:
 double VirtualQueue::measure_empty_poll()
 {
 	std::array<double, 501> cost;
+	port_.set_time(static_cast<uint64_t>(clock_));
 	for (double &c : cost) {
 		uint64_t start = tsc_start();
-		loop_.take(static_cast<uint64_t>(clock_), false, nullptr);
+		loop_.take(config_.burst, false);
 		uint64_t stop = tsc_stop();
 		c = static_cast<double>(stop - start) * ns_per_tick_;
 	}
@@ -130,8 +132,8 @@ void VirtualQueue::admit(std::span<const Arrival> arrivals)
 			continue;
 		}
 		const uint64_t position = filled_++;
-		dma_.receive(loop_, position, a);
-		const size_t buffer = loop_.index_of(loop_.posted(position));
+		dma_.receive(port_, position, a);
+		const size_t buffer = port_.index_of(port_.posted(position));
 		notes_[buffer] = {
 			a.origin_ns ? a.origin_ns : a.time_ns, number, 0, a.flow, a.wire, buffer_bytes(a)};
 		in_slot_[position % config_.ring_depth] = static_cast<uint32_t>(buffer);
@@ -150,8 +152,10 @@ void VirtualQueue::poll(bool draining)
 	const reframer_load load = {static_cast<uint32_t>(left), config_.ring_depth,
 	                            static_cast<uint64_t>(report_busy_),
 	                            static_cast<uint64_t>(clock_ - report_clock_), report_packets_};
+	port_.set_time(static_cast<uint64_t>(clock_));
+	buffer_stage_.set_load(config_.report_load ? &load : nullptr);
 	uint64_t t0 = tsc_start();
-	loop_.take(static_cast<uint64_t>(clock_), draining, config_.report_load ? &load : nullptr);
+	loop_.take(config_.burst, draining);
 	uint64_t t1 = tsc_start();
 	loop_.process();
 	uint64_t t2 = tsc_stop();
@@ -191,8 +195,8 @@ void VirtualQueue::poll(bool draining)
 double VirtualQueue::fixed_cost()
 {
 	uint32_t runs = 0;
-	for (const nf::Mbuf *m : loop_.sent()) {
-		const uint32_t flow = notes_[loop_.index_of(m)].flow;
+	for (const nf::Mbuf *m : port_.sent()) {
+		const uint32_t flow = notes_[port_.index_of(m)].flow;
 		runs += flow != last_flow_served_;
 		last_flow_served_ = flow;
 	}
@@ -213,7 +217,7 @@ double VirtualQueue::charge(uint32_t received, uint32_t processed, double ns)
 // The hold of a packet is from the poll that takes it from the ring to the one that releases it.
 void VirtualQueue::note_taken()
 {
-	for (; noted_ < loop_.taken(); noted_++)
+	for (; noted_ < port_.taken(); noted_++)
 		notes_[in_slot_[noted_ % config_.ring_depth]].taken_ns = poll_start_;
 }
 
@@ -225,7 +229,7 @@ void VirtualQueue::account()
 	note_taken();
 	const double released_ns = poll_start_;
 	const bool window = in_window(clock_);
-	const auto sent = loop_.sent();
+	const auto sent = port_.sent();
 	const uint64_t dropped = loop_.processed() - sent.size();
 	result_.departed += sent.size();
 	result_.nf_dropped += dropped;
@@ -233,7 +237,7 @@ void VirtualQueue::account()
 		result_.window_nf_dropped += dropped;
 	poll_start_ = -1;
 	for (const nf::Mbuf *m : sent) {
-		const Note &note = notes_[loop_.index_of(m)];
+		const Note &note = notes_[port_.index_of(m)];
 		departures_.push_back({note.number, note.flow});
 		const auto latency = static_cast<uint64_t>(clock_ - static_cast<double>(note.time_ns));
 		const auto hold = static_cast<uint64_t>(released_ns - note.taken_ns);
@@ -274,8 +278,8 @@ void VirtualQueue::check_order()
 
 const QueueResult &VirtualQueue::result()
 {
-	result_.held = waiting() + loop_.in_stage();
-	result_.thinned = loop_.thinned();
+	result_.held = waiting() + buffer_stage_.held();
+	result_.thinned = buffer_stage_.thinned();
 	return result_;
 }
 

@@ -10,10 +10,12 @@
 
 #include "datapath/poll_loop.hpp"
 #include "datapath/ports/dma.hpp"
+#include "datapath/ports/ring_port.hpp"
 #include "datapath/queue.hpp"
 #include "measure/marks.hpp"
 #include "measure/order_of_flows.hpp"
 #include "measure/virtual_clock.hpp"
+#include "nf/chain.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -37,7 +39,7 @@ public:
 	double empty_poll_ns() const { return empty_poll_ns_; }
 	double clock_ns() const { return clock_; }
 	const QueueResult &result();
-	bool huge_pages() const { return loop_.huge_pages(); }
+	bool huge_pages() const { return port_.huge_pages(); }
 
 	// Called with every frame that departs, outside of the timed part; it must not change it.
 	std::function<void(const nf::Mbuf &, double time_ns)> on_departure;
@@ -78,10 +80,12 @@ private:
 	}
 
 	// Packets in the ring.
-	uint64_t waiting() const { return filled_ - loop_.taken(); }
+	uint64_t waiting() const { return filled_ - port_.taken(); }
 
 	QueueConfig config_;
-	PollLoop loop_;
+	RingPort port_;
+	BufferStage buffer_stage_;
+	PollLoop<RingPort, BufferStage, nf::Chain> loop_;
 	Dma &dma_;
 
 	VirtualClock clock_;

@@ -25,15 +25,16 @@ rte_mbuf *packet_of(nf::Mbuf *view)
 } // namespace
 
 TrialLane::TrialLane(const LaneConfig &config, reframer_dpdk_queue *queue, nf::Chain &chain)
-	: config_(config), queue_(queue), chain_(chain), packets_(config.room), views_(config.room),
-	  dropped_(config.room), departed_(config.room)
+	: config_(config), stage_(queue, static_cast<uint16_t>(config.room), config.holds_back),
+	  chain_(chain), packets_(config.room), dropped_(config.room), views_(config.room),
+	  dropped_views_(config.room), departed_(config.room)
 {
 	digests_.reserve(config.check_packets);
 	latest_.reserve(config.check_packets);
 }
 
 // What the chain may ask of a packet; the frame to its place where a driver put it elsewhere.
-void TrialLane::describe(rte_mbuf *packet, uint64_t now_ns)
+void TrialLane::describe(rte_mbuf *packet)
 {
 	if (packet->data_off != RTE_PKTMBUF_HEADROOM) [[unlikely]] {
 		totals_.misplaced++;
@@ -50,7 +51,7 @@ void TrialLane::describe(rte_mbuf *packet, uint64_t now_ns)
 	view->wire = packet->pkt_len;
 	view->rss = packet->hash.rss;
 	view->mark = static_cast<uint32_t>(totals_.received++);
-	view->index = static_cast<uint32_t>(now_ns); // buffers have no number here
+	view->index = static_cast<uint32_t>(now_ns_); // buffers have no number here
 }
 
 // 64 bits, so that no two of the checked flows share one.
@@ -66,70 +67,80 @@ uint64_t TrialLane::digest_of(const rte_mbuf *packet) const
 	return digest;
 }
 
-void TrialLane::receive(uint64_t now_ns, uint32_t most)
-{
-	nb_asked_ = most;
-	if (config_.holds_back && queue_)
-		nb_asked_ = std::min(most, reframer_room(reframer_dpdk_stage(queue_), now_ns));
-	nb_received_ = nb_asked_ ? rte_eth_rx_burst(config_.in, 0, packets_.data(),
-	                                            static_cast<uint16_t>(nb_asked_))
-	                         : 0;
-	for (uint32_t i = 0; i < nb_received_; i++)
-		describe(packets_[i], now_ns);
-}
-
 void TrialLane::poll(uint64_t now_ns, uint32_t most, bool draining)
 {
-	const uint64_t begin = rte_rdtsc();
-	receive(now_ns, most);
-	const uint64_t received = rte_rdtsc();
+	engine::PollLoop loop(*this, stage_, *this);
+	now_ns_ = now_ns;
+	cost_ = {};
+	nb_departed_ = 0;
+	step_began_ = rte_rdtsc();
+	loop.poll(most, draining);
+	nb_asked_ = loop.asked();
+	nb_received_ = loop.received();
+	nb_processed_ = loop.processed();
+	check_order();
+}
+
+Received TrialLane::rx(uint32_t most)
+{
+	nb_received_ =
+		most ? rte_eth_rx_burst(config_.in, 0, packets_.data(), static_cast<uint16_t>(most)) : 0;
+	for (uint32_t i = 0; i < nb_received_; i++)
+		describe(packets_[i]);
+	return {packets_.data(), nb_received_};
+}
+
+void TrialLane::mark(engine::Step step)
+{
+	double *const of[] = {&cost_.rx, &cost_.stage, &cost_.chain, &cost_.tx};
+	const uint64_t now = rte_rdtsc();
+	*of[static_cast<size_t>(step)] = static_cast<double>(now - step_began_) * config_.ns_per_cycle;
+	step_began_ = now;
+	if (step == engine::Step::receive) {
+		note_flows();
+		step_began_ = rte_rdtsc();
+	}
+}
+
+void TrialLane::note_flows()
+{
 	for (uint32_t i = 0; i < nb_received_ && digests_.size() < config_.check_packets; i++)
 		digests_.push_back(digest_of(packets_[i]));
+}
 
-	const uint64_t checked = rte_rdtsc();
-	nb_processed_ = nb_received_;
-	if (queue_) {
-		const auto room = static_cast<uint16_t>(config_.room);
-		if (draining)
-			nb_processed_ = reframer_dpdk_drain(queue_, packets_.data(), room);
-		else
-			nb_processed_ = reframer_dpdk_pass(queue_, packets_.data(),
-			                                   static_cast<uint16_t>(nb_received_), room, now_ns);
-	}
-	const uint64_t released = rte_rdtsc();
-	for (uint32_t i = 0; i < nb_processed_; i++)
-		views_[i] = view_of(packets_[i]);
-	nb_departed_ =
-		nb_processed_ ? chain_.process(views_.data(), nb_processed_, dropped_.data()) : 0;
-	for (uint32_t i = 0; i < nb_departed_; i++) { // once sent, it is the driver's
+uint32_t TrialLane::process(std::span<const reframer_run> runs, rte_mbuf **packets, uint32_t n,
+                            rte_mbuf **dropped)
+{
+	for (uint32_t i = 0; i < n; i++)
+		views_[i] = view_of(packets[i]);
+	const uint32_t kept = chain_.process(runs, views_.data(), n, dropped_views_.data());
+	for (uint32_t i = 0; i < kept; i++) { // once sent, it is the driver's
 		departed_[i] = {views_[i]->mark, views_[i]->index, views_[i]->wire};
-		packets_[i] = packet_of(views_[i]);
+		packets[i] = packet_of(views_[i]);
 	}
-	const uint64_t worked = rte_rdtsc();
-	uint32_t sent = 0;
-	while (sent < nb_departed_) {
-		const uint16_t n = rte_eth_tx_burst(config_.out, 0, packets_.data() + sent,
-		                                    static_cast<uint16_t>(nb_departed_ - sent));
-		if (n == 0)
-			break;
-		sent += n;
-	}
-	if (sent < nb_departed_) // as a full transmit ring does
-		rte_pktmbuf_free_bulk(packets_.data() + sent, nb_departed_ - sent);
-	const uint32_t nb_dropped = nb_processed_ - nb_departed_;
-	for (uint32_t i = 0; i < nb_dropped; i++)
-		rte_pktmbuf_free(packet_of(dropped_[i]));
-	const uint64_t end = rte_rdtsc();
+	for (uint32_t i = 0; i < n - kept; i++)
+		dropped[i] = packet_of(dropped_views_[i]);
+	return kept;
+}
 
+void TrialLane::tx(rte_mbuf **packets, uint32_t n, uint32_t nb_dropped)
+{
+	uint32_t sent = 0;
+	while (sent < n) {
+		const uint16_t taken =
+			rte_eth_tx_burst(config_.out, 0, packets + sent, static_cast<uint16_t>(n - sent));
+		if (taken == 0)
+			break;
+		sent += taken;
+	}
+	if (sent < n) // as a full transmit ring does
+		rte_pktmbuf_free_bulk(packets + sent, n - sent);
+	for (uint32_t i = 0; i < nb_dropped; i++)
+		rte_pktmbuf_free(dropped_[i]);
 	totals_.sent += sent;
-	totals_.unsent += nb_departed_ - sent;
+	totals_.unsent += n - sent;
 	totals_.nf_dropped += nb_dropped;
 	nb_departed_ = sent;
-	const auto ns = [&](uint64_t from, uint64_t to) {
-		return static_cast<double>(to - from) * config_.ns_per_cycle;
-	};
-	cost_ = {ns(begin, received), ns(checked, released), ns(released, worked), ns(worked, end)};
-	check_order();
 }
 
 // Of each flow, numbers must rise.

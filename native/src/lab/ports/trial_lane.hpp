@@ -1,8 +1,8 @@
-// The loop under test of a trial over DPDK: receive a burst from the port, the reframing stage, the
-// chain, transmit. The chain's view of a packet (nf::Mbuf) lies in the mbuf's private area, where its
-// own offsets hold: nothing is copied.
+// What the poll loop of a trial over DPDK runs over: its ports, and the chain. The chain's view of a
+// packet (nf::Mbuf) lies in the mbuf's private area, where its own offsets hold: nothing is copied.
 #pragma once
 
+#include "dpdk/mbuf_stage.hpp"
 #include "nf/chain.hpp"
 #include "reframer/dpdk.h"
 
@@ -33,7 +33,7 @@ struct LaneConfig {
 	double ns_per_cycle;
 };
 
-struct LaneCost { // ns, of polls that found or gave packets
+struct LaneCost { // ns, by engine::Step, of polls that found or gave packets
 	double rx = 0, stage = 0, chain = 0, tx = 0;
 	double sum() const { return rx + stage + chain + tx; }
 };
@@ -67,20 +67,32 @@ public:
 	};
 	const Totals &totals() const { return totals_; }
 
+	// Port and function of the loop.
+	using Packet = rte_mbuf;
+	uint64_t now() const { return now_ns_; }
+	Received rx(uint32_t most);
+	void mark(engine::Step step);
+	rte_mbuf **dropped() { return dropped_.data(); }
+	uint32_t process(std::span<const reframer_run> runs, rte_mbuf **packets, uint32_t n,
+	                 rte_mbuf **dropped);
+	void tx(rte_mbuf **packets, uint32_t n, uint32_t nb_dropped);
+
 private:
-	void receive(uint64_t now_ns, uint32_t most);
-	void describe(rte_mbuf *packet, uint64_t now_ns);
+	void describe(rte_mbuf *packet);
+	void note_flows();
 	uint64_t digest_of(const rte_mbuf *packet) const;
 	void check_order();
 
 	const LaneConfig config_;
-	reframer_dpdk_queue *const queue_;
+	MbufStage stage_;
 	nf::Chain &chain_;
+	uint64_t now_ns_ = 0;
+	uint64_t step_began_ = 0; // TSC
 	LaneCost cost_;
 	Totals totals_;
 	uint32_t nb_asked_ = 0, nb_received_ = 0, nb_processed_ = 0, nb_departed_ = 0;
-	std::vector<rte_mbuf *> packets_;
-	std::vector<nf::Mbuf *> views_, dropped_;
+	std::vector<rte_mbuf *> packets_, dropped_;
+	std::vector<nf::Mbuf *> views_, dropped_views_;
 	std::vector<Departure> departed_;
 	std::vector<uint64_t> digests_; // flow of each packet that is checked
 	std::unordered_map<uint64_t, uint32_t>

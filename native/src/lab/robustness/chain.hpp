@@ -48,7 +48,8 @@ public:
 		table_.reset(made);
 	}
 
-	uint32_t process(nf::Mbuf **packets, uint32_t n, nf::Mbuf **) override
+	uint32_t process(std::span<const reframer_run>, nf::Mbuf **packets, uint32_t n,
+	                 nf::Mbuf **) override
 	{
 		for (uint32_t first = 0; first < n; first += burst) {
 			const uint32_t count = std::min(burst, n - first);

@@ -224,7 +224,7 @@ private:
 			nf::Mbuf *packets[out_room], *refused[out_room];
 			for (uint32_t i = 0; i < n; i++)
 				packets[i] = static_cast<nf::Mbuf *>(out[i]);
-			const uint32_t kept = chain->process(packets, n, refused);
+			const uint32_t kept = chain->process({runs, nb_runs}, packets, n, refused);
 			passed += kept;
 			dropped += n - kept;
 			for (uint32_t i = 0; i < n; i++)

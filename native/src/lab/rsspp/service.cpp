@@ -56,7 +56,7 @@ std::vector<float> measure_service_ns(uint64_t seed)
 		for (uint32_t k = 0; k < nb_buffers; k++) {
 			nf::Mbuf *dropped[1];
 			const uint64_t start = engine::tsc_start();
-			chain->process(&mbuf[k], 1, dropped);
+			chain->process({}, &mbuf[k], 1, dropped);
 			const uint64_t stop = engine::tsc_stop();
 			if (i >= nb_warm)
 				samples.push_back(
