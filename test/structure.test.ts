@@ -1,7 +1,7 @@
 // Dependencies point one way: results < experiments < rooms < native/binding.ts < C headers, and
 // in native lab > dpdk > jobs > datapath, devices > nf > measure, traffic, reframer,
 // rsspp, conntrack > packet, base, api.
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
@@ -146,6 +146,47 @@ describe('native', () => {
       return below >= from;
     });
     expect(against).toEqual([]);
+  });
+
+  test('docs/ARCHITECTURE.md draws these rooms, in this order', () => {
+    const drawing = read('docs/ARCHITECTURE.md').split('```')[1] ?? '';
+    const drawn = drawing.split('\n').flatMap((line) => {
+      const layer = /^ (\d) (.*)$/.exec(line);
+      const words = layer?.[2]?.split(/\s+/).filter((word) => word in layers) ?? [];
+      return words.map((word) => [word, Number(layer?.[1])] as const);
+    });
+    expect(Object.fromEntries(drawn)).toEqual(layers);
+    expect(drawn).toHaveLength(Object.keys(layers).length);
+  });
+});
+
+describe('docs/ARCHITECTURE.md', () => {
+  const ways = new Map(
+    read('docs/ARCHITECTURE.md')
+      .split(/^## /m)
+      .map((section) => [section.split('\n', 1)[0] ?? '', section]),
+  );
+  const steps = (way: string): string[] =>
+    [...(ways.get(way) ?? '').matchAll(/^\d+\. `([^`]+)`/gm)].map((match) => match[1] ?? '');
+
+  test('names files that exist', () => {
+    const named = [...read('docs/ARCHITECTURE.md').matchAll(/`([\w-]+(?:\/[\w.-]+)+)`/g)].map(
+      (match) => match[1] ?? '',
+    );
+    expect(named.length).toBeGreaterThan(30);
+    expect(named.filter((file) => !existsSync(join(packageRoot, file)))).toEqual([]);
+  });
+
+  test('has the four ways as lists', () => {
+    for (const way of ['a packet', 'a bucket move', 'a flow look-up', 'an experiment'])
+      expect(steps(`The way of ${way}`).length, way).toBeGreaterThan(3);
+  });
+
+  test('leads a packet from rx to tx through five files of at most 300 lines', () => {
+    const files = steps('The way of a packet');
+    expect(files).toHaveLength(5);
+    const lines = (file: string): number => read(file).trimEnd().split('\n').length;
+    expect(files.filter((file) => lines(file) > 300)).toEqual([]);
   });
 });
 
