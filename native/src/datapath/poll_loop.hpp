@@ -1,6 +1,6 @@
 // A poll, as every loop here runs it: receive, the reframing stage, a function, transmit. The virtual
-// NIC, the threads, the trial over DPDK and the box run all of it; reframer_dpdk_rx_burst() runs the first
-// half, and the program behind it the second.
+// NIC, the threads, the trial over DPDK and the box run all of it; reframer_dpdk_rx_burst() runs the
+// first half, and the program behind it the second.
 //
 // The steps know nothing of packets. They are given
 //   Port      Packet                     the type of a packet buffer
