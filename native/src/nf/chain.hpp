@@ -25,10 +25,10 @@ public:
 	// Works on `n` packets. Those that pass stay in order at the front of `packets`; the others go to
 	// `dropped` with their verdict. Returns how many pass.
 	//
-	// `runs` are the stage's, from the first packet on: a chain in form `run` looks flows up once a
-	// run. The packets behind the last run, or all where the stage was left out, are taken for one
-	// more. Equal hashes do not prove equal keys: within a run keys are compared, and it goes on as
-	// two where they differ.
+	// `runs` are the stage's, from the first packet on; of packets behind the last one nothing is known.
+	// Equal hashes do not prove equal keys, so the chains here compare keys, which tells where runs
+	// begin; reading the stage's runs beside that cost 9 % with Reframer and 12 % without (modern chain
+	// in form `run`), and parted runs of one flow that meet.
 	virtual uint32_t process(std::span<const reframer_run> runs, Mbuf **packets, uint32_t n,
 	                         Mbuf **dropped) = 0;
 

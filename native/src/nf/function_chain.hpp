@@ -3,7 +3,6 @@
 
 #include "nf/function_set.hpp"
 #include "nf/route.hpp"
-#include "nf/run_starts.hpp"
 
 #include <algorithm>
 
@@ -24,17 +23,14 @@ public:
 	{
 	}
 
-	uint32_t process([[maybe_unused]] std::span<const reframer_run> runs, Mbuf **packets,
-	                 uint32_t n, Mbuf **dropped) override
+	uint32_t process(std::span<const reframer_run>, Mbuf **packets, uint32_t n,
+	                 Mbuf **dropped) override
 	{
 		uint32_t kept = 0, nb_dropped = 0;
-		[[maybe_unused]] Starts starts(runs);
 		for (uint32_t at = 0; at < n; at += Sizes::chunk) {
 			const uint32_t size = std::min(n - at, Sizes::chunk);
 			parse(packets + at, size);
-			if constexpr (by_run)
-				starts.advance(at, size);
-			functions(size, starts);
+			functions(size);
 			for (uint32_t i = 0; i < size; i++) {
 				Context &c = contexts_[i];
 				this->verdicts_[c.verdict]++;
@@ -51,11 +47,6 @@ public:
 	}
 
 private:
-	struct NoStarts {
-		explicit NoStarts(std::span<const reframer_run>) {}
-	};
-	using Starts = std::conditional_t<by_run, RunStarts<Sizes::chunk>, NoStarts>;
-
 	void parse(Mbuf **packets, uint32_t n)
 	{
 		for (uint32_t i = 0; i < std::min(n, Sizes::prefetch_distance); i++)
@@ -69,17 +60,16 @@ private:
 		}
 	}
 
-	void functions(uint32_t n, [[maybe_unused]] const Starts &starts)
+	void functions(uint32_t n)
 	{
 		Context *const c = contexts_;
-		if constexpr (by_run) {
-			const uint32_t nb = flow_runs(n, starts);
-			this->prepare(leaders_, nb);
+		const uint32_t nb = by_run ? flow_runs(n) : single_packets(n);
+		this->prepare(leaders_, nb);
+		if constexpr (by_run)
 			for (uint32_t f = 0; f < nb; f++)
 				drive(leaders_[f], f + 1 < nb ? leaders_[f + 1] : c + n,
 				      std::index_sequence_for<Functions...>());
-		} else {
-			this->prepare(leaders_, single_packets(n));
+		else
 			this->each_function([&](auto &function) {
 				for (uint32_t i = 0; i < n; i++) {
 					if (c[i].verdict != verdict_pass)
@@ -88,7 +78,6 @@ private:
 					this->finish(function);
 				}
 			});
-		}
 	}
 
 	uint32_t single_packets(uint32_t n)
@@ -101,8 +90,9 @@ private:
 		return nb;
 	}
 
-	// Leaders: packets that pass, and start a run or are not of the flow of the one before that passed.
-	uint32_t flow_runs(uint32_t n, const Starts &starts)
+	// Leaders: packets that pass and are not of the flow of the one before that passed. Each is compared
+	// with its neighbour: the stage's run vector would save nothing, since a hash does not prove a key.
+	uint32_t flow_runs(uint32_t n)
 	{
 		uint32_t nb = 0;
 		Context none;
@@ -113,7 +103,7 @@ private:
 			Context *const at = contexts_ + i;
 			const bool passes = at->verdict == verdict_pass;
 			leaders_[nb] = at;
-			nb += passes && (starts[i] || !same_flow(*before, *at));
+			nb += passes && !same_flow(*before, *at);
 			before = passes ? at : before;
 		}
 		return nb;

@@ -8,7 +8,6 @@
 
 #include "nf/function_set.hpp"
 #include "nf/rewrite.hpp"
-#include "nf/run_starts.hpp"
 
 #include <algorithm>
 
@@ -25,15 +24,13 @@ public:
 	{
 	}
 
-	uint32_t process(std::span<const reframer_run> runs, Mbuf **packets, uint32_t n,
+	uint32_t process(std::span<const reframer_run>, Mbuf **packets, uint32_t n,
 	                 Mbuf **dropped) override
 	{
 		Output out{packets, dropped};
-		RunStarts<Sizes::chunk> starts(runs);
 		for (uint32_t at = 0; at < n; at += Sizes::chunk) {
 			const uint32_t size = std::min(n - at, Sizes::chunk);
-			starts.advance(at, size);
-			gather(packets + at, size, starts);
+			gather(packets + at, size);
 			plan(std::index_sequence_for<Functions...>());
 			rewrite(packets + at, size, out);
 		}
@@ -56,8 +53,8 @@ private:
 		uint64_t packets, bytes;
 	};
 
-	// Of each run, or of what keys divide it into: the key, how many packets and bytes.
-	void gather(Mbuf *const *packets, uint32_t n, const RunStarts<Sizes::chunk> &run_starts)
+	// Finds the runs: their key, how many packets and bytes.
+	void gather(Mbuf *const *packets, uint32_t n)
 	{
 		for (uint32_t i = 0; i < std::min(n, Sizes::prefetch_distance); i++)
 			fetch(packets[i]);
@@ -71,8 +68,7 @@ private:
 			uint64_t words[2];
 			if (m->captured >= CommonFrame::l4 + 8 &&
 			    CommonFrame::read(m->data(), m->captured, words)) [[likely]] {
-				const uint32_t starts =
-					run_starts[i] | (((words[0] ^ last[0]) | (words[1] ^ last[1])) != 0);
+				const uint32_t starts = ((words[0] ^ last[0]) | (words[1] ^ last[1])) != 0;
 				nb += starts;
 				last[0] = words[0];
 				last[1] = words[1];
