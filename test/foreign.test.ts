@@ -275,8 +275,8 @@ describe('words of others', { timeout: 120_000 }, () => {
     expect((JSON.parse(data) as unknown[]).length).toBeGreaterThan(0);
     expect(html).toContain('The figures of this page could not be drawn');
     const compared = await reframer(['compare', run, run]);
-    // eslint-disable-next-line no-control-regex
     expect(compared.stdout + compared.stderr).not.toMatch(
+      // eslint-disable-next-line no-control-regex
       /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/,
     );
   });
@@ -299,8 +299,8 @@ describe('words of others', { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         const clean = cleanLine(text);
-        // eslint-disable-next-line no-control-regex
         expect(clean).not.toMatch(
+          // eslint-disable-next-line no-control-regex
           /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufffe\uffff]/,
         );
         expect(clean.isWellFormed()).toBe(true);

@@ -217,6 +217,8 @@ export interface LineFigure extends FigureCommon {
   publishedBeyond?: boolean;
   /** Label of a contender drawn as a level line, because it has no place on the x axis. */
   levels?: readonly string[];
+  /** Metric whose value at each place of x stands in the caption: what was asked for, and what came. */
+  beside?: string;
 }
 export interface BarFigure extends FigureCommon {
   kind: 'bar';

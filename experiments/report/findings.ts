@@ -142,6 +142,30 @@ export function finding(experiment: Experiment, summary: Summary, figure: Figure
   return settings.map((setting) => sentence(setting, metric)).join(' ');
 }
 
+/** "Median hold measured, chain paper: 197 µs at 8, 213 µs at 16." */
+export function besideFinding(experiment: Experiment, summary: Summary, figure: Figure): string {
+  if (figure.kind !== 'line' || figure.beside === undefined) return '';
+  const { x, facet, levels = [] } = figure;
+  const metric = metricOf(experiment, figure.beside);
+  const byFacet = new Map<string, Map<number, string>>();
+  for (const { params, metrics } of pointsFor(summary, figure, figure.beside)) {
+    const value = metrics[metric.key]?.value;
+    const at = params[x.param];
+    if (typeof at !== 'number' || at <= 0 || levels.includes(String(params['contender']))) continue;
+    if (value === undefined || !Number.isFinite(value)) continue;
+    const name = facet === undefined ? '' : `, ${facet} ${String(params[facet])}`;
+    const places = byFacet.get(name) ?? new Map<number, string>();
+    if (!places.has(at)) places.set(at, `${withUnit(value, metric)} at ${at}`);
+    byFacet.set(name, places);
+  }
+  return [...byFacet]
+    .map(([name, places]) => {
+      const told = [...places].sort(([a], [b]) => a - b).map(([, text]) => text);
+      return `${capital(metric.label)} measured${name}: ${told.join(', ')}.`;
+    })
+    .join(' ');
+}
+
 export function partFinding(experiment: Experiment, summary: Summary, part: Part): string {
   const own = experiment.figures.filter((f) => f.part === part.name);
   const figure = own.find((f) => f.metric === part.headline) ?? own[0];

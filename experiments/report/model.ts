@@ -4,7 +4,7 @@ import { planOf, type Summary } from '../core/summary.js';
 import type { Experiment, Plan } from '../core/types.js';
 import type { FigureSpec } from '../figures/common.js';
 import { figureSpec } from '../figures/index.js';
-import { finding } from './findings.js';
+import { besideFinding, finding } from './findings.js';
 import type { Superseded } from './superseded.js';
 import {
   claimsApart,
@@ -50,7 +50,13 @@ export function reportModel(
           {
             ...spec,
             part: figure.part,
-            caption: [finding(experiment, summary, figure), figure.note ?? ''].join(' ').trim(),
+            caption: [
+              finding(experiment, summary, figure),
+              besideFinding(experiment, summary, figure),
+              figure.note ?? '',
+            ]
+              .filter((text) => text !== '')
+              .join(' '),
           },
         ];
   });

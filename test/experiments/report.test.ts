@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRun, type Run } from '../../experiments/core/runs.js';
 import { check, resultsSchema } from '../../experiments/core/schema.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
-import { summarize } from '../../experiments/core/summary.js';
+import { summarize, type Summary } from '../../experiments/core/summary.js';
 import { ownTarget, type Part } from '../../experiments/core/types.js';
-import { claimsFinding } from '../../experiments/report/findings.js';
+import { reframer } from '../../experiments/reframer/definition.js';
+import { besideFinding, claimsFinding } from '../../experiments/report/findings.js';
 import { compareRuns } from '../../experiments/report/compare.js';
 import { keepRun } from '../../experiments/report/keep.js';
 import { reportTexts, writeReport, type Written } from '../../experiments/report/write.js';
@@ -333,4 +334,31 @@ test('an unfinished run says so', async () => {
   expect(summary.complete).toBe(false);
   expect(readFileSync(join(half, 'report.md'), 'utf8')).toContain('Unfinished run');
   expect(existsSync(join(half, 'report.pdf'))).toBe(true);
+});
+
+test('a figure over T says in its caption how long packets were held', () => {
+  const { experiment, summary } = {
+    experiment: reframer,
+    summary: {
+      points: [
+        ['paper', 16, '16us', 213],
+        ['paper', 8, '8us', 197.04],
+        ['paper', 128, 'adaptive', 90],
+        ['paper', 0, 'off', 0],
+        ['modern', 8, '8us', 9],
+      ].map(([chain, delayUs, contender, hold]) => ({
+        part: 'overload',
+        control: false,
+        params: { chain, delayUs, contender },
+        metrics: { holdP50Us: { value: hold, low: hold, high: hold } },
+      })),
+    } as unknown as Summary,
+  };
+  const figure = experiment.figures.find(({ id }) => id === 'throughput');
+  const hold = experiment.figures.find(({ id }) => id === 'hold-p50');
+  if (figure === undefined || hold === undefined) throw new Error('the figures are gone');
+  expect(besideFinding(experiment, summary, figure)).toBe(
+    'Median hold measured, chain paper: 197.0 µs at 8, 213.0 µs at 16. Median hold measured, chain modern: 9.0 µs at 8.',
+  );
+  expect(besideFinding(experiment, summary, hold)).toBe('');
 });

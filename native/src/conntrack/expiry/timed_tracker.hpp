@@ -6,11 +6,15 @@
 namespace reframer::conntrack {
 
 enum class Expiry {
-	none,  // flows stay until they are removed
-	wheel, // a timer wheel; a flow is looked at when it may be over
-	lazy,  // nobody looks; a dead flow is not found, and gives its place to a new one
-	scan, // a piece of the table each tick, the whole of it once a second; of the burst table, once
-		  // a quarter of the timeout
+	// Flows stay until they are removed.
+	none,
+	// A timer wheel; a flow is looked at when it may be over.
+	wheel,
+	// Nobody looks; a dead flow is not found, and gives its place to a new one.
+	lazy,
+	// A piece of the table each tick, the whole of it once a second; of the burst table, once a quarter
+	// of the timeout.
+	scan,
 };
 const char *expiry_name(Expiry expiry);
 
