@@ -352,7 +352,7 @@ test('a figure over T says in its caption how long packets were held', () => {
         params: { chain, delayUs, contender },
         metrics: { holdP50Us: { value: hold, low: hold, high: hold } },
       })),
-    } as unknown as Summary,
+    },
   };
   const figure = experiment.figures.find(({ id }) => id === 'throughput');
   const hold = experiment.figures.find(({ id }) => id === 'hold-p50');
