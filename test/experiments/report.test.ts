@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRun, type Run } from '../../experiments/core/runs.js';
 import { check, resultsSchema } from '../../experiments/core/schema.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
-import { summarize, type Summary } from '../../experiments/core/summary.js';
+import { summarize } from '../../experiments/core/summary.js';
 import { ownTarget, type Part } from '../../experiments/core/types.js';
 import { reframer } from '../../experiments/reframer/definition.js';
 import { besideFinding, claimsFinding } from '../../experiments/report/findings.js';
