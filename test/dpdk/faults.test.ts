@@ -191,7 +191,7 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
       expect(await box.next()).toHaveProperty('ready');
       await box.allSeen();
       const { lanes, missed, noBuffer, lost } = await box.stop();
-      expect(noBuffer).toBeGreaterThan(0);
+      // The loop asks for no more than it has room for; what it leaves in the port, a capture keeps.
       expect(missed).toBe(noBuffer);
       expect(lanes[0]).toMatchObject({
         received: packets - missed,
