@@ -18,15 +18,15 @@ import { formatFixed, parseChoice, parseCount, parseDuration, parseRate } from '
 import { untilStopped, type Stopping } from '../until-stopped.js';
 
 interface Options {
-  functions: string;
-  kernels: string;
+  functions?: string;
+  kernels?: string;
   flows: string;
   slf: string;
   delays: string;
   offered: string;
   cpus: string;
-  time: string;
-  rounds: string;
+  time?: string;
+  rounds?: string;
   seed: string;
   quick?: boolean;
   json?: boolean;
@@ -79,11 +79,10 @@ export function register(program: Command): void {
     .description(
       'ns a packet and highest rate of one kernel core that forwards TCP segments, by their order: in rows of one flow, and as Reframer in front of it would release them; root',
     )
-    .option('--functions <list>', functions.join(', '), 'forward,firewall')
+    .option('--functions <list>', `${functions.join(', ')}; default forward,firewall`)
     .option(
       '--kernels <list>',
-      'the kernel as it comes, and its own means: timer (gro_flush_timeout 100 µs, napi_defer_hard_irqs 100), fraglist (rx-gro-list), hash (a hash stored in each packet, 4 queues), hash-timer',
-      'default,timer,hash,hash-timer',
+      'the kernel as it comes (default), and its own means: timer (gro_flush_timeout 100 µs, napi_defer_hard_irqs 100), fraglist (rx-gro-list), hash (a hash stored in each packet, 4 queues), hash-timer; all but fraglist unless given',
     )
     .option('--flows <list>', 'TCP connections that take turns', '256')
     .option('--slf <list>', 'packets of a flow in a row, by construction', '1,4,16')
@@ -94,14 +93,23 @@ export function register(program: Command): void {
       '70Gbps',
     )
     .option('--cpus <sender,kernel>', 'processors of the sender and of the kernel', '0,1')
-    .option('--time <time>', 'of a trial', '500ms')
-    .option('--rounds <number>', 'of a trial each, in an order drawn anew', '6')
+    .option('--time <time>', 'of a trial; default 500ms')
+    .option('--rounds <number>', 'of a trial each, in an order drawn anew; default 6')
     .option('--seed <number>', 'of the orders', '1')
-    .option('--quick', 'forward and default alone, two rounds of 200 ms')
+    .option('--quick', 'unless given: forward, default, two rounds of 200ms')
     .option('--json', 'print {"rows":[...]}')
     .option('--quiet', 'no progress')
     .action(bench);
 }
+
+/** Where nothing else is given. */
+const fully = {
+  functions: 'forward,firewall',
+  kernels: 'default,timer,hash,hash-timer',
+  time: '500ms',
+  rounds: '6',
+};
+const quickly = { functions: 'forward', kernels: 'default', time: '200ms', rounds: '2' };
 
 interface Plan {
   orders: Order[];
@@ -115,6 +123,7 @@ interface Plan {
 }
 
 function planOf(options: Options): Plan {
+  const usual = options.quick === true ? quickly : fully;
   const offeredBps = parseRate(options.offered, '--offered');
   if (offeredBps === 'native') throw new UsageError('--offered: a rate such as 70Gbps is needed');
   const [senderCpu, kernelCpu, ...more] = list(options.cpus, (word) => parseCount(word, '--cpus'));
@@ -136,21 +145,23 @@ function planOf(options: Options): Plan {
     offeredBps,
     senderCpu,
     kernelCpu,
-    seconds: options.quick === true ? 0.2 : parseDuration(options.time, '--time') / 1e9,
-    rounds: options.quick === true ? 2 : parseCount(options.rounds, '--rounds', 1),
+    seconds: parseDuration(options.time ?? usual.time, '--time') / 1e9,
+    rounds: parseCount(options.rounds ?? usual.rounds, '--rounds', 1),
     seed: parseCount(options.seed, '--seed'),
   };
 }
 
 async function bench(options: Options): Promise<void> {
   const plan = planOf(options);
-  const chosen =
-    options.quick === true
-      ? { functions: ['forward' as const], kernels: ['default' as const] }
-      : {
-          functions: list(options.functions, (word) => parseChoice(word, '--functions', functions)),
-          kernels: list(options.kernels, (word) => parseChoice(word, '--kernels', kernelNames)),
-        };
+  const usual = options.quick === true ? quickly : fully;
+  const chosen = {
+    functions: list(options.functions ?? usual.functions, (word) =>
+      parseChoice(word, '--functions', functions),
+    ),
+    kernels: list(options.kernels ?? usual.kernels, (word) =>
+      parseChoice(word, '--kernels', kernelNames),
+    ),
+  };
   const missing = missingForLinux();
   if (missing.length > 0)
     throw new CliError(
