@@ -510,7 +510,7 @@ export class Scheduler {
       pointsDone: points - undone,
       points,
       block: block + 1,
-      blocks: profile.blocks.max,
+      blocks: setting.part.deterministic === true ? (setting.part.seeds ?? 1) : profile.blocks.max,
       label: `${setting.part.name} ${describeParams(point.params)}`,
       estimate,
       secondsLeft: secondsLeft(
