@@ -1,3 +1,20 @@
+import { ReframerError } from '../native/error.js';
+
+/** Codes of a ConntrackError. */
+export type ConntrackErrorCode =
+  | 'bad-option'
+  | 'bad-burst'
+  | 'bad-key'
+  | 'bad-time'
+  | 'out-of-memory'
+  | 'not-supported'
+  | 'stale'
+  | 'detached'
+  | 'taken'
+  | 'other-table'
+  | 'busy'
+  | 'closed';
+
 /**
  * What can go wrong in the flow tracker's TypeScript API; `code` is stable.
  *
@@ -14,27 +31,12 @@
  * - `busy`: a shared table has no place for another user, or the call came from within `update`
  * - `closed`: the instance was closed
  */
-export class ConntrackError extends Error {
-  constructor(
-    readonly code:
-      | 'bad-option'
-      | 'bad-burst'
-      | 'bad-key'
-      | 'bad-time'
-      | 'out-of-memory'
-      | 'not-supported'
-      | 'stale'
-      | 'detached'
-      | 'taken'
-      | 'other-table'
-      | 'busy'
-      | 'closed',
-    message: string,
-    readonly option?: string,
-  ) {
-    super(message);
+export class ConntrackError extends ReframerError<ConntrackErrorCode> {
+  constructor(code: ConntrackErrorCode, message: string, option?: string) {
+    super(code, message, option);
     this.name = 'ConntrackError';
   }
 }
 
+export { ReframerError };
 export { NativeError } from '../native/loader.js';

@@ -10,7 +10,7 @@
  *
  * @module
  */
-export { ConntrackError, NativeError } from './errors.js';
+export { ConntrackError, NativeError, ReframerError, type ConntrackErrorCode } from './errors.js';
 export { FlowGroup } from './group.js';
 export {
   decodeKey,

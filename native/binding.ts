@@ -2,7 +2,7 @@
 // with what is exported here (binding-reframer.ts and its siblings).
 import koffi, { type LibraryHandle } from 'koffi';
 
-import { library, locate, NativeError, packageVersion } from './loader.js';
+import { library, locate, NativeError, packageVersion, type NativeFile } from './loader.js';
 
 export { koffi as ffi };
 
@@ -27,30 +27,61 @@ export interface NativeLibrary {
    * koffi cannot derive the one from the other.
    */
   func<F>(prototype: string): F;
+  /** The same, and beside it the call that a thread of libuv's pool makes. */
+  funcs<F extends (...args: never[]) => unknown>(prototype: string): [F, Later<F>];
 }
 
-let opened: NativeLibrary | undefined;
+type Later<F extends (...args: never[]) => unknown> = (
+  ...args: Parameters<F>
+) => Promise<ReturnType<F>>;
 
-/** Opens the library at the first call, and sees that it is of this version. @throws NativeError */
-export function openLibrary(): NativeLibrary {
-  opened ??= open(locate(library));
-  return opened;
+/** Every C prototype that was bound so far: test/bindings.test.ts compares them with the headers. */
+export const prototypes: string[] = [];
+
+const opened = new Map<NativeFile, NativeLibrary>();
+
+/**
+ * Opens a library at the first call, and sees that it is of this version.
+ * @param version its function that tells
+ * @throws NativeError
+ */
+export function openLibrary(file = library, version = 'reframer_version'): NativeLibrary {
+  const found = opened.get(file) ?? open(locate(file), version);
+  opened.set(file, found);
+  return found;
 }
 
-function open(path: string): NativeLibrary {
+function open(path: string, tellVersion: string): NativeLibrary {
   let handle: LibraryHandle;
   try {
     handle = koffi.load(path);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new NativeError(
-      'native-broken',
-      `${path} cannot be loaded: ${reason}\nrebuild it with \`npx reframer setup\``,
-      [path],
-    );
+    const needed = /: (lib[\w.-]+\.so[\w.]*): cannot open/.exec(reason)?.[1];
+    const next =
+      needed === undefined
+        ? 'rebuild it with `npx reframer setup`'
+        : `install ${needed} (in Debian: libpcap0.8, zlib1g, liblzma5, libzstd1), or rebuild with \`npx reframer setup\``;
+    throw new NativeError('native-broken', `${path} cannot be loaded: ${reason}\n${next}`, [path]);
   }
-  const func = <F>(prototype: string): F => handle.func(prototype) as F;
-  const version = func<() => string>('const char *reframer_version()')();
+  const bind = (prototype: string): ReturnType<LibraryHandle['func']> => {
+    prototypes.push(prototype);
+    return handle.func(prototype);
+  };
+  const func = <F>(prototype: string): F => bind(prototype) as F;
+  const funcs: NativeLibrary['funcs'] = (prototype) => {
+    const call = bind(prototype);
+    // What the promise brings is what the call returns: koffi cannot derive it.
+    const later = (...args: unknown[]): Promise<never> =>
+      new Promise((resolve, reject) => {
+        call.async(...args, (error: Error | null, result: unknown) => {
+          if (error === null) resolve(result as never);
+          else reject(error);
+        });
+      });
+    return [call as never, later];
+  };
+  const version = func<() => string>(`const char *${tellVersion}()`)();
   if (version !== packageVersion) {
     throw new NativeError(
       'native-version',
@@ -58,5 +89,5 @@ function open(path: string): NativeLibrary {
       [path],
     );
   }
-  return { path, version, func };
+  return { path, version, func, funcs };
 }

@@ -4,16 +4,18 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The native part is absent or does not fit. `attempts` lists every place that was looked at. */
-export class NativeError extends Error {
-  readonly exitCode = 3;
+import { ReframerError } from './error.js';
 
+/** The native part is absent or does not fit. `attempts` lists every place that was looked at. */
+export class NativeError extends ReframerError<
+  'native-missing' | 'native-version' | 'native-broken'
+> {
   constructor(
-    readonly code: 'native-missing' | 'native-version' | 'native-broken',
+    code: 'native-missing' | 'native-version' | 'native-broken',
     message: string,
     readonly attempts: readonly string[] = [],
   ) {
-    super(message);
+    super(code, message);
     this.name = 'NativeError';
   }
 }
@@ -46,6 +48,11 @@ export interface NativeFile {
 export const library: NativeFile = {
   variable: 'REFRAMER_LIBRARY',
   file: 'libreframer.so',
+  prebuilt: true,
+};
+export const captureLibrary: NativeFile = {
+  variable: 'REFRAMER_CAPTURE_LIBRARY',
+  file: 'libreframer_capture.so',
   prebuilt: true,
 };
 export const labProgram: NativeFile = { variable: 'REFRAMER_LAB', file: 'reframer-lab' };

@@ -1,5 +1,5 @@
 /**
- * What can go wrong in the TypeScript API; `code` is stable.
+ * Codes of what a `Reframer` throws.
  *
  * - `bad-option`: an option is out of range or of the wrong kind; `option` names it
  * - `bad-burst`: the columns of a burst do not fit each other, or a frame is not bytes
@@ -10,15 +10,8 @@
  * A missing or unfit native library is a `NativeError` (`native-missing`, `native-version`,
  * `native-broken`), which lists every place that was looked at.
  */
-export class ReframerError extends Error {
-  constructor(
-    readonly code: 'bad-option' | 'bad-burst' | 'bad-time' | 'out-of-memory' | 'closed',
-    message: string,
-    readonly option?: string,
-  ) {
-    super(message);
-    this.name = 'ReframerError';
-  }
-}
+export type ReframerErrorCode =
+  'bad-option' | 'bad-burst' | 'bad-time' | 'out-of-memory' | 'closed';
 
+export { ReframerError } from '../native/error.js';
 export { NativeError } from '../native/loader.js';

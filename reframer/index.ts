@@ -9,14 +9,15 @@
  *
  * @module
  */
-export { NativeError, ReframerError } from './errors.js';
+export { NativeError, ReframerError, type ReframerErrorCode } from './errors.js';
 export type { Bypass, Early, Key, LatencyRule, Policy, ReframerOptions } from './options.js';
 export {
   Reframer,
+  Released,
+  type Group,
   type Load,
   type PackedBurst,
   type Packet,
-  type Released,
   type Run,
   type Time,
 } from './reframer.js';

@@ -62,9 +62,35 @@ export interface Run {
   reason: Reason;
 }
 
-export interface Released<T> {
+/** Packets of one run, taken out of what was released. */
+export interface Group<T> {
   packets: T[];
-  runs: Run[];
+  hash: number;
+  reason: Reason;
+}
+
+/** What a poll gave out: packets in order of release, and the runs that they make. */
+export class Released<T> {
+  readonly packets: T[] = [];
+  readonly runs: Run[] = [];
+
+  /**
+   * One run after the other: what does one lookup a flow does it once a group.
+   *
+   * ```ts
+   * for (const { packets } of reframer.poll(now).groups()) rewrite(packets);
+   * ```
+   */
+  *groups(): Generator<Group<T>, undefined> {
+    for (const { first, count, hash, reason } of this.runs)
+      yield { packets: this.packets.slice(first, first + count), hash, reason };
+    return undefined;
+  }
+
+  /** All packets. */
+  [Symbol.iterator](): Iterator<T> {
+    return this.packets[Symbol.iterator]();
+  }
 }
 
 /** What the caller knows of its own load, for the adaptive policy. */
@@ -341,7 +367,7 @@ export class Reframer<T = Uint8Array> {
     const stage = this.alive();
     const time = checkTime(now);
     this.polled = true;
-    const released: Released<T> = { packets: [], runs: [] };
+    const released = new Released<T>();
     for (;;) {
       this.nbRuns[0] = pollRoom;
       const count = from(stage, time, this.out, pollRoom, this.runs, this.nbRuns);

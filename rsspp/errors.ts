@@ -1,3 +1,15 @@
+import { ReframerError } from '../native/error.js';
+
+/** Codes of a RssppError. */
+export type RssppErrorCode =
+  | 'bad-option'
+  | 'bad-problem'
+  | 'too-large'
+  | 'out-of-memory'
+  | 'backend'
+  | 'not-supported'
+  | 'closed';
+
 /**
  * What can go wrong in the balancer's TypeScript API; `code` is stable.
  *
@@ -9,22 +21,12 @@
  * - `not-supported`: this machine, device or user has no such table
  * - `closed`: the instance was closed
  */
-export class RssppError extends Error {
-  constructor(
-    readonly code:
-      | 'bad-option'
-      | 'bad-problem'
-      | 'too-large'
-      | 'out-of-memory'
-      | 'backend'
-      | 'not-supported'
-      | 'closed',
-    message: string,
-    readonly option?: string,
-  ) {
-    super(message);
+export class RssppError extends ReframerError<RssppErrorCode> {
+  constructor(code: RssppErrorCode, message: string, option?: string) {
+    super(code, message, option);
     this.name = 'RssppError';
   }
 }
 
+export { ReframerError };
 export { NativeError } from '../native/loader.js';

@@ -23,7 +23,7 @@ export {
   type EthtoolSpec,
   type TapSpec,
 } from './device.js';
-export { NativeError, RssppError } from './errors.js';
+export { NativeError, ReframerError, RssppError, type RssppErrorCode } from './errors.js';
 export {
   maxBuckets,
   maxCores,

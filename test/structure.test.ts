@@ -46,7 +46,7 @@ function circles(targets: ReadonlyMap<string, readonly string[]>): string[] {
 }
 
 describe('TypeScript', () => {
-  const rooms = ['reframer', 'rsspp', 'conntrack'];
+  const rooms = ['reframer', 'rsspp', 'conntrack', 'capture'];
   const files = [...rooms, 'native', 'experiments', 'results'].flatMap((folder) =>
     sources(folder, /\.ts$/),
   );
@@ -111,6 +111,7 @@ describe('native', () => {
     conntrack: 1,
     traffic: 1,
     measure: 1,
+    capture: 2,
     nf: 2,
     datapath: 3,
     devices: 3,

@@ -1,5 +1,7 @@
 // Errors that a command ends with. The message says what was wrong, where, and the next step.
 
+import { NativeError } from '../../native/loader.js';
+
 export const exitCodes = { ok: 0, failed: 1, usage: 2, notSupported: 3, regression: 4 } as const;
 
 export class CliError extends Error {
@@ -72,6 +74,11 @@ export function describeError(
     return {
       record: { code: error.code ?? 'system', message: error.message },
       exitCode: exitCodes.failed,
+    };
+  if (error instanceof NativeError)
+    return {
+      record: { code: error.code, message: error.message },
+      exitCode: exitCodes.notSupported,
     };
   if (!isDescribed(error)) return undefined;
   const record: ErrorRecord = { code: error.code, message: error.message };

@@ -1,11 +1,12 @@
-// Makes the platform package @reframer/<platform>-<arch>: the embedded library, prebuilt, for users
-// without a compiler.
+// Makes the platform package @reframer/<platform>-<arch>: the embedded library and the one that reads
+// captures, prebuilt, for users without a compiler.
 //
 //   npm run package:platform -- OUTPUT_FOLDER [--library FILE]
 //
 // Built for x86-64-v2 with the C++ library inside, so that it needs only the C library of the machine
-// (of this machine's version or newer). --library packs a file that was built elsewhere instead.
-// The programs are not in it: they need libpcap and its like, and `npx reframer setup` builds them.
+// (of this machine's version or newer); the one for captures needs libpcap, zlib, liblzma and libzstd,
+// as tcpdump and its like do. --library packs a file that was built elsewhere instead, and the library
+// for captures that lies beside it. The programs are not in it: `npx reframer setup` builds them.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,6 +40,7 @@ function run(command, ...words) {
   process.exit(1);
 }
 
+const capture = 'libreframer_capture.so';
 const { version, engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const name = `@reframer/${process.platform}-${process.arch}`;
 const work = mkdtempSync(join(tmpdir(), 'reframer-platform-'));
@@ -57,16 +59,18 @@ try {
       '-Dcpp_link_args=-static-libstdc++ -static-libgcc',
       '--strip',
     );
-    run('ninja', '-C', build, `libreframer.so.${version}`);
+    const files = [`libreframer.so.${version}`, capture];
+    run('ninja', '-C', build, ...files);
     library = join(build, `libreframer.so.${version}`);
-    run('strip', '--strip-unneeded', library);
+    run('strip', '--strip-unneeded', ...files.map((file) => join(build, file)));
   }
   const folder = join(work, 'package');
   mkdirSync(folder);
   cpSync(library, join(folder, 'libreframer.so'), { dereference: true });
+  cpSync(join(dirname(library), capture), join(folder, capture));
   writeFileSync(
     join(folder, 'package.json'),
-    `${JSON.stringify({ name, version, description: `Prebuilt library of the package reframer for ${process.platform}-${process.arch}`, os: [process.platform], cpu: [process.arch], libc: ['glibc'], engines, files: ['libreframer.so'] }, null, 2)}\n`,
+    `${JSON.stringify({ name, version, description: `Prebuilt library of the package reframer for ${process.platform}-${process.arch}`, os: [process.platform], cpu: [process.arch], libc: ['glibc'], engines, files: ['libreframer.so', capture] }, null, 2)}\n`,
   );
   writeFileSync(
     join(folder, 'README.md'),

@@ -39,6 +39,7 @@ const fingerprints = {
         'reframer',
         'rsspp',
         'conntrack',
+        'capture',
         'experiments',
         'native',
         'results',

@@ -8,10 +8,11 @@ import { expect } from 'vitest';
 import { ffi } from '../../native/binding.js';
 import { packageRoot } from '../../native/loader.js';
 
-/** Sizes and offsets of every struct `<prefix>_<name>` of include/reframer/<prefix>.h; returns how many. */
+/** Sizes and offsets of every struct `<prefix>_<name>` of include/reframer/<header>.h; returns how many. */
 export function expectLayouts(
   prefix: string,
   structs: Readonly<Record<string, ReturnType<typeof ffi.struct>>>,
+  header = prefix,
 ): number {
   const folder = mkdtempSync(join(tmpdir(), 'reframer-layout-'));
   try {
@@ -28,7 +29,7 @@ export function expectLayouts(
     const checks = declared.map(({ expression }) => `printf("%zu\\n", (size_t)${expression});`);
     writeFileSync(
       join(folder, 'layout.c'),
-      `#include <reframer/${prefix}.h>\n#include <stddef.h>\n#include <stdio.h>\nint main(void) { ${checks.join('\n')} return 0; }\n`,
+      `#include <reframer/${header}.h>\n#include <stddef.h>\n#include <stdio.h>\nint main(void) { ${checks.join('\n')} return 0; }\n`,
     );
     execFileSync('cc', [
       '-I',

@@ -66,6 +66,7 @@ const product = [
   'reframer',
   'rsspp',
   'conntrack',
+  'capture',
   'nf',
   'datapath',
   'devices',

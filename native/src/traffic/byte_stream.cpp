@@ -20,7 +20,7 @@ constexpr size_t window_bytes = 1 << 20;
 
 class FileStream : public ByteStream {
 public:
-	explicit FileStream(const std::string &file) : file_(file)
+	FileStream(const std::string &file, int cancel) : file_(file), cancel_(cancel)
 	{
 		const int open_already = file == "-" ? STDIN_FILENO : descriptor_of(file);
 		fd_ = open_already >= 0 ? ::fcntl(open_already, F_DUPFD_CLOEXEC, 0)
@@ -44,6 +44,8 @@ public:
 	size_t read(uint8_t *to, size_t room) override
 	{
 		for (;;) {
+			if (cancel_ >= 0)
+				wait_or_cancel();
 			const ssize_t got = ::read(fd_, to, room);
 			if (got >= 0) {
 				offset_ += static_cast<uint64_t>(got);
@@ -59,9 +61,25 @@ public:
 		}
 	}
 
+	bool would_wait() override
+	{
+		pollfd waiting = {fd_, POLLIN, 0};
+		return ::poll(&waiting, 1, 0) == 0;
+	}
+
 private:
+	void wait_or_cancel() const
+	{
+		pollfd waiting[] = {{fd_, POLLIN, 0}, {cancel_, POLLIN, 0}};
+		while (::poll(waiting, 2, -1) < 0 && errno == EINTR)
+			;
+		if (waiting[1].revents)
+			throw Cancelled();
+	}
+
 	std::string file_;
 	int fd_ = -1;
+	int cancel_;
 	uint64_t offset_ = 0;
 };
 
@@ -108,9 +126,9 @@ void wait_for(int descriptor, short events)
 	::poll(&waiting, 1, -1);
 }
 
-std::unique_ptr<ByteStream> open_file_stream(const std::string &file)
+std::unique_ptr<ByteStream> open_file_stream(const std::string &file, int cancel)
 {
-	return std::make_unique<FileStream>(file);
+	return std::make_unique<FileStream>(file, cancel);
 }
 
 std::unique_ptr<ByteStream> open_memory_stream(const uint8_t *data, size_t size)

@@ -17,6 +17,8 @@ public:
 	// to give: bytes before the damage come first.
 	virtual size_t read(uint8_t *to, size_t room) = 0;
 	virtual const char *compression() const { return "none"; }
+	// Would read() wait for somebody to write? May say no where it does not know.
+	virtual bool would_wait() { return false; }
 };
 
 // The number of an open descriptor that a name stands for: "/dev/fd/N", "/proc/self/fd/N",
@@ -28,8 +30,9 @@ int descriptor_of(const std::string &file);
 // from elsewhere and do not block.
 void wait_for(int descriptor, short events);
 
-// The file itself; "-" is standard input.
-std::unique_ptr<ByteStream> open_file_stream(const std::string &file);
+// The file itself; "-" is standard input. A descriptor `cancel` that becomes readable ends a read
+// that waits: it throws Cancelled.
+std::unique_ptr<ByteStream> open_file_stream(const std::string &file, int cancel = -1);
 // Bytes in memory (tests, fuzzing); they must outlive the stream.
 std::unique_ptr<ByteStream> open_memory_stream(const uint8_t *data, size_t size);
 // Looks at the first bytes of `inner` and puts the decompressor in front that they ask for.
@@ -60,6 +63,8 @@ public:
 	bool skip(uint64_t count);
 	uint64_t offset() const { return offset_; }
 	const char *compression() const { return stream_->compression(); }
+	// Is there nothing to look at before somebody writes more?
+	bool would_wait() const { return begin_ == end_ && !at_end_ && stream_->would_wait(); }
 
 private:
 	size_t refill(size_t wanted);

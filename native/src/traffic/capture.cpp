@@ -26,15 +26,16 @@ int dlt_of(uint16_t link)
 	}
 }
 
+} // namespace
+
 // Old writers put their system's DLT_RAW (12, on OpenBSD 14) where LINKTYPE_RAW belongs.
-packet::LinkType parser_link(uint16_t link)
+packet::LinkType parser_link(uint32_t link_field)
 {
+	const uint16_t link = static_cast<uint16_t>(link_field);
 	if (link == 12 || link == 14)
 		return packet::LinkType::raw_ip;
 	return static_cast<packet::LinkType>(link);
 }
-
-} // namespace
 
 bool link_type_parsed(packet::LinkType link)
 {
@@ -98,7 +99,7 @@ void CaptureReader::add_interface(uint32_t link_field, uint32_t snaplen, uint64_
 	published_.reset();
 }
 
-bool CaptureReader::fill(FrameBatch &batch)
+bool CaptureReader::fill(FrameBatch &batch, bool ready)
 {
 	batch.clear();
 	if (failure_)
@@ -109,7 +110,7 @@ bool CaptureReader::fill(FrameBatch &batch)
 		Step step;
 		do
 			step = next(batch);
-		while (step == Step::frame);
+		while (step == Step::frame && !(ready && input_.available() == 0 && input_.would_wait()));
 		at_end_ = step == Step::end;
 	} catch (const CaptureError &e) {
 		failure_ = e;
@@ -142,15 +143,14 @@ std::unique_ptr<CaptureReader> open_capture(std::unique_ptr<ByteStream> stream,
                                             const std::string &name)
 {
 	InputBuffer input(decompress(std::move(stream), name));
-	// A record of any size that ERF can state, and the header of the next.
-	const size_t size = input.need(2 * (UINT16_MAX + 1));
+	// No more than the magic number yet: a pipe may bring the first packet much later.
+	size_t size = input.need(4);
 	if (size == 0)
 		throw CaptureError("capture-format", name, 0,
 		                   name + ": the file is empty; a capture has at least a file header");
-	const uint8_t *head = input.data();
 	if (size >= 4) {
 		uint32_t magic;
-		std::memcpy(&magic, head, 4);
+		std::memcpy(&magic, input.data(), 4);
 		switch (magic) {
 		case 0x0a0d0d0a:
 			return open_pcapng(std::move(input), name);
@@ -163,7 +163,9 @@ std::unique_ptr<CaptureReader> open_capture(std::unique_ptr<ByteStream> stream,
 			return open_pcap(std::move(input), name);
 		}
 	}
-	if (looks_like_erf(head, size))
+	// A record of any size that ERF can state, and the header of the next.
+	size = input.need(2 * (UINT16_MAX + 1));
+	if (looks_like_erf(input.data(), size))
 		return open_erf(std::move(input), name);
 	const std::string shown = size < 4 ? "it has only " + std::to_string(size) + " bytes"
 	                                   : std::string("its first bytes are none that we know");

@@ -28,7 +28,9 @@ public:
 
 	// Replaces what is in the batch; false at the end. Frames before a damaged place are given out
 	// first, then the damage is thrown, once and again at every later call.
-	bool fill(FrameBatch &batch);
+	bool fill(FrameBatch &batch) { return fill(batch, false); }
+	// The same, but does not wait for more from a pipe while there are frames to give out.
+	bool fill_ready(FrameBatch &batch) { return fill(batch, true); }
 
 	const std::string &file() const { return file_; }
 	const char *format() const { return format_; } // "pcap", "pcapng", "erf"
@@ -57,6 +59,8 @@ protected:
 	CaptureNotes notes_;
 
 private:
+	bool fill(FrameBatch &batch, bool ready);
+
 	std::string file_;
 	const char *format_;
 	CaptureInterfaces interfaces_;
@@ -72,6 +76,8 @@ std::unique_ptr<CaptureReader> open_capture(const std::string &file);
 std::unique_ptr<CaptureReader> open_capture(std::unique_ptr<ByteStream> stream,
                                             const std::string &name);
 
+// What our parser calls the link type of a file; the bits above the number are left out.
+packet::LinkType parser_link(uint32_t link_field);
 // Is it a link type whose packets our parser reads?
 bool link_type_parsed(packet::LinkType link);
 // "EN10MB", "LINUX_SLL", ...; the number when it has no name.

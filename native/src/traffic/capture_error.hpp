@@ -22,4 +22,10 @@ public:
 	int64_t offset; // bytes from the start of the file; of its contents when it is compressed
 };
 
+// Somebody no longer waits for the bytes of a stream.
+class Cancelled : public std::exception {
+public:
+	const char *what() const noexcept override { return "cancelled"; }
+};
+
 } // namespace reframer::traffic

@@ -1,6 +1,7 @@
 // Classic pcap, read by libpcap out of our own window on the (decompressed) file. A record is looked
 // at in the window first, where the checks are made that libpcap leaves out; then libpcap is handed
-// that record and no more. So the offset of every record is known.
+// that record and no more. So the offset of every record is known. Records as this machine writes
+// them are taken from the window at once: libpcap would add nothing to them but two copies.
 #include "traffic/capture.hpp"
 
 #include <algorithm>
@@ -90,6 +91,8 @@ private:
 			unsupported(4, "pcap version " + std::to_string(major_) + "." + std::to_string(minor_) +
 			                   " does not exist; versions up to 2.4 are "
 			                   "read. If only this field is damaged, repair it (editcap)");
+		direct_ = !swapped_ && record_header_ == 16 && major_ == 2 && minor_ == 4;
+		fraction_ns_ = magic == 0xa1b23c4d ? 1 : 1000;
 		snaplen_ = word(16);
 		// Some tools write 1 where others write 0, and some let records grow past it afterwards.
 		// libpcap would cut those, so it is shown a 0.
@@ -97,6 +100,8 @@ private:
 		if (snaplen_ < least_snaplen)
 			snaplen_ = 0;
 		add_interface(word(20), snaplen_, 20);
+		// Of other links libpcap changes what lies in front of the packet.
+		direct_ = direct_ && link_type_parsed(link_of(0));
 	}
 
 	// What libpcap lets through although the file is damaged.
@@ -141,22 +146,29 @@ private:
 		uint8_t *room = batch.room(captured);
 		if (!room)
 			return Step::full;
+		notes_.over_snaplen += snaplen_ != 0 && captured > snaplen_;
+		if (direct_) {
+			std::memcpy(room, input_.data() + record_header_, batch.kept(captured));
+			batch.add({room, captured, word(12), time_of(word(0), int32_t(word(4)) * fraction_ns_),
+			           link_of(0), 0});
+			input_.take(record_header_ + captured);
+			return Step::frame;
+		}
 		cookie_.allowed = record_header_ + captured;
 		pcap_pkthdr *header;
 		const uint8_t *data;
 		if (pcap_next_ex(pcap_, &header, &data) != 1)
 			damaged(at, std::string("libpcap refuses a record: ") + pcap_geterr(pcap_));
 		std::memcpy(room, data, header->caplen);
-		notes_.over_snaplen += snaplen_ != 0 && captured > snaplen_;
-		batch.add({room, header->caplen, header->len, time_of(*header), link_of(0), 0});
+		// The file has 32 bits without sign; libpcap reads them signed, which ends in 2038. Of the
+		// second it gives nanoseconds, as asked for at open.
+		const uint64_t time = time_of(static_cast<uint32_t>(header->ts.tv_sec), header->ts.tv_usec);
+		batch.add({room, header->caplen, header->len, time, link_of(0), 0});
 		return Step::frame;
 	}
 
-	uint64_t time_of(const pcap_pkthdr &header)
+	uint64_t time_of(uint64_t seconds, int64_t fraction)
 	{
-		// The file has 32 bits without sign; libpcap reads them signed, which ends in 2038.
-		const uint64_t seconds = static_cast<uint32_t>(header.ts.tv_sec);
-		const int64_t fraction = header.ts.tv_usec; // nanoseconds, as asked for at open
 		if (fraction < 0 || fraction >= 1'000'000'000) [[unlikely]] {
 			notes_.fraction_out_of_range++;
 			if (fraction < 0)
@@ -169,6 +181,8 @@ private:
 	pcap_t *pcap_ = nullptr;
 	bool swapped_ = false;
 	uint32_t record_header_ = 16;
+	bool direct_ = false;
+	int64_t fraction_ns_ = 1;
 	uint16_t major_ = 2, minor_ = 4;
 	uint32_t snaplen_ = 0;
 };

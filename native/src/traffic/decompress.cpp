@@ -33,6 +33,7 @@ public:
 		taken_ += count;
 		return count;
 	}
+	bool would_wait() override { return taken_ == head_.size() && rest_->would_wait(); }
 
 private:
 	std::vector<uint8_t> head_;

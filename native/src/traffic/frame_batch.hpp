@@ -3,6 +3,7 @@
 
 #include "packet/frame.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -32,15 +33,31 @@ class FrameBatch {
 public:
 	// Defaults: 256 KiB keeps a batch in the second-level cache on its way from reader to worker.
 	explicit FrameBatch(size_t max_frames_ = 2048, size_t bytes = 1 << 18)
-		: max_frames(max_frames_), bytes_(bytes)
+		: max_frames(max_frames_), own_(bytes), bytes_(own_.data()), size_(bytes)
 	{
 		frames.reserve(max_frames);
 	}
+	FrameBatch(const FrameBatch &) = delete;
+	FrameBatch &operator=(const FrameBatch &) = delete;
+
+	// Puts frames into memory of the caller's from now on, of each at most `snaplen` bytes (0: all).
+	// That memory does not grow: a frame that alone is too large is left to the next batch, see needed().
+	void use(uint8_t *bytes, size_t size, size_t max_frames_, uint32_t snaplen)
+	{
+		external_ = true;
+		bytes_ = bytes;
+		size_ = size;
+		max_frames = max_frames_;
+		snaplen_ = snaplen == 0 ? UINT32_MAX : snaplen;
+	}
+	// Bytes for which an empty batch in the caller's memory had no room; 0: it had.
+	size_t needed() const { return needed_; }
 
 	void clear()
 	{
 		frames.clear();
 		used_ = 0;
+		needed_ = 0;
 	}
 
 	// Room for the bytes of one more frame, or null when the batch is full. An empty batch takes a
@@ -49,16 +66,25 @@ public:
 	{
 		if (frames.size() >= max_frames)
 			return nullptr;
-		if (size > bytes_.size() - used_) [[unlikely]] {
+		if (size > size_ - used_) [[unlikely]] {
 			if (!frames.empty())
 				return nullptr;
-			bytes_.resize(size);
+			if (external_) {
+				needed_ = size;
+				return nullptr;
+			}
+			own_.resize(size);
+			bytes_ = own_.data();
+			size_ = size;
 		}
-		return bytes_.data() + used_;
+		return bytes_ + used_;
 	}
+	// Bytes that are kept of a frame.
+	uint32_t kept(uint32_t captured) const { return std::min(captured, snaplen_); }
 	// `frame.data` came from room().
-	void add(const packet::Frame &frame)
+	void add(packet::Frame frame)
 	{
+		frame.captured = kept(frame.captured);
 		used_ += frame.captured;
 		frames.push_back(frame);
 	}
@@ -68,8 +94,12 @@ public:
 	size_t max_frames;
 
 private:
-	std::vector<uint8_t> bytes_;
-	size_t used_ = 0;
+	std::vector<uint8_t> own_;
+	uint8_t *bytes_;
+	size_t size_;
+	size_t used_ = 0, needed_ = 0;
+	uint32_t snaplen_ = UINT32_MAX;
+	bool external_ = false;
 };
 
 } // namespace reframer::traffic

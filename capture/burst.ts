@@ -1,0 +1,225 @@
+import { captureFunctions, keyFlags, NativeColumns } from '../native/binding-capture.js';
+import { inspectAs } from '../native/inspect.js';
+import { CaptureError } from './errors.js';
+
+/** One captured packet. Its bytes are views, and yours to keep. */
+export interface CapturedPacket {
+  /** The frame, or as much of it as was captured. */
+  readonly data: Uint8Array;
+  /** When it was captured: nanoseconds since 1970. */
+  readonly timeNs: bigint;
+  /** Length on the wire, bytes. */
+  readonly wireLength: number;
+  /** LINKTYPE_ number (tcpdump.org/linktypes.html): 1 is Ethernet. Upper bits state a frame check sequence. */
+  readonly linkType: number;
+}
+
+export interface KeyOptions {
+  /** As the tracker's `keys`: `ipv4` (default; 16 bytes) or `ipv6` for both (40 bytes). */
+  kind?: 'ipv4' | 'ipv6';
+  /** One key for both directions; default false. */
+  symmetric?: boolean;
+  /** Look into VXLAN, Geneve, GRE, GTP-U and IP in IP; default false. */
+  inner?: boolean;
+}
+
+export interface HashOptions {
+  /** What counts as a flow, as the `key` of a Reframer; default `5tuple`. */
+  key?: HashKey;
+  /** Key of the hash; default 0. */
+  seed?: number | bigint;
+}
+
+/** What counts as a flow, as the `key` of a Reframer. */
+export type HashKey = '5tuple' | 'symmetric' | 'destination' | 'inner';
+
+/** In the order of enum reframer_key. */
+const hashKeys: readonly HashKey[] = ['5tuple', 'symmetric', 'destination', 'inner'];
+
+const sizes = { ipv4: 16, ipv6: 40 } as const;
+
+interface Made<T> {
+  memory: T;
+  generation: number;
+}
+
+/** Memory of a batch of frames, which bursts are cut from. @internal */
+export class BatchMemory {
+  readonly columns: NativeColumns;
+  /** Goes up each time that the memory is filled. */
+  generation = 0;
+  /** Packets were handed out: it is not filled again. */
+  kept = false;
+  readonly #keys = new Map<number, Made<Uint8Array>>();
+  readonly #hashes = new Map<string, Made<Uint32Array>>();
+
+  constructor(nbBytes: number, nbFrames: number, snaplen: number) {
+    this.columns = new NativeColumns(nbBytes, nbFrames, snaplen);
+  }
+
+  /** Keys of the whole batch: one call for all bursts that are cut from it. */
+  keys({ kind = 'ipv4', symmetric = false, inner = false }: KeyOptions): Uint8Array {
+    const size = (sizes as Partial<Record<string, number>>)[kind];
+    if (size === undefined)
+      throw new CaptureError('bad-option', `kind is '${kind}', must be ipv4 or ipv6`, 'kind');
+    const flags = (symmetric ? keyFlags.symmetric : 0) | (inner ? keyFlags.inner : 0);
+    const { struct, nbFrames, count } = this.columns;
+    const made = made_(this.#keys, size + flags, () => new Uint8Array(nbFrames * size));
+    if (made.generation !== this.generation) {
+      captureFunctions().keys(struct, 0, count, size, flags, made.memory);
+      made.generation = this.generation;
+    }
+    return made.memory;
+  }
+
+  hashes({ key = '5tuple', seed = 0 }: HashOptions): Uint32Array {
+    const kind = hashKeys.indexOf(key);
+    if (kind < 0)
+      throw new CaptureError(
+        'bad-option',
+        `key is '${key}', must be one of ${hashKeys.join(', ')}`,
+        'key',
+      );
+    const { struct, nbFrames, count } = this.columns;
+    const made = made_(this.#hashes, `${kind} ${seed}`, () => new Uint32Array(nbFrames));
+    if (made.generation !== this.generation) {
+      captureFunctions().hashes(struct, 0, count, kind, seed, made.memory);
+      made.generation = this.generation;
+    }
+    return made.memory;
+  }
+}
+
+function made_<K, T>(all: Map<K, Made<T>>, key: K, make: () => T): Made<T> {
+  let found = all.get(key);
+  if (found === undefined) all.set(key, (found = { memory: make(), generation: -1 }));
+  return found;
+}
+
+/**
+ * Packets that follow one another in a capture, in columns: packet i has the bytes
+ * `data[offsets[i]]` up to `data[offsets[i + 1]]`.
+ *
+ * The columns are views of memory that is filled again: they are good until the next burst is asked
+ * for, and reading them from this object later throws `stale`. `packet(i)`, `packets` and iterating
+ * give packets that stay: memory that they were taken from is not filled again.
+ */
+export class CaptureBurst implements Iterable<CapturedPacket> {
+  readonly #memory: BatchMemory;
+  readonly #generation: number;
+  readonly #first: number;
+  /** Packets in it. */
+  readonly count: number;
+
+  /** @internal */
+  constructor(memory: BatchMemory, first: number, count: number) {
+    this.#memory = memory;
+    this.#generation = memory.generation;
+    this.#first = first;
+    this.count = count;
+  }
+
+  /** Frames of this burst, and of others. */
+  get data(): Uint8Array {
+    return this.#fresh().columns.bytes;
+  }
+
+  /** Where frames begin in `data`; one more entry than packets. */
+  get offsets(): Uint32Array {
+    return this.#fresh().columns.offsets.subarray(this.#first, this.#first + this.count + 1);
+  }
+
+  /** Lengths on the wire, bytes. */
+  get wireLengths(): Uint32Array {
+    return this.#fresh().columns.wire.subarray(this.#first, this.#first + this.count);
+  }
+
+  /** When each was captured: nanoseconds since 1970. */
+  get timesNs(): BigUint64Array {
+    return this.#fresh().columns.timesNs.subarray(this.#first, this.#first + this.count);
+  }
+
+  /** LINKTYPE_ numbers (tcpdump.org/linktypes.html); upper bits state a frame check sequence. */
+  get linkTypes(): Uint32Array {
+    return this.#fresh().columns.links.subarray(this.#first, this.#first + this.count);
+  }
+
+  /** When the last packet was captured. */
+  get timeNs(): bigint {
+    return this.#fresh().columns.timesNs[this.#first + this.count - 1] ?? 0n;
+  }
+
+  /** @throws CaptureError `bad-burst`, `stale` */
+  packet(i: number): CapturedPacket {
+    if (!Number.isInteger(i) || i < 0 || i >= this.count)
+      throw new CaptureError('bad-burst', `there is no packet ${i} in a burst of ${this.count}`);
+    const memory = this.#fresh();
+    memory.kept = true;
+    const { bytes, offsets, timesNs, wire, links } = memory.columns;
+    const at = this.#first + i;
+    return {
+      data: bytes.subarray(offsets[at], offsets[at + 1]),
+      timeNs: timesNs[at] ?? 0n,
+      wireLength: wire[at] ?? 0,
+      linkType: links[at] ?? 1,
+    };
+  }
+
+  /** All packets. */
+  get packets(): CapturedPacket[] {
+    return Array.from({ length: this.count }, (_, i) => this.packet(i));
+  }
+
+  /** The same, under the name that `Reframer.pushPacked` asks for: what comes back is packets. */
+  get handles(): CapturedPacket[] {
+    return this.packets;
+  }
+
+  *[Symbol.iterator](): Iterator<CapturedPacket> {
+    for (let i = 0; i < this.count; i++) yield this.packet(i);
+  }
+
+  /**
+   * Keys for a `FlowTracker`, one a packet, one behind the other. What has no such key (ARP; IPv6
+   * where the kind is `ipv4`) gets zeros, so that all of it is one flow; fragments behind the first
+   * have ports 0. Good until the next burst is asked for.
+   */
+  keys(options: KeyOptions = {}): Uint8Array {
+    const size = sizes[options.kind ?? 'ipv4'];
+    return this.#fresh()
+      .keys(options)
+      .subarray(this.#first * size, (this.#first + this.count) * size);
+  }
+
+  /**
+   * Hashes of flows, one a packet: what a NIC would give, over everything that Reframer can group by.
+   * Good until the next burst is asked for.
+   */
+  hashes(options: HashOptions = {}): Uint32Array {
+    return this.#fresh()
+      .hashes(options)
+      .subarray(this.#first, this.#first + this.count);
+  }
+
+  #fresh(): BatchMemory {
+    if (this.#memory.generation !== this.#generation)
+      throw new CaptureError(
+        'stale',
+        'the memory of this burst was filled again when the next one was asked for; packet(i) keeps packets',
+      );
+    return this.#memory;
+  }
+
+  /** @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): unknown {
+    const stale = this.#memory.generation !== this.#generation;
+    return inspectAs('CaptureBurst', {
+      count: this.count,
+      ...(stale ? { stale } : { timeNs: this.timeNs }),
+    });
+  }
+
+  toJSON(): { count: number; timeNs: string } {
+    return { count: this.count, timeNs: String(this.timeNs) };
+  }
+}
