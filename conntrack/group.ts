@@ -8,11 +8,11 @@ const unclosed = new FinalizationRegistry<NativeGroup>((group) =>
 
 /** All flows of an entry of the indirection table, between two trackers. */
 export class FlowGroup {
-  private held: NativeGroup | undefined;
+  #held: NativeGroup | undefined;
 
   /** @internal */
   constructor(native: NativeGroup) {
-    this.held = native;
+    this.#held = native;
     unclosed.register(this, native, this);
   }
 
@@ -33,21 +33,25 @@ export class FlowGroup {
 
   /** Frees the group and its flows. Closing twice, or after an attach, is harmless. */
   close(): void {
-    if (this.held === undefined) return;
-    conntrackFunctions().freeGroup(this.held);
+    if (this.#held === undefined) return;
+    conntrackFunctions().freeGroup(this.#held);
     this.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   /** @internal */
   native(): NativeGroup {
-    if (this.held === undefined)
+    if (this.#held === undefined)
       throw new ConntrackError('detached', 'this group was attached, handed over or closed');
-    return this.held;
+    return this.#held;
   }
 
   /** @internal */
   release(): void {
-    this.held = undefined;
+    this.#held = undefined;
     unclosed.unregister(this);
   }
 }

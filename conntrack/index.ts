@@ -27,6 +27,14 @@ export {
   type SharedTrackerOptions,
   type Update,
 } from './shared.js';
+export type { CounterOf, StateSchema, StateType, StateValues } from './schema.js';
 export type { FlowTrackerStats } from './stats.js';
-export { FlowBurst, type CallOptions, type FlowEntry, type FlowTable, type Time } from './table.js';
+export {
+  FlowBurst,
+  type CallOptions,
+  type FlowEntry,
+  type FlowTable,
+  type Time,
+  type TrackedFlow,
+} from './table.js';
 export { FlowTracker } from './tracker.js';

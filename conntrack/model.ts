@@ -40,7 +40,7 @@ export class FlowModel implements FlowTable {
   constructor(options: Pick<FlowTrackerOptions, 'keys' | 'stateBytes' | 'tickNs' | 'timeoutsNs'>) {
     this.keySize = keyBytes[options.keys ?? 'ipv4'];
     this.stateBytes = options.stateBytes ?? 8;
-    this.tickNs = options.tickNs ?? 1e7;
+    this.tickNs = Number(options.tickNs ?? 1e7);
     this.timeouts = options.timeoutsNs;
   }
 
@@ -136,8 +136,7 @@ export class FlowModel implements FlowTable {
   }
 
   private timeoutNs(timeoutClass: number): number {
-    return typeof this.timeouts === 'number'
-      ? this.timeouts
-      : (this.timeouts?.[timeoutClass] ?? 5e9);
+    const { timeouts } = this;
+    return Number((typeof timeouts === 'object' ? timeouts[timeoutClass] : timeouts) ?? 5e9);
   }
 }

@@ -1,6 +1,8 @@
 import { flags, nbClasses, type NativeParams } from '../native/binding-conntrack.js';
+import { asNumber, type Time } from '../native/time.js';
 import { ConntrackError } from './errors.js';
 import { keyBytes, type KeyKind } from './keys.js';
+import { StateLayout, type StateSchema } from './schema.js';
 
 /** Why an entry left. */
 export type Reason = 'removed' | 'expired' | 'evicted';
@@ -11,11 +13,13 @@ export const reasons: readonly Reason[] = ['removed', 'expired', 'evicted'];
 /** Timeout classes are 0 (new entries) to 15. */
 export const timeoutClasses: number = nbClasses;
 
-export interface FlowTrackerOptions {
+export interface FlowTrackerOptions<S extends StateSchema = StateSchema> {
   /** Default `ipv4`. */
   keys?: KeyKind;
   /** State of a flow: 8 to 64 bytes, a multiple of 8; default 8. Zero when the flow is new. */
   stateBytes?: number;
+  /** The same as numbers with names, `{ packets: 'u64', bytes: 'u64' }`; instead of `stateBytes`. */
+  state?: S;
   /** Flows there is room for at once, 64 to 2^26; default 65536. */
   initialFlows?: number;
   /** Most flows; default 2^24, with `fixedSize` the same as `initialFlows`. */
@@ -34,9 +38,9 @@ export interface FlowTrackerOptions {
   /** Whether a full table gives up the unprotected flow that would expire first; default true. */
   evict?: boolean;
   /** Resolution of timeouts, 1000 to 10^10 ns; default 10 ms. */
-  tickNs?: number;
+  tickNs?: Time;
   /** Of all classes, or of class 0, 1, ...; ns, 0 is never; default 5 s. Others keep the default. */
-  timeoutsNs?: number | readonly number[];
+  timeoutsNs?: Time | readonly Time[];
   /** Classes whose flows are never evicted; default none. */
   protectedClasses?: readonly number[];
   /** Key of the hash; default: drawn. Trackers that hand groups to each other need the same. */
@@ -48,6 +52,7 @@ export interface FlowTrackerOptions {
 const known: ReadonlySet<string> = new Set<keyof FlowTrackerOptions>([
   'keys',
   'stateBytes',
+  'state',
   'initialFlows',
   'maxFlows',
   'loadPercent',
@@ -83,10 +88,10 @@ function timeouts(
   if (typeof given === 'object' && given.length > nbClasses)
     throw bad('timeoutsNs', `has ${given.length} entries, there are ${nbClasses} classes`);
   return defaults.map((fallback, i) => {
-    const value = typeof given === 'number' ? given : (given?.[i] ?? fallback);
+    const value = typeof given === 'object' ? (given[i] ?? fallback) : (given ?? fallback);
     return whole(
-      typeof given === 'number' ? 'timeoutsNs' : `timeoutsNs[${i}]`,
-      value,
+      typeof given === 'object' ? `timeoutsNs[${i}]` : 'timeoutsNs',
+      asNumber(value),
       0,
       Math.min(mostTicks * tickNs - 1, Number.MAX_SAFE_INTEGER),
     );
@@ -104,7 +109,15 @@ export function applyOptions(
   }
   const kind = options.keys ?? 'ipv4';
   if (!(kind in keyBytes)) throw bad('keys', `is '${String(kind)}', must be ipv4 or ipv6`);
-  const stateBytes = whole('stateBytes', options.stateBytes ?? params.state_size, 8, 64);
+  if (options.state !== undefined && options.stateBytes !== undefined)
+    throw bad('stateBytes', 'is what state says: give one of the two');
+  const described = options.state === undefined ? undefined : new StateLayout(options.state);
+  const stateBytes = whole(
+    'stateBytes',
+    described?.bytes ?? options.stateBytes ?? params.state_size,
+    8,
+    64,
+  );
   if (stateBytes % 8 !== 0) throw bad('stateBytes', `is ${stateBytes}, must be a multiple of 8`);
   const initial = whole(
     'initialFlows',
@@ -116,7 +129,7 @@ export function applyOptions(
   if ((groups & (groups - 1)) !== 0) throw bad('groups', `is ${groups}, must be a power of two`);
   if (groups > 1 && options.nicHash !== true)
     throw bad('groups', 'above 1 needs nicHash: groups follow the NIC’s hash');
-  const tickNs = whole('tickNs', options.tickNs ?? params.tick_ns, 1000, 1e10);
+  const tickNs = whole('tickNs', asNumber(options.tickNs ?? params.tick_ns), 1000, 1e10);
   const seed = options.seed ?? 0;
   if (
     (typeof seed === 'number' && !Number.isSafeInteger(seed)) ||

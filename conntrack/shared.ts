@@ -14,6 +14,7 @@ import {
   type SharedFunctions,
   type UpdateFn,
 } from '../native/binding-conntrack-shared.js';
+import { inspectAs } from '../native/inspect.js';
 import { ConntrackError } from './errors.js';
 import { applyOptions, timeoutClasses, type FlowTrackerOptions } from './options.js';
 import { readStats, type FlowTrackerStats } from './stats.js';
@@ -63,39 +64,40 @@ const unclosed = new FinalizationRegistry<() => void>((close) => close());
  * What it promises beyond that is in native/include/reframer/conntrack_shared.h.
  */
 export class SharedFlowTracker {
-  private readonly native: SharedFunctions;
-  private readonly ticket: SharedTicket;
-  private thread: NativeThread | undefined;
-  private readonly finish: () => void;
-  private readonly callback: bigint;
+  readonly #native: SharedFunctions;
+  readonly #ticket: SharedTicket;
+  #thread: NativeThread | undefined;
+  readonly #finish: () => void;
+  readonly #callback: bigint;
   // What the native callback leads to during an update.
-  private readonly pending: { call?: UpdateFn } = {};
+  readonly #pending: { call?: UpdateFn } = {};
 
   /** @throws ConntrackError `bad-option`, `out-of-memory`; NativeError */
   constructor(options?: SharedTrackerOptions);
   /** @internal */
   constructor(ticket: SharedTicket, joining: true);
   constructor(given: SharedTrackerOptions | SharedTicket = {}, joining = false) {
-    this.native = sharedFunctions();
-    this.ticket = joining ? (given as SharedTicket) : this.create(given);
+    this.#native = sharedFunctions();
+    this.#ticket = joining ? (given as SharedTicket) : this.#create(given);
     // The callback and finish() hold these, not `this`, which would never be collected then.
-    const { native, pending } = this;
-    const { users, stateBytes } = this.ticket;
-    const table = this.ticket.table as NativeShared;
+    const native = this.#native;
+    const pending = this.#pending;
+    const { users, stateBytes } = this.#ticket;
+    const table = this.#ticket.table as NativeShared;
     const thread = native.threadCreate(table);
     if (thread === null) {
       leave(native, table, users);
       throw new ConntrackError('busy', 'the table has as many users as it takes, 256');
     }
-    this.thread = thread;
+    this.#thread = thread;
     const callback = registerUpdate(stateBytes, (...change) => pending.call?.(...change));
-    this.callback = callback;
-    this.finish = () => {
+    this.#callback = callback;
+    this.#finish = () => {
       native.threadFree(thread);
       unregisterUpdate(callback);
       leave(native, table, users);
     };
-    unclosed.register(this, this.finish, this);
+    unclosed.register(this, this.#finish, this);
   }
 
   /** An instance for this worker, of the table that `share` gave the ticket for. @throws ConntrackError `taken`, `busy` */
@@ -107,23 +109,23 @@ export class SharedFlowTracker {
 
   /** A ticket for one other instance. A ticket that is never used keeps the table from being freed. */
   share(): SharedTicket {
-    this.alive();
-    Atomics.add(new Int32Array(this.ticket.users), 0, 1);
-    return { ...this.ticket, used: new SharedArrayBuffer(4) };
+    this.#alive();
+    Atomics.add(new Int32Array(this.#ticket.users), 0, 1);
+    return { ...this.#ticket, used: new SharedArrayBuffer(4) };
   }
 
   get keyBytes(): number {
-    return this.ticket.keyBytes;
+    return this.#ticket.keyBytes;
   }
   get stateBytes(): number {
-    return this.ticket.stateBytes;
+    return this.#ticket.stateBytes;
   }
 
   /** Looks keys up, and refreshes the flows that it finds. @throws ConntrackError `bad-burst`, `bad-time`, `closed`, `busy` */
   find(keys: Uint8Array, now: Time, options: { into?: FlowBurst } = {}): FlowBurst {
-    const burst = this.burst(keys, options.into);
-    this.native.find(
-      this.alive(),
+    const burst = this.#burst(keys, options.into);
+    this.#native.find(
+      this.#alive(),
       keys,
       null,
       burst.count,
@@ -145,11 +147,11 @@ export class SharedFlowTracker {
     now: Time,
     options: { into?: FlowBurst; initial?: Uint8Array } = {},
   ): FlowBurst {
-    const burst = this.burst(keys, options.into);
+    const burst = this.#burst(keys, options.into);
     const { initial } = options;
-    if (initial !== undefined) burst.states.set(this.statesFor(initial, burst.count));
-    this.native.findOrInsert(
-      this.alive(),
+    if (initial !== undefined) burst.states.set(this.#statesFor(initial, burst.count));
+    this.#native.findOrInsert(
+      this.#alive(),
       keys,
       null,
       burst.count,
@@ -157,7 +159,7 @@ export class SharedFlowTracker {
       burst.states,
       burst.isNew,
     );
-    return this.read(burst);
+    return this.#read(burst);
   }
 
   /**
@@ -166,14 +168,14 @@ export class SharedFlowTracker {
    * @returns keys that have a flow now; the others had no room
    */
   store(keys: Uint8Array, states: Uint8Array, now: Time): number {
-    const burst = this.burst(keys, undefined);
-    return this.native.store(
-      this.alive(),
+    const burst = this.#burst(keys, undefined);
+    return this.#native.store(
+      this.#alive(),
       keys,
       null,
       burst.count,
       checkTime(now),
-      this.statesFor(states, burst.count),
+      this.#statesFor(states, burst.count),
       burst.isNew,
     );
   }
@@ -192,10 +194,10 @@ export class SharedFlowTracker {
     change: Update,
     options: { into?: FlowBurst } = {},
   ): FlowBurst {
-    const burst = this.burst(keys, options.into);
-    const thread = this.alive();
+    const burst = this.#burst(keys, options.into);
+    const thread = this.#alive();
     const failures: unknown[] = [];
-    this.pending.call = (i, state, timeoutClass, isNew) => {
+    this.#pending.call = (i, state, timeoutClass, isNew) => {
       const row = burst.state(i);
       row.set(state);
       if (failures.length > 0) return;
@@ -216,28 +218,28 @@ export class SharedFlowTracker {
       }
     };
     try {
-      this.native.update(
+      this.#native.update(
         thread,
         keys,
         null,
         burst.count,
         checkTime(now),
-        this.callback,
+        this.#callback,
         null,
         burst.isNew,
       );
     } finally {
-      delete this.pending.call;
+      delete this.#pending.call;
     }
     if (failures.length > 0) throw failures[0];
-    return this.read(burst);
+    return this.#read(burst);
   }
 
   /** @returns one byte a key: 1 where this call removed its flow */
   remove(keys: Uint8Array, now: Time): Uint8Array {
-    const { count } = this.burst(keys, undefined);
+    const { count } = this.#burst(keys, undefined);
     const removed = new Uint8Array(count);
-    this.native.remove(this.alive(), keys, null, count, checkTime(now), removed);
+    this.#native.remove(this.#alive(), keys, null, count, checkTime(now), removed);
     return removed;
   }
 
@@ -254,32 +256,47 @@ export class SharedFlowTracker {
         `buckets is ${budget}, must be a whole number`,
         'buckets',
       );
-    return this.native.expire(this.alive(), checkTime(now), budget);
+    return this.#native.expire(this.#alive(), checkTime(now), budget);
   }
 
   /** Buckets a call so that calls every `intervalNs` look at each bucket once a `periodNs`. */
-  sweepBudget(intervalNs: number, periodNs: number): number {
-    return this.native.sweepBudget(this.alive(), checkTime(intervalNs), checkTime(periodNs));
+  sweepBudget(intervalNs: Time, periodNs: Time): number {
+    return this.#native.sweepBudget(this.#alive(), checkTime(intervalNs), checkTime(periodNs));
   }
 
   /** Sums over all workers; exact when none is inside a call. */
   stats(): FlowTrackerStats {
-    this.alive();
+    this.#alive();
     const stats = {} as NativeStats;
-    this.native.getStats(this.ticket.table as NativeShared, stats);
+    this.#native.getStats(this.#ticket.table as NativeShared, stats);
     return readStats(stats);
   }
 
   /** The last one frees the table. Closing twice is harmless. @throws ConntrackError `busy`: within `update` */
   close(): void {
-    if (this.thread === undefined) return;
-    this.alive();
-    this.thread = undefined;
+    if (this.#thread === undefined) return;
+    this.#alive();
+    this.#thread = undefined;
     unclosed.unregister(this);
-    this.finish();
+    this.#finish();
   }
 
-  private create(options: SharedTrackerOptions): SharedTicket {
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): unknown {
+    return inspectAs('SharedFlowTracker', this.toJSON());
+  }
+
+  toJSON(): { closed: true } | { flows: number; keyBytes: number; stateBytes: number } {
+    if (this.#thread === undefined) return { closed: true };
+    const { keyBytes, stateBytes } = this;
+    return { flows: this.stats().flows, keyBytes, stateBytes };
+  }
+
+  #create(options: SharedTrackerOptions): SharedTicket {
     for (const name of ['groups', 'nicHash', 'onRemoved']) {
       if (name in options)
         throw new ConntrackError(
@@ -302,7 +319,7 @@ export class SharedFlowTracker {
         'tickNs',
       );
     const out: [NativeShared | null] = [null];
-    const status = this.native.create(params, out);
+    const status = this.#native.create(params, out);
     const [table] = out;
     if (status !== 0 || table === null) {
       throw status === -12
@@ -312,7 +329,7 @@ export class SharedFlowTracker {
           )
         : new ConntrackError(
             'bad-option',
-            `the table refused the options: ${reasonFrom((...to) => this.native.check(params, ...to))}`,
+            `the table refused the options: ${reasonFrom((...to) => this.#native.check(params, ...to))}`,
           );
     }
     const users = new SharedArrayBuffer(4);
@@ -327,13 +344,13 @@ export class SharedFlowTracker {
   }
 
   // Zeros where nothing is found, as in bursts of a FlowTracker.
-  private burst(keys: Uint8Array, into: FlowBurst | undefined): FlowBurst {
+  #burst(keys: Uint8Array, into: FlowBurst | undefined): FlowBurst {
     const burst = burstFor(keys, this.keyBytes, this.stateBytes, into);
     burst.states.fill(0, 0, burst.count * this.stateBytes);
     return burst;
   }
 
-  private statesFor(states: Uint8Array, count: number): Uint8Array {
+  #statesFor(states: Uint8Array, count: number): Uint8Array {
     if (states.length !== count * this.stateBytes)
       throw new ConntrackError(
         'bad-burst',
@@ -343,7 +360,7 @@ export class SharedFlowTracker {
   }
 
   // isNew holds what the call said of each key.
-  private read(burst: FlowBurst): FlowBurst {
+  #read(burst: FlowBurst): FlowBurst {
     for (let i = 0; i < burst.count; i++) {
       const isRefused = burst.isNew[i] === refused;
       burst.found[i] = isRefused ? 0 : 1;
@@ -354,15 +371,15 @@ export class SharedFlowTracker {
     return burst;
   }
 
-  private alive(): NativeThread {
-    if (this.thread === undefined)
+  #alive(): NativeThread {
+    if (this.#thread === undefined)
       throw new ConntrackError('closed', 'this SharedFlowTracker was closed');
-    if (this.pending.call !== undefined)
+    if (this.#pending.call !== undefined)
       throw new ConntrackError(
         'busy',
         'this tracker is in the middle of an update: what it changes is locked',
       );
-    return this.thread;
+    return this.#thread;
   }
 }
 

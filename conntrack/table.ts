@@ -1,23 +1,24 @@
+import { isTime, noTime, type Time } from '../native/time.js';
 import { ConntrackError } from './errors.js';
+import {
+  readMember,
+  writeMember,
+  type StateLayout,
+  type StateSchema,
+  type StateValues,
+} from './schema.js';
 
-/** Nanoseconds of any monotonic clock: `process.hrtime.bigint()`, or a virtual clock's number. */
-export type Time = number | bigint;
+export type { Time } from '../native/time.js';
 
-export function checkTime(now: Time): Time {
-  if (
-    typeof now === 'bigint'
-      ? now >= 0n && now < 0xffff_ffff_ffff_ffffn
-      : Number.isSafeInteger(now) && now >= 0
-  )
-    return now;
-  throw new ConntrackError(
-    'bad-time',
-    `now is ${String(now)}: whole nanoseconds from 0; beyond 2^53 pass a bigint`,
-  );
+export function checkTime(now: Time, name = 'now'): Time {
+  if (isTime(now)) return now;
+  throw new ConntrackError('bad-time', noTime(name, now));
 }
 
 /** What a call found about a burst of keys. Row i is about key i; rows from `count` on mean nothing. */
-export class FlowBurst {
+export class FlowBurst<S extends StateSchema = StateSchema> {
+  /** @internal */
+  layout: StateLayout | undefined;
   /** Keys of the burst. */
   count = 0;
   /** 1 where the key has a flow now. */
@@ -48,6 +49,31 @@ export class FlowBurst {
   state(i: number): Uint8Array {
     return this.states.subarray(i * this.stateBytes, (i + 1) * this.stateBytes);
   }
+
+  /** A number of the state of key `i`, by its name in the tracker's `state`. */
+  get<K extends keyof S & string>(i: number, name: K): StateValues<S>[K] {
+    const value = readMember(this.view, this.#row(i), this.#layout().member(name));
+    return value as StateValues<S>[K];
+  }
+
+  /** Changes a number of the copy; `store` writes it back. */
+  set<K extends keyof S & string>(i: number, name: K, value: StateValues<S>[K]): void {
+    writeMember(this.view, this.#row(i), this.#layout().member(name), value);
+  }
+
+  #row(i: number): number {
+    if (Number.isInteger(i) && i >= 0 && i < this.count) return i * this.stateBytes;
+    throw new ConntrackError('bad-burst', `there is no key ${i} in a burst of ${this.count}`);
+  }
+
+  #layout(): StateLayout {
+    if (this.layout !== undefined) return this.layout;
+    throw new ConntrackError(
+      'bad-option',
+      "states have no names here: give the tracker { state: { packets: 'u64' } }",
+      'state',
+    );
+  }
 }
 
 export interface CallOptions {
@@ -62,6 +88,12 @@ export interface FlowEntry {
   key: Uint8Array;
   state: Uint8Array;
   timeoutClass: number;
+}
+
+/** A flow of a tracker whose `state` was described. */
+export interface TrackedFlow<S extends StateSchema> extends FlowEntry {
+  /** The state as numbers. */
+  readonly values: StateValues<S>;
 }
 
 /** What tracker and model have in common. Keys lie one behind the other. */
@@ -83,6 +115,16 @@ export interface FlowTable {
   flows(now: Time): FlowEntry[];
 }
 
+/** How many keys there are. */
+export function countKeys(keys: Uint8Array, keyBytes: number): number {
+  const count = keys.length / keyBytes;
+  if (Number.isInteger(count)) return count;
+  throw new ConntrackError(
+    'bad-burst',
+    `${keys.length} bytes are no whole number of keys of ${keyBytes}`,
+  );
+}
+
 /** How many keys there are, and a burst for them. */
 export function burstFor(
   keys: Uint8Array,
@@ -90,12 +132,7 @@ export function burstFor(
   stateBytes: number,
   into: FlowBurst | undefined,
 ): FlowBurst {
-  const count = keys.length / keyBytes;
-  if (!Number.isInteger(count))
-    throw new ConntrackError(
-      'bad-burst',
-      `${keys.length} bytes are no whole number of keys of ${keyBytes}`,
-    );
+  const count = countKeys(keys, keyBytes);
   const burst = into ?? new FlowBurst(count, stateBytes);
   if (burst.capacity < count || burst.stateBytes !== stateBytes) {
     throw new ConntrackError(

@@ -8,18 +8,21 @@ import {
   type NativeStats,
   type NativeTable,
 } from '../native/binding-conntrack.js';
+import { inspectAs } from '../native/inspect.js';
 import { ConntrackError } from './errors.js';
 import { FlowGroup } from './group.js';
 import { applyOptions, reasons, timeoutClasses, type FlowTrackerOptions } from './options.js';
+import { StateLayout, type CounterOf, type StateSchema, type StateValues } from './schema.js';
 import { readStats, type FlowTrackerStats } from './stats.js';
 import {
   burstFor,
   checkTime,
+  countKeys,
   type CallOptions,
   type FlowBurst,
-  type FlowEntry,
   type FlowTable,
   type Time,
+  type TrackedFlow,
 } from './table.js';
 
 /** Where the states of a burst lie in the table, until the next call that may move them. */
@@ -45,69 +48,75 @@ const unclosed = new FinalizationRegistry<() => void>((free) => free());
  * Not safe for use from several threads at a time; each worker has trackers of its own, and hands
  * groups over (`detach`).
  */
-export class FlowTracker implements FlowTable {
-  private readonly native: ConntrackFunctions;
-  private table: NativeTable | undefined;
-  private readonly params: NativeParams;
-  private readonly onRemoved: FlowTrackerOptions['onRemoved'];
-  private readonly removed: Removed[] = [];
-  private readonly rows = new WeakMap<FlowBurst, Rows>();
-  private readonly free: () => void;
-  private epoch = 0;
-  private digests = new BigUint64Array(32);
+export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTable {
+  readonly #native: ConntrackFunctions;
+  #table: NativeTable | undefined;
+  readonly #params: NativeParams;
+  readonly #layout: StateLayout | undefined;
+  readonly #onRemoved: FlowTrackerOptions['onRemoved'];
+  readonly #removed: Removed[] = [];
+  readonly #rows = new WeakMap<FlowBurst, Rows>();
+  readonly #free: () => void;
+  #epoch = 0;
+  #digests = new BigUint64Array(32);
+  // Of add(), which keeps nothing.
+  #pointers = new BigUint64Array(256);
+  #results = new Uint8Array(256);
 
   /** @throws ConntrackError `bad-option`, `out-of-memory`; NativeError */
-  constructor(options: FlowTrackerOptions = {}) {
-    this.native = conntrackFunctions();
-    const { native, removed } = this;
+  constructor(options: FlowTrackerOptions<S> = {}) {
+    this.#native = conntrackFunctions();
+    const native = this.#native;
+    const removed = this.#removed;
     const defaults = {} as NativeParams;
     native.defaultParams(defaults);
-    this.params = applyOptions(options, defaults);
-    this.onRemoved = options.onRemoved;
-    const { key_size: keySize, state_size: stateSize } = this.params;
+    this.#params = applyOptions(options, defaults);
+    this.#layout = options.state === undefined ? undefined : new StateLayout(options.state);
+    this.#onRemoved = options.onRemoved;
+    const { key_size: keySize, state_size: stateSize } = this.#params;
     const callback =
       options.onRemoved === undefined
         ? null
         : registerRemoved(keySize, stateSize, (...flow) => removed.push(flow));
     const out: [NativeTable | null] = [null];
-    const status = native.create({ ...this.params, on_removed: callback }, out);
+    const status = native.create({ ...this.#params, on_removed: callback }, out);
     const [created] = out;
     if (status !== 0 || created === null) {
       if (callback !== null) unregisterRemoved(callback);
       throw status === -12
         ? new ConntrackError(
             'out-of-memory',
-            `cannot allocate room for ${this.params.initial_flows} flows`,
+            `cannot allocate room for ${this.#params.initial_flows} flows`,
           )
         : new ConntrackError(
             'bad-option',
-            `the table refused the options: ${reasonFrom((...to) => native.check({ ...this.params, on_removed: null }, ...to))}`,
+            `the table refused the options: ${reasonFrom((...to) => native.check({ ...this.#params, on_removed: null }, ...to))}`,
           );
     }
-    this.table = created;
-    this.free = () => {
+    this.#table = created;
+    this.#free = () => {
       native.free(created);
       if (callback !== null) unregisterRemoved(callback);
     };
-    unclosed.register(this, this.free, this);
+    unclosed.register(this, this.#free, this);
   }
 
   /** Bytes of a key and of a state. */
   get keyBytes(): number {
-    return this.params.key_size;
+    return this.#params.key_size;
   }
   get stateBytes(): number {
-    return this.params.state_size;
+    return this.#params.state_size;
   }
 
   /** @throws ConntrackError `bad-burst`, `bad-time`, `closed` */
-  find(keys: Uint8Array, now: Time, options: CallOptions = {}): FlowBurst {
+  find(keys: Uint8Array, now: Time, options: CallOptions = {}): FlowBurst<S> {
     const burst = burstFor(keys, this.keyBytes, this.stateBytes, options.into);
     burst.isNew.fill(0, 0, burst.count);
-    return this.fill(
+    return this.#fill(
       burst,
       (table, digests, pointers) =>
-        this.native.find(table, keys, digests, burst.count, checkTime(now), pointers),
+        this.#native.find(table, keys, digests, burst.count, checkTime(now), pointers),
       keys,
       options,
     );
@@ -117,12 +126,12 @@ export class FlowTracker implements FlowTable {
    * Keys without a flow afterwards (`found` 0) had no room, or belong to a detached group.
    * @throws ConntrackError `bad-burst`, `bad-time`, `closed`
    */
-  findOrInsert(keys: Uint8Array, now: Time, options: CallOptions = {}): FlowBurst {
+  findOrInsert(keys: Uint8Array, now: Time, options: CallOptions = {}): FlowBurst<S> {
     const burst = burstFor(keys, this.keyBytes, this.stateBytes, options.into);
-    return this.fill(
+    return this.#fill(
       burst,
       (table, digests, pointers) =>
-        this.native.findOrInsert(
+        this.#native.findOrInsert(
           table,
           keys,
           digests,
@@ -136,21 +145,93 @@ export class FlowTracker implements FlowTable {
     );
   }
 
+  /**
+   * Counts: finds or inserts each key, in order, and adds to numbers of its state. A flow with several
+   * packets in the burst gets all of them.
+   *
+   * ```ts
+   * const tracker = new FlowTracker({ state: { packets: 'u64', bytes: 'u64' } });
+   * tracker.add(burst.keys(), burst.timeNs, { packets: 1, bytes: burst.wireLengths });
+   * ```
+   *
+   * @param amounts what is added to each number: the same for all keys, or one a key
+   * @returns keys that have a flow now; the others had no room, or belong to a detached group
+   * @throws ConntrackError `bad-option` (no such number), `bad-burst`, `bad-time`, `closed`
+   */
+  add(
+    keys: Uint8Array,
+    now: Time,
+    amounts: { readonly [K in CounterOf<S>]?: number | Uint32Array },
+    options: Pick<CallOptions, 'hashes'> = {},
+  ): number {
+    const count = countKeys(keys, this.keyBytes);
+    if (this.#pointers.length < count) {
+      this.#pointers = new BigUint64Array(count);
+      this.#results = new Uint8Array(count);
+    }
+    const steps = Object.entries(amounts as Record<string, number | Uint32Array>).map(
+      ([name, amount]) => this.#counter(name, amount, count),
+    );
+    const pointers = this.#pointers;
+    return this.#changing((table) => {
+      const digests = this.#digest(table, keys, count, options.hashes);
+      const time = checkTime(now);
+      const native = this.#native;
+      const found = native.findOrInsert(table, keys, digests, count, time, pointers, this.#results);
+      for (const { offset, bytes, each, all } of steps)
+        native.addStates(table, pointers, count, offset, bytes, each, all);
+      return found;
+    });
+  }
+
+  #counter(
+    name: string,
+    amount: number | Uint32Array,
+    count: number,
+  ): { offset: number; bytes: number; each: Uint32Array | null; all: number } {
+    if (this.#layout === undefined)
+      throw new ConntrackError(
+        'bad-option',
+        "add() needs numbers with names: give the tracker { state: { packets: 'u64' } }",
+        'state',
+      );
+    const { type, offset, bytes } = this.#layout.member(name);
+    if (type !== 'u32' && type !== 'u64')
+      throw new ConntrackError(
+        'bad-option',
+        `${name} is ${type}; u32 and u64 can be added to`,
+        name,
+      );
+    if (typeof amount === 'number' && amount >>> 0 !== amount)
+      throw new ConntrackError(
+        'bad-burst',
+        `${name} is to grow by ${amount}: whole numbers from 0 to 2^32 - 1`,
+      );
+    if (typeof amount !== 'number' && !(amount instanceof Uint32Array && amount.length >= count))
+      throw new ConntrackError(
+        'bad-burst',
+        `${name} is to grow by a Uint32Array with a number for each of ${count} keys`,
+      );
+    return typeof amount === 'number'
+      ? { offset, bytes, each: null, all: amount }
+      : { offset, bytes, each: amount, all: 0 };
+  }
+
   /** @throws ConntrackError `stale`, `closed` */
   store(burst: FlowBurst): void {
-    const table = this.alive();
-    this.native.storeStates(table, this.current(burst), burst.count, burst.states);
+    const table = this.#alive();
+    this.#native.storeStates(table, this.#current(burst), burst.count, burst.states);
   }
 
   /** @throws ConntrackError `stale`, `bad-burst` (no such key, or it has no flow), `bad-option`, `bad-time`, `closed` */
   setClass(burst: FlowBurst, i: number, timeoutClass: number, now: Time): void {
-    const table = this.alive();
-    const pointer = this.current(burst)[i];
+    const table = this.#alive();
+    const pointer = this.#current(burst)[i];
     if (i >= burst.count || pointer === undefined || pointer === 0n)
       throw new ConntrackError('bad-burst', `key ${i} of this burst has no flow`);
     if (
       !Number.isInteger(timeoutClass) ||
-      this.native.setClass(table, pointer, timeoutClass, checkTime(now)) !== 0
+      this.#native.setClass(table, pointer, timeoutClass, checkTime(now)) !== 0
     ) {
       throw new ConntrackError(
         'bad-option',
@@ -162,12 +243,12 @@ export class FlowTracker implements FlowTable {
 
   /** @throws ConntrackError `bad-burst`, `bad-time`, `closed` */
   remove(keys: Uint8Array, now: Time, options: Pick<CallOptions, 'hashes'> = {}): number {
-    const { count } = burstFor(keys, this.keyBytes, this.stateBytes, undefined);
-    return this.changing((table) =>
-      this.native.remove(
+    const count = countKeys(keys, this.keyBytes);
+    return this.#changing((table) =>
+      this.#native.remove(
         table,
         keys,
-        this.digest(table, keys, count, options.hashes),
+        this.#digest(table, keys, count, options.hashes),
         count,
         checkTime(now),
       ),
@@ -188,34 +269,52 @@ export class FlowTracker implements FlowTable {
         `buckets is ${budget}, must be a whole number`,
         'buckets',
       );
-    return this.changing((table) => this.native.expire(table, checkTime(now), budget));
+    return this.#changing((table) => this.#native.expire(table, checkTime(now), budget));
   }
 
   /** Buckets a call so that calls every `intervalNs` look at each bucket once a `periodNs`. */
-  sweepBudget(intervalNs: number, periodNs: number): number {
-    return this.native.sweepBudget(this.alive(), checkTime(intervalNs), checkTime(periodNs));
+  sweepBudget(intervalNs: Time, periodNs: Time): number {
+    return this.#native.sweepBudget(
+      this.#alive(),
+      checkTime(intervalNs, 'intervalNs'),
+      checkTime(periodNs, 'periodNs'),
+    );
   }
 
-  /** Copies of all live flows at once: key, state and 2 bytes more each. */
-  flows(now: Time): FlowEntry[] {
+  /** All live flows: copies, taken at the call. */
+  flows(now: Time): TrackedFlow<S>[] {
+    return [...this.entries(now)];
+  }
+
+  /** The same, an object at a time: for millions of flows. */
+  *entries(now: Time): Generator<TrackedFlow<S>, undefined> {
     const room = this.stats().flows;
     const { keyBytes, stateBytes } = this;
     const keys = new Uint8Array(room * keyBytes);
     const states = new Uint8Array(room * stateBytes);
     const classes = new Uint8Array(room);
-    const count = this.changing((table) =>
-      this.native.snapshot(table, checkTime(now), room, keys, states, classes),
+    const count = this.#changing((table) =>
+      this.#native.snapshot(table, checkTime(now), room, keys, states, classes),
     );
-    return Array.from({ length: count }, (_, i) => ({
-      key: keys.subarray(i * keyBytes, (i + 1) * keyBytes),
-      state: states.subarray(i * stateBytes, (i + 1) * stateBytes),
-      timeoutClass: classes[i] ?? 0,
-    }));
+    const view = new DataView(states.buffer);
+    const layout = this.#layout;
+    for (let i = 0; i < count; i++) {
+      const at = i * stateBytes;
+      yield {
+        key: keys.subarray(i * keyBytes, (i + 1) * keyBytes),
+        state: states.subarray(at, at + stateBytes),
+        timeoutClass: classes[i] ?? 0,
+        get values() {
+          return (layout?.values(view, at) ?? {}) as StateValues<S>;
+        },
+      };
+    }
+    return undefined;
   }
 
   /** Maps the memory of the next growth step now. @throws ConntrackError `out-of-memory`, `not-supported`, `closed` */
   prepare(): void {
-    const status = this.changing((table) => this.native.prepare(table));
+    const status = this.#changing((table) => this.#native.prepare(table));
     if (status === 0) return;
     throw status === -12
       ? new ConntrackError('out-of-memory', 'cannot map the memory of the next growth step')
@@ -224,7 +323,7 @@ export class FlowTracker implements FlowTable {
 
   stats(): FlowTrackerStats {
     const stats = {} as NativeStats;
-    this.native.getStats(this.alive(), stats);
+    this.#native.getStats(this.#alive(), stats);
     return readStats(stats);
   }
 
@@ -233,11 +332,13 @@ export class FlowTracker implements FlowTable {
    * are found nowhere. @throws ConntrackError `detached` (it is out already, or there is no such group)
    */
   detach(group: number, now: Time): FlowGroup {
-    const native = this.changing((table) => this.native.detachGroup(table, group, checkTime(now)));
+    const native = this.#changing((table) =>
+      this.#native.detachGroup(table, group, checkTime(now)),
+    );
     if (native === null)
       throw new ConntrackError(
         'detached',
-        `group ${group} is not in this tracker, which has ${this.params.nb_groups}`,
+        `group ${group} is not in this tracker, which has ${this.#params.nb_groups}`,
       );
     return new FlowGroup(native);
   }
@@ -248,7 +349,9 @@ export class FlowTracker implements FlowTable {
    */
   attach(group: FlowGroup, now: Time): void {
     const native = group.native();
-    const status = this.changing((table) => this.native.attachGroup(table, native, checkTime(now)));
+    const status = this.#changing((table) =>
+      this.#native.attachGroup(table, native, checkTime(now)),
+    );
     if (status === -17) throw new ConntrackError('taken', 'the tracker has that group already');
     if (status !== 0)
       throw new ConntrackError(
@@ -260,45 +363,62 @@ export class FlowTracker implements FlowTable {
 
   /** Frees the table; nothing is reported to `onRemoved`. Closing twice is harmless. */
   close(): void {
-    if (this.table === undefined) return;
-    this.table = undefined;
+    if (this.#table === undefined) return;
+    this.#table = undefined;
     unclosed.unregister(this);
-    this.free();
+    this.#free();
   }
 
-  private alive(): NativeTable {
-    if (this.table === undefined) throw new ConntrackError('closed', 'this FlowTracker was closed');
-    return this.table;
+  [Symbol.dispose](): void {
+    this.close();
   }
 
-  private fill(
+  /** @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): unknown {
+    return inspectAs('FlowTracker', this.toJSON());
+  }
+
+  toJSON(): { closed: true } | { flows: number; keyBytes: number; stateBytes: number } {
+    if (this.#table === undefined) return { closed: true };
+    const { keyBytes, stateBytes } = this;
+    return { flows: this.stats().flows, keyBytes, stateBytes };
+  }
+
+  #alive(): NativeTable {
+    if (this.#table === undefined)
+      throw new ConntrackError('closed', 'this FlowTracker was closed');
+    return this.#table;
+  }
+
+  #fill(
     burst: FlowBurst,
     look: (table: NativeTable, digests: BigUint64Array | null, pointers: BigUint64Array) => number,
     keys: Uint8Array,
     options: CallOptions,
-  ): FlowBurst {
-    const rows: Rows = this.rows.get(burst) ?? {
+  ): FlowBurst<S> {
+    burst.layout = this.#layout;
+    const rows: Rows = this.#rows.get(burst) ?? {
       pointers: new BigUint64Array(burst.capacity),
       epoch: 0,
     };
     const { pointers } = rows;
-    this.changing((table) => {
-      look(table, this.digest(table, keys, burst.count, options.hashes), pointers);
-      this.native.loadStates(table, pointers, burst.count, burst.states);
+    this.#changing((table) => {
+      look(table, this.#digest(table, keys, burst.count, options.hashes), pointers);
+      this.#native.loadStates(table, pointers, burst.count, burst.states);
       for (let i = 0; i < burst.count; i++) burst.found[i] = pointers[i] === 0n ? 0 : 1;
-      rows.epoch = this.epoch;
-      this.rows.set(burst, rows);
+      rows.epoch = this.#epoch;
+      this.#rows.set(burst, rows);
     });
     return burst;
   }
 
-  private digest(
+  #digest(
     table: NativeTable,
     keys: Uint8Array,
     count: number,
     hashes: Uint32Array | undefined,
   ): BigUint64Array | null {
-    const wanted = (this.params.flags & 2) !== 0;
+    const wanted = (this.#params.flags & 2) !== 0;
     if ((hashes !== undefined) !== wanted)
       throw new ConntrackError(
         'bad-burst',
@@ -309,14 +429,14 @@ export class FlowTracker implements FlowTable {
     if (hashes === undefined) return null;
     if (hashes.length < count)
       throw new ConntrackError('bad-burst', `${count} keys came with ${hashes.length} hashes`);
-    if (this.digests.length < count) this.digests = new BigUint64Array(count);
-    this.native.digest(table, keys, hashes, count, this.digests);
-    return this.digests;
+    if (this.#digests.length < count) this.#digests = new BigUint64Array(count);
+    this.#native.digest(table, keys, hashes, count, this.#digests);
+    return this.#digests;
   }
 
-  private current(burst: FlowBurst): BigUint64Array {
-    const rows = this.rows.get(burst);
-    if (rows === undefined || rows.epoch !== this.epoch)
+  #current(burst: FlowBurst): BigUint64Array {
+    const rows = this.#rows.get(burst);
+    if (rows === undefined || rows.epoch !== this.#epoch)
       throw new ConntrackError(
         'stale',
         'the states of this burst may have moved: look its keys up again',
@@ -325,13 +445,13 @@ export class FlowTracker implements FlowTable {
   }
 
   // A call after which no older state pointer holds. What left is told when the table is at rest again.
-  private changing<R>(call: (table: NativeTable) => R): R {
-    const table = this.alive();
-    this.epoch++;
+  #changing<R>(call: (table: NativeTable) => R): R {
+    const table = this.#alive();
+    this.#epoch++;
     const result = call(table);
-    if (this.removed.length > 0) {
-      for (const [key, state, reason] of this.removed.splice(0))
-        this.onRemoved?.(key, state, reasons[reason] ?? 'removed');
+    if (this.#removed.length > 0) {
+      for (const [key, state, reason] of this.#removed.splice(0))
+        this.#onRemoved?.(key, state, reasons[reason] ?? 'removed');
     }
     return result;
   }

@@ -146,6 +146,15 @@ export interface ConntrackFunctions {
   ): number;
   loadStates(table: NativeTable, states: BigUint64Array, count: number, out: Uint8Array): void;
   storeStates(table: NativeTable, states: BigUint64Array, count: number, from: Uint8Array): void;
+  addStates(
+    table: NativeTable,
+    states: BigUint64Array,
+    count: number,
+    offset: number,
+    bytes: number,
+    amounts: Uint32Array | null,
+    amount: number,
+  ): number;
   setClass(table: NativeTable, state: bigint, timeoutClass: number, now: Time): number;
   expire(table: NativeTable, now: Time, nbBuckets: number): number;
   sweepBudget(table: NativeTable, intervalNs: Time, periodNs: Time): number;
@@ -207,6 +216,9 @@ function declare(): ConntrackFunctions {
     ),
     storeStates: func(
       'void conntrack_store_states(const conntrack_table *t, const void *states, uint32_t count, const void *in)',
+    ),
+    addStates: func(
+      'int conntrack_add_states(const conntrack_table *t, const void *states, uint32_t count, uint32_t offset, uint32_t bytes, const void *amounts, uint32_t amount)',
     ),
     setClass: func(
       'int conntrack_set_class(conntrack_table *t, void *state, uint32_t timeout_class, uint64_t now)',

@@ -1,5 +1,5 @@
 // Structs and functions of native/include/reframer/reframer.h.
-import { addressOf, ffi, openLibrary } from './binding.js';
+import { addressOf, ffi, openLibrary, type NativeBuffer } from './binding.js';
 
 declare const nativeStage: unique symbol;
 /** A struct reframer_stage; only handed back to the functions below. */
@@ -37,13 +37,14 @@ const params = ffi.struct('reframer_params', {
   lookahead: 'uint32_t',
 });
 
-const burst = ffi.struct('reframer_burst', {
+const packed = ffi.struct('reframer_packed', {
+  headers: 'void *',
+  free_slots: 'void *',
   packets: 'void *',
   data: 'void *',
   captured: 'void *',
-  wire: 'void *',
-  hash: 'void *',
-  count: 'uint32_t',
+  header_bytes: 'uint32_t',
+  nb_slots: 'uint32_t',
 });
 
 const nbReasons = 6;
@@ -86,7 +87,8 @@ const run = ffi.struct('reframer_run', {
   reason: 'uint32_t',
 });
 
-export const structs = { rule, params, burst, run, stats, load };
+export const structs = { rule, params, run, stats, load };
+export const packedStructs = { packed };
 
 /** Words of a struct reframer_run where runs are read in place as 32-bit words. */
 export const runWords = 4;
@@ -158,20 +160,23 @@ export interface ReframerFunctions {
   check(params: NativeParams, why: Uint8Array, room: number): number;
   create(params: NativeParams, out: [NativeStage | null]): number;
   free(stage: NativeStage): void;
-  push(stage: NativeStage, burst: Uint8Array, now: Time): number;
+  push(
+    stage: NativeStage,
+    slots: Uint8Array,
+    nbFree: number,
+    data: Uint8Array | null,
+    offsets: Uint32Array,
+    wire: Uint32Array | null,
+    hash: Uint32Array | null,
+    count: number,
+    now: Time,
+  ): number;
   poll(
     stage: NativeStage,
     now: Time,
-    out: BigUint64Array,
-    nbOut: number,
-    runs: Uint32Array,
-    nbRuns: Uint32Array,
-  ): number;
-  drain(
-    stage: NativeStage,
-    now: Time,
-    out: BigUint64Array,
-    nbOut: number,
+    drain: number,
+    slots: Uint32Array,
+    nbSlots: number,
     runs: Uint32Array,
     nbRuns: Uint32Array,
   ): number;
@@ -204,17 +209,18 @@ function declare(): ReframerFunctions {
   const readStats = func<(stage: NativeStage, out: object, size: number) => void>(
     'void reframer_stats_get(const reframer_stage *r, _Out_ reframer_stats *out, size_t size)',
   );
-  // Columns are passed as addresses of typed arrays: nothing is marshalled on the packet path.
-  const release =
-    '(reframer_stage *r, uint64_t now, void *out, uint32_t nb_out, void *runs, void *nb_runs)';
   return {
     defaultParams: (out) => init(out, ffi.sizeof(params)),
     check: func('int reframer_check(const reframer_params *params, void *why, size_t n)'),
     create: func('int reframer_create(const reframer_params *params, _Out_ reframer_stage **out)'),
     free: func('void reframer_free(reframer_stage *r)'),
-    push: func('uint32_t reframer_push(reframer_stage *r, const void *burst, uint64_t now)'),
-    poll: func(`uint32_t reframer_poll${release}`),
-    drain: func(`uint32_t reframer_drain${release}`),
+    // Columns are passed as addresses of typed arrays: nothing is marshalled on the packet path.
+    push: func(
+      'uint32_t reframer_push_packed(reframer_stage *r, const void *p, uint32_t nb_free, const void *data, const void *offsets, const void *wire, const void *hash, uint32_t count, uint64_t now)',
+    ),
+    poll: func(
+      'uint32_t reframer_poll_packed(reframer_stage *r, uint64_t now, int drain, void *slots, uint32_t nb_slots, void *runs, void *nb_runs)',
+    ),
     releaseBucket: func(
       'uint32_t reframer_release_bucket(reframer_stage *r, uint32_t mask, uint32_t value)',
     ),
@@ -239,30 +245,38 @@ function declare(): ReframerFunctions {
   };
 }
 
-export interface BurstColumns {
-  packets: BigUint64Array;
-  data: BigUint64Array;
-  captured: Uint32Array;
-  wire: Uint32Array;
-  hash: Uint32Array;
-}
+/** Memory of a stage's slots, and the struct reframer_packed that points at it. */
+export class NativeSlots {
+  readonly struct = new Uint8Array(ffi.sizeof(packed));
+  readonly headers: Uint8Array;
+  readonly freeSlots: Uint32Array;
+  /** For what a push hands on; the native side's own. */
+  readonly #columns: readonly NativeBuffer[];
 
-/** A struct reframer_burst over fixed columns; set count and whether hashes are given before a push. */
-export class NativeBurst {
-  readonly bytes = new Uint8Array(ffi.sizeof(burst));
-  private readonly view = new DataView(this.bytes.buffer);
-  private readonly hashAddress: bigint;
-
-  constructor(readonly columns: BurstColumns) {
-    for (const name of ['packets', 'data', 'captured', 'wire'] as const) {
-      this.view.setBigUint64(ffi.offsetof(burst, name), addressOf(columns[name]), true);
-    }
-    this.hashAddress = addressOf(columns.hash);
+  constructor(nbSlots: number, headerBytes: number) {
+    this.headers = new Uint8Array(nbSlots * headerBytes);
+    this.freeSlots = Uint32Array.from({ length: nbSlots }, (_, i) => nbSlots - 1 - i);
+    const [packets, data, captured] = [
+      new BigUint64Array(nbSlots),
+      new BigUint64Array(nbSlots),
+      new Uint32Array(nbSlots),
+    ];
+    this.#columns = [packets, data, captured];
+    const view = new DataView(this.struct.buffer);
+    for (const [member, column] of Object.entries({
+      headers: this.headers,
+      free_slots: this.freeSlots,
+      packets,
+      data,
+      captured,
+    }))
+      view.setBigUint64(ffi.offsetof(packed, member), addressOf(column), true);
+    view.setUint32(ffi.offsetof(packed, 'header_bytes'), headerBytes, true);
+    view.setUint32(ffi.offsetof(packed, 'nb_slots'), nbSlots, true);
   }
 
-  set(count: number, withHash: boolean): Uint8Array {
-    this.view.setUint32(ffi.offsetof(burst, 'count'), count, true);
-    this.view.setBigUint64(ffi.offsetof(burst, 'hash'), withHash ? this.hashAddress : 0n, true);
-    return this.bytes;
+  /** Columns that must stay where they are; so that nothing thinks they were not used. */
+  get columns(): number {
+    return this.#columns.length;
   }
 }

@@ -11,14 +11,8 @@
  */
 export { NativeError, ReframerError, type ReframerErrorCode } from './errors.js';
 export type { Bypass, Early, Key, LatencyRule, Policy, ReframerOptions } from './options.js';
-export {
-  Reframer,
-  Released,
-  type Group,
-  type Load,
-  type PackedBurst,
-  type Packet,
-  type Run,
-  type Time,
-} from './reframer.js';
+export type { PackedBurst, Packet } from './packet.js';
+export { Reframer, type Load } from './reframer.js';
+export { Released, type Group, type Run } from './released.js';
 export type { HoldBucket, Reason, ReframerStats } from './stats.js';
+export type { Time } from '../native/time.js';

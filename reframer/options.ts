@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 
 import { addressBytes } from '../native/address.js';
 import type { NativeParams, NativeRule } from '../native/binding-reframer.js';
+import { asNumber, type Time } from '../native/time.js';
 import { ReframerError } from './errors.js';
 
 /** When a held group is released: after T; at the next poll; after at most T as a controller sees fit. */
@@ -27,7 +28,7 @@ export interface LatencyRule {
   /** Source or destination port, one or a range [low, high]. */
   port?: number | readonly [number, number];
   /** The class's own T in nanoseconds; 0 passes at once. At most one second. */
-  delayNs: number;
+  delayNs: Time;
 }
 
 export interface ReframerOptions {
@@ -36,7 +37,7 @@ export interface ReframerOptions {
   /** Default `5tuple`. */
   key?: Key;
   /** T: longest hold in nanoseconds, 0 to 1e9. Default 64000. */
-  delayNs?: number;
+  delayNs?: Time;
   /** Packets that wait at most, 32 to 2^20. Default 4096. Beyond that the groups due next leave early; see `push`. */
   maxPackets?: number;
   /** Bytes held at most. Default 8 MiB. */
@@ -89,7 +90,7 @@ const known: ReadonlySet<string> = new Set<keyof ReframerOptions>([
   'headerBytes',
 ]);
 
-export const maxDelayNs = 1e9;
+const maxDelayNs = 1e9;
 export const maxRules = 16;
 
 const bad = (option: string, what: string): ReframerError =>
@@ -101,6 +102,11 @@ export function whole(option: string, value: number, low: number, high: number):
     throw bad(option, `is ${String(value)}, must be a whole number from ${low} to ${high}`);
   }
   return value;
+}
+
+/** A T, which may be a bigint. */
+export function delay(value: Time, option = 'delayNs'): number {
+  return whole(option, asNumber(value), 0, maxDelayNs);
 }
 
 /** Index of a word in a list, which is its value in the C header. */
@@ -154,7 +160,7 @@ function nativeRule(rule: LatencyRule, index: number): NativeRule {
     dscp_plus_one: rule.dscp === undefined ? 0 : whole(at('dscp'), rule.dscp, 0, 63) + 1,
     port_low: low,
     port_high: high,
-    delay_ns: whole(at('delayNs'), rule.delayNs, 0, maxDelayNs),
+    delay_ns: delay(rule.delayNs, at('delayNs')),
   };
 }
 
@@ -164,7 +170,7 @@ export function applyOptions(options: ReframerOptions, params: NativeParams): Na
     if (!known.has(name)) throw bad(name, 'is not an option; there are ' + [...known].join(', '));
   }
   const optional = (
-    name: 'delayNs' | 'maxPackets' | 'maxBytes' | 'maxBurst' | 'linkType' | 'lookahead',
+    name: 'maxPackets' | 'maxBytes' | 'maxBurst' | 'linkType' | 'lookahead',
     fallback: number,
     low: number,
     high: number,
@@ -182,7 +188,7 @@ export function applyOptions(options: ReframerOptions, params: NativeParams): Na
     ...params,
     policy: choice('policy', options.policy ?? 'fixed', policies),
     key: choice('key', options.key ?? '5tuple', keys),
-    delay_ns: optional('delayNs', params.delay_ns, 0, maxDelayNs),
+    delay_ns: delay(options.delayNs ?? params.delay_ns),
     max_packets: optional('maxPackets', params.max_packets, 32, 2 ** 20),
     max_bytes: optional('maxBytes', params.max_bytes, 1, Number.MAX_SAFE_INTEGER),
     max_burst: optional('maxBurst', params.max_burst, 1, 2 ** 32 - 1),

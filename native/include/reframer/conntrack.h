@@ -322,6 +322,15 @@ void conntrack_load_states(const struct conntrack_table *t, void *const *states,
 void conntrack_store_states(const struct conntrack_table *t, void *const *states, uint32_t count,
                             const void *in);
 /**
+ * Adds to an unsigned number in each state: packets, bytes. A flow that has several packets in a
+ * burst gets all of them, where loading and storing copies would lose all but one.
+ * @param offset of the number, a multiple of its size. @param bytes its size: 4 or 8.
+ * @param amounts one a state, or NULL: `amount` to each.
+ * @return 0 or -EINVAL.
+ */
+int conntrack_add_states(const struct conntrack_table *t, void *const *states, uint32_t count,
+                         uint32_t offset, uint32_t bytes, const uint32_t *amounts, uint32_t amount);
+/**
  * Copies up to `room` live entries out, one behind the other; conntrack_get_stats() tells how many
  * there are at most. @return entries copied.
  */

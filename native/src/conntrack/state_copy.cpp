@@ -2,7 +2,27 @@
 #include "api/sized.hpp"
 #include "conntrack/table.hpp"
 
+#include <cerrno>
 #include <cstring>
+
+namespace {
+
+template <typename Number>
+void add_to(void *const *states, uint32_t count, uint32_t offset, const uint32_t *amounts,
+            uint32_t amount)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (!states[i])
+			continue;
+		auto *at = static_cast<uint8_t *>(states[i]) + offset;
+		Number number;
+		std::memcpy(&number, at, sizeof(number));
+		number += amounts ? amounts[i] : amount;
+		std::memcpy(at, &number, sizeof(number));
+	}
+}
+
+} // namespace
 
 extern "C" {
 
@@ -31,6 +51,19 @@ void conntrack_store_states(const struct conntrack_table *t, void *const *states
 	for (uint32_t i = 0; i < count; i++, from += t->state_size)
 		if (states[i])
 			std::memcpy(states[i], from, t->state_size);
+}
+
+int conntrack_add_states(const struct conntrack_table *t, void *const *states, uint32_t count,
+                         uint32_t offset, uint32_t bytes, const uint32_t *amounts, uint32_t amount)
+{
+	if (!t || !states || (bytes != 4 && bytes != 8) || offset % bytes != 0 ||
+	    offset > t->state_size || bytes > t->state_size - offset)
+		return -EINVAL;
+	if (bytes == 4)
+		add_to<uint32_t>(states, count, offset, amounts, amount);
+	else
+		add_to<uint64_t>(states, count, offset, amounts, amount);
+	return 0;
 }
 
 uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t room, void *keys,
