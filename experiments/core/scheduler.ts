@@ -13,12 +13,12 @@ import {
   type Point,
   type Setting,
 } from './points.js';
-import { seedFrom } from './random.js';
-import type { RunTrial, TrialResult } from './runner.js';
+import { progressOf } from './progress.js';
+import type { RunTrial } from './runner.js';
 import { bisect, type Found } from './search.js';
-import { medianInterval, relativeHalfWidth, type Interval } from './statistics.js';
+import { Standing } from './standing.js';
+import { relativeHalfWidth } from './statistics.js';
 import type { Status } from './status.js';
-import { secondsLeft } from './time-left.js';
 import type { JsonObject, Metric, Profile, SearchAxis } from './types.js';
 
 export interface Task {
@@ -48,52 +48,20 @@ interface Slot {
 
 export class Scheduler {
   private readonly history: History;
-  private readonly values = new Map<string, number[]>();
-  private readonly intervals = new Map<string, { interval: Interval; samples: number }>();
-  private readonly blocksOf = new Map<string, number>();
-  private readonly nextBlock = new Map<string, { block: number; attempt: number }>();
-  private readonly tookOf = new Map<string, { ms: number; trials: number }>();
+  private readonly standing: Standing;
   private readonly started = performance.now();
-  private spentMs: number;
-  private trials = 0;
-  private trialMs = 0;
 
   constructor(private readonly task: Task) {
     this.history = readHistory(task.journal.records);
-    this.spentMs = this.history.trialMs;
     const partOf = new Map(task.settings.flatMap((s) => s.points.map((p) => [p.id, s] as const)));
-    for (const [id, samples] of this.history.samples) {
-      const setting = partOf.get(id);
-      if (setting !== undefined)
-        this.values.set(
-          id,
-          samples.flatMap((s) => this.headline(setting, s.record) ?? []),
-        );
-    }
-    for (const { record } of this.history.blocks) {
-      for (const id of new Set(record.order))
-        this.blocksOf.set(id, (this.blocksOf.get(id) ?? 0) + 1);
-    }
-    // A block that was cut off is taken again from its start, as another attempt.
-    const whole = new Set(
-      this.history.blocks.map(
-        ({ record }) => `${record.setting}/${record.block}/${record.attempt}`,
-      ),
-    );
-    for (const record of task.journal.records) {
-      if (record.type !== 'block') continue;
-      const cut = !whole.has(`${record.setting}/${record.block}/${record.attempt}`);
-      this.nextBlock.set(
-        record.setting,
-        cut
-          ? { block: record.block, attempt: record.attempt + 1 }
-          : { block: record.block + 1, attempt: 0 },
-      );
-    }
+    this.standing = new Standing(this.history, task.journal.records, (point, record) => {
+      const setting = partOf.get(point);
+      return setting === undefined ? undefined : this.headline(setting, record);
+    });
   }
 
   get trialMilliseconds(): number {
-    return this.trialMs;
+    return this.standing.trialMs;
   }
 
   /** @returns whether everything was measured */
@@ -136,7 +104,7 @@ export class Scheduler {
 
   private lacksBlocks(setting: Setting): boolean {
     const { min } = this.task.profile.blocks;
-    return this.pending(setting).some((point) => (this.blocksOf.get(point.id) ?? 0) < min);
+    return this.pending(setting).some((point) => this.standing.blocks(point) < min);
   }
 
   private announcePoints(): void {
@@ -216,7 +184,7 @@ export class Scheduler {
   }
 
   private async block(setting: Setting, contenders: readonly Point[]): Promise<void> {
-    const { block, attempt } = this.nextBlock.get(setting.key) ?? { block: 0, attempt: 0 };
+    const { block, attempt } = this.standing.nextOf(setting.key);
     const { seed: runSeed } = this.task.identity;
     const once = setting.part.deterministic === true;
     const order = once ? [...contenders] : blockOrder(contenders, runSeed, setting.key, block);
@@ -239,12 +207,11 @@ export class Scheduler {
         seed,
       });
       const value = sample === undefined ? undefined : this.headline(setting, sample.record);
-      if (value !== undefined) this.remember(point, value);
+      if (value !== undefined) this.standing.remember(point.id, value);
       this.show(setting, point, block);
     }
-    for (const point of contenders)
-      this.blocksOf.set(point.id, (this.blocksOf.get(point.id) ?? 0) + 1);
-    this.nextBlock.set(setting.key, { block: block + 1, attempt: 0 });
+    this.standing.hadBlock(contenders.map((p) => p.id));
+    this.standing.next(setting.key, block + 1, 0);
   }
 
   /** One trial into the journal. A failure is tried once more, then the point is given up. */
@@ -268,7 +235,7 @@ export class Scheduler {
     for (;;) {
       const atMs = performance.now() - this.started;
       const result = await this.task.runTrial(part.job, spec, part.timeoutSeconds ?? trialSeconds);
-      this.count(part.name, result);
+      this.standing.took(part.name, result.wallMs);
       const record = result.records[0];
       if (result.error === undefined && record !== undefined) {
         const sample: SampleRecord = {
@@ -284,7 +251,10 @@ export class Scheduler {
         this.task.journal.append(sample);
         if (!sample.void) return sample;
         // On a machine so busy, measuring again would only take longer.
-        if (++voided > voidRetries || this.spentMs / 1000 >= this.task.profile.budgetSeconds)
+        if (
+          ++voided > voidRetries ||
+          this.standing.spentMs / 1000 >= this.task.profile.budgetSeconds
+        )
           return undefined;
         continue;
       }
@@ -323,14 +293,6 @@ export class Scheduler {
     }
   }
 
-  private count(part: string, { wallMs }: TrialResult): void {
-    const took = this.tookOf.get(part) ?? { ms: 0, trials: 0 };
-    this.tookOf.set(part, { ms: took.ms + wallMs, trials: took.trials + 1 });
-    this.trials += 1;
-    this.trialMs += wallMs;
-    this.spentMs += wallMs;
-  }
-
   private fail(point: Point, { block, attempt, slot }: Slot, code: string, message: string): void {
     this.task.journal.append({
       type: 'failure',
@@ -353,7 +315,7 @@ export class Scheduler {
       point: point.id,
       reason,
       warmups,
-      samples: this.values.get(point.id)?.length ?? 0,
+      samples: this.standing.samples(point),
     };
     this.task.journal.append(record);
     this.history.done.set(point.id, record);
@@ -364,7 +326,7 @@ export class Scheduler {
     const pending = this.pending(setting);
     const { blocks, precision, budgetSeconds } = this.task.profile;
     const blocksHad = (): number =>
-      Math.min(...pending.map((point) => this.blocksOf.get(point.id) ?? 0));
+      Math.min(...pending.map((point) => this.standing.blocks(point)));
     if (setting.part.deterministic === true) {
       if (pending.length > 0 && blocksHad() >= (setting.part.seeds ?? 1))
         for (const point of pending) this.done(point, 'once');
@@ -372,12 +334,14 @@ export class Scheduler {
     }
     const had = blocksHad();
     if (pending.length === 0 || had < blocks.min) return;
-    const precise = pending.every((point) => relativeHalfWidth(this.interval(point)) <= precision);
+    const precise = pending.every(
+      (point) => relativeHalfWidth(this.standing.interval(point)) <= precision,
+    );
     const reason = precise
       ? 'precise'
       : had >= blocks.max
         ? 'blocks'
-        : this.spentMs / 1000 >= budgetSeconds
+        : this.standing.spentMs / 1000 >= budgetSeconds
           ? 'budget'
           : undefined;
     if (reason !== undefined) for (const point of pending) this.done(point, reason);
@@ -386,29 +350,10 @@ export class Scheduler {
   /** Whatever the limit, a point gets one block: without it there is nothing to show. */
   private overLimit(contenders: readonly Point[]): boolean {
     return (
-      this.spentMs / 1000 >= (this.task.profile.limitSeconds ?? Number.POSITIVE_INFINITY) &&
-      contenders.every((point) => (this.blocksOf.get(point.id) ?? 0) > 0)
+      this.standing.spentMs / 1000 >=
+        (this.task.profile.limitSeconds ?? Number.POSITIVE_INFINITY) &&
+      contenders.every((point) => this.standing.blocks(point) > 0)
     );
-  }
-
-  private remember(point: Point, value: number): void {
-    const values = this.values.get(point.id);
-    if (values === undefined) this.values.set(point.id, [value]);
-    else values.push(value);
-  }
-
-  /** Kept until the number of samples has grown by a tenth: the status line asks after every trial. */
-  private interval(point: Point, exact = true): Interval {
-    const values = this.values.get(point.id) ?? [];
-    const kept = this.intervals.get(point.id);
-    if (
-      kept !== undefined &&
-      (kept.samples === values.length || (!exact && values.length < kept.samples * 1.1))
-    )
-      return kept.interval;
-    const interval = medianInterval(values, seedFrom('stop', point.id));
-    this.intervals.set(point.id, { interval, samples: values.length });
-    return interval;
   }
 
   private async search(setting: Setting): Promise<void> {
@@ -492,43 +437,13 @@ export class Scheduler {
   }
 
   private show(setting: Setting, point: Point, block: number): void {
-    const { settings, profile, status } = this.task;
-    const points = settings.reduce((sum, s) => sum + s.points.length, 0);
-    const undone = settings.reduce((sum, s) => sum + this.pending(s).length, 0);
-    const metric = this.metric(setting.part.headline);
-    const interval = this.interval(point, false);
-    const scale = metric.scale ?? 1;
-    const digits = metric.digits ?? 2;
-    const text = (value: number): string => (value * scale).toFixed(digits);
-    // Too few values have a median and no interval.
-    const half = (interval.high - interval.low) / 2;
-    const spread = Number.isFinite(half) ? ` ± ${text(half)}` : '';
-    const estimate = Number.isNaN(interval.value)
-      ? ''
-      : `${text(interval.value)}${spread} ${metric.unit}`;
-    status.update({
-      pointsDone: points - undone,
-      points,
-      block: block + 1,
-      blocks: setting.part.deterministic === true ? (setting.part.seeds ?? 1) : profile.blocks.max,
-      label: `${setting.part.name} ${describeParams(point.params)}`,
-      estimate,
-      secondsLeft: secondsLeft(
-        settings.map((each) => ({
-          setting: each,
-          blocks: this.pending(each).map((p) => this.blocksOf.get(p.id) ?? 0),
-          perTrial: this.trialSecondsOf(each.part.name),
-        })),
-        profile,
-        this.spentMs / 1000,
-      ),
-    });
-  }
-
-  /** Mean of the part's trials; of all, as long as there was none of it. */
-  private trialSecondsOf(part: string): number {
-    const own = this.tookOf.get(part) ?? { ms: this.trialMs, trials: this.trials };
-    return own.trials === 0 ? 0 : own.ms / own.trials / 1000;
+    this.task.status.update(
+      progressOf({ ...this.task, standing: this.standing }, setting, point, {
+        block,
+        metric: this.metric(setting.part.headline),
+        pending: (each) => this.pending(each),
+      }),
+    );
   }
 }
 

@@ -1,0 +1,42 @@
+// Where a run is: what its status line says after each trial.
+import { describeParams, type Point, type Setting } from './points.js';
+import type { Standing } from './standing.js';
+import type { Progress } from './status.js';
+import { secondsLeft } from './time-left.js';
+import type { Metric, Profile } from './types.js';
+
+export function progressOf(
+  run: { settings: readonly Setting[]; profile: Profile; standing: Standing },
+  setting: Setting,
+  point: Point,
+  now: { block: number; metric: Metric; pending: (setting: Setting) => readonly Point[] },
+): Progress {
+  const { settings, profile, standing } = run;
+  const { metric, pending } = now;
+  const points = settings.reduce((sum, s) => sum + s.points.length, 0);
+  const undone = settings.reduce((sum, s) => sum + pending(s).length, 0);
+  const interval = standing.interval(point, false);
+  const scale = metric.scale ?? 1;
+  const digits = metric.digits ?? 2;
+  const text = (value: number): string => (value * scale).toFixed(digits);
+  // Too few values have a median and no interval.
+  const half = (interval.high - interval.low) / 2;
+  const spread = Number.isFinite(half) ? ` ± ${text(half)}` : '';
+  return {
+    pointsDone: points - undone,
+    points,
+    block: now.block + 1,
+    blocks: setting.part.deterministic === true ? (setting.part.seeds ?? 1) : profile.blocks.max,
+    label: `${setting.part.name} ${describeParams(point.params)}`,
+    estimate: Number.isNaN(interval.value) ? '' : `${text(interval.value)}${spread} ${metric.unit}`,
+    secondsLeft: secondsLeft(
+      settings.map((each) => ({
+        setting: each,
+        blocks: pending(each).map((p) => standing.blocks(p)),
+        perTrial: standing.trialSeconds(each.part.name),
+      })),
+      profile,
+      standing.spentMs / 1000,
+    ),
+  };
+}
