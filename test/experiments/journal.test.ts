@@ -15,7 +15,6 @@ import { Journal, readJournal } from '../../experiments/core/journal.js';
 import type { SampleRecord } from '../../experiments/core/records.js';
 import { lockRun, openRun } from '../../experiments/core/runs.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
-import { validateRecord } from '../../experiments/core/schema.js';
 import { summarize } from '../../experiments/core/summary.js';
 import type { Part } from '../../experiments/core/types.js';
 import { controlFinding } from '../../experiments/report/findings.js';
@@ -430,49 +429,4 @@ describe('resuming', () => {
     writeFileSync(path, [...lines.slice(0, 3), '{"type":"sample"', ...lines.slice(3)].join('\n'));
     expect(() => readJournal(path)).toThrow(/line 4/);
   });
-});
-
-describe('schema', () => {
-  const sample = samplesOf();
-  function samplesOf(): Record<string, unknown> {
-    return {
-      type: 'sample',
-      point: '0123456789abcdef',
-      phase: 'measure',
-      session: 1,
-      block: 0,
-      attempt: 0,
-      slot: 0,
-      seed: 1,
-      atMs: 0,
-      wallMs: 1,
-      void: false,
-      record: {},
-    };
-  }
-  test('a sound record passes', () => expect(() => validateRecord(sample)).not.toThrow());
-  test.each([
-    ['an unknown type', { ...sample, type: 'result' }],
-    ['an unknown member', { ...sample, extra: 1 }],
-    ['a missing member', Object.fromEntries(Object.entries(sample).filter(([k]) => k !== 'slot'))],
-    ['a wrong type', { ...sample, seed: '1' }],
-    ['a fraction', { ...sample, block: 0.5 }],
-    ['a negative number', { ...sample, wallMs: -1 }],
-    ['a wrong word', { ...sample, phase: 'cool-down' }],
-    ['a wrong pattern', { ...sample, point: 'XYZ' }],
-    ['no object', 7],
-    [
-      'another version',
-      {
-        type: 'run',
-        v: 2,
-        experiment: 'x',
-        profile: 'quick',
-        seed: 1,
-        traces: [],
-        argv: [],
-        started: '',
-      },
-    ],
-  ])('%s is refused', (_, record) => expect(() => validateRecord(record)).toThrow());
 });

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'vitest';
+import { expect, test } from 'vitest';
 
 import { packageRoot } from '../../native/loader.js';
 
@@ -92,4 +92,15 @@ declare module 'vitest' {
 export function skipSuite(reason: string): void {
   test(reason, { skip: true, meta: { reason: true } }, () => undefined);
   process.stderr.write(`skipped: ${reason}\n`);
+}
+
+/** One message of one line, no trace of a stack. */
+export function oneLine(
+  { stderr, code }: { stderr: string; code: number | null },
+  words: RegExp,
+): void {
+  expect(stderr).toMatch(words);
+  expect(stderr.trim().split('\n')).toHaveLength(1);
+  expect(stderr).not.toMatch(/\bat .*\.js:\d+/);
+  expect([1, 2]).toContain(code);
 }

@@ -6,7 +6,7 @@
 // state (plain memory) never touched by two cores without happens-before, every hold ends.
 //
 // MODEL_DEPARTURES, MODEL_STALE and MODEL_WALKS (environment) widen the bounds for a long run.
-#include "explorer.hpp"
+#include "explored_atomic.hpp"
 
 #include <bit>
 #include <cerrno>
