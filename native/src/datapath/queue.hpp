@@ -66,6 +66,40 @@ struct QueueResult {
 	Histogram watched_latency, watched_own_latency; // of config.watched_flows
 	uint64_t watched_ring_dropped = 0;
 	Histogram sensitive_latency; // of packets of config.sensitive_protocol
+
+	// What another queue of the same trial had. Not that of watched flows.
+	void add(const QueueResult &r)
+	{
+		using Q = QueueResult;
+		for (auto count : {&Q::arrived,
+		                   &Q::departed,
+		                   &Q::nf_dropped,
+		                   &Q::ring_dropped,
+		                   &Q::thinned,
+		                   &Q::held,
+		                   &Q::reordered,
+		                   &Q::polls,
+		                   &Q::offered_packets,
+		                   &Q::offered_bits,
+		                   &Q::window_ring_dropped,
+		                   &Q::departed_packets,
+		                   &Q::departed_bits,
+		                   &Q::window_nf_dropped,
+		                   &Q::busy_polls,
+		                   &Q::empty_polls,
+		                   &Q::polled,
+		                   &Q::processed,
+		                   &Q::packets_in,
+		                   &Q::runs_in,
+		                   &Q::packets_out,
+		                   &Q::runs_out})
+			this->*count += r.*count;
+		for (auto time : {&Q::total_ns, &Q::starved_ns, &Q::busy_ns, &Q::stage_ns, &Q::chain_ns})
+			this->*time += r.*time;
+		for (auto histogram : {&Q::latency, &Q::own_latency, &Q::sensitive_latency})
+			(this->*histogram).merge(r.*histogram);
+		absences.merge(r.absences);
+	}
 };
 
 } // namespace reframer::engine

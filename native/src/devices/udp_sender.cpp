@@ -24,7 +24,7 @@ constexpr double longest_nap = 0.05; // seconds; how late a stop may be seen
 UdpSender::UdpSender(const SenderParams &params, std::function<uint64_t()> arrived)
 	: params(params), arrived(std::move(arrived)),
 	  socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)), cumulative(params.nb_flows),
-	  sequence(params.nb_flows), random_state(params.seed)
+	  sequence(params.nb_flows), random{params.seed}
 {
 	if (params.nb_flows < 1 || params.nb_flows > 40'000)
 		throw DeviceError("bad-spec", "there are 1 to 40000 flows", false);
@@ -55,10 +55,7 @@ void UdpSender::send_batch(uint32_t count)
 	iovec parts[batch];
 	mmsghdr messages[batch] = {};
 	for (uint32_t i = 0; i < count; i++) {
-		uint64_t x = random_state += 0x9e3779b97f4a7c15ull; // splitmix64
-		x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-		x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-		const double share = double((x ^ (x >> 31)) >> 11) * 0x1p-53 * cumulative.back();
+		const double share = random.unit() * cumulative.back();
 		const uint32_t flow = uint32_t(
 			std::lower_bound(cumulative.begin(), cumulative.end(), share) - cumulative.begin());
 		marks[i] = {flow_mark_magic, flow, ++sequence[flow]};

@@ -1,6 +1,7 @@
 // Sends UDP packets of many flows through the kernel's own stack, from a socket in this namespace.
 #pragma once
 
+#include "base/random.hpp"
 #include "devices/bpf.hpp"
 
 #include <atomic>
@@ -41,7 +42,7 @@ private:
 	FileDescriptor socket;
 	std::vector<double> cumulative; // share of flows up to this one
 	std::vector<uint64_t> sequence;
-	uint64_t random_state;
+	base::Random random;
 	std::atomic<uint64_t> nb_sent{0};
 	std::atomic<bool> stopping{false}, finished{false};
 	std::thread thread;

@@ -7,11 +7,10 @@
 //         Unless `eal` allows a PCI device, EAL gets --no-pci: it would take the machine's own NIC.
 // details {"received","dropped"}
 // summary {"received","dropped","refused"}
-#include "dpdk/balance.hpp"
-
-#include "dpdk/eal.hpp"
+#include "dpdk/jobs.hpp"
 #include "dpdk/port_cores.hpp"
 #include "jobs/device_session.hpp"
+#include "jobs/record.hpp"
 #include "jobs/spec_reader.hpp"
 
 #include <string>
@@ -22,42 +21,30 @@ namespace reframer::dpdk {
 void run_balance_dpdk(const lab::Json &spec)
 {
 	lab::SpecReader in(spec, "");
-	std::vector<std::string> eal;
-	if (const lab::Json *given = in.take("eal"))
-		eal = given->get<std::vector<std::string>>();
+	const lab::Json *given = in.take("eal");
+	const auto eal = given ? given->get<std::vector<std::string>>() : std::vector<std::string>();
 	PortParams params;
-	params.port = in.text("port", "");
-	params.table = in.choice(
-		"table", PortTable::reta,
+	params.port = in.needed("port");
+	in.read(
+		"table", params.table,
 		{{"reta", PortTable::reta}, {"flow", PortTable::flow}, {"software", PortTable::software}});
-	params.nb_cores = uint32_t(in.integer("cores", params.nb_cores, 0, 64));
-	params.nb_entries = uint32_t(in.integer("entries", params.nb_entries, 64, 4096));
-	params.work_rounds = uint32_t(in.integer("workRounds", params.work_rounds, 0, 10'000'000));
+	in.read("cores", params.nb_cores, 0, 64);
+	in.read("entries", params.nb_entries, 64, 4096);
+	in.read("workRounds", params.work_rounds, 0, 10'000'000);
 	in.finish();
-	if (params.port.empty())
-		in.fail("port", "is missing");
 
 	lab::SessionInput input;
 	PollerCpus cpus(eal);
-	for (const std::string &option : cpus.eal_options())
-		eal.push_back(option);
-	start_eal(eal);
-	cpus.settle();
-	try {
-		PortCores cores(params, cpus);
-		lab::SessionHooks hooks;
-		const auto counts = [&]() -> lab::Json {
-			return {{"received", cores.received()}, {"dropped", cores.dropped()}};
-		};
-		hooks.details = counts;
-		hooks.finish = [&] {
-			cores.stop();
-			return counts();
-		};
-		lab::serve_device(input, cores, hooks);
-	} catch (const engine::DeviceError &e) {
-		throw lab::job_error(e);
-	}
+	cpus.start_eal();
+	PortCores cores(params, cpus);
+	lab::SessionHooks hooks;
+	const auto counts = [&] { return NAMED(cores.received(), cores.dropped()); };
+	hooks.details = counts;
+	hooks.finish = [&] {
+		cores.stop();
+		return counts();
+	};
+	lab::serve_device(input, cores, hooks);
 }
 
 } // namespace reframer::dpdk

@@ -1,6 +1,7 @@
 // An indirection table in software, for ports without one.
 #include "api/sized.hpp"
 #include "api/why.hpp"
+#include "dpdk/counter.hpp"
 #include "packet/flow_key.hpp"
 #include "packet/parse.hpp"
 #include "packet/toeplitz.hpp"
@@ -51,16 +52,15 @@ struct rsspp_dpdk_dispatch {
 		if (packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH)
 			return packet->hash.rss;
 		const uint8_t *data = rte_pktmbuf_mtod(packet, const uint8_t *);
-		const reframer::packet::Frame frame = {
-			data, packet->data_len, packet->pkt_len, 0, reframer::packet::LinkType::ethernet, 0};
-		packet->hash.rss =
-			toeplitz(reframer::packet::rss_key_of(reframer::packet::parse(frame), data));
+		const packet::Frame frame = {data, packet->data_len,           packet->pkt_len,
+		                             0,    packet::LinkType::ethernet, 0};
+		packet->hash.rss = toeplitz(packet::rss_key_of(packet::parse(frame), data));
 		packet->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
 		return packet->hash.rss;
 	}
 
 	const uint32_t mask, nb_workers;
-	const reframer::packet::Toeplitz toeplitz{reframer::packet::toeplitz_key_microsoft};
+	const packet::Toeplitz toeplitz{packet::toeplitz_key_microsoft};
 	std::vector<std::atomic<uint16_t>> table;
 	std::vector<rte_ring *> rings;
 	// Odd while a burst is under way. Sequentially consistent with the table: either the burst sees
@@ -149,8 +149,7 @@ extern "C" uint32_t rsspp_dpdk_dispatch_burst(rsspp_dpdk_dispatch *d, rte_mbuf *
 		d->bursts.fetch_add(1, std::memory_order_seq_cst);
 		for (uint32_t i = at; i < end; i++) {
 			const uint32_t bucket = d->hash_of(packets[i]) & d->mask;
-			std::atomic<uint64_t> &counter = d->counters[bucket];
-			counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+			dpdk::add(d->counters[bucket], 1);
 			const uint32_t worker = d->table[bucket].load(std::memory_order_seq_cst);
 			d->staged[worker][d->nb_staged[worker]++] = packets[i];
 		}
@@ -163,8 +162,7 @@ extern "C" uint32_t rsspp_dpdk_dispatch_burst(rsspp_dpdk_dispatch *d, rte_mbuf *
 			nb_reached += n;
 			if (n < count) {
 				rte_pktmbuf_free_bulk(d->staged[w] + n, count - n);
-				d->dropped[w].store(d->dropped[w].load(std::memory_order_relaxed) + count - n,
-				                    std::memory_order_relaxed);
+				dpdk::add(d->dropped[w], count - n);
 			}
 			d->nb_staged[w] = 0;
 		}

@@ -1,17 +1,22 @@
 // Flow tracking of mbuf bursts: headers to keys, keys to the table, states back to their packets.
-#include "dpdk/shown.hpp"
+#include "dpdk/registry.hpp"
 #include "packet/parse.hpp"
 #include "reframer/dpdk.h"
 
 #include <rte_mbuf.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <new>
+#include <string>
 
 using namespace reframer;
 
 namespace {
+
+using Shown = dpdk::Registry<dpdk::ShownTable>;
 
 constexpr uint32_t header_room = 256; // any stack of headers up to the ports, in practice
 
@@ -98,13 +103,34 @@ int conntrack_dpdk_burst(struct conntrack_table *table, struct rte_mbuf *const *
 }
 
 int conntrack_dpdk_show(const char *name, const struct conntrack_table *table)
-{
-	return dpdk::show_table(name, table);
+try {
+	constexpr size_t longest_name = 32;
+	if (name == nullptr || table == nullptr)
+		return -EINVAL;
+	const std::string wanted = name;
+	if (wanted.empty() || wanted.size() > longest_name)
+		return -EINVAL;
+	for (const char c : wanted)
+		if (!std::isalnum(static_cast<unsigned char>(c)) && c != '_' && c != '-')
+			return -EINVAL;
+	bool taken = false;
+	Shown::each([&](const auto &shown) { taken |= shown.name == wanted || shown.table == table; });
+	if (taken)
+		return -EEXIST;
+	Shown::add(new dpdk::ShownTable{wanted, table});
+	return 0;
+} catch (const std::bad_alloc &) {
+	return -ENOMEM;
 }
 
 void conntrack_dpdk_hide(const struct conntrack_table *table)
 {
-	dpdk::hide_table(table);
+	dpdk::ShownTable *found = nullptr;
+	Shown::each([&](dpdk::ShownTable &shown) { found = shown.table == table ? &shown : found; });
+	if (found == nullptr)
+		return;
+	Shown::remove(found);
+	delete found;
 }
 
 } // extern "C"

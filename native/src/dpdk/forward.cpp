@@ -11,71 +11,46 @@
 //   {"do":"stop"}, end of input, SIGTERM  drains; {"summary":SAMPLE with "lost":N}
 // SAMPLE is told in forward_sample.hpp. The first record is {"ready":{"lanes":N,"threads":N,
 // "cpus":[of each thread, ...],"uid"?,"gid"?}}: whom it became, where it was root.
-#include "dpdk/forward.hpp"
-
 #include "dpdk/eal.hpp"
 #include "dpdk/forward_lanes.hpp"
 #include "dpdk/forward_sample.hpp"
+#include "dpdk/jobs.hpp"
 #include "jobs/device_session.hpp"
 #include "jobs/spec_reader.hpp"
 
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace reframer::dpdk {
 
 namespace {
 
-uint32_t bits(lab::SpecReader &in, const char *name,
-              std::initializer_list<std::pair<const char *, uint32_t>> choices)
-{
-	uint32_t all = 0;
-	const lab::Json *list = in.take(name);
-	if (list == nullptr)
-		return 0;
-	if (!list->is_array())
-		in.fail(name, "must be a list");
-	for (const lab::Json &word : *list) {
-		bool found = false;
-		for (const auto &[text, bit] : choices)
-			if (word == text) {
-				all |= bit;
-				found = true;
-			}
-		if (!found)
-			in.fail(name, "has " + word.dump() + ", which is not known");
-	}
-	return all;
-}
-
 void read_reframer(lab::SpecReader &in, reframer_dpdk_params &params)
 {
 	reframer_params &s = params.stage;
-	s.delay_ns = in.integer("delayNs", s.delay_ns, 0, REFRAMER_MAX_DELAY_NS);
-	s.policy = in.choice(
+	in.read("delayNs", s.delay_ns, 0, REFRAMER_MAX_DELAY_NS);
+	in.read(
 		"policy", s.policy,
 		{{"fixed", REFRAMER_FIXED}, {"adaptive", REFRAMER_ADAPTIVE}, {"burst", REFRAMER_BURST}});
-	s.key = in.choice("key", s.key,
-	                  {{"5tuple", REFRAMER_KEY_5TUPLE},
-	                   {"symmetric", REFRAMER_KEY_SYMMETRIC},
-	                   {"destination", REFRAMER_KEY_DESTINATION},
-	                   {"inner", REFRAMER_KEY_INNER}});
-	params.hash = in.choice("hash", params.hash,
-	                        {{"auto", REFRAMER_DPDK_HASH_AUTO},
-	                         {"software", REFRAMER_DPDK_HASH_SOFTWARE},
-	                         {"nic", REFRAMER_DPDK_HASH_NIC}});
-	s.max_packets = uint32_t(in.integer("maxPackets", s.max_packets, 32, 1u << 20));
-	s.max_bytes = in.integer("maxBytes", s.max_bytes, 1, 1ull << 40);
-	s.max_burst = uint32_t(in.integer("maxBurst", s.max_burst, 1, 1u << 20));
-	s.bypass = bits(in, "bypass",
-	                {{"syn", REFRAMER_BYPASS_SYN},
-	                 {"new", REFRAMER_BYPASS_NEW_FLOW},
-	                 {"ef", REFRAMER_BYPASS_DSCP_EF},
-	                 {"ect1", REFRAMER_BYPASS_ECT1},
-	                 {"dns", REFRAMER_BYPASS_DNS}});
-	s.early = bits(
-		in, "early",
+	in.read("key", s.key,
+	        {{"5tuple", REFRAMER_KEY_5TUPLE},
+	         {"symmetric", REFRAMER_KEY_SYMMETRIC},
+	         {"destination", REFRAMER_KEY_DESTINATION},
+	         {"inner", REFRAMER_KEY_INNER}});
+	in.read("hash", params.hash,
+	        {{"auto", REFRAMER_DPDK_HASH_AUTO},
+	         {"software", REFRAMER_DPDK_HASH_SOFTWARE},
+	         {"nic", REFRAMER_DPDK_HASH_NIC}});
+	in.read("maxPackets", s.max_packets, 32, 1u << 20);
+	in.read("maxBytes", s.max_bytes, 1, 1ull << 40);
+	in.read("maxBurst", s.max_burst, 1, 1u << 20);
+	s.bypass = in.bits("bypass", {{"syn", REFRAMER_BYPASS_SYN},
+	                              {"new", REFRAMER_BYPASS_NEW_FLOW},
+	                              {"ef", REFRAMER_BYPASS_DSCP_EF},
+	                              {"ect1", REFRAMER_BYPASS_ECT1},
+	                              {"dns", REFRAMER_BYPASS_DNS}});
+	s.early = in.bits(
+		"early",
 		{{"fin", REFRAMER_EARLY_FIN}, {"rst", REFRAMER_EARLY_RST}, {"psh", REFRAMER_EARLY_PSH}});
 	if (in.boolean("repair", false))
 		s.options |= REFRAMER_OPT_TCP_REPAIR;
@@ -88,32 +63,25 @@ void read_reframer(lab::SpecReader &in, reframer_dpdk_params &params)
 void run_forward(const lab::Json &spec)
 {
 	lab::SpecReader in(spec, "");
-	std::vector<std::string> eal;
-	if (const lab::Json *given = in.take("eal"))
-		eal = given->get<std::vector<std::string>>();
+	const lab::Json *given = in.take("eal");
+	const auto eal = given ? given->get<std::vector<std::string>>() : std::vector<std::string>();
 	ForwardParams params;
 	reframer_dpdk_default_params(&params.reframer);
-	params.in = in.text("in", "");
-	params.out = in.text("out", "");
-	params.both_ways = in.boolean("bothWays", false);
-	params.nb_queues = uint32_t(in.integer("queues", params.nb_queues, 1, 64));
-	params.nb_cores = uint32_t(in.integer("cores", params.nb_cores, 0, 64));
-	params.nb_descriptors = uint32_t(in.integer("descriptors", params.nb_descriptors, 64, 16384));
-	params.nb_buffers = uint32_t(in.integer("buffers", params.nb_buffers, 0, 1u << 27));
+	params.in = in.needed("in");
+	params.out = in.needed("out");
+	in.read("bothWays", params.both_ways);
+	in.read("queues", params.nb_queues, 1, 64);
+	in.read("cores", params.nb_cores, 0, 64);
+	in.read("descriptors", params.nb_descriptors, 64, 16384);
+	in.read("buffers", params.nb_buffers, 0, 1u << 27);
 	const std::string user = in.text("user", "nobody");
-	params.reframe = in.boolean("reframe", true);
+	in.read("reframe", params.reframe);
 	read_reframer(in, params.reframer);
 	in.finish();
-	for (const auto &[name, value] : {std::pair{"in", &params.in}, {"out", &params.out}})
-		if (value->empty())
-			in.fail(name, "is missing");
 
 	lab::SessionInput input;
 	PollerCpus cpus(eal);
-	for (const std::string &option : cpus.eal_options())
-		eal.push_back(option);
-	start_eal(eal);
-	cpus.settle();
+	cpus.start_eal();
 	reframer_dpdk_telemetry(); // without it the records here remain
 	ForwardLanes lanes(params, cpus);
 	lab::Json ready = {{"lanes", lanes.lanes().size()}, {"threads", lanes.nb_threads()}};

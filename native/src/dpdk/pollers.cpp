@@ -1,6 +1,7 @@
 #include "dpdk/pollers.hpp"
 
 #include "base/cores.hpp"
+#include "dpdk/eal.hpp"
 #include "jobs/job.hpp"
 
 #include <rte_lcore.h>
@@ -43,25 +44,23 @@ std::string list(const cpu_set_t &set)
 
 } // namespace
 
-PollerCpus::PollerCpus(const std::vector<std::string> &eal)
-	: allowed(base::affinity()), given(std::any_of(eal.begin(), eal.end(), names_lcores))
+PollerCpus::PollerCpus(std::vector<std::string> options)
+	: eal(std::move(options)), allowed(base::affinity()),
+	  given(std::any_of(eal.begin(), eal.end(), names_lcores))
 {
 	if (CPU_COUNT(&allowed) == 0)
 		throw lab::JobError("not-supported", "the kernel does not say which CPUs may be used", 3);
 }
 
-std::vector<std::string> PollerCpus::eal_options() const
+void PollerCpus::start_eal()
 {
-	if (given)
-		return {};
-	size_t first = 0;
-	while (!CPU_ISSET(first, &allowed))
-		first++;
-	return {"--lcores=0@" + std::to_string(first)};
-}
-
-void PollerCpus::settle()
-{
+	if (!given) {
+		size_t first = 0;
+		while (!CPU_ISSET(first, &allowed))
+			first++;
+		eal.push_back("--lcores=0@" + std::to_string(first));
+	}
+	dpdk::start_eal(eal);
 	if (given) {
 		unsigned lcore;
 		RTE_LCORE_FOREACH(lcore)

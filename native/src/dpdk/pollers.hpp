@@ -13,15 +13,13 @@ namespace reframer::dpdk {
 
 class PollerCpus {
 public:
-	// Made before EAL comes up, which narrows what this thread may use.
-	explicit PollerCpus(const std::vector<std::string> &eal);
+	// Made before EAL comes up, which narrows what this thread may use. `eal`: its options.
+	explicit PollerCpus(std::vector<std::string> eal);
 
-	// What EAL is given besides: one lcore where the user named none. EAL would start a thread on every
-	// CPU else.
-	std::vector<std::string> eal_options() const;
-	// After EAL. The CPUs: the lcores that -l, -c or --lcores gave, else the CPUs that this process may
-	// use. The main thread only waits for commands: it leaves the CPU that EAL pinned it to.
-	void settle();
+	// Brings EAL up, with one lcore where the user named none: it would start a thread on every CPU else.
+	// The CPUs: the lcores that -l, -c or --lcores gave, else the CPUs that this process may use. The main
+	// thread only waits for commands: it leaves the CPU that EAL pinned it to. @throws lab::JobError
+	void start_eal();
 	// How many pollers where nobody says: the lcores that were given, else `otherwise`, at most the CPUs.
 	uint32_t usual(uint32_t otherwise) const;
 	// @throws lab::JobError: more pollers than CPUs
@@ -34,6 +32,7 @@ public:
 	std::string text(uint32_t index) const;
 
 private:
+	std::vector<std::string> eal;
 	cpu_set_t allowed;
 	bool given;
 	std::vector<cpu_set_t> sets;

@@ -1,5 +1,6 @@
 #include "dpdk/port_cores.hpp"
 
+#include "dpdk/counter.hpp"
 #include "dpdk/ports.hpp"
 #include "packet/parse.hpp"
 
@@ -190,9 +191,7 @@ void PortCores::run(Core &core)
 					                             0,    packet::LinkType::ethernet, 0};
 					hash = toeplitz(packet::five_tuple_of(packet::parse(frame), data));
 				}
-				std::atomic<uint64_t> &counter = core.packets[hash & (nb_entries - 1)];
-				counter.store(counter.load(std::memory_order_relaxed) + 1,
-				              std::memory_order_relaxed);
+				add(core.packets[hash & (nb_entries - 1)], 1);
 			}
 			for (uint32_t r = 0; r < params.work_rounds; r++) {
 				x ^= x << 13; // xorshift64
@@ -202,11 +201,8 @@ void PortCores::run(Core &core)
 		}
 		core.work.store(x, std::memory_order_relaxed);
 		rte_pktmbuf_free_bulk(packets, n);
-		core.received.store(core.received.load(std::memory_order_relaxed) + n,
-		                    std::memory_order_relaxed);
-		core.useful.store(core.useful.load(std::memory_order_relaxed) + rte_get_tsc_cycles() -
-		                      start,
-		                  std::memory_order_relaxed);
+		add(core.received, n);
+		add(core.useful, rte_get_tsc_cycles() - start);
 	}
 }
 

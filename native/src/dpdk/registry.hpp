@@ -2,8 +2,11 @@
 // ours, so the objects that exist have to be found from here. Not on the packet path.
 #pragma once
 
+#include "reframer/conntrack.h"
+
 #include <algorithm>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace reframer::dpdk {
@@ -40,6 +43,12 @@ private:
 		static auto *one = new std::vector<T *>;
 		return *one;
 	}
+};
+
+// A flow table that telemetry shows, by a name of letters, digits, '_' and '-'.
+struct ShownTable {
+	std::string name;
+	const conntrack_table *table;
 };
 
 } // namespace reframer::dpdk

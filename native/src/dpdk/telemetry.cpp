@@ -2,7 +2,6 @@
 #include "dpdk/balancer.hpp"
 #include "dpdk/queue.hpp"
 #include "dpdk/registry.hpp"
-#include "dpdk/shown.hpp"
 #include "dpdk/table.hpp"
 #include "reframer/hold_times.hpp"
 
@@ -12,8 +11,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <string>
+#include <string_view>
 
 using namespace reframer::dpdk;
 
@@ -27,6 +26,43 @@ constexpr const char *reasons[] = {"released_by_deadline", "released_by_early",
                                    "released_by_bypass",   "released_by_burst",
                                    "released_by_capacity", "released_by_drain"};
 static_assert(std::size(reasons) == REFRAMER_NB_REASONS);
+
+// Counters under the names that the program has for them: the last of "s.stage.packets_in".
+template <typename... T>
+void add_named(rte_tel_data *d, std::string_view expressions, const T &...values)
+{
+	const auto add = [&](uint64_t value) {
+		const size_t end = std::min(expressions.find(','), expressions.size());
+		const std::string_view one = expressions.substr(0, end);
+		const std::string name(one.substr(one.find_last_of(" .") + 1));
+		rte_tel_data_add_dict_u64(d, name.c_str(), value);
+		expressions.remove_prefix(std::min(end + 1, expressions.size()));
+	};
+	(add(uint64_t(values)), ...);
+}
+#define ADD_NAMED(d, ...) add_named(d, #__VA_ARGS__, __VA_ARGS__)
+
+// The first object that the parameters name; nothing names the first there is.
+template <typename T, typename Is, typename Work> int with_first(Is is, Work work)
+{
+	bool found = false;
+	Registry<T>::each([&](const T &object) {
+		if (found || !is(object))
+			return;
+		found = true;
+		work(object);
+	});
+	return found ? 0 : no_object;
+}
+
+// An array of a dictionary, which has to be had before it is begun.
+rte_tel_data *new_array(rte_tel_value_type type)
+{
+	rte_tel_data *array = rte_tel_data_alloc();
+	if (array)
+		rte_tel_data_start_array(array, type);
+	return array;
+}
 
 struct Where {
 	unsigned port = 0, queue = 0;
@@ -48,14 +84,11 @@ template <typename Work> int with_queue(const char *params, Work work)
 	Where where;
 	if (!where.parse(params))
 		return -EINVAL;
-	bool found = false;
-	Registry<reframer_dpdk_queue>::each([&](const reframer_dpdk_queue &queue) {
-		if (found || (!where.all && (queue.port != where.port || queue.queue != where.queue)))
-			return;
-		found = true;
-		work(queue);
-	});
-	return found ? 0 : no_object;
+	return with_first<reframer_dpdk_queue>(
+		[&](const auto &q) {
+			return where.all || (q.port == where.port && q.queue == where.queue);
+		},
+		work);
 }
 
 int list_queues(const char *, const char *, rte_tel_data *d)
@@ -75,39 +108,17 @@ int queue_stats(const char *, const char *params, rte_tel_data *d)
 		queue.stats(s);
 		reframer::stage::HoldTimes holds;
 		holds.add(queue.stage);
-		const auto add = [&](const char *name, uint64_t value) {
-			rte_tel_data_add_dict_u64(d, name, value);
-		};
 		rte_tel_data_start_dict(d);
-		add("port", s.port);
-		add("queue", s.queue);
-		add("nic_hash", s.nic_hash);
-		add("polls", s.polls);
-		add("empty_polls", s.empty_polls);
-		add("packets_in", s.stage.packets_in);
-		add("packets_out", s.stage.packets_out);
-		add("packets_thinned", s.stage.packets_thinned);
-		add("packets_held", s.stage.packets_held);
-		add("packets_held_max", s.stage.packets_held_max);
-		add("max_packets", s.max_packets);
-		add("bytes_in", s.stage.bytes_in);
-		add("bytes_out", s.stage.bytes_out);
-		add("bytes_held", s.stage.bytes_held);
-		add("runs_in", s.stage.runs_in);
-		add("runs_out", s.stage.runs_out);
-		add("groups_held", s.stage.groups_held);
+		ADD_NAMED(d, s.port, s.queue, s.nic_hash, s.polls, s.empty_polls, s.stage.packets_in,
+		          s.stage.packets_out, s.stage.packets_thinned, s.stage.packets_held,
+		          s.stage.packets_held_max, s.max_packets, s.stage.bytes_in, s.stage.bytes_out,
+		          s.stage.bytes_held, s.stage.runs_in, s.stage.runs_out, s.stage.groups_held);
 		for (uint32_t i = 0; i < REFRAMER_NB_REASONS; i++)
-			add(reasons[i], s.stage.released[i]);
-		add("bypassed", s.stage.bypassed);
-		add("repaired", s.stage.repaired);
-		add("unparsed", s.stage.unparsed);
-		add("without_hash", s.without_hash);
-		add("in_pieces", s.in_pieces);
-		add("freed", s.freed);
-		add("delay_ns", s.stage.delay_ns);
-		add("hold_max_ns", s.stage.hold_max_ns);
-		add("hold_p50_ns", holds.quantile(0.5));
-		add("hold_p99_ns", holds.quantile(0.99));
+			rte_tel_data_add_dict_u64(d, reasons[i], s.stage.released[i]);
+		const uint64_t hold_p50_ns = holds.quantile(0.5), hold_p99_ns = holds.quantile(0.99);
+		ADD_NAMED(d, s.stage.bypassed, s.stage.repaired, s.stage.unparsed, s.without_hash,
+		          s.in_pieces, s.freed, s.stage.delay_ns, s.stage.hold_max_ns, hold_p50_ns,
+		          hold_p99_ns);
 	});
 }
 
@@ -116,15 +127,13 @@ int queue_histogram(const char *, const char *params, rte_tel_data *d)
 	return with_queue(params, [&](const reframer_dpdk_queue &queue) {
 		reframer::stage::HoldTimes holds;
 		holds.add(queue.stage);
-		rte_tel_data *low = rte_tel_data_alloc(), *count = rte_tel_data_alloc();
+		rte_tel_data *low = new_array(RTE_TEL_U64_VAL), *count = new_array(RTE_TEL_U64_VAL);
 		rte_tel_data_start_dict(d);
 		if (low == nullptr || count == nullptr) {
 			rte_tel_data_free(low);
 			rte_tel_data_free(count);
 			return;
 		}
-		rte_tel_data_start_array(low, RTE_TEL_U64_VAL);
-		rte_tel_data_start_array(count, RTE_TEL_U64_VAL);
 		for (uint32_t b = 0; b < REFRAMER_HISTOGRAM_BUCKETS; b++) {
 			if (holds.packets[b] == 0)
 				continue;
@@ -149,72 +158,48 @@ int balancer_table(const char *, const char *params, rte_tel_data *d)
 	Where where;
 	if (!where.parse(params))
 		return -EINVAL;
-	bool found = false;
-	Registry<rsspp_dpdk_balancer>::each([&](const rsspp_dpdk_balancer &b) {
-		if (found || (!where.all && b.table->port != where.port))
-			return;
-		found = true;
+	const auto is = [&](const auto &b) { return where.all || b.table->port == where.port; };
+	return with_first<rsspp_dpdk_balancer>(is, [&](const rsspp_dpdk_balancer &b) {
 		rte_tel_data_start_dict(d);
 		rte_tel_data_add_dict_u64(d, "port", b.table->port);
 		rte_tel_data_add_dict_u64(d, "epochs", b.epochs.load(std::memory_order_relaxed));
 		rte_tel_data_add_dict_u64(d, "moves", b.moved.load(std::memory_order_relaxed));
 		rte_tel_data_add_dict_u64(d, "refused", b.refused.load(std::memory_order_relaxed));
-		rte_tel_data *owners = rte_tel_data_alloc(), *loads = rte_tel_data_alloc();
+		rte_tel_data *owners = new_array(RTE_TEL_INT_VAL), *loads = new_array(RTE_TEL_INT_VAL);
 		if (owners == nullptr || loads == nullptr) {
 			rte_tel_data_free(owners);
 			rte_tel_data_free(loads);
 			return;
 		}
-		rte_tel_data_start_array(owners, RTE_TEL_INT_VAL);
 		for (uint32_t i = 0; i < std::min<uint32_t>(b.nb_buckets, RTE_TEL_MAX_ARRAY_ENTRIES); i++)
 			rte_tel_data_add_array_int(owners, b.shown_table[i].load(std::memory_order_relaxed));
-		rte_tel_data_start_array(loads, RTE_TEL_INT_VAL); // floats do not exist in telemetry
-		for (const auto &load : b.shown_loads)
+		for (const auto &load : b.shown_loads) // floats do not exist in telemetry
 			rte_tel_data_add_array_int(loads, int(load.load(std::memory_order_relaxed) * 1000));
 		rte_tel_data_add_dict_container(d, "owners", owners, 0);
 		rte_tel_data_add_dict_container(d, "loads_permille", loads, 0);
 	});
-	return found ? 0 : no_object;
 }
 
 int list_tables(const char *, const char *, rte_tel_data *d)
 {
 	rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
-	each_table(
-		[&](const char *name, const conntrack_table &) { rte_tel_data_add_array_string(d, name); });
+	Registry<ShownTable>::each(
+		[&](const ShownTable &shown) { rte_tel_data_add_array_string(d, shown.name.c_str()); });
 	return 0;
 }
 
 int table_stats(const char *, const char *params, rte_tel_data *d)
 {
 	const bool any = params == nullptr || *params == 0;
-	bool found = false;
-	each_table([&](const char *name, const conntrack_table &table) {
-		if (found || (!any && std::strcmp(name, params) != 0))
-			return;
-		found = true;
+	const auto is = [&](const ShownTable &shown) { return any || shown.name == params; };
+	return with_first<ShownTable>(is, [&](const ShownTable &shown) {
 		conntrack_stats s;
-		conntrack_get_stats(&table, &s);
-		const auto add = [&](const char *field, uint64_t value) {
-			rte_tel_data_add_dict_u64(d, field, value);
-		};
+		conntrack_get_stats(shown.table, &s);
 		rte_tel_data_start_dict(d);
-		rte_tel_data_add_dict_string(d, "name", name);
-		add("flows", s.flows);
-		add("slots", s.slots);
-		add("bytes", s.bytes);
-		add("inserted", s.inserted);
-		add("removed", s.removed);
-		add("expired", s.expired);
-		add("evicted", s.evicted);
-		add("refused", s.refused);
-		add("not_owned", s.not_owned);
-		add("away", s.away);
-		add("spilled", s.spilled);
-		add("moved", s.moved);
-		add("growing", s.growing);
+		rte_tel_data_add_dict_string(d, "name", shown.name.c_str());
+		ADD_NAMED(d, s.flows, s.slots, s.bytes, s.inserted, s.removed, s.expired, s.evicted,
+		          s.refused, s.not_owned, s.away, s.spilled, s.moved, s.growing);
 	});
-	return found ? 0 : no_object;
 }
 
 } // namespace

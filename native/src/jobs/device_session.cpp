@@ -142,12 +142,4 @@ void serve_device(SessionInput &input, engine::TableDevice &device, const Sessio
 	emit({{"summary", summary}});
 }
 
-JobError job_error(const engine::DeviceError &error)
-{
-	return JobError(error.unsupported ? "not-supported" : error.code, error.what(),
-	                error.unsupported          ? 3
-	                : error.code == "bad-spec" ? 2
-	                                           : 1);
-}
-
 } // namespace reframer::lab

@@ -45,7 +45,4 @@ struct SessionHooks {
 // @throws JobError
 void serve_device(SessionInput &input, engine::TableDevice &device, const SessionHooks &hooks);
 
-// A DeviceError as the job's error: exit code 3 where the machine or device has no such thing.
-JobError job_error(const engine::DeviceError &error);
-
 } // namespace reframer::lab

@@ -1,5 +1,8 @@
 #include "jobs/program.hpp"
+
+#include "devices/table_device.hpp"
 #include "jobs/spec_reader.hpp"
+#include "traffic/capture_error.hpp"
 
 #include <cstdio>
 #include <cstring>
@@ -16,16 +19,38 @@ void emit(const Json &record)
 
 namespace {
 
-int report(const char *code, const char *message, int exit_code)
+int report(const JobError &e)
 {
-	emit({{"error", {{"code", code}, {"message", message}}}});
-	return exit_code;
+	Json error = {{"code", e.code}, {"message", e.what()}};
+	if (!e.file.empty())
+		error["file"] = e.file;
+	if (e.offset >= 0)
+		error["offset"] = e.offset;
+	emit({{"error", error}});
+	return e.exit_code;
+}
+
+JobError job_error(const traffic::CaptureError &e)
+{
+	JobError error(e.code, e.what());
+	error.file = e.file;
+	error.offset = e.offset;
+	return error;
+}
+
+// Exit code 3 where the machine or device has no such thing.
+JobError job_error(const engine::DeviceError &e)
+{
+	return JobError(e.unsupported ? "not-supported" : e.code, e.what(),
+	                e.unsupported          ? 3
+	                : e.code == "bad-spec" ? 2
+	                                       : 1);
 }
 
 int run(std::span<const JobEntry> jobs, int argc, char **argv)
 {
 	if (argc < 2)
-		return report("usage", "usage: JOB [SPEC.json | -]", 2);
+		return report({"usage", "usage: JOB [SPEC.json | -]", 2});
 	for (const JobEntry &job : jobs) {
 		if (std::strcmp(job.name, argv[1]) != 0)
 			continue;
@@ -38,7 +63,7 @@ int run(std::span<const JobEntry> jobs, int argc, char **argv)
 		} else if (argc > 2) {
 			std::ifstream file(argv[2]);
 			if (!file)
-				return report("bad-spec", "cannot open the specification file", 2);
+				return report({"bad-spec", "cannot open the specification file", 2});
 			spec = Json::parse(file);
 		} else {
 			spec = Json::parse(std::cin);
@@ -46,7 +71,7 @@ int run(std::span<const JobEntry> jobs, int argc, char **argv)
 		job.run(spec);
 		return 0;
 	}
-	return report("usage", "no such job", 2);
+	return report({"usage", "no such job", 2});
 }
 
 } // namespace
@@ -59,17 +84,15 @@ int run_program(std::span<const JobEntry> jobs, int argc, char **argv)
 		emit({{"accepted", true}});
 		return 0;
 	} catch (const JobError &e) {
-		Json error = {{"code", e.code}, {"message", e.what()}};
-		if (!e.file.empty())
-			error["file"] = e.file;
-		if (e.offset >= 0)
-			error["offset"] = e.offset;
-		emit({{"error", error}});
-		return e.exit_code;
+		return report(e);
+	} catch (const traffic::CaptureError &e) {
+		return report(job_error(e));
+	} catch (const engine::DeviceError &e) {
+		return report(job_error(e));
 	} catch (const Json::exception &e) {
-		return report("bad-spec", e.what(), 2);
+		return report({"bad-spec", e.what(), 2});
 	} catch (const std::exception &e) {
-		return report("failed", e.what(), 1);
+		return report({"failed", e.what()});
 	}
 }
 

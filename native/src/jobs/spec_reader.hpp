@@ -10,6 +10,7 @@
 #include <initializer_list>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,17 @@ namespace reframer::lab {
 // Thrown by finish() where the specification says `"checkOnly": true`: it is sound, and nothing is
 // to be done about it. Not an std::exception: only the program's main loop may catch it.
 struct SpecAccepted {};
+
+// Words of a specification, and what they stand for.
+template <typename T> using Words = std::initializer_list<std::pair<const char *, T>>;
+
+template <typename T> const char *word(T value, Words<std::type_identity_t<T>> words)
+{
+	for (const auto &[name, known] : words)
+		if (known == value)
+			return name;
+	return "";
+}
 
 class SpecReader {
 public:
@@ -29,53 +41,96 @@ public:
 
 	bool has(const char *name) const { return object_.contains(name) && !object_[name].is_null(); }
 
-	uint64_t integer(const char *name, uint64_t fallback, uint64_t low, uint64_t high)
+	// These read over what the member is, which is the default.
+	template <typename T>
+	requires std::is_arithmetic_v<T>
+	void read(const char *name, T &value, double low, double high)
 	{
-		return static_cast<uint64_t>(number(name, static_cast<double>(fallback),
-		                                    static_cast<double>(low), static_cast<double>(high),
-		                                    true));
+		value = static_cast<T>(
+			number(name, static_cast<double>(value), low, high, std::is_integral_v<T>));
+		understood_[name] = value;
+	}
+	void read(const char *name, bool &value) { value = boolean(name, value); }
+	void read(const char *name, std::string &value) { value = text(name, value); }
+	template <typename T>
+	void read(const char *name, T &value, Words<std::type_identity_t<T>> words)
+	{
+		value = choice(name, value, words);
 	}
 
-	double real(const char *name, double fallback, double low, double high)
+	template <typename T = uint64_t> T integer(const char *name, T value, double low, double high)
 	{
-		return number(name, fallback, low, high, false);
+		read(name, value, low, high);
+		return value;
+	}
+
+	double real(const char *name, double value, double low, double high)
+	{
+		read(name, value, low, high);
+		return value;
 	}
 
 	bool boolean(const char *name, bool fallback)
 	{
 		const Json *v = take(name);
-		if (!v)
-			return fallback;
-		if (!v->is_boolean())
+		if (v && !v->is_boolean())
 			fail(name, "must be true or false");
-		return v->get<bool>();
+		return (understood_[name] = v ? v->get<bool>() : fallback).get<bool>();
 	}
 
 	std::string text(const char *name, const std::string &fallback)
 	{
 		const Json *v = take(name);
-		if (!v)
-			return fallback;
-		if (!v->is_string())
+		if (v && !v->is_string())
 			fail(name, "must be a string");
-		return v->get<std::string>();
+		return (understood_[name] = v ? v->get<std::string>() : fallback).get<std::string>();
+	}
+
+	// What no job can do without.
+	std::string needed(const char *name, const char *what = "is missing")
+	{
+		const std::string given = text(name, "");
+		if (given.empty())
+			fail(name, what);
+		return given;
 	}
 
 	template <typename Enum>
-	Enum choice(const char *name, Enum fallback,
-	            std::initializer_list<std::pair<const char *, Enum>> choices)
+	Enum choice(const char *name, Enum fallback, Words<std::type_identity_t<Enum>> choices)
 	{
 		if (!has(name)) {
 			seen_.insert(name);
+			understood_[name] = word(fallback, choices);
 			return fallback;
 		}
-		std::string given = text(name, ""), allowed;
-		for (const auto &[word, value] : choices) {
+		const std::string given = text(name, "");
+		for (const auto &[word, value] : choices)
 			if (given == word)
 				return value;
-			allowed += allowed.empty() ? word : std::string(", ") + word;
-		}
-		fail(name, "is '" + given + "', must be one of: " + allowed);
+		fail(name, "is '" + given + "', must be one of: " + listed(choices));
+	}
+
+	// A list of words, each a bit.
+	uint32_t bits(const char *name, Words<uint32_t> known)
+	{
+		uint32_t all = 0;
+		for (const uint32_t bit : several<uint32_t>(name, known, false))
+			all |= bit;
+		Json &words = understood_[name] = Json::array();
+		for (const auto &[word, bit] : known)
+			if (all & bit)
+				words.push_back(word);
+		return all;
+	}
+
+	// A list of at least one word; all that are known where it is absent.
+	template <typename T> std::vector<T> several(const char *name, Words<T> known)
+	{
+		std::vector<T> values = several<T>(name, known, true);
+		for (const auto &[word, value] : known)
+			if (!has(name))
+				values.push_back(value);
+		return values;
 	}
 
 	// The member itself, for nested objects and arrays; null where it is absent.
@@ -87,7 +142,8 @@ public:
 
 	// Numbers, each in range; at least one.
 	template <std::unsigned_integral T>
-	std::vector<T> integers(const char *name, std::vector<T> fallback, T low, T high)
+	std::vector<T> integers(const char *name, std::vector<T> fallback, std::type_identity_t<T> low,
+	                        std::type_identity_t<T> high)
 	{
 		const Json *v = take(name);
 		if (!v)
@@ -125,6 +181,9 @@ public:
 			throw SpecAccepted{};
 	}
 
+	// What has been read, every default filled in.
+	const Json &understood() const { return understood_; }
+
 	[[noreturn]] void fail(const char *name, const std::string &what) const
 	{
 		std::string where = path_ + (*name && !path_.empty() ? "." : "") + name;
@@ -157,6 +216,33 @@ private:
 		return value;
 	}
 
+	template <typename T> static std::string listed(Words<T> words)
+	{
+		std::string all;
+		for (const auto &[word, value] : words)
+			all += all.empty() ? word : std::string(", ") + word;
+		return all;
+	}
+
+	template <typename T> std::vector<T> several(const char *name, Words<T> known, bool any)
+	{
+		std::vector<T> values;
+		const Json *given = take(name);
+		if (!given)
+			return values;
+		if (!given->is_array() || (any && given->empty()))
+			fail(name, "must be a list of words: " + listed(known));
+		for (const Json &item : *given) {
+			const size_t before = values.size();
+			for (const auto &[word, value] : known)
+				if (item == word)
+					values.push_back(value);
+			if (values.size() == before)
+				fail(name, "does not know " + item.dump() + ", only " + listed(known));
+		}
+		return values;
+	}
+
 	const Json &list(const char *name, const Json &v) const
 	{
 		if (!v.is_array() || v.empty())
@@ -167,6 +253,7 @@ private:
 	const Json &object_;
 	std::string path_;
 	std::set<std::string> seen_;
+	Json understood_ = Json::object();
 };
 
 } // namespace reframer::lab

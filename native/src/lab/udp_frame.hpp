@@ -13,6 +13,11 @@ namespace reframer::lab {
 inline constexpr uint32_t udp_frame_bytes = 60, udp_source_at = 26, udp_ports_at = 34,
 						  udp_payload_at = 42;
 
+// What an nf::Mbuf and its frame lie in.
+struct alignas(64) PacketBuffer {
+	uint8_t bytes[nf::Mbuf::stride];
+};
+
 inline void write_udp_frame(nf::Mbuf *m, uint32_t flow)
 {
 	uint8_t *d = m->data();

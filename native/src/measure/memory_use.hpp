@@ -12,6 +12,12 @@ struct ProcessMemory {
 
 	// 0 where nothing is resident.
 	double huge_share() const { return resident ? double(huge) / double(resident) : 0; }
+	// What this has more than `before`.
+	ProcessMemory operator-(const ProcessMemory &before) const
+	{
+		const auto more = [](uint64_t a, uint64_t b) { return b > a ? b - a : 0; };
+		return {more(before.resident, resident), more(before.huge, huge)};
+	}
 };
 
 // Of this process, by /proc/self/smaps_rollup. Walks the page tables: not on a packet path.

@@ -10,7 +10,7 @@ Backends::Backends(uint32_t servers, uint64_t seed) : size_(servers), table_(tab
 {
 	if (servers < 1 || servers > max_servers)
 		throw std::invalid_argument("a load balancer has 1 to 256 servers");
-	Random random(seed ^ 0x736572766572);
+	Random random{seed ^ 0x736572766572};
 	struct Order {
 		uint64_t next, skip;
 	};

@@ -31,7 +31,7 @@ public:
 	void add_idle_flows(uint32_t n) final
 	{
 		// Sources in 240.0.0.0/4, which no traffic uses.
-		Random random(seed_ ^ 0x69646c65);
+		Random random{seed_ ^ 0x69646c65};
 		for (uint32_t i = 0; i < n; i++) {
 			Ipv4Tuple key{};
 			key.source = __builtin_bswap32(0xf0000000u + i);

@@ -26,7 +26,7 @@ uint32_t draw_address(Random &random)
 std::vector<Prefix> make_routes(uint64_t seed)
 {
 	constexpr size_t nb_specific = 101;
-	Random random(seed ^ 0x726f75746573); // streams of routes and rules must differ
+	Random random{seed ^ 0x726f75746573}; // streams of routes and rules must differ
 	std::set<std::pair<uint32_t, uint32_t>> seen;
 	std::vector<Prefix> routes;
 	while (routes.size() < nb_specific) {
@@ -46,7 +46,7 @@ std::vector<Prefix> make_routes(uint64_t seed)
 
 std::vector<Prefix> make_rules(uint32_t n, double deny_share, uint64_t seed)
 {
-	Random random(seed ^ 0x72756c6573);
+	Random random{seed ^ 0x72756c6573};
 	std::vector<Prefix> rules;
 	rules.reserve(n + 1);
 	for (uint32_t i = 0; i < n; i++) {
@@ -62,7 +62,7 @@ std::vector<Prefix> make_rules(uint32_t n, double deny_share, uint64_t seed)
 
 std::vector<paper::PacketRule> paper::make_packet_rules(uint32_t n, uint64_t seed)
 {
-	Random random(seed ^ 0x7061636b65747321);
+	Random random{seed ^ 0x7061636b65747321};
 	// FIN alone, URG with PSH and FIN, SYN with FIN, SYN with RST, all six: no connection has them.
 	constexpr struct {
 		uint8_t flags, mask;

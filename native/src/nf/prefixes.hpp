@@ -1,6 +1,8 @@
 // Routes and firewall rules, drawn with a seed.
 #pragma once
 
+#include "base/random.hpp"
+
 #include <cstdint>
 #include <vector>
 
@@ -24,22 +26,6 @@ std::vector<Prefix> make_routes(uint64_t seed);
 // walks to the match-all: the longest scan that the list can cause, like an allow-by-default filter.
 std::vector<Prefix> make_rules(uint32_t n, double deny_share, uint64_t seed);
 
-// Small, seeded, the same everywhere (std distributions are not).
-class Random {
-public:
-	explicit Random(uint64_t seed) : state_(seed) {}
-	uint64_t next() // splitmix64
-	{
-		uint64_t z = state_ += 0x9e3779b97f4a7c15;
-		z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-		z = (z ^ z >> 27) * 0x94d049bb133111eb;
-		return z ^ z >> 31;
-	}
-	uint32_t below(uint32_t n) { return static_cast<uint32_t>((next() >> 32) * n >> 32); }
-	double unit() { return static_cast<double>(next() >> 11) * 0x1p-53; }
-
-private:
-	uint64_t state_;
-};
+using base::Random;
 
 } // namespace reframer::nf

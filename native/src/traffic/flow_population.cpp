@@ -32,7 +32,7 @@ constexpr double settle_seconds = 60;
 } // namespace
 
 FlowPopulation::FlowPopulation(const FlowPopulationProfile &profile, uint64_t seed)
-	: profile(profile), state(seed)
+	: profile(profile), random{seed}
 {
 	Flow elephant_flow;
 	elephant_flow.hash = uint32_t(uniform() * 4294967296.0);
@@ -52,13 +52,10 @@ FlowPopulation::FlowPopulation(const FlowPopulationProfile &profile, uint64_t se
 	scale = (profile.packets_per_second - elephant) / (packets / seconds - elephant);
 }
 
-// SplitMix64; 53 bits.
+// Never 0.
 double FlowPopulation::uniform()
 {
-	uint64_t x = state += 0x9e3779b97f4a7c15ull;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return (double((x ^ (x >> 31)) >> 11) + 0.5) * 0x1p-53;
+	return (double(random.next() >> 11) + 0.5) * 0x1p-53;
 }
 
 double FlowPopulation::normal()

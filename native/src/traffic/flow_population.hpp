@@ -2,6 +2,8 @@
 // sizes and rates follow the published statistics of the two campus traces of RSS++ (CoNEXT'19).
 #pragma once
 
+#include "base/random.hpp"
+
 #include <cstdint>
 #include <vector>
 
@@ -48,7 +50,7 @@ private:
 	Flow arrival();
 
 	FlowPopulationProfile profile;
-	uint64_t state;
+	base::Random random;
 	double spare_normal = 0;
 	bool has_spare = false;
 	double scale = 1; // brings the packet rate to the profile's

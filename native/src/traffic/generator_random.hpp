@@ -2,32 +2,15 @@
 // since floating point differs with contraction into FMA and with the C library's log and exp.
 #pragma once
 
+#include "base/random.hpp"
+
 #include <bit>
 #include <cstdint>
 
 namespace reframer::traffic {
 
-inline uint64_t mix64(uint64_t x)
-{
-	// The finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA'14).
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
-}
-
-// SplitMix64: eight bytes of state, so every flow can own one and its packets do not depend on
-// which other flows are generated.
-struct Random {
-	uint64_t state;
-
-	uint64_t next() { return mix64(state += 0x9e3779b97f4a7c15ull); }
-	uint32_t next32() { return static_cast<uint32_t>(next() >> 32); }
-	// 0..bound-1
-	uint32_t below(uint32_t bound)
-	{
-		return static_cast<uint32_t>((static_cast<uint64_t>(next32()) * bound) >> 32);
-	}
-};
+using base::mix64;
+using base::Random;
 
 // log2(x) in units of 2^-24; x > 0.
 inline int64_t log2_q24(uint64_t x)

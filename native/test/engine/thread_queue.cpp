@@ -33,7 +33,7 @@ struct Traffic {
 
 	Traffic(size_t n, uint64_t gap_ns)
 	{
-		nf::Random random(7);
+		nf::Random random{7};
 		for (uint32_t i = 0; i < 64; i++)
 			frames.emplace_back(60 + random.below(1400), static_cast<uint8_t>(i));
 		for (size_t i = 0; i < n; i++) {

@@ -137,7 +137,7 @@ TEST_CASE("what a queue does is independent of how its arrivals are cut into pie
 	auto chain = nf::ChainFactory({.kind = nf::ChainKind::forward}).make(nf::Form::packet, 0);
 	Dma dma(Dma::Into::dram, -1);
 	VirtualQueue queue(config, nullptr, *chain, dma);
-	nf::Random random(s);
+	nf::Random random{s};
 	size_t at = 0;
 	for (double until = 0; until < config.window_end_ns;) {
 		until = std::min(config.window_end_ns, until + random.below(200000));
@@ -157,7 +157,7 @@ TEST_CASE("what a queue does is independent of how its arrivals are cut into pie
 
 TEST_CASE("the measured clock runs: time is charged, frames arrive whole, answers are repeatable")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	std::vector<std::vector<uint8_t>> frames;
 	std::vector<Arrival> arrivals;
 	for (uint32_t i = 0; i < 5000; i++) {
@@ -253,7 +253,7 @@ TEST_CASE("a loop receives no more than a small stage has room for")
 
 TEST_CASE("a poll during which the core was away is marked, ordinary variation is not")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	PollMarker marker(3000);
 	double excess = 0;
 	for (int i = 0; i < 10000; i++) {

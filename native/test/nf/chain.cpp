@@ -24,7 +24,7 @@ constexpr std::pair<nf::ChainKind, nf::Form> forms[] = {
 
 TEST_CASE("every form and kind of chain gives the same frames, drops and tables")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	for (uint32_t rules : {1u, 1000u, 11745u}) {
 		nf::Config config;
 		config.nb_rules = rules;
@@ -70,7 +70,7 @@ TEST_CASE("every form and kind of chain gives the same frames, drops and tables"
 
 TEST_CASE("frames leave with right checksums, another source, one hop less")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	nf::Config config;
 	config.table_capacity = 1024;
 	for (auto [kind, form] : forms) {
@@ -121,7 +121,7 @@ TEST_CASE("frames leave with right checksums, another source, one hop less")
 
 TEST_CASE("the paper chain checks the sums of each packet and walks its packet rules")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	for (nf::Form form : {nf::Form::packet, nf::Form::run}) {
 		nf::Config config;
 		config.table_capacity = 1024;
@@ -208,7 +208,7 @@ TEST_CASE("a UDP checksum that becomes zero is sent as all ones")
 
 TEST_CASE("trie and tuple space give what a linear walk gives")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	for (int round = 0; round < 5; round++) {
 		uint64_t s = random.next();
 		auto routes = nf::make_routes(s);

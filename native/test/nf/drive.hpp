@@ -110,7 +110,7 @@ inline Outcome run_chain(const nf::Config &config, nf::Form form,
 	auto chain = factory.make(form, 3);
 	chain->add_idle_flows(100);
 	frames::Pool pool(512);
-	nf::Random random(burst_seed);
+	nf::Random random{burst_seed};
 	Outcome out{};
 	for (size_t at = 0; at < traffic.size();) {
 		uint32_t n =

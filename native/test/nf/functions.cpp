@@ -77,7 +77,7 @@ uint32_t get16(const uint8_t *p)
 
 TEST_CASE("every chain gives the same packets per packet and per run, with and without look-ahead")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	nf::Config config;
 	config.nb_rules = 800;
 	config.deny_share = 0.3;
@@ -97,7 +97,7 @@ TEST_CASE("every chain gives the same packets per packet and per run on real cap
 		std::fprintf(stderr, "skipped: no captures under ../shared/traces/real\n");
 		return;
 	}
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	nf::Config config;
 	config.nb_rules = 500;
 	config.table_capacity = 4096;
@@ -131,7 +131,7 @@ TEST_CASE("every chain gives the same packets per packet and per run on real cap
 
 TEST_CASE("a checksum that was changed in place is the one that recomputing gives")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	for (int i = 0; i < 200000; i++) {
 		uint8_t header[20];
 		for (uint8_t &b : header)
@@ -152,7 +152,7 @@ TEST_CASE("a checksum that was changed in place is the one that recomputing give
 
 TEST_CASE("NAT translates the packet that an ICMP error quotes, both ways")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	for (nf::ChainKind kind : {nf::ChainKind::nat, nf::ChainKind::paper_nat}) {
 		nf::Config config;
 		config.kind = kind;
@@ -248,7 +248,7 @@ TEST_CASE("the load balancer keeps a connection where it is and spreads new ones
 TEST_CASE("most connections of a consistent hash stay when a server leaves")
 {
 	nf::Backends all(100, 7), fewer(99, 7);
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	int moved = 0;
 	for (int i = 0; i < 20000; i++) {
 		uint64_t hash = random.next();
@@ -298,7 +298,7 @@ std::vector<uint8_t> pass(nf::CookieBalancer &balancer, const std::vector<uint8_
 
 TEST_CASE("the cookie brings a connection back to its server, without state and whoever joins")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	auto few = std::make_shared<nf::Backends>(50, 1), many = std::make_shared<nf::Backends>(60, 1);
 	nf::CookieBalancer before(few, 9), after(many, 9);
 	for (uint32_t i = 0; i < 500; i++) {
@@ -360,7 +360,7 @@ TEST_CASE("a pattern is found across packets of its flow, and not across flows")
 
 TEST_CASE("patterns in payloads of any split are counted alike per packet and per run")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	nf::Config config;
 	config.kind = nf::ChainKind::dpi;
 	config.table_capacity = 1024;
@@ -400,7 +400,7 @@ TEST_CASE("patterns in payloads of any split are counted alike per packet and pe
 #ifdef REFRAMER_HAVE_DPDK_TABLES
 TEST_CASE("DPDK's tables give what a linear walk gives")
 {
-	nf::Random random(seed());
+	nf::Random random{seed()};
 	auto routes = nf::make_routes(5);
 	auto rules = nf::make_rules(3000, 0.5, 5);
 	nf::DpdkRoutes lpm(routes, nf::RouteTable::lpm), fib(routes, nf::RouteTable::fib);

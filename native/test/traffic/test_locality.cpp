@@ -113,8 +113,8 @@ Outcome reorder(const std::string &in, const std::string &out, const ReorderOpti
 	Progress progress("");
 	run.run(progress);
 	writer.finish();
-	return {run.slf_in(),     run.slf_out(),     run.hold_max_ns(), run.flows_reordered(),
-	        run.packets_in(), run.packets_out(), run.stats()};
+	return {run.in().slf(),   run.out().slf(),   run.hold_max_ns(), run.flows_reordered(),
+	        run.in().packets, run.out().packets, run.stats()};
 }
 
 FlowStats stats_of(const std::vector<Packet> &packets, size_t max_flows = max_flows_default)

@@ -146,34 +146,21 @@ Json record_of(const std::string &file, const CaptureInput &input, const FlowSta
 		rate = static_cast<double>(stats.bytes()) * 8 / seconds;
 		packet_rate = static_cast<double>(stats.packets()) / seconds;
 	}
-	return {{"file", file},
-	        {"format", input.reader().format()},
-	        {"compression", input.reader().compression()},
-	        {"linkTypes", input.link_types()},
-	        {"packets", stats.packets()},
-	        {"bytes", stats.bytes()},
-	        {"flows", stats.flows()},
-	        {"flowsBidirectional", stats.flows_bidirectional()},
-	        {"flowsExact", stats.flows_exact()},
-	        {"slf", stats.slf()},
-	        {"sizes", sizes_of(stats)},
-	        {"durationSeconds", seconds},
-	        {"bitsPerSecond", rate},
-	        {"packetsPerSecond", packet_rate},
-	        {"timeBackwards", stats.time_backwards()},
-	        {"reuse", reuse},
-	        {"protocols",
-	         {{"tcp", stats.protocol_share(proto_tcp)},
-	          {"udp", stats.protocol_share(proto_udp)},
-	          {"quic", stats.protocol_share(proto_quic)},
-	          {"icmp", stats.protocol_share(proto_icmp)},
-	          {"other", stats.protocol_share(proto_other)},
-	          {"notIp", stats.protocol_share(proto_not_ip)}}},
-	        {"unparsed", stats.unparsed()},
-	        {"gain", gain_of(stats)},
-	        {"verdict", verdict_of(stats)},
-	        {"warnings", warnings_of(input, stats)},
-	        {"damage", input.damage()}};
+	Json protocols = Json::object();
+	constexpr const char *names[nb_protocols] = {"tcp", "udp", "quic", "icmp", "other", "notIp"};
+	for (int p = 0; p < nb_protocols; p++)
+		protocols[names[p]] = stats.protocol_share(Protocol(p));
+	return joined(NAMED(file, input.reader().format(), input.reader().compression(),
+	                    input.link_types(), stats.packets(), stats.bytes(), stats.flows(),
+	                    stats.flows_bidirectional(), stats.flows_exact(), stats.slf(),
+	                    stats.time_backwards(), reuse, protocols, stats.unparsed(), input.damage()),
+	              {{"sizes", sizes_of(stats)},
+	               {"durationSeconds", seconds},
+	               {"bitsPerSecond", rate},
+	               {"packetsPerSecond", packet_rate},
+	               {"gain", gain_of(stats)},
+	               {"verdict", verdict_of(stats)},
+	               {"warnings", warnings_of(input, stats)}});
 }
 
 void analyze_file(const std::string &file, bool keep_going, uint64_t at_most)

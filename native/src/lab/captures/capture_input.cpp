@@ -4,25 +4,10 @@
 
 namespace reframer::lab {
 
-using traffic::CaptureError;
-
-JobError job_error(const CaptureError &e)
-{
-	JobError error(e.code, e.what());
-	error.file = e.file;
-	error.offset = e.offset;
-	return error;
-}
-
 CaptureInput::CaptureInput(const std::string &file, bool keep_going, size_t max_batches)
-	: keep_going_(keep_going)
+	: reader_(traffic::open_capture(file)),
+	  ahead_(std::make_unique<traffic::ReadAhead>(*reader_, max_batches)), keep_going_(keep_going)
 {
-	try {
-		reader_ = traffic::open_capture(file);
-	} catch (const CaptureError &e) {
-		throw job_error(e);
-	}
-	ahead_ = std::make_unique<traffic::ReadAhead>(*reader_, max_batches);
 }
 
 traffic::FrameBatch *CaptureInput::next()
@@ -31,9 +16,9 @@ traffic::FrameBatch *CaptureInput::next()
 		return nullptr;
 	try {
 		return ahead_->next();
-	} catch (const CaptureError &e) {
+	} catch (const traffic::CaptureError &e) {
 		if (!keep_going_)
-			throw job_error(e);
+			throw;
 		damage_ = e;
 		return nullptr;
 	}

@@ -1,8 +1,7 @@
-// A capture as the input of a job: read ahead on a second thread, errors as the job's errors,
-// oddities as warnings in plain words.
+// A capture as the input of a job: read ahead on a second thread, oddities as warnings in plain words.
 #pragma once
 
-#include "jobs/job.hpp"
+#include "jobs/record.hpp"
 #include "traffic/capture.hpp"
 #include "traffic/read_ahead.hpp"
 
@@ -14,12 +13,10 @@
 
 namespace reframer::lab {
 
-JobError job_error(const traffic::CaptureError &e);
-
 class CaptureInput {
 public:
 	// With `keep_going` damage ends the input instead of failing the job. A file whose very start
-	// cannot be read fails in either case.
+	// cannot be read fails in either case. @throws CaptureError, as next() does
 	CaptureInput(const std::string &file, bool keep_going, size_t max_batches = 12);
 
 	// The next batch, or null at the end. To be given back.
@@ -47,18 +44,22 @@ private:
 // Emits {"progress": ...} at most four times a second.
 class Progress {
 public:
-	explicit Progress(std::string what) : what_(std::move(what)) {}
+	explicit Progress(std::string what, Json total = nullptr)
+		: what_(std::move(what)), total_(std::move(total))
+	{
+	}
 	void operator()(uint64_t done)
 	{
 		const auto now = std::chrono::steady_clock::now();
 		if (now - last_ < std::chrono::milliseconds(250))
 			return;
 		last_ = now;
-		emit({{"progress", {{"done", done}, {"total", nullptr}, {"what", what_}}}});
+		emit({{"progress", {{"done", done}, {"total", total_}, {"what", what_}}}});
 	}
 
 private:
 	std::string what_;
+	Json total_;
 	std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 

@@ -68,15 +68,10 @@ void report(const ConnectionTracker &tracker, const CaptureInput &input, const s
 	if (expire)
 		for (std::string &warning : tracker.warnings())
 			warnings.push_back(std::move(warning));
-	emit({{"summary",
-	       {{"file", file},
-	        {"packets", tracker.packets()},
-	        {"flows", tracker.connections().size()},
-	        {"tracked", tracker.packets() - tracker.untracked()},
-	        {"untracked", tracker.untracked()},
-	        {"bytesPerFlow", tracker.bytes_per_flow()},
-	        {"warnings", warnings},
-	        {"damage", input.damage()}}}});
+	const uint64_t tracked = tracker.packets() - tracker.untracked();
+	emit({{"summary", joined(NAMED(file, tracker.packets(), tracked, tracker.untracked(),
+	                               tracker.bytes_per_flow(), warnings, input.damage()),
+	                         {{"flows", tracker.connections().size()}})}});
 }
 
 } // namespace
@@ -84,11 +79,9 @@ void report(const ConnectionTracker &tracker, const CaptureInput &input, const s
 void run_flows(const Json &spec)
 {
 	SpecReader reader(spec, "");
-	const std::string file = reader.text("file", "");
+	const std::string file = reader.needed("file");
 	const bool keep_going = reader.boolean("keepGoing", false);
 	const bool expire = reader.boolean("expire", false);
-	if (file.empty())
-		reader.fail("file", "is missing");
 	reader.finish();
 	CaptureInput input(file, keep_going);
 	ConnectionTracker tracker(expire);

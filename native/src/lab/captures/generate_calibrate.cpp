@@ -15,9 +15,8 @@
 // in Gbps, which follows from SLF and the published cost of a packet and a run; or "slf-box", of a
 // device behind a box of six cores that hold packets and are not overloaded. `fitted` says whether the
 // point was a target of the fit; all others it has not seen.
-#include "jobs/job.hpp"
-#include "jobs/spec_reader.hpp"
-#include "traffic/generator.hpp"
+#include "jobs/record.hpp"
+#include "lab/captures/generate_spec.hpp"
 #include "traffic/generator_overload.hpp"
 #include "traffic/generator_slf.hpp"
 
@@ -51,14 +50,9 @@ constexpr Point low_points[] = {
 	{16000, 1.96, 0, false}, {64000, 2.84, 0, false}, {128000, 3.43, 0, false}};
 constexpr double low_bps = 9.5e9, low_slf = 1.41;
 
-struct Totals {
-	uint64_t packets = 0, bytes = 0, flows = 0;
-	double seconds = 0;
-};
-
 struct Options {
-	uint64_t packets, seed, seeds;
-	uint32_t queues;
+	uint64_t packets = 8'000'000, seed = 1, seeds = 3;
+	uint32_t queues = 8;
 	traffic::CampusParams campus;
 };
 
@@ -87,7 +81,7 @@ struct Reading {
 };
 
 // At the overloaded device, by T; mean over the seeds.
-std::vector<Reading> at_device(const Options &options, Totals *totals)
+std::vector<Reading> at_device(const Options &options, TrafficTotals &totals, double &seconds)
 {
 	std::vector<Reading> mean(std::size(device_points));
 	for (uint64_t s = 0; s < options.seeds; s++) {
@@ -97,28 +91,19 @@ std::vector<Reading> at_device(const Options &options, Totals *totals)
 			params.delay_ns = point.delay_ns;
 			devices.emplace_back(params, options.queues);
 		}
-		std::vector<bool> seen;
-		const double seconds = each_packet(
+		totals.begin_anew();
+		const double took = each_packet(
 			options, options.seed + s, high_bps, options.packets, [&](const auto &packet) {
 				const uint32_t queue = traffic::rss_queue(packet.hash, options.queues);
 				for (auto &device : devices)
 					device.arrive(packet, queue);
-				if (!totals)
-					return;
-				totals->packets++;
-				totals->bytes += packet.length;
-				if (seen.size() <= packet.flow)
-					seen.resize(packet.flow * size_t{2} + 1);
-				totals->flows += !seen[packet.flow];
-				seen[packet.flow] = true;
+				totals.add(packet);
 			});
 		for (size_t i = 0; i < devices.size(); i++) {
 			mean[i].slf += devices[i].slf() / static_cast<double>(options.seeds);
-			mean[i].gbps +=
-				devices[i].served_bps(seconds) / 1e9 / static_cast<double>(options.seeds);
+			mean[i].gbps += devices[i].served_bps(took) / 1e9 / static_cast<double>(options.seeds);
 		}
-		if (totals)
-			totals->seconds += seconds;
+		seconds += took;
 	}
 	return mean;
 }
@@ -148,7 +133,9 @@ std::vector<double> behind_box(const Options &options, std::vector<uint64_t> del
 void refit(Options &options, uint64_t rounds)
 {
 	for (uint64_t round = 0; round < rounds; round++) {
-		const auto ours = at_device(options, nullptr);
+		TrafficTotals unused;
+		double seconds = 0;
+		const auto ours = at_device(options, unused, seconds);
 		double below = 0;
 		uint32_t used = 0;
 		size_t band = 0;
@@ -177,14 +164,12 @@ Options read_options(const Json &spec, uint64_t &rounds)
 {
 	SpecReader reader(spec, "");
 	Options options;
-	options.packets = reader.integer("packets", 8000000, 1000, 1000000000);
-	options.seed = reader.integer("seed", 1, 0, uint64_t{1} << 53);
-	options.seeds = reader.integer("seeds", 3, 1, 100);
-	options.queues = static_cast<uint32_t>(reader.integer("queues", 8, 1, 128));
-	options.campus.pause_floor_ns = static_cast<uint32_t>(
-		reader.integer("pauseFloorNs", options.campus.pause_floor_ns, 1000, 10000000));
-	options.campus.fastest_pps = static_cast<uint32_t>(
-		reader.integer("fastestPps", options.campus.fastest_pps, 1000, 1000000));
+	reader.read("packets", options.packets, 1000, 1000000000);
+	reader.read("seed", options.seed, 0, double(uint64_t{1} << 53));
+	reader.read("seeds", options.seeds, 1, 100);
+	reader.read("queues", options.queues, 1, 128);
+	reader.read("pauseFloorNs", options.campus.pause_floor_ns, 1000, 10000000);
+	reader.read("fastestPps", options.campus.fastest_pps, 1000, 1000000);
 	if (const Json *weights = reader.take("gapWeight")) {
 		if (!weights->is_array() || weights->size() != nb_gap_bands)
 			reader.fail("gapWeight", "must be seven whole numbers");
@@ -211,7 +196,8 @@ void run_calibrate(const Json &spec)
 	Options options = read_options(spec, rounds);
 	refit(options, rounds);
 
-	Totals totals;
+	TrafficTotals totals;
+	double seconds = 0;
 	Json points = Json::array();
 	double worst_fitted = 0, worst_unseen = 0;
 	const auto report = [&](const char *what, double bps, uint64_t delay_ns, double published,
@@ -219,15 +205,10 @@ void run_calibrate(const Json &spec)
 		const double error = 100 * (ours / published - 1);
 		double &worst = fitted ? worst_fitted : worst_unseen;
 		worst = std::max(worst, std::fabs(error));
-		points.push_back({{"what", what},
-		                  {"gbps", bps / 1e9},
-		                  {"delayNs", delay_ns},
-		                  {"published", published},
-		                  {"ours", ours},
-		                  {"errorPct", error},
-		                  {"fitted", fitted}});
+		points.push_back(joined(NAMED(what, delay_ns, published, ours, fitted),
+		                        {{"gbps", bps / 1e9}, {"errorPct", error}}));
 	};
-	const auto device = at_device(options, &totals);
+	const auto device = at_device(options, totals, seconds);
 	for (size_t i = 0; i < device.size(); i++) {
 		const Point &p = device_points[i];
 		report("slf", high_bps, p.delay_ns, p.slf, device[i].slf, p.fitted);
@@ -245,19 +226,16 @@ void run_calibrate(const Json &spec)
 	box(low_points, low_bps);
 	report("slf", low_bps, 0, low_slf, behind_box(options, {0}, options.queues, low_bps)[0], false);
 
-	const double packets = static_cast<double>(totals.packets);
-	emit({{"job", "calibrate"},
-	      {"points", points},
-	      {"gapWeight", options.campus.gap_weight},
-	      {"worstFittedErrorPct", worst_fitted},
-	      {"worstUnseenErrorPct", worst_unseen},
-	      {"traffic",
-	       {{"packets", totals.packets},
-	        {"flows", totals.flows},
-	        {"packetsPerFlow", packets / static_cast<double>(totals.flows)},
-	        {"meanFrame", static_cast<double>(totals.bytes) / packets},
-	        {"offeredBps", static_cast<double>(totals.bytes) * 8 / totals.seconds},
-	        {"pps", packets / totals.seconds}}}});
+	const double packets = double(totals.packets), bytes = double(totals.bytes);
+	const Json traffic = joined(NAMED(totals.packets, totals.flows),
+	                            {{"packetsPerFlow", packets / double(totals.flows)},
+	                             {"meanFrame", bytes / packets},
+	                             {"offeredBps", bytes * 8 / seconds},
+	                             {"pps", packets / seconds}});
+	emit(joined(NAMED(points, options.campus.gap_weight, traffic),
+	            {{"job", "calibrate"},
+	             {"worstFittedErrorPct", worst_fitted},
+	             {"worstUnseenErrorPct", worst_unseen}}));
 }
 
 } // namespace reframer::lab

@@ -6,6 +6,26 @@
 
 namespace reframer::lab {
 
+// What a generator made.
+struct TrafficTotals {
+	uint64_t packets = 0, bytes = 0, flows = 0, last_ns = 0;
+
+	void add(const traffic::PacketMeta &packet)
+	{
+		packets++;
+		bytes += packet.length;
+		last_ns = packet.time_ns;
+		if (seen_.size() <= packet.flow)
+			seen_.resize(packet.flow * size_t{2} + 1);
+		flows += !seen_[packet.flow];
+		seen_[packet.flow] = true;
+	}
+	void begin_anew() { seen_.clear(); } // flows have other numbers from here on
+
+private:
+	std::vector<bool> seen_;
+};
+
 // Reads these members (all optional) and leaves the rest to the caller:
 //   profile        "campus" (default) | "clients" | "uniform"
 //   packets        how many; default 1,000,000 (clients: flows * packetsPerFlow)

@@ -21,9 +21,9 @@ namespace {
 
 struct Spec {
 	std::string in, out;
-	bool keep_going;
+	bool keep_going = false;
 	ReorderOptions options;
-	Json rate;
+	Json rate = "native";
 	std::string policy, key;
 };
 
@@ -31,34 +31,29 @@ Spec read_spec(const Json &json)
 {
 	SpecReader reader(json, "");
 	Spec spec;
-	spec.in = reader.text("in", "");
-	spec.out = reader.text("out", "");
-	if (spec.in.empty())
-		reader.fail("in", "must name the capture to read");
-	if (spec.out.empty())
-		reader.fail("out", "must name the capture to write");
-	spec.keep_going = reader.boolean("keepGoing", false);
+	spec.in = reader.needed("in", "must name the capture to read");
+	spec.out = reader.needed("out", "must name the capture to write");
+	reader.read("keepGoing", spec.keep_going);
 
 	ReorderOptions &o = spec.options;
-	o.delay_ns = reader.integer("delayNs", o.delay_ns, 0, REFRAMER_MAX_DELAY_NS);
-	o.max_burst = static_cast<uint32_t>(reader.integer("maxBurst", o.max_burst, 1, UINT32_MAX));
-	o.seed = reader.integer("seed", o.seed, 1, 1ull << 53);
-	spec.rate = "native";
+	reader.read("delayNs", o.delay_ns, 0, REFRAMER_MAX_DELAY_NS);
+	reader.read("maxBurst", o.max_burst, 1, UINT32_MAX);
+	reader.read("seed", o.seed, 1, 1ull << 53);
 	if (reader.has("rate") && json.at("rate").is_number()) {
 		// 1 kbit/s: the slowest at which 2^63 bits of frames still have a time.
-		o.rate_bps = reader.integer("rate", 0, 1000, 1'000'000'000'000);
+		reader.read("rate", o.rate_bps, 1000, 1e12);
 		spec.rate = o.rate_bps;
 	} else if (reader.text("rate", "native") != "native") {
 		reader.fail("rate", "must be \"native\" or a number of bits per second");
 	}
-	o.policy = reader.choice<uint32_t>(
-		"policy", REFRAMER_FIXED,
+	reader.read(
+		"policy", o.policy,
 		{{"fixed", REFRAMER_FIXED}, {"adaptive", REFRAMER_ADAPTIVE}, {"burst", REFRAMER_BURST}});
-	o.key = reader.choice("key", packet::KeyKind::five_tuple,
-	                      {{"5tuple", packet::KeyKind::five_tuple},
-	                       {"symmetric", packet::KeyKind::symmetric},
-	                       {"destination", packet::KeyKind::destination},
-	                       {"inner", packet::KeyKind::inner}});
+	reader.read("key", o.key,
+	            {{"5tuple", packet::KeyKind::five_tuple},
+	             {"symmetric", packet::KeyKind::symmetric},
+	             {"destination", packet::KeyKind::destination},
+	             {"inner", packet::KeyKind::inner}});
 	spec.policy = reader.text("policy", "fixed");
 	spec.key = reader.text("key", "5tuple");
 	reader.finish();
@@ -86,32 +81,24 @@ Json record_of(const Spec &spec, const CaptureInput &input, const ReorderRun &ru
                const traffic::CaptureWriter &output)
 {
 	const reframer_stats stats = run.stats();
-	return {{"in", spec.in},
-	        {"out", spec.out},
-	        {"format", output.format()},
-	        {"packetsIn", run.packets_in()},
-	        {"packetsOut", run.packets_out()},
-	        {"bytesIn", run.bytes_in()},
-	        {"bytesOut", run.bytes_out()},
-	        {"slfIn", run.slf_in()},
-	        {"slfOut", run.slf_out()},
-	        {"ratio", run.slf_in() > 0 ? run.slf_out() / run.slf_in() : 1.0},
-	        {"holdMaxUs", static_cast<double>(run.hold_max_ns()) / 1000},
-	        {"holdP50Us", run.hold_p50_ns() / 1000},
-	        {"flowsReordered", run.flows_reordered()},
-	        {"released",
-	         {{"deadline", stats.released[REFRAMER_BY_DEADLINE]},
-	          {"burst", stats.released[REFRAMER_BY_BURST]},
-	          {"capacity", stats.released[REFRAMER_BY_CAPACITY]},
-	          {"drain", stats.released[REFRAMER_BY_DRAIN]}}},
-	        {"timeBackwards", run.time_backwards()},
-	        {"delayUs", static_cast<double>(spec.options.delay_ns) / 1000},
-	        {"rate", spec.rate},
-	        {"policy", spec.policy},
-	        {"key", spec.key},
-	        {"seed", spec.options.seed},
-	        {"warnings", warnings_of(input, run, spec, stats)},
-	        {"damage", input.damage()}};
+	const double slf_in = run.in().slf(), slf_out = run.out().slf();
+	return joined(NAMED(spec.in, spec.out, output.format(), slf_in, slf_out, run.flows_reordered(),
+	                    run.time_backwards(), spec.rate, spec.policy, spec.key, spec.options.seed,
+	                    input.damage()),
+	              {{"packetsIn", run.in().packets},
+	               {"packetsOut", run.out().packets},
+	               {"bytesIn", run.in().bytes},
+	               {"bytesOut", run.out().bytes},
+	               {"ratio", slf_in > 0 ? slf_out / slf_in : 1.0},
+	               {"holdMaxUs", static_cast<double>(run.hold_max_ns()) / 1000},
+	               {"holdP50Us", run.hold_p50_ns() / 1000},
+	               {"released",
+	                {{"deadline", stats.released[REFRAMER_BY_DEADLINE]},
+	                 {"burst", stats.released[REFRAMER_BY_BURST]},
+	                 {"capacity", stats.released[REFRAMER_BY_CAPACITY]},
+	                 {"drain", stats.released[REFRAMER_BY_DRAIN]}}},
+	               {"delayUs", static_cast<double>(spec.options.delay_ns) / 1000},
+	               {"warnings", warnings_of(input, run, spec, stats)}});
 }
 
 } // namespace
@@ -120,24 +107,20 @@ void run_reorder(const Json &json)
 {
 	const Spec spec = read_spec(json);
 	CaptureInput input(spec.in, spec.keep_going, ReorderRun::max_batches);
-	try {
-		traffic::CaptureWriter output(spec.out, {spec.in});
-		ReorderRun run(input, output, spec.options);
-		Progress progress("packets");
-		run.run(progress);
-		if (run.packets_in() != run.packets_out() || run.bytes_in() != run.bytes_out() ||
-		    run.flows_reordered() != 0)
-			throw JobError("self-check", "the output is wrong and was not kept: " +
-			                                 std::to_string(run.packets_in()) + " packets in, " +
-			                                 std::to_string(run.packets_out()) + " out, " +
-			                                 std::to_string(run.flows_reordered()) +
-			                                 " flows out of order; report this with the capture");
-		const auto &interfaces = input.reader().interfaces();
-		output.finish(interfaces.empty() ? 1 : interfaces.front().link_field);
-		emit(record_of(spec, input, run, output));
-	} catch (const traffic::CaptureError &e) {
-		throw job_error(e);
-	}
+	traffic::CaptureWriter output(spec.out, {spec.in});
+	ReorderRun run(input, output, spec.options);
+	Progress progress("packets");
+	run.run(progress);
+	const auto &[in, out] = std::pair(run.in(), run.out());
+	if (in.packets != out.packets || in.bytes != out.bytes || run.flows_reordered() != 0)
+		throw JobError("self-check",
+		               "the output is wrong and was not kept: " + std::to_string(in.packets) +
+		                   " packets in, " + std::to_string(out.packets) + " out, " +
+		                   std::to_string(run.flows_reordered()) +
+		                   " flows out of order; report this with the capture");
+	const auto &interfaces = input.reader().interfaces();
+	output.finish(interfaces.empty() ? 1 : interfaces.front().link_field);
+	emit(record_of(spec, input, run, output));
 }
 
 } // namespace reframer::lab

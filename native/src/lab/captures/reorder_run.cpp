@@ -54,22 +54,18 @@ ReorderRun::ReorderRun(CaptureInput &input, traffic::CaptureWriter &output,
 	// virtual and nothing is to be hidden.
 	params.link_type = static_cast<uint32_t>(packet::LinkType::raw_ip);
 	params.lookahead = 0;
-	const int error = reframer_create(&params, &stage_);
+	int error;
+	stage_ = api::create<api::Stage>(reframer_create, params, &error);
 	if (error)
 		throw JobError("bad-spec",
 		               std::string("the engine refuses these options: ") + reframer_strerror(error),
 		               2);
 }
 
-ReorderRun::~ReorderRun()
-{
-	reframer_free(stage_);
-}
-
 reframer_stats ReorderRun::stats() const
 {
 	reframer_stats stats;
-	reframer_get_stats(stage_, &stats);
+	reframer_get_stats(stage_.get(), &stats);
 	return stats;
 }
 
@@ -78,7 +74,7 @@ double ReorderRun::hold_p50_ns() const
 	uint64_t below = 0;
 	for (size_t i = 0; i < holds_.size(); i++) {
 		below += holds_[i];
-		if (2 * below >= packets_out_ && packets_out_ > 0)
+		if (2 * below >= out_side_.packets && out_side_.packets > 0)
 			return static_cast<double>(std::min(i * hold_step_ns_, hold_max_ns_));
 	}
 	return 0;
@@ -96,7 +92,7 @@ void ReorderRun::run(Progress &progress)
 		Batch *batch = new_batch();
 		batch->frames = frames;
 		take_batch(*batch);
-		progress(packets_in_);
+		progress(in_.packets);
 	}
 	if (burst_count_ > 0)
 		push_burst(burst_deadline_);
@@ -115,10 +111,19 @@ ReorderRun::Batch *ReorderRun::new_batch()
 	return batch;
 }
 
+void ReorderRun::let_go(Batch &batch)
+{
+	if (--batch.outstanding > 0)
+		return;
+	input_.give_back(batch.frames);
+	spare_.push_back(&batch);
+	nb_kept_--;
+}
+
 uint64_t ReorderRun::arrival_time(const packet::Frame &frame, uint32_t fcs_bytes)
 {
 	const uint64_t forward = clock_(frame.time_ns);
-	if (packets_in_ == 0)
+	if (in_.packets == 0)
 		base_ns_ = forward;
 	if (options_.rate_bps == 0)
 		return forward;
@@ -139,12 +144,9 @@ void ReorderRun::take_batch(Batch &batch)
 		look_at(held);
 		held.arrival_ns =
 			arrival_time(*held.frame, CaptureInput::fcs_bytes(*batch.frames, *held.frame));
-		runs_in_ += packets_in_ == 0 || held.flow != last_in_;
-		last_in_ = held.flow;
-		if (packets_in_ == 0)
+		if (in_.packets == 0)
 			first_now_ = held.arrival_ns;
-		packets_in_++;
-		bytes_in_ += held.frame->captured;
+		in_.add(held);
 		if (options_.policy == REFRAMER_BURST) {
 			add_to_burst(held, held.arrival_ns);
 			continue;
@@ -153,11 +155,7 @@ void ReorderRun::take_batch(Batch &batch)
 		Held *const one[] = {&held};
 		arrive(one, 1, held.arrival_ns);
 	}
-	if (--batch.outstanding == 0) {
-		input_.give_back(batch.frames);
-		spare_.push_back(&batch);
-		nb_kept_--;
-	}
+	let_go(batch);
 }
 
 // A burst is what a poll of a driver would find: up to 32 packets, or what comes within T.
@@ -221,13 +219,13 @@ void ReorderRun::arrive(Held *const *held, uint32_t count, uint64_t now)
 	for (uint32_t done = 0; done < count;) {
 		const reframer_burst burst = {packets + done, data + done, captured + done,
 		                              lengths + done, nullptr,     count - done};
-		const uint32_t accepted = reframer_push(stage_, &burst, now);
+		const uint32_t accepted = reframer_push(stage_.get(), &burst, now);
 		if (accepted == 0)
 			throw JobError("failed", "the engine takes no packet after a poll");
 		done += accepted;
 		now_ = now;
 		// Capacity and burst limit make groups ready ahead of their deadline.
-		if (reframer_next_deadline(stage_) <= now)
+		if (reframer_next_deadline(stage_.get()) <= now)
 			release(now, false);
 	}
 }
@@ -236,7 +234,7 @@ void ReorderRun::arrive(Held *const *held, uint32_t count, uint64_t now)
 void ReorderRun::advance_to(uint64_t now)
 {
 	for (;;) {
-		const uint64_t due = reframer_next_deadline(stage_);
+		const uint64_t due = reframer_next_deadline(stage_.get());
 		if (due > now || due == UINT64_MAX)
 			return;
 		release(std::max(due, now_), false);
@@ -249,8 +247,8 @@ void ReorderRun::release(uint64_t now, bool drain)
 	for (;;) {
 		uint32_t nb_runs = static_cast<uint32_t>(runs_.size());
 		const auto give = drain ? reframer_drain : reframer_poll;
-		const uint32_t count = give(stage_, now, out_.data(), static_cast<uint32_t>(out_.size()),
-		                            runs_.data(), &nb_runs);
+		const uint32_t count = give(stage_.get(), now, out_.data(),
+		                            static_cast<uint32_t>(out_.size()), runs_.data(), &nb_runs);
 		for (uint32_t i = 0; i < count; i++)
 			depart(*static_cast<const Held *>(out_[i]), now);
 		if (count < out_.size())
@@ -264,18 +262,11 @@ void ReorderRun::depart(const Held &held, uint64_t now)
 	const packet::Frame &frame = *held.frame;
 	output_.write(frame, now, (*batch.frames->interfaces)[frame.interface]);
 	order_.leave(held.ticket);
-	runs_out_ += packets_out_ == 0 || held.flow != last_out_;
-	last_out_ = held.flow;
-	packets_out_++;
-	bytes_out_ += frame.captured;
+	out_side_.add(held);
 	const uint64_t hold = now - held.arrival_ns;
 	hold_max_ns_ = std::max(hold_max_ns_, hold);
 	holds_[std::min<uint64_t>(hold / hold_step_ns_, holds_.size() - 1)]++;
-	if (--batch.outstanding == 0) {
-		input_.give_back(batch.frames);
-		spare_.push_back(&batch);
-		nb_kept_--;
-	}
+	let_go(batch);
 }
 
 } // namespace reframer::lab

@@ -2,13 +2,13 @@
 // the stage is polled at every arrival and at every deadline, so no packet waits longer than T.
 #pragma once
 
+#include "api/owned.hpp"
 #include "lab/captures/capture_input.hpp"
 #include "lab/captures/flow_order.hpp"
 #include "lab/captures/pace.hpp"
 #include "packet/classify.hpp"
 #include "packet/flow_key.hpp"
 #include "packet/fragment_table.hpp"
-#include "reframer/reframer.h"
 #include "traffic/capture_writer.hpp"
 
 #include <array>
@@ -43,23 +43,27 @@ struct Held {
 class ReorderRun {
 public:
 	ReorderRun(CaptureInput &input, traffic::CaptureWriter &output, const ReorderOptions &options);
-	~ReorderRun();
-	ReorderRun(const ReorderRun &) = delete;
-	ReorderRun &operator=(const ReorderRun &) = delete;
 
 	void run(Progress &progress);
 
-	uint64_t packets_in() const { return packets_in_; }
-	uint64_t packets_out() const { return packets_out_; }
-	uint64_t bytes_in() const { return bytes_in_; }
-	uint64_t bytes_out() const { return bytes_out_; }
-	double slf_in() const { return slf(packets_in_, runs_in_); }
-	double slf_out() const { return slf(packets_out_, runs_out_); }
+	struct Side {
+		uint64_t packets = 0, bytes = 0, runs = 0;
+		uint64_t last_flow = 0;
+		void add(const Held &held)
+		{
+			runs += packets++ == 0 || held.flow != last_flow;
+			last_flow = held.flow;
+			bytes += held.frame->captured;
+		}
+		double slf() const { return runs ? double(packets) / double(runs) : 0; }
+	};
+	const Side &in() const { return in_; }
+	const Side &out() const { return out_side_; }
 	uint64_t hold_max_ns() const { return hold_max_ns_; }
 	double hold_p50_ns() const;
 	uint64_t flows_reordered() const { return order_.nb_reordered(); }
 	uint64_t time_backwards() const { return clock_.backwards(); }
-	bool time_stood_still() const { return packets_in_ > 1 && now_ == first_now_; }
+	bool time_stood_still() const { return in_.packets > 1 && now_ == first_now_; }
 	reframer_stats stats() const;
 
 	// Batches that the input must allow to be kept: what is held at most, and room to go on.
@@ -85,16 +89,12 @@ private:
 	void depart(const Held &held, uint64_t now);
 	uint64_t arrival_time(const packet::Frame &frame, uint32_t fcs_bytes);
 	Batch *new_batch();
-
-	static double slf(uint64_t packets, uint64_t runs)
-	{
-		return runs ? static_cast<double>(packets) / static_cast<double>(runs) : 0;
-	}
+	void let_go(Batch &batch); // of one packet less
 
 	CaptureInput &input_;
 	traffic::CaptureWriter &output_;
 	ReorderOptions options_;
-	reframer_stage *stage_ = nullptr;
+	api::Stage stage_;
 	FlowOrder order_;
 	packet::FragmentTable fragments_;
 
@@ -114,9 +114,7 @@ private:
 	std::array<void *, 256> out_{};
 	std::array<reframer_run, 256> runs_{};
 
-	uint64_t packets_in_ = 0, packets_out_ = 0, bytes_in_ = 0, bytes_out_ = 0;
-	uint64_t runs_in_ = 0, runs_out_ = 0;
-	uint64_t last_in_ = 0, last_out_ = 0;
+	Side in_, out_side_;
 	uint64_t hold_max_ns_ = 0;
 	// Of hold times, in steps of T / 4096.
 	std::array<uint64_t, 4097> holds_{};

@@ -86,21 +86,25 @@ private:
 void run_rss(const Json &spec)
 {
 	SpecReader reader(spec, "");
-	const std::string file = reader.text("file", "");
-	const uint32_t cores = uint32_t(reader.integer("cores", 8, 1, RSSPP_MAX_CORES));
-	const uint32_t reta = uint32_t(reader.integer("reta", 128, 2, RSSPP_MAX_BUCKETS));
+	const std::string file = reader.needed("file");
+	const auto cores = reader.integer<uint32_t>("cores", 8, 1, RSSPP_MAX_CORES);
+	const auto reta = reader.integer<uint32_t>("reta", 128, 2, RSSPP_MAX_BUCKETS);
 	const uint64_t interval_ms = reader.integer("intervalMs", 100, 1, 60'000);
 	const bool keep_going = reader.boolean("keepGoing", false);
 	const std::vector<std::string> names = reader.texts("methods", {"static", "greedy", "ours"});
-	if (file.empty())
-		reader.fail("file", "is missing");
 	if (!std::has_single_bit(reta))
 		reader.fail("reta", "must be a power of two, as tables of NICs are");
 	if (reta < cores)
 		reader.fail("reta", "must have an entry for every core");
 	std::vector<Method> methods;
-	for (const std::string &name : names)
-		methods.push_back({name, std::make_unique<EpochRunner>(method_of(name), reta, cores, 1)});
+	rsspp_balancer_params params;
+	rsspp_balancer_default_params(&params);
+	params.nb_buckets = reta;
+	params.nb_cores = cores;
+	for (const std::string &name : names) {
+		params.method = method_of(name);
+		methods.push_back({name, std::make_unique<EpochRunner>(params, 1)});
+	}
 	reader.finish();
 	Json warnings = Json::array();
 	EpochCutter cutter(interval_ms * 1'000'000, reta);
@@ -124,38 +128,26 @@ void run_rss(const Json &spec)
 			}
 		}
 	} catch (const traffic::CaptureError &e) {
-		if (!keep_going || cutter.nb_packets == 0) {
-			JobError error(e.code, e.what());
-			error.file = e.file;
-			error.offset = e.offset;
-			throw error;
-		}
+		if (!keep_going || cutter.nb_packets == 0)
+			throw;
 		warnings.push_back({{"code", e.code}, {"message", e.what()}, {"offset", e.offset}});
 	}
 	// The last epoch is cut short by the end of the capture: it counts only where there is no other.
 	if (methods.front().runner->figures().epochs == 0)
 		end_epoch();
-	Json result = Json::object();
-	uint64_t epochs = 0;
+	Json of_methods = Json::object();
 	for (const Method &m : methods) {
 		const EpochRunner::Figures f = m.runner->figures();
-		epochs = f.epochs;
-		result[m.name] = {{"imbalancePercent", f.imbalance_percent},
-		                  {"worstOverMeanPercent", f.worst_over_mean_percent},
-		                  {"movesPerEpoch", f.moves_per_epoch},
-		                  {"worstOverBoundPercent", f.worst_over_bound_percent},
-		                  {"solveUs", f.solve_us},
-		                  {"imbalanceByEpoch", thinned(f.imbalance_by_window)}};
+		of_methods[m.name] =
+			joined(NAMED(f.imbalance_percent, f.worst_over_mean_percent, f.moves_per_epoch,
+		                 f.worst_over_bound_percent, f.solve_us),
+		           {{"imbalanceByEpoch", thinned(f.imbalance_by_window)}});
 	}
-	emit({{"file", file},
-	      {"packets", cutter.nb_packets},
-	      {"cores", cores},
-	      {"reta", reta},
-	      {"epochs", epochs},
-	      {"epoch", cutter.timed ? std::to_string(interval_ms) + " ms"
-	                             : std::to_string(packets_per_epoch) + " packets"},
-	      {"methods", result},
-	      {"warnings", warnings}});
+	emit(joined(NAMED(file, cores, reta, warnings, methods.front().runner->figures().epochs),
+	            {{"packets", cutter.nb_packets},
+	             {"epoch", cutter.timed ? std::to_string(interval_ms) + " ms"
+	                                    : std::to_string(packets_per_epoch) + " packets"},
+	             {"methods", of_methods}}));
 }
 
 } // namespace reframer::lab

@@ -37,13 +37,7 @@ namespace reframer::lab {
 
 namespace {
 
-using conntrack::make_tracker;
-using conntrack::Tracker;
 using conntrack::tracker_burst;
-
-constexpr uint32_t key_size = 16;
-// Packets handed over in one call: several bursts, so that a tracker that looks ahead can.
-constexpr uint32_t call = 128 * tracker_burst;
 
 struct Plan {
 	uint32_t packets; // a thread and round
@@ -53,10 +47,11 @@ struct Plan {
 	uint32_t depth;
 };
 
-struct Contender {
+// A contender with a table a thread.
+struct Sharded {
 	std::string name;
-	std::vector<std::unique_ptr<Tracker>> shards; // one a thread
-	std::vector<double> samples;                  // Mops
+	std::vector<Contender> shards;
+	std::vector<double> samples; // Mops
 };
 
 // Seconds that on_threads() takes.
@@ -109,117 +104,105 @@ uint64_t state_of(const Plan &plan, uint64_t flow)
 	return flow / (uint64_t{plan.threads} * tracker_burst) * 2654435761u + 1;
 }
 
+// Lets every contender have the same packets, in the order given: work(contender, thread).
+template <typename Work>
+void in_turns(std::vector<Sharded> &contenders, const std::vector<size_t> &order, const Plan &plan,
+              Work work)
+{
+	for (const size_t which : order) {
+		Sharded &c = contenders[which];
+		const double seconds = timed(plan.threads, [&](uint32_t t) { work(c.shards[t], t); });
+		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
+	}
+}
+
 // Each thread's part of the flows: numbers thread, thread + threads, ...; in bursts, so that filling
 // tables beyond the caches takes seconds, not a minute.
-void fill(Contender &c, const Plan &plan, uint64_t flows)
+void fill(Sharded &c, const Plan &plan, uint64_t flows)
 {
 	timed(plan.threads, [&](uint32_t t) {
-		uint8_t keys[tracker_burst * key_size], results[tracker_burst];
-		for (uint64_t first = t; first < flows; first += uint64_t{plan.threads} * tracker_burst) {
-			uint32_t n = 0;
-			for (uint64_t i = first; i < flows && n < tracker_burst; i += plan.threads)
-				write_flow_key(&keys[n++ * key_size], key_size, i, 1);
-			if (c.shards[t]->track(keys, n, state_of(plan, first), results) != n)
-				wrong_answer(c.name, "a new flow was not new, or had no room");
+		KeyColumn keys;
+		const uint64_t step = uint64_t{plan.threads} * tracker_burst;
+		for (uint64_t first = t; first < flows; first += step) {
+			keys.clear();
+			keys.add_flows(first,
+			               std::min<uint64_t>(tracker_burst,
+			                                  (flows - first + plan.threads - 1) / plan.threads),
+			               1, plan.threads);
+			c.shards[t].insert(keys, state_of(plan, first));
 		}
 	});
 }
 
 // The flows that are live before a stream's first packet.
-void fill_live(Contender &c, const Plan &plan, const std::vector<TraceStream> &streams)
+void fill_live(Sharded &c, const Plan &plan, const std::vector<TraceStream> &streams)
 {
 	timed(plan.threads, [&](uint32_t t) {
-		const std::vector<uint8_t> keys = streams[t].live_keys();
-		const size_t flows = keys.size() / key_size;
-		uint8_t results[tracker_burst];
-		for (size_t first = 0; first < flows; first += tracker_burst) {
-			auto n = static_cast<uint32_t>(std::min<size_t>(tracker_burst, flows - first));
-			if (c.shards[t]->track(&keys[first * key_size], n, 0, results) != n)
-				wrong_answer(c.name, "did not take all flows");
-		}
+		const KeyColumn keys = streams[t].live_keys();
+		for (uint32_t first = 0; first < keys.size(); first += tracker_burst)
+			c.shards[t].insert(keys, first, std::min(tracker_burst, keys.size() - first), 0);
 	});
 }
 
-void run_lookups(std::vector<Contender> &contenders, const Plan &plan, uint64_t flows, bool hits,
+void run_lookups(std::vector<Sharded> &contenders, const Plan &plan, uint64_t flows, bool hits,
                  uint32_t round, const std::vector<size_t> &order)
 {
-	std::vector<std::vector<uint8_t>> keys(plan.threads);
-	std::vector<uint64_t> expected(plan.threads);
+	std::vector<Lookups> asked(plan.threads);
 	for (uint32_t t = 0; t < plan.threads; t++) {
 		std::mt19937_64 random(plan.seed + round * 64 + t);
-		keys[t].resize(size_t{plan.packets} * key_size);
 		for (uint32_t p = 0; p < plan.packets; p++) {
-			uint64_t i = random() % (flows / plan.threads) * plan.threads + t;
-			write_flow_key(&keys[t][size_t{p} * key_size], key_size, i, hits ? 1 : 2);
-			expected[t] += hits ? state_of(plan, i) : 0;
+			const uint64_t i = random() % (flows / plan.threads) * plan.threads + t;
+			asked[t].add(i, !hits, state_of(plan, i));
 		}
 	}
-	for (size_t which : order) {
-		Contender &c = contenders[which];
-		double seconds = timed(plan.threads, [&](uint32_t t) {
-			uint64_t values[call], sum = 0, found_total = 0;
-			uint8_t found[call];
-			for (uint32_t first = 0; first < plan.packets; first += call) {
-				uint32_t n = std::min(call, plan.packets - first);
-				uint32_t nb =
-					c.shards[t]->find(&keys[t][size_t{first} * key_size], n, values, found);
-				found_total += nb;
-				for (uint32_t i = 0; nb && i < n; i++)
-					sum += found[i] ? values[i] : 0;
-			}
-			if (found_total != (hits ? plan.packets : 0) || sum != expected[t])
-				wrong_answer(c.name,
-				             "a lookup gave the wrong state, or none, or one that is not there");
+	in_turns(contenders, order, plan, [&](const Contender &c, uint32_t t) {
+		Answers answers;
+		uint64_t found = 0, states = 0;
+		each_call(plan.packets, [&](uint32_t first, uint32_t n) {
+			look_up(*c.tracker, asked[t].keys, first, n, answers, found, states);
 		});
-		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
-	}
+		asked[t].check(c.name, found, states);
+	});
 }
 
-void run_trace(std::vector<Contender> &contenders, const Plan &plan,
+void run_trace(std::vector<Sharded> &contenders, const Plan &plan,
                std::vector<TraceStream> &streams, uint32_t round, const std::vector<size_t> &order)
 {
 	// Ended flows go after each call rather than each burst: a tracker that looks ahead could
 	// otherwise not.
 	std::vector<TraceStream::Chunk> chunks;
 	for (TraceStream &s : streams)
-		chunks.push_back(s.next(plan.packets, call));
-	for (size_t which : order) {
-		Contender &c = contenders[which];
-		double seconds = timed(plan.threads, [&](uint32_t t) {
-			const TraceStream::Chunk &chunk = chunks[t];
-			uint8_t results[call];
-			uint64_t nb_new = 0;
-			size_t ended = 0;
-			for (uint32_t first = 0, b = 0; first < plan.packets; first += call, b++) {
-				uint32_t n = std::min(call, plan.packets - first);
-				nb_new +=
-					c.shards[t]->track(&chunk.packets[size_t{first} * key_size], n, round, results);
-				uint32_t gone = chunk.nb_ended[b];
-				if (gone && c.shards[t]->remove(&chunk.ended[ended * key_size], gone) != gone)
-					wrong_answer(c.name, "a live flow could not be removed");
-				ended += gone;
-			}
-			if (nb_new != chunk.nb_new)
-				wrong_answer(c.name, "counted " + std::to_string(nb_new) + " new flows, not " +
-				                         std::to_string(chunk.nb_new));
+		chunks.push_back(s.next(plan.packets, trial_call));
+	in_turns(contenders, order, plan, [&](const Contender &c, uint32_t t) {
+		const TraceStream::Chunk &chunk = chunks[t];
+		uint8_t results[trial_call];
+		uint64_t nb_new = 0;
+		uint32_t ended = 0;
+		each_call(plan.packets, [&](uint32_t first, uint32_t n) {
+			nb_new += c->track(chunk.packets.at(first), n, round, results);
+			const uint32_t gone = chunk.nb_ended[first / trial_call];
+			if (gone && c->remove(chunk.ended.at(ended), gone) != gone)
+				c.wrong("a live flow could not be removed");
+			ended += gone;
 		});
-		c.samples.push_back(double(plan.packets) * plan.threads / seconds * 1e-6);
-	}
+		if (nb_new != chunk.nb_new)
+			c.wrong("counted " + std::to_string(nb_new) + " new flows, not " +
+			        std::to_string(chunk.nb_new));
+	});
 }
 
-std::vector<Contender> make_contenders(const std::vector<std::string> &names, const Plan &plan,
-                                       conntrack::TrackerOptions options)
+std::vector<Sharded> make_contenders(const std::vector<std::string> &names, const Plan &plan,
+                                     conntrack::TrackerOptions options)
 {
 	options.seed = plan.seed;
 	options.depth = plan.depth;
-	std::vector<Contender> contenders;
+	std::vector<Sharded> contenders;
 	for (const std::string &name : names) {
-		Contender c{name, {}, {}};
+		Sharded &c = contenders.emplace_back(Sharded{name, {}, {}});
 		for (uint32_t t = 0; t < plan.threads; t++)
-			c.shards.push_back(make_tracker(name, options));
+			c.shards.emplace_back(name, conntrack::make_tracker(name, options));
 		if (!c.shards[0])
 			throw JobError("not-supported", name + ": DPDK does not start here", 3);
-		contenders.push_back(std::move(c));
 	}
 	return contenders;
 }
@@ -227,7 +210,7 @@ std::vector<Contender> make_contenders(const std::vector<std::string> &names, co
 // The rounds of one workload on filled tables. `round` makes its packets and lets the contenders have
 // them in the order given.
 template <typename Round>
-void run_rounds(std::vector<Contender> &contenders, const std::string &workload, uint64_t flows,
+void run_rounds(std::vector<Sharded> &contenders, const std::string &workload, uint64_t flows,
                 const Plan &plan, Round run)
 {
 	Bound bound(contenders[0].shards[0]->bytes() * plan.threads, plan.seed);
@@ -235,7 +218,7 @@ void run_rounds(std::vector<Contender> &contenders, const std::string &workload,
 	std::vector<size_t> order(contenders.size());
 	std::iota(order.begin(), order.end(), size_t{0});
 	std::mt19937_64 random(plan.seed);
-	for (Contender &c : contenders)
+	for (Sharded &c : contenders)
 		c.samples.clear();
 	for (uint32_t round = 0; round <= plan.rounds; round++) {
 		if (round % 2)
@@ -246,29 +229,20 @@ void run_rounds(std::vector<Contender> &contenders, const std::string &workload,
 		run(round, order);
 		if (round == 0) { // warm-up
 			bounds.clear();
-			for (Contender &c : contenders)
+			for (Sharded &c : contenders)
 				c.samples.clear();
 		}
 	}
 	const double huge_share = engine::process_memory().huge_share();
-	for (Contender &c : contenders) {
-		const auto [low, high] = engine::interval_of_median(c.samples, plan.seed);
+	for (Sharded &c : contenders) {
 		size_t bytes = 0;
-		for (const auto &shard : c.shards)
+		for (const Contender &shard : c.shards)
 			bytes += shard->bytes();
-		emit({{"row",
-		       {{"contender", c.name},
-		        {"workload", workload},
-		        {"flows", flows},
-		        {"threads", plan.threads},
-		        {"depth", c.shards[0]->depth()},
-		        {"hugeShare", huge_share},
-		        {"mops", engine::median(c.samples)},
-		        {"mopsLow", low},
-		        {"mopsHigh", high},
-		        {"boundMops", engine::median(bounds)},
-		        {"bytesPerFlow", double(bytes) / double(flows)},
-		        {"rounds", plan.rounds}}}});
+		emit_row({c.name, workload, flows, plan.threads, c.shards[0]->depth(), double(bytes)},
+		         c.samples, plan.seed,
+		         {{"hugeShare", huge_share},
+		          {"boundMops", engine::median(bounds)},
+		          {"rounds", plan.rounds}});
 	}
 }
 
@@ -278,14 +252,14 @@ void run_flows(const std::vector<std::string> &names, const std::vector<std::str
                uint64_t flows, const Plan &plan, Done done)
 {
 	conntrack::TrackerOptions options;
-	std::vector<Contender> contenders;
+	std::vector<Sharded> contenders;
 	options.flows = (flows + plan.threads - 1) / plan.threads;
 	for (const std::string &workload : workloads) {
 		if (workload == "trace")
 			continue;
 		if (contenders.empty()) {
 			contenders = make_contenders(names, plan, options);
-			for (Contender &c : contenders)
+			for (Sharded &c : contenders)
 				fill(c, plan, flows);
 		}
 		run_rounds(contenders, workload, flows, plan,
@@ -298,14 +272,14 @@ void run_flows(const std::vector<std::string> &names, const std::vector<std::str
 		return;
 	contenders.clear();
 	// New flows of a call come before the ended ones go.
-	options.flows = flows / plan.threads + call / 4;
+	options.flows = flows / plan.threads + trial_call / 4;
 	options.updates = true;
 	contenders = make_contenders(names, plan, options);
 	// A new flow in 31 packets, as on the paper's campus trace.
 	std::vector<TraceStream> streams;
 	for (uint32_t t = 0; t < plan.threads; t++)
-		streams.emplace_back(flows / plan.threads, key_size, 31, plan.seed + t);
-	for (Contender &c : contenders)
+		streams.emplace_back(flows / plan.threads, 31, plan.seed + t);
+	for (Sharded &c : contenders)
 		fill_live(c, plan, streams);
 	run_rounds(contenders, "trace", flows, plan,
 	           [&](uint32_t round, const std::vector<size_t> &order) {
@@ -316,6 +290,18 @@ void run_flows(const std::vector<std::string> &names, const std::vector<std::str
 
 } // namespace
 
+void emit_row(const Row &row, std::vector<double> mops, uint64_t seed, const Json &more)
+{
+	const auto [mops_low, mops_high] =
+		mops.size() > 1 ? engine::interval_of_median(mops, seed) : std::pair{mops[0], mops[0]};
+	const Json record =
+		NAMED(row.contender, row.workload, row.flows, row.threads, row.depth, mops_low, mops_high);
+	emit({{"row", joined(joined(record, {{"mops", engine::median(mops)},
+	                                     {"boundMops", nullptr},
+	                                     {"bytesPerFlow", row.bytes / double(row.flows)}}),
+	                     more)}});
+}
+
 void run_bench_conntrack(const Json &spec)
 {
 	SpecReader in(spec, "");
@@ -325,7 +311,11 @@ void run_bench_conntrack(const Json &spec)
 	if (std::find(known.begin(), known.end(), "rte-hash-burst") != known.end())
 		wanted.push_back("rte-hash-burst");
 	wanted = in.texts("contenders", wanted);
-	auto workloads = in.texts("workloads", {"hits", "misses", "trace", "inserts", "hostile"});
+	auto workloads = in.several<std::string>("workloads", {{"hits", "hits"},
+	                                                       {"misses", "misses"},
+	                                                       {"trace", "trace"},
+	                                                       {"inserts", "inserts"},
+	                                                       {"hostile", "hostile"}});
 	const auto flows = in.integers<uint64_t>(
 		"flows",
 		quick ? std::vector<uint64_t>{10'000, 1'000'000}
@@ -340,9 +330,6 @@ void run_bench_conntrack(const Json &spec)
 	for (const std::string &name : wanted)
 		if (std::find(known.begin(), known.end(), name) == known.end())
 			in.fail("contenders", "has " + name + ", and no tracker is called so");
-	for (const std::string &w : workloads)
-		if (w != "hits" && w != "misses" && w != "trace" && w != "inserts" && w != "hostile")
-			in.fail("workloads", "are hits, misses, trace, inserts and hostile, not " + w);
 	for (const uint32_t t : threads)
 		if (t > cores)
 			throw JobError("not-supported", "this machine has " + std::to_string(cores) + " cores",

@@ -2,7 +2,6 @@
 // tables place them by, and keys that collide in the NIC's hash where that places them.
 #include "lab/conntrack/bench.hpp"
 #include "lab/conntrack/trial.hpp"
-#include "measure/median.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -20,14 +19,13 @@ void attack(const std::string &name, const std::string &workload, conntrack::Tra
             const KeyColumn &keys, unsigned rounds, uint64_t seed)
 {
 	const uint32_t flows = keys.size();
-	std::vector<uint64_t> values(trial_call);
-	std::vector<uint8_t> flags(trial_call);
+	Answers answers;
 	// Room tells how far a table got; some spend a long search on each key that they refuse.
 	uint32_t inserted = 0, tried = 0;
 	const auto start = Clock::now();
 	for (; tried < flows && Clock::now() - start < std::chrono::seconds(2);) {
 		uint32_t n = std::min(trial_call, flows - tried);
-		inserted += tracker.track(keys.at(tried), n, 7, flags.data());
+		inserted += tracker.track(keys.at(tried), n, 7, answers.flags.data());
 		tried += n;
 	}
 	std::vector<uint32_t> order(tried);
@@ -42,7 +40,7 @@ void attack(const std::string &name, const std::string &workload, conntrack::Tra
 		uint32_t hits = 0;
 		const auto begin = Clock::now();
 		each_call(tried, [&](uint32_t first, uint32_t n) {
-			hits += tracker.find(asked.at(first), n, values.data(), flags.data());
+			hits += tracker.find(asked.at(first), n, answers.values.data(), answers.flags.data());
 		});
 		mops.push_back(double(tried) / std::chrono::duration<double>(Clock::now() - begin).count() *
 		               1e-6);
@@ -50,19 +48,8 @@ void attack(const std::string &name, const std::string &workload, conntrack::Tra
 			wrong_answer(name, "found " + std::to_string(hits) + " of " + std::to_string(inserted) +
 			                       " keys");
 	}
-	const auto [low, high] = engine::interval_of_median(mops, seed);
-	emit({{"row",
-	       {{"contender", name},
-	        {"workload", workload},
-	        {"flows", flows},
-	        {"threads", 1},
-	        {"depth", tracker.depth()},
-	        {"mops", engine::median(mops)},
-	        {"mopsLow", low},
-	        {"mopsHigh", high},
-	        {"boundMops", nullptr},
-	        {"bytesPerFlow", double(tracker.bytes()) / flows},
-	        {"refusedPercent", 100.0 * (tried - inserted) / tried}}}});
+	emit_row({name, workload, flows, 1, tracker.depth(), double(tracker.bytes())}, mops, seed,
+	         {{"refusedPercent", 100.0 * (tried - inserted) / tried}});
 }
 
 } // namespace
@@ -80,8 +67,7 @@ void bench_hostile(const std::vector<std::string> &contenders, uint32_t flows, u
 		if (auto tracker = conntrack::make_tracker(name, options))
 			attack(name, "hostile", *tracker, hostile, rounds, seed);
 	KeyColumn ordinary;
-	for (uint32_t i = 0; i < flows; i++)
-		ordinary.add(i);
+	ordinary.add_flows(0, flows);
 	for (const bool collide : {false, true}) {
 		auto tracker = make_nic_tracker(flows, seed, depth);
 		attack("burst-table-nic", collide ? "nic-hostile" : "nic", *tracker,

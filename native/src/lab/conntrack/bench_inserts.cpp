@@ -1,8 +1,8 @@
 // Inserts one by one, timed each: what a new flow costs in a table half full, nine tenths full, and
 // in one that grows.
+#include "api/owned.hpp"
+#include "conntrack/contenders/burst_stats.hpp"
 #include "lab/conntrack/bench.hpp"
-#include "lab/conntrack/workload.hpp"
-#include "reframer/conntrack.h"
 
 #include <algorithm>
 #include <numeric>
@@ -11,13 +11,11 @@ namespace reframer::lab {
 
 namespace {
 
-constexpr uint32_t key_size = 16;
-
 struct Latencies {
 	std::vector<uint32_t> ticks;
 
-	void emit_row(const std::string &contender, const std::string &workload, uint64_t flows,
-	              double bytes, double per_ns)
+	void emit(const std::string &contender, const std::string &workload, uint64_t flows,
+	          double bytes, double per_ns)
 	{
 		std::sort(ticks.begin(), ticks.end());
 		double sum = std::accumulate(ticks.begin(), ticks.end(), 0.0);
@@ -27,21 +25,8 @@ struct Latencies {
 			                             static_cast<size_t>(double(ticks.size()) * share))]) /
 			       per_ns;
 		};
-		emit({{"row",
-		       {{"contender", contender},
-		        {"workload", workload},
-		        {"flows", flows},
-		        {"threads", 1},
-		        {"depth", 1},
-		        {"mops", 1e3 / mean},
-		        {"mopsLow", 1e3 / mean},
-		        {"mopsHigh", 1e3 / mean},
-		        {"boundMops", nullptr},
-		        {"bytesPerFlow", bytes / double(flows)},
-		        {"meanNs", mean},
-		        {"p50Ns", at(0.5)},
-		        {"p999Ns", at(0.999)},
-		        {"maxNs", at(1)}}}});
+		emit_row({contender, workload, flows, 1, 1, bytes}, {1e3 / mean}, 0,
+		         {{"meanNs", mean}, {"p50Ns", at(0.5)}, {"p999Ns", at(0.999)}, {"maxNs", at(1)}});
 	}
 };
 
@@ -51,28 +36,27 @@ void insert_range(Insert insert, uint64_t from, uint64_t to, uint64_t timed, Lat
 {
 	// Keys ahead of time, so that making them is not timed.
 	constexpr uint64_t chunk = 4096;
-	std::vector<uint8_t> keys(chunk * key_size);
+	KeyColumn keys;
 	for (uint64_t first = from; first < to; first += chunk) {
 		uint64_t n = std::min(chunk, to - first);
-		for (uint64_t i = 0; i < n; i++)
-			write_flow_key(&keys[i * key_size], key_size, first + i, 3);
-		for (uint64_t i = 0; i < n; i++) {
+		keys.clear();
+		keys.add_flows(first, n, 3);
+		for (uint32_t i = 0; i < n; i++) {
 			if (first + i < timed) {
-				insert(&keys[i * key_size]);
+				insert(keys.at(i));
 				continue;
 			}
 			// Unfenced: an insert may overlap the next one's beginning, as in a program.
 			uint64_t start = __rdtsc();
-			insert(&keys[i * key_size]);
+			insert(keys.at(i));
 			out.ticks.push_back(
 				static_cast<uint32_t>(std::min<uint64_t>(__rdtsc() - start, UINT32_MAX)));
 		}
 	}
 }
 
-struct Table {
-	conntrack_table *table = nullptr;
-
+class Table {
+public:
 	Table(uint64_t flows, uint32_t load_percent, uint32_t flags, uint64_t seed)
 	{
 		conntrack_params params;
@@ -82,25 +66,21 @@ struct Table {
 		params.flags = flags;
 		params.max_flows = uint64_t{1} << 26;
 		params.seed = seed;
-		if (conntrack_create(&params, &table) != 0)
+		table_ = api::create<api::FlowTable>(conntrack_create, params);
+		if (!table_)
 			throw std::bad_alloc();
 	}
-	~Table() { conntrack_free(table); }
-	Table(const Table &) = delete;
-	Table &operator=(const Table &) = delete;
-
 	void operator()(const uint8_t *key)
 	{
 		int is_new = 0;
-		if (!conntrack_find_or_insert(table, key, nullptr, 1'000'000'000, &is_new) || !is_new)
+		if (!conntrack_find_or_insert(table_.get(), key, nullptr, 1'000'000'000, &is_new) ||
+		    !is_new)
 			wrong_answer("burst-table", "an insert found no room, or an entry");
 	}
-	double bytes() const
-	{
-		conntrack_stats stats;
-		conntrack_get_stats(table, &stats);
-		return double(stats.bytes);
-	}
+	double bytes() const { return double(conntrack::stats_of(table_.get()).bytes); }
+
+private:
+	api::FlowTable table_;
 };
 
 template <typename Insert, typename Bytes>
@@ -115,7 +95,7 @@ void at_loads(const std::string &name, Insert insert, Bytes bytes, uint64_t slot
 		latencies.ticks.reserve(to - from);
 		insert_range(insert, done, to, from, latencies);
 		done = to;
-		latencies.emit_row(name, workload, to, bytes(), per_ns);
+		latencies.emit(name, workload, to, bytes(), per_ns);
 	}
 }
 
@@ -136,7 +116,7 @@ void bench_inserts(const std::vector<std::string> &contenders, uint64_t slots, u
 		Latencies latencies;
 		latencies.ticks.reserve(slots);
 		insert_range([&](const uint8_t *key) { table(key); }, 0, slots, slots / 64, latencies);
-		latencies.emit_row("burst-table", "insert-growth", slots, table.bytes(), per_ns);
+		latencies.emit("burst-table", "insert-growth", slots, table.bytes(), per_ns);
 	}
 	for (const std::string &name : contenders) {
 		if (name.starts_with("burst-table") || !name.ends_with("-burst"))

@@ -15,7 +15,6 @@
 // is compared with the flow's own history.
 #include "conntrack/expiry/timed_tracker.hpp"
 #include "lab/conntrack/trial.hpp"
-#include "measure/marks.hpp"
 #include "measure/median.hpp"
 #include "measure/virtual_clock.hpp"
 
@@ -28,40 +27,14 @@ namespace {
 
 using conntrack::Expiry;
 constexpr uint32_t burst_size = conntrack::tracker_burst;
-constexpr uint32_t key_size = KeyColumn::key_size;
 constexpr uint32_t chunk_packets = 1 << 15;
-
-// Flow numbers of packets: popular flows more often, new ones in the place of old ones.
-class Arrivals {
-public:
-	Arrivals(uint64_t senders, uint32_t per_new, uint64_t seed)
-		: random_(seed), zipf_(senders, 1.1), live_(senders), next_(static_cast<uint32_t>(senders)),
-		  per_new_(per_new)
-	{
-		for (uint32_t i = 0; i < senders; i++)
-			live_[i] = i;
-		std::shuffle(live_.begin(), live_.end(), random_);
-	}
-	uint32_t operator()()
-	{
-		if (random_() % per_new_ == 0)
-			return live_[random_() % live_.size()] = next_++;
-		return live_[zipf_(random_)];
-	}
-
-private:
-	std::mt19937_64 random_;
-	Zipf zipf_;
-	std::vector<uint32_t> live_;
-	uint32_t next_, per_new_;
-};
 
 // When each flow last sent, in ticks; what tells a new flow from a known one.
 class History {
 public:
 	explicit History(uint64_t timeout) : timeout_(timeout) {}
 	// @return whether this packet begins a flow.
-	bool packet(uint32_t flow, uint64_t tick)
+	bool packet(uint64_t flow, uint64_t tick)
 	{
 		if (flow >= last_.size())
 			last_.resize(flow + 1 + flow / 2, never);
@@ -85,17 +58,11 @@ private:
 	std::vector<uint64_t> last_;
 };
 
-// A packet that finds neither its bucket, nor its entry, nor what expiry keeps of it in any cache or
-// TLB. Bursts that take less than twice that are not taken for interrupted.
-constexpr double worst_packet_ns = 400;
-
-struct Setup {
-	std::string contender;
-	Expiry expiry;
-	uint32_t hz, ring;
-	double scale, seconds, mpps;
-	uint32_t per_new;
-	uint64_t seed;
+struct Setup : ContenderSpec {
+	Expiry expiry = Expiry::lazy;
+	uint32_t hz = 1000, ring = 4096;
+	double scale = 0.1, seconds = 12, mpps = 3.36;
+	uint32_t per_new = 56;
 };
 
 class ExpiryTrial {
@@ -123,7 +90,7 @@ public:
 		          {"worstTickUs", tick_ticks_.empty() ? 0 : double(tick_ticks_.back()) * us},
 		          {"dropPercent", share(double(dropped_))},
 		          {"newFlows", new_flows_},
-		          {"preempted", preempted_}};
+		          {"preempted", usual_.preempted()}};
 		if (s_.expiry != Expiry::none)
 			r["residentsOverLive"] = residents_sum_ / live_sum_;
 		return r;
@@ -133,10 +100,10 @@ private:
 	void refill()
 	{
 		flows_.resize(chunk_packets);
-		keys_.resize(size_t{chunk_packets} * key_size);
+		keys_.clear();
 		for (uint32_t i = 0; i < chunk_packets; i++) {
-			flows_[i] = arrivals_();
-			write_flow_key(&keys_[size_t{i} * key_size], key_size, flows_[i], 1);
+			flows_[i] = arrivals_.next().flow;
+			keys_.add(flows_[i]);
 		}
 		next_ = 0;
 	}
@@ -183,9 +150,8 @@ private:
 			dropped_ += burst_size;
 		} else {
 			uint64_t start = engine::tsc_start();
-			uint32_t nb =
-				tracker_.track(&keys_[size_t{next_} * key_size], burst_size, tick_, 1, results_);
-			double took = usual(double(elapsed(start)));
+			uint32_t nb = tracker_.track(keys_.at(next_), burst_size, tick_, 1, results_);
+			double took = usual_(burst_size, double(elapsed(start)));
 			clock_.spend(took * 1e9 / hz_);
 			if (tick_ > uint64_t{6} * s_.hz) {
 				burst_total_ += took;
@@ -195,17 +161,6 @@ private:
 		}
 		next_ += burst_size;
 		arrived_ += burst_size;
-	}
-
-	double usual(double took)
-	{
-		double excess_ns;
-		const double charged_ns =
-			marker_.charge(burst_size, burst_size, took * 1e9 / hz_, excess_ns);
-		if (excess_ns == 0)
-			return took;
-		preempted_++;
-		return charged_ns * 1e-9 * hz_;
 	}
 
 	void check(uint32_t nb_new)
@@ -229,15 +184,15 @@ private:
 	const Setup &s_;
 	conntrack::TimedTracker &tracker_;
 	History history_;
-	Arrivals arrivals_;
-	engine::PollMarker marker_{worst_packet_ns};
+	FlowStream arrivals_;
 	const double hz_ = engine::measure_tsc_hz();
+	UsualTicks usual_{hz_};
 	const uint64_t overhead_ = static_cast<uint64_t>(engine::measure_tsc_overhead());
-	std::vector<uint32_t> flows_;
-	std::vector<uint8_t> keys_;
+	std::vector<uint64_t> flows_;
+	KeyColumn keys_;
 	uint8_t results_[burst_size];
 	uint32_t next_ = 0;
-	uint64_t arrived_ = 0, processed_ = 0, dropped_ = 0, tick_ = 0, new_flows_ = 0, preempted_ = 0;
+	uint64_t arrived_ = 0, processed_ = 0, dropped_ = 0, tick_ = 0, new_flows_ = 0;
 	engine::VirtualClock clock_;
 	double burst_total_ = 0, tick_total_ = 0, residents_sum_ = 0, live_sum_ = 0;
 	std::vector<uint64_t> tick_ticks_;
@@ -245,33 +200,30 @@ private:
 
 } // namespace
 
-void run_conntrack_expiry(const Json &spec)
+void run_conntrack_expiry(const Json &json)
 {
-	SpecReader reader(spec, "");
+	SpecReader in(json, "");
 	Setup s;
-	s.contender = reader.text("contender", "burst-table");
-	s.expiry = reader.choice("expiry", Expiry::lazy,
-	                         {{"none", Expiry::none},
-	                          {"wheel", Expiry::wheel},
-	                          {"lazy", Expiry::lazy},
-	                          {"scan", Expiry::scan}});
-	s.hz = static_cast<uint32_t>(reader.integer("ticksPerSecond", 1000, 1, 1000));
-	s.scale = reader.real("timeScale", 0.1, 0.01, 1);
-	s.seconds = reader.real("seconds", 12, 8, 100);
-	s.mpps = reader.real("mpps", 3.36, 0.1, 100);
-	s.per_new = static_cast<uint32_t>(reader.integer("packetsPerNew", 56, 2, 10000));
-	s.ring = static_cast<uint32_t>(reader.integer("ring", 4096, 64, 1 << 20));
-	s.seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
-	reader.finish();
+	s.read(in);
+	in.read("expiry", s.expiry,
+	        {{"none", Expiry::none},
+	         {"wheel", Expiry::wheel},
+	         {"lazy", Expiry::lazy},
+	         {"scan", Expiry::scan}});
+	in.read("ticksPerSecond", s.hz, 1, 1000);
+	in.read("timeScale", s.scale, 0.01, 1);
+	in.read("seconds", s.seconds, 8, 100);
+	in.read("mpps", s.mpps, 0.1, 100);
+	in.read("packetsPerNew", s.per_new, 2, 10000);
+	in.read("ring", s.ring, 64, 1 << 20);
+	in.finish();
 	conntrack::TimedOptions options;
 	options.tracker.flows = static_cast<uint64_t>((1 << 22) * s.scale);
 	options.tracker.seed = s.seed + 1;
 	options.expiry = s.expiry;
 	options.ticks_per_second = s.hz;
 	options.timeout_ticks = 5 * s.hz;
-	conntrack::TrackerOptions small;
-	small.flows = 1000;
-	if (!open_contender(s.contender, small))
+	if (!Contender(s.contender, s.options(1000)))
 		return;
 	auto tracker = conntrack::make_timed_tracker(s.contender, options);
 	if (!tracker)

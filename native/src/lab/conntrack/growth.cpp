@@ -32,22 +32,19 @@ uint64_t longest_gap(uint64_t ticks)
 
 } // namespace
 
-void run_conntrack_growth(const Json &spec)
+void run_conntrack_growth(const Json &json)
 {
-	SpecReader reader(spec, "");
-	const std::string contender = reader.text("contender", "burst-table");
-	const uint64_t from = reader.integer("from", 1000, 64, 1 << 26);
-	const uint64_t to = reader.integer("to", 1'000'000, 1000, 1 << 26);
-	const auto burst =
-		static_cast<uint32_t>(reader.integer("burst", 1, 1, conntrack::tracker_burst));
-	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
-	reader.finish();
+	SpecReader in(json, "");
+	ContenderSpec spec;
+	spec.read(in);
+	const uint64_t from = in.integer("from", 1000, 64, 1 << 26);
+	const uint64_t to = in.integer("to", 1'000'000, 1000, 1 << 26);
+	const auto burst = in.integer<uint32_t>("burst", 1, 1, conntrack::tracker_burst);
+	in.finish();
 	if (to <= from)
-		reader.fail("to", "must be above from");
-	conntrack::TrackerOptions options;
-	options.flows = from;
-	options.seed = seed + 1;
-	auto tracker = open_contender(contender, options);
+		in.fail("to", "must be above from");
+	const uint64_t seed = spec.seed;
+	const Contender tracker(spec.contender, spec.options(from));
 	if (!tracker)
 		return;
 	const double us = 1e6 / engine::measure_tsc_hz(), overhead = engine::measure_tsc_overhead();
@@ -63,8 +60,7 @@ void run_conntrack_growth(const Json &spec)
 		uint64_t ticks = 0, before = flows;
 		while (flows < size) {
 			keys.clear();
-			for (uint32_t i = 0; i < trial_call && flows + i < size; i++)
-				keys.add(flows + i);
+			keys.add_flows(flows, std::min<uint64_t>(trial_call, size - flows));
 			for (uint32_t i = 0; i < keys.size(); i += burst) {
 				uint32_t n = std::min(burst, keys.size() - i);
 				uint64_t start = engine::tsc_start();
@@ -72,13 +68,13 @@ void run_conntrack_growth(const Json &spec)
 				took.push_back(engine::tsc_stop() - start);
 				ticks += took.back();
 				if (nb_new != n)
-					wrong_answer(contender, "at " + std::to_string(flows + i) +
-					                            " flows a new key was not new, or had no room");
+					tracker.wrong("at " + std::to_string(flows + i) +
+					              " flows a new key was not new, or had no room");
 			}
 			flows += keys.size();
 		}
 		if (tracker->flows() != flows)
-			wrong_answer(contender, "does not hold all flows");
+			tracker.wrong("does not hold all flows");
 		auto us_of = [&](double share) {
 			return std::max(0.0, double(engine::quantile(took, share)) - overhead) * us;
 		};
@@ -92,24 +88,16 @@ void run_conntrack_growth(const Json &spec)
 		all_ticks += ticks;
 	}
 	// Everything is still there.
-	KeyColumn absent;
 	std::mt19937_64 random(seed);
-	std::vector<uint64_t> values(trial_call);
-	std::vector<uint8_t> found(trial_call);
-	keys.clear();
+	Lookups there;
 	for (uint32_t i = 0; i < trial_call; i++) {
-		keys.add(random() % flows);
-		absent.add(random() % flows, 2);
+		there.add(random() % flows, false, seed);
+		there.add(random() % flows, true, seed);
 	}
-	if (tracker->find(keys.at(0), trial_call, values.data(), found.data()) != trial_call ||
-	    std::any_of(values.begin(), values.end(), [&](uint64_t v) { return v != seed; }) ||
-	    tracker->find(absent.at(0), trial_call, values.data(), found.data()) != 0)
-		wrong_answer(contender, "lost a flow in growing, or has one too many");
-	emit({{"contender", contender},
-	      {"burst", burst},
-	      {"at", at},
-	      {"noiseMaxUs",
-	       double(longest_gap(std::min(all_ticks, static_cast<uint64_t>(1e6 / us)))) * us}});
+	time_lookups(tracker, there);
+	const double noise_max_us =
+		double(longest_gap(std::min(all_ticks, static_cast<uint64_t>(1e6 / us)))) * us;
+	emit(NAMED(spec.contender, burst, at, noise_max_us));
 }
 
 } // namespace reframer::lab

@@ -19,20 +19,19 @@ namespace reframer::lab {
 namespace {
 
 struct Outcome {
-	double insert_ticks, find_ticks;
-	uint32_t refused;
+	double insert_ticks = 0, find_ticks = 0;
+	uint32_t refused = 0;
 };
 
 // Inserts the keys one by one, then looks those up that were taken, in random order.
-Outcome attack(conntrack::Tracker &tracker, const std::string &contender, const KeyColumn &keys,
-               uint32_t rounds, uint64_t seed)
+Outcome attack(const Contender &contender, const KeyColumn &keys, uint32_t rounds, uint64_t seed)
 {
-	Outcome out{0, 0, 0};
+	Outcome out;
 	std::vector<uint32_t> taken;
 	uint64_t start = engine::tsc_start();
 	for (uint32_t i = 0; i < keys.size(); i++) {
 		uint8_t result = 0;
-		tracker.track(keys.at(i), 1, trial_state(i), &result);
+		contender->track(keys.at(i), 1, trial_state(i), &result);
 		if (result == conntrack::Tracker::refused)
 			out.refused++;
 		else
@@ -41,20 +40,22 @@ Outcome attack(conntrack::Tracker &tracker, const std::string &contender, const 
 	out.insert_ticks = double(engine::tsc_stop() - start) / keys.size();
 	std::mt19937_64 random(seed);
 	KeyColumn asked;
-	std::vector<uint64_t> expected, values(keys.size());
-	std::vector<uint8_t> found(keys.size());
+	std::vector<uint64_t> expected;
+	Answers answers(keys.size());
 	for (uint32_t n = 0; n < keys.size() && !taken.empty(); n++) {
-		uint32_t i = taken[random() % taken.size()];
+		const uint32_t i = taken[random() % taken.size()];
 		asked.add_bytes(keys.at(i));
 		expected.push_back(trial_state(i));
 	}
 	uint64_t best = UINT64_MAX;
 	for (uint32_t r = 0; r < rounds; r++) {
 		start = engine::tsc_start();
-		uint32_t nb = tracker.find(asked.at(0), asked.size(), values.data(), found.data());
+		const uint32_t nb =
+			contender->find(asked.at(0), asked.size(), answers.values.data(), answers.flags.data());
 		best = std::min(best, engine::tsc_stop() - start);
-		if (nb != asked.size() || !std::equal(expected.begin(), expected.end(), values.begin()))
-			wrong_answer(contender, "a key has another state than its own");
+		if (nb != asked.size() ||
+		    !std::equal(expected.begin(), expected.end(), answers.values.begin()))
+			contender.wrong("a key has another state than its own");
 	}
 	out.find_ticks = double(best) / std::max(1u, asked.size());
 	return out;
@@ -62,43 +63,40 @@ Outcome attack(conntrack::Tracker &tracker, const std::string &contender, const 
 
 } // namespace
 
-void run_conntrack_hostile(const Json &spec)
+void run_conntrack_hostile(const Json &json)
 {
-	SpecReader reader(spec, "");
-	const std::string contender = reader.text("contender", "burst-table");
-	const bool by_nic = reader.choice("attack", false, {{"crc", false}, {"nic", true}});
+	SpecReader in(json, "");
+	ContenderSpec spec;
+	spec.read(in);
+	spec.read_depth(in);
+	const bool by_nic = in.choice("attack", false, {{"crc", false}, {"nic", true}});
 	// Above a few thousand the tsl maps double again and again under this attack.
-	const auto flows = static_cast<uint32_t>(reader.integer("flows", 2048, 32, 4096));
-	const uint64_t others = reader.integer("others", 100'000, 1000, 1 << 24);
-	const auto rounds = static_cast<uint32_t>(reader.integer("rounds", 20, 1, 1000));
-	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
-	conntrack::TrackerOptions options;
-	options.depth = static_cast<uint32_t>(
-		reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
-	reader.finish();
-	if (by_nic && contender != "burst-table")
-		reader.fail("attack", "nic is for contender burst-table");
-	const KeyColumn hostile = hostile_keys(flows, seed);
-	KeyColumn ordinary;
-	for (uint32_t i = 0; i < flows; i++)
-		ordinary.add(others + i);
-	options.flows = (others + flows) * 2;
-	options.seed = seed + 1;
+	const auto flows = in.integer<uint32_t>("flows", 2048, 32, 4096);
+	const uint64_t others = in.integer("others", 100'000, 1000, 1 << 24);
+	const auto rounds = in.integer<uint32_t>("rounds", 20, 1, 1000);
+	in.finish();
+	if (by_nic && spec.contender != "burst-table")
+		in.fail("attack", "nic is for contender burst-table");
+	conntrack::TrackerOptions options = spec.options((others + flows) * 2);
 	options.updates = true;
-	auto tracker_with = [&](const KeyColumn &keys, Outcome &out) {
-		auto tracker = by_nic ? make_nic_tracker(options.flows, options.seed, options.depth)
-		                      : open_contender(contender, options);
-		if (!tracker)
-			return false;
-		fill_flows(*tracker, contender, 0, others);
-		out = attack(*tracker, contender, keys, rounds, seed);
-		return true;
-	};
-	Outcome usual, attacked;
-	if (!tracker_with(ordinary, usual) || !tracker_with(hostile, attacked))
-		return;
+	Outcome outcomes[2]; // of ordinary keys, and of the attacker's
+	for (Outcome &outcome : outcomes) {
+		const Contender contender =
+			by_nic ? Contender(spec.contender,
+		                       make_nic_tracker(options.flows, options.seed, options.depth))
+				   : Contender(spec.contender, options);
+		if (!contender)
+			return;
+		KeyColumn ordinary;
+		ordinary.add_flows(others, flows);
+		contender.fill(0, others);
+		outcome =
+			attack(contender, &outcome == outcomes ? ordinary : hostile_keys(flows, spec.seed),
+		           rounds, spec.seed);
+	}
+	const auto &[usual, attacked] = outcomes;
 	const double ns = 1e9 / engine::measure_tsc_hz();
-	emit({{"contender", contender},
+	emit({{"contender", spec.contender},
 	      {"attack", by_nic ? "nic" : "crc"},
 	      {"ordinaryNs", usual.find_ticks * ns},
 	      {"hostileNs", attacked.find_ticks * ns},

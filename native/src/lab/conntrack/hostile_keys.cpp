@@ -1,5 +1,6 @@
 // What an attacker sends who knows every hash but a secret one, and a table that meets it.
 #include "conntrack/contenders/hostile_keys.hpp"
+#include "api/owned.hpp"
 #include "conntrack/contenders/burst_stats.hpp"
 #include "jobs/job.hpp"
 #include "lab/conntrack/trial.hpp"
@@ -26,17 +27,17 @@ public:
 		p.max_flows = std::max(p.max_flows, flows);
 		p.flags = CONNTRACK_NIC_HASH;
 		p.seed = seed;
-		if (conntrack_create(&p, &table_) != 0)
+		table_ = api::create<api::FlowTable>(conntrack_create, p);
+		if (!table_)
 			throw std::bad_alloc();
 	}
-	~ByNicHash() override { conntrack_free(table_); }
 	uint32_t depth() const override { return burst_; }
 	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) override
 	{
 		uint32_t total = 0;
 		each(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests, void **states) {
-			total += conntrack_find_burst(table_, keys + size_t{first} * key_size, digests, count,
-			                              clock, states);
+			total += conntrack_find_burst(table_.get(), keys + size_t{first} * key_size, digests,
+			                              count, clock, states);
 			for (uint32_t i = 0; i < count; i++) {
 				found[first + i] = states[i] != nullptr;
 				if (states[i])
@@ -49,8 +50,8 @@ public:
 	{
 		uint32_t inserted = 0;
 		each(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests, void **states) {
-			conntrack_find_or_insert_burst(table_, keys + size_t{first} * key_size, digests, count,
-			                               clock, states, results + first);
+			conntrack_find_or_insert_burst(table_.get(), keys + size_t{first} * key_size, digests,
+			                               count, clock, states, results + first);
 			for (uint32_t i = 0; i < count; i++) {
 				if (states[i])
 					std::memcpy(states[i], &stamp, 8);
@@ -65,13 +66,13 @@ public:
 	{
 		uint32_t removed = 0;
 		each(keys, n, [&](uint32_t first, uint32_t count, const uint64_t *digests, void **) {
-			removed += conntrack_remove_burst(table_, keys + size_t{first} * key_size, digests,
-			                                  count, clock);
+			removed += conntrack_remove_burst(table_.get(), keys + size_t{first} * key_size,
+			                                  digests, count, clock);
 		});
 		return removed;
 	}
-	uint64_t flows() const override { return conntrack::stats_of(table_).flows; }
-	size_t bytes() const override { return conntrack::stats_of(table_).bytes; }
+	uint64_t flows() const override { return conntrack::stats_of(table_.get()).flows; }
+	size_t bytes() const override { return conntrack::stats_of(table_.get()).bytes; }
 
 private:
 	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
@@ -83,14 +84,15 @@ private:
 			void *states[longest];
 			for (uint32_t i = 0; i < count; i++)
 				hashes[i] = conntrack::crc_hash(Key::load(keys + size_t{first + i} * key_size));
-			conntrack_digest_burst(table_, keys + size_t{first} * key_size, hashes, count, digests);
+			conntrack_digest_burst(table_.get(), keys + size_t{first} * key_size, hashes, count,
+			                       digests);
 			step(first, count, digests, states);
 		}
 	}
 
 	static constexpr uint64_t clock = 1'000'000'000;
 	static constexpr uint32_t longest = 256;
-	conntrack_table *table_ = nullptr;
+	api::FlowTable table_;
 	uint32_t burst_;
 };
 

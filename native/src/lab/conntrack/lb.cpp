@@ -47,11 +47,6 @@ void write_header(uint8_t *h, const uint8_t *key)
 	packet::put_be16(h + checksum_at, packet::checksum(h + ip_at, 20));
 }
 
-bool checksum_holds(const uint8_t *h)
-{
-	return packet::checksum(h + ip_at, 20) == 0;
-}
-
 // A packet without options that may be tracked; else false. Not the parser, which would cost as much
 // as the lookup that this job is about.
 bool read_key(const uint8_t *h, uint8_t *key)
@@ -65,17 +60,12 @@ bool read_key(const uint8_t *h, uint8_t *key)
 	return true;
 }
 
-// RFC 1624: the new sum from the old one and the words that change.
+// The sum does not depend on byte order: all in memory order.
 void set_destination(uint8_t *h, uint32_t address)
 {
-	uint32_t old;
-	uint16_t check;
-	std::memcpy(&old, h + destination_at, 4);
-	std::memcpy(&check, h + checksum_at, 2);
-	uint32_t sum = static_cast<uint16_t>(~check) + (~old & 0xffff) + (~old >> 16) +
-	               (address & 0xffff) + (address >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	check = static_cast<uint16_t>(~((sum & 0xffff) + (sum >> 16)));
+	const uint16_t check =
+		packet::checksum_update32(packet::load<uint16_t>(h + checksum_at),
+	                              packet::load<uint32_t>(h + destination_at), address);
 	std::memcpy(h + destination_at, &address, 4);
 	std::memcpy(h + checksum_at, &check, 2);
 }
@@ -125,85 +115,73 @@ private:
 };
 
 // Every packet of a flow must have got the server of its first one; flows that were there have theirs.
-void check(const std::string &contender, const std::vector<uint8_t> &keys,
-           const std::vector<uint8_t> &headers, const Servers &servers,
-           const std::vector<uint8_t> &live, uint64_t live_server)
+void check(const Contender &contender, const KeyColumn &keys, const std::vector<uint8_t> &headers,
+           const Servers &servers, const KeyColumn &live, uint64_t live_server)
 {
 	std::unordered_map<std::string, uint32_t> expected;
 	auto text = [](const uint8_t *key) {
 		return std::string(reinterpret_cast<const char *>(key), key_size);
 	};
-	for (size_t i = 0; i < live.size(); i += key_size)
-		expected[text(&live[i])] = servers[live_server];
-	for (size_t p = 0; p < keys.size() / key_size; p++) {
-		const uint8_t *h = &headers[p * header_size];
+	for (uint32_t i = 0; i < live.size(); i++)
+		expected[text(live.at(i))] = servers[live_server];
+	for (uint32_t p = 0; p < keys.size(); p++) {
+		const uint8_t *h = &headers[size_t{p} * header_size];
 		uint32_t got;
 		std::memcpy(&got, h + destination_at, 4);
 		bool known = std::find(servers.begin(), servers.end(), got) != servers.end();
-		if (!known || expected.emplace(text(&keys[p * key_size]), got).first->second != got)
-			wrong_answer(contender,
-			             "packet " + std::to_string(p) + " went to another server than its flow");
-		if (!checksum_holds(h))
-			wrong_answer(contender, "packet " + std::to_string(p) + " left with a broken checksum");
+		if (!known || expected.emplace(text(keys.at(p)), got).first->second != got)
+			contender.wrong("packet " + std::to_string(p) +
+			                " went to another server than its flow");
+		if (packet::checksum(h + ip_at, 20) != 0)
+			contender.wrong("packet " + std::to_string(p) + " left with a broken checksum");
 	}
 }
 
 } // namespace
 
-void run_conntrack_lb(const Json &spec)
+void run_conntrack_lb(const Json &json)
 {
-	SpecReader reader(spec, "");
-	const std::string contender = reader.text("contender", "burst-table");
-	const auto per_new = static_cast<uint32_t>(reader.integer("packetsPerNew", 31, 2, 1'000'000));
-	const uint64_t slots = reader.integer("slots", 1 << 22, 1 << 12, 1 << 26);
-	const double fill = reader.real("fillPercent", 60, 0, 95);
-	const uint64_t live_flows = reader.integer("liveFlows", 300'000, 1000, 1 << 24);
-	const auto packets =
-		static_cast<uint32_t>(reader.integer("packets", 2'000'000, 1 << 14, 1 << 26)) / piece *
-		piece;
-	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
-	conntrack::TrackerOptions options;
-	options.depth = static_cast<uint32_t>(reader.integer("depth", burst_size, 1, burst_size));
-	reader.finish();
+	SpecReader in(json, "");
+	ContenderSpec spec;
+	spec.read(in);
+	spec.read_depth(in, burst_size);
+	const auto per_new = in.integer<uint32_t>("packetsPerNew", 31, 2, 1'000'000);
+	const uint64_t slots = in.integer("slots", 1 << 22, 1 << 12, 1 << 26);
+	const double fill = in.real("fillPercent", 60, 0, 95);
+	const uint64_t live_flows = in.integer("liveFlows", 300'000, 1000, 1 << 24);
+	const uint32_t packets =
+		in.integer<uint32_t>("packets", 2'000'000, 1 << 14, 1 << 26) / piece * piece;
+	in.finish();
 	if (!std::has_single_bit(slots))
-		reader.fail("slots", "must be a power of two");
+		in.fail("slots", "must be a power of two");
 	const auto before = std::max(live_flows, static_cast<uint64_t>(double(slots) * fill / 100));
 	if (before + packets / per_new * 1.1 > double(slots))
-		reader.fail("packets", "bring more new flows than there are slots");
-	options.flows = slots;
-	options.power_of_two = true;
+		in.fail("packets", "bring more new flows than there are slots");
+	conntrack::TrackerOptions options = spec.options(slots, true);
 	options.updates = true;
-	options.seed = seed + 1;
-	auto tracker = open_contender(contender, options);
+	const Contender tracker(spec.contender, options);
 	if (!tracker)
 		return;
 
-	TraceStream stream(live_flows, key_size, per_new, seed);
-	const std::vector<uint8_t> live = stream.live_keys();
+	TraceStream stream(live_flows, per_new, spec.seed);
+	const KeyColumn live = stream.live_keys();
 	constexpr uint64_t live_server = 7;
-	std::vector<uint8_t> results(live_flows);
-	if (tracker->track(live.data(), static_cast<uint32_t>(live_flows), live_server,
-	                   results.data()) != live_flows)
-		wrong_answer(contender, "does not take the flows that are live at first");
+	tracker.insert(live, live_server);
 	// Flows that send nothing: keys that no live one has.
-	KeyColumn silent;
-	for (uint64_t i = live_flows; i < before; i += silent.size()) {
-		silent.clear();
-		for (uint64_t k = i; k < std::min<uint64_t>(before, i + trial_call); k++)
-			silent.add(k, 3);
-		results.resize(trial_call);
-		if (tracker->track(silent.at(0), silent.size(), 0, results.data()) != silent.size())
-			wrong_answer(contender, "does not take the flows that fill it");
-	}
+	each_call(before - live_flows, [&](uint32_t first, uint32_t n) {
+		KeyColumn silent;
+		silent.add_flows(live_flows + first, n, 3);
+		tracker.insert(silent, 0);
+	});
 	const TraceStream::Chunk chunk = stream.next(packets, burst_size);
 	std::vector<uint8_t> headers(size_t{packets} * header_size);
 	for (uint32_t p = 0; p < packets; p++)
-		write_header(&headers[size_t{p} * header_size], &chunk.packets[size_t{p} * key_size]);
+		write_header(&headers[size_t{p} * header_size], chunk.packets.at(p));
 
 	Servers servers;
 	for (uint32_t i = 0; i < servers.size(); i++)
 		servers[i] = 0x0a | (i + 1) << 24; // 10.0.0.x
-	LoadBalancer balancer(*tracker, servers);
+	LoadBalancer balancer(*tracker.tracker, servers);
 	uint32_t refused = 0;
 	std::vector<uint64_t> pieces; // of as many packets each
 	for (uint32_t p = 0; p + piece <= packets; p += piece) {
@@ -212,21 +190,17 @@ void run_conntrack_lb(const Json &spec)
 			refused += balancer.burst(&headers[size_t{b} * header_size]);
 		pieces.push_back(engine::tsc_stop() - start);
 	}
-	const double per_packet = double(engine::quantile(pieces, 0.5)) / piece;
 	if (refused || balancer.new_flows() != chunk.nb_new ||
 	    tracker->flows() != before + chunk.nb_new)
-		wrong_answer(contender, "counted " + std::to_string(balancer.new_flows()) +
-		                            " new flows, not " + std::to_string(chunk.nb_new) +
-		                            ", and refused " + std::to_string(refused));
-	check(contender, chunk.packets, headers, servers, live, live_server);
-	const double hz = engine::measure_tsc_hz();
-	emit({{"contender", contender},
-	      {"packets", packets},
-	      {"newFlows", chunk.nb_new},
-	      {"mpps", hz / per_packet * 1e-6},
-	      {"cyclesPerPacket", per_packet},
-	      {"loadPercent", double(tracker->flows()) / double(slots) * 100},
-	      {"tscGhz", hz * 1e-9}});
+		tracker.wrong("counted " + std::to_string(balancer.new_flows()) + " new flows, not " +
+		              std::to_string(chunk.nb_new) + ", and refused " + std::to_string(refused));
+	check(tracker, chunk.packets, headers, servers, live, live_server);
+	const double tsc_ghz = engine::measure_tsc_hz() * 1e-9;
+	const double cycles_per_packet = double(engine::quantile(pieces, 0.5)) / piece;
+	const double mpps = tsc_ghz * 1e3 / cycles_per_packet;
+	const double load_percent = double(tracker->flows()) / double(slots) * 100;
+	emit(joined(NAMED(spec.contender, packets, mpps, cycles_per_packet, load_percent, tsc_ghz),
+	            {{"newFlows", chunk.nb_new}}));
 }
 
 } // namespace reframer::lab

@@ -17,80 +17,62 @@
 
 namespace reframer::lab {
 
-namespace {
-
-// What `after` has more than `before`.
-engine::ProcessMemory grown(const engine::ProcessMemory &before, const engine::ProcessMemory &after)
+void run_conntrack_memory(const Json &json)
 {
-	auto more = [](uint64_t a, uint64_t b) { return b - std::min(a, b); };
-	return {more(before.resident, after.resident), more(before.huge, after.huge)};
-}
-
-} // namespace
-
-void run_conntrack_memory(const Json &spec)
-{
-	SpecReader reader(spec, "");
-	const std::string contender = reader.text("contender", "burst-table");
-	const uint64_t flows = reader.integer("flows", 1'000'000, 1000, 1 << 26);
-	conntrack::TrackerOptions options;
-	options.key_size = static_cast<uint32_t>(reader.integer("keySize", 16, 16, 40));
-	options.seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096) + 1;
-	reader.finish();
-	if (options.key_size != 16 && options.key_size != 40)
-		reader.fail("keySize", "must be 16 or 40");
-	options.flows = flows;
+	SpecReader in(json, "");
+	ContenderSpec spec;
+	spec.read(in);
+	const uint64_t flows = in.integer("flows", 1'000'000, 1000, 1 << 26);
+	const auto key_size = in.integer<uint32_t>("keySize", 16, 16, 40);
+	in.finish();
+	if (key_size != 16 && key_size != 40)
+		in.fail("keySize", "must be 16 or 40");
+	conntrack::TrackerOptions options = spec.options(1000);
+	options.key_size = key_size;
 	// Starts what a process pays once, DPDK's EAL above all.
-	conntrack::TrackerOptions small = options;
-	small.flows = 1000;
-	if (!open_contender(contender, small))
+	if (!Contender(spec.contender, options))
 		return;
+	options.flows = flows;
 	const engine::ProcessMemory before = engine::process_memory();
-	auto tracker = conntrack::make_tracker(contender, options);
+	const Contender contender(spec.contender, options);
 	uint8_t key[40], result = 0;
 	for (uint64_t i = 0; i < flows; i++) {
-		write_flow_key(key, options.key_size, i, 1);
-		if (tracker->track(key, 1, i, &result) != 1)
-			wrong_answer(contender, "does not hold the flows that it was made for");
+		write_flow_key(key, key_size, i, 1);
+		if (contender->track(key, 1, i, &result) != 1)
+			contender.wrong("does not hold the flows that it was made for");
 	}
-	const engine::ProcessMemory held = grown(before, engine::process_memory());
+	const engine::ProcessMemory held = engine::process_memory() - before;
 	for (uint64_t i = 0; i < flows; i += 1 + flows / 1000) {
 		uint64_t value = 0;
 		uint8_t found = 0;
-		write_flow_key(key, options.key_size, i, 1);
-		if (tracker->find(key, 1, &value, &found) != 1 || value != i)
-			wrong_answer(contender, "a flow has another state than its own");
+		write_flow_key(key, key_size, i, 1);
+		if (contender->find(key, 1, &value, &found) != 1 || value != i)
+			contender.wrong("a flow has another state than its own");
 	}
-	emit({{"contender", contender},
-	      {"flows", flows},
-	      {"keySize", options.key_size},
-	      {"bytesPerFlow", double(tracker->bytes()) / double(flows)},
-	      {"residentBytesPerFlow", double(held.resident) / double(flows)},
-	      {"hugeShare", held.huge_share()}});
+	emit(joined(NAMED(spec.contender, flows, key_size, held.huge_share()),
+	            {{"bytesPerFlow", double(contender->bytes()) / double(flows)},
+	             {"residentBytesPerFlow", double(held.resident) / double(flows)}}));
 }
 
-void run_conntrack_rate(const Json &spec)
+void run_conntrack_rate(const Json &json)
 {
-	SpecReader reader(spec, "");
-	const std::string contender = reader.text("contender", "burst-table");
-	const std::string workload = reader.text("workload", "hits");
-	const uint64_t flows = reader.integer("flows", 1'000'000, 1000, 32'000'000);
-	const auto depth = static_cast<uint32_t>(
-		reader.integer("depth", conntrack::tracker_burst, 1, conntrack::tracker_max_depth));
-	const bool quick = reader.boolean("quick", false);
-	const uint64_t seed = reader.integer("seed", 1, 0, UINT64_MAX / 4096);
-	reader.finish();
-	conntrack::TrackerOptions small;
-	small.flows = 1000;
-	if (!open_contender(contender, small))
+	SpecReader in(json, "");
+	ContenderSpec spec;
+	spec.read(in);
+	spec.read_depth(in);
+	const std::string workload = in.text("workload", "hits");
+	const uint64_t flows = in.integer("flows", 1'000'000, 1000, 32'000'000);
+	const bool quick = in.boolean("quick", false);
+	in.finish();
+	if (!Contender(spec.contender, spec.options(1000)))
 		return;
-	run_bench_conntrack({{"contenders", {contender}},
+	run_bench_conntrack({{"contenders", {spec.contender}},
 	                     {"workloads", {workload}},
 	                     {"flows", {flows}},
-	                     {"depths", {depth}},
+	                     {"depths", {spec.depth}},
 	                     {"threads", {1}},
 	                     {"quick", quick},
-	                     {"seed", seed + 1}});
+	                     {"seed", spec.seed + 1}});
 }
 
 } // namespace reframer::lab

@@ -28,12 +28,11 @@ constexpr uint64_t tick = 1; // nothing ends by itself
 // Flows of a thread that come and go.
 constexpr uint32_t churn_bursts = 256;
 
-struct Setup {
-	std::string contender;
-	Sharing sharing;
-	uint32_t threads;
-	double writes;
-	uint64_t flows, operations, seed;
+struct Setup : ContenderSpec {
+	Sharing sharing = Sharing::concurrent;
+	uint32_t threads = 1;
+	double writes = 0.05;
+	uint64_t flows = 1'000'000, operations = 2'000'000;
 };
 
 class Worker {
@@ -114,8 +113,7 @@ private:
 	void write_new(uint64_t first)
 	{
 		keys_.clear();
-		for (uint32_t i = 0; i < burst_size; i++)
-			keys_.add(first + uint64_t{i} * s_.threads, 3);
+		keys_.add_flows(first, burst_size, 3, s_.threads);
 	}
 
 	void insert_burst()
@@ -166,28 +164,27 @@ private:
 
 } // namespace
 
-void run_conntrack_threads(const Json &spec)
+void run_conntrack_threads(const Json &json)
 {
-	SpecReader reader(spec, "");
+	SpecReader in(json, "");
 	Setup s;
-	s.contender = reader.text("contender", "burst-table");
-	s.sharing = reader.choice("sharing", Sharing::concurrent,
-	                          {{"sharded", Sharing::sharded},
-	                           {"mutex", Sharing::mutex},
-	                           {"spinlock", Sharing::spinlock},
-	                           {"rwlock", Sharing::rwlock},
-	                           {"striped", Sharing::striped},
-	                           {"concurrent", Sharing::concurrent}});
-	s.threads = static_cast<uint32_t>(reader.integer("threads", 1, 1, 64));
-	s.writes = reader.real("writePercent", 5, 0, 100) / 100;
-	s.flows = reader.integer("flows", 1'000'000, 1000, 1 << 24);
-	s.operations = reader.integer("operations", 2'000'000, 1000, UINT32_MAX);
-	s.seed = reader.integer("seed", 1, 0, UINT32_MAX);
-	reader.finish();
-	auto unavailable = [&](const std::string &why) {
-		emit({{"contender", s.contender},
-		      {"sharing", conntrack::sharing_name(s.sharing)},
-		      {"unavailable", why}});
+	s.read(in);
+	in.read("sharing", s.sharing,
+	        {{"sharded", Sharing::sharded},
+	         {"mutex", Sharing::mutex},
+	         {"spinlock", Sharing::spinlock},
+	         {"rwlock", Sharing::rwlock},
+	         {"striped", Sharing::striped},
+	         {"concurrent", Sharing::concurrent}});
+	in.read("threads", s.threads, 1, 64);
+	s.writes = in.real("writePercent", 5, 0, 100) / 100;
+	in.read("flows", s.flows, 1000, 1 << 24);
+	in.read("operations", s.operations, 1000, UINT32_MAX);
+	in.finish();
+	const Json named = {{"contender", s.contender},
+	                    {"sharing", conntrack::sharing_name(s.sharing)}};
+	const auto unavailable = [&](const std::string &why) {
+		emit(joined(named, {{"unavailable", why}}));
 	};
 	if (s.threads > std::thread::hardware_concurrency())
 		return unavailable("this machine has " +
@@ -229,11 +226,10 @@ void run_conntrack_threads(const Json &spec)
 		wrong_answer(s.contender, "holds " + std::to_string(tracker->residents()) + " flows, not " +
 		                              std::to_string(there));
 	const double hz = engine::measure_tsc_hz();
-	Json record = {{"contender", s.contender},
-	               {"sharing", conntrack::sharing_name(s.sharing)},
-	               {"threads", s.threads},
-	               {"mops", double(s.operations) * s.threads * hz / double(ticks) * 1e-6},
-	               {"lookupCycles", double(engine::quantile(lookups, 0.5)) / burst_size}};
+	Json record =
+		joined(named, {{"threads", s.threads},
+	                   {"mops", double(s.operations) * s.threads * hz / double(ticks) * 1e-6},
+	                   {"lookupCycles", double(engine::quantile(lookups, 0.5)) / burst_size}});
 	if (!inserts.empty())
 		record["insertCycles"] = double(engine::quantile(inserts, 0.5)) / burst_size;
 	emit(record);

@@ -12,16 +12,37 @@ namespace reframer::lab {
 
 using conntrack::Tracker;
 
-std::unique_ptr<Tracker> open_contender(const std::string &name,
-                                        const conntrack::TrackerOptions &options)
+void ContenderSpec::read(SpecReader &in)
 {
-	auto known = conntrack::tracker_names();
-	bool built = std::find(known.begin(), known.end(), name) != known.end();
-	auto tracker = built ? conntrack::make_tracker(name, options) : nullptr;
+	in.read("contender", contender);
+	in.read("seed", seed, 0, double(UINT64_MAX / 4096));
+}
+
+void ContenderSpec::read_depth(SpecReader &in, uint32_t most)
+{
+	in.read("depth", depth, 1, most);
+}
+
+conntrack::TrackerOptions ContenderSpec::options(uint64_t flows, bool power_of_two) const
+{
+	conntrack::TrackerOptions o;
+	o.flows = flows;
+	o.seed = seed + 1;
+	o.depth = depth;
+	o.power_of_two = power_of_two;
+	return o;
+}
+
+Contender::Contender(std::string name_, const conntrack::TrackerOptions &options)
+	: name(std::move(name_))
+{
+	const auto known = conntrack::tracker_names();
+	const bool built = std::find(known.begin(), known.end(), name) != known.end();
+	if (built)
+		tracker = conntrack::make_tracker(name, options);
 	if (!tracker)
 		emit({{"contender", name},
 		      {"unavailable", built ? "it does not start on this machine" : "not in this build"}});
-	return tracker;
 }
 
 void wrong_answer(const std::string &contender, const std::string &what)
@@ -29,69 +50,78 @@ void wrong_answer(const std::string &contender, const std::string &what)
 	throw JobError("wrong-answer", contender + ": " + what);
 }
 
-void KeyColumn::add(uint64_t flow, uint64_t salt)
+void Contender::insert(const KeyColumn &keys, uint32_t first, uint32_t n, uint64_t state) const
 {
-	bytes_.resize(bytes_.size() + key_size);
-	write_flow_key(bytes_.data() + bytes_.size() - key_size, key_size, flow, salt);
+	std::vector<uint8_t> results(n);
+	if (tracker->track(keys.at(first), n, state, results.data()) != n)
+		wrong("a new flow was not new, or had no room");
 }
 
-void KeyColumn::add_bytes(const void *key)
-{
-	const auto *bytes = static_cast<const uint8_t *>(key);
-	bytes_.insert(bytes_.end(), bytes, bytes + key_size);
-}
-
-void fill_flows(Tracker &tracker, const std::string &contender, uint64_t first, uint64_t count)
-{
-	uint8_t key[KeyColumn::key_size], result = 0;
-	for (uint64_t i = first; i < first + count; i++) {
-		write_flow_key(key, sizeof(key), i, 1);
-		if (tracker.track(key, 1, trial_state(i), &result) != 1 || result != 1)
-			wrong_answer(contender, "flow " + std::to_string(i) + " was not new, or had no room");
-	}
-}
-
-void drop_flows(Tracker &tracker, const std::string &contender, uint64_t first, uint64_t count)
+void Contender::fill(uint64_t first, uint64_t count) const
 {
 	KeyColumn keys;
-	for (uint64_t done = 0; done < count; done += keys.size()) {
+	for (uint64_t i = first; i < first + count; i++) {
 		keys.clear();
-		for (uint64_t i = done; i < std::min<uint64_t>(count, done + trial_call); i++)
-			keys.add(first + i);
-		if (tracker.remove(keys.at(0), keys.size()) != keys.size())
-			wrong_answer(contender, "a flow that was inserted could not be removed");
+		keys.add(i);
+		insert(keys, trial_state(i));
 	}
+}
+
+void Contender::drop(uint64_t first, uint64_t count) const
+{
+	KeyColumn keys;
+	each_call(count, [&](uint32_t done, uint32_t n) {
+		keys.clear();
+		keys.add_flows(first + done, n);
+		if (tracker->remove(keys.at(0), n) != n)
+			wrong("a flow that was inserted could not be removed");
+	});
+}
+
+void look_up(Tracker &tracker, const KeyColumn &keys, uint32_t first, uint32_t n, Answers &answers,
+             uint64_t &found, uint64_t &states)
+{
+	const uint32_t nb =
+		tracker.find(keys.at(first), n, answers.values.data(), answers.flags.data());
+	found += nb;
+	for (uint32_t i = 0; nb && i < n; i++)
+		states += answers.flags[i] ? answers.values[i] : 0;
+}
+
+void Lookups::add(uint64_t flow, bool miss, uint64_t state)
+{
+	keys.add(flow, miss ? 2 : 1);
+	hits += !miss;
+	sum += miss ? 0 : state;
+}
+
+void Lookups::check(const std::string &contender, uint64_t found, uint64_t states) const
+{
+	if (found != hits || states != sum)
+		wrong_answer(contender, "a lookup gave the wrong state, or none, or one that is not there");
 }
 
 Lookups draw_lookups(std::mt19937_64 &random, uint64_t flows, uint32_t count, uint32_t one_miss_in)
 {
 	Lookups l;
 	for (uint32_t n = 0; n < count; n++) {
-		uint64_t flow = random() % flows;
-		bool miss = one_miss_in && random() % one_miss_in == 0;
-		l.keys.add(flow, miss ? 2 : 1);
-		l.hits += !miss;
-		l.sum += miss ? 0 : trial_state(flow);
+		const uint64_t flow = random() % flows;
+		l.add(flow, one_miss_in && random() % one_miss_in == 0, trial_state(flow));
 	}
 	return l;
 }
 
-double time_lookups(Tracker &tracker, const std::string &contender, const Lookups &lookups)
+double time_lookups(const Contender &contender, const Lookups &lookups)
 {
-	std::vector<uint64_t> values(trial_call);
-	std::vector<uint8_t> found(trial_call);
+	Answers answers;
 	std::vector<double> ticks;
-	uint64_t hits = 0, sum = 0;
+	uint64_t found = 0, states = 0;
 	each_call(lookups.keys.size(), [&](uint32_t first, uint32_t n) {
-		uint64_t start = engine::tsc_start();
-		uint32_t nb = tracker.find(lookups.keys.at(first), n, values.data(), found.data());
-		hits += nb;
-		for (uint32_t i = 0; nb && i < n; i++)
-			sum += found[i] ? values[i] : 0;
+		const uint64_t start = engine::tsc_start();
+		look_up(*contender.tracker, lookups.keys, first, n, answers, found, states);
 		ticks.push_back(double(engine::tsc_stop() - start) / n);
 	});
-	if (hits != lookups.hits || sum != lookups.sum)
-		wrong_answer(contender, "a lookup gave the wrong state, or none, or one that is not there");
+	lookups.check(contender.name, found, states);
 	return engine::median(std::move(ticks));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 namespace reframer::lab {
 
@@ -29,6 +30,18 @@ void write_flow_key(uint8_t *key, uint32_t key_size, uint64_t i, uint64_t salt)
 	key[2 * address + 4] = i % 8 == 0 ? 17 : 6;
 }
 
+void KeyColumn::add(uint64_t flow, uint64_t salt)
+{
+	bytes_.resize(bytes_.size() + key_size);
+	write_flow_key(bytes_.data() + bytes_.size() - key_size, key_size, flow, salt);
+}
+
+void KeyColumn::add_bytes(const void *key)
+{
+	const auto *bytes = static_cast<const uint8_t *>(key);
+	bytes_.insert(bytes_.end(), bytes, bytes + key_size);
+}
+
 Zipf::Zipf(uint64_t n, double s) : n_(double(n)), s_(s)
 {
 	at_one_ = integral(1.5) - 1;
@@ -53,49 +66,36 @@ uint64_t Zipf::operator()(std::mt19937_64 &random) const
 	}
 }
 
-TraceStream::TraceStream(uint64_t live_flows, uint32_t key_size, uint32_t packets_per_new,
-                         uint64_t seed)
+FlowStream::FlowStream(uint64_t live_flows, uint32_t packets_per_new, uint64_t seed)
 	: random_(seed), zipf_(live_flows, 1.1), live_(live_flows), next_flow_(live_flows),
-	  key_size_(key_size), packets_per_new_(packets_per_new)
+	  packets_per_new_(packets_per_new)
 {
-	for (uint64_t i = 0; i < live_flows; i++)
-		live_[i] = i;
+	std::iota(live_.begin(), live_.end(), uint64_t{0});
 	// Popularity is no matter of age.
 	std::shuffle(live_.begin(), live_.end(), random_);
 }
 
-std::vector<uint8_t> TraceStream::live_keys() const
+KeyColumn TraceStream::live_keys() const
 {
-	std::vector<uint8_t> keys(live_.size() * key_size_);
-	for (size_t i = 0; i < live_.size(); i++)
-		write_flow_key(keys.data() + i * key_size_, key_size_, live_[i], 1);
+	KeyColumn keys;
+	for (const uint64_t flow : live_)
+		keys.add(flow);
 	return keys;
 }
 
 TraceStream::Chunk TraceStream::next(uint32_t nb_packets, uint32_t burst)
 {
 	Chunk c;
-	c.packets.resize(size_t{nb_packets} * key_size_);
 	for (uint32_t first = 0; first < nb_packets; first += burst) {
-		uint32_t count = std::min(burst, nb_packets - first);
-		std::vector<uint64_t> ended;
-		for (uint32_t i = first; i < first + count; i++) {
-			uint64_t flow;
-			if (random_() % packets_per_new_ == 0) {
-				uint64_t rank = random_() % live_.size();
-				ended.push_back(live_[rank]);
-				flow = live_[rank] = next_flow_++;
-				c.nb_new++;
-			} else {
-				flow = live_[zipf_(random_)];
-			}
-			write_flow_key(c.packets.data() + size_t{i} * key_size_, key_size_, flow, 1);
+		const uint32_t ended_before = c.ended.size();
+		for (uint32_t n = std::min(burst, nb_packets - first); n > 0; n--) {
+			const Packet packet = FlowStream::next();
+			c.packets.add(packet.flow);
+			c.nb_new += packet.is_new;
+			if (packet.is_new)
+				c.ended.add(packet.ended);
 		}
-		for (uint64_t flow : ended) {
-			c.ended.resize(c.ended.size() + key_size_);
-			write_flow_key(c.ended.data() + c.ended.size() - key_size_, key_size_, flow, 1);
-		}
-		c.nb_ended.push_back(static_cast<uint32_t>(ended.size()));
+		c.nb_ended.push_back(c.ended.size() - ended_before);
 	}
 	return c;
 }

@@ -1,8 +1,6 @@
 // reframer-dpdk: jobs on DPDK ports.
-#include "dpdk/balance.hpp"
-#include "dpdk/forward.hpp"
+#include "dpdk/jobs.hpp"
 #include "jobs/program.hpp"
-#include "lab/ports/trial_job.hpp"
 
 int main(int argc, char **argv)
 {

@@ -28,10 +28,10 @@
 //                                at least so many received that the trial did not feed, such as the kernel's
 //                                own on a veth pair (IPv6 says hello; disable_ipv6 in the namespace)
 // A failed check is an error record "check-failed" after the result, exit code 1.
-#include "lab/ports/trial_job.hpp"
-
 #include "dpdk/eal.hpp"
+#include "dpdk/jobs.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/latency.hpp"
 #include "lab/ports/trial_run.hpp"
 #include "lab/reframer/trial_setup.hpp"
 
@@ -45,11 +45,6 @@ namespace reframer::dpdk {
 namespace {
 
 using lab::Json;
-
-double ratio(double a, double b)
-{
-	return b > 0 ? a / b : 0;
-}
 
 // "net_pcap0,rx_pcap=FILE" is the port net_pcap0, and what EAL makes it of.
 std::string name_of(const std::string &device)
@@ -82,9 +77,8 @@ void read_port(const Json &json, DpdkTrial &out)
 	if (!own_eal)
 		for (const std::string &d : devices)
 			out.eal.push_back("--vdev=" + d);
-	out.clock = in.choice("clock", TrialClock::tsc,
-	                      {{"tsc", TrialClock::tsc}, {"logical", TrialClock::logical}});
-	out.check_packets = in.integer("checkPackets", out.check_packets, 0, 1u << 24);
+	in.read("clock", out.clock, {{"tsc", TrialClock::tsc}, {"logical", TrialClock::logical}});
+	in.read("checkPackets", out.check_packets, 0, 1u << 24);
 	in.finish();
 }
 
@@ -142,17 +136,9 @@ Json spec_record(const DpdkTrial &spec)
 	return out;
 }
 
-Json hold_of(const DpdkOutcome &o)
-{
-	if (!o.has_stage)
-		return nullptr;
-	return {{"p50", o.holds.quantile(0.5)},
-	        {"p99", o.holds.quantile(0.99)},
-	        {"max", o.stage.stage.hold_max_ns}};
-}
-
 Json record(const DpdkTrial &spec, const DpdkOutcome &o)
 {
+	using lab::ratio;
 	const bool logical = spec.clock == TrialClock::logical;
 	const double seconds = o.window_ns * 1e-9, processed = static_cast<double>(o.processed);
 	const double busy =
@@ -161,69 +147,52 @@ Json record(const DpdkTrial &spec, const DpdkOutcome &o)
 	const auto measured = [&](double ns) {
 		return logical ? Json(nullptr) : Json(ratio(ns, processed));
 	};
-	Json reasons = Json::object(), counters = Json::object();
-	for (uint8_t v = nf::verdict_pass + 1; v < nf::nb_verdicts; v++)
-		reasons[nf::verdict_name(v)] = o.verdicts[v];
-	for (const auto &[name, value] : o.counters)
-		counters[name] = value;
+	const auto of_stage = [&](const Json &value) { return o.has_stage ? value : Json(nullptr); };
+	Json reasons = Json::object(), chain_stats = Json::object();
+	lab::add_verdicts(reasons, o.verdicts);
+	lab::add_counters(chain_stats, o.counters);
 	const reframer_stats &s = o.stage.stage;
-	return {
-		{"job", "trial-dpdk"},
-		{"spec", spec_record(spec)},
-		{"seed", spec.trial.seed},
-		{"tscHz", o.tsc_hz},
-		{"wallSeconds", o.wall_seconds},
-		{"ports",
-	     {{"in", o.in_driver},
-	      {"out", o.out_driver},
-	      {"feed", spec.feed.empty() ? Json(nullptr) : Json(o.feed_driver)},
-	      {"nicHash", o.has_stage ? Json(o.stage.nic_hash != 0) : Json(nullptr)}}},
-		{"windowNs", o.window_ns},
-		{"throughputBps", ratio(static_cast<double>(o.departed_bits), seconds)},
-		{"throughputPps", ratio(static_cast<double>(o.departed), seconds)},
-		{"slfIn",
-	     o.has_stage ? Json(ratio(double(s.packets_in), double(s.runs_in))) : Json(nullptr)},
-		{"slfOut",
-	     o.has_stage ? Json(ratio(double(s.packets_out), double(s.runs_out))) : Json(nullptr)},
-		{"flows", spec.feed.empty() && !logical ? Json(nullptr) : Json(o.flows)},
-		{"nsPerPacket", ratio(busy, processed)},
-		{"cyclesPerPacket", ratio(busy, processed) * o.tsc_hz * 1e-9},
-		{"rxNsPerPacket", measured(o.cost.rx)},
-		{"stageNsPerPacket", measured(o.cost.stage)},
-		{"chainNsPerPacket", measured(o.cost.chain)},
-		{"txNsPerPacket", measured(o.cost.tx)},
-		{"busyShare", ratio(busy, o.window_ns)},
-		{"packetsPerPoll", ratio(static_cast<double>(o.polled), static_cast<double>(o.busy_polls))},
-		{"latencyNs",
-	     {{"mean", o.latency.mean()},
-	      {"p50", o.latency.quantile(0.5)},
-	      {"p95", o.latency.quantile(0.95)},
-	      {"p99", o.latency.quantile(0.99)},
-	      {"p999", o.latency.quantile(0.999)},
-	      {"max", o.latency.max()}}},
-		{"holdNs", hold_of(o)},
-		{"drops",
-	     {{"ring", o.lost},
-	      {"nf", o.totals.nf_dropped},
-	      {"nfReasons", reasons},
-	      {"tx", o.totals.unsent}}},
-		{"polls", {{"busy", o.busy_polls}, {"empty", o.empty_polls}}},
-		{"checks",
-	     {{"in", o.offered},
-	      {"foreign", o.foreign},
-	      {"out", o.totals.sent},
-	      {"nfDropped", o.totals.nf_dropped},
-	      {"ringDropped", o.lost},
-	      {"unsent", o.totals.unsent},
-	      {"thinned", s.packets_thinned},
-	      {"held", o.held},
-	      {"misplaced", o.totals.misplaced},
-	      {"orderChecked", o.totals.checked},
-	      {"conserved", o.conserved()},
-	      {"ordered", o.totals.reordered == 0},
-	      {"formsAgree", o.forms_checked ? Json(o.forms_agree) : Json(nullptr)},
-	      {"passed", o.passed()}}},
-		{"chainStats", counters}};
+	const Json checks =
+		lab::joined(NAMED(o.foreign, o.totals.nf_dropped, o.totals.unsent, o.held,
+	                      o.totals.misplaced, o.conserved(), o.passed()),
+	                {{"in", o.offered},
+	                 {"out", o.totals.sent},
+	                 {"ringDropped", o.lost},
+	                 {"thinned", s.packets_thinned},
+	                 {"orderChecked", o.totals.checked},
+	                 {"ordered", o.totals.reordered == 0},
+	                 {"formsAgree", o.forms_checked ? Json(o.forms_agree) : Json(nullptr)}});
+	return lab::joined(
+		NAMED(spec.trial.seed, o.tsc_hz, o.wall_seconds, o.window_ns, checks, chain_stats),
+		{{"job", "trial-dpdk"},
+	     {"spec", spec_record(spec)},
+	     {"ports",
+	      {{"in", o.in_driver},
+	       {"out", o.out_driver},
+	       {"feed", spec.feed.empty() ? Json(nullptr) : Json(o.feed_driver)},
+	       {"nicHash", of_stage(o.stage.nic_hash != 0)}}},
+	     {"throughputBps", ratio(static_cast<double>(o.departed_bits), seconds)},
+	     {"throughputPps", ratio(static_cast<double>(o.departed), seconds)},
+	     {"slfIn", of_stage(ratio(double(s.packets_in), double(s.runs_in)))},
+	     {"slfOut", of_stage(ratio(double(s.packets_out), double(s.runs_out)))},
+	     {"flows", spec.feed.empty() && !logical ? Json(nullptr) : Json(o.flows)},
+	     {"nsPerPacket", ratio(busy, processed)},
+	     {"cyclesPerPacket", ratio(busy, processed) * o.tsc_hz * 1e-9},
+	     {"rxNsPerPacket", measured(o.cost.rx)},
+	     {"stageNsPerPacket", measured(o.cost.stage)},
+	     {"chainNsPerPacket", measured(o.cost.chain)},
+	     {"txNsPerPacket", measured(o.cost.tx)},
+	     {"busyShare", ratio(busy, o.window_ns)},
+	     {"packetsPerPoll",
+	      ratio(static_cast<double>(o.polled), static_cast<double>(o.busy_polls))},
+	     {"latencyNs", lab::whole_latency(o.latency)},
+	     {"holdNs", of_stage(lab::hold_record(o.holds, s.hold_max_ns))},
+	     {"drops",
+	      {{"ring", o.lost},
+	       {"nf", o.totals.nf_dropped},
+	       {"nfReasons", reasons},
+	       {"tx", o.totals.unsent}}},
+	     {"polls", {{"busy", o.busy_polls}, {"empty", o.empty_polls}}}});
 }
 
 } // namespace
@@ -231,8 +200,7 @@ Json record(const DpdkTrial &spec, const DpdkOutcome &o)
 void run_trial_job(const Json &json)
 {
 	DpdkTrial spec = read_spec(json);
-	const int feeding_core =
-		lab::take_cores(spec.trial); // before EAL, which pins this thread as well
+	const int feeding_core = spec.trial.cores.take(); // before EAL, which pins this thread as well
 	start_eal(spec.eal);
 	const DpdkOutcome outcome = run_dpdk_trial(spec, feeding_core);
 	lab::emit(record(spec, outcome));

@@ -36,6 +36,11 @@ struct LaneConfig {
 struct LaneCost { // ns, by engine::Step, of polls that found or gave packets
 	double rx = 0, stage = 0, chain = 0, tx = 0;
 	double sum() const { return rx + stage + chain + tx; }
+	void operator+=(const LaneCost &other)
+	{
+		for (auto step : {&LaneCost::rx, &LaneCost::stage, &LaneCost::chain, &LaneCost::tx})
+			this->*step += other.*step;
+	}
 };
 
 class TrialLane {

@@ -3,7 +3,6 @@
 #include "base/cores.hpp"
 #include "dpdk/clock.hpp"
 #include "dpdk/ports.hpp"
-#include "lab/ports/trial_feeder.hpp"
 #include "lab/reframer/trial_setup.hpp"
 #include "lab/reframer/trial_source.hpp"
 #include "measure/virtual_clock.hpp"
@@ -16,6 +15,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <memory>
 #include <thread>
 
@@ -29,6 +29,28 @@ constexpr uint64_t silence_ns = 200'000'000;
 constexpr size_t arena_most = 512u << 20;
 // Packets of a poll that leave the stage where nothing else is said, as in the other engines.
 constexpr uint32_t release_room = 256;
+
+// The other end of the trial's port: sends packets into it, as the wire would. Over net_ring it is the
+// port itself that is sent to, over af_packet and af_xdp the other end of a veth pair. What the port or
+// the pool refuses is lost, as in a full ring.
+constexpr uint32_t feed_most = 32;
+uint32_t feed(uint16_t port, rte_mempool *pool, const engine::Arrival *arrivals, uint32_t nb)
+{
+	rte_mbuf *packets[feed_most];
+	if (rte_pktmbuf_alloc_bulk(pool, packets, nb) != 0)
+		return 0;
+	for (uint32_t i = 0; i < nb; i++) {
+		const engine::Arrival &a = arrivals[i];
+		std::memcpy(rte_pktmbuf_mtod(packets[i], void *), a.data, a.captured);
+		packets[i]->data_len = static_cast<uint16_t>(a.captured);
+		packets[i]->pkt_len = a.captured;
+		packets[i]->hash.rss = a.rss;
+		packets[i]->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
+	}
+	const uint32_t sent = rte_eth_tx_burst(port, 0, packets, static_cast<uint16_t>(nb));
+	rte_pktmbuf_free_bulk(packets + sent, nb - sent);
+	return sent;
+}
 
 struct QueueCloser {
 	void operator()(reframer_dpdk_queue *q) const { reframer_dpdk_close(q); }
@@ -75,8 +97,7 @@ public:
 		: spec_(spec), trial_(spec.trial), feeding_core_(feeding_core),
 		  window_start_(trial_.learn_ns + trial_.warmup_ns),
 		  end_(window_start_ + trial_.duration_ns), pool_(make_pool()), ports_(spec, pool_.get()),
-		  factory_(lab::chain_config(trial_)), chain_(factory_.make(trial_.form, 0)),
-		  feeder_(ports_.feed, pool_.get())
+		  factory_(lab::chain_config(trial_)), chain_(factory_.make(trial_.form, 0))
 	{
 		chain_->add_idle_flows(trial_.table_flows);
 		if (spec.clock == TrialClock::logical || !spec.feed.empty())
@@ -198,12 +219,8 @@ private:
 			out_.processed += lane_->processed();
 			const bool busy = lane_->received() || lane_->processed();
 			(busy ? out_.busy_polls : out_.empty_polls)++;
-			if (busy) {
-				out_.cost.rx += lane_->cost().rx;
-				out_.cost.stage += lane_->cost().stage;
-				out_.cost.chain += lane_->cost().chain;
-				out_.cost.tx += lane_->cost().tx;
-			}
+			if (busy)
+				out_.cost += lane_->cost();
 		}
 		if (!in_window(clock))
 			return;
@@ -297,7 +314,7 @@ private:
 			out_.lost++;
 			return;
 		}
-		if (!spec_.feed.empty() && feeder_.send(&arrivals_[arrival], 1) != 1)
+		if (!spec_.feed.empty() && feed(ports_.feed, pool_.get(), &arrivals_[arrival], 1) != 1)
 			throw lab::JobError(
 				"failed",
 				spec_.feed + " takes no more packets; its own ring is shallower than ringDepth");
@@ -314,7 +331,7 @@ private:
 			feeder = std::thread([&] {
 				base::pin(pthread_self(), feeding_core_);
 				rte_thread_register(); // for its cache of buffers
-				feed(now);
+				feed_all(now);
 				rte_thread_unregister();
 				feeding = false;
 			});
@@ -352,16 +369,16 @@ private:
 		}
 	}
 
-	template <typename Now> void feed(const Now &now)
+	template <typename Now> void feed_all(const Now &now)
 	{
 		for (size_t next = 0; next < arrivals_.size();) {
 			const uint64_t time = now();
 			uint32_t due = 0;
-			while (due < Feeder::most && next + due < arrivals_.size() &&
+			while (due < feed_most && next + due < arrivals_.size() &&
 			       arrivals_[next + due].time_ns <= time)
 				due++;
 			if (due)
-				feeder_.send(&arrivals_[next], due);
+				feed(ports_.feed, pool_.get(), &arrivals_[next], due);
 			next += due;
 		}
 	}
@@ -374,7 +391,6 @@ private:
 	Ports ports_;
 	nf::ChainFactory factory_;
 	std::unique_ptr<nf::Chain> chain_;
-	Feeder feeder_;
 	std::unique_ptr<lab::Arena> arena_;
 	std::vector<engine::Arrival> arrivals_;
 	std::vector<uint32_t> admitted_; // logical clock: which arrival each received packet is

@@ -19,16 +19,16 @@
 // each header, reads one word of it one burst later, and takes the pointer through a queue of the
 // same length; with the NIC hash it reads no header, as the stage does not either. nsLow and
 // nsHigh: 95 % bootstrap interval of the median.
-#include "jobs/job.hpp"
-#include "lab/pin.hpp"
+#include "jobs/record.hpp"
+#include "lab/cores.hpp"
 #include "lab/reframer/bench_spec.hpp"
+#include "lab/stage.hpp"
 #include "measure/median.hpp"
 #include "measure/tsc.hpp"
 #include "packet/bytes.hpp"
 #include "reframer/reframer.h"
 
 #include <algorithm>
-#include <memory>
 #include <vector>
 
 namespace reframer::lab {
@@ -94,12 +94,9 @@ public:
 		params.max_bytes = uint64_t{params.max_packets} * 2048;
 		params.hash_seed = spec.seed + 1;
 		params.lookahead = spec.lookahead;
-		if (reframer_create(&params, &stage_) != 0)
-			throw JobError("failed", "the stage could not be created");
+		owned_ = make_stage(params);
+		stage_ = owned_.get();
 	}
-	~StageUnderTest() { reframer_free(stage_); }
-	StageUnderTest(const StageUnderTest &) = delete;
-	StageUnderTest &operator=(const StageUnderTest &) = delete;
 
 	uint64_t run(const Received &received)
 	{
@@ -143,6 +140,7 @@ public:
 
 private:
 	static constexpr uint32_t chunk = 512;
+	api::Stage owned_;
 	reframer_stage *stage_ = nullptr;
 	const BenchPoint point_;
 	Watch watch_;
@@ -231,24 +229,19 @@ Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 	const auto share = [](uint64_t nb_packets, uint64_t runs) {
 		return runs ? static_cast<double>(nb_packets) / static_cast<double>(runs) : 0;
 	};
-	return {{"traffic", name_of(point.traffic)},
-	        {"flows", point.flows},
-	        {"burst", point.burst},
-	        {"inFlight", point.in_flight},
-	        {"stride", point.stride},
-	        {"touchedKib", point.touched_kib},
-	        {"nicHash", point.nic_hash},
-	        {"dma", spec.place == engine::Dma::Into::llc ? "llc" : "dram"},
-	        {"nsPerPacket", engine::median(of_stage)},
-	        {"nsLow", low},
-	        {"nsHigh", high},
-	        {"boundNsPerPacket", engine::median(of_bound)},
-	        {"ratio", engine::median(ratios)},
-	        {"samples", of_stage.size()},
-	        {"packetsPerSample", packets},
-	        {"slfIn", share(stats.packets_in, stats.runs_in)},
-	        {"slfOut", share(stats.packets_out, stats.runs_out)},
-	        {"lookahead", spec.lookahead}};
+	const double ratio = engine::median(ratios);
+	return joined(NAMED(point.flows, point.burst, point.in_flight, point.stride, point.touched_kib,
+	                    point.nic_hash, ratio, spec.lookahead),
+	              {{"traffic", name_of(point.traffic)},
+	               {"dma", spec.place == engine::Dma::Into::llc ? "llc" : "dram"},
+	               {"nsPerPacket", engine::median(of_stage)},
+	               {"nsLow", low},
+	               {"nsHigh", high},
+	               {"boundNsPerPacket", engine::median(of_bound)},
+	               {"samples", of_stage.size()},
+	               {"packetsPerSample", packets},
+	               {"slfIn", share(stats.packets_in, stats.runs_in)},
+	               {"slfOut", share(stats.packets_out, stats.runs_out)}});
 }
 
 } // namespace

@@ -2,54 +2,23 @@
 
 #include "jobs/spec_reader.hpp"
 
-#include <iterator>
 #include <thread>
-#include <utility>
 
 namespace reframer::lab {
 
 namespace {
 
-constexpr std::pair<const char *, BenchTraffic> traffic_names[] = {
+constexpr Words<BenchTraffic> traffic_names = {
 	{"uniform", BenchTraffic::uniform},
 	{"bursts", BenchTraffic::bursts},
 	{"trains", BenchTraffic::trains},
 	{"campus", BenchTraffic::campus},
 };
 
-std::vector<uint64_t> list(SpecReader &reader, const char *name, std::vector<uint64_t> fallback,
-                           uint64_t low, uint64_t high)
+// A list that changes nothing where it is absent.
+std::vector<uint64_t> list(SpecReader &in, const char *name, uint64_t low, uint64_t high)
 {
-	const Json *given = reader.take(name);
-	if (!given)
-		return fallback;
-	if (!given->is_array() || given->empty())
-		reader.fail(name, "must be a list of numbers");
-	std::vector<uint64_t> values;
-	for (const Json &value : *given) {
-		if (!value.is_number_unsigned() || value < low || value > high)
-			reader.fail(name, "has a member out of range");
-		values.push_back(value);
-	}
-	return values;
-}
-
-std::vector<BenchTraffic> traffic_list(SpecReader &reader)
-{
-	const Json *given = reader.take("traffic");
-	if (!given)
-		return {};
-	if (!given->is_array() || given->empty())
-		reader.fail("traffic", "must be a list of uniform, bursts, trains, campus");
-	std::vector<BenchTraffic> values;
-	for (const Json &value : *given) {
-		const auto *found = std::find_if(std::begin(traffic_names), std::end(traffic_names),
-		                                 [&](const auto &known) { return value == known.first; });
-		if (found == std::end(traffic_names))
-			reader.fail("traffic", "has a member that is none of uniform, bursts, trains, campus");
-		values.push_back(found->second);
-	}
-	return values;
+	return in.integers<uint64_t>(name, {}, low, high);
 }
 
 // The points with each of `values` in place of what `member` is.
@@ -94,10 +63,7 @@ std::vector<BenchPoint> usual_points()
 
 const char *name_of(BenchTraffic traffic)
 {
-	for (const auto &[name, known] : traffic_names)
-		if (known == traffic)
-			return name;
-	return "";
+	return word(traffic, traffic_names);
 }
 
 BenchSpec parse_bench(const Json &json)
@@ -108,13 +74,14 @@ BenchSpec parse_bench(const Json &json)
 	spec.place =
 		reader.choice("dma", engine::Dma::Into::llc,
 	                  {{"llc", engine::Dma::Into::llc}, {"dram", engine::Dma::Into::dram}});
-	const auto traffic = traffic_list(reader);
-	const auto flows = list(reader, "flows", {}, 1, 1ull << 32);
-	const auto bursts = list(reader, "bursts", {}, 1, burst_most);
-	const auto in_flight = list(reader, "inFlight", {}, 32, 1 << 19);
-	const auto strides =
-		list(reader, "strides", {}, BenchPool::stride_least, BenchPool::stride_most);
-	const auto touched = list(reader, "touchedKib", {}, 0, 1 << 16);
+	const auto traffic = reader.has("traffic") ? reader.several("traffic", traffic_names)
+	                                           : std::vector<BenchTraffic>{};
+	reader.take("traffic");
+	const auto flows = list(reader, "flows", 1, 1ull << 32);
+	const auto bursts = list(reader, "bursts", 1, burst_most);
+	const auto in_flight = list(reader, "inFlight", 32, 1 << 19);
+	const auto strides = list(reader, "strides", BenchPool::stride_least, BenchPool::stride_most);
+	const auto touched = list(reader, "touchedKib", 0, 1 << 16);
 	for (const uint64_t stride : strides)
 		if (stride % 64 != 0)
 			reader.fail("strides", "has a member that is no multiple of 64");
@@ -137,12 +104,12 @@ BenchSpec parse_bench(const Json &json)
 	spec.points = crossed(spec.points, &BenchPoint::touched_kib, touched);
 	spec.points = crossed(spec.points, &BenchPoint::nic_hash,
 	                      std::vector<uint8_t>(nic_hash.begin(), nic_hash.end()));
-	spec.lookahead = static_cast<uint32_t>(reader.integer("lookahead", 32, 0, 128));
-	spec.samples = static_cast<uint32_t>(reader.integer("samples", quick ? 31 : 101, 5, 100'000));
+	spec.lookahead = reader.integer<uint32_t>("lookahead", 32, 0, 128);
+	spec.samples = reader.integer<uint32_t>("samples", quick ? 31 : 101, 5, 100'000);
 	spec.seed = reader.integer("seed", 1, 0, 1ull << 53);
-	const auto cores = static_cast<uint64_t>(std::max(1u, std::thread::hardware_concurrency()));
-	spec.core = static_cast<int>(reader.integer("core", 0, 0, cores - 1));
-	spec.filler_core = static_cast<int>(reader.integer("fillerCore", cores - 1, 0, cores - 1));
+	const int cores = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+	spec.core = reader.integer<int>("core", 0, 0, cores - 1);
+	spec.filler_core = reader.integer<int>("fillerCore", cores - 1, 0, cores - 1);
 	if (spec.place == engine::Dma::Into::llc && spec.core == spec.filler_core)
 		throw JobError("not-supported",
 		               "dma llc needs a second core to fill the buffers; use dma dram", 3);

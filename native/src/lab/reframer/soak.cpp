@@ -7,8 +7,8 @@
 //         specification).
 #include "lab/reframer/soak.hpp"
 
-#include "jobs/job.hpp"
 #include "jobs/spec_reader.hpp"
+#include "lab/captures/capture_input.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -34,7 +34,7 @@ void run_soak(const Json &spec)
 	SoakCounts counts;
 	Json first = nullptr;
 	const auto start = std::chrono::steady_clock::now();
-	auto said = start;
+	Progress progress("packets", packets);
 	for (uint64_t round = only; counts.packets < packets; round++) {
 		const uint64_t round_seed = seed << 32 | round;
 		const uint64_t size = std::min(packets_per_round, packets - counts.packets);
@@ -46,22 +46,15 @@ void run_soak(const Json &spec)
 			soak_stage(round_seed, size, counts);
 		if (first.is_null() && counts.broken() > broken)
 			first = {{"round", round}, {"seed", seed}};
-		if (const auto now = std::chrono::steady_clock::now();
-		    now - said > std::chrono::milliseconds(500)) {
-			said = now;
-			emit({{"progress",
-			       {{"done", counts.packets}, {"total", packets}, {"what", "packets"}}}});
-		}
+		progress(counts.packets);
 		if (single)
 			break;
 	}
 	const double seconds =
 		std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-	Json record = {{"packets", counts.packets},       {"lost", counts.lost},
-	               {"duplicated", counts.duplicated}, {"reordered", counts.reordered},
-	               {"overHeld", counts.over_held},    {"seconds", seconds},
-	               {"thinned", counts.thinned},       {"moves", counts.moves},
-	               {"rounds", counts.rounds},         {"seed", seed}};
+	Json record =
+		NAMED(counts.packets, counts.lost, counts.duplicated, counts.reordered, counts.over_held,
+	          counts.thinned, counts.moves, counts.rounds, seconds, seed);
 	if (!first.is_null())
 		record["firstBroken"] = first;
 	emit(record);

@@ -3,8 +3,7 @@
 #include "lab/reframer/soak_ledger.hpp"
 #include "lab/reframer/soak_traffic.hpp"
 
-#include "reframer/reframer.h"
-#include "reframer/rsspp.h"
+#include "lab/stage.hpp"
 
 #include <deque>
 #include <stdexcept>
@@ -16,7 +15,7 @@ namespace {
 constexpr uint32_t burst_size = 32, out_room = 256, queue_depth = 1024;
 
 struct SoakCore {
-	reframer_stage *stage = nullptr;
+	api::Stage stage;
 	std::deque<void *> queue;
 	std::deque<void *> refused; // by the hand-over: offered again before the queue
 	uint64_t received = 0;
@@ -26,7 +25,7 @@ struct SoakCore {
 class CoresRound {
 public:
 	CoresRound(uint64_t seed, SoakCounts &counts)
-		: random{seed}, traffic(random), nb_buckets(64u << random.below(4)),
+		: random{{seed}}, traffic(random), nb_buckets(64u << random.below(4)),
 		  cores(2 + random.below(5)), table(nb_buckets),
 		  ledger(traffic.nb_flows, uint32_t(cores.size()) * (queue_depth + 8192), counts),
 		  counts(counts), leaving(nb_buckets)
@@ -39,20 +38,15 @@ public:
 		reframer_params p = random_params(random, traffic);
 		p.options = 0;
 		p.max_packets = std::min(p.max_packets, 4096u);
-		bool made = rsspp_handover_create(&h, &handover) == 0;
-		for (SoakCore &core : cores)
-			made = made && reframer_create(&p, &core.stage) == 0;
-		if (!made)
+		owned = api::create<api::HandOver>(rsspp_handover_create, h);
+		handover = owned.get();
+		if (!handover)
 			throw std::runtime_error("an instance within the documented ranges was refused");
+		for (SoakCore &core : cores)
+			core.stage = make_stage(p);
 		delay = std::max(p.delay_ns, traffic.longest_rule_delay);
 		for (uint32_t b = 0; b < nb_buckets; b++)
 			table[b] = uint16_t(b % cores.size());
-	}
-	~CoresRound()
-	{
-		for (SoakCore &core : cores)
-			reframer_free(core.stage);
-		rsspp_handover_free(handover);
 	}
 
 	void run(uint64_t packets)
@@ -137,7 +131,7 @@ private:
 		if (gone == 0)
 			return;
 		for (uint32_t i = 0; i < gone; i++)
-			reframer_release_bucket(core.stage, nb_buckets - 1, leaving[i]);
+			reframer_release_bucket(core.stage.get(), nb_buckets - 1, leaving[i]);
 		release(core);
 		rsspp_handover_release(handover, id);
 	}
@@ -157,7 +151,7 @@ private:
 			const reframer_burst burst = {admitted + done,        data + done,
 			                              captured + done,        wire + done,
 			                              admitted_hashes + done, std::min(nb - done, 32u)};
-			done += reframer_push(core.stage, &burst, now);
+			done += reframer_push(core.stage.get(), &burst, now);
 			release(core);
 		}
 	}
@@ -168,7 +162,7 @@ private:
 		uint32_t n;
 		do {
 			uint32_t nb_runs = out_room;
-			n = reframer_poll(core.stage, now, out, out_room, runs, &nb_runs);
+			n = reframer_poll(core.stage.get(), now, out, out_room, runs, &nb_runs);
 			for (uint32_t i = 0; i < n; i++) {
 				const uint32_t bucket = hash_of(out[i]) & (nb_buckets - 1);
 				if (&cores[rsspp_handover_owner(handover, bucket)] != &core)
@@ -188,6 +182,7 @@ private:
 	SoakCounts &counts;
 	std::vector<uint16_t> leaving;
 	std::vector<std::pair<uint32_t, uint16_t>> begun;
+	api::HandOver owned;
 	rsspp_handover *handover = nullptr;
 	uint64_t now = 1'000'000'000, delay = 0, arrived = 0;
 	void *in[burst_size], *admitted[out_room], *out[out_room];

@@ -2,6 +2,7 @@
 // costs a few array accesses.
 #pragma once
 
+#include "base/random.hpp"
 #include "lab/reframer/soak.hpp"
 
 #include <algorithm>
@@ -91,18 +92,7 @@ private:
 	SoakCounts &counts;
 };
 
-// SplitMix64.
-struct SoakRandom {
-	uint64_t state;
-	uint64_t next()
-	{
-		uint64_t x = state += 0x9e3779b97f4a7c15ull;
-		x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-		x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-		return x ^ (x >> 31);
-	}
-	uint32_t below(uint32_t n) { return uint32_t((next() >> 32) * n >> 32); }
-	bool one_in(uint32_t n) { return below(n) == 0; }
+struct SoakRandom : base::Random {
 	// Small values as often as large ones.
 	uint32_t log_below(uint32_t n)
 	{

@@ -3,7 +3,7 @@
 #include "lab/reframer/soak_ledger.hpp"
 #include "lab/reframer/soak_traffic.hpp"
 
-#include "reframer/reframer.h"
+#include "lab/stage.hpp"
 
 #include <stdexcept>
 
@@ -16,16 +16,15 @@ constexpr uint32_t max_burst = 256;
 class StageRound {
 public:
 	StageRound(uint64_t seed, SoakCounts &counts)
-		: random{seed}, traffic(random), params(random_params(random, traffic)),
+		: random{{seed}}, traffic(random), params(random_params(random, traffic)),
 		  nic_hash(random.one_in(2)), in_order(!(params.options & REFRAMER_OPT_TCP_REPAIR)),
 		  ledger(traffic.nb_flows, params.max_packets + params.max_packets / 4 + 4 * max_burst,
 	             counts),
 		  counts(counts)
 	{
-		if (reframer_create(&params, &stage) != 0)
-			throw std::runtime_error("an instance within the documented ranges was refused");
+		owned = make_stage(params);
+		stage = owned.get();
 	}
-	~StageRound() { reframer_free(stage); }
 
 	void run(uint64_t packets)
 	{
@@ -158,6 +157,7 @@ private:
 	bool in_order;
 	Ledger ledger;
 	SoakCounts &counts;
+	api::Stage owned;
 	reframer_stage *stage = nullptr;
 	uint64_t now = 1'000'000'000, origin = 0, served_until = 0, pushed = 0;
 	uint64_t delay = std::max<uint64_t>(params.delay_ns, traffic.longest_rule_delay);

@@ -1,5 +1,7 @@
 #include "lab/reframer/soak_traffic.hpp"
 
+#include "packet/bytes.hpp"
+
 #include <bit>
 #include <cstring>
 
@@ -7,20 +9,11 @@ namespace reframer::lab {
 
 namespace {
 
+using packet::put_be16;
+using packet::put_be32;
+
 // Kind 0 is data; the others are what policies look for. Three pure ACKs, each covering the last.
 enum Kind : uint32_t { data_packet, syn, fin, push_flag, ack, later_ack, last_ack, expedited };
-
-void put16(uint8_t *at, uint32_t value)
-{
-	at[0] = uint8_t(value >> 8);
-	at[1] = uint8_t(value);
-}
-
-void put32(uint8_t *at, uint32_t value)
-{
-	put16(at, value >> 16);
-	put16(at + 2, value & 0xffff);
-}
 
 SoakFrame make(uint32_t flow, uint32_t kind, bool tagged)
 {
@@ -28,18 +21,18 @@ SoakFrame make(uint32_t flow, uint32_t kind, bool tagged)
 	uint8_t *b = f.storage.data();
 	uint32_t l3 = 14;
 	if (flow % 97 == 96) { // frames of no protocol that anybody parses
-		put16(b + 12, 0x88b5);
-		put32(b + 14, flow);
+		put_be16(b + 12, 0x88b5);
+		put_be32(b + 14, flow);
 		f.captured = f.wire = 60;
 		return f;
 	}
 	if (tagged) {
-		put16(b + 12, 0x8100);
-		put16(b + 14, flow & 0xfff);
-		put16(b + 16, 0x0800);
+		put_be16(b + 12, 0x8100);
+		put_be16(b + 14, flow & 0xfff);
+		put_be16(b + 16, 0x0800);
 		l3 = 18;
 	} else {
-		put16(b + 12, 0x0800);
+		put_be16(b + 12, 0x0800);
 	}
 	const bool udp = flow % 5 == 4;
 	const bool pure = kind == ack || kind == later_ack || kind == last_ack;
@@ -47,23 +40,23 @@ SoakFrame make(uint32_t flow, uint32_t kind, bool tagged)
 	uint8_t *ip = b + l3;
 	ip[0] = 0x45;
 	ip[1] = kind == expedited ? 46 << 2 : uint8_t(flow % 3 == 0);
-	put16(ip + 2, 20 + (udp ? 8 : 20) + payload);
+	put_be16(ip + 2, 20 + (udp ? 8 : 20) + payload);
 	ip[8] = 64;
 	ip[9] = udp ? 17 : 6;
-	put32(ip + 12, 0x0a000000 + flow);
-	put32(ip + 16, 0x0b000000 + flow % 61);
+	put_be32(ip + 12, 0x0a000000 + flow);
+	put_be32(ip + 16, 0x0b000000 + flow % 61);
 	uint8_t *l4 = ip + 20;
-	put16(l4, 1024 + flow % 50000);
-	put16(l4 + 2, flow % 7 == 0 ? 53 : 443);
+	put_be16(l4, 1024 + flow % 50000);
+	put_be16(l4 + 2, flow % 7 == 0 ? 53 : 443);
 	if (!udp) {
-		put32(l4 + 4, flow * 1000);
-		put32(l4 + 8, flow * 77 + kind);
+		put_be32(l4 + 4, flow * 1000);
+		put_be32(l4 + 8, flow * 77 + kind);
 		l4[12] = 0x50;
 		constexpr uint8_t flags[] = {0x10, 0x02, 0x11, 0x18, 0x10, 0x10, 0x10, 0x10};
 		l4[13] = flags[kind];
-		put16(l4 + 14, 0xffff);
+		put_be16(l4 + 14, 0xffff);
 	} else {
-		put16(l4 + 4, 8 + payload);
+		put_be16(l4 + 4, 8 + payload);
 	}
 	f.captured = l3 + 20 + (udp ? 8 : 20);
 	f.wire = std::max(60u, f.captured + payload);

@@ -184,7 +184,7 @@ void dump_departures(engine::VirtualQueue &queue, traffic::CaptureWriter &writer
 
 Bench prepare(TrialSpec &spec, TrialOutcome &out)
 {
-	const int nic_core = take_cores(spec);
+	const int nic_core = spec.cores.take(spec.engine == Engine::threads);
 	out.nice = raise_priority();
 	out.tsc_hz = engine::measure_tsc_hz();
 	out.tsc_overhead_ns = engine::measure_tsc_overhead() / out.tsc_hz * 1e9;
@@ -243,7 +243,7 @@ Bench prepare(TrialSpec &spec, TrialOutcome &out)
 void run_virtual(Bench &bench)
 {
 	const TrialSpec &spec = bench.spec;
-	engine::Dma dma(spec.dma, bench.nic_core);
+	engine::Dma dma(spec.cores.dma, bench.nic_core);
 	std::unique_ptr<traffic::CaptureWriter> writer;
 	if (!spec.dump_file.empty())
 		writer = std::make_unique<traffic::CaptureWriter>(spec.dump_file);
@@ -313,10 +313,6 @@ void run_threads(Bench &bench)
 	}
 }
 
-} // namespace
-
-namespace {
-
 // What the chain carries without the stage, while its rings overflow.
 double saturate(const TrialSpec &spec, Json &void_reason)
 {
@@ -358,15 +354,7 @@ TrialOutcome run_trial_spec(TrialSpec &spec)
 void run_trial(const Json &json)
 {
 	TrialSpec spec = parse_trial_spec(json);
-	TrialOutcome outcome;
-	try {
-		outcome = run_trial_spec(spec);
-	} catch (const traffic::CaptureError &e) {
-		JobError error(e.code, e.what());
-		error.file = e.file;
-		error.offset = e.offset;
-		throw error;
-	}
+	const TrialOutcome outcome = run_trial_spec(spec);
 	emit(report(spec, outcome));
 	if (!outcome.passed())
 		throw JobError("check-failed", "the trial's own checks failed; see checks in its record");

@@ -1,7 +1,8 @@
 #include "lab/reframer/trial.hpp"
 
+#include "lab/latency.hpp"
+
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 namespace reframer::lab {
@@ -11,11 +12,6 @@ namespace {
 const char *const reasons[REFRAMER_NB_REASONS] = {"deadline", "early",    "bypass",
                                                   "burst",    "capacity", "drain"};
 
-double ratio(double a, double b)
-{
-	return b > 0 ? a / b : 0;
-}
-
 double per(uint64_t a, uint64_t b)
 {
 	return ratio(static_cast<double>(a), static_cast<double>(b));
@@ -24,40 +20,8 @@ double per(uint64_t a, uint64_t b)
 engine::QueueResult sum_of(const std::vector<TrialOutcome::Queue> &queues)
 {
 	engine::QueueResult s;
-	for (const auto &q : queues) {
-		const engine::QueueResult &r = q.result;
-		s.arrived += r.arrived;
-		s.departed += r.departed;
-		s.nf_dropped += r.nf_dropped;
-		s.ring_dropped += r.ring_dropped;
-		s.held += r.held;
-		s.thinned += r.thinned;
-		s.reordered += r.reordered;
-		s.polls += r.polls;
-		s.absences.merge(r.absences);
-		s.total_ns += r.total_ns;
-		s.starved_ns += r.starved_ns;
-		s.empty_polls += r.empty_polls;
-		s.offered_packets += r.offered_packets;
-		s.offered_bits += r.offered_bits;
-		s.window_ring_dropped += r.window_ring_dropped;
-		s.departed_packets += r.departed_packets;
-		s.departed_bits += r.departed_bits;
-		s.window_nf_dropped += r.window_nf_dropped;
-		s.busy_polls += r.busy_polls;
-		s.polled += r.polled;
-		s.processed += r.processed;
-		s.busy_ns += r.busy_ns;
-		s.stage_ns += r.stage_ns;
-		s.chain_ns += r.chain_ns;
-		s.packets_in += r.packets_in;
-		s.runs_in += r.runs_in;
-		s.packets_out += r.packets_out;
-		s.runs_out += r.runs_out;
-		s.latency.merge(r.latency);
-		s.own_latency.merge(r.own_latency);
-		s.sensitive_latency.merge(r.sensitive_latency);
-	}
+	for (const auto &q : queues)
+		s.add(q.result);
 	return s;
 }
 
@@ -77,7 +41,7 @@ Json hold_of(const TrialOutcome &outcome)
 		holds.add(q.holds);
 		max_ns = std::max(max_ns, q.stage.hold_max_ns);
 	}
-	return {{"p50", holds.quantile(0.5)}, {"p99", holds.quantile(0.99)}, {"max", max_ns}};
+	return hold_record(holds, max_ns);
 }
 
 Json stage_of(const TrialOutcome &outcome)
@@ -96,35 +60,11 @@ Json stage_of(const TrialOutcome &outcome)
 		for (size_t i = 0; i < REFRAMER_NB_REASONS; i++)
 			released[reasons[i]] = released[reasons[i]].get<uint64_t>() + q.stage.released[i];
 	}
-	return {{"runsIn", runs_in},
-	        {"runsOut", runs_out},
-	        {"heldMax", held_max},
-	        {"delayNs", delay / staged(outcome).size()},
-	        {"reasons", released}};
+	return joined(NAMED(runs_in, runs_out, held_max),
+	              {{"delayNs", delay / staged(outcome).size()}, {"reasons", released}});
 }
 
-Json counters_of(const TrialOutcome &outcome)
-{
-	Json sum = Json::object();
-	for (const auto &q : outcome.queues)
-		for (const auto &[name, value] : q.counters)
-			sum[name] = sum.value(name, uint64_t{0}) + value;
-	return sum;
-}
-
-Json verdicts_of(const TrialOutcome &outcome)
-{
-	Json names = Json::object();
-	for (uint8_t v = nf::verdict_pass + 1; v < nf::nb_verdicts; v++) {
-		uint64_t sum = 0;
-		for (const auto &q : outcome.queues)
-			sum += q.verdicts[v];
-		names[nf::verdict_name(v)] = sum;
-	}
-	return names;
-}
-
-Json void_reason(const engine::QueueResult &sum)
+Json why_void(const engine::QueueResult &sum)
 {
 	if (std::string why = sum.absences.void_reason(sum.polls, sum.total_ns); !why.empty())
 		return why;
@@ -182,18 +122,30 @@ void collect(TrialOutcome &outcome, std::vector<TrialOutcome::Queue> &list,
 	list.push_back(std::move(q));
 }
 
+// Rates, run lengths and cost of one queue's window, or of all queues'.
+Json rates_of(const engine::QueueResult &r, double seconds)
+{
+	return {{"offeredPps", static_cast<double>(r.offered_packets) / seconds},
+	        {"throughputBps", static_cast<double>(r.departed_bits) / seconds},
+	        {"throughputPps", static_cast<double>(r.departed_packets) / seconds},
+	        {"slfIn", per(r.packets_in, r.runs_in)},
+	        {"slfOut", per(r.packets_out, r.runs_out)},
+	        {"nsPerPacket", ratio(r.busy_ns, static_cast<double>(r.processed))}};
+}
+
 Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 {
 	engine::QueueResult s = sum_of(outcome.queues);
 	const double cores = static_cast<double>(outcome.queues.size() + outcome.front.size());
+	const double duration_ns = static_cast<double>(spec.duration_ns), seconds = duration_ns * 1e-9;
 	Json front = nullptr;
 	if (!outcome.front.empty()) {
 		// What came in and was lost is known in front only.
 		engine::QueueResult f = sum_of(outcome.front);
+		const double nb = static_cast<double>(outcome.front.size());
 		front = {{"cores", outcome.front.size()},
 		         {"nsPerPacket", ratio(f.busy_ns, static_cast<double>(f.processed))},
-		         {"busyShare", f.busy_ns / (static_cast<double>(spec.duration_ns) *
-		                                    static_cast<double>(outcome.front.size()))},
+		         {"busyShare", f.busy_ns / (duration_ns * nb)},
 		         {"ringDropShare", per(f.window_ring_dropped, f.offered_packets)}};
 		s.offered_packets = f.offered_packets;
 		s.offered_bits = f.offered_bits;
@@ -203,115 +155,77 @@ Json report(const TrialSpec &spec, const TrialOutcome &outcome)
 		s.held += f.held;
 		s.thinned += f.thinned;
 	}
-	double seconds = static_cast<double>(spec.duration_ns) * 1e-9;
-	double queue_ns = static_cast<double>(spec.duration_ns) * spec.queues;
-	double cycles = outcome.tsc_hz * 1e-9;
-	double processed = static_cast<double>(s.processed);
+	const double processed = static_cast<double>(s.processed);
 	const engine::Absences::Told away = s.absences.told();
-	const Json why = outcome.saturation_void.is_null() ? void_reason(s) : outcome.saturation_void;
-
-	Json queues = Json::array();
-	for (const auto &q : outcome.queues) {
-		const engine::QueueResult &r = q.result;
-		queues.push_back({{"offeredPps", static_cast<double>(r.offered_packets) / seconds},
-		                  {"throughputBps", static_cast<double>(r.departed_bits) / seconds},
-		                  {"throughputPps", static_cast<double>(r.departed_packets) / seconds},
-		                  {"slfIn", per(r.packets_in, r.runs_in)},
-		                  {"slfOut", per(r.packets_out, r.runs_out)},
-		                  {"nsPerPacket", ratio(r.busy_ns, static_cast<double>(r.processed))},
-		                  {"p50Ns", r.latency.quantile(0.5)},
-		                  {"p99Ns", r.latency.quantile(0.99)},
-		                  {"ringDropShare", per(r.window_ring_dropped, r.offered_packets)},
-		                  {"busyShare", r.busy_ns / static_cast<double>(spec.duration_ns)}});
-	}
-	char answer[17];
-	std::snprintf(answer, sizeof(answer), "%016llx",
-	              static_cast<unsigned long long>(outcome.answer));
-	double empty_poll = 0;
-	for (const auto &q : outcome.queues)
-		empty_poll += q.empty_poll_ns / static_cast<double>(outcome.queues.size());
+	const Json void_reason =
+		outcome.saturation_void.is_null() ? why_void(s) : outcome.saturation_void;
 	// What only a clock of its own can tell.
 	const bool threads = spec.engine == Engine::threads;
 	const auto on_virtual = [&](Json value) { return threads ? Json(nullptr) : value; };
 
-	return {{"job", "trial"},
-	        {"spec", describe(spec)},
-	        {"seed", spec.seed},
-	        {"tscHz", outcome.tsc_hz},
-	        {"tscOverheadNs", outcome.tsc_overhead_ns},
-	        {"wallSeconds", outcome.wall_seconds},
-	        {"offeredBps", static_cast<double>(s.offered_bits) / seconds},
-	        {"offeredPps", static_cast<double>(s.offered_packets) / seconds},
-	        {"throughputBps", static_cast<double>(s.departed_bits) / seconds},
-	        {"throughputPps", static_cast<double>(s.departed_packets) / seconds},
-	        {"saturatedBps", spec.offered_share > 0 ? Json(outcome.saturated_bps) : Json(nullptr)},
-	        {"slfIn", per(s.packets_in, s.runs_in)},
-	        {"slfOut", per(s.packets_out, s.runs_out)},
-	        {"flows", outcome.flows},
-	        {"nsPerPacket", ratio(s.busy_ns, processed)},
-	        {"cyclesPerPacket", ratio(s.busy_ns, processed) * cycles},
-	        {"stageNsPerPacket", on_virtual(ratio(s.stage_ns, processed))},
-	        {"chainNsPerPacket", on_virtual(ratio(s.chain_ns, processed))},
-	        {"missNsPerPacket", outcome.worst_packet_ns},
-	        {"busyShare", s.busy_ns / queue_ns},
-	        {"packetsPerPoll", per(s.polled, s.busy_polls)},
-	        {"latencyNs",
-	         {{"mean", s.latency.mean()},
-	          {"p50", s.latency.quantile(0.5)},
-	          {"p95", s.latency.quantile(0.95)},
-	          {"p99", s.latency.quantile(0.99)},
-	          {"p999", s.latency.quantile(0.999)},
-	          {"max", s.latency.max()}}},
-	        {"sensitiveLatencyNs", spec.sensitive
-	                                   ? Json{{"mean", s.sensitive_latency.mean()},
-	                                          {"p50", s.sensitive_latency.quantile(0.5)},
-	                                          {"p99", s.sensitive_latency.quantile(0.99)}}
-	                                   : Json(nullptr)},
-	        {"front", front},
-	        {"cores", cores},
-	        {"throughputPerCoreBps", static_cast<double>(s.departed_bits) / seconds / cores},
-	        {"ownLatencyNs", threads || !outcome.front.empty()
-	                             ? Json(nullptr)
-	                             : Json{{"mean", s.own_latency.mean()},
-	                                    {"p50", s.own_latency.quantile(0.5)},
-	                                    {"p99", s.own_latency.quantile(0.99)}}},
-	        {"holdNs", hold_of(outcome)},
-	        {"drops",
-	         {{"ring", s.window_ring_dropped},
-	          {"ringShare", per(s.window_ring_dropped, s.offered_packets)},
-	          {"nf", s.window_nf_dropped},
-	          {"nfReasons", verdicts_of(outcome)}}},
-	        {"polls",
-	         {{"busy", s.busy_polls},
-	          {"empty", s.empty_polls},
-	          {"interrupted", on_virtual(away.interrupted)},
-	          {"interruptedNs", on_virtual(away.interrupted_ns)},
-	          {"preempted", on_virtual(away.preempted)},
-	          {"preemptedNs", on_virtual(away.preempted_ns)},
-	          {"emptyPollNs", on_virtual(empty_poll)},
-	          {"starvedNs", threads ? Json(s.starved_ns) : Json(nullptr)}}},
-	        {"void", !why.is_null()},
-	        {"voidReason", why},
-	        {"checks",
-	         {{"in", s.arrived},
-	          {"out", s.departed},
-	          {"nfDropped", s.nf_dropped},
-	          {"ringDropped", s.ring_dropped},
-	          {"thinned", s.thinned},
-	          {"held", s.held},
-	          {"conserved", outcome.conserved()},
-	          {"ordered", outcome.ordered()},
-	          {"tablesSound", outcome.tables_sound},
-	          {"formsAgree", outcome.forms_checked ? Json(outcome.forms_agree) : Json(nullptr)},
-	          {"passed", outcome.passed()}}},
-	        {"answer", on_virtual(answer)},
-	        {"chainStats", counters_of(outcome)},
-	        {"reframer", stage_of(outcome)},
-	        {"machine",
-	         {{"dmaFiller", outcome.dma_on_core ? "core" : "self"},
-	          {"hugepages", outcome.huge_pages},
-	          {"nice", outcome.nice}}},
-	        {"queueResults", queues}};
+	Json queue_results = Json::array(), nf_reasons = Json::object(), chain_stats = Json::object();
+	double empty_poll_ns = 0;
+	for (const auto &q : outcome.queues) {
+		const engine::QueueResult &r = q.result;
+		queue_results.push_back(joined(
+			rates_of(r, seconds), {{"p50Ns", r.latency.quantile(0.5)},
+		                           {"p99Ns", r.latency.quantile(0.99)},
+		                           {"ringDropShare", per(r.window_ring_dropped, r.offered_packets)},
+		                           {"busyShare", r.busy_ns / duration_ns}}));
+		empty_poll_ns += q.empty_poll_ns / static_cast<double>(outcome.queues.size());
+		add_verdicts(nf_reasons, q.verdicts);
+		add_counters(chain_stats, q.counters);
+	}
+	char answer[17];
+	std::snprintf(answer, sizeof(answer), "%016llx",
+	              static_cast<unsigned long long>(outcome.answer));
+	const Json drops = {{"ring", s.window_ring_dropped},
+	                    {"ringShare", per(s.window_ring_dropped, s.offered_packets)},
+	                    {"nf", s.window_nf_dropped},
+	                    {"nfReasons", nf_reasons}};
+	const Json polls = {{"busy", s.busy_polls},
+	                    {"empty", s.empty_polls},
+	                    {"interrupted", on_virtual(away.interrupted)},
+	                    {"interruptedNs", on_virtual(away.interrupted_ns)},
+	                    {"preempted", on_virtual(away.preempted)},
+	                    {"preemptedNs", on_virtual(away.preempted_ns)},
+	                    {"emptyPollNs", on_virtual(empty_poll_ns)},
+	                    {"starvedNs", threads ? Json(s.starved_ns) : Json(nullptr)}};
+	const Json checks =
+		joined(NAMED(s.nf_dropped, s.ring_dropped, s.thinned, s.held, outcome.conserved(),
+	                 outcome.ordered(), outcome.tables_sound, outcome.passed()),
+	           {{"in", s.arrived},
+	            {"out", s.departed},
+	            {"formsAgree", outcome.forms_checked ? Json(outcome.forms_agree) : Json(nullptr)}});
+	const Json machine = {{"dmaFiller", outcome.dma_on_core ? "core" : "self"},
+	                      {"hugepages", outcome.huge_pages},
+	                      {"nice", outcome.nice}};
+	const double per_packet_ns = ratio(s.busy_ns, processed);
+	return joined(
+		joined(rates_of(s, seconds),
+	           NAMED(spec.seed, outcome.tsc_hz, outcome.tsc_overhead_ns, outcome.wall_seconds,
+	                 outcome.flows, front, cores, drops, polls, void_reason, checks, chain_stats,
+	                 machine, queue_results)),
+		{{"job", "trial"},
+	     {"spec", describe(spec)},
+	     {"offeredBps", static_cast<double>(s.offered_bits) / seconds},
+	     {"saturatedBps", spec.offered_share > 0 ? Json(outcome.saturated_bps) : Json(nullptr)},
+	     {"cyclesPerPacket", per_packet_ns * outcome.tsc_hz * 1e-9},
+	     {"stageNsPerPacket", on_virtual(ratio(s.stage_ns, processed))},
+	     {"chainNsPerPacket", on_virtual(ratio(s.chain_ns, processed))},
+	     {"missNsPerPacket", outcome.worst_packet_ns},
+	     {"busyShare", s.busy_ns / (duration_ns * spec.queues)},
+	     {"packetsPerPoll", per(s.polled, s.busy_polls)},
+	     {"latencyNs", whole_latency(s.latency)},
+	     {"sensitiveLatencyNs",
+	      spec.sensitive ? brief_latency(s.sensitive_latency) : Json(nullptr)},
+	     {"throughputPerCoreBps", static_cast<double>(s.departed_bits) / seconds / cores},
+	     {"ownLatencyNs",
+	      threads || !outcome.front.empty() ? Json(nullptr) : brief_latency(s.own_latency)},
+	     {"holdNs", hold_of(outcome)},
+	     {"void", !void_reason.is_null()},
+	     {"answer", on_virtual(answer)},
+	     {"reframer", stage_of(outcome)}});
 }
 
 } // namespace reframer::lab

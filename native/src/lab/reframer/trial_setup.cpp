@@ -1,8 +1,6 @@
 #include "lab/reframer/trial_setup.hpp"
 
-#include "base/cores.hpp"
 #include "base/region.hpp"
-#include "lab/pin.hpp"
 #include "measure/median.hpp"
 #include "measure/tsc.hpp"
 #include "nf/prefixes.hpp"
@@ -11,7 +9,6 @@
 #include <bit>
 #include <cstring>
 #include <string>
-#include <sys/resource.h>
 #include <vector>
 
 namespace reframer::lab {
@@ -63,52 +60,7 @@ Stage make_stage(const TrialSpec &spec)
 	const bool passes = spec.sensitive && spec.sensitive_passes;
 	p.rules = passes ? &sensitive : nullptr; // copied
 	p.nb_rules = passes ? 1 : 0;
-	reframer_stage *stage = nullptr;
-	if (int error = reframer_create(&p, &stage))
-		throw JobError("failed", std::string("the stage: ") + reframer_strerror(error));
-	return Stage(stage);
-}
-
-int take_cores(TrialSpec &spec)
-{
-	const std::vector<int> allowed = base::allowed_cores();
-	if (allowed.empty())
-		throw JobError("failed", "cannot read the cores that this process may use");
-	std::vector<int> cpus = spec.cpus;
-	if (cpus.empty()) {
-		cpus.push_back(allowed[0]);
-		if (const auto other = base::other_core(allowed[0], allowed))
-			cpus.push_back(*other);
-	}
-	// Threads of one core share its caches: what the one writes is warm for the other, which is no
-	// "llc". With the frames flushed it does not matter who writes them.
-	bool apart = cpus.size() > 1;
-	if (apart) {
-		const auto siblings = base::thread_siblings(cpus[0]);
-		apart = std::find(siblings.begin(), siblings.end(), cpus[1]) == siblings.end();
-	}
-	if (!apart && spec.engine == Engine::threads)
-		throw JobError("not-supported",
-		               "engine \"threads\" needs two cores; two threads of one share its caches",
-		               3);
-	if (!apart && spec.dma == engine::Dma::Into::llc) {
-		if (spec.dma_asked || (cpus.size() < 2 && allowed.size() < 2))
-			throw JobError(
-				"not-supported",
-				"dma \"llc\" needs a second core, not a thread of the same one, to write the frames; "
-				"use \"dram\"",
-				3);
-		spec.dma = engine::Dma::Into::dram; // the record says so
-	}
-	pin_job(cpus[0]);
-	return cpus.size() < 2 ? -1 : cpus[1];
-}
-
-int raise_priority()
-{
-	// Threads that start later inherit it.
-	setpriority(PRIO_PROCESS, 0, -20);
-	return getpriority(PRIO_PROCESS, 0);
+	return make_stage(p);
 }
 
 bool forms_agree(const nf::ChainFactory &all, std::span<const engine::Arrival> arrivals)
@@ -161,7 +113,7 @@ double worst_packet_ns(const nf::ChainFactory &all, const TrialSpec &spec, doubl
 	constexpr uint32_t burst = 32, bursts = 33;
 	auto chain = nf::ChainFactory(all, std::bit_ceil(burst * bursts)).make(spec.form, 0);
 	base::Region<uint8_t> memory(burst * nf::Mbuf::stride);
-	nf::Random random(spec.seed);
+	nf::Random random{spec.seed};
 	std::vector<nf::Mbuf *> packets(burst), dropped(burst);
 	std::vector<double> cost;
 	for (uint32_t b = 0; b < bursts; b++) {

@@ -14,38 +14,26 @@ traffic::GeneratorParams generator_params(const TrialSpec &spec)
 {
 	traffic::GeneratorParams p;
 	SpecReader in(spec.source.generator, "source");
-	if (spec.source.profile == "clients")
-		p.profile = traffic::Profile::clients;
-	else if (spec.source.profile == "uniform")
-		p.profile = traffic::Profile::uniform;
-	else if (spec.source.profile == "syn-flood")
-		p.profile = traffic::Profile::syn_flood;
-	else if (spec.source.profile == "elephant")
-		p.profile = traffic::Profile::elephant;
-	else if (spec.source.profile == "incast")
-		p.profile = traffic::Profile::incast;
+	p.profile = spec.source.profile;
 	p.rate_bps = static_cast<uint64_t>(spec.offered_bps);
 	p.seed = spec.seed;
 	if (p.profile == traffic::Profile::campus) {
 		// None by default: the chain is IPv4, and the published rates are of what passed it.
-		p.campus.ipv6_permille = static_cast<uint32_t>(in.integer("ipv6Permille", 0, 0, 1000));
-		p.campus.quic_permille =
-			static_cast<uint32_t>(in.integer("quicPermille", p.campus.quic_permille, 0, 1000));
-		p.campus.udp_permille =
-			static_cast<uint32_t>(in.integer("udpPermille", p.campus.udp_permille, 0, 1000));
+		p.campus.ipv6_permille = in.integer<uint32_t>("ipv6Permille", 0, 0, 1000);
+		in.read("quicPermille", p.campus.quic_permille, 0, 1000);
+		in.read("udpPermille", p.campus.udp_permille, 0, 1000);
 	} else {
 		const bool flood = p.profile == traffic::Profile::syn_flood;
-		p.flows =
-			static_cast<uint32_t>(in.integer("flows", flood ? 1u << 28 : p.flows, 1, 1u << 28));
-		p.frame_length =
-			static_cast<uint32_t>(in.integer("frameLength", flood ? 60 : p.frame_length, 60, 9014));
+		p.flows = flood ? 1u << 28 : p.flows;
+		p.frame_length = flood ? 60 : p.frame_length;
+		in.read("flows", p.flows, 1, 1u << 28);
+		in.read("frameLength", p.frame_length, 60, 9014);
 	}
 	if (p.profile == traffic::Profile::incast)
-		p.interleave = static_cast<uint32_t>(in.integer("burstPackets", 8, 1, 1u << 20));
+		p.interleave = in.integer<uint32_t>("burstPackets", 8, 1, 1u << 20);
 	if (p.profile == traffic::Profile::clients) {
-		p.interleave = static_cast<uint32_t>(in.integer("interleave", p.interleave, 1, 1u << 20));
-		p.packets_per_flow =
-			static_cast<uint32_t>(in.integer("packetsPerFlow", p.packets_per_flow, 1, 1u << 20));
+		in.read("interleave", p.interleave, 1, 1u << 20);
+		in.read("packetsPerFlow", p.packets_per_flow, 1, 1u << 20);
 	}
 	in.finish();
 	return p;

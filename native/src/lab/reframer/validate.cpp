@@ -27,6 +27,7 @@
 #include "base/cores.hpp"
 #include "datapath/ports/poisson.hpp"
 #include "datapath/ports/virtual_queue.hpp"
+#include "jobs/record.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/reframer/trial.hpp"
 #include "measure/median.hpp"
@@ -193,58 +194,34 @@ Json check_latency(const Check &check, double load, double offered_pps, double c
 	return result;
 }
 
-// Words of a list in the specification, each one of `known`.
-std::vector<std::string> words(SpecReader &in, const char *name,
-                               const std::vector<std::string> &known)
-{
-	const Json *given = in.take(name);
-	if (!given)
-		return known;
-	std::vector<std::string> list;
-	if (!given->is_array())
-		in.fail(name, "must be a list");
-	for (const Json &word : *given) {
-		if (!word.is_string() ||
-		    std::find(known.begin(), known.end(), word.get<std::string>()) == known.end())
-			in.fail(name, "has a member that is not known here: " + word.dump());
-		list.push_back(word);
-	}
-	return list;
-}
-
 } // namespace
 
 Json check_md1(double rho, uint32_t packets, uint64_t seed)
 {
-	std::vector<double> means, p50, p99;
+	std::vector<double> means, p50s, p99s;
 	for (uint32_t run = 0; run < md1_runs; run++) {
 		const engine::Histogram latency = md1_latency(rho, packets, seed + run);
 		means.push_back(latency.mean());
-		p50.push_back(latency.quantile(0.5));
-		p99.push_back(latency.quantile(0.99));
+		p50s.push_back(latency.quantile(0.5));
+		p99s.push_back(latency.quantile(0.99));
 	}
-	const double expected = engine::md1_mean_ns(service_ns, rho);
-	const double expected_p50 = engine::md1_quantile_ns(service_ns, rho, 0.5);
-	const double expected_p99 = engine::md1_quantile_ns(service_ns, rho, 0.99);
+	const double mean_ns = engine::median(means), p50_ns = engine::median(p50s),
+				 p99_ns = engine::median(p99s);
+	const double expected_ns = engine::md1_mean_ns(service_ns, rho);
+	const double expected_p50_ns = engine::md1_quantile_ns(service_ns, rho, 0.5);
+	const double expected_p99_ns = engine::md1_quantile_ns(service_ns, rho, 0.99);
 	const auto [low, high] = std::minmax_element(means.begin(), means.end());
 	const auto near = [](double ours, double theirs) {
 		return std::abs(ours / theirs - 1) <= agreement;
 	};
-	const bool agrees = near(engine::median(means), expected) &&
-	                    near(engine::median(p50), expected_p50) &&
-	                    near(engine::median(p99), expected_p99);
-	return {{"rho", rho},
-	        {"serviceNs", service_ns},
-	        {"packets", uint64_t{packets} * md1_runs},
-	        {"expectedNs", expected},
-	        {"meanNs", engine::median(means)},
-	        {"lowNs", *low},
-	        {"highNs", *high},
-	        {"expectedP50Ns", expected_p50},
-	        {"p50Ns", engine::median(p50)},
-	        {"expectedP99Ns", expected_p99},
-	        {"p99Ns", engine::median(p99)},
-	        {"verdict", word(agrees ? Agreement::agrees : Agreement::differs)}};
+	const bool agrees = near(mean_ns, expected_ns) && near(p50_ns, expected_p50_ns) &&
+	                    near(p99_ns, expected_p99_ns);
+	return joined(NAMED(rho, service_ns, mean_ns, p50_ns, p99_ns, expected_ns, expected_p50_ns,
+	                    expected_p99_ns),
+	              {{"packets", uint64_t{packets} * md1_runs},
+	               {"lowNs", *low},
+	               {"highNs", *high},
+	               {"verdict", word(agrees ? Agreement::agrees : Agreement::differs)}});
 }
 
 void run_validate(const Json &json)
@@ -254,16 +231,19 @@ void run_validate(const Json &json)
 	const uint64_t seed = in.integer("seed", 1, 0, 1ull << 52);
 	const uint64_t blocks = in.integer("blocks", quick ? least_blocks : 8, 1, 1000);
 	const auto packets =
-		static_cast<uint32_t>(in.integer("packets", quick ? 200'000 : 1'000'000, 1000, 1u << 26));
+		in.integer<uint32_t>("packets", quick ? 200'000 : 1'000'000, 1000, 1u << 26);
 	const double scale = in.real("scale", 1, 0.01, 4);
-	const auto chains = words(in, "chains", {"paper", "modern"});
-	const auto policies = words(in, "policies", {"off", "fixed"});
+	using Names = std::pair<const char *, std::string>;
+	const auto chains =
+		in.several<std::string>("chains", {Names("paper", "paper"), {"modern", "modern"}});
+	const auto policies =
+		in.several<std::string>("policies", {Names("off", "off"), {"fixed", "fixed"}});
 	in.finish();
 
 	const uint64_t on_threads_each = 1 + std::size(loads);
 	const uint64_t total =
 		std::size(utilisations) + chains.size() * policies.size() * on_threads_each;
-	uint64_t agree = 0, differ = 0, undecided = 0, not_tested = 0;
+	uint64_t agree = 0, differ = 0, undecided = 0, not_tested = 0, done = 0;
 	const auto book = [&](const char *name, const Json &result) {
 		const Json &verdict = result["verdict"];
 		(verdict == "agrees"      ? agree
@@ -271,10 +251,7 @@ void run_validate(const Json &json)
 		 : verdict == "undecided" ? undecided
 		                          : not_tested)++;
 		emit({{name, result}});
-		emit({{"progress",
-		       {{"done", agree + differ + undecided + not_tested},
-		        {"total", total},
-		        {"what", "checks"}}}});
+		emit({{"progress", {{"done", ++done}, {"total", total}, {"what", "checks"}}}});
 	};
 	for (const double rho : utilisations)
 		book("md1", check_md1(rho, packets, seed));
@@ -294,11 +271,7 @@ void run_validate(const Json &json)
 			}
 		}
 	}
-	emit({{"verdict",
-	       {{"agree", agree},
-	        {"differ", differ},
-	        {"undecided", undecided},
-	        {"notTested", not_tested}}}});
+	emit({{"verdict", NAMED(agree, differ, undecided, not_tested)}});
 	if (differ)
 		throw JobError("check-failed", std::to_string(differ) + " of " + std::to_string(total) +
 		                                   " checks of the virtual NIC differ by more than 3 %");

@@ -1,6 +1,7 @@
 #include "lab/robustness/attack.hpp"
 
 #include "jobs/job.hpp"
+#include "packet/bytes.hpp"
 #include "packet/parse.hpp"
 #include "packet/toeplitz.hpp"
 #include "traffic/capture.hpp"
@@ -17,24 +18,14 @@ constexpr uint32_t server = 0xc0a80001;
 constexpr size_t nb_crafted = 512;
 constexpr size_t max_captured = 1u << 20;
 
-void put16(uint8_t *at, uint32_t value)
-{
-	at[0] = uint8_t(value >> 8);
-	at[1] = uint8_t(value);
-}
-
-void put32(uint8_t *at, uint32_t value)
-{
-	put16(at, value >> 16);
-	put16(at + 2, value);
-}
-
+using packet::put_be16;
+using packet::put_be32;
 using Frame = std::vector<uint8_t>;
 
 Frame ethernet(uint16_t type)
 {
 	Frame f = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0, 0};
-	put16(&f[12], type);
+	put_be16(&f[12], type);
 	return f;
 }
 
@@ -43,11 +34,11 @@ void add_ipv4(Frame &f, uint8_t protocol, uint32_t source, uint32_t length)
 	const size_t at = f.size();
 	f.resize(at + 20);
 	f[at] = 0x45;
-	put16(&f[at + 2], length);
+	put_be16(&f[at + 2], length);
 	f[at + 8] = 64;
 	f[at + 9] = protocol;
-	put32(&f[at + 12], source);
-	put32(&f[at + 16], server);
+	put_be32(&f[at + 12], source);
+	put_be32(&f[at + 16], server);
 }
 
 void add_bytes(Frame &f, size_t n, uint8_t value = 0)
@@ -73,9 +64,9 @@ Frame vxlan_in_vxlan(std::mt19937_64 &random, uint32_t depth)
 		add_ipv4(f, 17, uint32_t(random()), (depth - d) * 50);
 		const size_t udp = f.size();
 		add_bytes(f, 16);
-		put16(&f[udp], 4000);
-		put16(&f[udp + 2], 4789);
-		put16(&f[udp + 4], (depth - d) * 50 - 20);
+		put_be16(&f[udp], 4000);
+		put_be16(&f[udp + 2], 4789);
+		put_be16(&f[udp + 4], (depth - d) * 50 - 20);
 		f[udp + 8] = 8; // the VNI is valid
 		const Frame inner = ethernet(0x0800);
 		f.insert(f.end(), inner.begin(), inner.end());
@@ -91,7 +82,7 @@ Frame extensions(std::mt19937_64 &random, uint32_t count)
 	const size_t ip = f.size();
 	add_bytes(f, 40);
 	f[ip] = 0x60;
-	put16(&f[ip + 4], count * 8 + 8);
+	put_be16(&f[ip + 4], count * 8 + 8);
 	f[ip + 7] = 64;
 	for (size_t i = 8; i < 24; i++)
 		f[ip + i] = uint8_t(random());
@@ -148,18 +139,18 @@ void write_plain(uint8_t *frame, uint32_t source, uint32_t destination, uint16_t
 	std::copy(link.begin(), link.end(), frame);
 	uint8_t *ip = frame + 14;
 	ip[0] = 0x45;
-	put16(ip + 2, plain_length - 14);
+	put_be16(ip + 2, plain_length - 14);
 	ip[8] = 64;
 	ip[9] = protocol;
-	put32(ip + 12, source);
-	put32(ip + 16, destination);
-	put16(ip + 20, source_port);
-	put16(ip + 22, destination_port);
+	put_be32(ip + 12, source);
+	put_be32(ip + 16, destination);
+	put_be16(ip + 20, source_port);
+	put_be16(ip + 22, destination_port);
 	if (protocol == 6) {
 		ip[32] = 5 << 4;
 		ip[33] = tcp_flags;
 	} else {
-		put16(ip + 24, plain_length - 34);
+		put_be16(ip + 24, plain_length - 34);
 	}
 }
 
@@ -224,8 +215,8 @@ void Attacker::next(AttackFrame &out)
 		break;
 	case Attack::fragments:
 		write_plain(out.bytes.data(), source, server, uint16_t(ports), 53, 17, 0);
-		put16(out.bytes.data() + 18, ports >> 16);
-		put16(out.bytes.data() + 20, 0x2000); // more fragments
+		put_be16(out.bytes.data() + 18, ports >> 16);
+		put_be16(out.bytes.data() + 20, 0x2000); // more fragments
 		break;
 	case Attack::crafted: {
 		const Frame &f = frames_[n % frames_.size()];

@@ -1,16 +1,16 @@
 // The chain that job `robustness-trial` attacks: a flow table behind the whole parser.
 #pragma once
 
+#include "api/owned.hpp"
+#include "conntrack/contenders/burst_stats.hpp"
 #include "conntrack/tcp_state.hpp"
 #include "jobs/job.hpp"
 #include "nf/chain.hpp"
 #include "packet/flow_key.hpp"
 #include "packet/parse.hpp"
-#include "reframer/conntrack.h"
 
 #include <algorithm>
 #include <cstring>
-#include <memory>
 #include <new>
 
 namespace reframer::lab {
@@ -42,10 +42,9 @@ public:
 				conntrack::TcpState(flow_state) == conntrack::TcpState::established;
 		};
 		p.context = this;
-		conntrack_table *made = nullptr;
-		if (conntrack_create(&p, &made) != 0)
+		table_ = api::create<api::FlowTable>(conntrack_create, p);
+		if (!table_)
 			throw std::bad_alloc();
-		table_.reset(made);
 	}
 
 	uint32_t process(std::span<const reframer_run>, nf::Mbuf **packets, uint32_t n,
@@ -93,18 +92,10 @@ public:
 	uint64_t counted_packets() const override { return 0; }
 	uint64_t table_digest() const override { return 0; }
 	uint64_t established_evicted() const { return established_evicted_; }
-	conntrack_stats stats() const
-	{
-		conntrack_stats s;
-		conntrack_get_stats(table_.get(), &s);
-		return s;
-	}
+	conntrack_stats stats() const { return conntrack::stats_of(table_.get()); }
 
 private:
 	static constexpr uint32_t burst = 32;
-	struct Deleter {
-		void operator()(conntrack_table *t) const { conntrack_free(t); }
-	};
 
 	void read(const uint8_t *frame, uint32_t captured, uint32_t rss, uint32_t i)
 	{
@@ -159,7 +150,7 @@ private:
 		}
 	}
 
-	std::unique_ptr<conntrack_table, Deleter> table_;
+	api::FlowTable table_;
 	alignas(64) uint8_t keys_[burst * CONNTRACK_KEY_IPV6];
 	uint32_t rss_[burst];
 	uint64_t digests_[burst];

@@ -4,6 +4,7 @@
 
 #include "datapath/ports/virtual_queue.hpp"
 #include "datapath/queue.hpp"
+#include "lab/cores.hpp"
 #include "lab/robustness/attack.hpp"
 #include "lab/robustness/chain.hpp"
 #include "measure/histogram.hpp"
@@ -12,7 +13,6 @@
 #include <cmath>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <random>
 #include <vector>
 
@@ -24,14 +24,27 @@ inline constexpr double piece_ns = 1e6;
 inline constexpr uint32_t attack_flows = 1u << 20;
 
 struct RobustnessSpec {
-	Attack attack;
+	Attack attack = Attack::none;
 	std::string attack_name, capture;
-	double times, legitimate_pps, open_pps;
-	bool reframes, nic_hash;
-	uint64_t delay_ns, duration_ns, warmup_ns, rtt_ns, seed;
-	uint32_t flows, table_flows, ring_depth, max_burst, release_max;
-	engine::Dma::Into dma;
-	std::vector<uint32_t> cpus;
+	double times = 5, legitimate_pps = 200e3, open_pps = 2000;
+	bool reframes = true, nic_hash = true;
+	uint64_t delay_ns = 64000, duration_ns = 50'000'000, warmup_ns = 10'000'000;
+	uint64_t rtt_ns = 20'000'000, seed = 1;
+	uint32_t flows = 20000, table_flows = 65536, ring_depth = 1024, max_burst = 128,
+			 release_max = 32;
+	TrialCores cores;
+};
+
+// Frames that stay where they are while a queue reads them.
+struct FramePool {
+	std::deque<AttackFrame> frames;
+	size_t used = 0;
+	AttackFrame &next()
+	{
+		if (used == frames.size())
+			frames.emplace_back();
+		return frames[used++];
+	}
 };
 
 // Clients that open a connection: a SYN, and the ACK a round trip after the SYN has left the box. The
@@ -53,7 +66,7 @@ public:
 		return std::min(next_syn_, answers_.empty() ? INFINITY : answers_.front().ack_at);
 	}
 	// The packet that comes at next(). Its frame stays where it is until `pool` is used again.
-	engine::Arrival take(std::vector<std::unique_ptr<AttackFrame>> &pool, size_t &used)
+	engine::Arrival take(FramePool &pool)
 	{
 		const bool syn = answers_.empty() || next_syn_ <= answers_.front().ack_at;
 		const double at = next();
@@ -68,9 +81,7 @@ public:
 			clients_[number].ack_at = at;
 			answers_.pop_front();
 		}
-		if (used == pool.size())
-			pool.push_back(std::make_unique<AttackFrame>());
-		AttackFrame &frame = *pool[used++];
+		AttackFrame &frame = pool.next();
 		write_plain(frame.bytes.data(), 0x0b000000 + number, 0xc0a80001,
 		            uint16_t(1024 + number % 50000), 443, 6, syn ? 0x02 : 0x10);
 		return {uint64_t(at), frame.bytes.data(),   plain_length,
@@ -151,10 +162,10 @@ public:
 	void fill(double until, std::vector<engine::Arrival> &out)
 	{
 		out.clear();
-		nb_frames = 0;
+		pool.used = 0;
 		while (std::min({next_legitimate, next_attack, clients.next()}) <= until) {
 			if (clients.next() <= std::min(next_legitimate, next_attack)) {
-				out.push_back(clients.take(pool, nb_frames));
+				out.push_back(clients.take(pool));
 				continue;
 			}
 			if (next_legitimate <= next_attack) {
@@ -165,9 +176,7 @@ public:
 				               legitimate_wire, rss[flow], flow});
 				next_legitimate += draw(gap);
 			} else {
-				if (nb_frames == pool.size())
-					pool.push_back(std::make_unique<AttackFrame>());
-				AttackFrame &a = *pool[nb_frames++];
+				AttackFrame &a = pool.next();
 				attacker.next(a);
 				out.push_back({uint64_t(next_attack), a.bytes.data(), a.length, a.length, a.rss,
 				               spec.flows + a.flow});
@@ -188,8 +197,7 @@ private:
 	Attacker attacker;
 	std::vector<uint8_t> frames;
 	std::vector<uint32_t> rss;
-	std::vector<std::unique_ptr<AttackFrame>> pool; // stays where it is while a queue reads it
-	size_t nb_frames = 0;
+	FramePool pool;
 	double gap, attack_gap, next_legitimate, next_attack;
 	uint32_t flow = 0;
 	Openings clients;

@@ -20,18 +20,13 @@ void run_balance_ethtool(const Json &spec)
 	in.finish();
 
 	SessionInput input;
-	try {
-		engine::EthtoolTable table(params);
-		SessionHooks hooks;
-		hooks.details = [&]() -> Json { return {{"counted", table.counted()}}; };
-		hooks.finish = [&]() -> Json {
-			return {{"counted", table.counted()},
-			        {"countedInDriver", int(table.counts_in_driver())}};
-		};
-		serve_device(input, table, hooks);
-	} catch (const engine::DeviceError &e) {
-		throw job_error(e);
-	}
+	engine::EthtoolTable table(params);
+	SessionHooks hooks;
+	hooks.details = [&]() -> Json { return {{"counted", table.counted()}}; };
+	hooks.finish = [&]() -> Json {
+		return {{"counted", table.counted()}, {"countedInDriver", int(table.counts_in_driver())}};
+	};
+	serve_device(input, table, hooks);
 }
 
 } // namespace reframer::lab

@@ -22,18 +22,23 @@ namespace reframer::lab {
 
 namespace {
 
+// What the buckets of a table of so many entries get in an epoch.
+std::vector<uint64_t> packets_of(const std::vector<traffic::FlowShare> &epoch, uint32_t entries)
+{
+	std::vector<uint64_t> packets(entries);
+	for (const traffic::FlowShare &s : epoch)
+		packets[s.hash % entries] += s.packets;
+	return packets;
+}
+
 // Median over some of the epochs of what settling takes and leaves.
 std::pair<double, double> settled(const rsspp_balancer_params &params,
                                   const std::vector<std::vector<traffic::FlowShare>> &epochs)
 {
 	const size_t step = std::max<size_t>(1, epochs.size() / 21);
 	std::vector<double> over, moves;
-	std::vector<uint64_t> packets(params.nb_buckets);
 	for (size_t e = 0; e < epochs.size(); e += step) {
-		std::fill(packets.begin(), packets.end(), 0);
-		for (const traffic::FlowShare &s : epochs[e])
-			packets[s.hash % params.nb_buckets] += s.packets;
-		const Settled s = settle(params, packets);
+		const Settled s = settle(params, packets_of(epochs[e], params.nb_buckets));
 		over.push_back(s.over_bound_percent);
 		moves.push_back(double(s.moves));
 	}
@@ -48,38 +53,36 @@ void run_bench_rsspp(const Json &spec)
 {
 	SpecReader in(spec, "");
 	const uint64_t seed = in.integer("seed", 1, 0, UINT32_MAX);
-	const auto interval_ms = uint32_t(in.integer("intervalMs", 100, 1, 10'000));
+	const auto interval_ms = in.integer<uint32_t>("intervalMs", 100, 1, 10'000);
 	const double seconds = in.real("seconds", 60, 0.001, 3600);
 	if (!(seconds * 1e3 >= interval_ms))
 		in.fail("seconds", "must be at least one interval");
-	const auto profiles = in.texts("profiles", {"campus", "campus4"});
+	using traffic::FlowPopulationProfile;
+	const auto profiles = in.several<const FlowPopulationProfile *>(
+		"profiles",
+		{{"campus", &traffic::campus_population}, {"campus4", &traffic::campus4_population}});
 	const auto entries = in.integers<uint32_t>("entries", {128, 512, 2048}, 2, RSSPP_MAX_BUCKETS);
 	const auto cores = in.integers<uint32_t>("cores", {8, 16, 64}, 1, RSSPP_MAX_CORES);
 	const auto methods = in.texts("methods", {"static", "greedy", "ours", "lpt"});
-	for (const std::string &name : profiles)
-		if (name != "campus" && name != "campus4")
-			in.fail("profiles", "are campus and campus4, not " + name);
 	for (const std::string &name : methods)
 		method_of(name);
 	const bool grouped = in.boolean("grouped", false);
 	rsspp_balancer_params params;
 	rsspp_balancer_default_params(&params);
-	params.threshold = float(in.real("threshold", double(params.threshold), 0, 1));
-	params.smoothing = float(in.real("smoothing", double(params.smoothing), 0.01, 1));
-	params.trend = float(in.real("trend", double(params.trend), 0, 1));
-	params.tolerance = float(in.real("tolerance", double(params.tolerance), 0, 1));
+	in.read("threshold", params.threshold, 0, 1);
+	in.read("smoothing", params.smoothing, 0.01, 1);
+	in.read("trend", params.trend, 0, 1);
+	in.read("tolerance", params.tolerance, 0, 1);
 	const bool own_hold = in.has("holdEpochs");
-	const uint32_t hold_epochs = uint32_t(in.integer("holdEpochs", 0, 0, 255));
+	const auto hold_epochs = in.integer<uint32_t>("holdEpochs", 0, 0, 255);
 	in.finish();
 	Json groups = Json::object();
 	const uint32_t nb_epochs = uint32_t(seconds * 1e3 / interval_ms);
 	const uint32_t window = std::max(1u, 1000 / interval_ms);
 
-	for (const std::string &name : profiles) {
-		const traffic::FlowPopulationProfile &profile =
-			name == "campus" ? traffic::campus_population : traffic::campus4_population;
+	for (const FlowPopulationProfile *profile : profiles) {
 		// Epochs once per table size, the same for every method and number of cores.
-		traffic::FlowPopulation population(profile, seed);
+		traffic::FlowPopulation population(*profile, seed);
 		std::vector<std::vector<traffic::FlowShare>> epochs;
 		for (uint32_t e = 0; e < nb_epochs; e++)
 			epochs.push_back(population.advance(interval_ms * 1e-3));
@@ -94,31 +97,20 @@ void run_bench_rsspp(const Json &spec)
 					params.nb_buckets = size;
 					params.nb_cores = n;
 					EpochRunner runner(params, window);
-					std::vector<uint64_t> packets(size);
-					for (const auto &epoch : epochs) {
-						std::fill(packets.begin(), packets.end(), 0);
-						for (const traffic::FlowShare &s : epoch)
-							packets[s.hash % size] += s.packets;
-						runner.epoch(packets);
-					}
-					const auto f = runner.figures();
-					const auto [settled_over, settled_moves] = settled(params, epochs);
-					const Json row = {{"method", method},
-					                  {"entries", size},
-					                  {"cores", n},
-					                  {"profile", name},
-					                  {"solveUs", f.solve_us},
-					                  {"worstOverBoundPercent", f.worst_over_bound_percent},
-					                  {"imbalancePercent", f.imbalance_percent},
-					                  {"floorPercent", f.floor_percent},
-					                  {"worstOverMeanPercent", f.worst_over_mean_percent},
-					                  {"movesPerEpoch", f.moves_per_epoch},
-					                  {"settledOverBoundPercent", settled_over},
-					                  {"settledMoves", settled_moves},
-					                  {"epochs", f.epochs},
-					                  {"seed", seed}};
+					for (const auto &epoch : epochs)
+						runner.epoch(packets_of(epoch, size));
+					const auto [over, moves] = settled(params, epochs);
+					const Json row =
+						joined(runner.figures().record(), {{"method", method},
+					                                       {"entries", size},
+					                                       {"cores", n},
+					                                       {"profile", profile->name},
+					                                       {"settledOverBoundPercent", over},
+					                                       {"settledMoves", moves},
+					                                       {"seed", seed}});
 					if (grouped)
-						groups[name][std::to_string(size)][std::to_string(n)][method] = row;
+						groups[profile->name][std::to_string(size)][std::to_string(n)][method] =
+							row;
 					else
 						emit({{"row", row}});
 				}

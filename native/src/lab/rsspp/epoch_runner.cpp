@@ -1,43 +1,18 @@
 #include "lab/rsspp/epoch_runner.hpp"
 
+#include "lab/rsspp/methods.hpp"
 #include "measure/median.hpp"
 
 #include <algorithm>
-#include <stdexcept>
 
 namespace reframer::lab {
-
-namespace {
-
-constexpr double imbalance_cap = 2000;
-
-rsspp_balancer_params params_of(rsspp_method method, uint32_t nb_buckets, uint32_t nb_cores)
-{
-	rsspp_balancer_params params;
-	rsspp_balancer_default_params(&params);
-	params.method = method;
-	params.nb_buckets = nb_buckets;
-	params.nb_cores = nb_cores;
-	return params;
-}
-
-} // namespace
-
-EpochRunner::EpochRunner(rsspp_method method, uint32_t nb_buckets, uint32_t nb_cores,
-                         uint32_t window)
-	: EpochRunner(params_of(method, nb_buckets, nb_cores), window)
-{
-}
 
 EpochRunner::EpochRunner(const rsspp_balancer_params &params, uint32_t window, double mean_load)
 	: nb_buckets(params.nb_buckets), nb_cores(params.nb_cores), window(window),
 	  mean_load(mean_load), counters(nb_buckets), load(nb_cores), moves(nb_buckets),
 	  window_packets(nb_cores), window_buckets(nb_buckets)
 {
-	rsspp_balancer *b = nullptr;
-	if (rsspp_balancer_create(&params, &b) != 0)
-		throw std::invalid_argument("the balancer takes 2..4096 buckets and 1..256 cores");
-	balancer.reset(b);
+	balancer = make_balancer(params);
 	const rsspp_epoch base = {counters.data(), load.data(), nullptr, nullptr};
 	rsspp_report report;
 	rsspp_balancer_step(balancer.get(), &base, moves.data(), &report);
@@ -66,9 +41,7 @@ uint32_t EpochRunner::epoch(const std::vector<uint64_t> &packets)
 		uint64_t sum = 0;
 		for (uint64_t p : window_packets)
 			sum += p;
-		imbalance.push_back(
-			*least == 0 ? imbalance_cap
-						: std::min(imbalance_cap, 100.0 * double(*most - *least) / double(*least)));
+		imbalance.push_back(imbalance_percent(*least, *most));
 		over_mean.push_back(100.0 * (double(*most) * nb_cores / double(sum) - 1));
 		// One core has the heaviest bucket alone, the others share the rest evenly.
 		const uint64_t heaviest = *std::max_element(window_buckets.begin(), window_buckets.end());
@@ -82,13 +55,11 @@ uint32_t EpochRunner::epoch(const std::vector<uint64_t> &packets)
 	}
 	const rsspp_epoch input = {counters.data(), load.data(), nullptr, nullptr};
 	rsspp_report report;
-	const int n = rsspp_balancer_step(balancer.get(), &input, moves.data(), &report);
-	if (n < 0)
-		throw std::runtime_error("the method gave up: the case is too large for it");
-	nb_moves += uint64_t(n);
+	const uint32_t n = balancer_step(balancer.get(), input, moves, report);
+	nb_moves += n;
 	over_bound.push_back(100.0 * (report.solution.worst_after / report.solution.lower_bound - 1));
 	solve_us.push_back(double(report.solve_ns) * 1e-3);
-	return uint32_t(n);
+	return n;
 }
 
 EpochRunner::Figures EpochRunner::figures() const

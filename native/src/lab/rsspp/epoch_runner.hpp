@@ -2,7 +2,8 @@
 // compared. What moves takes effect in the epoch after, as on a NIC.
 #pragma once
 
-#include "reframer/rsspp.h"
+#include "api/owned.hpp"
+#include "jobs/record.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -14,8 +15,6 @@ class EpochRunner {
 public:
 	// `window`: epochs over which queue counts are summed before (max - min) / min is taken; the
 	// published figures use one second.
-	EpochRunner(rsspp_method method, uint32_t nb_buckets, uint32_t nb_cores, uint32_t window);
-	// As that, with every parameter of the balancer.
 	EpochRunner(const rsspp_balancer_params &params, uint32_t window,
 	            double mean_load = default_mean_load);
 	// The load of the published latency experiment.
@@ -29,22 +28,25 @@ public:
 		double imbalance_percent; // median over windows of (max - min) / min, capped at 2000
 		double floor_percent;     // median over windows: what the heaviest bucket alone makes of it
 		double worst_over_mean_percent; // median over windows
-		double
-			worst_over_bound_percent; // median over epochs, as solved: predicted worst / lower bound - 1
-		double moves_per_epoch;       // mean
-		double solve_us;              // median
+		// Median over epochs, as solved: predicted worst / lower bound - 1.
+		double worst_over_bound_percent;
+		double moves_per_epoch; // mean
+		double solve_us;        // median
 		uint64_t epochs;
 		std::vector<double> imbalance_by_window;
+
+		Json record() const // without the last
+		{
+			return NAMED(imbalance_percent, floor_percent, worst_over_mean_percent,
+			             worst_over_bound_percent, moves_per_epoch, solve_us, epochs);
+		}
 	};
 	Figures figures() const;
 	const uint16_t *table() const { return rsspp_balancer_table(balancer.get()); }
 	uint64_t moved() const { return nb_moves; }
 
 private:
-	struct Free {
-		void operator()(rsspp_balancer *b) const { rsspp_balancer_free(b); }
-	};
-	std::unique_ptr<rsspp_balancer, Free> balancer;
+	api::Balancer balancer;
 	uint32_t nb_buckets, nb_cores, window;
 	double mean_load;
 	std::vector<uint64_t> counters;

@@ -5,6 +5,7 @@
 // timed while this runs, so that times are whole nanoseconds and a trial repeats exactly.
 #pragma once
 
+#include "api/owned.hpp"
 #include "jobs/job.hpp"
 #include "lab/rsspp/policy.hpp"
 #include "lab/rsspp/rss_port.hpp"
@@ -13,6 +14,7 @@
 #include "measure/histogram.hpp"
 
 #include <cmath>
+#include <map>
 #include <memory>
 #include <unordered_map>
 
@@ -43,7 +45,7 @@ public:
 		: trial(t), profile(profile_of(t)),
 		  port(ArrivalStream(profile, t.seed, t.ramp_low, t.ramp_period_seconds), first_table(t),
 	           t.cores, t.ring_depth, dispatch_of(t.method), t.dispatch_ns),
-		  cores(t.cores), next_out(port.accepted.size()), random_state(t.seed * 2654435761u + 1)
+		  cores(t.cores), next_out(port.accepted.size()), random{t.seed * 2654435761u + 1}
 	{
 		service_ns = t.service_ns > 0 ? t.service_ns : t.load * t.cores / rate(t) * 1e9;
 		create();
@@ -59,9 +61,6 @@ public:
 		for (Arrival &a : pool)
 			free_list.push_back(&a);
 	}
-	~Machine() { rsspp_handover_free(handover); }
-	Machine(const Machine &) = delete;
-	Machine &operator=(const Machine &) = delete;
 
 	RssppTrialResult run();
 
@@ -72,13 +71,12 @@ private:
 	}
 	static Dispatch dispatch_of(const std::string &method)
 	{
-		return method == "sprayer"    ? Dispatch::spray
-		       : method == "pooled"   ? Dispatch::pooled
-		       : method == "shortest" ? Dispatch::shortest
-		       : method == "sw-rr"    ? Dispatch::software_packet
-		       : method == "sw-flow"  ? Dispatch::software_flow
-		       : method == "sw-load"  ? Dispatch::software_load
-		                              : Dispatch::table;
+		static const std::map<std::string, Dispatch> others = {
+			{"sprayer", Dispatch::spray},         {"pooled", Dispatch::pooled},
+			{"shortest", Dispatch::shortest},     {"sw-rr", Dispatch::software_packet},
+			{"sw-flow", Dispatch::software_flow}, {"sw-load", Dispatch::software_load}};
+		const auto at = others.find(method);
+		return at == others.end() ? Dispatch::table : at->second;
 	}
 	// Packets a second that `load` refers to: the profile's, or what really comes while measuring.
 	static double rate(const RssppTrial &t)
@@ -114,7 +112,9 @@ private:
 		h.nb_cores = trial.cores;
 		h.hold_capacity = uint32_t(pool_size(trial));
 		h.owner = port.table.data();
-		if (rsspp_handover_create(&h, &handover) != 0)
+		owned = api::create<api::HandOver>(rsspp_handover_create, h);
+		handover = owned.get();
+		if (!handover)
 			throw JobError("bad-spec", "cores or entries are out of range", 2);
 		if (port.dispatch != Dispatch::table)
 			policy = nullptr;
@@ -134,20 +134,13 @@ private:
 		active = trial.cores;
 	}
 
-	uint64_t random()
-	{
-		uint64_t x = random_state += 0x9e3779b97f4a7c15ull;
-		x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-		x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-		return x ^ (x >> 31);
-	}
 	uint64_t service()
 	{
 		if (trial.service == Service::fixed)
 			return uint64_t(service_ns + 0.5);
 		if (trial.service == Service::measured)
-			return uint64_t(measured_ns[random() % measured_ns.size()] + 0.5f);
-		return uint64_t(-std::log((double(random() >> 11) + 0.5) * 0x1p-53) * service_ns);
+			return uint64_t(measured_ns[random.next() % measured_ns.size()] + 0.5f);
+		return uint64_t(-std::log((double(random.next() >> 11) + 0.5) * 0x1p-53) * service_ns);
 	}
 
 	// Returns whether more could come out at once.
@@ -172,10 +165,11 @@ private:
 	RssPort port;
 	std::vector<Core> cores;
 	std::vector<uint32_t> next_out; // by order class: last sequence served
-	uint64_t random_state;
+	base::Random random;
 	std::vector<Arrival> pool;
 	std::vector<Arrival *> free_list;
 	std::unique_ptr<BalancePolicy> policy; // none where a table is not what decides
+	api::HandOver owned;
 	rsspp_handover *handover = nullptr;
 	std::unordered_map<uint32_t, uint32_t> sampled;
 	struct Planned {

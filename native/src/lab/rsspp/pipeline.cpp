@@ -1,18 +1,15 @@
 #include "lab/rsspp/pipeline.hpp"
 
+#include "api/owned.hpp"
 #include "jobs/job.hpp"
 #include "lab/udp_frame.hpp"
 #include "nf/chain.hpp"
 #include "nf/mbuf.hpp"
 #include "packet/bytes.hpp"
 #include "packet/toeplitz.hpp"
-#include "reframer/conntrack.h"
-#include "reframer/reframer.h"
-#include "reframer/rsspp.h"
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <random>
@@ -84,6 +81,7 @@ Tag tag_of(const nf::Mbuf *m)
 // What all cores share. A group of flows on its way between tables lies in `travelling`; the owner of the
 // bucket, stored with release and read with acquire by the hand-over, says whose that is.
 struct Shared {
+	api::HandOver owned;
 	rsspp_handover *handover = nullptr;
 	std::vector<conntrack_group *> travelling;
 	std::atomic<bool> stop{false};
@@ -109,20 +107,15 @@ public:
 		c.seed = spec.seed | 1;
 		for (uint64_t &timeout : c.timeout_ns)
 			timeout = 0;
-		if (reframer_create(&r, &stage) != 0 || conntrack_create(&c, &table) != 0)
+		stage = api::create<api::Stage>(reframer_create, r);
+		table = api::create<api::FlowTable>(conntrack_create, c);
+		if (!stage || !table)
 			throw JobError("out-of-memory", "the stages or tables of the cores could not be made");
 		// A table begins with all groups; those of other cores' buckets are of no use here.
 		for (uint32_t b = 0; b < spec.buckets; b++)
 			if (rsspp_handover_owner(shared.handover, b) != id)
-				conntrack_free_group(conntrack_detach_group(table, b, 0));
+				conntrack_free_group(conntrack_detach_group(table.get(), b, 0));
 	}
-	~PipelineCore()
-	{
-		reframer_free(stage);
-		conntrack_free(table);
-	}
-	PipelineCore(const PipelineCore &) = delete;
-	PipelineCore &operator=(const PipelineCore &) = delete;
 
 	void run()
 	{
@@ -132,8 +125,8 @@ public:
 	}
 
 	MbufRing ring, done;
-	reframer_stage *stage = nullptr;
-	conntrack_table *table = nullptr;
+	api::Stage stage;
+	api::FlowTable table;
 	std::unique_ptr<nf::Chain> chain;
 	uint64_t passed = 0, dropped = 0, reordered = 0, state_errors = 0, runs_seen = 0;
 
@@ -166,10 +159,10 @@ private:
 		if (gone == 0)
 			return false;
 		for (uint32_t i = 0; i < gone; i++)
-			reframer_release_bucket(stage, shared.mask, buckets[i]);
+			reframer_release_bucket(stage.get(), shared.mask, buckets[i]);
 		serve(now);
 		for (uint32_t i = 0; i < gone; i++)
-			shared.travelling[buckets[i]] = conntrack_detach_group(table, buckets[i], now);
+			shared.travelling[buckets[i]] = conntrack_detach_group(table.get(), buckets[i], now);
 		rsspp_handover_release(shared.handover, id);
 		return true;
 	}
@@ -190,7 +183,7 @@ private:
 		                          out_room, &nb));
 		for (uint32_t n = rsspp_handover_gained(shared.handover, id, buckets.data()); n > 0; n--) {
 			conntrack_group *&group = shared.travelling[buckets[n - 1]];
-			state_errors += !group || conntrack_attach_group(table, group, now) != 0;
+			state_errors += !group || conntrack_attach_group(table.get(), group, now) != 0;
 			group = nullptr;
 		}
 		const uint8_t *data[out_room];
@@ -202,7 +195,7 @@ private:
 		for (uint32_t at = 0; at < nb;) {
 			const reframer_burst burst = {admitted + at,        data + at, captured + at, nullptr,
 			                              admitted_hashes + at, nb - at};
-			at += reframer_push(stage, &burst, now);
+			at += reframer_push(stage.get(), &burst, now);
 			serve(now);
 		}
 		const bool worked = serve(now) || nb > 0;
@@ -215,7 +208,7 @@ private:
 		bool any = false;
 		for (;;) {
 			uint32_t nb_runs = out_room;
-			const uint32_t n = reframer_poll(stage, now, out, out_room, runs, &nb_runs);
+			const uint32_t n = reframer_poll(stage.get(), now, out, out_room, runs, &nb_runs);
 			if (n == 0)
 				return any;
 			any = true;
@@ -247,8 +240,8 @@ private:
 			                   packet::load<uint16_t>(d + udp_ports_at + 2), 17);
 			nic[i] = m->rss;
 		}
-		conntrack_digest_burst(table, keys, nic, n, digests);
-		conntrack_find_or_insert_burst(table, keys, digests, n, now, states, results);
+		conntrack_digest_burst(table.get(), keys, nic, n, digests);
+		conntrack_find_or_insert_burst(table.get(), keys, digests, n, now, states, results);
 		for (uint32_t i = 0; i < n; i++) {
 			auto *state = static_cast<FlowState *>(states[i]);
 			const Tag tag = tag_of(static_cast<nf::Mbuf *>(out[i]));
@@ -276,21 +269,19 @@ private:
 class PipelinePort {
 public:
 	explicit PipelinePort(const PipelineSpec &s)
-		: spec(s), random(s.seed), hash(packet::toeplitz_key_microsoft),
-		  pool(
-			  static_cast<uint8_t *>(std::aligned_alloc(64, size_t(pool_size) * nf::Mbuf::stride))),
+		: spec(s), random(s.seed), hash(packet::toeplitz_key_microsoft), pool(pool_size),
 		  sent(s.flows)
 	{
-		if (!pool)
-			throw JobError("out-of-memory", "the packet buffers could not be had");
 		for (uint32_t i = 0; i < pool_size; i++)
-			free_list.push_back(new (pool.get() + size_t(i) * nf::Mbuf::stride) nf::Mbuf{});
+			free_list.push_back(new (&pool[i]) nf::Mbuf{});
 		rsspp_handover_params h;
 		rsspp_handover_default_params(&h);
 		h.nb_buckets = spec.buckets;
 		h.nb_cores = spec.cores;
 		h.hold_capacity = pool_size;
-		if (rsspp_handover_create(&h, &shared.handover) != 0)
+		shared.owned = api::create<api::HandOver>(rsspp_handover_create, h);
+		shared.handover = shared.owned.get();
+		if (!shared.handover)
 			throw JobError("bad-spec", "buckets is a power of two up to 4096, cores up to 256", 2);
 		shared.mask = spec.buckets - 1;
 		shared.travelling.resize(spec.buckets);
@@ -309,8 +300,6 @@ public:
 	{
 		for (conntrack_group *group : shared.travelling)
 			conntrack_free_group(group);
-		cores.clear();
-		rsspp_handover_free(shared.handover);
 	}
 	PipelinePort(const PipelinePort &) = delete;
 	PipelinePort &operator=(const PipelinePort &) = delete;
@@ -406,7 +395,7 @@ private:
 			// Groups that were released and not yet taken up belong to their new core all the same.
 			for (uint32_t b = 0; b < spec.buckets; b++)
 				if (shared.travelling[b] && rsspp_handover_owner(shared.handover, b) == c &&
-				    conntrack_attach_group(core.table, shared.travelling[b], clock_ns()) == 0)
+				    conntrack_attach_group(core.table.get(), shared.travelling[b], clock_ns()) == 0)
 					shared.travelling[b] = nullptr;
 			rsspp_handover_stats s;
 			rsspp_handover_get_stats(shared.handover, c, &s);
@@ -422,7 +411,7 @@ private:
 			flows_sent += n > 0;
 		for (auto &core : cores)
 			r.flows += conntrack_iterate(
-				core->table, clock_ns(),
+				core->table.get(), clock_ns(),
 				[](void *sum, const void *, void *state, int) {
 					*static_cast<uint64_t *>(sum) += static_cast<const FlowState *>(state)->packets;
 				},
@@ -432,13 +421,10 @@ private:
 		return r;
 	}
 
-	struct Free {
-		void operator()(uint8_t *p) const { std::free(p); }
-	};
 	const PipelineSpec spec;
 	std::mt19937_64 random;
 	packet::Toeplitz hash;
-	std::unique_ptr<uint8_t, Free> pool;
+	std::vector<PacketBuffer> pool;
 	std::vector<nf::Mbuf *> free_list;
 	std::vector<uint32_t> sent;
 	std::vector<uint16_t> table;

@@ -5,7 +5,7 @@
 // record {"packets","passed","dropped" (by the firewall), "lost","reordered","stateErrors","flows",
 //         "runs","moves","held","forwarded","handedOver","seconds","seed"}; exit code 1 when lost,
 //         reordered or stateErrors is not 0.
-#include "jobs/job.hpp"
+#include "jobs/record.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/rsspp/pipeline.hpp"
 
@@ -17,32 +17,20 @@ void run_pipeline_job(const Json &spec)
 {
 	SpecReader in(spec, "");
 	PipelineSpec p;
-	p.packets = in.integer("packets", p.packets, 1, 1'000'000'000'000);
-	p.seed = in.integer("seed", p.seed, 0, UINT32_MAX);
-	p.cores = uint32_t(in.integer("cores", p.cores, 1, 64));
-	p.buckets = uint32_t(in.integer("buckets", p.buckets, 2, 4096));
+	in.read("packets", p.packets, 1, 1e12);
+	in.read("seed", p.seed, 0, UINT32_MAX);
+	in.read("cores", p.cores, 1, 64);
+	in.read("buckets", p.buckets, 2, 4096);
 	if (!std::has_single_bit(p.buckets))
 		in.fail("buckets", "must be a power of two");
-	p.flows = uint32_t(in.integer("flows", p.flows, 1, 1 << 22));
-	p.moves_every = uint32_t(in.integer("movesEvery", p.moves_every, 1, UINT32_MAX));
-	p.moves = uint32_t(in.integer("moves", p.moves, 0, 4096));
+	in.read("flows", p.flows, 1, 1 << 22);
+	in.read("movesEvery", p.moves_every, 1, UINT32_MAX);
+	in.read("moves", p.moves, 0, 4096);
 	p.delay_ns = uint64_t(in.real("delayUs", 64, 0, 1e6) * 1e3);
 	in.finish();
 	const PipelineResult r = run_pipeline(p);
-	emit({{"packets", r.packets},
-	      {"passed", r.passed},
-	      {"dropped", r.dropped},
-	      {"lost", r.lost},
-	      {"reordered", r.reordered},
-	      {"stateErrors", r.state_errors},
-	      {"flows", r.flows},
-	      {"runs", r.runs},
-	      {"moves", r.moves},
-	      {"held", r.held},
-	      {"forwarded", r.forwarded},
-	      {"handedOver", r.handed_over},
-	      {"seconds", r.seconds},
-	      {"seed", p.seed}});
+	emit(NAMED(r.packets, r.passed, r.dropped, r.lost, r.reordered, r.state_errors, r.flows, r.runs,
+	           r.moves, r.held, r.forwarded, r.handed_over, r.seconds, p.seed));
 	if (r.lost != 0 || r.reordered != 0 || r.state_errors != 0)
 		throw JobError(
 			"promise-broken",

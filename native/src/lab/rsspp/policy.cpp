@@ -28,13 +28,10 @@ public:
 			trial.overload_interval_ms > 0 ? trial.overload_interval_ms * 1000 : p.interval_us;
 		if (p.method == RSSPP_GREEDY)
 			p.hold_epochs = 1; // as published: who just received waits an epoch
-		if (rsspp_balancer_create(&p, &balancer) != 0)
-			throw JobError("bad-spec", "cores or entries are out of range", 2);
+		owned = make_balancer(p);
+		balancer = owned.get();
 		room.resize(nb_slots);
 	}
-	~BalancerPolicy() override { rsspp_balancer_free(balancer); }
-	BalancerPolicy(const BalancerPolicy &) = delete;
-	BalancerPolicy &operator=(const BalancerPolicy &) = delete;
 
 	EpochOutcome step(const EpochView &view) override
 	{
@@ -44,9 +41,7 @@ public:
 		const rsspp_epoch epoch = {view.counters.data(), view.load.data(), view.fill.data(),
 		                           view.waiting.data()};
 		rsspp_report report;
-		const int n = rsspp_balancer_step(balancer, &epoch, room.data(), &report);
-		if (n < 0)
-			throw JobError("not-supported", "the method gave up: the case is too large for it", 3);
+		const uint32_t n = balancer_step(balancer, epoch, room, report);
 		out.moves.assign(room.begin(), room.begin() + n);
 		out.active = report.nb_active;
 		out.next_epoch_ns = uint64_t(report.next_epoch_us) * 1000;
@@ -88,6 +83,7 @@ private:
 		return 0;
 	}
 
+	api::Balancer owned;
 	rsspp_balancer *balancer = nullptr;
 	std::vector<rsspp_move> room;
 	const uint32_t nb_cores;

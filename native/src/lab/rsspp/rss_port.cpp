@@ -8,17 +8,9 @@ namespace reframer::lab {
 
 ArrivalStream::ArrivalStream(const traffic::FlowPopulationProfile &profile, uint64_t seed,
                              double share_low, double share_period_seconds)
-	: population(profile, seed), share_low(share_low), share_period(share_period_seconds),
-	  state(seed ^ 0x6a09e667f3bcc909)
+	: population(profile, seed), share_low(share_low),
+	  share_period(share_period_seconds), random{seed ^ 0x6a09e667f3bcc909}
 {
-}
-
-uint64_t ArrivalStream::random()
-{
-	uint64_t x = state += 0x9e3779b97f4a7c15ull;
-	x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-	x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-	return x ^ (x >> 31);
 }
 
 double ArrivalStream::share_at(double seconds) const
@@ -55,7 +47,7 @@ void ArrivalStream::refill()
 	std::vector<uint32_t> bin(nb_bins + 1);
 	for (const traffic::FlowShare &flow : population.advance(double(slice_ns) * 1e-9)) {
 		for (uint32_t i = 0; i < flow.packets; i++) {
-			const uint64_t r = random();
+			const uint64_t r = random.next();
 			if (uint32_t(r) > limit)
 				continue;
 			const uint64_t offset = (r >> 32) * slice_ns >> 32;

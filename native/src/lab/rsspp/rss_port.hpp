@@ -2,6 +2,7 @@
 // them to rings, a full ring drops and counts.
 #pragma once
 
+#include "base/random.hpp"
 #include "traffic/flow_population.hpp"
 
 #include <algorithm>
@@ -64,13 +65,12 @@ public:
 
 private:
 	void refill();
-	uint64_t random();
 	double share_at(double seconds) const;
 
 	static constexpr uint64_t slice_ns = 10'000'000;
 	traffic::FlowPopulation population;
 	double share_low, share_period;
-	uint64_t state;
+	base::Random random;
 	uint64_t slice_start = 0;
 	std::vector<Arrival> slice, scratch;
 	size_t at = 0;

@@ -2,15 +2,12 @@
 // counter, router, firewall, NAT and rewrite, one packet at a time, headers not in the private caches.
 #include "lab/rsspp/service.hpp"
 
-#include "jobs/job.hpp"
 #include "lab/udp_frame.hpp"
 #include "measure/median.hpp"
 #include "measure/tsc.hpp"
 #include "nf/chain.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 #include <new>
 #include <random>
 
@@ -33,13 +30,7 @@ std::vector<float> measure_service_ns(uint64_t seed)
 	config.nb_rules = 500;
 	config.table_capacity = 1u << 16;
 	const auto chain = nf::ChainFactory(config).make(nf::Form::packet, 0);
-	struct Free {
-		void operator()(uint8_t *p) const { std::free(p); }
-	};
-	const std::unique_ptr<uint8_t, Free> pool(
-		static_cast<uint8_t *>(std::aligned_alloc(64, size_t(nb_buffers) * nf::Mbuf::stride)));
-	if (!pool)
-		throw JobError("out-of-memory", "the packet buffers could not be had", 1);
+	std::vector<PacketBuffer> pool(nb_buffers);
 	std::mt19937_64 random(seed);
 	const double ns_a_tick = 1e9 / engine::measure_tsc_hz(),
 				 overhead = engine::measure_tsc_overhead();
@@ -48,7 +39,7 @@ std::vector<float> measure_service_ns(uint64_t seed)
 	for (uint32_t i = 0; i < nb_warm + nb_samples; i += nb_buffers) {
 		nf::Mbuf *mbuf[nb_buffers];
 		for (uint32_t k = 0; k < nb_buffers; k++) {
-			mbuf[k] = new (pool.get() + size_t(k) * nf::Mbuf::stride) nf::Mbuf{};
+			mbuf[k] = new (&pool[k]) nf::Mbuf{};
 			// A tenth of the flows brings half of the packets.
 			write_udp_frame(mbuf[k],
 			                uint32_t(random() % (random() % 2 ? nb_flows : nb_flows / 10)));

@@ -10,7 +10,7 @@
 //        and in turns in this process, which then takes four times "seconds".
 //        Real threads, so no more cores than there are.
 #include "conntrack/shared/shared_tracker.hpp"
-#include "jobs/job.hpp"
+#include "jobs/record.hpp"
 #include "jobs/spec_reader.hpp"
 #include "reframer/conntrack.h"
 
@@ -73,9 +73,9 @@ uint64_t work(uint64_t x, uint32_t rounds)
 
 struct Setup {
 	State state;
-	uint32_t call, flows, length, rounds;
-	double seconds;
-	uint64_t seed;
+	uint32_t call = burst_size, flows = 1024, length = 1000, rounds = 100;
+	double seconds = 1;
+	uint64_t seed = 1;
 };
 
 struct Rate {
@@ -152,17 +152,17 @@ void run_rsspp_state(const Json &spec)
 {
 	SpecReader in(spec, "");
 	Setup s;
-	const std::string name = in.text("state", "bucket");
-	s.state = in.choice<State>("state", State::bucket,
-	                           {{"bucket", State::bucket}, {"shared", State::shared}});
-	s.call = uint32_t(in.integer("call", burst_size, 1, burst_size));
-	const uint32_t cores = uint32_t(in.integer("cores", 2, 1, 64));
-	const uint32_t against = uint32_t(in.integer("against", 0, 0, 64));
-	s.flows = uint32_t(in.integer("flows", 1024, 64, 65536));
-	s.length = uint32_t(in.integer("packetsPerFlow", 1000, 1, 1'000'000));
-	s.rounds = uint32_t(in.integer("work", 100, 0, 100'000));
-	s.seconds = in.real("seconds", 1, 0.01, 60);
-	s.seed = in.integer("seed", 1, 1, UINT32_MAX);
+	const std::string state = in.text("state", "bucket");
+	s.state =
+		in.choice("state", State::bucket, {{"bucket", State::bucket}, {"shared", State::shared}});
+	const auto cores = in.integer<uint32_t>("cores", 2, 1, 64);
+	const auto against = in.integer<uint32_t>("against", 0, 0, 64);
+	in.read("call", s.call, 1, burst_size);
+	in.read("flows", s.flows, 64, 65536);
+	in.read("packetsPerFlow", s.length, 1, 1'000'000);
+	in.read("work", s.rounds, 0, 100'000);
+	in.read("seconds", s.seconds, 0.01, 60);
+	in.read("seed", s.seed, 1, UINT32_MAX);
 	in.finish();
 	if (std::max(cores, against) > std::thread::hardware_concurrency())
 		throw JobError(
@@ -170,14 +170,8 @@ void run_rsspp_state(const Json &spec)
 			"this machine has fewer cores than that; threads that take turns would not contend", 3);
 
 	const Rate first = measure(s, cores);
-	Json record = {{"state", name},
-	               {"call", s.call},
-	               {"cores", cores},
-	               {"mpps", first.mpps()},
-	               {"packets", first.packets},
-	               {"seconds", first.seconds},
-	               {"check", first.check & 0xffff},
-	               {"seed", s.seed}};
+	Json record = NAMED(state, s.call, cores, first.mpps(), first.packets, first.seconds, s.seed);
+	record["check"] = first.check & 0xffff;
 	if (against > 0) {
 		// In the order of ABBA, so that a drift of the machine falls on both.
 		const double theirs = measure(s, against).mpps() + measure(s, against).mpps();

@@ -2,6 +2,7 @@
 #include "lab/rsspp/trial.hpp"
 
 #include "lab/rsspp/machine.hpp"
+#include "lab/rsspp/methods.hpp"
 #include "measure/median.hpp"
 
 #include <algorithm>
@@ -55,8 +56,7 @@ void Machine::end_second()
 		drops += port.dropped[c];
 	}
 	if (measuring) {
-		result.imbalance_by_second.push_back(
-			least ? std::min(2000.0, 100.0 * double(most - least) / double(least)) : 2000.0);
+		result.imbalance_by_second.push_back(imbalance_percent(least, most));
 		result.floor_by_second.push_back(floor_percent());
 		result.drops_by_second.push_back(double(drops - second_start_drops));
 		result.cores_by_second.push_back(double(active));
@@ -78,7 +78,7 @@ double Machine::floor_percent() const
 	if (total == heaviest || trial.cores < 2)
 		return 0;
 	return std::clamp(100.0 * (double(heaviest) * (trial.cores - 1) / double(total - heaviest) - 1),
-	                  0.0, 2000.0);
+	                  0.0, imbalance_cap);
 }
 
 RssppTrialResult Machine::run()
@@ -125,9 +125,9 @@ RssppTrialResult Machine::run()
 		}
 		if (now >= next_random_move) {
 			next_random_move += uint64_t(1e9 / trial.moves_per_second);
-			const uint32_t bucket = uint32_t(random() % trial.entries);
+			const uint32_t bucket = uint32_t(random.next() % trial.entries);
 			const rsspp_move move = {uint16_t(bucket), port.table[bucket],
-			                         uint16_t(random() % trial.cores), 0};
+			                         uint16_t(random.next() % trial.cores), 0};
 			if (move.from != move.to)
 				apply({move});
 		}
@@ -157,7 +157,7 @@ RssppTrialResult Machine::run()
 	r.lost_to_writes = port.lost_to_writes - write_losses_before;
 	r.lost = int64_t(port.offered) - int64_t(served + drops + r.in_flight);
 	r.hold_max_us = double(hold_max_ns) * 1e-3;
-	r.hold_beyond_max_us = double(hold_beyond_max_ns) * 1e-3;
+	r.hold_beyond_us = double(hold_beyond_max_ns) * 1e-3;
 	r.seconds = trial.seconds;
 	r.service_ns = service_ns;
 	r.offered_pps = double(r.offered) / trial.seconds;

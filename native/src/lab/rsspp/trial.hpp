@@ -62,8 +62,8 @@ struct RssppTrialResult {
 	double seconds, service_ns, offered_pps, goodput_pps, mean_load;
 	double latency_p50_us, latency_p95_us, latency_p99_us, latency_p999_us, latency_mean_us;
 	double warmed_seconds, still_seconds; // before the window; of these, without a change of cores
-	double hold_max_us,
-		hold_beyond_max_us; // longest hold; the same without the service of its bucket's earlier packets
+	// Longest hold; the same without the service of its bucket's earlier packets.
+	double hold_max_us, hold_beyond_us;
 	double imbalance_percent, floor_percent, solve_us, mean_cores;
 	uint64_t held, forwarded, held_max, handed_over;
 	std::vector<double> cores_by_second, drops_by_second, imbalance_by_second, floor_by_second;
