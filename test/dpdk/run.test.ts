@@ -1,6 +1,6 @@
 // `reframer run` on DPDK's virtual ports, `reframer top` beside it, and its metrics.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -370,49 +370,6 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
               seconds > 0.1 && (rates?.['packetsIn'] ?? 0) > 0 && (rates?.['bitsIn'] ?? 0) > 0,
           ),
       ).toBe(true);
-    });
-
-    test('frames that segmentation offload joined are told of, jumbo frames are not', async () => {
-      const write = (name: string, length: number): void => {
-        const header = Buffer.alloc(24 + 16 + length);
-        header.writeUInt32LE(0xa1b2c3d4, 0);
-        header.writeUInt16LE(2, 4);
-        header.writeUInt16LE(4, 6);
-        header.writeUInt32LE(262144, 16);
-        header.writeUInt32LE(1, 20);
-        header.writeUInt32LE(length, 32);
-        header.writeUInt32LE(length, 36);
-        writeFileSync(capture(name), header);
-      };
-      write('joined', 20_000);
-      write('jumbo', 9018);
-      const run = (name: string): Promise<Outcome> =>
-        reframer([
-          'run',
-          '--in',
-          `net_pcap0,rx_pcap=${capture(name)}`,
-          '--out',
-          `net_pcap1,tx_pcap=${capture(`${name}-out`)}`,
-          '--eal',
-          eal(),
-          '--idle',
-          '300ms',
-          '--interval',
-          '100ms',
-          '--quiet',
-        ]);
-      const joined = await run('joined');
-      expect(joined.code).toBe(0);
-      expect(joined.stderr).toContain('1 frames from net_pcap0 are longer than 9,238 bytes');
-      expect(joined.stderr).toContain('tso off');
-      expect((await run('jumbo')).stderr).not.toContain('longer');
-      const [told, not] = await Promise.all(
-        ['joined', 'jumbo'].map((name) => reframer(['analyze', capture(name)])),
-      );
-      expect(told?.stdout.replaceAll(/\s+/g, ' ')).toContain(
-        '1 frames are longer than 9238 bytes, more than a link carries',
-      );
-      expect(not?.stdout).not.toContain('longer than 9238');
     });
 
     const mounts =
