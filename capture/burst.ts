@@ -50,11 +50,21 @@ export class BatchMemory {
   generation = 0;
   /** Packets were handed out: it is not filled again. */
   kept = false;
+  #plain: Made<Uint8Array> | undefined;
   readonly #keys = new Map<number, Made<Uint8Array>>();
   readonly #hashes = new Map<string, Made<Uint32Array>>();
 
   constructor(nbBytes: number, nbFrames: number, snaplen: number) {
     this.columns = new NativeColumns(nbBytes, nbFrames, snaplen);
+  }
+
+  /** Keys of the usual kind, as most ask for them. */
+  plainKeys(): Uint8Array {
+    const made = this.#plain;
+    if (made?.generation === this.generation) return made.memory;
+    const memory = this.keys({});
+    this.#plain = { memory, generation: this.generation };
+    return memory;
   }
 
   /** Keys of the whole batch: one call for all bursts that are cut from it. */
@@ -184,11 +194,11 @@ export class CaptureBurst implements Iterable<CapturedPacket> {
    * where the kind is `ipv4`) gets zeros, so that all of it is one flow; fragments behind the first
    * have ports 0. Good until the next burst is asked for.
    */
-  keys(options: KeyOptions = {}): Uint8Array {
-    const size = sizes[options.kind ?? 'ipv4'];
-    return this.#fresh()
-      .keys(options)
-      .subarray(this.#first * size, (this.#first + this.count) * size);
+  keys(options?: KeyOptions): Uint8Array {
+    const memory = this.#fresh();
+    const keys = options === undefined ? memory.plainKeys() : memory.keys(options);
+    const size = sizes[options?.kind ?? 'ipv4'];
+    return keys.subarray(this.#first * size, (this.#first + this.count) * size);
   }
 
   /**
@@ -199,6 +209,11 @@ export class CaptureBurst implements Iterable<CapturedPacket> {
     return this.#fresh()
       .hashes(options)
       .subarray(this.#first, this.#first + this.count);
+  }
+
+  /** Where a call on all of it begins. @internal */
+  range(): { columns: NativeColumns; first: number } {
+    return { columns: this.#fresh().columns, first: this.#first };
   }
 
   #fresh(): BatchMemory {

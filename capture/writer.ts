@@ -6,6 +6,7 @@ import {
   type NativeFailure,
 } from '../native/binding-capture.js';
 import { inspectAs } from '../native/inspect.js';
+import { CaptureBurst } from './burst.js';
 import { CaptureError } from './errors.js';
 import { captureError } from './reader.js';
 
@@ -77,15 +78,22 @@ export class CaptureWriter {
       const columns = new NativeColumns(data.length, 1);
       put(columns, 0, 0, data, timeNs, wireLength, linkType);
       columns.count = 1;
-      this.#send(columns);
+      this.#send(columns, 0, 1);
     } else {
       put(this.#columns, this.#count++, at, data, timeNs, wireLength, linkType);
     }
     this.#packets++;
   }
 
-  /** As `write`, of many. */
+  /** As `write`, of many; quick where they are a burst that was read. */
   writeAll(packets: Iterable<PacketToWrite>, timeNs?: number | bigint): void {
+    if (packets instanceof CaptureBurst && timeNs === undefined) {
+      const { columns, first } = packets.range();
+      this.#flush();
+      this.#send(columns, first, packets.count);
+      this.#packets += packets.count;
+      return;
+    }
     for (const packet of packets) this.write(packet, timeNs);
   }
 
@@ -131,14 +139,16 @@ export class CaptureWriter {
 
   #flush(): void {
     if (this.#count === 0) return;
-    this.#columns.count = this.#count;
+    const count = this.#count;
+    this.#columns.count = count;
     this.#count = 0;
-    this.#send(this.#columns);
+    this.#send(this.#columns, 0, count);
   }
 
-  #send({ struct }: NativeColumns): void {
+  #send({ struct }: NativeColumns, first: number, count: number): void {
     const failure = {} as NativeFailure;
-    if (this.#native.write(this.#alive(), struct, failure) !== 0) throw captureError(failure);
+    if (this.#native.write(this.#alive(), struct, first, count, failure) !== 0)
+      throw captureError(failure);
   }
 }
 

@@ -77,7 +77,13 @@ export interface CaptureFunctions {
     hashes: Uint32Array,
   ): number;
   writeCreate(file: string, out: [NativeCaptureWriter | null], failure: object): number;
-  write(writer: NativeCaptureWriter, burst: Uint8Array, failure: object): number;
+  write(
+    writer: NativeCaptureWriter,
+    burst: Uint8Array,
+    first: number,
+    count: number,
+    failure: object,
+  ): number;
   finish(writer: NativeCaptureWriter, failure: object): number;
   /** In a thread of libuv's pool: waits for the disk. */
   finishLater(writer: NativeCaptureWriter, failure: object): Promise<number>;
@@ -126,7 +132,7 @@ function declare(): CaptureFunctions {
       'int reframer_capture_write_create(const char *file, _Out_ reframer_capture_writer **out, _Out_ reframer_capture_failure *failure)',
     ),
     write: func(
-      'int reframer_capture_write(reframer_capture_writer *w, const void *burst, _Out_ reframer_capture_failure *failure)',
+      'int reframer_capture_write(reframer_capture_writer *w, const void *burst, uint32_t first, uint32_t count, _Out_ reframer_capture_failure *failure)',
     ),
     finish,
     finishLater,

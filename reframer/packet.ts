@@ -19,8 +19,11 @@ export interface PackedBurst<T> {
   readonly handles: ArrayLike<T>;
   /** Lengths on the wire; default: as in `data`. */
   readonly wireLengths?: Uint32Array;
-  /** The NIC's RSS hashes. Every burst of an instance brings them, or none does. */
-  readonly hashes?: Uint32Array;
+  /**
+   * The NIC's RSS hashes. Every burst of an instance brings them, or none does. A function, as the
+   * bursts of a capture have, is not asked.
+   */
+  readonly hashes?: Uint32Array | (() => Uint32Array);
 }
 
 /** @internal */
@@ -50,9 +53,9 @@ export function isWord(value: unknown): value is number {
 
 /** @internal */
 export function checkColumns(burst: unknown): void {
-  const { data, offsets, handles, wireLengths, hashes } = (burst ?? {}) as Partial<
-    Record<keyof PackedBurst<unknown>, unknown>
-  >;
+  const columns = (burst ?? {}) as Partial<Record<keyof PackedBurst<unknown>, unknown>>;
+  const { data, offsets, handles, wireLengths } = columns;
+  const hashes = typeof columns.hashes === 'function' ? undefined : columns.hashes;
   if (!(data instanceof Uint8Array)) throw bad('data must be a Uint8Array');
   if (!(offsets instanceof Uint32Array) || offsets.length === 0)
     throw bad('offsets must be a Uint32Array with one more entry than frames');

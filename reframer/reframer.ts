@@ -163,10 +163,13 @@ export class Reframer<T = Uint8Array> {
    * @throws ReframerError `bad-burst`: nothing of the burst was taken
    */
   pushPacked(burst: PackedBurst<T>, now: Time): number {
+    if (typeof burst !== 'object' || burst === null) throw bad('a burst is an object with columns');
     const stage = this.#alive();
     const time = checkTime(now);
-    checkColumns(burst);
-    const { data, offsets, handles, wireLengths, hashes } = burst;
+    // Of a capture's burst each of these is a view that is made when it is asked for.
+    const { data, offsets, handles, wireLengths } = burst;
+    const hashes = typeof burst.hashes === 'function' ? undefined : burst.hashes;
+    checkColumns({ data, offsets, handles, wireLengths, hashes });
     const slots = this.#slots;
     const count = Math.min(offsets.length - 1, this.#room());
     if (count === 0) return 0;

@@ -1,3 +1,5 @@
+import { setTimeout } from 'node:timers/promises';
+
 import { Balancer, type BalancerOptions, type Epoch, type Report } from './balancer.js';
 import { RssppError } from './errors.js';
 
@@ -17,12 +19,18 @@ export interface Backend {
 
 /** A balancer at work on a backend: remembers the first table, verifies what it wrote. */
 export class Balancing {
+  readonly #firstTable: readonly number[];
+  readonly #dryRun: boolean;
+
   private constructor(
     readonly backend: Backend,
     readonly balancer: Balancer,
-    private readonly firstTable: readonly number[],
-    private readonly dryRun: boolean,
-  ) {}
+    firstTable: readonly number[],
+    dryRun: boolean,
+  ) {
+    this.#firstTable = firstTable;
+    this.#dryRun = dryRun;
+  }
 
   static async start(
     backend: Backend,
@@ -43,28 +51,59 @@ export class Balancing {
    */
   async epoch(): Promise<Report> {
     const report = this.balancer.step(await this.backend.sample());
-    if (report.changes.length === 0) return report;
-    if (this.dryRun) {
-      this.balancer.reject(report.changes);
+    if (report.moves.length === 0) return report;
+    if (this.#dryRun) {
+      this.balancer.reject(report.moves);
       return report;
     }
     let why = 'the device kept its old entries';
     try {
       await this.backend.writeTable(
         this.balancer.table(),
-        report.changes.map(({ bucket }) => bucket),
+        report.moves.map(({ bucket }) => bucket),
       );
     } catch (error) {
       why = error instanceof Error ? error.message : String(error);
     }
     const actual = await this.backend.readTable();
-    const refused = report.changes.filter(({ bucket, to }) => actual[bucket] !== to);
+    const refused = report.moves.filter(({ bucket, to }) => actual[bucket] !== to);
     if (refused.length === 0) return report;
     this.balancer.reject(refused);
     throw new RssppError(
       'backend',
-      `${this.backend.name}: ${refused.length} of ${report.changes.length} table entries were not written: ${why}`,
+      `${this.backend.name}: ${refused.length} of ${report.moves.length} table entries were not written: ${why}`,
     );
+  }
+
+  /**
+   * Epoch after epoch, each when it is due, until `signal` ends it; then the first table is put back.
+   * @param onEpoch gets each report
+   * @throws RssppError `backend`: the first table was put back, if the device takes it
+   */
+  async run({
+    signal,
+    onEpoch,
+  }: {
+    signal: AbortSignal;
+    onEpoch?: (report: Report) => void;
+  }): Promise<void> {
+    try {
+      while (!signal.aborted) {
+        const report = await this.epoch();
+        onEpoch?.(report);
+        await wait(report.nextEpochNs / 1e6, signal);
+      }
+    } finally {
+      await this.stop();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  toJSON(): { backend: string; balancer: Balancer } {
+    return { backend: this.backend.name, balancer: this.balancer };
   }
 
   /**
@@ -74,25 +113,34 @@ export class Balancing {
    */
   async stop(): Promise<void> {
     this.balancer.close();
-    if (this.dryRun) return;
-    const changed = this.differing(await this.backend.readTable());
+    if (this.#dryRun) return;
+    const changed = this.#differing(await this.backend.readTable());
     if (changed.length === 0) return;
     let why = 'the device kept other entries';
     try {
-      await this.backend.writeTable(this.firstTable, changed);
+      await this.backend.writeTable(this.#firstTable, changed);
     } catch (error) {
       why = error instanceof Error ? error.message : String(error);
     }
-    const refused = this.differing(await this.backend.readTable());
+    const refused = this.#differing(await this.backend.readTable());
     if (refused.length === 0) return;
     throw new RssppError(
       'backend',
-      `${this.backend.name}: ${refused.length} of ${this.firstTable.length} entries of the first table were not put back: ${why}`,
+      `${this.backend.name}: ${refused.length} of ${this.#firstTable.length} entries of the first table were not put back: ${why}`,
     );
   }
 
   // Buckets whose owner is not that of the first table.
-  private differing(table: readonly number[]): number[] {
-    return this.firstTable.flatMap((owner, bucket) => (table[bucket] === owner ? [] : [bucket]));
+  #differing(table: readonly number[]): number[] {
+    return this.#firstTable.flatMap((owner, bucket) => (table[bucket] === owner ? [] : [bucket]));
+  }
+}
+
+/** A time, or until the signal. */
+async function wait(ms: number, signal: AbortSignal): Promise<void> {
+  try {
+    await setTimeout(ms, undefined, { signal });
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }

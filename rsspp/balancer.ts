@@ -7,13 +7,17 @@ import {
   type NativeReport,
   type RssppFunctions,
 } from '../native/binding-rsspp.js';
+import { inspectAs } from '../native/inspect.js';
+import { asNumber, type Time } from '../native/time.js';
 import { RssppError } from './errors.js';
 import {
   maxBuckets,
   maxCores,
+  methodIndex,
   methods,
   readSolution,
   type Method,
+  type Move,
   type Solution,
 } from './solver.js';
 
@@ -22,7 +26,7 @@ export interface BalancerOptions {
   cores: number;
   /** Entries of the indirection table; default 512. */
   buckets?: number;
-  /** Default `ours`. */
+  /** Default `balanced`. */
   method?: Method;
   /** Use as many cores as `targetLoad` asks for instead of all; default false. */
   autoscale?: boolean;
@@ -42,20 +46,18 @@ export interface BalancerOptions {
   tolerance?: number;
   /** Epochs for which a moved bucket stays, 0..255; default 0. */
   holdEpochs?: number;
-  /** Epochs of `intervalMs` in a row that must agree before a core is given back; default 10. */
+  /** Epochs of `intervalNs` in a row that must agree before a core is given back; default 10. */
   shrinkEpochs?: number;
-  /** Epoch in milliseconds, 0.001..3.6e6; default 100. The balancer has no clock: `Report.nextEpochMs` says when the next step is due. */
+  /** Epoch in nanoseconds, 1e3 to 3.6e12; default 100 ms. The balancer has no clock: `Report.nextEpochNs` says when the next step is due. */
+  intervalNs?: Time;
+  /** Epoch while a core is above a load of 0.9, and for a second after; 1e3 to `intervalNs`, default the lesser of 10 ms and `intervalNs`. */
+  busyIntervalNs?: Time;
+  /** @deprecated `intervalNs`; goes with the next minor version */
   intervalMs?: number;
-  /** Epoch while a core is above a load of 0.9, and for a second after; 0.001..intervalMs, default the lesser of 10 and `intervalMs`. */
+  /** @deprecated `busyIntervalNs`; goes with the next minor version */
   busyIntervalMs?: number;
   /** NUMA node of each core; default: one node. */
   nodes?: ArrayLike<number>;
-}
-
-export interface Move {
-  bucket: number;
-  from: number;
-  to: number;
 }
 
 export interface Epoch {
@@ -69,9 +71,11 @@ export interface Epoch {
   waiting?: ArrayLike<number | bigint>;
 }
 
-export interface Report extends Omit<Solution, 'owners'> {
+export interface Report extends Omit<Solution, 'owners' | 'moves'> {
   epoch: number;
   /** What should move; the table of the balancer already has it. */
+  moves: Move[];
+  /** @deprecated `moves`; goes with the next minor version */
   changes: Move[];
   /** (max - min) / min of the packets of active cores, in the epoch that ended; at most 2000. */
   imbalanceBeforePercent: number;
@@ -82,7 +86,9 @@ export interface Report extends Omit<Solution, 'owners'> {
   overloadedCores: number;
   /** Cores added (positive) or given back (negative). */
   coresChanged: number;
-  /** Milliseconds until the next step is due. */
+  /** Nanoseconds until the next step is due. */
+  nextEpochNs: number;
+  /** @deprecated `nextEpochNs`; goes with the next minor version */
   nextEpochMs: number;
   solveNs: number;
 }
@@ -108,26 +114,30 @@ function real(
   throw new RssppError('bad-option', `${name} is ${value}; it is from ${low} to ${high}`, name);
 }
 
+/** Of `intervalNs` or `intervalMs`, in microseconds; undefined where neither is given. */
+function interval(
+  name: 'interval' | 'busyInterval',
+  options: BalancerOptions,
+  lowUs: number,
+  highUs: number,
+): number | undefined {
+  const [ns, ms] = [options[`${name}Ns`], options[`${name}Ms`]];
+  if (ns === undefined && ms === undefined) return undefined;
+  return ns === undefined
+    ? Math.round(real(`${name}Ms`, ms, 0, lowUs / 1e3, highUs / 1e3) * 1e3)
+    : Math.round(real(`${name}Ns`, asNumber(ns), 0, lowUs * 1e3, highUs * 1e3) / 1e3);
+}
+
 function nativeParams(
   options: BalancerOptions,
   defaults: NativeBalancerParams,
 ): NativeBalancerParams {
   const cores = whole('cores', options.cores, 1, maxCores);
-  const method = methods.indexOf(options.method ?? 'ours');
-  const intervalMs = real(
-    'intervalMs',
-    options.intervalMs,
-    defaults.interval_us / 1e3,
-    0.001,
-    3.6e6,
-  );
-  const busyIntervalMs = real(
-    'busyIntervalMs',
-    options.busyIntervalMs,
-    Math.min(intervalMs, defaults.busy_interval_us / 1e3),
-    0.001,
-    intervalMs,
-  );
+  const method = methodIndex(options.method ?? 'balanced');
+  const intervalUs = interval('interval', options, 1, 3.6e9) ?? defaults.interval_us;
+  const busyIntervalUs =
+    interval('busyInterval', options, 1, intervalUs) ??
+    Math.min(intervalUs, defaults.busy_interval_us);
   if (method < 0)
     throw new RssppError(
       'bad-option',
@@ -161,8 +171,8 @@ function nativeParams(
     ),
     tolerance: real('tolerance', options.tolerance, defaults.tolerance, 0, 1),
     node_penalty: real('nodePenalty', options.nodePenalty, defaults.node_penalty, 0, 10),
-    interval_us: Math.round(intervalMs * 1e3),
-    busy_interval_us: Math.round(busyIntervalMs * 1e3),
+    interval_us: intervalUs,
+    busy_interval_us: busyIntervalUs,
     node: options.nodes === undefined ? null : Uint16Array.from(options.nodes),
   };
 }
@@ -176,116 +186,119 @@ function sized(name: string, length: number, expected: number): void {
 export class Balancer {
   readonly buckets: number;
   readonly cores: number;
-  private readonly functions: RssppFunctions;
-  private readonly counters: BigUint64Array;
-  private readonly loads: Float32Array;
-  private readonly fill: Float32Array;
-  private readonly waiting: BigUint64Array;
-  private readonly moves: Uint16Array;
-  private native: NativeBalancer | undefined;
-  private owners: Uint16Array;
+  readonly #functions: RssppFunctions;
+  readonly #counters: BigUint64Array;
+  readonly #loads: Float32Array;
+  readonly #fill: Float32Array;
+  readonly #waiting: BigUint64Array;
+  readonly #moves: Uint16Array;
+  #native: NativeBalancer | undefined;
+  #owners: Uint16Array;
 
   /** @throws RssppError `bad-option`; NativeError without a native library */
   constructor(options: BalancerOptions) {
-    this.functions = rssppFunctions();
+    this.#functions = rssppFunctions();
     const defaults = {} as NativeBalancerParams;
-    this.functions.defaultParams(defaults);
+    this.#functions.defaultParams(defaults);
     const params = nativeParams(options, defaults);
     const out: [NativeBalancer | null] = [null];
-    const result = this.functions.balancerCreate(params, out);
+    const result = this.#functions.balancerCreate(params, out);
     if (result !== 0 || out[0] === null) {
       throw result === -12
         ? new RssppError('out-of-memory', 'the balancer could not be allocated')
         : new RssppError(
             'bad-option',
-            `the balancer refused the options: ${reasonFrom((...to) => this.functions.check(params, ...to))}`,
+            `the balancer refused the options: ${reasonFrom((...to) => this.#functions.check(params, ...to))}`,
           );
     }
-    this.native = out[0];
+    this.#native = out[0];
     this.cores = params.nb_cores;
     this.buckets = params.nb_buckets;
-    this.counters = new BigUint64Array(this.buckets);
-    this.loads = new Float32Array(this.cores);
-    this.fill = new Float32Array(this.cores);
-    this.waiting = new BigUint64Array(this.cores);
-    this.moves = new Uint16Array(this.buckets * moveWords);
-    this.owners = Uint16Array.from({ length: this.buckets }, (_, b) => b % this.cores);
+    this.#counters = new BigUint64Array(this.buckets);
+    this.#loads = new Float32Array(this.cores);
+    this.#fill = new Float32Array(this.cores);
+    this.#waiting = new BigUint64Array(this.cores);
+    this.#moves = new Uint16Array(this.buckets * moveWords);
+    this.#owners = Uint16Array.from({ length: this.buckets }, (_, b) => b % this.cores);
   }
 
   /** The table as decided: owner of each bucket. */
   table(): number[] {
-    return [...this.owners];
+    return [...this.#owners];
   }
 
   /** Takes over the table that a device has. @throws RssppError `bad-problem` */
   setTable(owners: ArrayLike<number>): void {
     const table = Uint16Array.from(owners);
-    if (table.length !== this.buckets || this.functions.setTable(this.open(), table) !== 0) {
+    if (table.length !== this.buckets || this.#functions.setTable(this.#open(), table) !== 0) {
       throw new RssppError(
         'bad-problem',
         `a table has ${this.buckets} entries, each from 0 to ${this.cores - 1}`,
       );
     }
-    this.owners = table;
+    this.#owners = table;
   }
 
   /** Ends an epoch. The first call takes the counters as a base and changes nothing. */
   step(epoch: Epoch): Report {
-    const native = this.open();
+    const native = this.#open();
     sized('packets', epoch.packets.length, this.buckets);
     sized('coreLoads', epoch.coreLoads.length, this.cores);
     if (epoch.queueFill !== undefined) sized('queueFill', epoch.queueFill.length, this.cores);
     if (epoch.waiting !== undefined) sized('waiting', epoch.waiting.length, this.cores);
-    for (let b = 0; b < this.buckets; b++) this.counters[b] = BigInt(epoch.packets[b] ?? 0);
+    for (let b = 0; b < this.buckets; b++) this.#counters[b] = BigInt(epoch.packets[b] ?? 0);
     for (let c = 0; c < this.cores; c++) {
-      this.loads[c] = epoch.coreLoads[c] ?? 0;
-      this.fill[c] = epoch.queueFill?.[c] ?? 0;
-      this.waiting[c] = BigInt(epoch.waiting?.[c] ?? 0);
+      this.#loads[c] = epoch.coreLoads[c] ?? 0;
+      this.#fill[c] = epoch.queueFill?.[c] ?? 0;
+      this.#waiting[c] = BigInt(epoch.waiting?.[c] ?? 0);
     }
     const out = {} as NativeReport;
     const columns = {
-      packets: this.counters,
-      core_load: this.loads,
-      queue_fill: epoch.queueFill === undefined ? null : this.fill,
-      waiting: epoch.waiting === undefined ? null : this.waiting,
+      packets: this.#counters,
+      core_load: this.#loads,
+      queue_fill: epoch.queueFill === undefined ? null : this.#fill,
+      waiting: epoch.waiting === undefined ? null : this.#waiting,
     };
-    const count = this.functions.step(native, columns, this.moves, out);
+    const count = this.#functions.step(native, columns, this.#moves, out);
     if (count < 0)
-      throw new RssppError('too-large', 'the method gave up on this epoch; use `ours` or `lpt`');
-    const changes: Move[] = [];
+      throw new RssppError(
+        'too-large',
+        'the method gave up on this epoch; use `balanced` or `lpt`',
+      );
+    const moves: Move[] = [];
     for (let i = 0; i < count; i++) {
-      const [bucket = 0, from = 0, to = 0] = this.moves.subarray(i * moveWords);
-      changes.push({ bucket, from, to });
-      this.owners[bucket] = to;
+      const [bucket = 0, from = 0, to = 0] = this.#moves.subarray(i * moveWords);
+      moves.push({ bucket, from, to });
+      this.#owners[bucket] = to;
     }
     return {
       epoch: Number(out.epoch),
-      changes,
+      moves,
+      changes: moves,
       ...readSolution(out.solution),
       imbalanceBeforePercent: out.imbalance_before_percent,
       imbalanceAfterPercent: out.imbalance_after_percent,
       activeCores: out.nb_active,
       overloadedCores: out.nb_overloaded,
       coresChanged: out.cores_changed,
+      nextEpochNs: out.next_epoch_us * 1e3,
       nextEpochMs: out.next_epoch_us / 1e3,
       solveNs: Number(out.solve_ns),
     };
   }
 
   /** The device refused these moves: their buckets are where they were. */
-  reject(changes: readonly Move[]): void {
-    const words = Uint16Array.from(
-      changes.flatMap(({ bucket, from, to }) => [bucket, from, to, 0]),
-    );
-    if (this.functions.reject(this.open(), words, changes.length) !== 0) {
+  reject(moves: readonly Move[]): void {
+    const words = Uint16Array.from(moves.flatMap(({ bucket, from, to }) => [bucket, from, to, 0]));
+    if (this.#functions.reject(this.#open(), words, moves.length) !== 0) {
       throw new RssppError('bad-problem', 'a move names a bucket or core that there is not');
     }
-    for (const { bucket, from } of changes) this.owners[bucket] = from;
+    for (const { bucket, from } of moves) this.#owners[bucket] = from;
   }
 
   /** A core that died: its buckets leave at the next step. @throws RssppError `bad-option` for the last one */
   removeCore(core: number): void {
-    if (this.functions.removeCore(this.open(), core) !== 0) {
+    if (this.#functions.removeCore(this.#open(), core) !== 0) {
       throw new RssppError(
         'bad-option',
         `core ${core} cannot be removed: unknown, removed already, or the last one`,
@@ -295,19 +308,32 @@ export class Balancer {
   }
 
   restoreCore(core: number): void {
-    if (this.functions.restoreCore(this.open(), core) !== 0) {
+    if (this.#functions.restoreCore(this.#open(), core) !== 0) {
       throw new RssppError('bad-option', `core ${core} was not removed`, 'core');
     }
   }
 
   /** Frees the native instance; harmless twice. */
   close(): void {
-    if (this.native !== undefined) this.functions.balancerFree(this.native);
-    this.native = undefined;
+    if (this.#native !== undefined) this.#functions.balancerFree(this.#native);
+    this.#native = undefined;
   }
 
-  private open(): NativeBalancer {
-    if (this.native === undefined) throw new RssppError('closed', 'this balancer was closed');
-    return this.native;
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): unknown {
+    return inspectAs('Balancer', this.toJSON());
+  }
+
+  toJSON(): { cores: number; buckets: number; closed: boolean } {
+    return { cores: this.cores, buckets: this.buckets, closed: this.#native === undefined };
+  }
+
+  #open(): NativeBalancer {
+    if (this.#native === undefined) throw new RssppError('closed', 'this balancer was closed');
+    return this.#native;
   }
 }

@@ -74,7 +74,7 @@ export class Device implements Backend {
   details: Readonly<Record<string, number>> = {};
   /** As of the last sample: load of each core. */
   loads: readonly number[] = [];
-  private ended = false;
+  #ended = false;
 
   private constructor(
     readonly name: string,
@@ -97,13 +97,13 @@ export class Device implements Backend {
   }
 
   async readTable(): Promise<number[]> {
-    const { table } = await this.ask({ do: 'table' });
+    const { table } = await this.#ask({ do: 'table' });
     if (table === undefined) throw new RssppError('backend', `${this.name}: no table came`);
     return table;
   }
 
   async writeTable(table: readonly number[], changed: readonly number[]): Promise<void> {
-    const reply = await this.ask({
+    const reply = await this.#ask({
       do: 'write',
       entries: changed.map((bucket) => [bucket, table[bucket]]),
     });
@@ -112,7 +112,7 @@ export class Device implements Backend {
   }
 
   async sample(): Promise<Epoch> {
-    const { packets, loads, details } = await this.ask({ do: 'sample' });
+    const { packets, loads, details } = await this.#ask({ do: 'sample' });
     if (packets === undefined || loads === undefined)
       throw new RssppError('backend', `${this.name}: no counters came`);
     this.details = details ?? {};
@@ -122,16 +122,29 @@ export class Device implements Backend {
 
   /** Puts the first table back and ends the device's process. */
   async close(): Promise<DeviceSummary> {
-    const { summary } = await this.ask({ do: 'stop' });
-    this.ended = true;
+    const { summary } = await this.#ask({ do: 'stop' });
+    this.#ended = true;
     this.session.end();
     if (summary === undefined)
       throw new RssppError('backend', `${this.name}: ended without a summary`);
     return summary;
   }
 
-  private async ask(command: object): Promise<Reply> {
-    if (this.ended) throw new RssppError('closed', `${this.name}: this device was closed`);
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (!this.#ended) await this.close();
+  }
+
+  toJSON(): { name: string; entries: number; queues: number; closed: boolean } {
+    return {
+      name: this.name,
+      entries: this.entries,
+      queues: this.queues,
+      closed: this.#ended,
+    };
+  }
+
+  async #ask(command: object): Promise<Reply> {
+    if (this.#ended) throw new RssppError('closed', `${this.name}: this device was closed`);
     const reply = await orBackend(this.session.ask(command));
     if (reply.failed !== undefined)
       throw new RssppError('backend', `${this.name}: ${reply.failed}`);

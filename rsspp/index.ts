@@ -5,16 +5,13 @@
  * const { owners, moves } = solve({ loads, owners: table, cores: 8 });
  *
  * const balancing = await Balancing.start(backend, { cores: 8 });
- * for (;;) {
- *   const { nextEpochMs } = await balancing.epoch();
- *   await setTimeout(nextEpochMs); // of node:timers/promises
- * }
+ * await balancing.run({ signal: AbortSignal.timeout(60_000) });
  * ```
  *
  * @module
  */
 export { Balancing, type Backend } from './backend.js';
-export { Balancer, type BalancerOptions, type Epoch, type Move, type Report } from './balancer.js';
+export { Balancer, type BalancerOptions, type Epoch, type Report } from './balancer.js';
 export {
   Device,
   type DeviceSpec,
@@ -30,6 +27,8 @@ export {
   methods,
   solve,
   type Method,
+  type Move,
   type Problem,
   type Solution,
 } from './solver.js';
+export type { Time } from '../native/time.js';

@@ -36,8 +36,8 @@ export function violations(problem: Problem, solution: Solution): string[] {
       found.push(`pinned bucket ${bucket} moved`);
   });
   const moves = solution.owners.filter((owner, bucket) => owner !== problem.owners[bucket]).length;
-  if (moves !== solution.moves)
-    found.push(`${moves} buckets moved, ${solution.moves} are reported`);
+  if (moves !== solution.moves.length)
+    found.push(`${moves} buckets moved, ${solution.moves.length} are reported`);
   const loads = coreLoads(problem, solution.owners).filter((_, core) => isActive(problem, core));
   // Loads are 32-bit floats in the native library.
   const close = (a: number, b: number): boolean =>

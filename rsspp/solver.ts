@@ -4,14 +4,26 @@ import { RssppError } from './errors.js';
 /**
  * - `static`: moves nothing; plain RSS
  * - `greedy`: the published RSS++ greedy, its defects mended
- * - `ours`: level over cores, best-fit moves and exchanges, unneeded moves taken back
+ * - `balanced`: level over cores, best-fit moves and exchanges, unneeded moves taken back
  * - `lpt`: longest processing time first, from scratch; most buckets move
  * - `exact`: smallest worst core there is; small problems only
+ * - `ours`: the former name of `balanced`, for one release
  */
-export type Method = 'static' | 'greedy' | 'ours' | 'lpt' | 'exact';
+export type Method = 'static' | 'greedy' | 'balanced' | 'lpt' | 'exact' | 'ours';
 
 /** In the order of enum rsspp_method. */
-export const methods: readonly Method[] = ['static', 'greedy', 'ours', 'lpt', 'exact'];
+export const methods: readonly Method[] = ['static', 'greedy', 'balanced', 'lpt', 'exact'];
+
+/** The value in the C header; -1 where there is no such method. @internal */
+export const methodIndex = (name: Method): number =>
+  methods.indexOf(name === 'ours' ? 'balanced' : name);
+
+/** A bucket that changes its owner. */
+export interface Move {
+  bucket: number;
+  from: number;
+  to: number;
+}
 
 export const maxBuckets = 4096;
 export const maxCores = 256;
@@ -45,13 +57,14 @@ export interface Solution {
   leastBefore: number;
   worstAfter: number;
   leastAfter: number;
-  moves: number;
+  /** Buckets that change their owner. */
+  moves: Move[];
   /** Buckets heavier than a fair share. */
   elephants: number;
 }
 
 /** The figures of a native solution, without the owners. */
-export function readSolution(native: NativeSolution): Omit<Solution, 'owners'> {
+export function readSolution(native: NativeSolution): Omit<Solution, 'owners' | 'moves'> {
   return {
     lowerBound: native.lower_bound,
     mean: native.mean,
@@ -59,7 +72,6 @@ export function readSolution(native: NativeSolution): Omit<Solution, 'owners'> {
     leastBefore: native.least_before,
     worstAfter: native.worst_after,
     leastAfter: native.least_after,
-    moves: native.nb_moves,
     elephants: native.nb_elephants,
   };
 }
@@ -104,7 +116,9 @@ function check({ loads, owners, cores, active, pinned, nodes }: Problem): void {
     const owner = owners[b] ?? -1;
     if (!Number.isInteger(owner) || owner < 0 || owner >= cores)
       wrong(`bucket ${b} is owned by core ${owner}; ids are 0 to ${cores - 1}`);
-    const load = loads[b] ?? Number.NaN;
+    const load: unknown = loads[b];
+    if (typeof load !== 'number')
+      wrong(`bucket ${b} has the load ${String(load)}, a ${typeof load}: loads are numbers`);
     if (!(load >= 0) || !Number.isFinite(load))
       wrong(`bucket ${b} has load ${load}; loads are finite and not negative`);
   }
@@ -114,10 +128,10 @@ function check({ loads, owners, cores, active, pinned, nodes }: Problem): void {
  * Assigns buckets to cores.
  * @throws RssppError `bad-problem`, `too-large`; NativeError without a native library
  */
-export function solve(problem: Problem, method: Method = 'ours'): Solution {
+export function solve(problem: Problem, method: Method = 'balanced'): Solution {
   check(problem);
   const { loads, owners, cores } = problem;
-  const index = methods.indexOf(method);
+  const index = methodIndex(method);
   if (index < 0) wrong(`there is no method '${method}'; there are ${methods.join(', ')}`);
   const newOwner = new Uint16Array(loads.length);
   const out = {} as NativeSolution;
@@ -142,8 +156,12 @@ export function solve(problem: Problem, method: Method = 'ours'): Solution {
     if (method !== 'exact') wrong('no core is active');
     throw new RssppError(
       'too-large',
-      `${loads.length} buckets on ${cores} cores are too many for an exact search; use 'ours' or 'lpt'`,
+      `${loads.length} buckets on ${cores} cores are too many for an exact search; use 'balanced' or 'lpt'`,
     );
   }
-  return { owners: [...newOwner], ...readSolution(out) };
+  const moves = [...newOwner].flatMap((to, bucket) => {
+    const from = owners[bucket] ?? 0;
+    return from === to ? [] : [{ bucket, from, to }];
+  });
+  return { owners: [...newOwner], moves, ...readSolution(out) };
 }

@@ -52,7 +52,7 @@ function signature(prototype: string): [name: string, signature: Signature] | un
 }
 
 const declared = new Map(
-  readdirSync(include)
+  readdirSync(include, { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.h'))
     .flatMap((file) =>
       readFileSync(join(include, file), 'utf8')

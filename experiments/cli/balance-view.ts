@@ -36,7 +36,7 @@ export class BalanceView {
 
   update(epoch: BalanceEpoch): void {
     this.epoch = epoch;
-    this.movesSince.push(...epoch.changes);
+    this.movesSince.push(...epoch.moves);
     const now = Date.now();
     if (now - this.last < (this.live ? redrawMs : plainLineMs)) return;
     this.last = now;

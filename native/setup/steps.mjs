@@ -36,6 +36,7 @@ const fingerprints = {
       inRoot(
         'tsconfig.json',
         'package-lock.json',
+        'index.ts',
         'reframer',
         'rsspp',
         'conntrack',

@@ -272,6 +272,22 @@ describe('keys and hashes', () => {
     reframer.close();
   });
 
+  test('a burst is pushed as it is, and its packets come back', async () => {
+    const reframer = new Reframer<CapturedPacket>();
+    const out: CapturedPacket[] = [];
+    for await (const burst of openCapture(file, { burst: 64 })) {
+      expect(reframer.pushPacked(burst, burst.timeNs)).toBe(burst.count);
+      for (const { packets } of reframer.poll(burst.timeNs).groups()) out.push(...packets);
+    }
+    out.push(...reframer.drain(2n ** 62n));
+    reframer.close();
+    expect(out).toHaveLength(frames.length);
+    for (const { data, timeNs } of out) {
+      const of = frames[Number(timeNs - start) / 1000];
+      expect(Buffer.from(of?.bytes ?? []).equals(data)).toBe(true);
+    }
+  });
+
   test('from capture to flows', async () => {
     const tracker = new FlowTracker();
     for await (const burst of openCapture(file)) tracker.findOrInsert(burst.keys(), burst.timeNs);

@@ -214,3 +214,23 @@ describe('bench conntrack', () => {
     }
   });
 });
+
+describe('bench api', () => {
+  test('gives a row a step and a burst, and leaves nothing behind', async () => {
+    const { rows } = await reframerJson<{
+      rows: { step: string; burst: number; nsPerPacket: number; packets: number }[];
+    }>(['bench', 'api', '--quick', '--packets', '3k', '--bursts', '16', '--quiet']);
+    expect(rows.map(({ step }) => step)).toEqual([
+      'capture',
+      'keys',
+      'hashes',
+      'track',
+      'reframe',
+      'write',
+      'capture to flows, one thread',
+      'capture to flows, read ahead',
+    ]);
+    for (const row of rows) expect(row).toMatchObject({ burst: 16, packets: 3000 });
+    expect(rows[0]?.nsPerPacket).toBeGreaterThan(0);
+  });
+});

@@ -23,7 +23,11 @@ export function runnableBlocks(text: string): Block[] {
 }
 
 /** A project of a user of this package. */
-export function userProject(): { run: (block: Block) => Promise<Outcome>; remove: () => void } {
+export function userProject(): {
+  path: string;
+  run: (block: Block) => Promise<Outcome>;
+  remove: () => void;
+} {
   const project = temporaryFolder();
   mkdirSync(project.file('node_modules/.bin'), { recursive: true });
   writeFileSync(project.file('package.json'), '{"name":"project","private":true,"type":"module"}');
@@ -42,7 +46,7 @@ export function userProject(): { run: (block: Block) => Promise<Outcome>; remove
     const compile = `cc -Wall -Werror -I${native}/include ${file} -o program -L${library} -lreframer -Wl,-rpath,${library} && ./program`;
     return runProgram('bash', ['-c', compile], { cwd });
   };
-  return { run, remove: project.remove };
+  return { path: project.path, run, remove: project.remove };
 }
 
 export const readPackageFile = (path: string): string =>

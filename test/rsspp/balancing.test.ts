@@ -59,10 +59,10 @@ test('a skewed device becomes even, stays as it is, and gets its first table bac
   const balancing = await Balancing.start(device, { cores: 4 });
   const before = await balancing.epoch();
   expect(before.imbalanceBeforePercent).toBeGreaterThan(150);
-  expect(before.changes.length).toBeGreaterThan(0);
+  expect(before.moves.length).toBeGreaterThan(0);
   const after = await balancing.epoch();
   expect(after.imbalanceBeforePercent).toBeLessThan(5);
-  expect(after.changes).toEqual([]);
+  expect(after.moves).toEqual([]);
   expect(device.writes).toBe(1);
   await balancing.stop();
   expect(device.readTable()).toEqual(first);
@@ -71,8 +71,8 @@ test('a skewed device becomes even, stays as it is, and gets its first table bac
 test('a dry run tells and writes nothing', async () => {
   const device = new VirtualDevice(4, 64, skewed, 10_000);
   const balancing = await Balancing.start(device, { cores: 4, dryRun: true });
-  expect((await balancing.epoch()).changes.length).toBeGreaterThan(0);
-  expect((await balancing.epoch()).changes.length).toBeGreaterThan(0);
+  expect((await balancing.epoch()).moves.length).toBeGreaterThan(0);
+  expect((await balancing.epoch()).moves.length).toBeGreaterThan(0);
   await balancing.stop();
   expect(device.writes).toBe(0);
 });
@@ -90,7 +90,7 @@ test('stop reads the first table back, and throws where it is not there', async 
   const device = new VirtualDevice(4, 64, skewed, 10_000);
   const first = device.readTable();
   const balancing = await Balancing.start(device, { cores: 4 });
-  expect((await balancing.epoch()).changes.length).toBeGreaterThan(0);
+  expect((await balancing.epoch()).moves.length).toBeGreaterThan(0);
   device.lose = () => true;
   await expect(balancing.stop()).rejects.toMatchObject({
     code: 'backend',
@@ -151,7 +151,7 @@ test('what waits on a full core counts as its load', () => {
     epoch(0);
     const report = epoch(1);
     balancer.close();
-    return report.changes.filter(({ from }) => from === 0).length;
+    return report.moves.filter(({ from }) => from === 0).length;
   });
   expect(moved[2]).toBeGreaterThan(moved[1] ?? 0);
   expect(moved[0]).toBe(moved[1]);

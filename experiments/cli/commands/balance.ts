@@ -67,7 +67,7 @@ export function register(program: Command): void {
     )
     .option('--duration <duration>', 'end after this time; otherwise at Ctrl-C, exit code 0')
     .option('--target <load>', 'use only as many cores as this load needs; otherwise all')
-    .option('--method <name>', methods.join(', '), 'ours')
+    .option('--method <name>', methods.join(', '), 'balanced')
     .option('--dry-run', 'say what would move, write nothing')
     .option('--interface <name>', 'ethtool: the interface')
     .option(
@@ -190,7 +190,7 @@ class Totals {
 
   add(report: Report): void {
     this.epochs++;
-    this.moves += report.changes.length;
+    this.moves += report.moves.length;
     this.imbalances.push(report.imbalanceBeforePercent);
   }
 
@@ -207,7 +207,9 @@ async function balance(options: Options): Promise<void> {
   const intervalMs = parseMilliseconds(options.interval, '--interval');
   const durationMs =
     options.duration === undefined ? 0 : parseDuration(options.duration, '--duration') / 1e6;
-  const method: Method = parseChoice(options.method, '--method', methods);
+  // `ours` is what `balanced` was called.
+  const word = options.method === 'ours' ? 'balanced' : options.method;
+  const method: Method = parseChoice(word, '--method', methods);
   const target =
     options.target === undefined ? undefined : number(options.target, '--target', 0.11, 1);
   const spec = deviceSpec(options);
@@ -221,8 +223,8 @@ async function balance(options: Options): Promise<void> {
       const balancing = await Balancing.start(device, {
         cores: device.queues,
         method,
-        intervalMs,
-        busyIntervalMs,
+        intervalNs: Math.round(intervalMs * 1e6),
+        busyIntervalNs: Math.round(busyIntervalMs * 1e6),
         dryRun: options.dryRun === true,
         ...(target === undefined ? {} : { autoscale: true, targetLoad: target }),
       });
@@ -295,7 +297,7 @@ async function epochs(
     try {
       report = await balancing.epoch();
       failuresInARow = 0;
-      waitMs = report.nextEpochMs;
+      waitMs = report.nextEpochNs / 1e6;
     } catch (error) {
       // Entries that the device kept are where they were, and may be asked for again.
       if (

@@ -120,10 +120,10 @@ int reframer_capture_hashes(const struct reframer_capture_burst *burst, uint32_t
  */
 int reframer_capture_write_create(const char *file, struct reframer_capture_writer **out,
                                   struct reframer_capture_failure *failure);
-/** Appends all frames of a burst. @return 0, -EIO, -EINVAL. */
+/** Appends frames `first` up to `first` + `count` of a burst. @return 0, -EIO, -EINVAL. */
 int reframer_capture_write(struct reframer_capture_writer *w,
-                           const struct reframer_capture_burst *burst,
-                           struct reframer_capture_failure *failure);
+                           const struct reframer_capture_burst *burst, uint32_t first,
+                           uint32_t count, struct reframer_capture_failure *failure);
 /** Writes what is left and gives the file its name. @return 0, -EIO, -EINVAL. */
 int reframer_capture_finish(struct reframer_capture_writer *w,
                             struct reframer_capture_failure *failure);

@@ -25,17 +25,18 @@ int reframer_capture_write_create(const char *file, struct reframer_capture_writ
 }
 
 int reframer_capture_write(struct reframer_capture_writer *w,
-                           const struct reframer_capture_burst *burst,
-                           struct reframer_capture_failure *failure)
+                           const struct reframer_capture_burst *burst, uint32_t first,
+                           uint32_t count, struct reframer_capture_failure *failure)
 {
 	if (!w || !burst || !burst->bytes || !burst->offsets || !burst->wire || !burst->time_ns ||
-	    !burst->link)
+	    !burst->link || first > burst->count || count > burst->count - first)
 		return -EINVAL;
-	for (uint32_t i = 0; i < burst->count; i++)
+	const uint32_t end = first + count;
+	for (uint32_t i = first; i < end; i++)
 		if (burst->offsets[i] > burst->offsets[i + 1] || burst->offsets[i + 1] > burst->nb_bytes)
 			return -EINVAL;
 	return capture::guarded(failure, [&] {
-		for (uint32_t i = 0; i < burst->count; i++) {
+		for (uint32_t i = first; i < end; i++) {
 			const uint32_t link = burst->link[i], at = burst->offsets[i];
 			w->writer.write({burst->bytes + at, burst->offsets[i + 1] - at, burst->wire[i],
 			                 burst->time_ns[i], packet::LinkType{}, 0},
