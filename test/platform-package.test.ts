@@ -1,6 +1,6 @@
 // The package in an empty project: with its platform package it runs without a compiler; without, it
 // says what to do.
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
@@ -12,6 +12,11 @@ afterAll(() => project.remove());
 
 const program = `
 import { Reframer } from 'reframer/reframer';
+import { writeCapture, openCapture } from 'reframer';
+const writer = writeCapture('out.pcap');
+writer.write({ data: new Uint8Array(60) });
+await writer.close();
+for await (const burst of openCapture('out.pcap')) if (burst.count !== 1) throw new Error('lost');
 const reframer = new Reframer({ delayNs: 1000 });
 reframer.push([1, 2, 1].map((flow) => ({ hash: flow, data: new Uint8Array(60) })), 0);
 console.log(reframer.poll(1000).runs.map((run) => run.count).join(' '));
@@ -70,6 +75,50 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
       expect(stderr).toContain("code: 'native-missing'");
       expect(stderr).toContain(`${platformPackage}: not installed`);
       expect(stderr).toContain('npx reframer setup');
+    });
+
+    test('the command line says which package it lacks', async () => {
+      const command = project.file('node_modules/reframer/experiments/cli/reframer.mjs');
+      const { code, stderr } = await runProgram(process.execPath, [command, 'list'], {
+        cwd: project.path,
+      });
+      expect(stderr).toMatch(/^reframer: [\w-]+ is not installed: .*npm install @reframer\/cli/);
+      expect(code).toBe(3);
+    });
+
+    test('the package and koffi take less than 10 MB', async () => {
+      const { stdout } = await runProgram('du', [
+        '-sLk',
+        project.file('node_modules/reframer'),
+        project.file('node_modules/koffi'),
+        join(packageRoot, 'node_modules/@koromix/koffi-linux-x64'),
+      ]);
+      const sizes = stdout
+        .trim()
+        .split('\n')
+        .map((line) => Number(line.split('\t')[0]));
+      expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(10_000);
+    });
+
+    test('the package of the command line names what the package has as peers', async () => {
+      const made = await runProgram(process.execPath, [
+        join(packageRoot, 'native/packaging/cli.mjs'),
+        project.path,
+      ]);
+      expect(made.code, made.stderr).toBe(0);
+      const { stdout } = await runProgram('tar', [
+        '-xzOf',
+        made.stdout.trim(),
+        'package/package.json',
+      ]);
+      const { peerDependencies, version, dependencies } = JSON.parse(
+        readFileSync(join(packageRoot, 'package.json'), 'utf8'),
+      ) as Record<string, Record<string, string>>;
+      expect(Object.keys(dependencies ?? {})).toEqual(['koffi']);
+      expect(JSON.parse(stdout)).toMatchObject({
+        name: '@reframer/cli',
+        dependencies: { reframer: version, ...peerDependencies },
+      });
     });
 
     test('with the platform package: imports and runs', async () => {

@@ -31,7 +31,17 @@ if (args[0] === 'setup' && !args.includes('--help')) {
     );
     process.exitCode = 1;
   } else {
-    const { run } = await import(pathToFileURL(main).href);
-    process.exitCode = await run(args);
+    try {
+      const { run } = await import(pathToFileURL(main).href);
+      process.exitCode = await run(args);
+    } catch (error) {
+      // The package alone is the programming interface.
+      const [, missing] = /Cannot find package '([^']+)'/.exec(error.message) ?? [];
+      if (error.code !== 'ERR_MODULE_NOT_FOUND' || missing === undefined) throw error;
+      process.stderr.write(
+        `reframer: ${missing} is not installed: the command line needs more than the library does; run \`npm install @reframer/cli\`\n`,
+      );
+      process.exitCode = 3;
+    }
   }
 }
