@@ -10,8 +10,10 @@ import { ProgressLine, type Progress } from './output.js';
 
 export interface LabOptions<T = object> {
   onProgress?: (progress: Progress) => void;
-  /** Told of each record as it comes. */
-  onRecord?: ((record: T) => void) | undefined;
+  /** Told of each record as it comes; the next one waits for a promise. */
+  onRecord?: ((record: T) => unknown) | undefined;
+  /** Whether records are returned, too; not where there are millions. Default true. */
+  keep?: boolean | undefined;
 }
 
 export interface LabResult<T> {
@@ -75,8 +77,8 @@ export async function tryLab<T extends object>(
       if ('progress' in record) options.onProgress?.(record.progress as Progress);
       else if ('error' in record) reported = record.error as ErrorRecord;
       else {
-        records.push(record as T);
-        options.onRecord?.(record as T);
+        if (options.keep !== false) records.push(record as T);
+        await options.onRecord?.(record as T);
       }
     }
     const { code, signal } = await ended;
@@ -87,7 +89,7 @@ export async function tryLab<T extends object>(
   }
 }
 
-export interface Talk<T = object> extends Pick<LabOptions<T>, 'onRecord'> {
+export interface Talk<T = object> extends Pick<LabOptions<T>, 'onRecord' | 'keep'> {
   /** What the progress line begins with. */
   label: string;
   quiet?: boolean | undefined;
@@ -108,11 +110,11 @@ export async function runLabTalking<T extends object>(
 export async function tryLabTalking<T extends object>(
   job: string,
   spec: object,
-  { label, quiet, onRecord }: Talk<T>,
+  { label, quiet, onRecord, keep }: Talk<T>,
 ): Promise<LabResult<T>> {
   const progress = new ProgressLine(label, quiet);
   try {
-    return await tryLab<T>(job, spec, { onProgress: (p) => progress.update(p), onRecord });
+    return await tryLab<T>(job, spec, { onProgress: (p) => progress.update(p), onRecord, keep });
   } finally {
     progress.end();
   }

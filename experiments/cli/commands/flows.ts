@@ -1,15 +1,27 @@
 // `reframer flows FILE`: the connections of a capture, with state, packets, bytes and duration.
 import type { Command } from 'commander';
 
+import { once } from 'node:events';
+import { isIP } from 'node:net';
+
+import { UsageError } from '../errors.js';
 import { runLabTalking } from '../lab.js';
-import { print, printJson, renderTable, talk } from '../output.js';
-import { formatCount, formatFixed, parseCount } from '../units.js';
+import { print, renderTable, talk } from '../output.js';
+import { formatCount, formatFixed, parseChoice, parseCount } from '../units.js';
+
+const orders = ['start', 'bytes', 'packets', 'duration'] as const;
 
 interface Options {
-  top: string;
+  top?: string;
+  sort?: string;
+  protocol?: string;
+  state?: string;
+  address?: string;
+  port?: string;
   expire?: boolean;
   keepGoing?: boolean;
   json?: boolean;
+  csv?: boolean;
   quiet?: boolean;
 }
 
@@ -30,6 +42,7 @@ interface Summary {
   file: string;
   packets: number;
   flows: number;
+  shown: number;
   tracked: number;
   untracked: number;
   bytesPerFlow: number;
@@ -42,33 +55,82 @@ export function register(program: Command): void {
     .command('flows')
     .description('connections of a capture: state, packets, bytes, duration')
     .argument('<file>', 'capture')
+    .option('--top <number>', 'print this many; default 20, with --json and --csv all')
     .option(
-      '--top <number>',
-      'print this many, those with most bytes first; --json prints all',
-      '20',
+      '--sort <order>',
+      `${orders.join(', ')}: most first; default bytes, with --json and --csv start`,
     )
+    .option('--protocol <name>', 'only these: tcp, udp, icmp, or a number')
+    .option('--state <name>', 'only those in this state: established, time-wait, single, ...')
+    .option('--address <address>', 'only those with this end')
+    .option('--port <number>', 'only those with this port at either end')
     .option('--expire', "end connections after nf_conntrack's default timeouts")
     .option('--keep-going', 'use what was sound before a damaged place')
-    .option('--json', 'print one JSON document')
+    .option('--json', 'print one JSON document, in pieces')
+    .option('--csv', 'print lines with commas, a head first')
     .option('--quiet', 'no progress')
     .action(flows);
 }
 
+/** Standard output, no faster than its reader: what waits for it waits in memory. */
+class Output {
+  #behind: Promise<unknown> = Promise.resolve();
+
+  write(text: string): void {
+    if (!process.stdout.write(text)) this.#behind = once(process.stdout, 'drain');
+  }
+
+  written(): Promise<unknown> {
+    return this.#behind;
+  }
+}
+
 async function flows(file: string, options: Options): Promise<void> {
-  const top = parseCount(options.top, '--top', 1);
-  const spec = { file, keepGoing: options.keepGoing === true, expire: options.expire === true };
-  const records = await runLabTalking<{ flow?: Flow; summary?: Summary }>('flows', spec, {
+  const whole = options.json === true || options.csv === true;
+  if (options.json === true && options.csv === true)
+    throw new UsageError('--json and --csv: one of the two');
+  if (options.address !== undefined && isIP(options.address) === 0)
+    throw new UsageError(`--address: '${options.address}' is not an IP address`);
+  const spec = {
+    file,
+    keepGoing: options.keepGoing === true,
+    expire: options.expire === true,
+    top: options.top === undefined ? (whole ? 0 : 20) : parseCount(options.top, '--top', 1),
+    sort: parseChoice(options.sort ?? (whole ? 'start' : 'bytes'), '--sort', orders),
+    csv: options.csv === true,
+    protocol: options.protocol,
+    state: options.state,
+    address: options.address,
+    port: options.port === undefined ? undefined : parseCount(options.port, '--port', 1),
+  };
+  const shown: Flow[] = [];
+  let summary: Summary | undefined;
+  const output = new Output();
+  let pieces = 0;
+  if (options.csv === true)
+    output.write('protocol,a,b,state,packetsAB,bytesAB,packetsBA,bytesBA,start,duration\n');
+  await runLabTalking<{ flows?: Flow[]; csv?: string; summary?: Summary }>('flows', spec, {
     label: file,
     quiet: options.quiet,
+    keep: false,
+    onRecord: (record) => {
+      summary ??= record.summary;
+      if (record.csv !== undefined) output.write(record.csv);
+      if (record.flows === undefined) return output.written();
+      if (options.json !== true) shown.push(...record.flows);
+      else {
+        const text = JSON.stringify(record.flows).slice(1, -1);
+        output.write(`${pieces++ === 0 ? '{"flows":[' : ','}${text}`);
+      }
+      return output.written();
+    },
   });
-  const all = records.flatMap((record) => (record.flow === undefined ? [] : [record.flow]));
-  const summary = records.flatMap((record) =>
-    record.summary === undefined ? [] : [record.summary],
-  )[0];
   summary?.warnings.forEach((warning) => talk(`reframer: ${warning}`));
-  if (options.json === true) return printJson({ ...summary, flows: all });
-  const bytes = (flow: Flow): number => flow.bytesAB + flow.bytesBA;
-  const shown = [...all].sort((x, y) => bytes(y) - bytes(x)).slice(0, top);
+  if (options.csv === true) return;
+  if (options.json === true) {
+    const rest = JSON.stringify({ ...summary, flows: undefined, connections: summary?.flows });
+    return output.write(`${pieces === 0 ? '{"flows":[' : ''}],${rest.slice(1)}\n`);
+  }
   const left = new Set(['protocol', 'a', 'b', 'state']);
   const columns = [
     'protocol',
@@ -99,9 +161,9 @@ async function flows(file: string, options: Options): Promise<void> {
   ]);
   print(renderTable(columns, rows));
   if (summary === undefined) return;
-  const rest = all.length > shown.length ? `, the ${shown.length} largest shown` : '';
+  const rest = summary.flows > shown.length ? `, ${formatCount(shown.length)} of them shown` : '';
   print(
-    `${summary.file}: ${formatCount(summary.packets)} packets, ${formatCount(all.length)} connections${rest}; ` +
+    `${summary.file}: ${formatCount(summary.packets)} packets, ${formatCount(summary.flows)} connections${rest}; ` +
       `${formatCount(summary.untracked)} packets without a readable connection`,
   );
 }

@@ -303,11 +303,12 @@ uint64_t ConnectionTracker::step_tcp(uint64_t index, const Arrival &arrival, boo
 	using Outcome = TcpConnection::Outcome;
 	const TcpSegment &s = arrival.segment;
 	Connection *c = &connections_[index];
-	if (!expire_ && c->doubtful && is_syn_ack(s) && c->doubtful->reply != reply &&
-	    s.acknowledged == c->doubtful->segment.end) {
+	const auto doubt = doubtful_.find(index);
+	if (!expire_ && doubt != doubtful_.end() && is_syn_ack(s) && doubt->second.reply != reply &&
+	    s.acknowledged == doubt->second.segment.end) {
 		// The SYN was no stray: what it opened begins with it.
-		const Connection::Doubtful first = *c->doubtful;
-		c->doubtful.reset();
+		const Doubtful first = doubt->second;
+		doubtful_.erase(doubt);
 		c->packets[first.reply]--;
 		c->bytes[first.reply] -= first.bytes;
 		if (c->last_ns == first.time_ns)
@@ -360,9 +361,9 @@ uint64_t ConnectionTracker::step_tcp(uint64_t index, const Arrival &arrival, boo
 		set_timeout(*c, arrival.now, step.timeout_seconds);
 	const bool taken = step.outcome == Outcome::accepted || step.outcome == Outcome::ended;
 	if (taken)
-		c->doubtful.reset();
+		doubtful_.erase(index);
 	else if (is_syn(s) && !s.broken && begins_with_another_number(*c, s, reply))
-		c->doubtful = {s, arrival.frame.time_ns, c->last_ns, arrival.frame.wire, reply};
+		doubtful_[index] = {s, arrival.frame.time_ns, c->last_ns, arrival.frame.wire, reply};
 	note_sequences(*c, s, reply);
 	return index;
 }

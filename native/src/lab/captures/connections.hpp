@@ -5,9 +5,11 @@
 #include "packet/parse.hpp"
 #include "reframer/conntrack.h"
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace reframer::lab {
@@ -29,14 +31,6 @@ struct Connection {
 	// Number of each side's SYN, even where that was lost.
 	uint32_t syn_sequence[2] = {};
 	bool syn_known[2] = {};
-	// A SYN in the middle, until it is answered: then it began another connection on these ports.
-	struct Doubtful {
-		conntrack::TcpSegment segment;
-		uint64_t time_ns, last_ns; // its own; of the packet before it
-		uint32_t bytes;
-		bool reply;
-	};
-	std::optional<Doubtful> doubtful;
 };
 
 // The capture's clock, as far as it can be believed. One packet whose time lies far ahead of its
@@ -63,7 +57,8 @@ public:
 	// @throws JobError too-many-flows
 	void add(const packet::Frame &frame, uint64_t next_ns);
 
-	const std::vector<Connection> &connections() const { return connections_; }
+	// In order of their beginning.
+	const std::deque<Connection> &connections() const { return connections_; }
 	uint64_t packets() const { return packets_; }
 	uint64_t untracked() const { return untracked_; }
 	uint64_t origin_ns() const { return origin_ns_; }
@@ -82,6 +77,14 @@ private:
 		conntrack::TcpSegment segment;
 	};
 
+	// A SYN in the middle, until it is answered: then it began another connection on these ports.
+	struct Doubtful {
+		conntrack::TcpSegment segment;
+		uint64_t time_ns, last_ns; // its own; of the packet before it
+		uint32_t bytes;
+		bool reply;
+	};
+
 	uint64_t begin(const Arrival &arrival);
 	bool is_over(const Connection &c, const Arrival &arrival, bool reply) const;
 	uint64_t step_tcp(uint64_t index, const Arrival &arrival, bool reply);
@@ -90,7 +93,9 @@ private:
 
 	const bool expire_;
 	std::unique_ptr<conntrack_table, TableDeleter> table_;
-	std::vector<Connection> connections_;
+	// Grows without being copied: at ten million connections a copy is 2 GB.
+	std::deque<Connection> connections_;
+	std::unordered_map<uint64_t, Doubtful> doubtful_; // by index; few have one
 	BelievableClock clock_;
 	uint64_t packets_ = 0, untracked_ = 0, origin_ns_ = 0;
 };

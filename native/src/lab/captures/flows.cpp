@@ -1,69 +1,71 @@
 // Job `flows`: tracks the connections of a capture, both directions as one, in the burst table.
 //
-// spec    {"file": "...", "keepGoing": false, "expire": false}
+// spec    {"file": "...", "keepGoing": false, "expire": false, "sort": "start", "top": 0, "csv": false,
+//         "protocol": "", "state": "", "address": "", "port": 0}
 //         expire: ends connections after nf_conntrack's default timeouts, by the capture's clock;
 //         otherwise a connection lasts to the end, as in tshark's conversation statistics.
-// records {"flow": {"protocol","a","b","state","packetsAB","bytesAB","packetsBA","bytesBA","start",
-//         "duration"}} a connection, in order of their beginning; a is where the first packet came
+//         sort: start, or most of bytes, packets, duration first; top: so many, 0 is all; the others
+//         leave out what does not match
+// records {"flows": [{"protocol","a","b","state","packetsAB","bytesAB","packetsBA","bytesBA","start",
+//         "duration"}, ...]} some hundred connections at a time; a is where the first packet came
 //         from, start is in seconds after the capture's first packet; state of TCP as in
 //         nf_conntrack ("none": it would have no entry, as nothing may begin one), of others
-//         "single" or "answered"
-//         {"summary": {"file","packets","flows","tracked","untracked","bytesPerFlow","warnings",
-//         "damage"}}
+//         "single" or "answered"; or {"csv": "lines"} of the same
+//         {"summary": {"file","packets","flows","shown","tracked","untracked","bytesPerFlow",
+//         "warnings","damage"}}
 // Untracked: not IP, or later fragments and broken headers, whose ports cannot be read.
 #include "jobs/spec_reader.hpp"
 #include "lab/captures/capture_input.hpp"
 #include "lab/captures/connections.hpp"
-
-#include <arpa/inet.h>
+#include "lab/captures/flow_rows.hpp"
 
 #include <algorithm>
+#include <iostream>
 
 namespace reframer::lab {
 namespace {
 
-std::string end_of(const Connection &c, const uint8_t *address, uint16_t port)
-{
-	char text[INET6_ADDRSTRLEN] = "";
-	inet_ntop(c.version == 4 ? AF_INET : AF_INET6, c.version == 4 ? address + 12 : address, text,
-	          sizeof(text));
-	if (c.protocol != 6 && c.protocol != 17 && !port)
-		return text;
-	std::string where(text);
-	if (c.version != 4)
-		where.append("]").insert(where.begin(), '[');
-	return where.append(":").append(std::to_string(port));
-}
+// Connections a record: a line that is neither long nor one of millions.
+constexpr size_t flows_a_record = 256;
 
-Json json_of(const Connection &c, uint64_t origin)
+struct Asked {
+	FlowFilter filter;
+	FlowOrder order;
+	uint64_t top;
+	bool csv;
+};
+
+uint64_t emit_flows(const ConnectionTracker &tracker, const Asked &asked)
 {
-	Json protocol = c.protocol;
-	if (c.protocol == 6)
-		protocol = "tcp";
-	else if (c.protocol == 17)
-		protocol = "udp";
-	else if (c.protocol == 1 || c.protocol == 58)
-		protocol = "icmp";
-	const char *state = c.protocol == 6 ? conntrack::tcp_state_name(c.state)
-	                    : c.packets[1]  ? "answered"
-	                                    : "single";
-	return {{"protocol", protocol},
-	        {"a", end_of(c, c.source, c.source_port)},
-	        {"b", end_of(c, c.destination, c.destination_port)},
-	        {"state", state},
-	        {"packetsAB", c.packets[0]},
-	        {"bytesAB", c.bytes[0]},
-	        {"packetsBA", c.packets[1]},
-	        {"bytesBA", c.bytes[1]},
-	        {"start", double(static_cast<int64_t>(c.first_ns - origin)) / 1e9},
-	        {"duration", double(c.last_ns - c.first_ns) / 1e9}};
+	const std::vector<uint64_t> chosen =
+		chosen_flows(tracker, asked.filter, asked.order, asked.top);
+	const auto &all = tracker.connections();
+	std::string text;
+	for (size_t first = 0; first < chosen.size(); first += flows_a_record) {
+		const size_t end = std::min(first + flows_a_record, chosen.size());
+		text = asked.csv ? "" : "{\"flows\":[";
+		for (size_t i = first; i < end; i++) {
+			if (asked.csv) {
+				append_csv(text, all[chosen[i]], tracker.origin_ns());
+				continue;
+			}
+			if (i > first)
+				text += ',';
+			append_json(text, all[chosen[i]], tracker.origin_ns());
+		}
+		if (asked.csv)
+			emit({{"csv", text}});
+		else
+			std::cout << text.append("]}\n")
+					  << std::flush; // text already: a record as emit() writes it
+	}
+	return chosen.size();
 }
 
 void report(const ConnectionTracker &tracker, const CaptureInput &input, const std::string &file,
-            bool expire)
+            bool expire, const Asked &asked)
 {
-	for (const Connection &c : tracker.connections())
-		emit({{"flow", json_of(c, tracker.origin_ns())}});
+	const uint64_t shown = emit_flows(tracker, asked);
 	std::vector<std::string> warnings = input.warnings();
 	if (expire)
 		for (std::string &warning : tracker.warnings())
@@ -71,7 +73,7 @@ void report(const ConnectionTracker &tracker, const CaptureInput &input, const s
 	const uint64_t tracked = tracker.packets() - tracker.untracked();
 	emit({{"summary", joined(NAMED(file, tracker.packets(), tracked, tracker.untracked(),
 	                               tracker.bytes_per_flow(), warnings, input.damage()),
-	                         {{"flows", tracker.connections().size()}})}});
+	                         {{"flows", tracker.connections().size()}, {"shown", shown}})}});
 }
 
 } // namespace
@@ -82,6 +84,18 @@ void run_flows(const Json &spec)
 	const std::string file = reader.needed("file");
 	const bool keep_going = reader.boolean("keepGoing", false);
 	const bool expire = reader.boolean("expire", false);
+	Asked asked;
+	asked.order = reader.choice("sort", FlowOrder::start,
+	                            {{"start", FlowOrder::start},
+	                             {"bytes", FlowOrder::bytes},
+	                             {"packets", FlowOrder::packets},
+	                             {"duration", FlowOrder::duration}});
+	asked.top = reader.integer("top", 0, 0, 1e12);
+	asked.csv = reader.boolean("csv", false);
+	asked.filter.protocol = reader.text("protocol", "");
+	asked.filter.state = reader.text("state", "");
+	asked.filter.address = reader.text("address", "");
+	asked.filter.port = static_cast<uint16_t>(reader.integer("port", 0, 0, 65535));
 	reader.finish();
 	CaptureInput input(file, keep_going);
 	ConnectionTracker tracker(expire);
@@ -107,7 +121,7 @@ void run_flows(const Json &spec)
 	}
 	if (last)
 		tracker.add(*last, last->time_ns);
-	report(tracker, input, file, expire);
+	report(tracker, input, file, expire, asked);
 }
 
 } // namespace reframer::lab

@@ -1,0 +1,177 @@
+#include "lab/captures/flow_rows.hpp"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace reframer::lab {
+namespace {
+
+constexpr uint8_t icmp = 1, tcp = 6, udp = 17, icmp6 = 58;
+
+template <typename Number> void append_number(std::string &to, Number value)
+{
+	char text[32];
+	const auto [end, error] = std::to_chars(text, text + sizeof(text), value);
+	to.append(text, error == std::errc{} ? end : text);
+}
+
+void append_address(std::string &to, const Connection &c, const uint8_t *address)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+	inet_ntop(c.version == 4 ? AF_INET : AF_INET6, c.version == 4 ? address + 12 : address, text,
+	          sizeof(text));
+	to += text;
+}
+
+void append_end(std::string &to, const Connection &c, const uint8_t *address, uint16_t port)
+{
+	if (c.protocol != tcp && c.protocol != udp && !port)
+		return append_address(to, c, address);
+	if (c.version != 4)
+		to += '[';
+	append_address(to, c, address);
+	if (c.version != 4)
+		to += ']';
+	to += ':';
+	append_number(to, port);
+}
+
+// Null: it has a number only.
+const char *protocol_name(const Connection &c)
+{
+	switch (c.protocol) {
+	case tcp:
+		return "tcp";
+	case udp:
+		return "udp";
+	case icmp:
+	case icmp6:
+		return "icmp";
+	default:
+		return nullptr;
+	}
+}
+
+const char *state_name(const Connection &c)
+{
+	if (c.protocol == tcp)
+		return conntrack::tcp_state_name(c.state);
+	return c.packets[1] ? "answered" : "single";
+}
+
+double seconds(uint64_t ns)
+{
+	return double(static_cast<int64_t>(ns)) / 1e9;
+}
+
+uint64_t key_of(const Connection &c, FlowOrder order)
+{
+	switch (order) {
+	case FlowOrder::bytes:
+		return c.bytes[0] + c.bytes[1];
+	case FlowOrder::packets:
+		return c.packets[0] + c.packets[1];
+	case FlowOrder::duration:
+		return c.last_ns - c.first_ns;
+	case FlowOrder::start:
+		break;
+	}
+	return 0;
+}
+
+bool matches(const Connection &c, const FlowFilter &filter, const uint8_t *address)
+{
+	const char *name = protocol_name(c);
+	if (!filter.protocol.empty() && filter.protocol != std::to_string(c.protocol) &&
+	    (!name || filter.protocol != name))
+		return false;
+	if (!filter.state.empty() && filter.state != state_name(c))
+		return false;
+	if (filter.port && c.source_port != filter.port && c.destination_port != filter.port)
+		return false;
+	return !address || std::memcmp(c.source, address, 16) == 0 ||
+	       std::memcmp(c.destination, address, 16) == 0;
+}
+
+} // namespace
+
+std::vector<uint64_t> chosen_flows(const ConnectionTracker &tracker, const FlowFilter &filter,
+                                   FlowOrder order, uint64_t top)
+{
+	const auto &all = tracker.connections();
+	uint8_t bytes[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	const uint8_t *address = nullptr;
+	if (!filter.address.empty()) {
+		address = bytes;
+		if (inet_pton(AF_INET, filter.address.c_str(), bytes + 12) != 1)
+			inet_pton(AF_INET6, filter.address.c_str(), bytes);
+	}
+	std::vector<uint64_t> chosen;
+	for (uint64_t i = 0; i < all.size(); i++)
+		if (matches(all[i], filter, address))
+			chosen.push_back(i);
+	const auto more = [&](uint64_t a, uint64_t b) {
+		const uint64_t of_a = key_of(all[a], order), of_b = key_of(all[b], order);
+		return of_a != of_b ? of_a > of_b : a < b;
+	};
+	const size_t kept = top == 0 ? chosen.size() : std::min<size_t>(top, chosen.size());
+	if (order != FlowOrder::start)
+		std::partial_sort(chosen.begin(), chosen.begin() + static_cast<ptrdiff_t>(kept),
+		                  chosen.end(), more);
+	chosen.resize(kept);
+	return chosen;
+}
+
+void append_json(std::string &to, const Connection &c, uint64_t origin_ns)
+{
+	to += "{\"protocol\":";
+	if (const char *name = protocol_name(c))
+		to.append("\"").append(name).append("\"");
+	else
+		append_number(to, unsigned{c.protocol});
+	to += ",\"a\":\"";
+	append_end(to, c, c.source, c.source_port);
+	to += "\",\"b\":\"";
+	append_end(to, c, c.destination, c.destination_port);
+	to.append("\",\"state\":\"").append(state_name(c));
+	to += "\",\"packetsAB\":";
+	append_number(to, c.packets[0]);
+	to += ",\"bytesAB\":";
+	append_number(to, c.bytes[0]);
+	to += ",\"packetsBA\":";
+	append_number(to, c.packets[1]);
+	to += ",\"bytesBA\":";
+	append_number(to, c.bytes[1]);
+	to += ",\"start\":";
+	append_number(to, seconds(c.first_ns - origin_ns));
+	to += ",\"duration\":";
+	append_number(to, seconds(c.last_ns - c.first_ns));
+	to += '}';
+}
+
+void append_csv(std::string &to, const Connection &c, uint64_t origin_ns)
+{
+	if (const char *name = protocol_name(c))
+		to += name;
+	else
+		append_number(to, unsigned{c.protocol});
+	to += ',';
+	append_end(to, c, c.source, c.source_port);
+	to += ',';
+	append_end(to, c, c.destination, c.destination_port);
+	to.append(",").append(state_name(c));
+	for (const uint64_t number : {c.packets[0], c.bytes[0], c.packets[1], c.bytes[1]}) {
+		to += ',';
+		append_number(to, number);
+	}
+	to += ',';
+	append_number(to, seconds(c.first_ns - origin_ns));
+	to += ',';
+	append_number(to, seconds(c.last_ns - c.first_ns));
+	to += '\n';
+}
+
+} // namespace reframer::lab

@@ -1,0 +1,33 @@
+// Connections as text, the ones that are asked for, in the order that is asked for.
+#pragma once
+
+#include "lab/captures/connections.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace reframer::lab {
+
+enum class FlowOrder { start, bytes, packets, duration };
+
+// What is absent matches everything.
+struct FlowFilter {
+	std::string protocol, state; // as they are printed
+	std::string address;         // of either end
+	uint16_t port = 0;           // of either end
+};
+
+// Indexes of those that match: all in order of their beginning, or the first `top` (0: all) with most
+// of what `order` says.
+std::vector<uint64_t> chosen_flows(const ConnectionTracker &tracker, const FlowFilter &filter,
+                                   FlowOrder order, uint64_t top);
+
+// {"protocol":...}, without a line's end. By hand: ten million of them through a tree of values would
+// take a minute.
+void append_json(std::string &to, const Connection &c, uint64_t origin_ns);
+inline constexpr const char *csv_head =
+	"protocol,a,b,state,packetsAB,bytesAB,packetsBA,bytesBA,start,duration\n";
+void append_csv(std::string &to, const Connection &c, uint64_t origin_ns);
+
+} // namespace reframer::lab
