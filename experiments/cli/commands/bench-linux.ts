@@ -2,19 +2,15 @@
 import type { Command } from 'commander';
 
 import { seededRandom, shuffled } from '../../core/random.js';
-import { fewestValues, medianInterval } from '../../core/statistics.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
-import {
-  functions,
-  LinuxPath,
-  missingForLinux,
-  sweepNamespaces,
-  type LinuxFunction,
-} from '../linux/path.js';
+import { kernelHelp, parseKernel, type Kernel } from '../linux/kernels.js';
+import { functions, LinuxPath, missingForLinux, sweepNamespaces } from '../linux/path.js';
+import { renderRows } from '../linux/report.js';
+import { rowsOf, type LinuxRow, type Plan } from '../linux/rows.js';
 import { send, type Order, type Trial } from '../linux/send.js';
 import { group } from '../main.js';
-import { print, printJson, ProgressLine, renderTable } from '../output.js';
-import { formatFixed, parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
+import { print, printJson, ProgressLine } from '../output.js';
+import { parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
 import { untilStopped, type Stopping } from '../until-stopped.js';
 
 interface Options {
@@ -33,45 +29,20 @@ interface Options {
   quiet?: boolean;
 }
 
-/** The kernel's own means to merge more, which Reframer must beat. */
-const kernels = {
-  default: { queues: 1, flushNs: 0, fraglist: false, storedHash: false },
-  timer: { queues: 1, flushNs: 100_000, fraglist: false, storedHash: false },
-  fraglist: { queues: 1, flushNs: 0, fraglist: true, storedHash: false },
-  hash: { queues: 4, flushNs: 0, fraglist: false, storedHash: true },
-  'hash-timer': { queues: 4, flushNs: 100_000, fraglist: false, storedHash: true },
-} as const;
-type Kernel = keyof typeof kernels;
-const kernelNames = Object.keys(kernels) as Kernel[];
-
-export interface LinuxRow {
-  function: LinuxFunction;
-  kernel: Kernel;
-  traffic: 'interleaved';
-  mode: 'aggregate';
-  flows: number;
-  offeredGbps: number;
-  delayUs: number;
-  windowPackets: number;
-  slf: number;
-  gro: true;
-  nsPerPacket: number;
-  nsLow: number;
-  nsHigh: number;
-  /** Against the same without Reframer and in rows of one. */
-  savedPercent: number;
-  segmentsPerMerged: number;
-  maxKpps: number;
-  busyPercent: number;
-  lost: number;
-  trials: number;
-}
-
 const list = <T>(text: string, parse: (word: string) => T): T[] =>
   text
     .split(',')
     .filter((word) => word.trim() !== '')
     .map((word) => parse(word.trim()));
+
+/** Where nothing else is given. */
+const fully = {
+  functions: 'forward,firewall',
+  kernels: 'default,timer64,hash,hash-timer64,fraglist',
+  time: '500ms',
+  rounds: '6',
+};
+const quickly = { functions: 'forward', kernels: 'default', time: '200ms', rounds: '2' };
 
 export function register(program: Command): void {
   group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
@@ -80,10 +51,7 @@ export function register(program: Command): void {
       'ns a packet and highest rate of one kernel core that forwards TCP segments, by their order: in rows of one flow, and as Reframer in front of it would release them; root',
     )
     .option('--functions <list>', `${functions.join(', ')}; default forward,firewall`)
-    .option(
-      '--kernels <list>',
-      'the kernel as it comes (default), and its own means: timer (gro_flush_timeout 100 µs, napi_defer_hard_irqs 100), fraglist (rx-gro-list), hash (a hash stored in each packet, 4 queues), hash-timer; all but fraglist unless given',
-    )
+    .option('--kernels <list>', `${kernelHelp}; default ${fully.kernels}`)
     .option('--flows <list>', 'TCP connections that take turns', '256')
     .option('--slf <list>', 'packets of a flow in a row, by construction', '1,4,16')
     .option('--delays <list>', 'T of Reframer in front, each from rows of one', '16us,64us,128us')
@@ -100,26 +68,6 @@ export function register(program: Command): void {
     .option('--json', 'print {"rows":[...]}')
     .option('--quiet', 'no progress')
     .action(bench);
-}
-
-/** Where nothing else is given. */
-const fully = {
-  functions: 'forward,firewall',
-  kernels: 'default,timer,hash,hash-timer',
-  time: '500ms',
-  rounds: '6',
-};
-const quickly = { functions: 'forward', kernels: 'default', time: '200ms', rounds: '2' };
-
-interface Plan {
-  orders: Order[];
-  flows: number[];
-  offeredBps: number;
-  senderCpu: number;
-  kernelCpu: number;
-  seconds: number;
-  rounds: number;
-  seed: number;
 }
 
 function planOf(options: Options): Plan {
@@ -158,9 +106,7 @@ async function bench(options: Options): Promise<void> {
     functions: list(options.functions ?? usual.functions, (word) =>
       parseChoice(word, '--functions', functions),
     ),
-    kernels: list(options.kernels ?? usual.kernels, (word) =>
-      parseChoice(word, '--kernels', kernelNames),
-    ),
+    kernels: list(options.kernels ?? usual.kernels, parseKernel),
   };
   const missing = missingForLinux();
   if (missing.length > 0)
@@ -179,7 +125,11 @@ async function bench(options: Options): Promise<void> {
   try {
     for (const { fn, kernel } of paths) {
       if (stopping.stopped()) break;
-      const path = new LinuxPath({ ...kernels[kernel], function: fn, cpu: plan.kernelCpu });
+      const path = await LinuxPath.open({
+        ...kernel,
+        function: fn,
+        cpu: plan.kernelCpu,
+      });
       try {
         for (const flows of plan.flows) {
           const trials = await measure(path, kernel, flows, plan, stopping, () =>
@@ -197,7 +147,7 @@ async function bench(options: Options): Promise<void> {
   }
   if (stopping.signal() !== 0) process.exitCode = 128 + stopping.signal();
   if (options.json === true) printJson({ rows });
-  else report(rows, plan);
+  else print(renderRows(rows, plan));
 }
 
 /** Rounds of every order; each round in an order drawn anew, so that drift meets all alike. */
@@ -217,7 +167,8 @@ async function measure(
       const trial = await send(path, order, {
         flows,
         offeredBps: plan.offeredBps,
-        storedHash: kernels[kernel].storedHash,
+        storedHash: kernel.storedHash,
+        checkedByNic: kernel.checkedByNic,
         cpu: plan.senderCpu,
         seconds: plan.seconds,
         seed: plan.seed + round,
@@ -227,94 +178,4 @@ async function measure(
     }
   }
   return trials;
-}
-
-function rowsOf(
-  fn: LinuxFunction,
-  kernel: Kernel,
-  flows: number,
-  plan: Plan,
-  trials: readonly Trial[][],
-): LinuxRow[] {
-  const middle = (of: readonly Trial[], key: keyof Trial): number =>
-    medianInterval(
-      of.map((trial) => trial[key]),
-      plan.seed,
-    ).value;
-  const alone = trials[plan.orders.findIndex((order) => 'slf' in order && order.slf === 1)] ?? [];
-  const baseline = middle(alone, 'nsPerPacket');
-  return plan.orders.flatMap((order, i) => {
-    const of = trials[i] ?? [];
-    if (of.length === 0) return [];
-    const ns = medianInterval(
-      of.map((trial) => trial.nsPerPacket),
-      plan.seed,
-    );
-    return [
-      {
-        function: fn,
-        kernel,
-        traffic: 'interleaved' as const,
-        mode: 'aggregate' as const,
-        flows,
-        offeredGbps: plan.offeredBps / 1e9,
-        delayUs: 'delayNs' in order ? order.delayNs / 1e3 : 0,
-        windowPackets: middle(of, 'windowPackets'),
-        slf: middle(of, 'slf'),
-        gro: true as const,
-        nsPerPacket: ns.value,
-        nsLow: ns.low,
-        nsHigh: ns.high,
-        savedPercent: 100 * (1 - ns.value / baseline),
-        segmentsPerMerged: middle(of, 'segmentsPerMerged'),
-        maxKpps: middle(of, 'kpps'),
-        busyPercent: 100 * middle(of, 'busy'),
-        lost: of.reduce((sum, trial) => sum + trial.lost, 0),
-        trials: of.length,
-      },
-    ];
-  });
-}
-
-function report(rows: readonly LinuxRow[], plan: Plan): void {
-  const titles = [
-    'function',
-    'kernel',
-    'flows',
-    'T µs',
-    'SLF',
-    'ns/packet',
-    '95 % interval',
-    'saved',
-    'merged',
-    'kpps',
-    'busy',
-    'lost',
-  ];
-  print(
-    renderTable(
-      titles.map((title, i) => ({ title, align: i < 2 ? 'left' : 'right' })),
-      rows.map((row) => [
-        row.function,
-        row.kernel,
-        String(row.flows),
-        row.delayUs === 0 ? '-' : formatFixed(row.delayUs, 0),
-        formatFixed(row.slf, 1),
-        formatFixed(row.nsPerPacket, 0),
-        Number.isFinite(row.nsLow)
-          ? `${formatFixed(row.nsLow, 0)} to ${formatFixed(row.nsHigh, 0)}`
-          : `n = ${row.trials}`,
-        `${formatFixed(row.savedPercent, 0)} %`,
-        formatFixed(row.segmentsPerMerged, 2),
-        formatFixed(row.maxKpps, 0),
-        `${formatFixed(row.busyPercent, 0)} %`,
-        String(row.lost),
-      ]),
-    ),
-  );
-  const few =
-    plan.rounds < fewestValues ? ` Fewer than ${fewestValues} rounds have no interval.` : '';
-  print(
-    `ns of the kernel's core a segment sent, the drop behind it included; merged: segments a frame that leaves; kpps: sent and taken without loss while the core was that busy. T: the real stage formed the order beforehand, at ${plan.offeredBps / 1e9} Gbps by a virtual clock, as in front of many cores; its own cost is not in it (bench reframer).${few}`,
-  );
 }

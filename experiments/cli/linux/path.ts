@@ -1,21 +1,18 @@
 // A sender, a router and a sink, each a network namespace of our own, in a row. The router's work runs
-// in the kernel's NAPI threads, pinned to one core; the sink drops all at its ingress hook.
+// in the kernel's NAPI threads, pinned to one core; the sink counts what comes, and drops it.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
-import { CliError } from '../errors.js';
+import { labProgram } from '../../../native/loader.js';
+import { NativeSession } from '../../../native/session.js';
+import { CliError, exitCodes } from '../errors.js';
+import type { KernelSettings } from './kernels.js';
 
 export const functions = ['forward', 'firewall', 'bridge'] as const;
 export type LinuxFunction = (typeof functions)[number];
 
-export interface PathOptions {
+export interface PathOptions extends KernelSettings {
   function: LinuxFunction;
-  /** Of the interface that receives: each has a NAPI thread and GRO buckets of its own. */
-  queues: number;
-  /** gro_flush_timeout; 0: GRO passes on what it has at the end of each poll. */
-  flushNs: number;
-  /** TCP fragment lists instead of one large segment. */
-  fraglist: boolean;
   cpu: number;
 }
 
@@ -88,9 +85,16 @@ function napiThreads(device: string): number[] {
 }
 
 export interface Arrived {
-  /** Frames of the sink's interface: one may be several segments merged. */
+  /** One may be several segments merged. */
   frames: number;
+  /** Of their payload. */
   bytes: number;
+  outOfOrder: number;
+}
+
+interface SinkReply extends Arrived {
+  ready?: object;
+  error?: { code: string; message: string };
 }
 
 export class LinuxPath {
@@ -100,14 +104,20 @@ export class LinuxPath {
   readonly interface = 's0';
   threads: number[] = [];
   destinationMac = '';
+  private sink: NativeSession<SinkReply> | undefined;
 
-  constructor(private readonly options: PathOptions) {
+  private constructor(readonly options: PathOptions) {}
+
+  static async open(options: PathOptions): Promise<LinuxPath> {
+    const path = new LinuxPath(options);
     try {
-      this.build();
+      path.build();
+      await path.startSink();
     } catch (error) {
-      this.close();
+      path.close();
       throw error;
     }
+    return path;
   }
 
   /** In front of a program that is to run in the sender's namespace. */
@@ -138,13 +148,13 @@ export class LinuxPath {
     this.link('s0', 'sender', this.inbound, 'router', queues);
     this.link('r1', 'router', 'k0', 'sink', 1);
     // Else whole segments of TSO come through, and the other end does without GRO.
-    this.in('sender', 'ethtool', '-K', 's0', 'tso', 'off', 'gso', 'off', 'tx', 'off');
+    this.in('sender', 'ethtool', '-K', 's0', 'tso', 'off', 'gso', 'off');
+    if (!this.options.checkedByNic) this.in('sender', 'ethtool', '-K', 's0', 'tx', 'off');
     this.in('router', 'ethtool', '-K', this.inbound, 'gro', 'on');
     if (this.options.fraglist)
       this.in('router', 'ethtool', '-K', this.inbound, 'rx-gro-list', 'on');
     for (const [place, device] of this.devices) this.ip(place, 'link', 'set', device, 'up');
     this.startFunction();
-    this.dropInSink();
     const sys = `/sys/class/net/${this.inbound}`;
     if (this.options.flushNs > 0) {
       this.write('router', `${sys}/gro_flush_timeout`, String(this.options.flushNs));
@@ -230,21 +240,35 @@ export class LinuxPath {
     if (this.options.function === 'firewall') this.in('router', 'nft', firewall);
   }
 
-  private dropInSink(): void {
-    this.in(
-      'sink',
-      'nft',
-      'add table netdev t; add chain netdev t c { type filter hook ingress device k0 priority 0; policy drop; }',
+  private async startSink(): Promise<void> {
+    const within = ['ip', 'netns', 'exec', this.name('sink')];
+    this.sink = await NativeSession.open<SinkReply>(
+      labProgram,
+      'linux-sink',
+      { interface: 'k0' },
+      within,
+    );
+    const { error } = this.sink.first;
+    if (error === undefined) return;
+    throw new CliError(
+      error.code,
+      `counting behind the router: ${error.message}`,
+      error.code === 'not-supported' ? exitCodes.notSupported : exitCodes.failed,
     );
   }
 
-  arrived(): Arrived {
-    const read = (counter: string): number =>
-      Number(this.in('sink', 'cat', `/sys/class/net/k0/statistics/${counter}`));
-    return { frames: read('rx_packets'), bytes: read('rx_bytes') };
+  /** What arrives counts from here on, and the flows begin anew. */
+  async beginCount(): Promise<void> {
+    await this.sink?.ask({ do: 'begin' });
+  }
+
+  async arrived(): Promise<Arrived> {
+    if (this.sink === undefined) throw new CliError('linux-path', 'nobody counts');
+    return this.sink.ask({ do: 'read' });
   }
 
   close(): void {
+    this.sink?.end();
     for (const place of names)
       spawnSync('ip', ['netns', 'del', this.name(place)], { stdio: 'ignore', env: environment });
   }

@@ -1,4 +1,4 @@
-// One trial: segments in an order, sent into the path as fast as its core takes them.
+// One trial: segments in an order, sent into a path whose core is always behind.
 import { spawn } from 'node:child_process';
 
 import { labProgram, locate } from '../../../native/loader.js';
@@ -12,6 +12,7 @@ export interface Sending {
   flows: number;
   offeredBps: number;
   storedHash: boolean;
+  checkedByNic: boolean;
   cpu: number;
   seconds: number;
   seed: number;
@@ -24,21 +25,20 @@ export interface Trial {
   windowPackets: number;
   /** Of the kernel's core, a segment sent. */
   nsPerPacket: number;
-  kpps: number;
-  /** Share of the time that the kernel's threads ran: much below 1, and the sender was the limit. */
-  busy: number;
   segmentsPerMerged: number;
+  sent: number;
+  /** Segments whose bytes did not arrive. */
   lost: number;
+  /** Frames that begin before the end of one of their flow that came earlier. */
+  outOfOrder: number;
 }
 
 interface Answer {
   error?: { code: string; message: string };
   sent: number;
   all: number;
-  seconds: number;
   cpuNs: number;
   slf: number;
-  frameBytes: number;
   windowPackets: number;
 }
 
@@ -72,7 +72,7 @@ function runInside(path: LinuxPath, spec: object): Promise<Answer> {
 }
 
 export async function send(path: LinuxPath, order: Order, sending: Sending): Promise<Trial> {
-  const before = path.arrived();
+  await path.beginCount();
   const answer = await runInside(path, {
     ...order,
     ...sending,
@@ -81,23 +81,21 @@ export async function send(path: LinuxPath, order: Order, sending: Sending): Pro
     destination: path.destination,
     destinationMac: path.destinationMac,
     threads: path.threads,
+    queues: path.options.queues,
+    kernelCpu: path.options.cpu,
     payload,
   });
   await new Promise((resolve) => setTimeout(resolve, drainMs));
-  const after = path.arrived();
-  const frames = after.frames - before.frames;
-  const headers = answer.frameBytes - payload;
-  // A merged frame has one header for all of its segments.
-  const segments = (after.bytes - before.bytes - frames * headers) / payload;
-  if (frames <= 0 || segments <= 0)
-    throw new CliError('linux-path', 'nothing came through the router');
+  const arrived = await path.arrived();
+  const segments = arrived.bytes / payload;
+  if (segments <= 0) throw new CliError('linux-path', 'nothing came through the router');
   return {
     slf: answer.slf,
     windowPackets: answer.windowPackets,
     nsPerPacket: answer.cpuNs / answer.sent,
-    kpps: answer.sent / answer.seconds / 1e3,
-    busy: answer.cpuNs / 1e9 / answer.seconds,
-    segmentsPerMerged: segments / frames,
-    lost: Math.round(answer.all - segments),
+    segmentsPerMerged: segments / arrived.frames,
+    sent: answer.all,
+    lost: answer.all - segments,
+    outOfOrder: arrived.outOfOrder,
   };
 }

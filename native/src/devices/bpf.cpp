@@ -80,6 +80,42 @@ BpfWords::~BpfWords()
 	munmap(words, bytes);
 }
 
+BpfBlocks::BpfBlocks(uint32_t nb_blocks, uint32_t wanted_bytes)
+	: map(create_map(BPF_MAP_TYPE_ARRAY, wanted_bytes, nb_blocks, BPF_F_MMAPABLE)),
+	  block_bytes(wanted_bytes), bytes(block_bytes * nb_blocks)
+{
+	void *at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
+	if (at == MAP_FAILED)
+		throw_errno("bpf-map", "cannot map an eBPF map");
+	memory = static_cast<uint8_t *>(at);
+}
+
+BpfBlocks::~BpfBlocks()
+{
+	munmap(memory, bytes);
+}
+
+BpfStatistics::BpfStatistics()
+{
+	bpf_attr attr = {};
+	attr.enable_stats.type = BPF_STATS_RUN_TIME;
+	enabled = FileDescriptor(int(bpf(BPF_ENABLE_STATS, attr)));
+	if (enabled.get() < 0)
+		throw_errno("bpf-stats", "the kernel does not measure eBPF programs");
+}
+
+BpfRuns bpf_runs(int program)
+{
+	bpf_prog_info info = {};
+	bpf_attr attr = {};
+	attr.info.bpf_fd = uint32_t(program);
+	attr.info.info_len = sizeof(info);
+	attr.info.info = address(&info);
+	if (bpf(BPF_OBJ_GET_INFO_BY_FD, attr) != 0)
+		throw_errno("bpf-stats", "cannot read how long an eBPF program runs");
+	return {info.run_time_ns, info.run_cnt};
+}
+
 FileDescriptor bpf_constant(const void *value, uint32_t size)
 {
 	FileDescriptor map = create_map(BPF_MAP_TYPE_ARRAY, size, 1, BPF_F_RDONLY_PROG);
@@ -97,6 +133,16 @@ int bpf_xdp_link(int program, unsigned interface_index, uint32_t flags)
 	attr.link_create.target_ifindex = interface_index;
 	attr.link_create.attach_type = BPF_XDP;
 	attr.link_create.flags = flags;
+	return int(bpf(BPF_LINK_CREATE, attr));
+}
+
+int bpf_tcx_ingress_link(int program, unsigned interface_index)
+{
+	constexpr uint32_t tcx_ingress = 46; // BPF_TCX_INGRESS: headers may be older than the kernel
+	bpf_attr attr = {};
+	attr.link_create.prog_fd = uint32_t(program);
+	attr.link_create.target_ifindex = interface_index;
+	attr.link_create.attach_type = tcx_ingress;
 	return int(bpf(BPF_LINK_CREATE, attr));
 }
 
@@ -139,12 +185,13 @@ void BpfAssembler::place(Label &label)
 		code[jump].off = int16_t(code.size() - jump - 1);
 }
 
-FileDescriptor BpfAssembler::load_program(bpf_prog_type type) const
+FileDescriptor BpfAssembler::load_program(bpf_prog_type type, uint32_t flags) const
 {
 	static const char license[] = "GPL"; // what the helpers that read packets ask for
 	std::string log(size_t{64} << 10, '\0');
 	bpf_attr attr = {};
 	attr.prog_type = type;
+	attr.prog_flags = flags;
 	attr.insn_cnt = uint32_t(code.size());
 	attr.insns = address(code.data());
 	attr.license = address(license);

@@ -47,6 +47,38 @@ private:
 	size_t bytes;
 };
 
+// An array map of large values that lies in this process' memory too.
+class BpfBlocks {
+public:
+	// @throws DeviceError
+	BpfBlocks(uint32_t nb_blocks, uint32_t block_bytes);
+	~BpfBlocks();
+	BpfBlocks(const BpfBlocks &) = delete;
+	BpfBlocks &operator=(const BpfBlocks &) = delete;
+
+	int fd() const { return map.get(); }
+	uint8_t *block(uint32_t i) const { return memory + size_t(i) * block_bytes; }
+
+private:
+	FileDescriptor map;
+	uint8_t *memory;
+	size_t block_bytes, bytes;
+};
+
+// How long programs run, as the kernel measures it while this lives: all of them, at some ns a run.
+class BpfStatistics {
+public:
+	BpfStatistics(); // @throws DeviceError
+
+private:
+	FileDescriptor enabled;
+};
+
+struct BpfRuns {
+	uint64_t ns, count;
+};
+BpfRuns bpf_runs(int program); // @throws DeviceError
+
 // A map of one value, filled once; programs address it directly.
 // @throws DeviceError
 FileDescriptor bpf_constant(const void *value, uint32_t size);
@@ -54,6 +86,9 @@ FileDescriptor bpf_constant(const void *value, uint32_t size);
 // Attaches an XDP program; closing the descriptor, or the process' end, takes it off again.
 // @return the link's descriptor, or -1 with errno
 int bpf_xdp_link(int program, unsigned interface_index, uint32_t flags);
+
+// The same before all else that an interface does with what it received (tcx, Linux 6.6).
+int bpf_tcx_ingress_link(int program, unsigned interface_index);
 
 // Waits until no program is running that could have read an older value of `map`: an update of a map
 // of maps ends with synchronize_rcu() for exactly this purpose (kernel/bpf/syscall.c,
@@ -108,14 +143,23 @@ public:
 	{
 		wide(to, BPF_PSEUDO_MAP_VALUE, fd, offset);
 	}
+	void move_wide(uint8_t to, uint64_t value)
+	{
+		wide(to, 0, int32_t(value), int32_t(value >> 32));
+	}
 	void call(int32_t helper) { emit(BPF_JMP | BPF_CALL, 0, 0, 0, helper); }
 	void jump(Label &to) { branch(BPF_JA, 0, 0, to); }
 	void jump_if(uint8_t op, uint8_t reg, int32_t value, Label &to) { branch(op, reg, value, to); }
+	void jump_if_registers(uint8_t op, uint8_t one, uint8_t other, Label &to)
+	{
+		to.jumps.push_back(code.size());
+		emit(BPF_JMP | op | BPF_X, one, other, 0, 0);
+	}
 	void place(Label &label);
 	void exit() { emit(BPF_JMP | BPF_EXIT, 0, 0, 0, 0); }
 
 	// @throws DeviceError; with the verifier's last words when it refuses
-	FileDescriptor load_program(bpf_prog_type type) const;
+	FileDescriptor load_program(bpf_prog_type type, uint32_t flags = 0) const;
 
 private:
 	void emit(int code, uint8_t to, uint8_t from, int16_t offset, int32_t value);

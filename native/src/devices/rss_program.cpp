@@ -1,5 +1,6 @@
 #include "devices/rss_program.hpp"
 
+#include "devices/frame_assembler.hpp"
 #include "devices/table_device.hpp"
 
 #include <array>
@@ -11,9 +12,7 @@ namespace reframer::engine {
 
 namespace {
 
-constexpr uint8_t r0 = BPF_REG_0, r1 = BPF_REG_1, r2 = BPF_REG_2, r3 = BPF_REG_3, r4 = BPF_REG_4;
-constexpr uint8_t context = BPF_REG_6, hash = BPF_REG_7, protocol = BPF_REG_8, l4_at = BPF_REG_9;
-constexpr uint8_t frame_pointer = BPF_REG_10;
+using namespace bpf_reg;
 
 // Stack: the hash input, a scratch word, the map key.
 constexpr int16_t input_at = -48; // 36 bytes: packet::toeplitz_input_max, rounded up
@@ -28,10 +27,14 @@ constexpr int32_t ipv6_next_at = l3_at + 6, ipv6_addresses_at = l3_at + 8, ipv6_
 
 // One byte of input at position i selects among 256 words; 36 x 1 KiB.
 using ToeplitzTables = std::array<std::array<uint32_t, 256>, packet::toeplitz_input_max>;
+static_assert(sizeof(ToeplitzTables::value_type) == FrameAssembler::toeplitz_row_bytes);
 
-class RssProgram : public BpfAssembler {
+class RssProgram : public FrameAssembler {
 public:
-	RssProgram(const RssMaps &maps, int load_helper) : maps(maps), load_helper(load_helper) {}
+	RssProgram(const RssMaps &maps, int load_helper)
+		: FrameAssembler(maps.toeplitz, load_helper), maps(maps)
+	{
+	}
 
 	// Leaves the bucket's number in the key on the stack, counted.
 	void bucket(const HashedPorts &ports);
@@ -46,31 +49,6 @@ public:
 	}
 
 private:
-	void packet_bytes(int32_t offset, int16_t to, int32_t size, Label &absent)
-	{
-		move_value(r2, offset);
-		packet_bytes_at_r2(to, size, absent);
-	}
-	void packet_bytes_at_r2(int16_t to, int32_t size, Label &absent)
-	{
-		move(r1, context);
-		move(r3, frame_pointer);
-		alu_value(BPF_ADD, r3, to);
-		move_value(r4, size);
-		call(load_helper);
-		jump_if(BPF_JNE, r0, 0, absent);
-	}
-	void hash_bytes(int32_t first, int32_t count)
-	{
-		for (int32_t i = first; i < first + count; i++) {
-			load(BPF_B, r1, frame_pointer, int16_t(input_at + i));
-			alu_value(BPF_LSH, r1, 2);
-			map_value(r2, maps.toeplitz, i * int32_t(sizeof(ToeplitzTables::value_type)));
-			alu(BPF_ADD, r2, r1);
-			load(BPF_W, r1, r2, 0);
-			alu(BPF_XOR, hash, r1);
-		}
-	}
 	void ports_of(bool tcp, bool udp, int32_t input, Label &done)
 	{
 		Label with;
@@ -82,12 +60,11 @@ private:
 		place(with);
 		move(r2, l4_at);
 		packet_bytes_at_r2(int16_t(input_at + input), 4, done);
-		hash_bytes(input, 4);
+		hash_bytes(int16_t(input_at + input), input, 4);
 		jump(done);
 	}
 
 	const RssMaps &maps;
-	const int load_helper;
 };
 
 void RssProgram::bucket(const HashedPorts &ports)
@@ -104,7 +81,7 @@ void RssProgram::bucket(const HashedPorts &ports)
 
 	place(ipv4);
 	packet_bytes(ipv4_addresses_at, input_at, 8, done);
-	hash_bytes(0, 8);
+	hash_bytes(input_at, 0, 8);
 	packet_bytes(ipv4_fragment_at, scratch_at, 2, done);
 	load(BPF_H, r1, frame_pointer, scratch_at);
 	to_host_order(r1, 16);
@@ -121,7 +98,7 @@ void RssProgram::bucket(const HashedPorts &ports)
 
 	place(ipv6);
 	packet_bytes(ipv6_addresses_at, input_at, 32, done);
-	hash_bytes(0, 32);
+	hash_bytes(input_at, 0, 32);
 	packet_bytes(ipv6_next_at, scratch_at, 1, done);
 	load(BPF_B, protocol, frame_pointer, scratch_at);
 	move_value(l4_at, ipv6_l4_at);

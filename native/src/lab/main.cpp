@@ -36,6 +36,7 @@ constexpr JobEntry jobs[] = {
 	{"balance-tap", run_balance_tap},
 	{"balance-ethtool", run_balance_ethtool},
 	{"linux-send", run_linux_send},
+	{"linux-sink", run_linux_sink},
 };
 
 } // namespace

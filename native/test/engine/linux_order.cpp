@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 
 using namespace reframer;
@@ -44,7 +45,7 @@ TEST_CASE("Reframer makes longer rows of the same packets, the longer it holds")
 
 TEST_CASE("segments of a flow follow each other and have valid checksums")
 {
-	SegmentSpec spec{{2, 0, 0, 0, 0, 9}, 0x0a4e0001, 0x0a4e0101, 300, 1000};
+	SegmentSpec spec{{2, 0, 0, 0, 0, 9}, 0x0a4e0001, 0x0a4e0101, 300, 1000, false};
 	Segments segments(spec, 2);
 	for (uint32_t flow : {0u, 1u, 299u}) {
 		for (uint32_t slot : {0u, 1u})
@@ -66,4 +67,30 @@ TEST_CASE("segments of a flow follow each other and have valid checksums")
 		}
 		CHECK(sequence[1] - sequence[0] == 1000);
 	}
+}
+
+TEST_CASE("a checksum left to the device is that of the pseudo header, and the message says where")
+{
+	SegmentSpec spec{{2, 0, 0, 0, 0, 9}, 0x0a4e0001, 0x0a4e0101, 4, 1000, true};
+	Segments segments(spec, 1);
+	segments.write(0, 3);
+	const msghdr &message = segments.messages()[0].msg_hdr;
+	REQUIRE(message.msg_iovlen == 3);
+	OffloadHeader offload;
+	REQUIRE(message.msg_iov[0].iov_len == sizeof(offload));
+	std::memcpy(&offload, message.msg_iov[0].iov_base, sizeof(offload));
+	CHECK(offload.flags == OffloadHeader::needs_checksum);
+	std::vector<uint8_t> frame;
+	for (size_t i = 1; i < 3; i++) {
+		const auto *p = static_cast<const uint8_t *>(message.msg_iov[i].iov_base);
+		frame.insert(frame.end(), p, p + message.msg_iov[i].iov_len);
+	}
+	// What a device does: add up from there, and put the complement where it is told.
+	const size_t start = offload.checksum_start, at = start + offload.checksum_offset;
+	const uint64_t sum =
+		packet::checksum_add(0, frame.data() + start, static_cast<uint32_t>(frame.size() - start));
+	packet::put_be16(frame.data() + at,
+	                 packet::swap16(static_cast<uint16_t>(~packet::checksum_fold(sum))));
+	CHECK(packet::checksum_l4(frame.data() + 14, 6, frame.data() + 34, 1032) == 0);
+	CHECK(packet::be32(frame.data() + 38) == Segments::first_sequence(3));
 }

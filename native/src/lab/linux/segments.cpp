@@ -9,15 +9,18 @@ namespace reframer::lab {
 
 namespace {
 
-constexpr uint32_t ip_at = 14, tcp_at = 34, options_at = 54;
-constexpr uint16_t first_port = 10000, server_port = 80;
+constexpr uint32_t ip_at = 14, tcp_at = 34, checksum_at = tcp_at + 16, options_at = 54;
+constexpr uint16_t server_port = 80;
 
 } // namespace
 
 Segments::Segments(const SegmentSpec &spec, uint32_t room)
-	: payload_(spec.payload), zeros_(spec.payload), flows_(spec.flows), headers_(room),
-	  pieces_(2 * room), messages_(room)
+	: payload_(spec.payload), offloaded_(spec.offloaded), zeros_(spec.payload), flows_(spec.flows),
+	  headers_(room), pieces_(3 * room), messages_(room)
 {
+	offload_.flags = OffloadHeader::needs_checksum;
+	offload_.checksum_start = tcp_at;
+	offload_.checksum_offset = checksum_at - tcp_at;
 	using packet::put_be16, packet::put_be32;
 	for (uint32_t f = 0; f < spec.flows; f++) {
 		Flow &flow = flows_[f];
@@ -51,15 +54,21 @@ Segments::Segments(const SegmentSpec &spec, uint32_t room)
 		std::memcpy(pseudo, ip + 12, 8);
 		pseudo[9] = 6;
 		put_be16(pseudo + 10, static_cast<uint16_t>(32 + spec.payload));
-		flow.sum = packet::checksum_add(packet::checksum_add(0, pseudo, 12), tcp, 32);
-		flow.sequence = f * 7919;
+		flow.sum = packet::checksum_add(0, pseudo, 12);
+		if (offloaded_)
+			packet::put_be16(p + checksum_at, packet::swap16(packet::checksum_fold(flow.sum)));
+		else
+			flow.sum = packet::checksum_add(flow.sum, tcp, 32);
+		flow.sequence = first_sequence(f);
 	}
 	for (uint32_t i = 0; i < room; i++) {
-		pieces_[2 * i] = {headers_[i].data(), headers_[i].size()};
-		pieces_[2 * i + 1] = {zeros_.data(), zeros_.size()};
+		const size_t first = 3 * i;
+		pieces_[first] = {&offload_, sizeof(offload_)};
+		pieces_[first + 1] = {headers_[i].data(), headers_[i].size()};
+		pieces_[first + 2] = {zeros_.data(), zeros_.size()};
 		messages_[i] = {};
-		messages_[i].msg_hdr.msg_iov = &pieces_[2 * i];
-		messages_[i].msg_hdr.msg_iovlen = 2;
+		messages_[i].msg_hdr.msg_iov = &pieces_[first + (offloaded_ ? 0 : 1)];
+		messages_[i].msg_hdr.msg_iovlen = offloaded_ ? 3 : 2;
 	}
 }
 
@@ -69,9 +78,11 @@ void Segments::write(uint32_t slot, uint32_t f)
 	uint8_t *p = headers_[slot].data();
 	std::memcpy(p, flow.header.data(), flow.header.size());
 	packet::put_be32(p + tcp_at + 4, flow.sequence);
-	const uint64_t sum = packet::checksum_add(flow.sum, p + tcp_at + 4, 4);
-	packet::put_be16(p + tcp_at + 16,
-	                 packet::swap16(static_cast<uint16_t>(~packet::checksum_fold(sum))));
+	if (!offloaded_) {
+		const uint64_t sum = packet::checksum_add(flow.sum, p + tcp_at + 4, 4);
+		packet::put_be16(p + checksum_at,
+		                 packet::swap16(static_cast<uint16_t>(~packet::checksum_fold(sum))));
+	}
 	flow.sequence += payload_;
 }
 

@@ -1,4 +1,5 @@
-// TCP segments of established connections, in order, with valid checksums: what GRO may merge.
+// TCP segments of established connections, in order: what GRO may merge. Their checksums are valid, or
+// have the kernel's word that a device looks after them, as behind a NIC.
 #pragma once
 
 #include <array>
@@ -8,10 +9,19 @@
 
 namespace reframer::lab {
 
+// struct virtio_net_hdr; the kernel's header is not C++.
+struct OffloadHeader {
+	static constexpr uint8_t needs_checksum = 1;
+	uint8_t flags, segmentation;
+	uint16_t header_bytes, segment_bytes, checksum_start, checksum_offset;
+};
+static_assert(sizeof(OffloadHeader) == 10);
+
 struct SegmentSpec {
 	uint8_t destination_mac[6];
 	uint32_t source, destination; // in host order
 	uint32_t flows, payload;
+	bool offloaded; // checksums: each message begins with an OffloadHeader
 
 	// Ethernet, IPv4, TCP with timestamps.
 	static constexpr uint32_t header_bytes = 14 + 20 + 32;
@@ -20,6 +30,10 @@ struct SegmentSpec {
 
 class Segments {
 public:
+	// Flow f has source port first_port + f.
+	static constexpr uint16_t first_port = 10000;
+	static constexpr uint32_t first_sequence(uint32_t flow) { return flow * 7919; }
+
 	// Room for `room` segments at a time; their payload is one piece of zeros for all.
 	Segments(const SegmentSpec &spec, uint32_t room);
 	Segments(const Segments &) = delete;
@@ -33,15 +47,17 @@ private:
 	using Header = std::array<uint8_t, SegmentSpec::header_bytes>;
 	struct Flow {
 		Header header;
-		uint64_t sum; // of pseudo header, TCP header and payload without the sequence number
+		uint64_t sum; // of pseudo header and, not offloaded, the rest without the sequence number
 		uint32_t sequence;
 	};
 
 	uint32_t payload_;
+	bool offloaded_;
+	OffloadHeader offload_{};
 	std::vector<uint8_t> zeros_;
 	std::vector<Flow> flows_;
 	std::vector<Header> headers_;
-	std::vector<iovec> pieces_; // two a message
+	std::vector<iovec> pieces_; // three a message
 	std::vector<mmsghdr> messages_;
 };
 

@@ -1,5 +1,6 @@
-// Job `linux-send`: plays an order of TCP segments to a Linux interface, as fast as it takes them,
-// and tells how much of a core the kernel's threads behind it used meanwhile.
+// Job `linux-send`: plays an order of TCP segments to a Linux interface and tells how much of a core
+// the kernel's threads behind it used for them. Those wait until their rings are full, and then work
+// until all is done: a core that is always behind, however fast this one sends.
 //
 // Specification:
 //   interface        of this network namespace; frames leave by AF_PACKET
@@ -12,14 +13,18 @@
 //   payload          bytes of a segment (1000)
 //   storedHash       the kernel computes a hash for each, as a NIC does (false): through the queueing
 //                    layer of an interface with several queues
+//   checkedByNic     checksums are no longer the kernel's affair, as behind a NIC (true); else it adds up
+//                    every byte before it merges
 //   threads          ids of the kernel's threads whose time counts
+//   kernelCpu        that the threads are pinned to (1)
+//   queues           of the interface (1)
 //   warmSeconds, seconds (0.2, 1), cpu (0), seed (1)
-// Record: sent, refused (the ring behind was full; such a segment is sent again), all (sent with the
-//   warm-up), seconds, cpuNs (of the threads, in the measured time), slf, windowPackets (that pass
-//   during T on the wire)
+// Record: sent, fills (times that the rings were filled), all (sent with the warm-up), cpuNs (of the
+//   threads, in the measured time), slf, frameBytes, windowPackets (that pass during T on the wire)
 #include "base/cores.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/linux/flow_order.hpp"
+#include "lab/linux/gate.hpp"
 #include "lab/linux/segments.hpp"
 
 #include <arpa/inet.h>
@@ -41,14 +46,15 @@ using Clock = std::chrono::steady_clock;
 
 // What a link adds to a frame: check sequence, preamble, gap.
 constexpr uint32_t wire_overhead = 24;
-// More than the packets of a poll, fewer than veth's ring of 256.
+// Of a queue of veth, as the kernel has it (VETH_RING_SIZE).
+constexpr uint32_t ring = 256;
 constexpr uint32_t batch = 64;
 constexpr uint32_t least_cycle = 1 << 16;
 
 struct SendSpec {
 	std::string interface;
 	SegmentSpec segments;
-	uint32_t in_a_row, cpu;
+	uint32_t in_a_row, cpu, kernel_cpu, queues;
 	uint64_t delay_ns, seed;
 	double offered_bps, warm_seconds, seconds;
 	bool stored_hash;
@@ -87,9 +93,12 @@ SendSpec parse(const Json &json)
 	s.delay_ns = in.integer("delayNs", 0, 0, 1'000'000'000);
 	s.offered_bps = in.real("offeredBps", 70e9, 1e6, 1e12);
 	s.stored_hash = in.boolean("storedHash", false);
+	s.segments.offloaded = in.boolean("checkedByNic", true);
 	s.warm_seconds = in.real("warmSeconds", 0.2, 0, 60);
 	s.seconds = in.real("seconds", 1, 0.01, 600);
 	s.cpu = static_cast<uint32_t>(in.integer("cpu", 0, 0, 4095));
+	s.kernel_cpu = static_cast<uint32_t>(in.integer("kernelCpu", 1, 0, 4095));
+	s.queues = static_cast<uint32_t>(in.integer("queues", 1, 1, 64));
 	s.seed = in.integer("seed", 1, 0, 1ull << 53);
 	s.threads = in.integers<uint64_t>("threads", {}, 1, 1ull << 32);
 	in.finish();
@@ -98,21 +107,22 @@ SendSpec parse(const Json &json)
 
 class Socket {
 public:
-	Socket(const std::string &interface, bool stored_hash) : fd_(socket(AF_PACKET, SOCK_RAW, 0))
+	explicit Socket(const SendSpec &spec) : fd_(socket(AF_PACKET, SOCK_RAW, 0))
 	{
 		if (fd_ < 0)
 			fail_errno("a packet socket");
 		sockaddr_ll to{};
 		to.sll_family = AF_PACKET;
-		to.sll_ifindex = static_cast<int>(if_nametoindex(interface.c_str()));
+		to.sll_ifindex = static_cast<int>(if_nametoindex(spec.interface.c_str()));
 		if (to.sll_ifindex == 0)
-			fail_errno("interface " + interface);
+			fail_errno("interface " + spec.interface);
 		if (bind(fd_, reinterpret_cast<sockaddr *>(&to), sizeof(to)) != 0)
-			fail_errno("binding to " + interface);
+			fail_errno("binding to " + spec.interface);
 		// Past the queueing layer no hash is computed.
-		const int bypass = !stored_hash;
-		if (setsockopt(fd_, SOL_PACKET, PACKET_QDISC_BYPASS, &bypass, sizeof(bypass)) != 0)
-			fail_errno("PACKET_QDISC_BYPASS");
+		set(SOL_PACKET, PACKET_QDISC_BYPASS, !spec.stored_hash, "PACKET_QDISC_BYPASS");
+		set(SOL_PACKET, PACKET_VNET_HDR, spec.segments.offloaded, "PACKET_VNET_HDR");
+		// Full rings must not wait for room to send.
+		set(SOL_SOCKET, SO_SNDBUFFORCE, 256 << 20, "SO_SNDBUFFORCE");
 	}
 	~Socket() { close(fd_); }
 	Socket(const Socket &) = delete;
@@ -121,7 +131,7 @@ public:
 	// @return how many of them it took; the first that it did not take may be tried again.
 	uint32_t send(mmsghdr *messages, uint32_t n) const
 	{
-		const int taken = sendmmsg(fd_, messages, n, 0);
+		const int taken = sendmmsg(fd_, messages, n, MSG_DONTWAIT);
 		if (taken >= 0)
 			return static_cast<uint32_t>(taken);
 		if (errno != ENOBUFS && errno != EAGAIN && errno != EINTR)
@@ -130,6 +140,12 @@ public:
 	}
 
 private:
+	void set(int level, int option, int value, const char *name) const
+	{
+		if (setsockopt(fd_, level, option, &value, sizeof(value)) != 0)
+			fail_errno(name);
+	}
+
 	int fd_;
 };
 
@@ -148,28 +164,64 @@ uint64_t cpu_time(const std::vector<uint64_t> &threads)
 }
 
 struct Counts {
-	uint64_t sent = 0, refused = 0;
+	uint64_t sent = 0, fills = 0;
 };
 
-Counts play(const Socket &socket, Segments &segments, const std::vector<uint32_t> &order,
-            size_t &place, double seconds)
-{
-	Counts counts;
-	const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-	while (Clock::now() < end) {
-		for (uint32_t i = 0; i < batch; i++) {
-			segments.write(i, order[place]);
-			place = place + 1 == order.size() ? 0 : place + 1;
-		}
-		for (uint32_t done = 0; done < batch;) {
-			const uint32_t taken = socket.send(segments.messages() + done, batch - done);
-			done += taken;
-			counts.refused += done < batch;
-		}
-		counts.sent += batch;
+class Player {
+public:
+	Player(const SendSpec &spec, std::vector<uint32_t> order)
+		: order_(std::move(order)), socket_(spec), segments_(spec.segments, batch),
+		  gate_(static_cast<int>(spec.kernel_cpu), spec.threads), most_(ring * spec.queues)
+	{
 	}
-	return counts;
-}
+
+	Counts play(double seconds)
+	{
+		Counts counts;
+		const auto end = Clock::now() + std::chrono::duration<double>(seconds);
+		while (Clock::now() < end) {
+			counts.sent += fill();
+			counts.fills++;
+			gate_.pass();
+		}
+		return counts;
+	}
+
+	const std::vector<uint32_t> &order() const { return order_; }
+
+private:
+	// Until a ring is full. @return segments sent
+	uint32_t fill()
+	{
+		uint32_t sent = 0;
+		while (sent < most_) {
+			if (at_ == batch)
+				write_batch();
+			const uint32_t taken = socket_.send(segments_.messages() + at_, batch - at_);
+			at_ += taken;
+			sent += taken;
+			if (taken == 0)
+				break;
+		}
+		return sent;
+	}
+
+	void write_batch()
+	{
+		for (uint32_t i = 0; i < batch; i++) {
+			segments_.write(i, order_[place_]);
+			place_ = place_ + 1 == order_.size() ? 0 : place_ + 1;
+		}
+		at_ = 0;
+	}
+
+	std::vector<uint32_t> order_;
+	Socket socket_;
+	Segments segments_;
+	Gate gate_;
+	uint32_t most_, at_ = batch; // of the batch, the next to send
+	size_t place_ = 0;           // in the order, the next to write
+};
 
 } // namespace
 
@@ -185,20 +237,15 @@ void run_linux_send(const Json &json)
 	if (s.delay_ns != 0)
 		order = reframed_order(order, gap_ns, s.delay_ns);
 
-	const Socket socket(s.interface, s.stored_hash);
-	Segments segments(s.segments, batch);
-	size_t place = 0;
-	const Counts warm = play(socket, segments, order, place, s.warm_seconds);
+	Player player(s, std::move(order));
+	const Counts warm = player.play(s.warm_seconds);
 	const uint64_t before = cpu_time(s.threads);
-	const auto start = Clock::now();
-	const Counts counts = play(socket, segments, order, place, s.seconds);
-	const std::chrono::duration<double> took = Clock::now() - start;
+	const Counts counts = player.play(s.seconds);
 	emit({{"sent", counts.sent},
-	      {"refused", counts.refused},
+	      {"fills", counts.fills},
 	      {"all", warm.sent + counts.sent},
-	      {"seconds", took.count()},
 	      {"cpuNs", cpu_time(s.threads) - before},
-	      {"slf", slf_of(order)},
+	      {"slf", slf_of(player.order())},
 	      {"frameBytes", s.segments.frame_bytes()},
 	      {"windowPackets", static_cast<double>(s.delay_ns) / gap_ns}});
 }

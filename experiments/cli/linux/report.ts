@@ -1,0 +1,45 @@
+// The rows of `bench linux` for people: a table, the limits that bind, and what the columns mean.
+import { fewestValues } from '../../core/statistics.js';
+import { renderTable } from '../output.js';
+import { formatFixed } from '../units.js';
+import { limitTexts } from './limits.js';
+import type { LinuxRow, Plan } from './rows.js';
+
+export function renderRows(rows: readonly LinuxRow[], plan: Plan): string {
+  const titles = [
+    'function',
+    'kernel',
+    'flows',
+    'T µs',
+    'SLF',
+    'ns/packet',
+    '95 % interval',
+    'saved',
+    'merged',
+    'kpps',
+    'lost',
+    'out of order',
+  ];
+  const table = renderTable(
+    titles.map((title, i) => ({ title, align: i < 2 ? 'left' : 'right' })),
+    rows.map((row) => [
+      row.function,
+      row.kernel,
+      String(row.flows),
+      row.delayUs === 0 ? '-' : formatFixed(row.delayUs, 0),
+      formatFixed(row.slf, 1),
+      formatFixed(row.nsPerPacket, 0),
+      Number.isFinite(row.nsLow)
+        ? `${formatFixed(row.nsLow, 0)} to ${formatFixed(row.nsHigh, 0)}`
+        : `n = ${row.trials}`,
+      `${formatFixed(row.savedPercent, 0)} %`,
+      formatFixed(row.segmentsPerMerged, 2),
+      formatFixed(row.maxKpps, 0),
+      String(row.lost),
+      String(row.outOfOrder),
+    ]),
+  );
+  const few =
+    plan.rounds < fewestValues ? ` Fewer than ${fewestValues} rounds have no interval.` : '';
+  return `${table}\n${limitTexts(rows).join('\n')}\nns of the kernel's core a segment sent, the drop behind it included; merged: segments a frame that leaves; kpps: what a core that does nothing else takes at that cost; its rings were full whenever it began. lost: segments; out of order: frames behind a later one of their flow. T: the real stage formed the order beforehand, at ${plan.offeredBps / 1e9} Gbps by a virtual clock, as in front of many cores; its own cost is not in it (bench reframer).${few}`;
+}

@@ -1,0 +1,105 @@
+// What trials of the path say, by function, kernel, flows and order.
+import { medianInterval } from '../../core/statistics.js';
+import type { Kernel } from './kernels.js';
+import type { LinuxFunction } from './path.js';
+import type { Order, Trial } from './send.js';
+
+export interface Plan {
+  orders: Order[];
+  flows: number[];
+  offeredBps: number;
+  senderCpu: number;
+  kernelCpu: number;
+  seconds: number;
+  rounds: number;
+  seed: number;
+}
+
+export interface LinuxRow {
+  function: LinuxFunction;
+  kernel: string;
+  queues: number;
+  flushUs: number;
+  storedHash: boolean;
+  traffic: 'interleaved';
+  mode: 'aggregate';
+  flows: number;
+  offeredGbps: number;
+  delayUs: number;
+  windowPackets: number;
+  /** By construction; 1 where Reframer formed the order. */
+  inARow: number;
+  slf: number;
+  gro: true;
+  nsPerPacket: number;
+  nsLow: number;
+  nsHigh: number;
+  /** Against the same without Reframer and in rows of one, round by round. */
+  savedPercent: number;
+  segmentsPerMerged: number;
+  /** What a core that does nothing else takes at that cost. */
+  maxKpps: number;
+  sent: number;
+  lost: number;
+  outOfOrder: number;
+  trials: number;
+}
+
+export function rowsOf(
+  fn: LinuxFunction,
+  kernel: Kernel,
+  flows: number,
+  plan: Plan,
+  trials: readonly Trial[][],
+): LinuxRow[] {
+  const middle = (of: readonly Trial[], key: keyof Trial): number =>
+    medianInterval(
+      of.map((trial) => trial[key]),
+      plan.seed,
+    ).value;
+  const sum = (of: readonly Trial[], key: keyof Trial): number =>
+    of.reduce((all, trial) => all + trial[key], 0);
+  // Beside the trial of the same round: the machine's speed changes from round to round.
+  const alone = trials[plan.orders.findIndex((order) => 'slf' in order && order.slf === 1)] ?? [];
+  const saved = (of: readonly Trial[]): number =>
+    medianInterval(
+      of.map((trial, round) => 1 - trial.nsPerPacket / (alone[round]?.nsPerPacket ?? Number.NaN)),
+      plan.seed,
+    ).value;
+  return plan.orders.flatMap((order, i) => {
+    const of = trials[i] ?? [];
+    if (of.length === 0) return [];
+    const ns = medianInterval(
+      of.map((trial) => trial.nsPerPacket),
+      plan.seed,
+    );
+    return [
+      {
+        function: fn,
+        kernel: kernel.name,
+        queues: kernel.queues,
+        flushUs: kernel.flushNs / 1e3,
+        storedHash: kernel.storedHash,
+        traffic: 'interleaved' as const,
+        mode: 'aggregate' as const,
+        flows,
+        offeredGbps: plan.offeredBps / 1e9,
+        delayUs: 'delayNs' in order ? order.delayNs / 1e3 : 0,
+        windowPackets: middle(of, 'windowPackets'),
+        inARow: 'slf' in order ? order.slf : 1,
+        slf: middle(of, 'slf'),
+        gro: true as const,
+        nsPerPacket: ns.value,
+        nsLow: ns.low,
+        nsHigh: ns.high,
+        savedPercent: 100 * saved(of),
+        segmentsPerMerged: middle(of, 'segmentsPerMerged'),
+        maxKpps: 1e6 / ns.value,
+        sent: sum(of, 'sent'),
+        lost: sum(of, 'lost'),
+        outOfOrder: sum(of, 'outOfOrder'),
+        trials: of.length,
+      },
+    ];
+  });
+}
