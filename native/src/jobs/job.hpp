@@ -75,5 +75,6 @@ void run_balance_tap(const Json &spec);
 void run_balance_ethtool(const Json &spec);
 void run_linux_send(const Json &spec);
 void run_linux_sink(const Json &spec);
+void run_watch(const Json &spec);
 
 } // namespace reframer::lab

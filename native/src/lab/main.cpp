@@ -37,6 +37,7 @@ constexpr JobEntry jobs[] = {
 	{"balance-ethtool", run_balance_ethtool},
 	{"linux-send", run_linux_send},
 	{"linux-sink", run_linux_sink},
+	{"watch", run_watch},
 };
 
 } // namespace
