@@ -30,7 +30,9 @@ export type CaptureErrorCode =
  * - `stale`: this burst's memory was used again; `packet(i)` of a burst keeps it
  * - `closed`: the capture was closed, or read before
  */
-export class CaptureError extends ReframerError<CaptureErrorCode> {
+export class CaptureError extends ReframerError {
+  declare readonly code: CaptureErrorCode;
+
   constructor(
     code: CaptureErrorCode,
     message: string,

@@ -31,7 +31,9 @@ export type ConntrackErrorCode =
  * - `busy`: a shared table has no place for another user, or the call came from within `update`
  * - `closed`: the instance was closed
  */
-export class ConntrackError extends ReframerError<ConntrackErrorCode> {
+export class ConntrackError extends ReframerError {
+  declare readonly code: ConntrackErrorCode;
+
   constructor(code: ConntrackErrorCode, message: string, option?: string) {
     super(code, message, option);
     this.name = 'ConntrackError';

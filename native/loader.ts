@@ -7,9 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { ReframerError } from './error.js';
 
 /** The native part is absent or does not fit. `attempts` lists every place that was looked at. */
-export class NativeError extends ReframerError<
-  'native-missing' | 'native-version' | 'native-broken'
-> {
+export class NativeError extends ReframerError {
+  declare readonly code: 'native-missing' | 'native-version' | 'native-broken';
+
   constructor(
     code: 'native-missing' | 'native-version' | 'native-broken',
     message: string,

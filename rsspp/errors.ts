@@ -21,7 +21,9 @@ export type RssppErrorCode =
  * - `not-supported`: this machine, device or user has no such table
  * - `closed`: the instance was closed
  */
-export class RssppError extends ReframerError<RssppErrorCode> {
+export class RssppError extends ReframerError {
+  declare readonly code: RssppErrorCode;
+
   constructor(code: RssppErrorCode, message: string, option?: string) {
     super(code, message, option);
     this.name = 'RssppError';

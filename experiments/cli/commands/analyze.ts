@@ -1,4 +1,6 @@
 // `reframer analyze FILE...`: how much locality do these captures have, and what would Reframer add?
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 
 import { describeError, type ErrorRecord } from '../errors.js';
@@ -20,7 +22,7 @@ export function register(program: Command): void {
     )
     .argument(
       '<file...>',
-      'captures: pcap, pcapng or ERF, plain or compressed; - is standard input',
+      'captures, or folders of them: pcap, pcapng or ERF, plain or compressed; - is standard input',
     )
     .option('--keep-going', 'report what was sound before a damaged place')
     .option('--json', 'print {"files":[...]}')
@@ -28,25 +30,46 @@ export function register(program: Command): void {
     .action(analyze);
 }
 
-async function analyze(files: string[], options: Options): Promise<void> {
+const captureName = /\.(pcap|pcapng|cap|dmp|erf)\d*(\.(gz|xz|zst))?$/i;
+
+/** Folders as the captures in them, in the order of their names. */
+function captures(names: readonly string[]): string[] {
+  return names.flatMap((name) => {
+    if (statSync(name, { throwIfNoEntry: false })?.isDirectory() !== true) return [name];
+    const found = readdirSync(name, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && captureName.test(entry.name))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .sort();
+    // The job says of a folder that it is one.
+    return found.length === 0 ? [name] : found;
+  });
+}
+
+async function analyze(names: string[], options: Options): Promise<void> {
   const analyses: Analysis[] = [];
   const errors: ErrorRecord[] = [];
   let worst = 0;
-  // A process a file: what one damaged file does is kept from the others.
-  for (const file of files) {
-    const spec = { files: [file], ...(options.keepGoing === true ? { keepGoing: true } : {}) };
-    const { records, error } = await tryLabTalking<Analysis>('analyze', spec, {
-      label: file,
+  const take = (record: Analysis): void => {
+    analyses.push(record);
+    if (options.json !== true) print(`${renderAnalysis(record)}\n`);
+    if (record.damage === null) return;
+    talk(`reframer: ${record.damage.message} (what comes before was analyzed)`);
+    worst = Math.max(worst, 1);
+  };
+  // One process for all, until one of them cannot be read: another goes on behind it.
+  let files = captures(names);
+  while (files.length > 0) {
+    const before = analyses.length;
+    const spec = { files, ...(options.keepGoing === true ? { keepGoing: true } : {}) };
+    const { error } = await tryLabTalking<Analysis>('analyze', spec, {
+      label: files.length === 1 ? (files[0] ?? '') : 'analyze',
       quiet: options.quiet,
+      onRecord: take,
     });
-    analyses.push(...records);
-    for (const record of records) {
-      if (options.json !== true) print(`${renderAnalysis(record)}\n`);
-      if (record.damage === null) continue;
-      talk(`reframer: ${record.damage.message} (what comes before was analyzed)`);
-      worst = Math.max(worst, 1);
-    }
-    if (error === undefined) continue;
+    if (error === undefined) break;
+    const done = analyses.length - before;
+    const file = files[done] ?? '';
+    files = files.slice(done + 1);
     talk(`reframer: ${error.message}`);
     const described = describeError(error);
     errors.push({ file, ...(described?.record ?? { code: 'failed', message: error.message }) });
