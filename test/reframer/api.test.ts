@@ -17,7 +17,7 @@ function codeOf(action: () => unknown): string | undefined {
   try {
     action();
   } catch (error) {
-    if (error instanceof ReframerError || error instanceof NativeError) return error.code;
+    if (error instanceof ReframerError || error instanceof NativeError) return String(error.code);
     throw error;
   }
   return undefined;
