@@ -118,12 +118,12 @@ TEST_CASE("flows are estimated within 7 %, since the last read and in all")
 	in_own_network("watch", [] {
 		Watched watched;
 		std::vector<Bytes> frames;
-		for (uint16_t source = 1; source <= 3000; source++)
+		for (uint16_t source = 1; source <= 20'000; source++)
 			frames.push_back(ethernet(type_ipv4, tcp4(source)));
 		watched.count({});
-		CHECK(watched.count(frames)->flows == doctest::Approx(3000).epsilon(0.07));
+		CHECK(watched.count(frames)->flows == doctest::Approx(20'000).epsilon(0.07));
 		const auto again = watched.count({frames[0], frames[1]});
 		CHECK(again->flows_since == doctest::Approx(2).epsilon(0.07));
-		CHECK(again->flows == doctest::Approx(3000).epsilon(0.07));
+		CHECK(again->flows == doctest::Approx(20'000).epsilon(0.07));
 	});
 }
