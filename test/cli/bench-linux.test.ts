@@ -50,8 +50,8 @@ describe('bench linux', () => {
     expect(eight?.slf).toBeCloseTo(8, 0);
     expect(held?.windowPackets).toBeCloseTo(64_000 / (((1066 + 24) * 8) / 70), 3);
     expect(single?.segmentsPerMerged).toBeLessThan(1.2);
-    // Rings are always full, so all that stands together is merged.
-    expect(eight?.segmentsPerMerged).toBeCloseTo(8, 0);
+    // Rings are always full, so all that stands together in a poll is merged.
+    expect(eight?.segmentsPerMerged).toBeGreaterThan(6);
     expect(held?.segmentsPerMerged).toBeGreaterThan(1.5);
     for (const row of rows) {
       expect(row.sent).toBeGreaterThan(0);

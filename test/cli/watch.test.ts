@@ -1,5 +1,6 @@
 // `reframer watch`: what it counts is what `analyze` says of the same packets; it leaves with its process.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { localityOf, type Locality, type Sample } from '../../experiments/cli/watch/sample.js';
@@ -114,6 +115,9 @@ describe('on a veth', () => {
   const space = `reframer-watch-${process.pid}`;
   const ip = (...args: string[]): { status: number | null; stdout: string; stderr: string } =>
     spawnSync('ip', args, { encoding: 'utf8' });
+  // What a killed run left behind.
+  for (const name of ip('netns', 'list').stdout?.match(/reframer-watch-\d+/g) ?? [])
+    if (!existsSync(`/proc/${name.split('-').at(-1)}`)) ip('netns', 'del', name);
   if (process.getuid?.() !== 0 || ip('netns', 'add', space).status !== 0)
     return skipSuite('watch on a veth needs root, for a network namespace');
   const within = (program: string, ...args: string[]): [string, string[]] => [
@@ -128,8 +132,8 @@ describe('on a veth', () => {
   });
   beforeAll(() => {
     // Nothing of the kernel's own must come between.
-    const sysctl = 'net.ipv6.conf.default.disable_ipv6=1';
-    spawnSync(...within('sysctl', '-qw', sysctl));
+    const file = '/proc/sys/net/ipv6/conf/default/disable_ipv6';
+    spawnSync(...within('sh', '-c', `[ ! -e ${file} ] || echo 1 > ${file}`));
     ip('-n', space, 'link', 'add', 'w0', 'type', 'veth', 'peer', 'name', 'w1');
     for (const end of ['w0', 'w1']) {
       ip('-n', space, 'link', 'set', end, 'arp', 'off');
