@@ -17,6 +17,8 @@ interface Row {
   nsPerPacket: number;
   nsLow: number;
   nsHigh: number;
+  kernel: string;
+  scalarNsPerPacket: number;
   boundNsPerPacket: number;
 }
 
@@ -54,12 +56,13 @@ export function register(program: Command): void {
       ['touched KiB', (row) => String(row.touchedKib)],
       ['ns/packet', (row) => formatFixed(row.nsPerPacket, 2)],
       ['95 % interval', (row) => `${formatFixed(row.nsLow, 2)} to ${formatFixed(row.nsHigh, 2)}`],
+      ['scalar', (row) => formatFixed(row.scalarNsPerPacket, 2)],
       ['bound', (row) => formatFixed(row.boundNsPerPacket, 2)],
       ['times bound', (row) => formatFixed(row.nsPerPacket / row.boundNsPerPacket, 1)],
       ['SLF in', (row) => formatFixed(row.slfIn, 2)],
       ['out', (row) => formatFixed(row.slfOut, 2)],
     ],
     caption:
-      'bound, same packets, same run: read one word of each header one burst later, copy the pointer in and out; with the NIC hash only the latter',
+      'scalar: the same stage by the loops for any processor; bound, same packets, same run: read one word of each header one burst later, copy the pointer in and out; with the NIC hash only the latter',
   });
 }

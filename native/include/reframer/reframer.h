@@ -13,16 +13,18 @@
  *  - nothing is dropped: at capacity the group that is due next is released early.
  *
  * Groups are told apart by a 32-bit hash alone. Flows that share one share a group, which keeps
- * the order of each. For the same reason a caller who passes NIC hashes passes them with every
- * burst of an instance, and the NIC hashes all packets of a flow alike.
+ * the order of each. For the same reason the NIC hashes all packets of a flow alike. A caller passes
+ * its hashes with every burst of an instance: where some bursts have them and others have not, all
+ * that waits leaves at each change.
  *
  * Fragments belong to their flow: the first one carries ports, the others follow it by source,
  * destination, protocol and id (as many datagrams at once as `max_packets`). One that comes before
- * its first waits by itself and leaves no later than its first, so that datagrams are complete in
- * the order in which they were on arrival. Two things part fragments from their flow: NIC hashes,
- * as NICs hash fragments by addresses alone (pass no hashes where a flow mixes whole and fragmented
- * packets and their order matters), and reframer_pass(), which reads no headers (a datagram whose
- * first fragment passed there is not known when packets are held again).
+ * its first waits by itself and leaves when its first comes, behind what its flow has waiting from
+ * before, so that datagrams are complete in the order in which they were on arrival. Two things
+ * part fragments from their flow: NIC hashes, as NICs hash fragments by addresses alone (pass no
+ * hashes where a flow mixes whole and fragmented packets and their order matters), and
+ * reframer_pass(), which reads no headers (a datagram whose first fragment passed there is not
+ * known when packets are held again).
  *
  * Thread safety: none; one instance per core, no locks. Different instances are independent.
  * Memory: everything is allocated in reframer_create(); no call on the packet path allocates,
@@ -297,6 +299,8 @@ uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *bu
 /**
  * Gives out what is due. `runs` needs room for one run a packet in the worst case; a run is cut
  * where the arrays end.
+ * @param out room for `nb_out`; what it holds beyond the packets given out is of no meaning, and may
+ *   have changed.
  * @param runs NULL: not wanted, nb_runs is then not read.
  * @param nb_runs in: room in `runs`; out: runs written. NULL only together with `runs`.
  * @return packets written to `out`.

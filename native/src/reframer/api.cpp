@@ -29,7 +29,7 @@ uint32_t give_out(reframer_stage *r, void (stage::Stage::*give)(uint64_t, Output
 	if (runs) {
 		REFRAMER_DEBUG_CHECK(*nb_runs <= api::most_packets);
 		Output output{out, nb_out, runs, *nb_runs};
-		(r->stage.*give)(now_ns, output);
+		(r->stage.get()->*give)(now_ns, output);
 		*nb_runs = output.nb_runs;
 		return output.nb_packets;
 	}
@@ -39,7 +39,7 @@ uint32_t give_out(reframer_stage *r, void (stage::Stage::*give)(uint64_t, Output
 	uint32_t nb = 0;
 	for (uint32_t cut = unwanted_runs; cut == unwanted_runs && nb < nb_out;) {
 		Output output{out + nb, nb_out - nb, unwanted, unwanted_runs};
-		(r->stage.*give)(now_ns, output);
+		(r->stage.get()->*give)(now_ns, output);
 		nb += output.nb_packets;
 		cut = output.nb_runs;
 	}
@@ -56,14 +56,10 @@ int reframer_create(const struct reframer_params *params, struct reframer_stage 
 	reframer_params full;
 	if (!out || !stage::take_params(params, full, why))
 		return -EINVAL;
-	auto *r = new (std::nothrow) reframer_stage;
+	std::unique_ptr<stage::Stage> made = stage::Stage::make(full);
+	auto *r = made ? new (std::nothrow) reframer_stage{std::move(made)} : nullptr;
 	if (!r)
 		return -ENOMEM;
-	const int error = r->stage.init(full);
-	if (error) {
-		delete r;
-		return error;
-	}
 	*out = r;
 	return 0;
 }
@@ -79,7 +75,7 @@ uint32_t reframer_push(struct reframer_stage *r, const struct reframer_burst *bu
 	if (!r || !burst || (burst->count > 0 && !burst->packets)) [[unlikely]]
 		return 0;
 	REFRAMER_DEBUG_CHECK(burst->count <= api::most_packets);
-	return r->stage.push(*burst, now_ns);
+	return r->stage->push(*burst, now_ns);
 }
 
 uint32_t reframer_poll(struct reframer_stage *r, uint64_t now_ns, void **out, uint32_t nb_out,
@@ -96,18 +92,18 @@ uint32_t reframer_drain(struct reframer_stage *r, uint64_t now_ns, void **out, u
 
 int reframer_passes(const struct reframer_stage *r)
 {
-	return r && r->stage.passes();
+	return r && r->stage->passes();
 }
 
 void reframer_pass(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns)
 {
 	if (r && burst)
-		r->stage.pass(*burst, now_ns);
+		r->stage->pass(*burst, now_ns);
 }
 
 uint32_t reframer_release_bucket(struct reframer_stage *r, uint32_t mask, uint32_t value)
 {
-	return r ? r->stage.release_bucket(mask, value) : 0;
+	return r ? r->stage->release_bucket(mask, value) : 0;
 }
 
 uint32_t reframer_take_thinned(struct reframer_stage *r, void **out, uint32_t nb_out)
@@ -115,28 +111,28 @@ uint32_t reframer_take_thinned(struct reframer_stage *r, void **out, uint32_t nb
 	if (!r || !out)
 		return 0;
 	REFRAMER_DEBUG_CHECK(nb_out <= api::most_packets);
-	return r->stage.take_thinned(out, nb_out);
+	return r->stage->take_thinned(out, nb_out);
 }
 
 uint64_t reframer_next_deadline(const struct reframer_stage *r)
 {
-	return r ? r->stage.next_deadline() : UINT64_MAX;
+	return r ? r->stage->next_deadline() : UINT64_MAX;
 }
 
 uint32_t reframer_room(const struct reframer_stage *r, uint64_t now_ns)
 {
-	return r ? r->stage.room(now_ns) : 0;
+	return r ? r->stage->room(now_ns) : 0;
 }
 
 int reframer_set_policy(struct reframer_stage *r, uint32_t policy, uint64_t delay_ns)
 {
-	return r ? r->stage.set_policy(policy, delay_ns) : -EINVAL;
+	return r ? r->stage->set_policy(policy, delay_ns) : -EINVAL;
 }
 
 void reframer_report_load(struct reframer_stage *r, const struct reframer_load *load)
 {
 	if (r && load)
-		r->stage.report_load(*load);
+		r->stage->report_load(*load);
 }
 
 void reframer_stats_get(const struct reframer_stage *r, struct reframer_stats *out, size_t size)
@@ -145,7 +141,7 @@ void reframer_stats_get(const struct reframer_stage *r, struct reframer_stats *o
 		return;
 	reframer_stats full = {};
 	if (r)
-		r->stage.get_stats(full);
+		r->stage->get_stats(full);
 	if (size == sizeof(reframer_stats_0_1))
 		stage::write_stats_0_1(r, full, reinterpret_cast<reframer_stats_0_1 *>(out));
 	else
@@ -155,7 +151,7 @@ void reframer_stats_get(const struct reframer_stage *r, struct reframer_stats *o
 void reframer_reset_stats(struct reframer_stage *r)
 {
 	if (r)
-		r->stage.reset_stats();
+		r->stage->reset_stats();
 }
 
 void reframer_hold_histogram(const struct reframer_stage *r, uint64_t *packets, uint32_t nb_buckets)
@@ -165,7 +161,7 @@ void reframer_hold_histogram(const struct reframer_stage *r, uint64_t *packets, 
 	REFRAMER_DEBUG_CHECK(nb_buckets <= api::most_packets);
 	const uint32_t nb = r ? std::min<uint32_t>(nb_buckets, REFRAMER_HISTOGRAM_BUCKETS) : 0;
 	if (r)
-		std::copy_n(r->stage.hold_histogram(), nb, packets);
+		r->stage->hold_histogram(packets, nb);
 	std::fill(packets + nb, packets + nb_buckets, 0);
 }
 

@@ -1,10 +1,9 @@
-// Which groups hold packets now: hash -> first slot. Set-associative, one line a bucket, sized for
-// what may be held and not for the flows that exist, so it stays in the caches at any number of
-// flows. There is no key to compare: flows that share a hash share a group (see reframer.h).
+// Which groups hold packets now: hash -> first slot or last block. Set-associative, one line a
+// bucket, sized for what may be held and not for the flows that exist, so it stays in the caches at
+// any number of flows. There is no key to compare: flows that share a hash share a group (see reframer.h).
 #pragma once
 
 #include "packet/hash.hpp"
-#include "reframer/slots.hpp"
 
 #include <bit>
 #include <cstdint>
@@ -14,13 +13,16 @@
 
 namespace reframer::stage {
 
+inline constexpr uint32_t none = UINT32_MAX;
 inline constexpr uint32_t bucket_ways = 8;
 
 struct alignas(64) Bucket {
 	uint32_t hash[bucket_ways];
-	uint32_t head[bucket_ways]; // first slot, or `none`: the way is empty and its hash is stale
+	uint32_t
+		head[bucket_ways]; // where the group is; `none`: the way is empty and its hash is stale
 };
 static_assert(sizeof(Bucket) == 64, "a lookup touches one line");
+inline constexpr uint32_t bucket_words = sizeof(Bucket) / sizeof(uint32_t);
 
 class GroupTable {
 public:
@@ -34,7 +36,7 @@ public:
 	}
 
 	// One bucket more than is used: the place of groups that no hash shall find.
-	void init(Bucket *storage, uint32_t nb_buckets, uint64_t seed)
+	void init(Bucket *storage, uint32_t nb_buckets, uint64_t seed, uint32_t vacant = none)
 	{
 		outside_ = place_of(nb_buckets, 0);
 		buckets_ = storage;
@@ -45,7 +47,7 @@ public:
 			static_cast<uint32_t>(packet::fold_multiply(seed ^ packet::hash_c2, packet::hash_c3));
 		factor_ = packet::fold_multiply(seed ^ packet::hash_c0, packet::hash_c1) | 1;
 		for (uint32_t b = 0; b < nb_buckets; b++)
-			buckets_[b] = {{}, {none, none, none, none, none, none, none, none}};
+			buckets_[b] = {{}, {vacant, vacant, vacant, vacant, vacant, vacant, vacant, vacant}};
 	}
 
 	// Buckets are keyed, because who sends the packets may know how the NIC hashes (its key is often the
@@ -60,12 +62,16 @@ public:
 	{
 		return static_cast<uint32_t>(uint64_t{hash} << 32 >> shift_);
 	}
+	// In products of 32 bits, of which vectors have many.
 	uint32_t bucket_of(uint32_t hash) const
 	{
-		return static_cast<uint32_t>(spread(hash) >> shift_);
+		const uint64_t x = uint64_t{hash ^ key_} * static_cast<uint32_t>(factor_);
+		const auto folded = static_cast<uint32_t>(x ^ x >> 32);
+		return bucket_of_keyed(folded * (static_cast<uint32_t>(factor_ >> 32) | 1));
 	}
 
 	Bucket &bucket(uint32_t index) { return buckets_[index]; }
+	const Bucket &bucket(uint32_t index) const { return buckets_[index]; }
 	[[gnu::always_inline]] void prefetch(uint32_t index) const
 	{
 		__builtin_prefetch(&buckets_[index], 1);
@@ -85,18 +91,17 @@ public:
 	// Where a way's head is in the table, counted in words.
 	static uint32_t place_of(uint32_t index, uint32_t way)
 	{
-		return index * words + bucket_ways + way;
+		return index * bucket_words + bucket_ways + way;
 	}
 	[[gnu::always_inline]] void prefetch_place(uint32_t place) const
 	{
 		__builtin_prefetch(word(place), 1);
 	}
 	void clear(uint32_t place) { *word(place) = none; }
+	uint32_t *words() const { return words_; }
 	uint32_t outside() const { return outside_; }
 
 private:
-	static constexpr uint32_t words = sizeof(Bucket) / sizeof(uint32_t);
-
 	uint32_t *word(uint32_t place) const { return words_ + place; }
 
 	static uint32_t equal(const uint32_t *values, uint32_t value)

@@ -1,6 +1,6 @@
 // Packets that are not grouped, while the adaptive policy gains nothing by it: they leave with the next
 // poll as they came, or the caller keeps them and has them counted.
-#include "reframer/headers.hpp"
+#include "reframer/stage.hpp"
 
 #include <algorithm>
 
@@ -27,7 +27,7 @@ bool Stage::push_straight(const reframer_burst &burst, uint32_t count)
 		to[i] = {burst.packets[i], now_, lengths ? lengths[i] : 0, burst.hash ? burst.hash[i] : 0};
 	}
 	if (!burst.hash)
-		specialised([&]<packet::KeyKind kind, bool>() {
+		for_key(key_, [&]<packet::KeyKind kind>() {
 			uint32_t unparsed = 0;
 			for (uint32_t i = 0; i < count; i++) {
 				const packet::Digest digest =
@@ -52,6 +52,16 @@ bool Stage::push_straight(const reframer_burst &burst, uint32_t count)
 	stats_.passed += count;
 	stats_.packets_held_max = std::max(stats_.packets_held_max, nb_straight_held());
 	return true;
+}
+
+// Nothing waits while packets pass straight, but flows must be known when that ends.
+uint32_t Stage::straight_hash(const uint8_t *data, uint32_t captured)
+{
+	const packet::Fragment fragment = packet::read_fragment(data, captured, link_, key_, seed_);
+	packet::Datagram &datagram =
+		fragment_flows_.find(fragment, now_, [](const packet::Datagram &) {});
+	packet::FragmentFlows::count(datagram, fragment, now_);
+	return datagram.flow_known ? datagram.flow_hash : fragment.own_hash;
 }
 
 void Stage::emit_straight(Output &out)

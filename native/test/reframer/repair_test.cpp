@@ -1,5 +1,5 @@
 // TCP repair and timestamps: no segment before one that is older (PAWS, RFC 7323 section 5).
-#include "reframer/tcp_repair.hpp"
+#include "reframer/slots/tcp_repair.hpp"
 #include "stage_fixture.hpp"
 #include "support/seed.hpp"
 

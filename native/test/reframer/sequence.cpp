@@ -78,7 +78,10 @@ private:
 		}
 		if (!hashed && choose(8) == 0)
 			params.options = choose(4);
-		exact = params.options == 0;
+		// Now with hashes, now without: the model does not know what that releases.
+		mixes = !params.bypass && !params.early && !params.nb_rules && !params.options &&
+		        params.key == 0 && choose(8) == 0;
+		exact = params.options == 0 && !mixes;
 		nb_flows = static_cast<uint32_t>(one_of<4>({1, 8, 100, 400}));
 		buckets.resize(stage::GroupTable::nb_buckets_for(params.max_packets));
 		places.init(buckets.data(), static_cast<uint32_t>(buckets.size()), params.hash_seed);
@@ -188,6 +191,8 @@ private:
 		const uint32_t n = choose(8) == 0 ? 1 + choose(300) : 1 + choose(64);
 		if (n > params.max_packets) // more than is promised to be accepted
 			return;
+		if (mixes && choose(8) == 0)
+			hashed = !hashed;
 		std::vector<void *> packets(n);
 		std::vector<const uint8_t *> data(n);
 		std::vector<uint32_t> length(n), hash(n);
@@ -467,7 +472,7 @@ private:
 	std::vector<reframer_rule> rules;
 	std::unique_ptr<reframer_stage, Freed> r;
 	std::unique_ptr<Model> model;
-	bool hashed = false, exact = false, full_poll_due = false;
+	bool hashed = false, mixes = false, exact = false, full_poll_due = false;
 	uint32_t nb_flows = 0;
 	uint64_t caller_now = 0, longest = 0, pushed = 0, thinned = 0, inside = 0;
 	std::vector<Known> known;

@@ -5,7 +5,7 @@
 //         "inFlight": [630], "strides": [2368], "touchedKib": [0], "nicHash": [true,false],
 //         "lookahead": 32, "samples": 101, "core": 0, "fillerCore": 1}
 // record {"row": {"traffic","flows","burst","inFlight","stride","touchedKib","nicHash","dma",
-//         "nsPerPacket","nsLow","nsHigh","boundNsPerPacket","ratio","samples",
+//         "nsPerPacket","nsLow","nsHigh","kernel","scalarNsPerPacket","boundNsPerPacket","ratio","samples",
 //         "packetsPerSample","slfIn","slfOut","lookahead"}}
 //
 // Without a list: trains of 10 k flows in bursts of 32, 630 in flight, buffers as DPDK lays them,
@@ -17,8 +17,9 @@
 // `touchedKib` of a function's state between two bursts, for which the clock is stopped (what
 // stopping costs is taken off). The bound runs on the same packets in the same run: it asks for
 // each header, reads one word of it one burst later, and takes the pointer through a queue of the
-// same length; with the NIC hash it reads no header, as the stage does not either. nsLow and
-// nsHigh: 95 % bootstrap interval of the median.
+// same length; with the NIC hash it reads no header, as the stage does not either.
+// scalarNsPerPacket is of the stage by the loops for any processor, after those that `kernel`
+// names. nsLow and nsHigh: 95 % bootstrap interval of the median.
 #include "jobs/record.hpp"
 #include "lab/cores.hpp"
 #include "lab/reframer/bench_spec.hpp"
@@ -26,9 +27,13 @@
 #include "measure/median.hpp"
 #include "measure/tsc.hpp"
 #include "packet/bytes.hpp"
+#include "reframer/blocks/blocks.hpp"
 #include "reframer/reframer.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace reframer::lab {
@@ -82,9 +87,37 @@ private:
 	volatile uint64_t sink_ = 0;
 };
 
+// While it lives, stages are made with the kernel that it names; NULL: the one that they choose.
+class OtherKernel {
+public:
+	explicit OtherKernel(const char *name)
+	{
+		if (!name)
+			return;
+		const char *const given = std::getenv(variable);
+		before_ = given ? std::optional<std::string>(given) : std::nullopt;
+		changed_ = true;
+		setenv(variable, name, 1);
+	}
+	~OtherKernel()
+	{
+		if (changed_ && before_)
+			setenv(variable, before_->c_str(), 1);
+		else if (changed_)
+			unsetenv(variable);
+	}
+	OtherKernel(const OtherKernel &) = delete;
+	OtherKernel &operator=(const OtherKernel &) = delete;
+
+private:
+	static constexpr const char *variable = "REFRAMER_KERNEL";
+	std::optional<std::string> before_;
+	bool changed_ = false;
+};
+
 class StageUnderTest {
 public:
-	StageUnderTest(const BenchSpec &spec, const BenchPoint &point)
+	StageUnderTest(const BenchSpec &spec, const BenchPoint &point, const char *kernel)
 		: point_(point), watch_(point.touched_kib)
 	{
 		reframer_params params;
@@ -94,6 +127,7 @@ public:
 		params.max_bytes = uint64_t{params.max_packets} * 2048;
 		params.hash_seed = spec.seed + 1;
 		params.lookahead = spec.lookahead;
+		const OtherKernel other(kernel);
 		owned_ = make_stage(params);
 		stage_ = owned_.get();
 	}
@@ -204,27 +238,31 @@ Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 {
 	BenchPool pool(spec.place, point.traffic, point.flows, point.stride, spec.seed,
 	               spec.filler_core);
-	StageUnderTest stage(spec, point);
+	StageUnderTest tested(spec, point, nullptr), scalar(spec, point, "scalar");
 	Bound bound(point);
 	const uint32_t packets = point.packets();
 	const auto per_packet = [&](uint64_t ticks) {
 		return static_cast<double>(ticks) * 1e9 / tsc_hz / packets;
 	};
 	for (uint32_t i = 0; i < 8; i++) { // warm-up: all slots and lines in use have been used
-		stage.run(pool.fill(packets));
+		tested.run(pool.fill(packets));
 		bound.run(pool.fill(packets));
 	}
-	std::vector<double> of_stage, of_bound, ratios;
+	std::vector<double> of_stage, of_scalar, of_bound, ratios;
 	while (of_stage.size() < spec.samples) {
-		const double a = per_packet(stage.run(pool.fill(packets)));
+		const double a = per_packet(tested.run(pool.fill(packets)));
 		const double b = per_packet(bound.run(pool.fill(packets)));
 		const double c = per_packet(bound.run(pool.fill(packets)));
-		const double d = per_packet(stage.run(pool.fill(packets)));
+		const double d = per_packet(tested.run(pool.fill(packets)));
 		of_stage.insert(of_stage.end(), {a, d});
 		of_bound.insert(of_bound.end(), {b, c});
 		ratios.push_back((a + d) / (b + c));
 	}
-	const reframer_stats stats = stage.check();
+	// Afterwards, as packets that others get are missing from the tested stage's trains.
+	while (of_scalar.size() < spec.samples)
+		of_scalar.push_back(per_packet(scalar.run(pool.fill(packets))));
+	const reframer_stats stats = tested.check();
+	scalar.check();
 	const auto [low, high] = engine::interval_of_median(of_stage, spec.seed);
 	const auto share = [](uint64_t nb_packets, uint64_t runs) {
 		return runs ? static_cast<double>(nb_packets) / static_cast<double>(runs) : 0;
@@ -237,6 +275,8 @@ Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 	               {"nsPerPacket", engine::median(of_stage)},
 	               {"nsLow", low},
 	               {"nsHigh", high},
+	               {"kernel", stage::choose_kernel().name},
+	               {"scalarNsPerPacket", engine::median(of_scalar)},
 	               {"boundNsPerPacket", engine::median(of_bound)},
 	               {"samples", of_stage.size()},
 	               {"packetsPerSample", packets},

@@ -3,7 +3,7 @@
 // active list). A ring and not a list: the next heads are known, and can be prefetched.
 #pragma once
 
-#include "reframer/slots.hpp"
+#include "reframer/slots/slots.hpp"
 
 #include <bit>
 #include <cstdint>

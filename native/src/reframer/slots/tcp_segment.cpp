@@ -1,4 +1,4 @@
-#include "reframer/tcp_segment.hpp"
+#include "reframer/slots/tcp_segment.hpp"
 
 #include "packet/bytes.hpp"
 #include "packet/flow_key.hpp"

@@ -1,13 +1,13 @@
 // What is done to a group between its wait and its release, when asked for: ACKs thinned, TCP data
 // put in order. The only place where the stage reads headers a second time.
-#include "reframer/stage.hpp"
+#include "reframer/slots/slot_stage.hpp"
 
 #include <algorithm>
 
 namespace reframer::stage {
 
 // The first packet's slot stays the first, so the group stays where it is linked.
-void Stage::revise(uint32_t id)
+void SlotStage::revise(uint32_t id)
 {
 	Slot &group = slots_[id];
 	uint32_t n = 0, at = id;
@@ -49,7 +49,7 @@ void Stage::revise(uint32_t id)
 	}
 }
 
-uint32_t Stage::take_thinned(void **out, uint32_t room)
+uint32_t SlotStage::take_thinned(void **out, uint32_t room)
 {
 	const uint32_t n = std::min(room, thinned_count_);
 	for (uint32_t i = 0; i < n; i++) {

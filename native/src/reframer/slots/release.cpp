@@ -1,7 +1,6 @@
 // Packets out: first what was made ready ahead of time, in that order, then what is due. A group
 // that a flow fills later can therefore never leave before one that it filled earlier.
-#include "reframer/histogram.hpp"
-#include "reframer/stage.hpp"
+#include "reframer/slots/slot_stage.hpp"
 
 #include <algorithm>
 
@@ -11,56 +10,16 @@ namespace {
 // Slots of coming groups that are fetched while one is given out; covers the second-level cache.
 constexpr uint32_t release_lookahead = 8;
 
-// Any index will do, also that of a gap: a prefetch does not fault. (Hence no pointer arithmetic.)
-[[gnu::always_inline]] inline void prefetch_slot(const Slot *slots, uint32_t id)
-{
-	const auto address = reinterpret_cast<uintptr_t>(slots) + uintptr_t{id} * sizeof(Slot);
-	__builtin_prefetch(reinterpret_cast<const void *>(address));
-}
 } // namespace
 
-void Stage::poll(uint64_t caller_now, Output &out)
+void SlotStage::give(Output &out, uint64_t limit, reframer_reason reason)
 {
-	const uint64_t now = advance_clock(caller_now);
-	if (unread_head_ != unread_tail_) {
-		// Nothing came since an earlier poll: no reason to wait for more lines. And who is due
-		// must be read, to leave with its group.
-		const uint64_t oldest = slots_[unread_.id[unread_head_ % nb_unread]].arrival;
-		if ((idle_ && now > last_poll_) || now - oldest >= fifos_[0].delay)
-			read_all_headers();
-	}
-	if (straight_head_ != straight_tail_)
-		emit_straight(out);
-	if (straight_head_ == straight_tail_) {
-		emit_ready(out);
-		emit_due(out, now, REFRAMER_BY_DEADLINE);
-	}
-	end_poll(now);
-}
-
-void Stage::end_poll(uint64_t now)
-{
-	idle_ = true;
-	last_poll_ = now;
-	if (policy_ == REFRAMER_ADAPTIVE && adaptive_.due(now)) {
-		set_delay(adaptive_.step(now, budget_ns_, stats_));
-		straight_on_ = plain_ && !options_ && adaptive_.passes();
-	}
-}
-
-void Stage::drain(uint64_t caller_now, Output &out)
-{
-	advance_clock(caller_now);
-	read_all_headers();
-	emit_straight(out);
-	if (straight_head_ != straight_tail_)
-		return;
 	emit_ready(out);
-	emit_due(out, UINT64_MAX, REFRAMER_BY_DRAIN);
+	emit_due(out, limit, reason);
 }
 
 // The queue whose head is due first, if that is not after `limit`.
-Fifo *Stage::first_due(uint64_t limit)
+Fifo *SlotStage::first_due(uint64_t limit)
 {
 	Fifo *best = nullptr;
 	uint64_t earliest = limit;
@@ -76,7 +35,7 @@ Fifo *Stage::first_due(uint64_t limit)
 	return best;
 }
 
-void Stage::queue_ready(uint32_t id, reframer_reason reason)
+void SlotStage::queue_ready(uint32_t id, reframer_reason reason)
 {
 	Slot &group = slots_[id];
 	stats_.released[reason]++;
@@ -94,7 +53,7 @@ void Stage::queue_ready(uint32_t id, reframer_reason reason)
 }
 
 // Takes a waiting group out of the table and its queue; a later packet of its flow starts anew.
-void Stage::make_ready(uint32_t id, reframer_reason reason)
+void SlotStage::make_ready(uint32_t id, reframer_reason reason)
 {
 	const Slot &group = slots_[id];
 	table_.clear(place_of(group));
@@ -109,22 +68,13 @@ void Stage::make_ready(uint32_t id, reframer_reason reason)
 	queue_ready(id, reason);
 }
 
-void Stage::make_all_ready(reframer_reason reason)
+void SlotStage::make_all_ready(reframer_reason reason)
 {
-	read_all_headers();
 	while (Fifo *fifo = first_due(UINT64_MAX))
 		make_ready(fifo->head_id(), reason);
 }
 
-// Packets that came in one burst and leave in one have equal hold times, and stand in a row.
-void Stage::count_hold(uint64_t hold, uint64_t count)
-{
-	hold_histogram_[hold_bucket(hold)] += count;
-	if (count)
-		stats_.hold_max_ns = std::max(stats_.hold_max_ns, hold);
-}
-
-void Stage::emit_ready(Output &out)
+void SlotStage::emit_ready(Output &out)
 {
 	while (ready_head_ != none && out.nb_packets < out.room && out.nb_runs < out.run_room) {
 		const uint32_t head = ready_head_;
@@ -163,7 +113,7 @@ void Stage::emit_ready(Output &out)
 	}
 }
 
-void Stage::emit_due(Output &out, uint64_t limit, reframer_reason reason)
+void SlotStage::emit_due(Output &out, uint64_t limit, reframer_reason reason)
 {
 	while (out.nb_packets < out.room && out.nb_runs < out.run_room) {
 		Fifo *fifo = first_due(limit);
@@ -184,7 +134,7 @@ void Stage::emit_due(Output &out, uint64_t limit, reframer_reason reason)
 
 // Groups of one queue, as long as they are due and fit, some at a time in three short loops: each
 // keeps what it needs in registers, and fetches lines for the next one.
-void Stage::emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason reason)
+void SlotStage::emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason reason)
 {
 	uint32_t ids[chunk];
 	uint32_t room = out.room - out.nb_packets;
@@ -200,7 +150,8 @@ void Stage::emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason
 			const Slot &group = slots_[id];
 			if (group.deadline > limit || group.count > room)
 				break;
-			prefetch_slot(slots_, fifo.at(head + release_lookahead));
+			// Any index will do, also that of a gap.
+			prefetch_item(slots_, size_t{fifo.at(head + release_lookahead)} * sizeof(Slot));
 			table_.prefetch_place(place_of(group));
 			room -= group.count;
 			ids[n++] = id;
@@ -213,7 +164,8 @@ void Stage::emit_groups(Output &out, Fifo &fifo, uint64_t limit, reframer_reason
 	}
 }
 
-void Stage::leave_table(const uint32_t *ids, uint32_t count, reframer_reason reason, Output &out)
+void SlotStage::leave_table(const uint32_t *ids, uint32_t count, reframer_reason reason,
+                            Output &out)
 {
 	reframer_run *run = out.runs + out.nb_runs;
 	uint64_t last_hash = last_hash_out_;
@@ -237,7 +189,7 @@ void Stage::leave_table(const uint32_t *ids, uint32_t count, reframer_reason rea
 	stats_.packets_out += nb_packets;
 }
 
-void Stage::hand_out(const uint32_t *ids, uint32_t count, Output &out, uint32_t at)
+void SlotStage::hand_out(const uint32_t *ids, uint32_t count, Output &out, uint32_t at)
 {
 	const Slot *const slots = slots_;
 	void **packets = out.packets + at;

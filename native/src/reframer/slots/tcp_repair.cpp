@@ -1,4 +1,4 @@
-#include "reframer/tcp_repair.hpp"
+#include "reframer/slots/tcp_repair.hpp"
 
 #include <algorithm>
 

@@ -1,13 +1,13 @@
 // A packet finds its group, or starts one, where policies look at it. The rule behind all of them:
 // whoever must not wait takes the packets of its group along, so that nothing overtakes within a flow.
-#include "reframer/stage.hpp"
+#include "reframer/slots/slot_stage.hpp"
 
 #include <bit>
 
 namespace reframer::stage {
 
 // The bucket is full: the group of it that is due first leaves.
-void Stage::make_way(uint32_t index)
+void SlotStage::make_way(uint32_t index)
 {
 	const Bucket &full = table_.bucket(index);
 	uint32_t first = full.head[0];
@@ -17,7 +17,7 @@ void Stage::make_way(uint32_t index)
 	make_ready(first, REFRAMER_BY_CAPACITY);
 }
 
-void Stage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo)
+void SlotStage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fifo)
 {
 	Bucket &in = table_.bucket(bucket);
 	uint32_t vacant = GroupTable::look(in, hash).vacant;
@@ -27,7 +27,7 @@ void Stage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fi
 	}
 	const auto way = static_cast<uint32_t>(std::countr_zero(vacant));
 	Slot &slot = slots_[id];
-	slot.deadline = slot.arrival + fifos_[fifo].delay;
+	slot.deadline = slot.arrival + delay_of(fifo);
 	slot.hash = hash;
 	slot.tail = id;
 	slot.count = 1;
@@ -39,7 +39,7 @@ void Stage::start_group(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t fi
 }
 
 // A packet that waits for nobody and for whom nobody waits: a ready group of its own.
-void Stage::single(uint32_t id, uint32_t hash, reframer_reason reason)
+void SlotStage::single(uint32_t id, uint32_t hash, reframer_reason reason)
 {
 	Slot &slot = slots_[id];
 	slot.hash = hash;
@@ -52,7 +52,7 @@ void Stage::single(uint32_t id, uint32_t hash, reframer_reason reason)
 
 // A packet of a shorter class joins: the group takes over its deadline. That deadline is the
 // latest of its queue, as every new one is, so the order of the queue holds.
-void Stage::hurry(uint32_t id, uint32_t fifo, uint64_t deadline)
+void SlotStage::hurry(uint32_t id, uint32_t fifo, uint64_t deadline)
 {
 	Slot &group = slots_[id];
 	fifos_[fifo_of(group)].remove(group.link);
@@ -61,7 +61,7 @@ void Stage::hurry(uint32_t id, uint32_t fifo, uint64_t deadline)
 	fifos_[fifo].append(slots_, id);
 }
 
-void Stage::place_by_policy(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t traits)
+void SlotStage::place_by_policy(uint32_t id, uint32_t hash, uint32_t bucket, uint32_t traits)
 {
 	Slot &slot = slots_[id];
 	stats_.runs_in += hash != last_hash_in_;
@@ -94,7 +94,7 @@ void Stage::place_by_policy(uint32_t id, uint32_t hash, uint32_t bucket, uint32_
 		slots_[group.tail].next = id;
 		group.tail = id;
 		group.count++;
-		const uint64_t deadline = slot.arrival + fifos_[fifo].delay;
+		const uint64_t deadline = slot.arrival + delay_of(fifo);
 		if (deadline < group.deadline)
 			hurry(head, fifo, deadline);
 	} else {

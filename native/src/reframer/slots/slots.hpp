@@ -2,12 +2,12 @@
 // its first slot also says what is known of the group, so that a group costs no memory of its own.
 #pragma once
 
+#include "reframer/group_table.hpp"
+
 #include <cstddef>
 #include <cstdint>
 
 namespace reframer::stage {
-
-inline constexpr uint32_t none = UINT32_MAX;
 
 struct alignas(64) Slot {
 	void *packet;

@@ -1,4 +1,4 @@
-#include "reframer/rules.hpp"
+#include "reframer/slots/rules.hpp"
 
 #include "packet/flow_key.hpp"
 #include "packet/parse.hpp"

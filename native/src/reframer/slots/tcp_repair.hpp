@@ -4,7 +4,7 @@
 // newest in order (PAWS, RFC 7323 section 5). So a retransmission stays behind what was sent before it.
 #pragma once
 
-#include "reframer/tcp_segment.hpp"
+#include "reframer/slots/tcp_segment.hpp"
 
 #include <cstdint>
 #include <span>

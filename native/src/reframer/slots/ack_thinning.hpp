@@ -4,7 +4,7 @@
 // CWR, and of course data.
 #pragma once
 
-#include "reframer/tcp_segment.hpp"
+#include "reframer/slots/tcp_segment.hpp"
 
 #include <cstdint>
 #include <span>

@@ -1,4 +1,4 @@
-#include "reframer/ack_thinning.hpp"
+#include "reframer/slots/ack_thinning.hpp"
 
 namespace reframer::stage {
 

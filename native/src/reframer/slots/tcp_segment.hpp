@@ -2,7 +2,7 @@
 #pragma once
 
 #include "packet/classify.hpp"
-#include "reframer/slots.hpp"
+#include "reframer/slots/slots.hpp"
 
 #include <cstdint>
 

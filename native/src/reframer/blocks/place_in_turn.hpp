@@ -1,0 +1,78 @@
+// A batch is placed packet by packet, where it or the vectors are too short to place it at once.
+#pragma once
+
+#include "reframer/blocks/lanes.hpp"
+
+#include <bit>
+
+namespace reframer::stage {
+
+namespace {
+
+Placed place_in_turn(Blocks &blocks, const Batch &batch)
+{
+	static constexpr uint32_t no_lengths[batch_packets] = {};
+	uint32_t index[batch_packets];
+	const uint32_t count = batch.count, mask = blocks.mask, limit = count_limit(batch);
+	const uint32_t *const hashes = batch.hash;
+	const uint32_t *const lengths = batch.length ? batch.length : no_lengths;
+	const uint64_t arrival = batch.arrival << length_bits;
+	GroupTable table = blocks.table;
+	if (blocks.nic_hash)
+		for (uint32_t i = 0; i < count; i++) // vectorised by the compiler
+			index[i] = table.bucket_of(hashes[i]);
+	else
+		for (uint32_t i = 0; i < count; i++)
+			index[i] = table.bucket_of_keyed(hashes[i]);
+	Placed placed = {0, 0, 0, 0};
+	for (uint32_t i = 0; i < count; i++) {
+		placed.bytes += lengths[i] < longest_length ? lengths[i] : longest_length;
+		placed.changes += i > 0 && hashes[i] != hashes[i - 1];
+		table.prefetch(index[i]);
+	}
+	Entry *const entries = blocks.blocks->entry;
+	uint32_t *const contents = blocks.contents, *const of_hash = blocks.hashes;
+	uint64_t *const deadlines = blocks.deadlines;
+	uint32_t nb = blocks.nb, i = 0;
+	for (; i < count; i++) {
+		const uint32_t hash = hashes[i];
+		Bucket &bucket = table.bucket(index[i]);
+		const Ways ways = look(bucket, hash, Window(blocks.rel, nb - blocks.rel));
+		uint32_t way = 0, word = 0, content = 1;
+		if (ways.same) {
+			way = static_cast<uint32_t>(std::countr_zero(ways.same));
+			word = bucket.head[way];
+			const uint32_t before = word & count_mask;
+			if (before + 1 >= limit) [[unlikely]]
+				break;
+			if (before % block_packets == 0) [[unlikely]] {
+				blocks.nb = nb;
+				blocks.begin_behind(nb, blocks.position_of(word));
+				word = nb++ << count_bits | before;
+			}
+			content = (before + 1) | (before < block_packets ? 0 : is_behind);
+		} else {
+			if (!ways.vacant || limit == 1) [[unlikely]]
+				break;
+			way = static_cast<uint32_t>(std::countr_zero(ways.vacant));
+			deadlines[nb & mask] = batch.deadline;
+			of_hash[nb & mask] = hash;
+			bucket.hash[way] = hash;
+			word = nb++ << count_bits;
+			placed.new_groups++;
+		}
+		const uint32_t slot = word >> count_bits & mask;
+		Entry &entry = entries[slot * block_packets + (word & (block_packets - 1))];
+		entry.packet = batch.packets[i];
+		entry.meta = arrival | (lengths[i] < longest_length ? lengths[i] : longest_length);
+		contents[slot] = content;
+		bucket.head[way] = word + 1;
+	}
+	blocks.nb = nb;
+	placed.packets = i;
+	return placed;
+}
+
+} // namespace
+
+} // namespace reframer::stage
