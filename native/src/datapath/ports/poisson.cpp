@@ -13,7 +13,7 @@ constexpr std::array<uint8_t, 64> frame = {};
 
 std::vector<Arrival> poisson_arrivals(uint64_t seed, double rate, size_t n)
 {
-	nf::Random random(seed);
+	nf::Random random{seed};
 	std::vector<Arrival> arrivals;
 	arrivals.reserve(n);
 	double t = 0;
