@@ -112,7 +112,7 @@ export class ReframerModel<T> {
         : { seen: 0, until: this.now + incompleteNs };
     this.datagrams.set(fragment.datagram, datagram);
     if (fragment.offset === 0) {
-      this.join(fragment.datagram, alone);
+      this.release(fragment.datagram, alone);
       // The id comes around.
       if (datagram.flow !== undefined) {
         datagram.seen = 0;
@@ -132,24 +132,14 @@ export class ReframerModel<T> {
     return datagram.flow ?? fragment.datagram;
   }
 
-  /** What waits for the first fragment becomes part of its flow's group; what is due first goes first. */
-  private join(datagram: string, key: string): void {
+  /** What waits for the first fragment leaves, behind what its flow has waiting from before. */
+  private release(datagram: string, key: string): void {
     const orphans = this.find(datagram);
     if (orphans === undefined) return;
     const flow = this.find(key);
-    if (flow === undefined) {
-      orphans.key = key;
-      return;
-    }
-    if (flow.packets.length + orphans.packets.length >= this.options.maxBurst) {
-      this.leave(flow, 'burst');
-      this.leave(orphans, 'burst');
-      return;
-    }
-    const [first, second] = orphans.deadline < flow.deadline ? [orphans, flow] : [flow, orphans];
-    first.key = key;
-    first.packets.push(...second.packets);
-    this.waiting = this.waiting.filter((group) => group !== second);
+    if (flow !== undefined && this.waiting.indexOf(flow) < this.waiting.indexOf(orphans))
+      this.leave(flow, 'early');
+    this.leave(orphans, 'early');
   }
 
   private leave(group: Group<T>, reason: Reason): void {

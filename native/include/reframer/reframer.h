@@ -103,7 +103,7 @@ enum reframer_option {
 /** Why a group left; index of reframer_stats.released[]. */
 enum reframer_reason {
 	REFRAMER_BY_DEADLINE = 0,
-	/** FIN, RST, PSH */
+	/** FIN, RST, PSH; the first fragment that others of its datagram waited for */
 	REFRAMER_BY_EARLY = 1,
 	/** A packet that does not wait */
 	REFRAMER_BY_BYPASS = 2,

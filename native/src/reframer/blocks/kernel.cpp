@@ -1,5 +1,5 @@
 // The two loops that every packet goes through. Compiled once for each instruction set, see
-// meson.build: REFRAMER_ISA is kernel_scalar, kernel_avx2 or kernel_avx512.
+// meson.build: in a namespace of its own, REFRAMER_ISA, as the linker keeps one function of a name.
 //
 // What is rare (a full bucket, a group that reaches max_burst) is left to the stage.
 #include "reframer/blocks/blocks.hpp"
@@ -16,7 +16,7 @@
 
 namespace reframer::stage {
 
-namespace {
+namespace REFRAMER_ISA {
 
 // Of fewer packets each costs less by itself than its share of what a batch costs.
 [[maybe_unused]] constexpr uint32_t least_at_once = 16;
@@ -108,8 +108,8 @@ Given emit(Blocks &blocks, Output &out, uint64_t now, uint64_t limit, reframer_r
 	return given;
 }
 
-} // namespace
+} // namespace REFRAMER_ISA
 
-const Kernel REFRAMER_ISA = {place, emit, REFRAMER_ISA_NAME};
+const Kernel REFRAMER_KERNEL = {REFRAMER_ISA::place, REFRAMER_ISA::emit, REFRAMER_KERNEL_NAME};
 
 } // namespace reframer::stage

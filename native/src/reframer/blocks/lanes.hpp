@@ -12,7 +12,7 @@
 
 namespace reframer::stage {
 
-namespace {
+namespace REFRAMER_ISA {
 
 // The words of the table that are alive, see Blocks::live_word().
 struct Window {
@@ -188,6 +188,6 @@ inline Ways look(const Bucket &bucket, uint32_t hash, const Window &window)
 	longest = most > longest ? most : longest;
 }
 
-} // namespace
+} // namespace REFRAMER_ISA
 
 } // namespace reframer::stage

@@ -9,7 +9,7 @@
 
 namespace reframer::stage {
 
-namespace {
+namespace REFRAMER_ISA {
 
 struct Plan {
 	alignas(64) uint32_t same[batch_packets]; // earlier packets of the batch with the same hash
@@ -264,7 +264,7 @@ struct Plan {
 	}
 }
 
-Placed place_at_once(Blocks &blocks, const Batch &batch)
+inline Placed place_at_once(Blocks &blocks, const Batch &batch)
 {
 	Plan plan;
 	// Their first lines, while groups are looked up.
@@ -289,6 +289,6 @@ Placed place_at_once(Blocks &blocks, const Batch &batch)
 	return placed;
 }
 
-} // namespace
+} // namespace REFRAMER_ISA
 
 } // namespace reframer::stage

@@ -7,38 +7,46 @@
 
 namespace reframer::stage {
 
-namespace {
+namespace REFRAMER_ISA {
 
-Placed place_in_turn(Blocks &blocks, const Batch &batch)
+inline Placed place_in_turn(Blocks &blocks, const Batch &batch)
 {
 	static constexpr uint32_t no_lengths[batch_packets] = {};
 	uint32_t index[batch_packets];
-	const uint32_t count = batch.count, mask = blocks.mask, limit = count_limit(batch);
+	uint64_t meta[batch_packets];
+	const uint32_t count = batch.count, limit = count_limit(batch);
 	const uint32_t *const hashes = batch.hash;
 	const uint32_t *const lengths = batch.length ? batch.length : no_lengths;
 	const uint64_t arrival = batch.arrival << length_bits;
 	GroupTable table = blocks.table;
+	Placed placed = {0, 0, 0, 0};
 	if (blocks.nic_hash)
-		for (uint32_t i = 0; i < count; i++) // vectorised by the compiler
+		for (uint32_t i = 0; i < count; i++) // vectorised by the compiler, as those below
 			index[i] = table.bucket_of(hashes[i]);
 	else
 		for (uint32_t i = 0; i < count; i++)
 			index[i] = table.bucket_of_keyed(hashes[i]);
-	Placed placed = {0, 0, 0, 0};
 	for (uint32_t i = 0; i < count; i++) {
-		placed.bytes += lengths[i] < longest_length ? lengths[i] : longest_length;
-		placed.changes += i > 0 && hashes[i] != hashes[i - 1];
-		table.prefetch(index[i]);
+		const uint32_t length = lengths[i] < longest_length ? lengths[i] : longest_length;
+		placed.bytes += length;
+		meta[i] = arrival | length;
 	}
+	for (uint32_t i = 1; i < count; i++)
+		placed.changes += hashes[i] != hashes[i - 1];
+	for (uint32_t i = 0; i < count; i++)
+		table.prefetch(index[i]);
+	// Also of what is begun in this batch: no other words are of positions to come.
+	const Window window(blocks.rel, blocks.nb + count - blocks.rel);
 	Entry *const entries = blocks.blocks->entry;
-	uint32_t *const contents = blocks.contents, *const of_hash = blocks.hashes;
-	uint64_t *const deadlines = blocks.deadlines;
+	uint32_t *const contents = blocks.contents;
+	void *const *const packets = batch.packets;
+	const uint32_t mask = blocks.mask;
 	uint32_t nb = blocks.nb, i = 0;
 	for (; i < count; i++) {
 		const uint32_t hash = hashes[i];
 		Bucket &bucket = table.bucket(index[i]);
-		const Ways ways = look(bucket, hash, Window(blocks.rel, nb - blocks.rel));
-		uint32_t way = 0, word = 0, content = 1;
+		const Ways ways = look(bucket, hash, window);
+		uint32_t way, word, content = 1;
 		if (ways.same) {
 			way = static_cast<uint32_t>(std::countr_zero(ways.same));
 			word = bucket.head[way];
@@ -55,16 +63,15 @@ Placed place_in_turn(Blocks &blocks, const Batch &batch)
 			if (!ways.vacant || limit == 1) [[unlikely]]
 				break;
 			way = static_cast<uint32_t>(std::countr_zero(ways.vacant));
-			deadlines[nb & mask] = batch.deadline;
-			of_hash[nb & mask] = hash;
+			blocks.begin(nb, batch.deadline, hash);
 			bucket.hash[way] = hash;
 			word = nb++ << count_bits;
 			placed.new_groups++;
 		}
 		const uint32_t slot = word >> count_bits & mask;
-		Entry &entry = entries[slot * block_packets + (word & (block_packets - 1))];
-		entry.packet = batch.packets[i];
-		entry.meta = arrival | (lengths[i] < longest_length ? lengths[i] : longest_length);
+		Entry &entry = entries[slot * block_packets + word % block_packets];
+		entry.packet = packets[i];
+		entry.meta = meta[i];
 		contents[slot] = content;
 		bucket.head[way] = word + 1;
 	}
@@ -73,6 +80,6 @@ Placed place_in_turn(Blocks &blocks, const Batch &batch)
 	return placed;
 }
 
-} // namespace
+} // namespace REFRAMER_ISA
 
 } // namespace reframer::stage

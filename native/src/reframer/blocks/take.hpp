@@ -9,7 +9,7 @@
 
 namespace reframer::stage {
 
-namespace {
+namespace REFRAMER_ISA {
 
 // Bytes and hold times of what was given out.
 class Account {
@@ -177,32 +177,37 @@ struct Taken {
 	const Block *const from = blocks.blocks;
 	const uint64_t *const deadlines = blocks.deadlines;
 	const uint32_t *const contents = blocks.contents, *const hashes = blocks.hashes;
-	reframer_run *const runs = out.runs;
-	void **const packets = out.packets;
-	const uint32_t room = out.room, run_room = out.run_room, nb = blocks.nb, mask = blocks.mask;
-	uint32_t o = out.nb_packets, r = out.nb_runs, at = rel;
-	const uint32_t first_run = r;
+	const uint32_t nb = blocks.nb, mask = blocks.mask, run_room = out.run_room - out.nb_runs;
+	uint32_t room = out.room - out.nb_packets;
+	room = room < Account::most + block_packets ? room : Account::most + block_packets;
+	void **const packets = out.packets + out.nb_packets;
+	uint64_t *const meta = account.room();
+	reframer_run *const runs = out.runs + out.nb_runs;
+	uint64_t last_hash = account.last_hash;
+	uint32_t o = 0, r = 0, changes = 0, at = rel;
 	for (; at != nb && r < run_room && o + block_packets <= room; at++) {
-		const uint32_t slot = at & mask, content = contents[slot];
+		const uint32_t slot = at & mask, content = contents[slot], hash = hashes[slot];
 		if (deadlines[slot] > limit || (content & (has_next | is_behind)) == has_next)
 			break;
 		const uint32_t count = content & is_behind ? 0 : content;
-		copy_block(from[slot], count, packets + o, account.room());
-		account.take(count);
-		store_run(runs[r], o, count, hashes[slot], reason);
+		copy_block(from[slot], count, packets + o, meta + o);
+		store_run(runs[r], out.nb_packets + o, count, hash, reason);
 		const bool any = count != 0;
-		account.changes += any & (hashes[slot] != account.last_hash);
-		account.last_hash = any ? hashes[slot] : account.last_hash;
+		changes += any & (hash != last_hash);
+		last_hash = any ? hash : last_hash;
 		r += any;
 		o += count;
 	}
-	out.nb_packets = o;
-	out.nb_runs = r;
-	return {at - rel, r - first_run};
+	account.last_hash = last_hash;
+	account.changes += changes;
+	account.take(o);
+	out.nb_packets += o;
+	out.nb_runs += r;
+	return {at - rel, r};
 }
 
 #endif
 
-} // namespace
+} // namespace REFRAMER_ISA
 
 } // namespace reframer::stage
