@@ -271,7 +271,7 @@ const dpdk = (
   '--work',
   '100',
   '--duration',
-  '500ms',
+  '2s',
   '--json',
 ];
 
