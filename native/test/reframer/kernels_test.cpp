@@ -125,3 +125,42 @@ TEST_CASE("every kernel gives out the same packets, runs and statistics")
 		run(seed + i);
 	}
 }
+
+TEST_CASE("groups that wait are found again when the ring has closed the gaps of others")
+{
+	reframer_params params;
+	reframer_default_params(&params);
+	params.max_packets = 32;
+	params.max_burst = 12;
+	params.delay_ns = 1'000'000;
+	reframer_stage *created = nullptr;
+	REQUIRE(reframer_create(&params, &created) == 0);
+	const Stage stage(created);
+	uint64_t now = 1'000'000, id = 0;
+	const auto push = [&](uint32_t hash, uint32_t n) {
+		std::vector<void *> packets(n);
+		for (void *&packet : packets)
+			packet = reinterpret_cast<void *>(++id);
+		const std::vector<uint32_t> hashes(n, hash);
+		const reframer_burst burst = {packets.data(), nullptr, nullptr, nullptr, hashes.data(), n};
+		REQUIRE(reframer_push(stage.get(), &burst, now) == n);
+		return poll(stage.get(), now, 64, 64);
+	};
+	// Two blocks each, which leave at once but for the groups in front of them.
+	const auto fill = [&](uint32_t first, uint32_t nb) {
+		for (uint32_t i = 0; i < nb; i++)
+			REQUIRE(push((first + i) * 2654435761u, 12).packets.size() == 12);
+	};
+	push(1, 1);
+	fill(100, 50);
+	push(2, 9);
+	fill(200, 2000);
+	push(1, 1);
+	push(2, 2);
+	now += params.delay_ns;
+	const Polled last = poll(stage.get(), now, 64, 64);
+	REQUIRE(last.runs.size() == 2);
+	CHECK(last.runs[0].count == 2);
+	CHECK(last.runs[1].count == 11);
+	CHECK(last.packets.size() == 13);
+}
