@@ -309,11 +309,18 @@ TEST_CASE("hashes chosen to collide cost a group its wait at most")
 
 TEST_CASE("in a full bucket of the group table the group that is due first makes way")
 {
+	uint32_t early = 0;
+	SUBCASE("blocks") {}
+	SUBCASE("slots: a policy looks at packets")
+	{
+		early = REFRAMER_EARLY_FIN;
+	}
 	constexpr uint64_t seed = 42;
 	reframer_params params;
 	reframer_default_params(&params);
 	params.hash_seed = seed;
 	params.max_packets = 32;
+	params.early = early;
 	// Hashes that fall into one bucket, as only who knows the seed can tell.
 	const uint32_t nb_buckets = reframer::stage::GroupTable::nb_buckets_for(params.max_packets);
 	std::vector<reframer::stage::Bucket> storage(nb_buckets);
@@ -328,7 +335,9 @@ TEST_CASE("in a full bucket of the group table the group that is due first makes
 	const auto push = [&](uint64_t id, uint64_t now) {
 		void *packet = reinterpret_cast<void *>(id);
 		const uint32_t wire = 64, hash = hashes[id - 1];
-		const reframer_burst burst = {&packet, nullptr, nullptr, &wire, &hash, 1};
+		const Bytes frame(64);
+		const uint8_t *const data = frame.data();
+		const reframer_burst burst = {&packet, &data, &wire, &wire, &hash, 1};
 		REQUIRE(reframer_push(r, &burst, now) == 1);
 		void *out[8];
 		reframer_run runs[8];
