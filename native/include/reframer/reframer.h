@@ -282,7 +282,11 @@ static inline void reframer_default_params(struct reframer_params *params)
  * @return 0 or -EINVAL, as reframer_create() would.
  */
 int reframer_check(const struct reframer_params *params, char *why, size_t n);
-/** @return 0, -EINVAL (see reframer_check()), -ENOMEM. */
+/**
+ * Chooses the loops over packets by what the processor has; the environment variable REFRAMER_KERNEL
+ * (avx512, avx2, scalar) keeps it from longer vectors. All give out the same.
+ * @return 0, -EINVAL (see reframer_check()), -ENOMEM.
+ */
 int reframer_create(const struct reframer_params *params, struct reframer_stage **out);
 /** Frees the instance, not the packets that it still holds: drain first. NULL is harmless. */
 void reframer_free(struct reframer_stage *r);

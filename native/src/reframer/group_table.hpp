@@ -1,6 +1,7 @@
 // Which groups hold packets now: hash -> first slot or last block. Set-associative, one line a
 // bucket, sized for what may be held and not for the flows that exist, so it stays in the caches at
-// any number of flows. There is no key to compare: flows that share a hash share a group (see reframer.h).
+// any number of flows. There is no key to compare: flows that share a hash share a group (see
+// reframer.h).
 #pragma once
 
 #include "packet/hash.hpp"
@@ -18,8 +19,8 @@ inline constexpr uint32_t bucket_ways = 8;
 
 struct alignas(64) Bucket {
 	uint32_t hash[bucket_ways];
-	uint32_t
-		head[bucket_ways]; // where the group is; `none`: the way is empty and its hash is stale
+	// Where the group is; `none`: the way is empty and its hash is stale.
+	uint32_t head[bucket_ways];
 };
 static_assert(sizeof(Bucket) == 64, "a lookup touches one line");
 inline constexpr uint32_t bucket_words = sizeof(Bucket) / sizeof(uint32_t);
@@ -98,7 +99,6 @@ public:
 		__builtin_prefetch(word(place), 1);
 	}
 	void clear(uint32_t place) { *word(place) = none; }
-	uint32_t *words() const { return words_; }
 	uint32_t outside() const { return outside_; }
 
 private:

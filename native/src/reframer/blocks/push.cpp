@@ -141,7 +141,7 @@ uint64_t BlockStage::place(const Batch &batch)
 	last_hash_in_ = batch.hash[batch.count - 1];
 	groups_ += placed.new_groups;
 	for (uint32_t i = placed.packets; i < batch.count; i++)
-		[[unlikely]] place_one(batch, i);
+		place_one(batch, i);
 	forget_old();
 	return placed.bytes;
 }

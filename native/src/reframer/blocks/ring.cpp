@@ -148,15 +148,13 @@ void BlockStage::close_gaps()
 
 void BlockStage::forget_old()
 {
-	while (static_cast<int32_t>(blocks_.nb - sweep_next_) >= 0)
-		[[unlikely]]
-		{
-			for (uint32_t &word : blocks_.table.bucket(swept_).head)
-				if (!blocks_.live_word(word))
-					word = blocks_.dead_word();
-			swept_ = (swept_ + 1) % nb_buckets_;
-			sweep_next_ += sweep_step_;
-		}
+	while (static_cast<int32_t>(blocks_.nb - sweep_next_) >= 0) {
+		for (uint32_t &word : blocks_.table.bucket(swept_).head)
+			if (!blocks_.live_word(word))
+				word = blocks_.dead_word();
+		swept_ = (swept_ + 1) % nb_buckets_;
+		sweep_next_ += sweep_step_;
+	}
 }
 
 } // namespace reframer::stage
