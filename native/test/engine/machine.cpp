@@ -2,6 +2,8 @@
 #include "base/cores.hpp"
 #include "measure/absences.hpp"
 
+#include "support/folder.hpp"
+
 #include <doctest/doctest.h>
 
 #include <cstdlib>
@@ -11,26 +13,13 @@
 #include <unistd.h>
 
 using namespace reframer;
-
-namespace {
-
-struct Folder {
-	Folder()
-	{
-		char name[] = "/tmp/reframer-trial-XXXXXX";
-		path = mkdtemp(name);
-	}
-	~Folder() { std::filesystem::remove_all(path); }
-	std::string path;
-};
-
-} // namespace
+using reframer::test::Folder;
 
 TEST_CASE("the second core is no thread of the first one's core")
 {
 	Folder folder;
 	const auto says = [&](int cpu, const std::string &list) {
-		const std::string path = folder.path + "/cpu" + std::to_string(cpu) + "/topology";
+		const std::string path = folder.path.string() + "/cpu" + std::to_string(cpu) + "/topology";
 		std::filesystem::create_directories(path);
 		std::ofstream(path + "/thread_siblings_list") << list << "\n";
 	};

@@ -4,6 +4,7 @@
 #include "traffic/capture_writer.hpp"
 
 #include "cores.hpp"
+#include "support/folder.hpp"
 
 #include <doctest/doctest.h>
 
@@ -20,19 +21,10 @@ void emit(const Json &) {}
 } // namespace reframer::lab
 
 using namespace reframer;
+using reframer::test::Folder;
 using namespace reframer::lab;
 
 namespace {
-
-struct Folder {
-	Folder()
-	{
-		char name[] = "/tmp/reframer-trial-XXXXXX";
-		path = mkdtemp(name);
-	}
-	~Folder() { std::filesystem::remove_all(path); }
-	std::string path;
-};
 
 // Small and on one core, so that it runs anywhere; 2 us a packet overloads 4 queues at 20 Gbps.
 Json plain_spec()
@@ -272,7 +264,7 @@ TEST_CASE("departed frames carry right checksums in tshark's eyes")
 	}
 	Folder folder;
 	for (const char *profile : {"clients", "uniform", "campus"}) {
-		std::string file = folder.path + "/" + profile + ".pcap";
+		std::string file = folder.path / (std::string(profile) + ".pcap");
 		Json source = {{"profile", profile}};
 		Json r = run({{"source", source},
 		              {"policy", "fixed"},
@@ -306,10 +298,10 @@ TEST_CASE("a capture is repeated at the asked rate, from any link")
 	if (!core_zero_allowed())
 		return;
 	Folder folder;
-	std::string file = folder.path + "/in.pcap";
+	std::string file = folder.path / "in.pcap";
 	// Dump Ethernet frames of the generator, then the same without their link header.
 	run({{"policy", "off"}, {"serviceNs", 10}, {"dump", {{"file", file}, {"packets", 200}}}});
-	std::string raw = folder.path + "/raw.pcap";
+	std::string raw = folder.path.string() + "/raw.pcap";
 	{
 		traffic::CaptureWriter writer(raw);
 		std::vector<uint8_t> ip = {0x45, 0, 0,  28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0,
@@ -343,7 +335,7 @@ TEST_CASE("a capture is repeated at the asked rate, from any link")
 	TrialSpec parsed = parse_trial_spec(spec);
 	Json r = report(parsed, run_trial_spec(parsed));
 	CHECK(r["offeredPps"].get<double>() == doctest::Approx(1e6).epsilon(0.01));
-	CHECK_THROWS(run({{"source", {{"file", folder.path + "/none.pcap"}}}}));
+	CHECK_THROWS(run({{"source", {{"file", folder.path.string() + "/none.pcap"}}}}));
 }
 
 TEST_CASE("cores in front: nothing is lost between them, and latency counts from the first")
