@@ -1,7 +1,8 @@
 // What an experiment file states. Machinery reads these; it adds nothing to them.
+import type { Params, ParamValue } from './params.js';
+import type { Reference, Say, Story } from './story.js';
 
-export type ParamValue = string | number | boolean;
-export type Params = Readonly<Record<string, ParamValue>>;
+export type { Params, ParamValue } from './params.js';
 
 export type JsonValue =
   string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
@@ -105,6 +106,8 @@ export interface Part {
   optional?: boolean;
   /** Longest time that one trial may take, seconds. */
   timeoutSeconds?: number;
+  /** What the report says of it; default: its question, its figure, and where its numbers are. */
+  story?: Story;
 }
 
 /** The stopping rule, fixed before the run. A block measures every contender twice (ABBA). */
@@ -202,7 +205,9 @@ export interface FigureCommon {
   part: string;
   /** Only points with these parameters. */
   where?: Params;
-  /** What a reader must know to compare: it ends the caption. */
+  /** The finding, in one or two sentences: it is the caption. Default: the title. */
+  says?: Say;
+  /** What a reader must know to compare: it ends the caption on the page and in the supplement. */
   note?: string;
 }
 export interface LineFigure extends FigureCommon {
@@ -261,6 +266,8 @@ export interface Experiment {
   plan: (options: RunOptions) => Plan;
   /** How a value of a parameter reads in tables and figures. */
   setup: string;
+  /** Question, method, findings with numbers, what did not hold: at most 150 words. */
+  abstract?: Say;
   limitations: readonly string[];
-  references: readonly string[];
+  references: readonly (string | Reference)[];
 }

@@ -9,6 +9,7 @@ import { clientScript, pageStyle } from './client.js';
 import { claimsFinding, controlFinding, partFinding } from './findings.js';
 import { methodText, type FigureView, type ReportModel } from './model.js';
 import { refusals, type Table } from './tables.js';
+import { referenceText } from '../story/references.js';
 
 const entities: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -115,7 +116,7 @@ ${sections.join('\n')}
 <section><h2>Limitations</h2>${list(experiment.limitations)}</section>
 <section><h2>Warnings</h2>${model.warnings.rows.length === 0 ? '<p>None.</p>' : htmlTable(model.warnings)}</section>
 <section><h2>Context</h2>${htmlTable(model.context)}</section>
-<section><h2>References</h2>${list(experiment.references)}</section>
+<section><h2>References</h2>${list(experiment.references.map(referenceText))}</section>
 <div id="tip" hidden></div>
 <script type="application/json" id="figures">${dataSafe(figures.map(figureData))}</script>
 <script>${scriptSafe(vegaRuntime())}</script>

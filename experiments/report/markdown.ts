@@ -3,6 +3,7 @@ import { quickMark } from '../figures/common.js';
 import { claimsFinding, controlFinding, partFinding } from './findings.js';
 import { methodText, type ReportModel } from './model.js';
 import { refusals, type Table } from './tables.js';
+import { referenceText } from '../story/references.js';
 
 /** Text of the data: no HTML begins in it, no link, no picture, no code. "<0.001" stays as it is. */
 const plain = (text: string): string =>
@@ -78,6 +79,6 @@ export function markdownReport(model: ReportModel): string {
     '## Context',
     markdownTable(model.context),
     '## References',
-    experiment.references.map((r) => `- ${r}`).join('\n'),
+    experiment.references.map((r) => `- ${referenceText(r)}`).join('\n'),
   ].join('\n\n')}\n`;
 }

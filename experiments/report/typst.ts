@@ -3,6 +3,7 @@ import { quickMark } from '../figures/common.js';
 import { claimsFinding, controlFinding, partFinding } from './findings.js';
 import { methodText, type FigureView, type ReportModel } from './model.js';
 import { refusals, type Table } from './tables.js';
+import { referenceText } from '../story/references.js';
 
 /** A Typst string literal. */
 export const literal = (text: string): string =>
@@ -150,6 +151,6 @@ ${experiment.limitations.map((l) => `- ${say(l)}`).join('\n')}
 ${warnings === '' ? '' : `\nWarnings of this run:\n${warnings}`}
 
 #heading(numbering: none)[References]
-${experiment.references.map((r) => `+ ${say(r)}`).join('\n')}
+${experiment.references.map((r) => `+ ${say(referenceText(r))}`).join('\n')}
 `;
 }

@@ -1,0 +1,88 @@
+// What sentences may ask of a run. Nothing here words anything but numbers.
+import type { ClaimResult } from '../core/claims.js';
+import type { PointSummary } from '../core/point-summary.js';
+import { fewestValues, type Ratio } from '../core/statistics.js';
+import type { Change, Facts, PointFacts } from '../core/story.js';
+import type { Experiment, Metric, Params } from '../core/types.js';
+import type { VerdictCounts } from '../core/verdict.js';
+import { hasInterval, number, percentChange, withUnit } from '../report/text.js';
+
+/** What facts are made of: a summary has it. */
+export interface Told {
+  points: readonly PointSummary[];
+  claims: readonly ClaimResult[];
+  verdicts: VerdictCounts;
+  profile: 'quick' | 'full';
+}
+
+const fits = (params: Params, wanted: Params): boolean =>
+  Object.entries(wanted).every(([name, value]) => params[name] === value);
+
+export function changeOf(ratio: Ratio): Change | undefined {
+  if (!Number.isFinite(ratio.value)) return undefined;
+  return {
+    verdict: ratio.verdict,
+    ratio: ratio.value,
+    percent: percentChange(ratio.value),
+    size: `${number(Math.abs(ratio.value - 1) * 100, Math.abs(ratio.value - 1) < 0.095 ? 1 : 0)} %`,
+    times: `${number(ratio.value, ratio.value < 9.95 ? 2 : 0)} times`,
+    span: hasInterval(ratio)
+      ? `95 % interval ${percentChange(ratio.low)} to ${percentChange(ratio.high)}`
+      : `${ratio.pairs} pairs, fewer than the ${fewestValues} of an interval`,
+  };
+}
+
+function pointFacts(
+  point: PointSummary | undefined,
+  metricOf: (key: string) => Metric,
+): PointFacts {
+  const value = (key: string): number | undefined => {
+    const found = point?.metrics[key]?.value;
+    return found !== undefined && Number.isFinite(found) ? found : undefined;
+  };
+  const shown = (key: string, text: (v: number, m: Metric) => string): string | undefined => {
+    const found = value(key);
+    return found === undefined ? undefined : text(found, metricOf(key));
+  };
+  return {
+    params: point?.params ?? {},
+    value,
+    told: (key) => shown(key, withUnit),
+    bare: (key) => shown(key, (v, m) => number(v, m.digits ?? 2)),
+    change: (key) => {
+      const ratio = point?.ratios[key];
+      return ratio === undefined ? undefined : changeOf(ratio);
+    },
+  };
+}
+
+export function factsOf(experiment: Pick<Experiment, 'metrics' | 'published'>, run: Told): Facts {
+  const metricOf = (key: string): Metric => {
+    const metric = experiment.metrics.find((m) => m.key === key);
+    if (metric === undefined) throw new Error(`no metric ${key}`);
+    return metric;
+  };
+  return {
+    quick: run.profile === 'quick',
+    counts: run.verdicts,
+    verdict: (id) => run.claims.find((c) => c.id === id)?.verdict,
+    part: (name) => {
+      const own = run.points.filter((p) => p.part === name && !p.control);
+      return {
+        at: (params) =>
+          pointFacts(
+            own.find((p) => fits(p.params, params)),
+            metricOf,
+          ),
+        points: (where = {}) =>
+          own.filter((p) => fits(p.params, where)).map((p) => pointFacts(p, metricOf)),
+        published: (params, key) => {
+          const row = experiment
+            .published()
+            .find((r) => r.part === name && r.metric === key && fits(r.params, params));
+          return row === undefined ? undefined : withUnit(row.value, metricOf(key));
+        },
+      };
+    },
+  };
+}
