@@ -27,6 +27,21 @@ export interface EthtoolSpec {
   cpus?: number[];
 }
 
+/**
+ * A table in front of an interface that has none: an XDP program gives each packet to the CPU that the
+ * table names for its bucket. Needs XDP in the interface's driver and Linux 5.18.
+ */
+export interface CpumapSpec {
+  kind: 'cpumap';
+  interface: string;
+  /** CPUs that take packets; default: those that this process may use. */
+  cpus?: number[];
+  /** Of the table, a power of two up to 4096; default 512. */
+  entries?: number;
+  /** Frames that wait for a CPU at most, 8 to 16384; default 2048. */
+  queueDepth?: number;
+}
+
 /** Cores that receive, count and free the packets of a DPDK port. Needs a build with DPDK. */
 export interface DpdkSpec {
   kind: 'dpdk';
@@ -42,7 +57,7 @@ export interface DpdkSpec {
   workRounds?: number;
 }
 
-export type DeviceSpec = TapSpec | EthtoolSpec | DpdkSpec;
+export type DeviceSpec = TapSpec | EthtoolSpec | CpumapSpec | DpdkSpec;
 
 /** What the device counted; `refused` table entries could not be put back. */
 export type DeviceSummary = Readonly<Record<string, number>>;
@@ -62,6 +77,7 @@ interface Reply {
 const jobs: Readonly<Record<DeviceSpec['kind'], { program: NativeFile; job: string }>> = {
   tap: { program: labProgram, job: 'balance-tap' },
   ethtool: { program: labProgram, job: 'balance-ethtool' },
+  cpumap: { program: labProgram, job: 'balance-cpumap' },
   dpdk: { program: dpdkProgram, job: 'balance-dpdk' },
 };
 

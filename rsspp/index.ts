@@ -14,6 +14,7 @@ export { Balancing, type Backend } from './backend.js';
 export { Balancer, type BalancerOptions, type Epoch, type Report } from './balancer.js';
 export {
   Device,
+  type CpumapSpec,
   type DeviceSpec,
   type DeviceSummary,
   type DpdkSpec,

@@ -1,6 +1,7 @@
 // The box in words: its live picture, a line an interval, the summary.
 import { total, type Lane, type Sample } from './box.js';
 import { ratesOf, type Rates } from './box-metrics.js';
+import { guardLine } from './guard.js';
 import { renderTable } from './output.js';
 import { formatCount, formatFixed } from './units.js';
 
@@ -64,6 +65,7 @@ export function picture(sample: Sample, before: Sample | undefined, seconds: num
       columns.map((title, i) => ({ title, align: i === 0 ? 'left' : 'right' })),
       rows,
     ).split('\n'),
+    ...(sample.guards ?? []).map(guardLine),
     intervalLine(sample, ratesOf(sample, before, seconds)),
   ];
 }
@@ -79,6 +81,7 @@ function holdText(lane: Lane): string {
 export function summaryLines(summary: Sample): string[] {
   return [
     counts(summary),
+    ...(summary.guards ?? []).map(guardLine),
     ...summary.lanes.map(
       (lane) =>
         `${lane.in} > ${lane.out} queue ${lane.queue}: ${formatCount(lane.received)} packets, ${formatCount(lane.bytesIn)} bytes; ` +

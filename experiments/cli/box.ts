@@ -1,5 +1,6 @@
 // What `reframer-dpdk forward` tells of itself; see native/src/dpdk/forward_sample.hpp.
 import type { ErrorRecord } from './errors.js';
+import type { GuardCounts } from './guard.js';
 
 export interface Lane {
   in: string;
@@ -38,6 +39,8 @@ export interface Port {
 }
 
 export interface Sample {
+  /** Where a port takes only what it claims. */
+  guards?: GuardCounts[];
   lanes: Lane[];
   ports: Port[];
   missed: number;
@@ -58,6 +61,8 @@ export interface Reply extends Partial<Sample> {
   ready?: Ready;
   error?: ErrorRecord;
   failed?: string;
+  /** So many are in force. */
+  rules?: number;
   summary?: Sample & { lost: number };
 }
 

@@ -56,6 +56,18 @@ const pciAddress = /^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]$/i;
 // How DPDK's own virtual drivers are called: net_null0, net_pcap1, eth_ring0, virtio_user0.
 const virtualDevice = /^(net_|eth_|virtio_user)\w*$/;
 
+const interfacePort = /^(af_xdp|af_packet):(.+)$/;
+
+/** `af_xdp:eth1` and `af_packet:eth1`, an interface of Linux, as EAL's device; anything else as it is. */
+export function interfaceDevice(port: string, index: number): string {
+  const [, driver, name] = interfacePort.exec(port) ?? [];
+  return driver === undefined ? port : `net_${driver}${index},iface=${name}`;
+}
+
+/** The interface whose AF_XDP sockets a device opens. */
+export const xdpInterface = (device: string): string | undefined =>
+  /^net_af_xdp\w*,(?:.*,)?iface=([^,]+)/.exec(device)?.[1];
+
 /**
  * What makes EAL open the ports: a device is made under the name before its first comma. One that the
  * user's own options name already is left to them; a name of no known kind too.

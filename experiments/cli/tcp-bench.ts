@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { dpdkProgram } from '../../native/loader.js';
 import { NativeSession } from '../../native/session.js';
 import { CliError, exitCodes } from './errors.js';
+import { parseWrk } from './linux/web.js';
 
 export interface TcpOptions {
   /** Bytes of the file that every request gets. */
@@ -336,28 +337,4 @@ export class TcpPath {
       return '';
     }
   }
-}
-
-function microseconds(text: string | undefined): number {
-  const [, value, unit = ''] = /^([\d.]+)(us|ms|s)$/.exec(text ?? '') ?? [];
-  return Number(value) * ({ us: 1, ms: 1e3, s: 1e6 }[unit] ?? Number.NaN);
-}
-
-/** @throws CliError when it holds no results */
-export function parseWrk(
-  text: string,
-): Pick<TcpTrial, 'requestsPerSecond' | 'medianUs' | 'p99Us' | 'socketErrors'> {
-  const requestsPerSecond = Number(/Requests\/sec:\s+([\d.]+)/.exec(text)?.[1]);
-  if (!(requestsPerSecond > 0))
-    throw new CliError('tcp-client', `no request was answered:\n${text.trim()}`);
-  const [, connect = 0, read = 0, write = 0, timeout = 0] =
-    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/
-      .exec(text)
-      ?.map(Number) ?? [];
-  return {
-    requestsPerSecond,
-    medianUs: microseconds(/^\s+50%\s+(\S+)/m.exec(text)?.[1]),
-    p99Us: microseconds(/^\s+99%\s+(\S+)/m.exec(text)?.[1]),
-    socketErrors: connect + read + write + timeout,
-  };
 }

@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-import { parseWrk, missingForTcp, type TcpTrial } from '../../experiments/cli/tcp-bench.js';
+import { parseWrk } from '../../experiments/cli/linux/web.js';
+import { missingForTcp, type TcpTrial } from '../../experiments/cli/tcp-bench.js';
 import { packageRoot } from '../../native/loader.js';
 import { reframer, skipSuite } from '../helpers/cli.js';
 

@@ -10,40 +10,32 @@ import {
   type Method,
   type Report,
 } from '../../../rsspp/index.js';
+import {
+  addDeviceOptions,
+  deviceSpec,
+  numberBetween,
+  quickToWrite,
+  type DeviceOptions,
+} from '../balance-device.js';
 import { BalanceView, type BalanceEpoch } from '../balance-view.js';
-import { ealOptions } from '../eal.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
 import { print, printJson, talk } from '../output.js';
 import {
   formatCount,
   formatFixed,
   parseChoice,
-  parseCount,
   parseDuration,
   parseMilliseconds,
 } from '../units.js';
 import { untilStopped } from '../until-stopped.js';
 
-interface Options {
-  backend: string;
+interface Options extends DeviceOptions {
   interval: string;
   busyInterval?: string;
   duration?: string;
   target?: string;
   method: string;
   dryRun?: boolean;
-  interface?: string;
-  cpus?: string;
-  port?: string;
-  table: string;
-  eal: string;
-  cores?: string;
-  reta: string;
-  rate: string;
-  flows: string;
-  skew: string;
-  work: string;
-  seed: string;
   json?: boolean;
 }
 
@@ -51,14 +43,10 @@ interface Options {
 const patience = 5;
 
 export function register(program: Command): void {
-  program
+  const command = program
     .command('balance')
     .description(
       'balance the cores behind a device by its indirection table, live; the first table is put back at the end',
-    )
-    .requiredOption(
-      '--backend <kind>',
-      'tap: a multi-queue TAP with traffic of its own, in its own network namespace; ethtool: an interface of Linux; dpdk: a DPDK port',
     )
     .option('--interval <duration>', 'epoch: how often the table may be rewritten', '100ms')
     .option(
@@ -68,99 +56,11 @@ export function register(program: Command): void {
     .option('--duration <duration>', 'end after this time; otherwise at Ctrl-C, exit code 0')
     .option('--target <load>', 'use only as many cores as this load needs; otherwise all')
     .option('--method <name>', methods.join(', '), 'balanced')
-    .option('--dry-run', 'say what would move, write nothing')
-    .option('--interface <name>', 'ethtool: the interface')
-    .option(
-      '--cpus <list>',
-      "ethtool: CPU that serves each queue, such as 0,1,2,3; otherwise queue i is CPU i's",
-    )
-    .option('--port <name>', "dpdk: EAL's name of the port")
-    .option(
-      '--table <kind>',
-      'dpdk: reta, flow, or software (one core dispatches to rings)',
-      'reta',
-    )
-    .option(
-      '--eal <options>',
-      'dpdk: options of EAL besides --no-huge -m 256 --no-shconf --no-telemetry, such as --vdev=net_null0; one that is given replaces that default',
-      '',
-    )
-    .option(
-      '--cores <number>',
-      'tap, dpdk: queues, one thread each; by default 4. dpdk: each on a CPU of its own, by default at most the CPUs, or one for each lcore that -l in --eal names',
-    )
-    .option(
-      '--reta <number>',
-      'tap, dpdk flow and software: entries of the table, 64 to 4096',
-      '128',
-    )
-    .option('--rate <number>', 'tap: packets a second', '20k')
-    .option('--flows <number>', 'tap: flows of the traffic', '1000')
-    .option(
-      '--skew <exponent>',
-      'tap: Zipf exponent of the shares of the flows; 0 makes them alike',
-      '0.9',
-    )
-    .option(
-      '--work <rounds>',
-      'tap, dpdk: rounds of arithmetic a packet, about a nanosecond each',
-      '10k',
-    )
-    .option('--seed <number>', 'tap: of the traffic', '1')
+    .option('--dry-run', 'say what would move, write nothing');
+  addDeviceOptions(command)
     .option('--json', 'print one JSON line an epoch and a summary')
     .action(balance);
 }
-
-function number(text: string, option: string, low: number, high: number): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= low && value <= high))
-    throw new UsageError(`${option}: '${text}' is not a number from ${low} to ${high}`);
-  return value;
-}
-
-function deviceSpec(options: Options): DeviceSpec {
-  const backend = parseChoice(options.backend, '--backend', ['tap', 'ethtool', 'dpdk'] as const);
-  if (backend === 'dpdk') {
-    if (options.port === undefined)
-      throw new UsageError('--backend dpdk needs --port: whose table?');
-    const eal = ealOptions(options.eal, 256, { telemetry: false });
-    if (options.eal !== '' && eal.added.length > 0)
-      talk(`reframer: EAL also gets ${eal.added.join(' ')}`);
-    return {
-      kind: 'dpdk',
-      eal: eal.words,
-      port: options.port,
-      table: parseChoice(options.table, '--table', ['reta', 'flow', 'software'] as const),
-      ...(options.cores === undefined ? {} : { cores: parseCount(options.cores, '--cores', 1) }),
-      entries: parseCount(options.reta, '--reta', 64),
-      workRounds: parseCount(options.work, '--work'),
-    };
-  }
-  if (backend === 'ethtool') {
-    if (options.interface === undefined)
-      throw new UsageError('--backend ethtool needs --interface: whose table?');
-    const cpus = options.cpus?.split(',').map((cpu) => parseCount(cpu, '--cpus'));
-    return {
-      kind: 'ethtool',
-      interface: options.interface,
-      ...(cpus === undefined ? {} : { cpus }),
-    };
-  }
-  return {
-    kind: 'tap',
-    cores: parseCount(options.cores ?? '4', '--cores', 1),
-    entries: parseCount(options.reta, '--reta', 64),
-    packetsPerSecond: parseCount(options.rate, '--rate', 1),
-    flows: parseCount(options.flows, '--flows', 1),
-    skew: number(options.skew, '--skew', 0, 4),
-    workRounds: parseCount(options.work, '--work'),
-    seed: parseCount(options.seed, '--seed'),
-  };
-}
-
-// Half a RETA driver stops reception while it writes, and the load of a CPU comes in steps of 10 ms.
-const quickToWrite = (spec: DeviceSpec): boolean =>
-  spec.kind === 'tap' || (spec.kind === 'dpdk' && spec.table === 'software');
 
 function busyInterval(options: Options, spec: DeviceSpec, intervalMs: number): number {
   if (options.busyInterval === undefined)
@@ -211,7 +111,7 @@ async function balance(options: Options): Promise<void> {
   const word = options.method === 'ours' ? 'balanced' : options.method;
   const method: Method = parseChoice(word, '--method', methods);
   const target =
-    options.target === undefined ? undefined : number(options.target, '--target', 0.11, 1);
+    options.target === undefined ? undefined : numberBetween(options.target, '--target', 0.11, 1);
   const spec = deviceSpec(options);
   const busyIntervalMs = busyInterval(options, spec, intervalMs);
   const run = untilStopped(durationMs);
@@ -262,7 +162,9 @@ async function balance(options: Options): Promise<void> {
       );
       print(
         refused === 0
-          ? 'the first table is in force again'
+          ? spec.kind === 'cpumap'
+            ? 'the program has left the interface'
+            : 'the first table is in force again'
           : `${refused} entries of the first table could not be put back`,
       );
     }

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { seededRandom, shuffled } from '../../core/random.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
 import { kernelHelp, parseKernel, type Kernel } from '../linux/kernels.js';
-import { functions, LinuxPath, missingForLinux, sweepNamespaces } from '../linux/path.js';
+import { functions, LinuxPath, missingForLinux } from '../linux/path.js';
 import { renderRows } from '../linux/report.js';
 import { rowsOf, type LinuxRow, type Plan } from '../linux/rows.js';
 import { send, type Order, type Trial } from '../linux/send.js';
@@ -115,7 +115,6 @@ async function bench(options: Options): Promise<void> {
       `this measurement needs ${missing.join(', ')}`,
       exitCodes.notSupported,
     );
-  sweepNamespaces();
   const paths = chosen.functions.flatMap((fn) => chosen.kernels.map((kernel) => ({ fn, kernel })));
   const total = paths.length * plan.flows.length * plan.orders.length * plan.rounds;
   const progress = new ProgressLine('bench linux', options.quiet);

@@ -6,110 +6,26 @@ import type { Command } from 'commander';
 import { dpdkProgram } from '../../../native/loader.js';
 import { NativeSession, SessionError } from '../../../native/session.js';
 import { total, type Reply, type Sample } from '../box.js';
+import { addBoxOptions, boxSpec, type BoxOptions } from '../box-options.js';
 import { metricsOf, ratesOf } from '../box-metrics.js';
 import { intervalLine, oversizedText, picture, summaryLines } from '../box-view.js';
-import { checkCaptures, shortText, WrittenCaptures, type ShortFile } from '../capture-ports.js';
-import { deviceName, ealOptions, namedDevices, portDevices } from '../eal.js';
+import { shortText, WrittenCaptures, type ShortFile } from '../capture-ports.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
+import { rulesReloader } from '../guard.js';
 import { LiveView } from '../live-view.js';
 import { exposition, parseAddress, serveMetrics } from '../metrics.js';
 import { print, printJson, talk } from '../output.js';
 import { followUser } from '../privileges.js';
-import { formatCount, parseChoice, parseCount, parseDuration } from '../units.js';
+import { formatCount, parseDuration } from '../units.js';
 import { untilStopped, type Stopping } from '../until-stopped.js';
 
-interface Options {
-  in: string;
-  out: string;
-  bothWays?: boolean;
-  queues: string;
-  cores?: string;
-  descriptors: string;
-  buffers?: string;
-  user: string;
-  eal: string;
-  hugepages?: boolean;
-  reframe: boolean;
-  delay: string;
-  policy: string;
-  key: string;
-  hash: string;
-  packets: string;
-  maxBurst: string;
-  bypass?: string;
-  early?: string;
-  repair?: boolean;
-  thin?: boolean;
-  interval: string;
-  duration?: string;
-  idle?: string;
-  metrics?: string;
-  json?: boolean;
-  quiet?: boolean;
-}
-
-const policies = ['fixed', 'adaptive', 'burst'] as const;
-const keys = ['5tuple', 'symmetric', 'destination', 'inner'] as const;
-const hashes = ['auto', 'nic', 'software'] as const;
-const bypasses = ['syn', 'new', 'ef', 'ect1', 'dns'] as const;
-const earlies = ['fin', 'rst', 'psh'] as const;
-
 export function register(program: Command): void {
-  program
+  const command = program
     .command('run')
     .description(
       'forward between two DPDK ports, with Reframer on every receive queue, until Ctrl-C, which drains and ends with exit code 0; drops nothing',
-    )
-    .requiredOption(
-      '--in <port>',
-      'port that packets come from: a PCI address, a device (net_tap0), or a device with its arguments, net_pcap0,rx_pcap=in.pcap,tx_pcap=out.pcap',
-    )
-    .requiredOption('--out <port>', 'port that they go to, likewise; may be the same')
-    .option('--both-ways', 'also from OUT to IN')
-    .option(
-      '--eal <options>',
-      'options of EAL besides --no-huge -m 512 --no-shconf, such as -l 2,3 or -a 0000:03:00.0; one that is given replaces that default',
-      '',
-    )
-    .option('--hugepages', 'packet buffers in hugepages: without --no-huge and -m')
-    .option('--queues <number>', 'receive queues a port', '1')
-    .option(
-      '--cores <number>',
-      'threads that poll, each on a CPU of its own; by default one, or one for each lcore that -l in --eal names',
-    )
-    .option('--descriptors <number>', 'length of the rings', '1024')
-    .option(
-      '--buffers <number>',
-      'packet buffers of 2 KiB; by default enough for all rings and holds',
-    )
-    .option(
-      '--user <name>',
-      'who it becomes once its ports are open, if root started it; root stays root',
-      'nobody',
-    )
-    .option('--no-reframe', 'forward only: to compare with')
-    .option(
-      '--delay <time>',
-      'T, the longest hold before a packet is due; it leaves with the next poll',
-      '64us',
-    )
-    .option('--policy <policy>', policies.join(', '), 'fixed')
-    .option('--key <key>', `what packets are grouped by: ${keys.join(', ')}`, '5tuple')
-    .option(
-      '--hash <whose>',
-      `${hashes.join(', ')}: auto takes the NIC's where it covers the key`,
-      'auto',
-    )
-    .option('--packets <number>', 'most packets held a queue', '4096')
-    .option(
-      '--max-burst <number>',
-      'packets of a group at which it leaves; 16 bounds what flows made to share a hash cost the others',
-      '128',
-    )
-    .option('--bypass <list>', `packets that do not wait, comma-separated: ${bypasses.join(', ')}`)
-    .option('--early <list>', `packets that end their group's wait: ${earlies.join(', ')}`)
-    .option('--repair', 'sort TCP data of a group by sequence number')
-    .option('--thin', 'take out pure ACKs that a later one covers')
+    );
+  addBoxOptions(command)
     .option('--interval <time>', 'between two looks at the counters', '1s')
     .option('--duration <time>', 'end after this time; otherwise at Ctrl-C')
     .option('--idle <time>', 'end when, after the first packet, none came for this long')
@@ -117,41 +33,6 @@ export function register(program: Command): void {
     .option('--json', 'print one JSON line an interval and a summary')
     .option('--quiet', 'only the summary')
     .action(run);
-}
-
-function parseList<T extends string>(
-  text: string | undefined,
-  option: string,
-  words: readonly T[],
-): T[] {
-  return text === undefined ? [] : text.split(',').map((word) => parseChoice(word, option, words));
-}
-
-function nativeSpec(options: Options, eal: readonly string[]): object {
-  return {
-    eal,
-    in: deviceName(options.in),
-    out: deviceName(options.out),
-    bothWays: options.bothWays === true,
-    queues: parseCount(options.queues, '--queues', 1),
-    ...(options.cores === undefined ? {} : { cores: parseCount(options.cores, '--cores', 1) }),
-    descriptors: parseCount(options.descriptors, '--descriptors', 64),
-    ...(options.buffers === undefined
-      ? {}
-      : { buffers: parseCount(options.buffers, '--buffers', 64) }),
-    user: options.user,
-    reframe: options.reframe,
-    delayNs: parseDuration(options.delay, '--delay'),
-    policy: parseChoice(options.policy, '--policy', policies),
-    key: parseChoice(options.key, '--key', keys),
-    hash: parseChoice(options.hash, '--hash', hashes),
-    maxPackets: parseCount(options.packets, '--packets', 32),
-    maxBurst: parseCount(options.maxBurst, '--max-burst', 1),
-    bypass: parseList(options.bypass, '--bypass', bypasses),
-    early: parseList(options.early, '--early', earlies),
-    repair: options.repair === true,
-    thin: options.thin === true,
-  };
 }
 
 function openingError({ error }: Reply): CliError {
@@ -165,24 +46,16 @@ function openingError({ error }: Reply): CliError {
   return new CliError(error.code, error.message, exitCode);
 }
 
-function opening(options: Options): { spec: object; devices: string[] } {
-  const { words, added } = ealOptions(options.eal, 512, {
-    hugepages: options.hugepages === true,
-    telemetry: true,
-  });
-  if (options.eal !== '' && added.length > 0 && options.quiet !== true)
-    talk(
-      `reframer: EAL also gets ${added.join(' ')}${added.includes('--no-huge') ? '; --hugepages takes hugepages' : ''}`,
-    );
-  const made = portDevices([options.in, options.out], words);
-  const spec = nativeSpec(options, [...words, ...made]);
-  const devices = namedDevices([...words, ...made]);
-  checkCaptures(devices);
-  return { spec, devices };
+interface Options extends BoxOptions {
+  interval: string;
+  duration?: string;
+  idle?: string;
+  metrics?: string;
+  json?: boolean;
 }
 
 async function run(options: Options): Promise<void> {
-  const { spec, devices } = opening(options);
+  const { spec, devices, rules } = boxSpec(options);
   const intervalMs = Math.max(10, parseDuration(options.interval, '--interval') / 1e6);
   const idleMs =
     options.idle === undefined ? Infinity : parseDuration(options.idle, '--idle') / 1e6;
@@ -216,7 +89,16 @@ async function run(options: Options): Promise<void> {
     await watch(
       session,
       stopping,
-      { intervalMs, idleMs, json: options.json === true, quiet: options.quiet === true },
+      {
+        intervalMs,
+        idleMs,
+        json: options.json === true,
+        quiet: options.quiet === true,
+        reload:
+          options.denyFile === undefined
+            ? undefined
+            : rulesReloader(session, options.denyFile, rules),
+      },
       (sample) => {
         latest = sample;
       },
@@ -242,12 +124,13 @@ interface Watching {
   idleMs: number;
   json: boolean;
   quiet: boolean;
+  reload: (() => Promise<void>) | undefined;
 }
 
 async function watch(
   session: NativeSession<Reply>,
   stopping: Stopping,
-  { intervalMs, idleMs, json, quiet }: Watching,
+  { intervalMs, idleMs, json, quiet, reload }: Watching,
   keep: (sample: Sample) => void,
 ): Promise<void> {
   const view = new LiveView();
@@ -261,7 +144,9 @@ async function watch(
   while (!stopping.stopped()) {
     await stopping.sleep(Math.min(intervalMs, idleMs));
     if (stopping.stopped()) break;
+    await reload?.();
     const {
+      guards,
       lanes,
       ports = [],
       missed = 0,
@@ -270,7 +155,7 @@ async function watch(
     } = await session.ask({ do: 'sample' });
     if (lanes === undefined)
       throw new CliError('failed', `reframer-dpdk: ${failed ?? 'no counters came'}`);
-    const sample = { lanes, ports, missed, noBuffer };
+    const sample = { ...(guards === undefined ? {} : { guards }), lanes, ports, missed, noBuffer };
     const now = performance.now();
     const seconds = (now - beforeAt) / 1000;
     keep(sample);

@@ -1,12 +1,12 @@
 // A sender, a router and a sink, each a network namespace of our own, in a row. The router's work runs
 // in the kernel's NAPI threads, pinned to one core; the sink counts what comes, and drops it.
-import { execFileSync, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 
 import { labProgram } from '../../../native/loader.js';
 import { NativeSession } from '../../../native/session.js';
 import { CliError, exitCodes } from '../errors.js';
 import type { KernelSettings } from './kernels.js';
+import { missingPrograms, run, Spaces } from './spaces.js';
 
 export const functions = ['forward', 'firewall', 'bridge'] as const;
 export type LinuxFunction = (typeof functions)[number];
@@ -27,48 +27,8 @@ const sinkAddress = '10.78.1.1';
 const deferredPolls = '100';
 
 const programs = { ip: 'iproute2', ethtool: 'ethtool', nft: 'nftables', taskset: 'util-linux' };
-const environment = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
-
 /** What is missing for this; empty: nothing. */
-export function missingForLinux(): string[] {
-  const missing = Object.entries(programs)
-    .filter(([name]) => spawnSync('sh', ['-c', `command -v ${name}`], { env: environment }).status)
-    .map(([name, debian]) => `${name} (Debian package ${debian})`);
-  if (process.getuid?.() !== 0) missing.push('root, for network namespaces');
-  return missing;
-}
-
-function run(command: string, ...args: string[]): string {
-  try {
-    return execFileSync(command, args, {
-      encoding: 'utf8',
-      env: environment,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-  } catch (error) {
-    const text =
-      error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
-    throw new CliError('linux-setup', `${command} ${args.join(' ')}: ${text}`);
-  }
-}
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
-};
-
-/** What a run that was killed left behind: deleting a namespace deletes its interfaces. */
-export function sweepNamespaces(): void {
-  const list = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8', env: environment }).stdout;
-  for (const [name = ''] of (list ?? '').split('\n').map((line) => line.split(' '))) {
-    const pid = Number(/^reframer-linux-(\d+)-/.exec(name)?.[1]);
-    if (Number.isInteger(pid) && !isAlive(pid)) run('ip', 'netns', 'del', name);
-  }
-}
+export const missingForLinux = (): string[] => missingPrograms(programs);
 
 /** Names of the kernel's threads are cut at 15 characters: the interface's name must be short. */
 function napiThreads(device: string): number[] {
@@ -98,13 +58,14 @@ interface SinkReply extends Arrived {
 }
 
 export class LinuxPath {
-  private readonly prefix = `${prefix}${process.pid}-`;
   readonly destination = sinkAddress;
   readonly source = senderAddress;
   readonly interface = 's0';
   threads: number[] = [];
   destinationMac = '';
   private sink: NativeSession<SinkReply> | undefined;
+
+  private readonly spaces = new Spaces(prefix, names);
 
   private constructor(readonly options: PathOptions) {}
 
@@ -122,45 +83,28 @@ export class LinuxPath {
 
   /** In front of a program that is to run in the sender's namespace. */
   get inSender(): string[] {
-    return ['ip', 'netns', 'exec', this.name('sender')];
-  }
-
-  private name(place: Place): string {
-    return `${this.prefix}${place}`;
-  }
-
-  private ip(place: Place, ...args: string[]): string {
-    return run('ip', '-n', this.name(place), ...args);
-  }
-
-  private in(place: Place, ...command: string[]): string {
-    return run('ip', 'netns', 'exec', this.name(place), ...command);
-  }
-
-  private write(place: Place, file: string, value: string): void {
-    this.in(place, 'sh', '-c', `echo ${value} > ${file}`);
+    return this.spaces.inside('sender');
   }
 
   private build(): void {
-    for (const place of names) run('ip', 'netns', 'add', this.name(place));
     const { queues, cpu } = this.options;
     // Both ends have as many queues: a packet of a queue that the other lacks goes past NAPI.
     this.link('s0', 'sender', this.inbound, 'router', queues);
     this.link('r1', 'router', 'k0', 'sink', 1);
     // Else whole segments of TSO come through, and the other end does without GRO.
-    this.in('sender', 'ethtool', '-K', 's0', 'tso', 'off', 'gso', 'off');
-    if (!this.options.checkedByNic) this.in('sender', 'ethtool', '-K', 's0', 'tx', 'off');
-    this.in('router', 'ethtool', '-K', this.inbound, 'gro', 'on');
+    this.spaces.in('sender', 'ethtool', '-K', 's0', 'tso', 'off', 'gso', 'off');
+    if (!this.options.checkedByNic) this.spaces.in('sender', 'ethtool', '-K', 's0', 'tx', 'off');
+    this.spaces.in('router', 'ethtool', '-K', this.inbound, 'gro', 'on');
     if (this.options.fraglist)
-      this.in('router', 'ethtool', '-K', this.inbound, 'rx-gro-list', 'on');
-    for (const [place, device] of this.devices) this.ip(place, 'link', 'set', device, 'up');
+      this.spaces.in('router', 'ethtool', '-K', this.inbound, 'rx-gro-list', 'on');
+    for (const [place, device] of this.devices) this.spaces.ip(place, 'link', 'set', device, 'up');
     this.startFunction();
     const sys = `/sys/class/net/${this.inbound}`;
     if (this.options.flushNs > 0) {
-      this.write('router', `${sys}/gro_flush_timeout`, String(this.options.flushNs));
-      this.write('router', `${sys}/napi_defer_hard_irqs`, deferredPolls);
+      this.spaces.write('router', `${sys}/gro_flush_timeout`, String(this.options.flushNs));
+      this.spaces.write('router', `${sys}/napi_defer_hard_irqs`, deferredPolls);
     }
-    this.write('router', `${sys}/threaded`, '1');
+    this.spaces.write('router', `${sys}/threaded`, '1');
     this.threads = napiThreads(this.inbound);
     if (this.threads.length !== queues)
       throw new CliError(
@@ -186,7 +130,7 @@ export class LinuxPath {
 
   private link(one: string, here: Place, other: string, there: Place, queues: number): void {
     const count = ['numtxqueues', String(queues), 'numrxqueues', String(queues)];
-    this.ip(
+    this.spaces.ip(
       here,
       'link',
       'add',
@@ -199,12 +143,12 @@ export class LinuxPath {
       other,
       ...count,
       'netns',
-      this.name(there),
+      this.spaces.name(there),
     );
   }
 
   private mac(place: Place, device: string): string {
-    const link = JSON.parse(this.ip(place, '-json', 'link', 'show', device)) as {
+    const link = JSON.parse(this.spaces.ip(place, '-json', 'link', 'show', device)) as {
       address: string;
     }[];
     return link[0]?.address ?? '';
@@ -213,14 +157,14 @@ export class LinuxPath {
   private startFunction(): void {
     const sinkMac = this.mac('sink', 'k0');
     if (this.options.function === 'bridge') {
-      this.ip('router', 'link', 'add', 'b0', 'type', 'bridge');
-      this.ip('router', 'link', 'set', this.inbound, 'master', 'b0');
-      this.ip('router', 'link', 'set', 'r1', 'master', 'b0');
-      this.ip('router', 'link', 'set', 'b0', 'up');
+      this.spaces.ip('router', 'link', 'add', 'b0', 'type', 'bridge');
+      this.spaces.ip('router', 'link', 'set', this.inbound, 'master', 'b0');
+      this.spaces.ip('router', 'link', 'set', 'r1', 'master', 'b0');
+      this.spaces.ip('router', 'link', 'set', 'b0', 'up');
       run(
         'bridge',
         '-n',
-        this.name('router'),
+        this.spaces.name('router'),
         'fdb',
         'replace',
         sinkMac,
@@ -233,20 +177,19 @@ export class LinuxPath {
       return;
     }
     this.destinationMac = this.mac('router', this.inbound);
-    this.ip('router', 'address', 'add', '10.78.0.254/24', 'dev', this.inbound);
-    this.ip('router', 'address', 'add', '10.78.1.254/24', 'dev', 'r1');
-    this.ip('router', 'neighbour', 'replace', sinkAddress, 'lladdr', sinkMac, 'dev', 'r1');
-    this.write('router', '/proc/sys/net/ipv4/ip_forward', '1');
-    if (this.options.function === 'firewall') this.in('router', 'nft', firewall);
+    this.spaces.ip('router', 'address', 'add', '10.78.0.254/24', 'dev', this.inbound);
+    this.spaces.ip('router', 'address', 'add', '10.78.1.254/24', 'dev', 'r1');
+    this.spaces.ip('router', 'neighbour', 'replace', sinkAddress, 'lladdr', sinkMac, 'dev', 'r1');
+    this.spaces.write('router', '/proc/sys/net/ipv4/ip_forward', '1');
+    if (this.options.function === 'firewall') this.spaces.in('router', 'nft', firewall);
   }
 
   private async startSink(): Promise<void> {
-    const within = ['ip', 'netns', 'exec', this.name('sink')];
     this.sink = await NativeSession.open<SinkReply>(
       labProgram,
       'linux-sink',
       { interface: 'k0' },
-      within,
+      this.spaces.inside('sink'),
     );
     const { error } = this.sink.first;
     if (error === undefined) return;
@@ -269,8 +212,7 @@ export class LinuxPath {
 
   close(): void {
     this.sink?.end();
-    for (const place of names)
-      spawnSync('ip', ['netns', 'del', this.name(place)], { stdio: 'ignore', env: environment });
+    this.spaces.close();
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "devices/table_device.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <sys/mman.h>
@@ -23,11 +24,11 @@ uint64_t address(const void *p)
 }
 
 FileDescriptor create_map(bpf_map_type type, uint32_t value_size, uint32_t entries, uint32_t flags,
-                          int inner = 0)
+                          int inner = 0, uint32_t key_size = sizeof(uint32_t))
 {
 	bpf_attr attr = {};
 	attr.map_type = type;
-	attr.key_size = sizeof(uint32_t);
+	attr.key_size = key_size;
 	attr.value_size = value_size;
 	attr.max_entries = entries;
 	attr.map_flags = flags;
@@ -40,11 +41,21 @@ FileDescriptor create_map(bpf_map_type type, uint32_t value_size, uint32_t entri
 
 int update(int map, uint32_t key, const void *value)
 {
+	return bpf_put(map, &key, value);
+}
+
+bpf_prog_info info_of(int program, uint32_t *map_ids = nullptr, uint32_t nb_map_ids = 0)
+{
+	bpf_prog_info info = {};
+	info.map_ids = address(map_ids);
+	info.nr_map_ids = nb_map_ids;
 	bpf_attr attr = {};
-	attr.map_fd = uint32_t(map);
-	attr.key = address(&key);
-	attr.value = address(value);
-	return bpf(BPF_MAP_UPDATE_ELEM, attr) == 0 ? 0 : -errno;
+	attr.info.bpf_fd = uint32_t(program);
+	attr.info.info_len = sizeof(info);
+	attr.info.info = address(&info);
+	if (bpf(BPF_OBJ_GET_INFO_BY_FD, attr) != 0)
+		throw_errno("bpf-info", "cannot read about an eBPF program");
+	return info;
 }
 
 } // namespace
@@ -106,13 +117,7 @@ BpfStatistics::BpfStatistics()
 
 BpfRuns bpf_runs(int program)
 {
-	bpf_prog_info info = {};
-	bpf_attr attr = {};
-	attr.info.bpf_fd = uint32_t(program);
-	attr.info.info_len = sizeof(info);
-	attr.info.info = address(&info);
-	if (bpf(BPF_OBJ_GET_INFO_BY_FD, attr) != 0)
-		throw_errno("bpf-stats", "cannot read how long an eBPF program runs");
+	const bpf_prog_info info = info_of(program);
 	return {info.run_time_ns, info.run_cnt};
 }
 
@@ -144,6 +149,78 @@ int bpf_tcx_ingress_link(int program, unsigned interface_index)
 	attr.link_create.target_ifindex = interface_index;
 	attr.link_create.attach_type = tcx_ingress;
 	return int(bpf(BPF_LINK_CREATE, attr));
+}
+
+int bpf_raw_tracepoint(int program, const char *name)
+{
+	bpf_attr attr = {};
+	attr.raw_tracepoint.name = address(name);
+	attr.raw_tracepoint.prog_fd = uint32_t(program);
+	return int(bpf(BPF_RAW_TRACEPOINT_OPEN, attr));
+}
+
+FileDescriptor bpf_cpu_map(uint32_t nb_cpus)
+{
+	return create_map(BPF_MAP_TYPE_CPUMAP, sizeof(bpf_cpumap_val), nb_cpus, 0);
+}
+
+int bpf_cpu_map_set(int map, uint32_t cpu, uint32_t depth, int program)
+{
+	bpf_cpumap_val value = {};
+	value.qsize = depth;
+	value.bpf_prog.fd = program;
+	return update(map, cpu, &value);
+}
+
+FileDescriptor bpf_socket_map(uint32_t nb_queues)
+{
+	return create_map(BPF_MAP_TYPE_XSKMAP, sizeof(uint32_t), nb_queues, 0);
+}
+
+FileDescriptor bpf_prefix_map(uint32_t address_bytes, uint32_t entries)
+{
+	return create_map(BPF_MAP_TYPE_LPM_TRIE, sizeof(uint64_t), entries, BPF_F_NO_PREALLOC, 0,
+	                  uint32_t(sizeof(uint32_t)) + address_bytes);
+}
+
+int bpf_put(int map, const void *key, const void *value)
+{
+	bpf_attr attr = {};
+	attr.map_fd = uint32_t(map);
+	attr.key = address(key);
+	attr.value = address(value);
+	return bpf(BPF_MAP_UPDATE_ELEM, attr) == 0 ? 0 : -errno;
+}
+
+int bpf_remove(int map, const void *key)
+{
+	bpf_attr attr = {};
+	attr.map_fd = uint32_t(map);
+	attr.key = address(key);
+	return bpf(BPF_MAP_DELETE_ELEM, attr) == 0 ? 0 : -errno;
+}
+
+FileDescriptor bpf_map_of_program(uint32_t program_id, bpf_map_type type)
+{
+	const auto by_id = [](bpf_cmd command, uint32_t id) {
+		bpf_attr attr = {};
+		attr.prog_id = id;
+		return FileDescriptor(int(bpf(command, attr)));
+	};
+	const FileDescriptor program = by_id(BPF_PROG_GET_FD_BY_ID, program_id);
+	uint32_t ids[64] = {};
+	const uint32_t nb = std::min<uint32_t>(info_of(program.get(), ids, 64).nr_map_ids, 64);
+	for (uint32_t i = 0; i < nb; i++) {
+		FileDescriptor map = by_id(BPF_MAP_GET_FD_BY_ID, ids[i]);
+		bpf_map_info info = {};
+		bpf_attr attr = {};
+		attr.info.bpf_fd = uint32_t(map.get());
+		attr.info.info_len = sizeof(info);
+		attr.info.info = address(&info);
+		if (bpf(BPF_OBJ_GET_INFO_BY_FD, attr) == 0 && info.type == type)
+			return map;
+	}
+	throw DeviceError("bpf-map", "the program on this interface has no such map", false);
 }
 
 BpfGrace::BpfGrace(int map_fd)
@@ -185,13 +262,15 @@ void BpfAssembler::place(Label &label)
 		code[jump].off = int16_t(code.size() - jump - 1);
 }
 
-FileDescriptor BpfAssembler::load_program(bpf_prog_type type, uint32_t flags) const
+FileDescriptor BpfAssembler::load_program(bpf_prog_type type, uint32_t flags,
+                                          uint32_t attach_type) const
 {
 	static const char license[] = "GPL"; // what the helpers that read packets ask for
 	std::string log(size_t{64} << 10, '\0');
 	bpf_attr attr = {};
 	attr.prog_type = type;
 	attr.prog_flags = flags;
+	attr.expected_attach_type = attach_type;
 	attr.insn_cnt = uint32_t(code.size());
 	attr.insns = address(code.data());
 	attr.license = address(license);

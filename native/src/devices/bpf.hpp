@@ -90,6 +90,27 @@ int bpf_xdp_link(int program, unsigned interface_index, uint32_t flags);
 // The same before all else that an interface does with what it received (tcx, Linux 6.6).
 int bpf_tcx_ingress_link(int program, unsigned interface_index);
 
+// Runs a program at each of a tracepoint's events; closing the descriptor ends that.
+// @return the link's descriptor, or -1 with errno
+int bpf_raw_tracepoint(int program, const char *name);
+
+// A map by whose entries XDP programs hand frames to CPUs.
+FileDescriptor bpf_cpu_map(uint32_t nb_cpus); // @throws DeviceError
+// Lets `program` take the frames for a CPU, behind a queue of `depth` frames. 0 or negative errno.
+int bpf_cpu_map_set(int map, uint32_t cpu, uint32_t depth, int program);
+
+// A map of AF_XDP sockets by receive queue.
+FileDescriptor bpf_socket_map(uint32_t nb_queues); // @throws DeviceError
+
+// A map of words by prefixes of addresses of so many bytes; a lookup finds the longest.
+FileDescriptor bpf_prefix_map(uint32_t address_bytes, uint32_t entries); // @throws DeviceError
+// Of any map, by its kind of key. 0 or negative errno.
+int bpf_put(int map, const void *key, const void *value);
+int bpf_remove(int map, const void *key);
+
+// The map of a type that a loaded program uses. @throws DeviceError when it has none
+FileDescriptor bpf_map_of_program(uint32_t program_id, bpf_map_type type);
+
 // Waits until no program is running that could have read an older value of `map`: an update of a map
 // of maps ends with synchronize_rcu() for exactly this purpose (kernel/bpf/syscall.c,
 // maybe_wait_bpf_programs). A packet between the choice of its queue and that queue is in such a
@@ -159,7 +180,8 @@ public:
 	void exit() { emit(BPF_JMP | BPF_EXIT, 0, 0, 0, 0); }
 
 	// @throws DeviceError; with the verifier's last words when it refuses
-	FileDescriptor load_program(bpf_prog_type type, uint32_t flags = 0) const;
+	FileDescriptor load_program(bpf_prog_type type, uint32_t flags = 0,
+	                            uint32_t attach_type = 0) const;
 
 private:
 	void emit(int code, uint8_t to, uint8_t from, int16_t offset, int32_t value);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "devices/bpf.hpp"
+#include "devices/cpu_load.hpp"
 #include "devices/rss_program.hpp"
 #include "devices/table_device.hpp"
 
@@ -84,22 +85,17 @@ public:
 	{
 		return rss.write(table);
 	}
-	// Load: share of the time for which the queue's CPU was not idle, whatever it did.
+	// Load: of the queue's CPU, whatever it did.
 	int sample(std::span<uint64_t> packets, std::span<float> loads) override;
 
 	bool counts_in_driver() const { return counter.in_driver(); }
 	uint64_t counted() const;
 
 private:
-	struct CpuTime {
-		uint64_t all = 0, idle = 0;
-	};
-	std::vector<CpuTime> cpu_times() const;
-
 	EthtoolParams params;
 	EthtoolRss rss;
 	XdpCounter counter;
-	std::vector<CpuTime> last;
+	CpuLoad cpus;
 };
 
 } // namespace reframer::engine

@@ -1,6 +1,6 @@
 #include "devices/watch_program.hpp"
 
-#include "devices/frame_assembler.hpp"
+#include "devices/header_assembler.hpp"
 
 #include <cstddef>
 #include <linux/if_ether.h>
@@ -17,11 +17,9 @@ using namespace bpf_reg;
 constexpr uint8_t state = context, flow = hash, now = protocol, group = l4_at;
 
 // Stack: an IP header with the first bytes behind it, and words.
-constexpr int16_t header_at = -120, flags_at = -56, kind_at = -48, bytes_at = -40, scratch_at = -16,
-				  key_at = -4;
-constexpr int32_t ether_type_at = 12, l2_bytes = 14, tag_bytes = 4, nb_tags = 2;
+constexpr int16_t header_at = -120, flags_at = -56, kind_at = -48, bytes_at = -40, key_at = -4;
 constexpr int32_t ipv4_bytes = 20, ipv4_addresses = 12, ipv6_bytes = 40, ipv6_addresses = 8;
-constexpr int32_t ports_bytes = 4, tcp_flags_at = 13, extensions = 3;
+constexpr int32_t ports_bytes = 4, tcp_flags_at = 13;
 constexpr int32_t not_ip = 256;                                                // no protocol of IP
 constexpr uint64_t mix_one = 0xff51afd7ed558ccd, mix_two = 0xc4ceb9fe1a85ec53; // MurmurHash3's
 
@@ -30,10 +28,10 @@ constexpr int16_t field(size_t offset)
 	return int16_t(offset);
 }
 
-class WatchProgram : public FrameAssembler {
+class WatchProgram : public HeaderAssembler {
 public:
 	explicit WatchProgram(const WatchMaps &maps)
-		: FrameAssembler(maps.toeplitz, BPF_FUNC_xdp_load_bytes), maps(maps)
+		: HeaderAssembler(maps.toeplitz, BPF_FUNC_xdp_load_bytes), maps(maps)
 	{
 	}
 
@@ -55,7 +53,6 @@ private:
 	static constexpr uint32_t xdp_has_frags = 1u << 5; // BPF_F_XDP_HAS_FRAGS
 
 	void read_headers();
-	void ether_type(Label &done);
 	void ipv4(Label &done);
 	void ipv6(Label &done);
 	void ports(int16_t at, int32_t first, Label &done);
@@ -111,32 +108,6 @@ void WatchProgram::read_headers()
 	alu(BPF_OR, hash, protocol);
 }
 
-// r1: what is behind Ethernet and its tags; l4_at: where.
-void WatchProgram::ether_type(Label &done)
-{
-	const auto read = [&](auto &&bytes) {
-		bytes();
-		load(BPF_H, r1, frame_pointer, scratch_at);
-		to_host_order(r1, 16);
-	};
-	read([&] { packet_bytes(ether_type_at, scratch_at, 2, done); });
-	move_value(l4_at, l2_bytes);
-	for (int32_t i = 0; i < nb_tags; i++) {
-		Label tagged, plain;
-		jump_if(BPF_JEQ, r1, ETH_P_8021Q, tagged);
-		jump_if(BPF_JEQ, r1, ETH_P_8021AD, tagged);
-		jump(plain);
-		place(tagged);
-		read([&] {
-			move(r2, l4_at);
-			alu_value(BPF_ADD, r2, 2);
-			packet_bytes_at_r2(scratch_at, 2, done);
-		});
-		alu_value(BPF_ADD, l4_at, tag_bytes);
-		place(plain);
-	}
-}
-
 void WatchProgram::ipv4(Label &done)
 {
 	move(r2, l4_at);
@@ -161,22 +132,7 @@ void WatchProgram::ipv6(Label &done)
 	load(BPF_B, protocol, frame_pointer, header_at + 6);
 	alu_value(BPF_ADD, l4_at, ipv6_bytes);
 	hash_bytes(header_at + ipv6_addresses, 0, 32);
-	for (int32_t i = 0; i < extensions; i++) {
-		Label extension, none;
-		jump_if(BPF_JEQ, protocol, IPPROTO_HOPOPTS, extension);
-		jump_if(BPF_JEQ, protocol, IPPROTO_ROUTING, extension);
-		jump_if(BPF_JEQ, protocol, IPPROTO_DSTOPTS, extension);
-		jump(none);
-		place(extension);
-		move(r2, l4_at);
-		packet_bytes_at_r2(scratch_at, 2, done);
-		load(BPF_B, protocol, frame_pointer, scratch_at);
-		load(BPF_B, r1, frame_pointer, scratch_at + 1);
-		alu_value(BPF_ADD, r1, 1);
-		alu_value(BPF_LSH, r1, 3); // in units of eight bytes
-		alu(BPF_ADD, l4_at, r1);
-		place(none);
-	}
+	skip_extensions(done);
 	ports(header_at + ipv6_bytes, 32, done);
 }
 

@@ -1,5 +1,6 @@
 #include "devices/watcher.hpp"
 
+#include "devices/receive_queues.hpp"
 #include "devices/rss_program.hpp"
 #include "devices/table_device.hpp"
 
@@ -7,7 +8,6 @@
 #include <bit>
 #include <cerrno>
 #include <cmath>
-#include <filesystem>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <unistd.h>
@@ -17,16 +17,6 @@ namespace reframer::engine {
 namespace {
 
 constexpr uint32_t most_queues = 256;
-
-uint32_t receive_queues(const std::string &interface)
-{
-	uint32_t count = 0;
-	std::error_code error;
-	const std::string folder = "/sys/class/net/" + interface + "/queues";
-	for (const auto &entry : std::filesystem::directory_iterator(folder, error))
-		count += entry.path().filename().string().starts_with("rx-");
-	return std::clamp(count, 1u, most_queues);
-}
 
 void add(WatchState &sum, const WatchState &one)
 {
@@ -56,7 +46,8 @@ double watch_estimate(std::span<const uint8_t> ranks)
 }
 
 Watcher::Watcher(const std::string &interface)
-	: queues(receive_queues(interface)), toeplitz(toeplitz_map(packet::toeplitz_key_microsoft))
+	: queues(receive_queues(interface, most_queues)),
+	  toeplitz(toeplitz_map(packet::toeplitz_key_microsoft))
 {
 	const unsigned index = if_nametoindex(interface.c_str());
 	if (index == 0)

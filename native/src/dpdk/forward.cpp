@@ -4,16 +4,19 @@
 //          "cores": polling threads, one CPU each (default: the lcores that `eal` names, else 1),
 //          "descriptors": 1024, "buffers": of the pool (default: enough for all rings and holds),
 //          "user": "nobody" (who it becomes once its ports are open, if root started it), "reframe": true, "delayNs", "policy", "key", "hash", "maxPackets",
-//          "maxBytes", "maxBurst", "bypass": ["syn", ...], "early": ["fin", ...], "repair", "thin"}
+//          "maxBytes", "maxBurst", "bypass": ["syn", ...], "early": ["fin", ...], "repair", "thin",
+//          "guards": see guards.hpp}
 //         Unless `eal` allows a PCI device, EAL gets --no-pci: it would take the machine's own NIC.
 // Commands come as JSON lines on stdin, each gets one record on stdout:
 //   {"do":"sample"}                       SAMPLE
+//   {"do":"rules","guards":[...]}         {"rules":N}; see guards.hpp
 //   {"do":"stop"}, end of input, SIGTERM  drains; {"summary":SAMPLE with "lost":N}
 // SAMPLE is told in forward_sample.hpp. The first record is {"ready":{"lanes":N,"threads":N,
 // "cpus":[of each thread, ...],"uid"?,"gid"?}}: whom it became, where it was root.
 #include "dpdk/eal.hpp"
 #include "dpdk/forward_lanes.hpp"
 #include "dpdk/forward_sample.hpp"
+#include "dpdk/guards.hpp"
 #include "dpdk/jobs.hpp"
 #include "jobs/device_session.hpp"
 #include "jobs/spec_reader.hpp"
@@ -58,6 +61,14 @@ void read_reframer(lab::SpecReader &in, reframer_dpdk_params &params)
 		s.options |= REFRAMER_OPT_ACK_THINNING;
 }
 
+lab::Json sample(const ForwardLanes &lanes, const Guards &guards)
+{
+	lab::Json record = forward_sample(lanes);
+	if (!guards.empty())
+		record["guards"] = guards.sample();
+	return record;
+}
+
 } // namespace
 
 void run_forward(const lab::Json &spec)
@@ -77,6 +88,7 @@ void run_forward(const lab::Json &spec)
 	const std::string user = in.text("user", "nobody");
 	in.read("reframe", params.reframe);
 	read_reframer(in, params.reframer);
+	Guards guards(in.take("guards"));
 	in.finish();
 
 	lab::SessionInput input;
@@ -84,6 +96,7 @@ void run_forward(const lab::Json &spec)
 	cpus.start_eal();
 	reframer_dpdk_telemetry(); // without it the records here remain
 	ForwardLanes lanes(params, cpus);
+	guards.start();
 	lab::Json ready = {{"lanes", lanes.lanes().size()}, {"threads", lanes.nb_threads()}};
 	for (uint32_t c = 0; c < lanes.nb_threads(); c++)
 		ready["cpus"].push_back(cpus.text(c));
@@ -99,11 +112,13 @@ void run_forward(const lab::Json &spec)
 			wanted != command.end() && wanted->is_string() ? wanted->get<std::string>() : "";
 		if (what == "stop")
 			break;
-		lab::emit(what == "sample" ? forward_sample(lanes)
-		                           : lab::Json{{"failed", "'" + *line + "' is no command"}});
+		lab::emit(what == "sample"  ? sample(lanes, guards)
+		          : what == "rules" ? guards.change(command)
+		                            : lab::Json{{"failed", "'" + *line + "' is no command"}});
 	}
+	guards.stop();
 	lanes.stop();
-	lab::Json summary = forward_sample(lanes);
+	lab::Json summary = sample(lanes, guards);
 	uint64_t lost = 0;
 	for (const auto &lane : lanes.lanes())
 		lost += lane->unsent.load();

@@ -1,5 +1,7 @@
 // reframer-lab: every job that needs no DPDK.
 #include "jobs/program.hpp"
+#include "lab/linux/flood.hpp"
+#include "lab/rsspp/balance_cpumap.hpp"
 
 namespace {
 
@@ -35,6 +37,8 @@ constexpr JobEntry jobs[] = {
 	{"rsspp-tap", run_rsspp_tap},
 	{"balance-tap", run_balance_tap},
 	{"balance-ethtool", run_balance_ethtool},
+	{"balance-cpumap", run_balance_cpumap},
+	{"linux-flood", run_linux_flood},
 	{"linux-send", run_linux_send},
 	{"linux-sink", run_linux_sink},
 	{"watch", run_watch},

@@ -4,6 +4,7 @@
 #include "packet/parse.hpp"
 #include "support/own_network.hpp"
 #include "support/packet_builder.hpp"
+#include "support/veth.hpp"
 
 #include <doctest/doctest.h>
 
@@ -12,7 +13,6 @@
 #include <cstring>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <unistd.h>
 
@@ -141,45 +141,6 @@ std::vector<Counted> frames(bool udp_ports)
 	        {"ipv6 extension", extended, v6(extended, false)},
 	        {"arp", ethernet(type_arp, Bytes(28, 3)), {}},
 	        {"cut", ethernet(type_ipv4, Bytes(6, 0x45)), {}}};
-}
-
-// Makes a pair of veth interfaces; the kernel names the other one.
-bool make_veth(const char *name)
-{
-	struct {
-		nlmsghdr header;
-		ifinfomsg info;
-		char attributes[64];
-	} request = {};
-	size_t size = NLMSG_LENGTH(sizeof(ifinfomsg));
-	char *base = reinterpret_cast<char *>(&request);
-	const auto add = [&](unsigned short type, const void *data, size_t length) {
-		rtattr *a = reinterpret_cast<rtattr *>(base + size);
-		a->rta_type = type;
-		a->rta_len = static_cast<unsigned short>(RTA_LENGTH(length));
-		if (length > 0)
-			std::memcpy(RTA_DATA(a), data, length);
-		size += RTA_SPACE(length);
-		return a;
-	};
-	add(IFLA_IFNAME, name, std::strlen(name) + 1);
-	const size_t before = size;
-	rtattr *link_info = add(IFLA_LINKINFO, nullptr, 0);
-	add(IFLA_INFO_KIND, "veth", 4);
-	link_info->rta_len = static_cast<unsigned short>(size - before);
-	request.header.nlmsg_len = uint32_t(size);
-	request.header.nlmsg_type = RTM_NEWLINK;
-	request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
-	request.info.ifi_family = AF_UNSPEC;
-	const FileDescriptor socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-	if (send(socket.get(), &request, size, 0) < 0)
-		return false;
-	struct {
-		nlmsghdr header;
-		nlmsgerr error;
-		char rest[512];
-	} reply = {};
-	return recv(socket.get(), &reply, sizeof(reply), 0) > 0 && reply.error.error == 0;
 }
 
 } // namespace

@@ -1,0 +1,128 @@
+// Network namespaces of our own, by name and the process that they belong to: what a killed run left
+// behind goes at the next start.
+import { execFileSync, spawnSync } from 'node:child_process';
+
+import { CliError } from '../errors.js';
+
+export const environment = {
+  ...process.env,
+  PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`,
+};
+
+export function run(command: string, ...args: string[]): string {
+  try {
+    return execFileSync(command, args, {
+      encoding: 'utf8',
+      env: environment,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+  } catch (error) {
+    const text =
+      error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
+    throw new CliError('linux-setup', `${command} ${args.join(' ')}: ${text}`);
+  }
+}
+
+/** Of programs, by their Debian packages, and root; empty: nothing. */
+export function missingPrograms(programs: Readonly<Record<string, string>>): string[] {
+  const missing = Object.entries(programs)
+    .filter(([name]) => spawnSync('sh', ['-c', `command -v ${name}`], { env: environment }).status)
+    .map(([name, debian]) => `${name} (Debian package ${debian})`);
+  if (process.getuid?.() !== 0) missing.push('root, for network namespaces');
+  return missing;
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+  }
+};
+
+/** Whatever still runs in a namespace of ours is ours. Deleting a namespace deletes its interfaces. */
+function remove(name: string): void {
+  const { stdout } = spawnSync('ip', ['netns', 'pids', name], {
+    encoding: 'utf8',
+    env: environment,
+  });
+  for (const pid of (stdout ?? '').split('\n').map(Number)) {
+    if (!(pid > 1)) continue;
+    try {
+      process.kill(pid, 'SIGTERM');
+    } catch {
+      // ended meanwhile
+    }
+  }
+  spawnSync('ip', ['netns', 'del', name], { stdio: 'ignore', env: environment });
+}
+
+/** Names begin with `prefix`, of letters and hyphens; the number behind it is a process. */
+export function sweepSpaces(prefix: string): void {
+  const { stdout } = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8', env: environment });
+  for (const [name = ''] of (stdout ?? '').split('\n').map((line) => line.split(' '))) {
+    const pid = Number(new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]);
+    if (Number.isInteger(pid) && !isAlive(pid)) remove(name);
+  }
+}
+
+export class Spaces<Place extends string> {
+  constructor(
+    private readonly prefix: string,
+    private readonly places: readonly Place[],
+  ) {
+    sweepSpaces(prefix);
+    try {
+      for (const place of places) {
+        run('ip', 'netns', 'add', this.name(place));
+        this.ip(place, 'link', 'set', 'lo', 'up');
+      }
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  name(place: Place): string {
+    return `${this.prefix}${process.pid}-${place}`;
+  }
+
+  /** In front of a program that is to run there. */
+  inside(place: Place): string[] {
+    return ['ip', 'netns', 'exec', this.name(place)];
+  }
+
+  in(place: Place, ...command: string[]): string {
+    const [program = '', ...args] = [...this.inside(place), ...command];
+    return run(program, ...args);
+  }
+
+  ip(place: Place, ...args: string[]): string {
+    return run('ip', '-n', this.name(place), ...args);
+  }
+
+  write(place: Place, file: string, value: string): void {
+    this.in(place, 'sh', '-c', `echo ${value} > ${file}`);
+  }
+
+  /** A veth: frames are single segments with their checksums, as on a wire. */
+  link(one: Place, device: string, other: Place, peer: string): void {
+    this.ip(
+      one,
+      ...['link', 'add', device, 'type', 'veth', 'peer', 'name', peer],
+      ...['netns', this.name(other)],
+    );
+    for (const [place, end] of [
+      [one, device],
+      [other, peer],
+    ] as const) {
+      this.in(place, ...['ethtool', '-K', end, 'tso', 'off', 'gso', 'off', 'tx', 'off']);
+      this.ip(place, 'link', 'set', end, 'up');
+    }
+  }
+
+  close(): void {
+    for (const place of this.places) remove(this.name(place));
+  }
+}
