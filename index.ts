@@ -1,9 +1,10 @@
 /**
- * All four parts in one import: captures, Reframer, flow tracking, RSS++. Each is also an entry of its
- * own (`reframer/capture`, `reframer/reframer`, `reframer/conntrack`, `reframer/rsspp`).
+ * All five parts in one import: captures, Reframer, flow tracking, RSS++, load balancer. Each is also an entry of its
+ * own (`reframer/capture`, `reframer/reframer`, `reframer/conntrack`, `reframer/rsspp`, `reframer/balancer`).
  *
  * @module
  */
+export * from './balancer/index.js';
 export * from './capture/index.js';
 export * from './conntrack/index.js';
 export * from './reframer/index.js';

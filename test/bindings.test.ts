@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
+import { balancerFunctions } from '../native/binding-balancer.js';
 import { captureFunctions } from '../native/binding-capture.js';
 import { sharedFunctions } from '../native/binding-conntrack-shared.js';
 import { conntrackFunctions } from '../native/binding-conntrack.js';
@@ -62,7 +63,7 @@ const declared = new Map(
         .replace(/^(enum|struct) \w+ \{[^]*?^\};/gm, '')
         .split(';')
         .map((text) => text.replace(/extern "C" \{/g, ''))
-        .filter((text) => /\b(reframer|conntrack|rsspp)_\w+\s*\(/.test(text))
+        .filter((text) => /\b(reframer|conntrack|rsspp|balancer)_\w+\s*\(/.test(text))
         .map(signature)
         .filter((found) => found !== undefined),
     ),
@@ -89,6 +90,7 @@ test('a wrong signature is seen', () => {
 });
 
 test('every function that TypeScript calls is called as its header declares it', () => {
+  balancerFunctions();
   reframerFunctions();
   rssppFunctions();
   conntrackFunctions();

@@ -34,7 +34,7 @@ function declared(names: readonly string[]): string[] {
     .join('\n');
   return [
     ...new Set(
-      [...text.matchAll(/\b((?:reframer|rsspp|conntrack)_\w+)\s*\(/g)].map(
+      [...text.matchAll(/\b((?:reframer|rsspp|conntrack|balancer)_\w+)\s*\(/g)].map(
         (match) => match[1] ?? '',
       ),
     ),

@@ -46,7 +46,7 @@ function circles(targets: ReadonlyMap<string, readonly string[]>): string[] {
 }
 
 describe('TypeScript', () => {
-  const rooms = ['reframer', 'rsspp', 'conntrack', 'capture'];
+  const rooms = ['reframer', 'rsspp', 'conntrack', 'capture', 'balancer'];
   const files = [...rooms, 'native', 'experiments', 'results'].flatMap((folder) =>
     sources(folder, /\.ts$/),
   );

@@ -1,4 +1,5 @@
 // The experiments that there are. A new one: its definition file, and a line here.
+import { balancer } from '../balancer/definition.js';
 import { conntrack } from '../conntrack/definition.js';
 import { reframer } from '../reframer/definition.js';
 import { robustness } from '../robustness/definition.js';
@@ -6,7 +7,13 @@ import { rsspp } from '../rsspp/definition.js';
 import { HarnessError } from './errors.js';
 import type { Experiment } from './types.js';
 
-export const experiments: readonly Experiment[] = [reframer, rsspp, conntrack, robustness];
+export const experiments: readonly Experiment[] = [
+  reframer,
+  rsspp,
+  conntrack,
+  robustness,
+  balancer,
+];
 
 export function findExperiment(name: string): Experiment {
   const found = experiments.find((e) => e.name === name);

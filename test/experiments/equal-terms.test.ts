@@ -41,6 +41,7 @@ type Says = (name: string, value: JsonValue, usual: JsonValue) => boolean;
 /** A term in which contenders differ, and how a name says so. `usual` is what most of them have. */
 const says: Readonly<Record<string, Says>> = {
   form: (name, form) => (form === 'run') === /\bruns?\b/.test(name),
+  books: (name, on) => (on === false) === /\bunbooked\b/.test(name),
   lookAhead: (name, on) => (on === false) === /\bblind\b/.test(name),
   frontCores: (name, cores) =>
     cores === 0 ? !name.includes('in front') : name.includes(`${String(cores)} in front`),

@@ -1,5 +1,6 @@
 // reframer-lab: every job that needs no DPDK.
 #include "jobs/program.hpp"
+#include "lab/balancer/jobs.hpp"
 #include "lab/linux/flood.hpp"
 #include "lab/rsspp/balance_cpumap.hpp"
 
@@ -32,6 +33,10 @@ constexpr JobEntry jobs[] = {
 	{"rsspp-trial", run_rsspp_trial_job},
 	{"robustness-trial", run_robustness_trial},
 	{"robustness-tables", run_robustness_tables},
+	{"balancer-cost", run_balancer_cost},
+	{"balancer-changes", run_balancer_changes},
+	{"balancer-policies", run_balancer_policies},
+	{"balancer-cores", run_balancer_cores},
 	{"pipeline", run_pipeline_job},
 	{"rsspp-state", run_rsspp_state},
 	{"rsspp-tap", run_rsspp_tap},
@@ -39,6 +44,7 @@ constexpr JobEntry jobs[] = {
 	{"balance-ethtool", run_balance_ethtool},
 	{"balance-cpumap", run_balance_cpumap},
 	{"linux-flood", run_linux_flood},
+	{"balance-servers", run_balance_servers},
 	{"linux-send", run_linux_send},
 	{"linux-sink", run_linux_sink},
 	{"watch", run_watch},

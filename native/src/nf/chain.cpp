@@ -1,6 +1,6 @@
 #include "nf/chain.hpp"
 
-#include "nf/cookie_balancer.hpp"
+#include "nf/balancer/chain_function.hpp"
 #include "nf/function_chain.hpp"
 #include "nf/load_balancer.hpp"
 #include "nf/modern_functions.hpp"
@@ -253,7 +253,8 @@ std::unique_ptr<Chain> ChainFactory::make(Form form, uint32_t core) const
 	case ChainKind::lb:
 		return chain_of<ModernSizes>(config, form, balancer());
 	case ChainKind::cookie_lb:
-		return chain_of<ModernSizes>(config, form, CookieBalancer(servers(), seed));
+		return chain_of<ModernSizes>(config, form,
+		                             CookieBalancer(config.nb_servers, capacity, seed));
 	case ChainKind::paper_counter:
 		return chain_of<PaperSizes>(config, form, paper::Counter(capacity, seed));
 	case ChainKind::paper_router:

@@ -20,7 +20,7 @@ enum class ChainKind : uint8_t {
 	firewall,
 	nat,
 	lb,        // load balancer with a connection table
-	cookie_lb, // stateless, by a cookie in the TCP timestamp
+	cookie_lb, // by a cookie in the TCP timestamp, and a connection table where there is none
 	dpi,       // pattern search over flows
 	rte_lpm,
 	rte_fib,

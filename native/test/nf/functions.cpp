@@ -3,7 +3,7 @@
 #include "drive.hpp"
 
 #include "nf/backends.hpp"
-#include "nf/cookie_balancer.hpp"
+#include "nf/balancer/chain_function.hpp"
 #include "nf/load_balancer.hpp"
 #include "nf/modern_functions.hpp"
 #include "nf/paper_functions.hpp"
@@ -284,46 +284,40 @@ std::vector<uint8_t> with_timestamps(const Flow &f, uint8_t flags, uint32_t valu
 	return p;
 }
 
-std::vector<uint8_t> pass(nf::CookieBalancer &balancer, const std::vector<uint8_t> &frame)
-{
-	frames::Pool pool(1);
-	nf::Context c;
-	c.mbuf = pool.load(0, frame);
-	c.verdict = nf::parse_headers(c.mbuf->data(), c.mbuf->captured, c);
-	balancer.apply(c, balancer.lookup(c));
-	return bytes_of(c.mbuf);
-}
-
 } // namespace
 
-TEST_CASE("the cookie brings a connection back to its server, without state and whoever joins")
+TEST_CASE("as a function of a chain, the balancer brings a connection back by its cookie")
 {
 	nf::Random random{seed()};
-	auto few = std::make_shared<nf::Backends>(50, 1), many = std::make_shared<nf::Backends>(60, 1);
-	nf::CookieBalancer before(few, 9), after(many, 9);
-	for (uint32_t i = 0; i < 500; i++) {
-		bool odd = i & 1;
-		Flow f{0x0a000000u + i, nf::CookieBalancer::service_address,
-		       static_cast<uint16_t>(random.next()), 80, 6};
-		uint32_t stamp = static_cast<uint32_t>(random.next());
-		auto syn = pass(before, with_timestamps(f, 0x02, stamp, 0, odd));
-		uint32_t server = get32(&syn[30]);
-		REQUIRE(server - 0xc6130000u < 50);
-		CHECK(frames::l4_sum(&syn[14], 20, syn.size() - 34) == 0xffff);
-		// The server answers, the client echoes what it saw, the balancer has ten servers more.
-		Flow back{server, f.source, 80, f.source_port, 6};
-		auto answer = pass(before, with_timestamps(back, 0x12, 0x12345678, stamp, odd));
-		CHECK(get32(&answer[26]) == nf::CookieBalancer::service_address);
-		CHECK(frames::sum(&answer[14], 20) == 0xffff);
-		CHECK(frames::l4_sum(&answer[14], 20, answer.size() - 34) == 0xffff);
-		size_t option = 34 + 20 + (odd ? 3 : 4);
-		uint32_t seen = get32(&answer[option]);
-		CHECK((seen >> 8) == 0x123456);
-		auto ack = pass(after, with_timestamps(f, 0x10, stamp + 1, seen, odd));
-		CHECK(get32(&ack[30]) == server);
-		CHECK(get32(&ack[option + 4]) == 0x12345600);
-		CHECK(frames::sum(&ack[14], 20) == 0xffff);
-		CHECK(frames::l4_sum(&ack[14], 20, ack.size() - 34) == 0xffff);
+	nf::Config config;
+	config.kind = nf::ChainKind::cookie_lb;
+	config.nb_servers = 50;
+	const uint32_t service = nf::CookieBalancer::service_address;
+	for (const nf::Form form : {nf::Form::packet, nf::Form::run}) {
+		auto chain = nf::ChainFactory(config).make(form, 0);
+		for (uint32_t i = 0; i < 500; i++) {
+			const bool odd = i & 1;
+			Flow f{0x0a000000u + i, service, static_cast<uint16_t>(random.next()), 80, 6};
+			const auto stamp = static_cast<uint32_t>(random.next());
+			auto syn = pass(*chain, with_timestamps(f, 0x02, stamp, 0, odd));
+			const uint32_t server = get32(&syn[30]);
+			REQUIRE(server - nf::CookieBalancer::first_server < 50);
+			Flow back{server, f.source, 80, f.source_port, 6};
+			auto answer = pass(*chain, with_timestamps(back, 0x12, 0x12345678, stamp, odd));
+			CHECK(get32(&answer[26]) == service);
+			const size_t option = 34 + 20 + (odd ? 3 : 4);
+			auto ack =
+				pass(*chain, with_timestamps(f, 0x10, stamp + 1, get32(&answer[option]), odd));
+			CHECK(get32(&ack[30]) == server);
+			CHECK(get32(&ack[option + 4]) == 0x12345678);
+			for (const auto *p : {&syn, &answer, &ack}) {
+				CHECK(frames::sum(&(*p)[14], 20) == 0xffff);
+				CHECK(frames::l4_sum(&(*p)[14], 20, p->size() - 34) == 0xffff);
+			}
+		}
+		for (const auto &[name, value] : chain->counters())
+			if (name == "cookies")
+				CHECK(value == 500);
 	}
 }
 

@@ -1,0 +1,229 @@
+import {
+  balancerFunctions,
+  frameWords,
+  type BalancerFunctions,
+  type NativeLoadBalancer,
+  type NativeParams,
+  type NativeServer,
+  type NativeStats,
+} from '../native/binding-balancer.js';
+import { addressOf, reasonFrom } from '../native/binding.js';
+import { inspectAs } from '../native/inspect.js';
+import { isTime, noTime, type Time } from '../native/time.js';
+import { LoadBalancerError } from './errors.js';
+import {
+  bytesOf,
+  nativeParams,
+  nativeServer,
+  type LoadBalancerOptions,
+  type ServerOptions,
+} from './options.js';
+
+const verdicts = ['other', 'server', 'client', 'all', 'drop'] as const;
+/**
+ * Where a frame goes: it is not for the service (unchanged); to `server`; from `server` to a client; a
+ * copy to each server, by `direct()` (unchanged); nowhere.
+ */
+export type Verdict = (typeof verdicts)[number];
+
+export interface FrameResult {
+  verdict: Verdict;
+  /** Id; undefined where no server has to do with it. */
+  server?: number;
+}
+
+/** How a server spreads packets over cores, as `ethtool -x` shows it. */
+export interface ServerCores {
+  /** 40 bytes. */
+  key: Uint8Array;
+  /** Core of each bucket; a power of two of them, at most 512. */
+  table: ArrayLike<number>;
+  /** Default: one more than the highest in `table`. */
+  cores?: number;
+}
+
+/** Counters since creation; see balancer.h. */
+export interface LoadBalancerStats {
+  active: number;
+  draining: number;
+  connections: number;
+  toServer: number;
+  toClient: number;
+  toAll: number;
+  other: number;
+  dropped: number;
+  placed: number;
+  byCookie: number;
+  byTable: number;
+  byQuic: number;
+  byHash: number;
+  wrongCookies: number;
+  gone: number;
+  strays: number;
+  unrestored: number;
+  lostFragments: number;
+  errorsFollowed: number;
+  carriedOn: number;
+  refused: number;
+  malformed: number;
+  uniform: number;
+}
+
+const noServer = 0xffff_ffff;
+const errno = { noEntry: -2, noMemory: -12, exists: -17, invalid: -22, noSpace: -28 } as const;
+
+/** Decides which server each frame belongs to, and rewrites it in place. */
+export class LoadBalancer {
+  readonly #functions: BalancerFunctions;
+  readonly #serverDefaults = {} as NativeServer;
+  #native: NativeLoadBalancer | undefined;
+  #frames = new Uint32Array(64 * frameWords);
+
+  /** @throws LoadBalancerError `bad-option`; NativeError without a native library */
+  constructor(options: LoadBalancerOptions) {
+    this.#functions = balancerFunctions();
+    const defaults = {} as NativeParams;
+    this.#functions.defaultParams(defaults);
+    this.#functions.defaultServer(this.#serverDefaults);
+    const params = nativeParams(options, defaults);
+    const out: [NativeLoadBalancer | null] = [null];
+    const result = this.#functions.create(params, out);
+    if (result !== 0 || out[0] === null)
+      throw result === errno.noMemory
+        ? new LoadBalancerError('out-of-memory', 'the balancer could not be allocated')
+        : new LoadBalancerError(
+            'bad-option',
+            reasonFrom((...to) => this.#functions.check(params, ...to)),
+          );
+    this.#native = out[0];
+  }
+
+  /** @returns the server's id, the same as long as it is in the pool. */
+  add(address: string, options: ServerOptions = {}): number {
+    const id = this.#functions.add(
+      this.#open(),
+      nativeServer(address, options, this.#serverDefaults),
+    );
+    if (id >= 0) return id;
+    if (id === errno.exists)
+      throw new LoadBalancerError('exists', `${address} is in the pool already`);
+    if (id === errno.noSpace)
+      throw new LoadBalancerError('full', 'there are as many servers as maxServers allows');
+    if (id === errno.noMemory) throw new LoadBalancerError('out-of-memory', 'no memory for tables');
+    throw new LoadBalancerError('bad-option', `weight is ${options.weight}, must be 0 to 1000`);
+  }
+  /** No new connections; those that it has go on. */
+  drain(id: number): void {
+    this.#checked(this.#functions.drain(this.#open(), id), id);
+  }
+  /** Takes new connections again. */
+  activate(id: number): void {
+    this.#checked(this.#functions.activate(this.#open(), id), id);
+  }
+  /** Ends its connections too. */
+  remove(id: number): void {
+    this.#checked(this.#functions.remove(this.#open(), id), id);
+  }
+  /** @param weight 0..1000 */
+  setWeight(id: number, weight: number): void {
+    if (!Number.isInteger(weight) || weight < 0 || weight > 1000)
+      throw new LoadBalancerError('bad-option', `weight is ${weight}, must be 0 to 1000`, 'weight');
+    this.#checked(this.#functions.setWeight(this.#open(), id, weight), id);
+  }
+  /** How busy a server is, 0 or more, on any scale that all share. */
+  reportLoad(id: number, load: number): void {
+    this.#checked(this.#functions.reportLoad(this.#open(), id, load), id, `load is ${load}`);
+  }
+  /** For `cross-rss`: how a server spreads packets over its cores. */
+  setCores(id: number, of: ServerCores): void {
+    const table = Uint16Array.from(of.table);
+    const cores = of.cores ?? Math.max(...table) + 1;
+    const result = this.#functions.setCores(this.#open(), id, {
+      key: bytesOf('key', of.key, 40),
+      nb_buckets: table.length,
+      nb_cores: cores,
+      table,
+    });
+    this.#checked(result, id, `table has ${table.length} buckets for ${cores} cores`);
+  }
+  /** Load of each core, on the scale of `connectionLoad`. */
+  reportCores(id: number, loads: ArrayLike<number>): void {
+    const result = this.#functions.reportCores(
+      this.#open(),
+      id,
+      Float32Array.from(loads),
+      loads.length,
+    );
+    this.#checked(result, id, `loads has ${loads.length} entries, which are not its cores`);
+  }
+  /** Ids of servers in the pool. */
+  servers(): number[] {
+    const ids = new Uint32Array(4096);
+    return [...ids.subarray(0, this.#functions.servers(this.#open(), ids, ids.length))];
+  }
+
+  /** Decides on Ethernet frames, in order, and rewrites them in place. */
+  process(frames: readonly Uint8Array[], nowNs: Time): FrameResult[] {
+    const native = this.#open();
+    if (!isTime(nowNs)) throw new LoadBalancerError('bad-option', noTime('nowNs', nowNs), 'nowNs');
+    if (this.#frames.length < frames.length * frameWords)
+      this.#frames = new Uint32Array(frames.length * frameWords);
+    const words = this.#frames;
+    const pointers = new BigUint64Array(words.buffer);
+    frames.forEach((frame, i) => {
+      pointers[(i * frameWords) / 2] = addressOf(frame);
+      words[i * frameWords + 2] = frame.length;
+    });
+    this.#functions.process(native, words, frames.length, nowNs);
+    return frames.map((_, i) => {
+      const server = words[i * frameWords + 3] ?? noServer;
+      const verdict = verdicts[words[i * frameWords + 4] ?? 0] ?? 'other';
+      return server === noServer ? { verdict } : { verdict, server };
+    });
+  }
+  /** Rewrites a frame of verdict `all`, or a copy of it, for one server. */
+  direct(frame: Uint8Array, id: number): void {
+    const result = this.#functions.direct(this.#open(), frame, frame.length, id);
+    if (result === errno.invalid)
+      throw new LoadBalancerError('bad-frame', 'this frame cannot be directed to a server');
+    this.#checked(result, id);
+  }
+
+  stats(): LoadBalancerStats {
+    const s: NativeStats = {};
+    this.#functions.stats(this.#open(), s);
+    const entries = Object.entries(s)
+      .filter(([name]) => name !== 'reserved')
+      .map(([name, value]) => [
+        name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()),
+        Number(value),
+      ]);
+    return Object.fromEntries(entries) as LoadBalancerStats;
+  }
+
+  close(): void {
+    if (this.#native !== undefined) this.#functions.free(this.#native);
+    this.#native = undefined;
+  }
+  [Symbol.dispose](): void {
+    this.close();
+  }
+  [Symbol.for('nodejs.util.inspect.custom')](): object {
+    if (this.#native === undefined) return inspectAs('LoadBalancer', { closed: true });
+    const { active, draining, connections, placed } = this.stats();
+    return inspectAs('LoadBalancer', { active, draining, connections, placed });
+  }
+
+  #open(): NativeLoadBalancer {
+    if (this.#native === undefined)
+      throw new LoadBalancerError('closed', 'this load balancer was closed');
+    return this.#native;
+  }
+  #checked(result: number, id: number, what = 'an option is out of range'): void {
+    if (result === errno.noEntry)
+      throw new LoadBalancerError('no-server', `no server of the pool has the id ${id}`);
+    if (result === errno.noMemory)
+      throw new LoadBalancerError('out-of-memory', 'no memory for tables');
+    if (result < 0) throw new LoadBalancerError('bad-option', what);
+  }
+}

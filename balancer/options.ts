@@ -1,0 +1,144 @@
+import type { NativeParams, NativeServer } from '../native/binding-balancer.js';
+import { addressBytes } from '../native/address.js';
+import type { Time } from '../native/time.js';
+import { LoadBalancerError } from './errors.js';
+
+/** In the order of the header's enum balancer_policy. */
+export const policies = [
+  'round-robin',
+  'weighted',
+  'adaptive',
+  'power-of-two',
+  'least',
+  'maglev',
+  'ring',
+  'hash',
+  'cross-rss',
+] as const;
+/**
+ * Which server a new connection goes to: in turn; in turn by weight; the same with weights that fall
+ * as loads rise; the less loaded of two; the least loaded; by consistent hash (`maglev`, `ring`); by
+ * hash modulo servers; where the core that it will land on is least loaded.
+ */
+export type LoadBalancerPolicy = (typeof policies)[number];
+
+/** In the order of enum balancer_memory. */
+export const memories = ['cookie', 'track', 'forget'] as const;
+/** How later packets find their server: cookie and flow table; flow table alone; hash of each packet. */
+export type Memory = (typeof memories)[number];
+
+/** In the order of enum balancer_clock. */
+export const clocks = ['detect', 'uniform', 'differing'] as const;
+/** What is known of a server's TCP timestamps: to be found out, one clock for all clients, or not. */
+export type ServerClock = (typeof clocks)[number];
+
+export interface LoadBalancerOptions {
+  /** The service's IPv4 address, as clients see it. */
+  service: string;
+  /** Server ids, 1..4096; default 256. */
+  maxServers?: number;
+  /** Bits of the cookie's version, 2..8; default 3. */
+  versionBits?: number;
+  /** Bits by which forged cookies are found, 0..8; default 0. */
+  checkBits?: number;
+  /** Default `round-robin`. */
+  policy?: LoadBalancerPolicy;
+  /** Default `cookie`. */
+  memory?: Memory;
+  /** Count a new connection at once, as `connectionLoad`, until its server reports; default true. */
+  book?: boolean;
+  /** What a connection adds to a load; default 1. */
+  connectionLoad?: number;
+  /** Frames a second that may go to all servers, 0..1e6; default 1000. */
+  floodPerSecond?: number;
+  /** Entries of the flow table at most, 64..2^26; default 2^20. */
+  maxConnections?: number;
+  /** Idle time of entries: before the client's second packet; default 30 s. */
+  openingNs?: Time;
+  /** Of connections; default 2 h 4 min. */
+  establishedNs?: Time;
+  /** After FIN or RST; default 2 min. */
+  closingNs?: Time;
+  /** Of UDP; default 2 min. */
+  udpNs?: Time;
+  /** 16 secret bytes; default: drawn. */
+  key?: Uint8Array;
+}
+
+export interface ServerOptions {
+  /** Ethernet destination of its frames, 6 bytes; default: left as it is. */
+  mac?: Uint8Array;
+  /** 0..1000; default 1. */
+  weight?: number;
+  /** Default `detect`. */
+  clock?: ServerClock;
+}
+
+function index<T extends string>(name: string, words: readonly T[], value: T): number {
+  const at = words.indexOf(value);
+  if (at >= 0) return at;
+  throw new LoadBalancerError(
+    'bad-option',
+    `${name} is '${value}'; there are ${words.join(', ')}`,
+    name,
+  );
+}
+
+export function ipv4(name: string, text: string): number[] {
+  const bytes = addressBytes(text);
+  if (bytes?.length === 4) return [...bytes];
+  throw new LoadBalancerError('bad-option', `${name} is '${text}', which is no IPv4 address`, name);
+}
+
+export function bytesOf(name: string, given: Uint8Array, length: number): number[] {
+  if (given.length === length) return [...given];
+  throw new LoadBalancerError(
+    'bad-option',
+    `${name} has ${given.length} bytes instead of ${length}`,
+    name,
+  );
+}
+
+/** 32-bit members are cut to their size on the way: out of range must not come back as in range. */
+function whole(name: string, value: number): number {
+  if (Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff) return value;
+  throw new LoadBalancerError('bad-option', `${name} is ${value}, no whole number from 0`, name);
+}
+
+const book = 2; // BALANCER_BOOK
+
+export function nativeParams(options: LoadBalancerOptions, defaults: NativeParams): NativeParams {
+  const o = options;
+  return {
+    ...defaults,
+    service: ipv4('service', o.service),
+    max_servers: whole('maxServers', o.maxServers ?? defaults.max_servers),
+    version_bits: whole('versionBits', o.versionBits ?? defaults.version_bits),
+    check_bits: whole('checkBits', o.checkBits ?? defaults.check_bits),
+    policy: index('policy', policies, o.policy ?? 'round-robin'),
+    memory: index('memory', memories, o.memory ?? 'cookie'),
+    flags: o.book === false ? 0 : book,
+    flood_per_second: whole('floodPerSecond', o.floodPerSecond ?? defaults.flood_per_second),
+    max_connections: o.maxConnections ?? defaults.max_connections,
+    opening_ns: o.openingNs ?? defaults.opening_ns,
+    established_ns: o.establishedNs ?? defaults.established_ns,
+    closing_ns: o.closingNs ?? defaults.closing_ns,
+    udp_ns: o.udpNs ?? defaults.udp_ns,
+    connection_load: o.connectionLoad ?? defaults.connection_load,
+    key: o.key === undefined ? defaults.key : bytesOf('key', o.key, 16),
+  };
+}
+
+export function nativeServer(
+  address: string,
+  options: ServerOptions,
+  defaults: NativeServer,
+): NativeServer {
+  return {
+    ...defaults,
+    address: ipv4('address', address),
+    mac: options.mac === undefined ? defaults.mac : bytesOf('mac', options.mac, 6),
+    weight: whole('weight', options.weight ?? defaults.weight),
+    clock: index('clock', clocks, options.clock ?? 'detect'),
+  };
+}

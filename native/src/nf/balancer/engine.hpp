@@ -1,0 +1,100 @@
+// The balancer: for each packet which server it belongs to, and what changes in it.
+#pragma once
+
+#include "nf/balancer/cookie.hpp"
+#include "nf/balancer/packet.hpp"
+#include "nf/balancer/policy.hpp"
+#include "nf/balancer/recent.hpp"
+#include "nf/balancer/timestamps.hpp"
+#include "nf/balancer/tracker.hpp"
+
+namespace reframer::balance {
+
+struct Outcome {
+	balancer_verdict verdict;
+	uint32_t server = UINT32_MAX;
+};
+
+class Engine {
+public:
+	// Of checked parameters. Throws std::bad_alloc.
+	explicit Engine(const balancer_params &params);
+	Engine(const Engine &) = delete;
+
+	// -EEXIST, -ENOSPC or the id.
+	int add(const balancer_server &server);
+	void set_state(uint32_t id, ServerState state);
+	void remove(uint32_t id);
+	void set_weight(uint32_t id, uint32_t weight);
+
+	// A packet that parsed. `digest`: of the key in the flow table, null where it was not computed.
+	Outcome process(Packet &p, const uint64_t *digest, uint64_t now);
+	// For one server whatever the packet says; false where it is none that could be for us.
+	bool direct(Packet &p, uint32_t id);
+	void count(balancer_verdict verdict) { verdicts[verdict]++; }
+	balancer_stats snapshot() const;
+
+	// What a run of packets of one client's connection has in common.
+	uint32_t mask(uint32_t client, uint16_t client_port, uint16_t port) const
+	{
+		return static_cast<uint32_t>(
+			hash_(client | uint64_t{client_port} << 32 | uint64_t{port} << 48));
+	}
+	uint64_t hash(const nf::Ipv4Tuple &key) const
+	{
+		uint64_t words[2];
+		std::memcpy(words, &key, sizeof(words));
+		return hash_(words[0], words[1]);
+	}
+	bool always_tracks() const { return params.memory == BALANCER_TRACK; }
+
+	const balancer_params params;
+	Pool pool;
+	Policy policy;
+	Tracker tracker;
+	balancer_stats stats = {};
+
+private:
+	// To servers.
+	Outcome from_client(Packet &p, const uint64_t *digest, uint64_t now);
+	Outcome opens(Packet &p, const Timestamps &ts, const uint64_t *digest, uint64_t now);
+	Outcome segment(Packet &p, const uint64_t *digest, uint64_t now);
+	Outcome tracked(Packet &p, const uint64_t *digest, uint64_t now);
+	Outcome datagram(Packet &p, const uint64_t *digest, uint64_t now);
+	Outcome by_hash(Packet &p);
+	Outcome to_server(Packet &p, uint32_t id, uint32_t change = 0);
+	Outcome nowhere(Packet &p, uint64_t now);
+	uint32_t server_clock(const Packet &p, uint32_t echo, uint32_t id, const uint64_t *digest,
+	                      uint64_t now);
+	// To clients.
+	Outcome from_server(Packet &p, uint32_t id, uint64_t now);
+	uint32_t word_for(const nf::Ipv4Tuple &client, uint32_t clock, uint32_t id, bool opens,
+	                  uint64_t now);
+	// ICMP errors, engine_icmp.cpp.
+	Outcome error_to_server(Packet &p, uint64_t now);
+	bool error_for(Packet &p, uint32_t id, uint64_t now);
+	void error_to_client(Packet &p, uint32_t id);
+	Outcome error_between(Packet &p);
+	void restore_request(class Quote &quote, uint32_t id);
+	void renew(Connection *c, const Connection &as);
+	void close(Connection *c, uint64_t now);
+	bool keeps_clock(const Connection &c, uint32_t id) const;
+	void see(Connection *c, uint8_t flags, uint64_t now);
+
+	bool is_service(uint32_t address) const { return address == service_; }
+	void carry_on(const Packet &p, uint32_t clock, uint32_t id, const uint64_t *digest,
+	              uint64_t now);
+	uint64_t datagram_hash(const Packet &p) const;
+	bool may_flood(uint64_t now);
+	static void left(void *engine, const Connection &c);
+
+	const KeyedHash hash_;
+	const Cookie cookie_;
+	const uint32_t service_; // network order
+	Recent syns_, fragments_;
+	uint64_t flood_second_ = 0; // the one that is counted
+	uint32_t floods_ = 0;       // in it
+	uint64_t verdicts[BALANCER_DROP + 1] = {};
+};
+
+} // namespace reframer::balance
