@@ -124,7 +124,7 @@ export async function benchApi(
     const interval: Interval =
       values.length < fewestValues
         ? { value: median(values), ...noInterval }
-        : medianInterval(values, seed);
+        : medianInterval(values);
     const end = (value: number): number | null => (Number.isNaN(value) ? null : value);
     return {
       step: name,

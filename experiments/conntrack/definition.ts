@@ -1,6 +1,6 @@
 // Experiment `conntrack`: what does it cost to find a packet's flow, and what does it take to keep
 // that cheap while tables fill, grow, age and are attacked?
-import type { Experiment, Plan, RunOptions } from '../core/types.js';
+import type { Plan, RunOptions } from '../core/types.js';
 import { balancerSection } from './balancer.js';
 import { expirySection } from './expiry.js';
 import { growthSection } from './growth.js';
@@ -10,6 +10,8 @@ import { memorySection } from './memory.js';
 import { peersSection } from './peers.js';
 import type { Section } from './section.js';
 import { threadsSection } from './threads.js';
+import { telling } from '../story/attach.js';
+import { abstract, captions, stories } from './story.js';
 
 const sections: readonly Section[] = [
   loadSection,
@@ -51,7 +53,7 @@ function plan({ profile }: RunOptions): Plan {
   };
 }
 
-export const conntrack: Experiment = {
+export const conntrack = telling({ abstract, stories, captions })({
   name: 'conntrack',
   title: 'Connection tracking: finding a packet’s flow',
   question:
@@ -78,7 +80,19 @@ export const conntrack: Experiment = {
     'In runs from before each insert moved two buckets the slowest insert of the burst table took 3 to 43 ms while it grew: it moved the rest of the old table at once. The slowest call is that of the whole machine: the trial prints the longest pause that it found in as long a loop that inserts nothing.',
   ],
   references: [
-    'M. Girondi, M. Chiesa, T. Barbette. High-speed Connection Tracking in Modern Servers. HPSR 2021.',
-    'N. Le Scouarnec. Cuckoo++ hash tables: high-performance hash tables for networking applications. ANCS 2018.',
+    {
+      key: 'conntrack',
+      authors: ['M. Girondi', 'M. Chiesa', 'T. Barbette'],
+      title: 'High-speed Connection Tracking in Modern Servers',
+      venue: 'HPSR',
+      year: 2021,
+    },
+    {
+      key: 'cuckoopp',
+      authors: ['N. Le Scouarnec'],
+      title: 'Cuckoo++ Hash Tables: High-Performance Hash Tables for Networking Applications',
+      venue: 'ANCS',
+      year: 2018,
+    },
   ],
-};
+});

@@ -82,6 +82,15 @@ function published(): PublishedRow[] {
 }
 
 const byTick = { param: 'ticksPerSecond', label: 'ticks a second', scale: 'log' } as const;
+const atThousand = (id: string, title: string, metric: string): Figure => ({
+  id,
+  title: `${title}, 1,000 ticks a second`,
+  part,
+  where: { ticksPerSecond: 1000 },
+  kind: 'bar',
+  category: { param: 'contender', label: 'table and expiry' },
+  metric,
+});
 const line = (id: string, title: string, metric: string): Figure => ({
   id,
   title,
@@ -163,6 +172,8 @@ export const expirySection: Section = {
     },
   ],
   figures: [
+    atThousand('expiry-cycles-1000', 'A packet', 'expiryCycles'),
+    atThousand('expiry-residents-1000', 'Flows in the table over live ones', 'residentsOverLive'),
     line('expiry-cycles', 'A packet by ticks a second', 'expiryCycles'),
     line('expiry-residents', 'Flows in the table over live ones', 'residentsOverLive'),
     line('expiry-worst-tick', 'The worst tick', 'worstTickUs'),

@@ -149,6 +149,17 @@ export const threadsSection: Section = {
     },
   ],
   figures: [
+    {
+      id: 'threads-ways',
+      title: 'Operations by way of sharing, 5 % writes',
+      part,
+      where: { writePercent: 5 },
+      kind: 'bar',
+      category: { param: 'way', label: 'way of sharing' },
+      metric: 'operationsMops',
+      facet: 'threads',
+      note: rteHashNote,
+    },
     ...[5, 50].map((writePercent) => ({
       id: `threads-${writePercent}`,
       title: `Operations by threads, ${writePercent} % writes`,

@@ -39,6 +39,8 @@ export interface ClaimResult {
   steps?: { label: string; published: number; ours: Interval; n: number }[];
   verdict: ClaimVerdict;
   reason: string;
+  /** The author's clause for this verdict. */
+  clause?: string;
 }
 
 /** What claims are judged by: the run, and what the experiment would have measured. */
@@ -190,10 +192,7 @@ function shareOf(point: PointSummary, versus: Params, key: string, { points }: J
   const [ours, theirs] = [point.values[key] ?? [], baseline?.values[key] ?? []];
   if (ours.length !== theirs.length || theirs.some((value) => value === 0))
     return { value: Number.NaN, ...noInterval };
-  return medianInterval(
-    ours.map((value, i) => (value / (theirs[i] as number)) * 100),
-    seedFrom('share', point.id, key),
-  );
+  return medianInterval(ours.map((value, i) => (value / (theirs[i] as number)) * 100));
 }
 
 const directionOf = (experiment: Experiment, key: string): Direction =>
@@ -266,8 +265,12 @@ export function judgeClaims(judging: Judging): ClaimResult[] {
       2,
     );
   }
+  const because = (claim: Claim | ShapeClaim, result: ClaimResult): ClaimResult => {
+    const clause = claim.why?.[result.verdict];
+    return clause === undefined ? result : { ...result, clause };
+  };
   return [
-    ...claims.map((claim) => judgeClaim(claim, judging)),
-    ...shapes.map((shape) => judgeShapeClaim(shape, judging)),
+    ...claims.map((claim) => because(claim, judgeClaim(claim, judging))),
+    ...shapes.map((shape) => because(shape, judgeShapeClaim(shape, judging))),
   ];
 }

@@ -1,7 +1,6 @@
 // What a run has so far, of this session and of those before: samples, blocks, time.
 import type { History } from './history.js';
 import type { Point } from './points.js';
-import { seedFrom } from './random.js';
 import type { JournalRecord } from './records.js';
 import { medianInterval, type Interval } from './statistics.js';
 import type { JsonObject } from './types.js';
@@ -78,7 +77,7 @@ export class Standing {
       (kept.samples === values.length || (!exact && values.length < kept.samples * 1.1))
     )
       return kept.interval;
-    const interval = medianInterval(values, seedFrom('stop', point.id));
+    const interval = medianInterval(values);
     this.intervals.set(point.id, { interval, samples: values.length });
     return interval;
   }

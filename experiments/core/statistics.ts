@@ -1,4 +1,4 @@
-// Medians, intervals and words for ratios. Everything random is seeded: a report can be made again.
+// Medians, intervals and words for ratios. What is random is seeded: a report can be made again.
 // An interval that does not exist has NaN at both ends (null in JSON).
 import {
   cumulativeStdNormalProbability,
@@ -87,14 +87,83 @@ const ends = (values: Float64Array, count: number): { low: number; high: number 
   return { low: quantileSorted(sorted, tail), high: quantileSorted(sorted, 1 - tail) };
 };
 
+/** P(at least `wanted` of `count` draws succeed), each with probability p. */
+function atLeast(wanted: number, count: number, p: number): number {
+  if (p <= 0) return wanted <= 0 ? 1 : 0;
+  if (p >= 1) return 1;
+  let term = count * Math.log(1 - p);
+  let [below, choose] = [0, 0];
+  for (let k = 0; k < wanted; k++) {
+    below += Math.exp(choose + term);
+    term += Math.log(p) - Math.log(1 - p);
+    choose += Math.log(count - k) - Math.log(k + 1);
+  }
+  return Math.max(0, 1 - below);
+}
+
+/** Of an even number of draws: how likely the two middle ones are the values at these places. */
+function middlePair(count: number): { lower: number; upper: number; share: number }[] {
+  const half = count / 2;
+  let ways = 1;
+  for (let k = 1; k <= half; k++) ways = (ways * (half + k)) / k;
+  const share = (n: number): number => (n / count) ** half;
+  const pairs: { lower: number; upper: number; share: number }[] = [];
+  for (let i = 1; i <= count; i++) {
+    const ends = share(i) - share(i - 1);
+    const same =
+      1 -
+      atLeast(half, count, (i - 1) / count) -
+      atLeast(half, count, (count - i) / count) +
+      ways * share(i - 1) * share(count - i);
+    pairs.push({ lower: i - 1, upper: i - 1, share: same });
+    for (let j = i + 1; j <= count; j++) {
+      const begins = share(count - j + 1) - share(count - j);
+      pairs.push({ lower: i - 1, upper: j - 1, share: ways * ends * begins });
+    }
+  }
+  return pairs;
+}
+
+// So many values have no pairs worth telling apart, and powers that are still numbers.
+const mostPaired = 200;
+
+/**
+ * Medians that samples drawn with replacement would have, each with its probability: what a bootstrap
+ * comes to after any number of draws, without drawing.
+ */
+function mediansDrawn(values: readonly number[]): { value: number; share: number }[] {
+  const count = values.length;
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (place: number): number => sorted[place] as number;
+  if (count % 2 === 0 && count <= mostPaired)
+    return middlePair(count)
+      .map(({ lower, upper, share }) => ({ value: (at(lower) + at(upper)) / 2, share }))
+      .sort((a, b) => a.value - b.value);
+  const middle = Math.ceil(count / 2);
+  let before = 0;
+  return sorted.map((value, i) => {
+    const upTo = atLeast(middle, count, (i + 1) / count);
+    const share = upTo - before;
+    before = upTo;
+    return { value, share };
+  });
+}
+
 /** Median with its 95 % interval (expanded percentile bootstrap), from six values on. */
-export function medianInterval(values: readonly number[], seed: number): Interval {
+export function medianInterval(values: readonly number[]): Interval {
   if (values.length === 0) return { value: Number.NaN, ...noInterval };
   const value = median([...values]);
   if (values.length < fewestValues) return { value, ...noInterval };
   const first = values[0] as number;
   if (values.every((v) => v === first)) return { value, low: value, high: value };
-  return { value, ...ends(resampledMedians(values, seededRandom(seed)), values.length) };
+  if (values.some(Number.isNaN)) return { value, ...noInterval };
+  const drawn = mediansDrawn(values);
+  const tail = tailShare(values.length);
+  const quantile = (share: number): number => {
+    let sum = 0;
+    return drawn.find((d) => (sum += d.share) >= share)?.value ?? (drawn.at(-1)?.value as number);
+  };
+  return { value, low: quantile(tail), high: quantile(1 - tail) };
 }
 
 export function verdictOf(
@@ -118,14 +187,11 @@ export function verdictOf(
 export function pairedRatio(
   pairs: readonly (readonly [number, number])[],
   direction: Direction,
-  seed: number,
 ): Ratio {
   const logs = pairs.map(([a, b]) =>
     a === 0 && b === 0 ? 0 : a > 0 && b > 0 ? Math.log(a / b) : Number.NaN,
   );
-  const log = logs.some(Number.isNaN)
-    ? { value: Number.NaN, ...noInterval }
-    : medianInterval(logs, seed);
+  const log = logs.some(Number.isNaN) ? { value: Number.NaN, ...noInterval } : medianInterval(logs);
   const ratio = { value: Math.exp(log.value), low: Math.exp(log.low), high: Math.exp(log.high) };
   return { ...ratio, pairs: logs.length, verdict: verdictOf(ratio, logs.length, direction) };
 }

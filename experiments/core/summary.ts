@@ -122,8 +122,8 @@ function pairsOf(
 /** `medians`: no intervals, ratios and outliers except of controls; for who has other use for the samples. */
 export type Detail = 'full' | 'medians';
 
-const medianOf = (values: readonly number[], seed: number, detail: Detail): Interval => {
-  if (detail === 'full') return medianInterval(values, seed);
+const medianOf = (values: readonly number[], detail: Detail): Interval => {
+  if (detail === 'full') return medianInterval(values);
   return { value: median([...values]), ...noInterval };
 };
 
@@ -180,16 +180,12 @@ function summarizePoint(
       continue;
     }
     summary.values[key] = values;
-    summary.metrics[key] = medianOf(values, seedFrom('median', id, key), detail);
+    summary.metrics[key] = medianOf(values, detail);
     if (detail === 'medians' && !control) continue;
     summary.outliers[key] = outliers(values).length;
     if (baseline === undefined || baseline.id === id || direction === 'neutral') continue;
     if (refusal(metric, theirSamples, baseline) !== undefined) continue;
-    summary.ratios[key] = pairedRatio(
-      pairsOf(history, id, baseline.id, metric),
-      direction,
-      seedFrom('ratio', id, key),
-    );
+    summary.ratios[key] = pairedRatio(pairsOf(history, id, baseline.id, metric), direction);
     const theirs = theirSamples.flatMap((s) => valueOf(metric, s) ?? []);
     const p = permutationP(values, theirs, seedFrom('permutation', id, key));
     summary.permutationP[key] = Number.isFinite(p) ? p : null;
@@ -226,18 +222,10 @@ function unfoldPoint(
       // Of the control alone: the others' ratios would be hundreds that no one reads.
       if (point.control && baseline !== undefined && metric.key === part.headline) {
         const pairs = pairsOf(history, point.id, baseline.id, metric, prefix);
-        inner.ratios[metric.key] = pairedRatio(
-          pairs,
-          metric.direction,
-          seedFrom('ratio', inner.id, metric.key),
-        );
+        inner.ratios[metric.key] = pairedRatio(pairs, metric.direction);
       }
       inner.values[metric.key] = values;
-      inner.metrics[metric.key] = medianOf(
-        values,
-        seedFrom('median', inner.id, metric.key),
-        detail,
-      );
+      inner.metrics[metric.key] = medianOf(values, detail);
     }
     return Object.keys(inner.metrics).length > 0 ? [inner] : [];
   });
@@ -296,7 +284,7 @@ function poolControls(
       return found.length > 0 ? [found] : [];
     });
   if (pairs.length === 0) return null;
-  const ratio = pairedRatio(pairs.flat(), 'higher', seedFrom('control', experiment.name));
+  const ratio = pairedRatio(pairs.flat(), 'higher');
   return { settings: pairs.length, ratio, verdict: controlWord(ratio, equivalenceMargin) };
 }
 

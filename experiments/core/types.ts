@@ -174,6 +174,8 @@ export interface Claim {
   };
   /** Why it cannot be tested here, when there is nothing to measure. */
   untestable?: string;
+  /** A clause for each verdict that needs one: why ours differs, as far as it is known. */
+  why?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -190,6 +192,7 @@ export interface ShapeClaim {
   /** The point that the others are divided by; its own published value. */
   from: { at: Params; published: number };
   steps: readonly { label: string; at: Params; published: number }[];
+  why?: Readonly<Record<string, string>>;
 }
 
 export interface PublishedRow {
@@ -214,6 +217,8 @@ export interface LineFigure extends FigureCommon {
   kind: 'line';
   x: { param: string; label: string; scale?: 'linear' | 'log' | 'symlog' };
   metric: string;
+  /** Default: logarithmic where values span two decades. */
+  y?: 'linear' | 'log';
   /** Parameter whose values are the lines. */
   series?: string;
   /** Parameter whose values are small multiples. */

@@ -3,9 +3,6 @@ import type { PointSummary } from '../core/point-summary.js';
 import type { Summary } from '../core/summary.js';
 import type { Experiment, FigureCommon, Metric, Params, ParamValue } from '../core/types.js';
 
-/** The series of the paper's values: it can be switched off like the others. */
-export const publishedSeries = 'published';
-
 export interface Row {
   series: string;
   facet: string;
@@ -16,15 +13,6 @@ export interface Row {
   low: number | null;
   high: number | null;
   samples: number;
-}
-
-export interface FigureInput {
-  experiment: Experiment;
-  summary: Summary;
-  metric: Metric;
-  points: readonly PointSummary[];
-  /** Every series of the run, for colours. */
-  series: readonly string[];
 }
 
 const fits = (params: Params, where: Params | undefined): boolean =>
@@ -67,14 +55,21 @@ export function axisTitle(metric: Metric): string {
   return metric.unit === '' ? metric.label : `${metric.label} (${metric.unit})`;
 }
 
+interface Input {
+  experiment: Experiment;
+  metric: Metric;
+  points: readonly PointSummary[];
+}
+
 /**
  * The paper's values that belong to these points: same metric, and every parameter they name agrees.
  * @param beyond also where only the parameter of the x axis differs: at places that were not measured here
  */
 export function publishedRows(
-  { experiment, metric, points }: FigureInput,
+  { experiment, metric, points }: Input,
   facetParam: string | undefined,
   xParam: string,
+  seriesOf: (point: PointSummary) => string,
   beyond = false,
 ): Row[] {
   const rows = new Map<string, Row>();
@@ -85,13 +80,14 @@ export function publishedRows(
       if (point.part !== part || x === undefined || !fits({ ...point.params, [xParam]: x }, params))
         continue;
       const facet = facetParam === undefined ? '' : text(point.params[facetParam]);
-      rows.set(JSON.stringify([facet, x]), {
-        series: publishedSeries,
+      const series = seriesOf(point);
+      rows.set(JSON.stringify([facet, series, x]), {
+        series,
         facet,
         x,
         value,
-        low: value,
-        high: value,
+        low: null,
+        high: null,
         samples: 0,
       });
     }

@@ -1,72 +1,65 @@
-// Colours that colour-blind readers and grey printers can tell apart (Okabe and Ito, 2008), and
-// point shapes beside them. A series keeps its colour in every figure of every run.
+// Colours that colour-blind readers and grey printers can tell apart (Okabe and Ito, 2008). A colour
+// means the same in every figure: what is of ours is blue, the baseline grey, published values black.
 
-const okabeIto = [
-  '#0072b2',
-  '#d55e00',
-  '#009e73',
-  '#cc79a7',
-  '#e69f00',
-  '#56b4e9',
-  '#7a5c00',
-  '#5e3c99',
-  '#8c2d04',
-  '#3f7f7f',
-] as const;
-const shapes = [
-  'circle',
-  'square',
-  'triangle-up',
-  'diamond',
-  'cross',
-  'triangle-down',
-  'triangle-right',
-  'triangle-left',
-  'stroke',
-  'wedge',
-] as const;
-
-/** Series that every experiment shares; the reference is always the dark grey one. */
-const known = ['off', 'off (again)', 'paper', 'modern', 'adaptive', 'burst'] as const;
-const fixed: Readonly<Record<string, string>> = {
-  off: '#4d4d4d',
-  'off (again)': '#9a9a9a',
-  paper: okabeIto[0],
-  modern: okabeIto[1],
-  adaptive: okabeIto[3],
-  burst: okabeIto[4],
-};
-
-export interface Palette {
-  domain: string[];
-  colours: string[];
-  shapes: string[];
-}
-
-/** `all` are the series of the whole run, so that a figure with a few of them draws them alike. */
-export function makePalette(all: readonly string[]): (shown: readonly string[]) => Palette {
-  const colour = new Map<string, string>(Object.entries(fixed));
-  const isKnown = (name: string): boolean => (known as readonly string[]).includes(name);
-  const others = [...new Set(all)].filter((name) => !isKnown(name));
-  // Where none of the shared series is about, their colours are free: eleven tables need each of them.
-  const taken = new Set(all.some(isKnown) ? Object.values(fixed) : []);
-  const free = okabeIto.filter((c) => !taken.has(c));
-  others.forEach((name, i) => colour.set(name, free[i % free.length] as string));
-  const order: readonly string[] = all.some(isKnown) ? [...known, ...others] : others;
-  return (shown) => {
-    const domain = order.filter((name) => shown.includes(name));
-    return {
-      domain,
-      colours: domain.map((name) => colour.get(name) ?? okabeIto[0]),
-      // A step further each time round, so that no two series share colour and shape.
-      shapes: domain.map(
-        (name) =>
-          shapes[
-            (order.indexOf(name) + Math.floor(order.indexOf(name) / shapes.length)) % shapes.length
-          ] as string,
-      ),
-    };
-  };
-}
+const blue = '#0072b2';
+const grey = '#5a5a5a';
+const vermilion = '#c44e00';
+const green = '#007a5a';
+const purple = '#8b5a9f';
+const amber = '#a87600';
+const sky = '#2b87c0';
+const brown = '#7a4a2a';
+const others = [vermilion, green, purple, amber, sky, brown] as const;
 
 export const publishedColour = '#000000';
+
+/** By the beginning of a contender's name. */
+const meanings: readonly (readonly [RegExp, string])[] = [
+  // The baseline of each experiment.
+  [
+    /^(off|off \(again\)|static RSS|fixed RSS|none|random|blind|per packet|shared, locked|at once)$/,
+    grey,
+  ],
+  // What this project, or the paper that it repeats, brings.
+  [
+    /^(\d+us|ours|burst table|fixed|paper|looking ahead|per bucket|served first|UDP passes|per run)/,
+    blue,
+  ],
+  [/^(adaptive|RSS\+\+|greedy|Cuckoo\+\+|modern|all wait)/, vermilion],
+  [/^(burst$|cached-rules|Cuckoo|from scratch|traffic classes|classes)/, green],
+  [/^(HopScotch|one queue|pooled|campus4)/, purple],
+  [/^(RobinMap|ideal|each packet)/, amber],
+  [/^(Chaining STL)/, brown],
+  [/^(Chaining)/, sky],
+];
+
+const meaningOf = (name: string): string | undefined =>
+  meanings.find(([pattern]) => pattern.test(name))?.[1];
+
+/** `all` are the series of the figure: those without a meaning of their own take the colours that are left. */
+export function colourOf(name: string, all: readonly string[]): string {
+  const meaning = meaningOf(name);
+  if (meaning !== undefined) return meaning;
+  const taken = new Set(all.map(meaningOf));
+  const left = others.filter((colour) => !taken.has(colour));
+  const free = left.length > 0 ? left : others;
+  const unnamed = all.filter((other) => meaningOf(other) === undefined);
+  return free[unnamed.indexOf(name) % free.length] ?? grey;
+}
+
+export const shapes = ['circle', 'square', 'triangle', 'cross', 'wedge', 'bar'] as const;
+export type Shape = (typeof shapes)[number];
+/** Beside the colour: series of one colour differ in it. */
+export const shapeOf = (place: number): Shape => shapes[place % shapes.length] as Shape;
+
+/** Lighter by a step for each series before it that has the same colour. */
+export function tinted(colour: string, step: number): string {
+  const share = [0, 0.4, 0.62][Math.min(step, 2)] ?? 0;
+  const part = (at: number): string => {
+    const value = Number.parseInt(colour.slice(at, at + 2), 16);
+    return Math.round(value + (255 - value) * share)
+      .toString(16)
+      .padStart(2, '0');
+  };
+  return `#${part(1)}${part(3)}${part(5)}`;
+}

@@ -1,6 +1,6 @@
 // Experiment `reframer`: what does holding packets for microseconds do to a chain of network
 // functions, and to captures that the user brings?
-import type { Experiment, Plan, RunOptions } from '../core/types.js';
+import type { Plan, RunOptions } from '../core/types.js';
 import { captures, speedUp } from './captures.js';
 import { claims } from './claims.js';
 import { adaptive, burst, held, off } from './contenders.js';
@@ -28,6 +28,8 @@ import { published } from './published.js';
 import { coreCount, flowCount, worstCases } from './scale.js';
 import { shapes } from './shapes.js';
 import type { TrialScale } from './trial.js';
+import { telling } from '../story/attach.js';
+import { abstract, captions, stories } from './story.js';
 
 function plan(options: RunOptions): Plan {
   const quick = options.profile === 'quick';
@@ -100,7 +102,7 @@ function plan(options: RunOptions): Plan {
   };
 }
 
-export const reframer: Experiment = {
+export const reframer = telling({ abstract, stories, captions })({
   name: 'reframer',
   title: 'Reframer: holding packets for microseconds to gain locality',
   question:
@@ -119,6 +121,24 @@ export const reframer: Experiment = {
     'Traffic of the paper’s campus cannot be had; it is generated and fitted to the published distributions.',
   ],
   references: [
-    'H. Ghasemirahni, T. Barbette, G. P. Katsikas, A. Farshin, A. Roozbeh, M. Girondi, M. Chiesa, G. Q. Maguire Jr., D. Kostić. Packet Order Matters! Improving Application Performance by Deliberately Delaying Packets. NSDI 2022, pages 807–827.',
+    {
+      key: 'packet-order',
+      authors: [
+        'H. Ghasemirahni',
+        'T. Barbette',
+        'G. P. Katsikas',
+        'A. Farshin',
+        'A. Roozbeh',
+        'M. Girondi',
+        'M. Chiesa',
+        'G. Q. Maguire Jr.',
+        'D. Kostić',
+      ],
+      title:
+        'Packet Order Matters! Improving Application Performance by Deliberately Delaying Packets',
+      venue: 'NSDI',
+      year: 2022,
+      pages: '807–827',
+    },
   ],
-};
+});

@@ -1,80 +1,99 @@
-// What runs in the reader's browser: figures that show values under the pointer and whose series can
-// be switched off. Kept as text: the page is one file and knows no module.
+// What runs in the reader's browser: values under the pointer and by arrow keys, series that can be
+// switched off, tables that sort, claims by verdict, contents that follow. Kept as text: the page is
+// one file and knows no module.
 
 export const clientScript = `
 'use strict';
 (function () {
+  var all = function (selector, root) { return Array.prototype.slice.call((root || document).querySelectorAll(selector)); };
   var tip = document.getElementById('tip');
-  function showTip(handler, event, item, value) {
-    if (value === null || value === undefined || value === '') { tip.hidden = true; return; }
+  function tell(mark) {
+    var svg = mark.ownerSVGElement, group = mark.closest('[data-series]'), part = mark.getAttribute('data-t').split(';');
+    var line = function (name, value) {
+      var div = document.createElement('div'), b = document.createElement('b');
+      b.textContent = name + ': ';
+      div.appendChild(b);
+      div.appendChild(document.createTextNode(value));
+      tip.appendChild(div);
+    };
     tip.textContent = '';
-    Object.keys(value).forEach(function (key) {
-      var line = document.createElement('div');
-      var name = document.createElement('b');
-      name.textContent = key + ': ';
-      line.appendChild(name);
-      line.appendChild(document.createTextNode(String(value[key])));
-      tip.appendChild(line);
-    });
-    tip.style.left = (event.pageX + 14) + 'px';
-    tip.style.top = (event.pageY + 14) + 'px';
+    if (group) line('series', group.getAttribute('data-series'));
+    if (part[0] !== '') line(svg.getAttribute('data-x'), part[0]);
+    line(svg.getAttribute('data-y'), part[1] + (part[2] === '' ? '' : ' (95 %: ' + part[2] + ' to ' + part[3] + ')'));
+    var box = mark.getBoundingClientRect();
     tip.hidden = false;
+    var left = Math.min(box.right + 10, document.documentElement.clientWidth - tip.offsetWidth - 8);
+    tip.style.left = Math.max(4, left) + window.scrollX + 'px';
+    tip.style.top = box.bottom + 8 + window.scrollY + 'px';
   }
-  function fail(error) {
-    document.body.dataset.failed = String(error);
-    var mark = document.createElement('p');
-    mark.className = 'mark';
-    mark.textContent = 'The figures of this page could not be drawn (' + String(error) + '). The files in figures/ beside it show the same; the tables are complete.';
-    document.body.insertBefore(mark, document.body.firstChild);
+  function step(plot, by) {
+    var marks = all('[data-t]', plot).filter(function (m) { return !m.closest('.off'); });
+    var at = marks.findIndex(function (m) { return m.classList.contains('on'); });
+    marks.forEach(function (m) { m.classList.remove('on'); });
+    var next = marks[Math.min(marks.length - 1, Math.max(0, at + by))];
+    if (!next) return;
+    next.classList.add('on');
+    tell(next);
   }
-  try { draw(); } catch (error) { fail(error); }
-  function draw() {
-  var figures = JSON.parse(document.getElementById('figures').textContent);
-  var pending = figures.map(function (figure) {
-    var box = document.getElementById('figure-' + figure.id);
-    var view = new vega.View(vega.parse(figure.vega), { renderer: 'svg', container: box.querySelector('.plot'), hover: true });
-    view.tooltip(showTip);
-    var hidden = {};
-    function redraw() {
-      var rows = figure.rows.filter(function (row) { return !hidden[row.series]; });
-      return view.data('rows', rows.map(function (row) { return Object.assign({}, row); })).runAsync();
-    }
-    var toggles = box.querySelector('.toggles');
-    if (figure.series.length > 1) figure.series.forEach(function (name) {
-      var label = document.createElement('label');
-      var check = document.createElement('input');
-      check.type = 'checkbox';
-      check.checked = true;
-      check.dataset.series = name;
-      check.addEventListener('change', function () {
-        hidden[name] = !check.checked;
-        box.dataset.busy = '1';
-        redraw().then(function () { delete box.dataset.busy; });
-      });
-      label.appendChild(check);
-      label.appendChild(document.createTextNode(' ' + name));
-      toggles.appendChild(label);
+  all('.plot').forEach(function (plot) {
+    plot.addEventListener('pointerover', function (event) {
+      var mark = event.target.closest && event.target.closest('[data-t]');
+      if (mark) tell(mark); else tip.hidden = true;
     });
-    return view.runAsync();
+    plot.addEventListener('pointerleave', function () { tip.hidden = true; });
+    plot.addEventListener('blur', function () { tip.hidden = true; });
+    plot.addEventListener('keydown', function (event) {
+      var by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (event.key === 'Escape') tip.hidden = true;
+      if (by === undefined) return;
+      event.preventDefault();
+      step(plot, by);
+    });
   });
-  Promise.all(pending).then(function () { document.body.dataset.ready = '1'; }, fail);
+  all('.switches input').forEach(function (box) {
+    box.addEventListener('change', function () {
+      all('.plot [data-series]', box.closest('figure')).forEach(function (group) {
+        if (group.getAttribute('data-series') === box.getAttribute('data-series')) group.classList.toggle('off', !box.checked);
+      });
+    });
+  });
+  function value(row, column) {
+    var text = row.cells[column].textContent, figure = parseFloat(text.replace(/,/g, '').replace('\\u2212', '-'));
+    return isNaN(figure) ? text : figure;
   }
+  all('th button').forEach(function (button) {
+    button.addEventListener('click', function () {
+      var head = button.parentNode, column = head.cellIndex, body = head.closest('table').tBodies[0];
+      var up = head.getAttribute('aria-sort') !== 'ascending';
+      all('th', head.parentNode).forEach(function (th) { th.removeAttribute('aria-sort'); });
+      head.setAttribute('aria-sort', up ? 'ascending' : 'descending');
+      all('tr', body).sort(function (a, b) {
+        var x = value(a, column), y = value(b, column);
+        var order = typeof x === typeof y ? (x < y ? -1 : x > y ? 1 : 0) : typeof x === 'number' ? -1 : 1;
+        return up ? order : -order;
+      }).forEach(function (row) { body.appendChild(row); });
+    });
+  });
+  all('.filter button').forEach(function (button) {
+    button.addEventListener('click', function () {
+      button.setAttribute('aria-pressed', String(button.getAttribute('aria-pressed') !== 'true'));
+      var shown = all('.filter button[aria-pressed="true"]').map(function (b) { return b.dataset.word; });
+      all('#claims tr[data-word]').forEach(function (row) { row.hidden = shown.indexOf(row.dataset.word) < 0; });
+    });
+  });
+  var links = all('nav a');
+  if (window.matchMedia('(max-width: 1349px)').matches) document.querySelector('nav details').open = false;
+  function follow() {
+    var now = links[0];
+    links.forEach(function (link) {
+      var at = document.getElementById(link.getAttribute('href').slice(1));
+      if (at && at.getBoundingClientRect().top < window.innerHeight / 3) now = link;
+    });
+    links.forEach(function (link) { link.removeAttribute('aria-current'); });
+    if (now) now.setAttribute('aria-current', 'true');
+  }
+  window.addEventListener('scroll', follow, { passive: true });
+  follow();
+  document.body.dataset.ready = '1';
 })();
-`;
-
-export const pageStyle = `
-:root { color-scheme: light; }
-body { font: 15px/1.5 "DejaVu Sans", Verdana, Helvetica, sans-serif; margin: 0 auto; max-width: 1100px; padding: 1.5rem; color: #1a1a1a; background: #fff; }
-h1 { font-size: 1.6rem; } h2 { margin-top: 2.2rem; border-bottom: 1px solid #ccc; font-size: 1.25rem; }
-.mark { border-left: 5px solid #b00020; background: #fdecee; padding: .5rem .8rem; font-weight: bold; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; border-bottom: 1px solid #ddd; text-align: left; vertical-align: top; }
-th { background: #f4f4f4; } td.n, th.n { text-align: right; white-space: nowrap; }
-figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; color: #333; }
-.toggles label { margin-right: 1rem; font-size: .85rem; }
-.v-better, .v-reproduced, .v-reached, .v-exceeds { color: #00664a; font-weight: bold; }
-.v-worse, .v-falls-short, .v-missed { color: #a33c00; font-weight: bold; }
-#tip { position: absolute; background: #fff; border: 1px solid #888; padding: .3rem .5rem; font-size: .8rem; pointer-events: none; box-shadow: 0 1px 4px #0003; }
-@media print { .toggles { display: none; } body { max-width: none; padding: 0; } figure, table { break-inside: avoid; } }
 `;

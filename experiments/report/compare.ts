@@ -126,7 +126,7 @@ function ratioOf(
     return mine === undefined ? [] : [[mine, theirs] as const];
   });
   return pairs.length >= fewestValues
-    ? pairedRatio(pairs, metric.direction, seed)
+    ? pairedRatio(pairs, metric.direction)
     : unpairedRatio(y, x, seed);
 }
 

@@ -1,125 +1,110 @@
-// One page that needs no network: text, tables, and figures drawn by the Vega runtime inside it.
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-
-import { quickMark } from '../figures/common.js';
-import { toVega } from '../figures/render.js';
-import { clientScript, pageStyle } from './client.js';
-import { claimsFinding, controlFinding, partFinding } from './findings.js';
-import { methodText, type FigureView, type ReportModel } from './model.js';
-import { refusals, type Table } from './tables.js';
-import { referenceText } from '../story/references.js';
-
-const entities: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-};
-
-export const escapeHtml = (text: string): string =>
-  text.replace(/[&<>"]/g, (char) => entities[char] ?? char);
+// One page that needs no network: verdicts first, then a section a question.
+import { isAim } from '../core/verdict.js';
+import { numbered, referenceText } from '../story/references.js';
+import { clientScript } from './client.js';
+import { claimsFinding, controlFinding } from './findings.js';
+import { escapeHtml, htmlFigure, htmlTable, list, paragraph, wordClass } from './html-pieces.js';
+import { pageStyle } from './html-style.js';
+import { commandOf, foundIn, methodText, type ReportModel } from './model.js';
+import { refusals, type PartView, type Table } from './tables.js';
+import { estimate, plain } from './text.js';
 
 /** Code for a script element: nothing in it may end the element. */
 const scriptSafe = (code: string): string =>
   code.replace(/<\/(script)/gi, '<\\/$1').replaceAll('<!--', '<\\!--');
 
-/** The same for data: JSON knows no \\!, but every character by its number. */
-const dataSafe = (value: unknown): string => JSON.stringify(value).replaceAll('<', '\\u003c');
+/** Claims that open the page: the first that have a value. */
+const mostCards = 6;
 
-function vegaRuntime(): string {
-  // The package exports its module form only; the form for a page lies beside it.
-  const module = createRequire(import.meta.url).resolve('vega');
-  return readFileSync(join(dirname(module), 'vega.min.js'), 'utf8').replace(
-    /\/\/# sourceMappingURL=.*$/m,
-    '',
-  );
-}
-
-/** Verdicts that have a colour. */
-const words = new Set([
-  'better',
-  'worse',
-  'reproduced',
-  'exceeds',
-  'falls short',
-  'reached',
-  'missed',
-]);
-
-function htmlTable({ columns, numeric, rows }: Table): string {
-  const attribute = (i: number): string => (numeric[i] === true ? ' class="n"' : '');
-  const cell = (text: string, i: number): string =>
-    words.has(text)
-      ? `<td class="v-${text.replace(' ', '-')}">${escapeHtml(text)}</td>`
-      : `<td${attribute(i)}>${escapeHtml(text)}</td>`;
-  const head = columns.map((c, i) => `<th${attribute(i)}>${escapeHtml(c)}</th>`).join('');
-  const body = rows.map((row) => `<tr>${row.map(cell).join('')}</tr>`).join('\n');
-  return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>\n${body}\n</tbody></table></div>`;
-}
-
-function htmlFigure(figure: FigureView): string {
-  return `<figure id="figure-${figure.id}"><div class="toggles"></div><div class="plot"></div><figcaption><b>${escapeHtml(figure.title)}.</b> ${escapeHtml(figure.caption)}</figcaption></figure>`;
-}
-
-function figureData(figure: FigureView): object {
-  const { rows } = figure.spec.datasets as { rows: unknown };
-  return { id: figure.id, series: figure.series, rows, vega: toVega(figure.spec) };
-}
-
-const list = (items: readonly string[]): string =>
-  `<ul>${items.map((i) => `<li>${escapeHtml(i)}</li>`).join('')}</ul>`;
-const paragraph = (text: string): string => (text === '' ? '' : `<p>${escapeHtml(text)}</p>`);
-
-const supersededBox = ({ superseded }: ReportModel): string =>
-  superseded.length === 0
+function cards({ summary }: ReportModel): string {
+  const told = summary.claims.filter((c) => c.ours !== null).slice(0, mostCards);
+  const card = told.map((c) => {
+    const unit = c.unit === '' ? '' : ` ${c.unit}`;
+    const theirs = `${isAim(c) ? 'aim' : 'published'} ${plain(c.published ?? Number.NaN)}${unit}`;
+    return `<li class="card ${wordClass(c.verdict)}"><span class="w ${wordClass(c.verdict)}">${c.verdict}</span><p>${escapeHtml(c.text)}</p><p class="value">${escapeHtml(estimate(c.ours ?? undefined, undefined))}${escapeHtml(unit)}</p><p class="small">${escapeHtml(theirs)}</p></li>`;
+  });
+  return card.length === 0
     ? ''
-    : `<div class="mark"><p>Superseded figures of this run</p>${list(superseded.map(({ what, why }) => `${what}: ${why}`))}</div>\n`;
+    : `<ul class="cards" aria-label="Main verdicts">${card.join('')}</ul>`;
+}
 
-const claimTables = ({ apart }: ReportModel): string =>
-  [apart.published, apart.aims]
-    .filter((t) => t.rows.length > 0)
-    .map((t) => `<h3>${escapeHtml(t.title)}</h3>${htmlTable(t)}`)
-    .join('\n');
+function claimFilter({ summary }: ReportModel): string {
+  const words = [...new Set(summary.claims.map((c) => c.verdict))];
+  const button = (word: string): string => {
+    const count = summary.claims.filter((c) => c.verdict === word).length;
+    return `<button aria-pressed="true" data-word="${word}" class="w ${wordClass(word)}">${word} (${count})</button>`;
+  };
+  return `<div class="filter" role="group" aria-label="Show claims by verdict">${words.map(button).join(' ')}</div>`;
+}
+
+function claims(model: ReportModel): string {
+  const tables = [model.apart.published, model.apart.aims].filter((t) => t.rows.length > 0);
+  const verdictColumn = (t: Table): number => t.columns.indexOf('verdict');
+  return `<section id="claims"><h2>Claims</h2>${paragraph(claimsFinding(model.summary))}${claimFilter(model)}
+${tables.map((t) => `<h3>${escapeHtml(t.title)}</h3>${htmlTable(t, t.title, verdictColumn(t))}`).join('\n')}</section>`;
+}
+
+function section(model: ReportModel, { part, table }: PartView): string {
+  const { experiment, summary, figures } = model;
+  const own = figures.filter((f) => f.part === part.name);
+  const [first, ...rest] = [...own.filter((f) => f.printed), ...own.filter((f) => !f.printed)];
+  const found = numbered(foundIn(model, part), experiment.references);
+  const more =
+    rest.length === 0
+      ? ''
+      : `<details><summary>${rest.length} more ${rest.length === 1 ? 'figure' : 'figures'}</summary>${rest.map(htmlFigure).join('\n')}</details>`;
+  return `<section id="part-${part.name}"><h2>${escapeHtml(part.title)}</h2>
+<div class="beside"><div><p class="question">${escapeHtml(part.question)}</p>${paragraph(found)}${paragraph(refusals(summary, part))}<p class="small"><code>${escapeHtml(commandOf(model, part.name))}</code></p></div>
+${first === undefined ? '' : htmlFigure(first)}</div>
+${more}
+<details><summary>Table of ${table.rows.length} points</summary><p class="small"><a href="${part.name}.csv">${part.name}.csv</a>; a heading sorts.</p>${htmlTable(table, part.title)}</details></section>`;
+}
+
+const superseded = ({ superseded: all }: ReportModel): string =>
+  all.length === 0
+    ? ''
+    : `<div class="mark"><p>Superseded figures of this run</p>${list(all.map(({ what, why }) => `${what}: ${why}`))}</div>\n`;
+
+function contents({ parts }: ReportModel): string {
+  const link = (id: string, text: string): string =>
+    `<li><a href="#${id}">${escapeHtml(text)}</a></li>`;
+  const items = [
+    link('summary', 'Summary'),
+    link('claims', 'Claims'),
+    ...parts.map(({ part }) => link(`part-${part.name}`, part.title)),
+    link('method', 'Method'),
+    link('limits', 'Limits'),
+    link('context', 'Machine and build'),
+    link('references', 'References'),
+  ];
+  return `<nav aria-label="Contents"><details open><summary>Contents</summary><ol>${items.join('')}</ol></details></nav>`;
+}
 
 export function htmlReport(model: ReportModel): string {
-  const { experiment, summary, figures, parts } = model;
-  const sections = parts.map(
-    ({ part, table }) =>
-      `<section><h2>${escapeHtml(part.title)}</h2>${paragraph(part.question)}${paragraph(partFinding(experiment, summary, part))}
-${figures
-  .filter((f) => f.part === part.name)
-  .map(htmlFigure)
-  .join('\n')}
-${htmlTable(table)}${paragraph(refusals(summary, part))}</section>`,
-  );
-  const marks = [
-    ...(summary.profile === 'quick' ? [quickMark] : []),
-    ...(summary.complete
-      ? []
-      : [
-          `Unfinished run: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples`,
-        ]),
-  ];
+  const { experiment, summary } = model;
+  const { references, limitations } = experiment;
+  const cite = (text: string): string => numbered(text, references);
+  const day = summary.started.slice(0, 10);
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escapeHtml(experiment.title)}</title><link rel="icon" href="data:,">
 <style>${pageStyle}</style></head><body>
-<h1>${escapeHtml(experiment.title)}</h1>
-${marks.map((m) => `<p class="mark">${escapeHtml(m)}</p>`).join('')}
-${supersededBox(model)}<p>${escapeHtml(experiment.question)}</p>
-<p id="abstract">${escapeHtml(claimsFinding(summary))} ${escapeHtml(controlFinding(summary))}</p>
-${sections.join('\n')}
-<section><h2>Claims</h2>${claimTables(model)}</section>
-<section><h2>Method</h2>${paragraph(experiment.setup)}${paragraph(methodText(model))}</section>
-<section><h2>Limitations</h2>${list(experiment.limitations)}</section>
-<section><h2>Warnings</h2>${model.warnings.rows.length === 0 ? '<p>None.</p>' : htmlTable(model.warnings)}</section>
-<section><h2>Context</h2>${htmlTable(model.context)}</section>
-<section><h2>References</h2>${list(experiment.references.map(referenceText))}</section>
-<div id="tip" hidden></div>
-<script type="application/json" id="figures">${dataSafe(figures.map(figureData))}</script>
-<script>${scriptSafe(vegaRuntime())}</script>
+<a class="skip" href="#summary">To the summary</a>
+${contents(model)}
+<main>
+<header id="summary"><h1>${escapeHtml(experiment.title)}</h1>
+<p class="small">${summary.profile === 'quick' ? 'Quick' : 'Full'} run of ${day}, seed ${summary.seed}, ${summary.samples} samples. <a href="report.pdf">Paper</a>, <a href="supplement.pdf">supplement</a>, <a href="points.csv">all points</a></p>
+${model.marks.map((m) => `<p class="mark">${escapeHtml(m)}</p>`).join('')}
+${superseded(model)}<p id="abstract">${escapeHtml(cite(model.abstract))}</p>
+${cards(model)}<p class="small">${escapeHtml(controlFinding(summary))}</p></header>
+${claims(model)}
+${model.parts.map((view) => section(model, view)).join('\n')}
+<section id="method"><h2>Method</h2>${paragraph(cite(experiment.setup))}${paragraph(methodText(model))}<p>The run again: <code>${escapeHtml(commandOf(model))}</code></p></section>
+<section id="limits"><h2>Limitations</h2>${list(limitations.map(cite))}${model.warnings.rows.length === 0 ? '' : `<h3>Warnings of this run</h3>${htmlTable(model.warnings, 'Warnings')}`}</section>
+<section id="context"><h2>Machine and build</h2><details><summary>${model.context.rows.length} entries</summary>${htmlTable(model.context, 'Machine and build')}</details></section>
+<section id="references"><h2>References</h2><ol>${references.map((r) => `<li>${escapeHtml(referenceText(r))}</li>`).join('')}</ol></section>
+</main>
+<div id="tip" role="status" aria-live="polite" hidden></div>
 <script>${scriptSafe(clientScript)}</script>
 </body></html>
 `;

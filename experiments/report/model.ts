@@ -1,10 +1,13 @@
 // What every form of the report shows, put together once.
 import type { History } from '../core/history.js';
 import { planOf, type Summary } from '../core/summary.js';
-import type { Experiment, Plan } from '../core/types.js';
-import type { FigureSpec } from '../figures/common.js';
-import { figureSpec } from '../figures/index.js';
-import { besideFinding, finding } from './findings.js';
+import type { Experiment, Figure, Part, Plan } from '../core/types.js';
+import type { Facts } from '../core/story.js';
+import { chartOf, type Chart } from '../figures/chart.js';
+import { quickMark } from '../figures/draw/index.js';
+import { factsOf } from '../story/facts.js';
+import { wordsOf } from '../story/say.js';
+import { besideFinding, claimsFinding } from './findings.js';
 import type { Superseded } from './superseded.js';
 import {
   claimsApart,
@@ -16,16 +19,25 @@ import {
   type Table,
 } from './tables.js';
 
-export interface FigureView extends FigureSpec {
+export interface FigureView {
+  id: string;
+  title: string;
   part: string;
-  /** The caption: what the figure shows, with numbers. */
+  chart: Chart;
+  /** The finding; the title where the author says none. */
   caption: string;
+  /** What the page and the supplement add: the hold that was measured, what a reader must know. */
+  note: string;
+  /** In the printed paper, not in its supplement. */
+  printed: boolean;
 }
 
 export interface ReportModel {
   experiment: Experiment;
   summary: Summary;
   plan: Plan;
+  facts: Facts;
+  abstract: string;
   figures: FigureView[];
   parts: PartView[];
   claims: Table;
@@ -34,7 +46,58 @@ export interface ReportModel {
   superseded: readonly Superseded[];
   warnings: Table;
   context: Table;
+  /** What stands above everything: a quick run, one that is not finished. */
+  marks: string[];
+  /** As the run was asked for. */
+  argv: readonly string[];
 }
+
+/** The figures of the headline stand for a part whose author names none. */
+function printedFigures(experiment: Experiment, part: Part): readonly string[] {
+  if (part.story?.figures !== undefined) return part.story.figures;
+  const own = experiment.figures.filter((f) => f.part === part.name);
+  const figure = own.find((f) => f.metric === part.headline) ?? own[0];
+  return figure === undefined ? [] : [figure.id];
+}
+
+function figureView(
+  figure: Figure,
+  chart: Chart,
+  { experiment, summary, facts }: Pick<ReportModel, 'experiment' | 'summary' | 'facts'>,
+  printed: boolean,
+): FigureView {
+  const { id, title, part } = figure;
+  return {
+    id,
+    title,
+    part,
+    chart,
+    caption: figure.says?.(facts) ?? `${title}.`,
+    note: [besideFinding(experiment, summary, figure), figure.note ?? '']
+      .filter((text) => text !== '')
+      .join(' '),
+    printed,
+  };
+}
+
+// More would not be an abstract.
+const mostWords = 150;
+
+function abstractOf(experiment: Experiment, summary: Summary, facts: Facts): string {
+  const told = experiment.abstract?.(facts) ?? `${experiment.question} ${claimsFinding(summary)}`;
+  if (wordsOf(told) > mostWords)
+    throw new Error(`${experiment.name}: an abstract of more than ${mostWords} words`);
+  return told;
+}
+
+const marksOf = (summary: Summary): string[] => [
+  ...(summary.profile === 'quick' ? [quickMark] : []),
+  ...(summary.complete
+    ? []
+    : [
+        `Unfinished run: ${summary.pointsMeasured} of ${summary.pointsPlanned} points have samples`,
+      ]),
+];
 
 export function reportModel(
   experiment: Experiment,
@@ -42,37 +105,40 @@ export function reportModel(
   history: History,
   superseded: readonly Superseded[] = [],
 ): ReportModel {
+  const facts = factsOf(experiment, summary);
+  const plan = planOf(experiment, history);
+  const parts = partViews(experiment, summary, history);
+  const printed = new Set(parts.flatMap(({ part }) => printedFigures(experiment, part)));
   const figures = experiment.figures.flatMap((figure) => {
-    const spec = figureSpec(figure, experiment, summary);
-    return spec === undefined
+    const chart = chartOf(figure, experiment, summary);
+    return chart === undefined
       ? []
-      : [
-          {
-            ...spec,
-            part: figure.part,
-            caption: [
-              finding(experiment, summary, figure),
-              besideFinding(experiment, summary, figure),
-              figure.note ?? '',
-            ]
-              .filter((text) => text !== '')
-              .join(' '),
-          },
-        ];
+      : [figureView(figure, chart, { experiment, summary, facts }, printed.has(figure.id))];
   });
   return {
     experiment,
     summary,
-    plan: planOf(experiment, history),
+    plan,
+    facts,
+    abstract: abstractOf(experiment, summary, facts),
     figures,
-    parts: partViews(experiment, summary, history),
+    parts,
     claims: claimsTable(summary),
     apart: claimsApart(summary),
     superseded,
     warnings: warningsTable(summary),
     context: contextTable(summary),
+    marks: marksOf(summary),
+    argv: history.run.argv,
   };
 }
+
+/** What the author says of a part; nothing where nobody wrote a sentence or its data are missing. */
+export const foundIn = ({ facts }: Pick<ReportModel, 'facts'>, part: Part): string =>
+  part.story?.found(facts) ?? '';
+
+export const contextValue = ({ context }: Pick<ReportModel, 'context'>, name: string): string =>
+  context.rows.find(([key]) => key === name)?.[1] ?? 'unknown';
 
 const verdictRules = [
   'A published value is reproduced where the median and the whole interval lie within the tolerance above and below it;',
@@ -80,15 +146,23 @@ const verdictRules = [
   'Aims of this project are counted apart, as reached, missed or undecided.',
 ].join(' ');
 
-export function methodText({ plan, summary }: ReportModel): string {
+export function methodText({ plan, summary }: Pick<ReportModel, 'plan' | 'summary'>): string {
   const { blocks, precision, budgetSeconds, limitSeconds, warmup } = plan.profile;
   return [
     'Every trial is a process of its own, pinned to its processors.',
-    'Contenders are measured interleaved: a block runs each of them once in a shuffled order and once more in the reverse of it, on the same traffic; the next block brings other traffic.',
+    'Contenders are interleaved: a block runs each of them once in a shuffled order and once more in the reverse of it, on the same traffic; the next block brings other traffic.',
     `Before its first block a point is warmed up until two trials in a row differ by less than ${warmup.drift * 100} %, at most ${warmup.max} times.`,
     `Stopping rule, fixed before the run: at least ${blocks.min} blocks, then until the 95 % interval of the median is within ±${precision * 100} %, at most ${blocks.max} blocks or ${budgetSeconds} s of trials${limitSeconds === undefined ? '' : `; after ${limitSeconds} s no second block starts`}.`,
-    'Values are medians with percentile-bootstrap 95 % intervals; ratios are medians of the pairs of a block with their own interval. Fewer than six values have no interval and get no verdict. Outliers are counted like every other sample.',
+    'Values are medians with percentile-bootstrap 95 % intervals; ratios are medians of the pairs of a block with their own interval. Fewer than six values have no interval and get no verdict. Outliers count like every other sample.',
     verdictRules,
     `Seed ${summary.seed}; ${summary.samples} samples, ${summary.setAside} of them set aside with interrupted blocks.`,
   ].join(' ');
 }
+
+/** The run again, and one of its parts. */
+export const commandOf = ({ argv }: Pick<ReportModel, 'argv'>, part?: string): string => {
+  const only = part === undefined || argv.some((word) => word.startsWith('--only'));
+  // A run from the beginning is what the command does where none was interrupted.
+  const asked = argv.filter((word) => !['--fresh', '--resume', '--json', '--ci'].includes(word));
+  return ['npx reframer', ...asked, ...(only ? [] : ['--only', part])].join(' ');
+};

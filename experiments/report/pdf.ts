@@ -4,20 +4,29 @@ import { NodeCompiler } from '@myriaddreamin/typst-ts-node-compiler';
 
 import { packageRoot } from '../../native/loader.js';
 import { HarnessError } from '../core/errors.js';
-import { fontFiles } from '../figures/render.js';
+import { columnStyle, drawChart, pageStyle } from '../figures/draw/index.js';
+import { fontFiles } from '../figures/png.js';
 import type { ReportModel } from './model.js';
-import { typstSource } from './typst.js';
+import { bibliographyName, figureFile, isWide, paperBibliography, paperSource } from './paper.js';
+import { supplementSource } from './supplement.js';
 
-export function pdfReport(model: ReportModel, svgs: ReadonlyMap<string, string>): Buffer {
+function compile(model: ReportModel, source: string): Buffer {
   const font = fontFiles()[0];
   const compiler = NodeCompiler.create({
     workspace: packageRoot,
     ...(font === undefined ? {} : { fontArgs: [{ fontPaths: [dirname(font)] }] }),
   });
-  // Shadows: nothing is written, the compiler sees the figures as files.
-  for (const [id, svg] of svgs)
-    compiler.mapShadow(join(packageRoot, 'figures', `${id}.svg`), Buffer.from(svg));
-  const compiled = compiler.compile({ mainFileContent: typstSource(model) });
+  // Shadows: nothing is written, the compiler sees these as files.
+  const shadow = (name: string, content: string): void =>
+    compiler.mapShadow(join(packageRoot, name), Buffer.from(content));
+  for (const figure of model.figures)
+    if (source.includes(figureFile(figure.id)))
+      shadow(
+        figureFile(figure.id),
+        drawChart(figure.chart, isWide(figure) ? pageStyle : columnStyle),
+      );
+  shadow(bibliographyName, paperBibliography(model));
+  const compiled = compiler.compile({ mainFileContent: source });
   const document = compiled.result;
   if (document === null) {
     const problems = compiled.takeDiagnostics()?.shortDiagnostics ?? [];
@@ -30,3 +39,7 @@ export function pdfReport(model: ReportModel, svgs: ReadonlyMap<string, string>)
     creationTimestamp: Math.floor(Date.parse(model.summary.started) / 1000),
   });
 }
+
+export const paperPdf = (model: ReportModel): Buffer => compile(model, paperSource(model));
+export const supplementPdf = (model: ReportModel): Buffer =>
+  compile(model, supplementSource(model));

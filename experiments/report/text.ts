@@ -45,3 +45,15 @@ export const verdictText = ({ verdict, pairs }: Ratio): string =>
 export function plain(value: number): string {
   return Number.isFinite(value) ? String(Number(value.toPrecision(4))) : '-';
 }
+
+/** Median with its interval as one cell: "47.2 (46.8 to 47.5)". Without digits: three significant ones. */
+export function estimate(interval: Interval | undefined, digits: number | undefined): string {
+  if (interval === undefined) return '-';
+  const { value, low, high } = interval;
+  const three = (v: number): string =>
+    Number.isFinite(v) ? String(Number(v.toPrecision(3))) : '-';
+  const show = (v: number): string => (digits === undefined ? three(v) : number(v, digits));
+  return hasInterval(interval) && show(low) !== show(high)
+    ? `${show(value)} (${show(low)} to ${show(high)})`
+    : show(value);
+}

@@ -3,11 +3,13 @@ import { OwnFolder } from '../core/files.js';
 import { summarize, type Summary } from '../core/summary.js';
 import type { Experiment } from '../core/types.js';
 import type { Run } from '../core/runs.js';
-import { fontFiles, toPng, toSvg } from '../figures/render.js';
+import { drawChart, fileStyle } from '../figures/draw/index.js';
+import { fontFiles, toPng } from '../figures/png.js';
+import { vegaLite } from '../figures/vega-lite.js';
 import { htmlReport } from './html.js';
 import { markdownReport } from './markdown.js';
 import { reportModel, type ReportModel } from './model.js';
-import { pdfReport } from './pdf.js';
+import { paperPdf, supplementPdf } from './pdf.js';
 import { readSuperseded } from './superseded.js';
 import { pointsCsv, tableCsv } from './tables.js';
 
@@ -49,7 +51,8 @@ export function reportTexts({ folder, history }: Run, experiment: Experiment): R
   return { model, texts };
 }
 
-export async function writeReport(run: Run, experiment: Experiment): Promise<Written> {
+/** @param png figures as pictures of points, too: they take longer than everything else */
+export function writeReport(run: Run, experiment: Experiment, png = false): Written {
   const { folder } = run;
   const { model, texts } = reportTexts(run, experiment);
   const { summary } = model;
@@ -67,20 +70,20 @@ export async function writeReport(run: Run, experiment: Experiment): Promise<Wri
   };
   // A figure that the run no longer has must not lie beside those that it has.
   const current = new Set(
-    model.figures.flatMap((f) => figureForms.map((form) => `${f.id}.${form}`)),
+    model.figures.flatMap((f) =>
+      figureForms.filter((form) => png || form !== 'png').map((form) => `${f.id}.${form}`),
+    ),
   );
   figureFolder.remove((name) => figureName.test(name) && !current.has(name));
   if (fontFiles().length === 0)
     notes.push(
       'fonts: DejaVu Sans is not installed, PNG figures use another font or none -> apt-get install fonts-dejavu-core',
     );
-  const svgs = new Map<string, string>();
-  for (const figure of model.figures) {
-    const svg = await toSvg(figure.spec);
-    svgs.set(figure.id, svg);
-    writeFigure(`${figure.id}.vl.json`, `${JSON.stringify(figure.spec, null, 1)}\n`);
-    writeFigure(`${figure.id}.svg`, svg);
-    writeFigure(`${figure.id}.png`, toPng(svg));
+  for (const { id, chart } of model.figures) {
+    const svg = `${drawChart(chart, fileStyle)}\n`;
+    writeFigure(`${id}.vl.json`, `${JSON.stringify(vegaLite(chart), null, 1)}\n`);
+    writeFigure(`${id}.svg`, svg);
+    if (png) writeFigure(`${id}.png`, toPng(svg));
   }
   for (const [name, text] of texts) write(name, text);
   write('points.csv', pointsCsv(summary));
@@ -88,7 +91,8 @@ export async function writeReport(run: Run, experiment: Experiment): Promise<Wri
   for (const { part, table } of model.parts) write(`${part.name}.csv`, tableCsv(table));
   write('report.html', htmlReport(model));
   try {
-    write('report.pdf', pdfReport(model, svgs));
+    write('report.pdf', paperPdf(model));
+    write('supplement.pdf', supplementPdf(model));
   } catch (error) {
     notes.push(`pdf: ${(error as Error).message} -> the other forms of the report are complete`);
   }

@@ -1,7 +1,9 @@
 // Experiment `robustness`: what do attacks cost the packets that are none?
-import type { Experiment, Params, Part, Plan, RunOptions } from '../core/types.js';
+import type { Params, Part, Plan, RunOptions } from '../core/types.js';
 import { claims } from './claims.js';
 import { metrics } from './metrics.js';
+import { telling } from '../story/attach.js';
+import { abstract, captions, stories } from './story.js';
 
 const attacks = [
   'none',
@@ -215,7 +217,7 @@ function plan({ profile, traces }: RunOptions): Plan {
   };
 }
 
-export const robustness: Experiment = {
+export const robustness = telling({ abstract, stories, captions })({
   name: 'robustness',
   title: 'Robustness: attacks and the packets that are none',
   question:
@@ -308,7 +310,20 @@ export const robustness: Experiment = {
     'DPDK’s rte_hash is not among the tables: its memory belongs to DPDK’s process.',
   ],
   references: [
-    'H. Ghasemirahni et al. Packet Order Matters! Improving Application Performance by Deliberately Delaying Packets. NSDI 2022.',
-    'S. Crosby, D. Wallach. Denial of Service via Algorithmic Complexity Attacks. USENIX Security 2003.',
+    {
+      key: 'packet-order',
+      authors: ['H. Ghasemirahni', 'T. Barbette', 'G. P. Katsikas', 'A. Farshin', 'others'],
+      title:
+        'Packet Order Matters! Improving Application Performance by Deliberately Delaying Packets',
+      venue: 'NSDI',
+      year: 2022,
+    },
+    {
+      key: 'complexity',
+      authors: ['S. Crosby', 'D. Wallach'],
+      title: 'Denial of Service via Algorithmic Complexity Attacks',
+      venue: 'USENIX Security',
+      year: 2003,
+    },
   ],
-};
+});

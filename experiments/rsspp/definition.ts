@@ -1,6 +1,6 @@
 // Experiment `rsspp`: what does rewriting the indirection table do for cores, latency and loss?
 import { fewestValues } from '../core/statistics.js';
-import type { Experiment, Figure, Plan, RunOptions } from '../core/types.js';
+import type { Figure, Plan, RunOptions } from '../core/types.js';
 import { claims } from './claims.js';
 import { metrics } from './metrics.js';
 import { throughput } from './chains.js';
@@ -10,6 +10,8 @@ import { drops, latency } from './load.js';
 import { autoscale, migration, tableWrites, tap } from './moves.js';
 import { state, stateGrowth } from './state.js';
 import { oneCoreGbps, published, shapes } from './published.js';
+import { telling } from '../story/attach.js';
+import { abstract, captions, stories } from './story.js';
 
 // What fits two minutes at six values a point; the others run when asked for with --only.
 const quickParts = ['latency', 'drops', 'imbalance-cores', 'migration', 'solver'];
@@ -91,7 +93,7 @@ const boundsNote =
   'to the shortest of the same queues, whatever its flow. They have the room of the rings; a core that gives buckets away ' +
   'may have one more ring of packets inside, so a balancer can drop somewhat less than they do.';
 
-export const rsspp: Experiment = {
+export const rsspp = telling({ abstract, stories, captions })({
   name: 'rsspp',
   title: 'RSS++: moving buckets between cores by load',
   question:
@@ -249,15 +251,33 @@ export const rsspp: Experiment = {
     'The greedy solver and ours are compared on the same epochs, at 100 ms and at 10 ms under load. What the solver itself changes are moves, solve time and the gap to the lower bound; latency and drops follow the epoch.',
     'The clock of the published autoscale run is not known; a core carries 4.7 Gbps here, as in the published throughput of one core with the same work, and the ramp is a sinus of 1.7 to 17 Gbps. The mean number of cores follows that choice: at 5.5 Gbps a core it is about an eighth lower for every method.',
     'Chains have the published one-core throughput as their cost. A shared table’s locks, as sprayed packets would need, are not simulated; nor is the cost of moving state between caches.',
-    'Traffic classes, single flows, spraying and software dispatch are rebuilt from their published descriptions with the parameters of the published runs; a software dispatcher has a core of its own and takes 108 ns a packet.',
+    'Traffic classes @metron, single flows, spraying @sprayer and software dispatch are rebuilt from their published descriptions with the parameters of the published runs; a software dispatcher has a core of its own and takes 108 ns a packet.',
     'How far settling goes is measured with the load of an epoch kept constant; epochs of 20 ms bring more than a closer solution, as far as a flow’s rate in one epoch tells nothing of the next one: that is assumed, not published.',
     'State per bucket against a shared table runs on real threads, so with one and two cores; both look up as many packets a call. On one core, without any contention, they differ already, so only the difference of growth tells about sharing. More cores are not simulated.',
     'The live part sends real packets through the kernel to threads that share the machine’s processors with the sender, so it tells how evenly and in what order they arrive, not how late. Where a network namespace, TAP or BPF is not allowed it is left out.',
     'The published run with the kernel is not repeated here.',
   ],
   references: [
-    'T. Barbette, G. P. Katsikas, G. Q. Maguire Jr., D. Kostić. RSS++: load and state-aware receive side scaling. CoNEXT 2019.',
-    'H. Sadok, M. E. M. Campista, L. H. M. K. Costa. A Case for Spraying Packets in Software Middleboxes. HotNets 2018.',
-    'G. P. Katsikas, T. Barbette, D. Kostić, R. Steinert, G. Q. Maguire Jr. Metron: NFV Service Chains at the True Speed of the Underlying Hardware. NSDI 2018.',
+    {
+      key: 'rsspp',
+      authors: ['T. Barbette', 'G. P. Katsikas', 'G. Q. Maguire Jr.', 'D. Kostić'],
+      title: 'RSS++: Load and State-Aware Receive Side Scaling',
+      venue: 'CoNEXT',
+      year: 2019,
+    },
+    {
+      key: 'sprayer',
+      authors: ['H. Sadok', 'M. E. M. Campista', 'L. H. M. K. Costa'],
+      title: 'A Case for Spraying Packets in Software Middleboxes',
+      venue: 'HotNets',
+      year: 2018,
+    },
+    {
+      key: 'metron',
+      authors: ['G. P. Katsikas', 'T. Barbette', 'D. Kostić', 'R. Steinert', 'G. Q. Maguire Jr.'],
+      title: 'Metron: NFV Service Chains at the True Speed of the Underlying Hardware',
+      venue: 'NSDI',
+      year: 2018,
+    },
   ],
-};
+});

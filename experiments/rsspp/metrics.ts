@@ -16,7 +16,7 @@ export const metrics: readonly Metric[] = [
   us('p99Us', '99th percentile latency', 'latencyP99Us'),
   {
     key: 'imbalancePercent',
-    label: '(max − min) / min of packets a second',
+    label: 'imbalance',
     unit: '%',
     direction: 'lower',
     path: 'imbalancePercent',

@@ -2,15 +2,20 @@
 // REFRAMER_UPDATE_GOLDEN=1 writes them anew, and the change is to be looked at.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { compile, type TopLevelSpec } from 'vega-lite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../../native/loader.js';
 import { openRun } from '../../experiments/core/runs.js';
 import { summarize, type Summary } from '../../experiments/core/summary.js';
 import type { Experiment } from '../../experiments/core/types.js';
-import { figuresOf } from '../../experiments/figures/index.js';
-import { makePalette } from '../../experiments/figures/palette.js';
-import { toPng, toSvg } from '../../experiments/figures/render.js';
+import { chartOf, chartsOf, facetTitle, type Chart } from '../../experiments/figures/chart.js';
+import { columnStyle, drawChart, fileStyle } from '../../experiments/figures/draw/index.js';
+import { placeScale, tickText, valueScale } from '../../experiments/figures/draw/scale.js';
+import { apart, cutTo, textWidth } from '../../experiments/figures/draw/svg.js';
+import { colourOf, tinted } from '../../experiments/figures/palette.js';
+import { toPng } from '../../experiments/figures/png.js';
+import { vegaLite } from '../../experiments/figures/vega-lite.js';
 import { temporaryFolder } from '../helpers/cli.js';
 import { runTiny, sweep, tiny } from './helpers.js';
 
@@ -67,10 +72,10 @@ beforeAll(async () => {
 describe('figures', () => {
   test.each(['bars', 'spread', 'map', 'boxes', 'line'])(
     '%s: golden specification, SVG twice the same, PNG',
-    async (id) => {
-      const figure = figuresOf(experiment(), summary).find((f) => f.id === id);
-      if (figure === undefined) throw new Error(`no figure ${id}`);
-      const text = `${JSON.stringify(figure.spec, null, 1)}\n`;
+    (id) => {
+      const chart = chartsOf(experiment(), summary).find((c) => c.id === id);
+      if (chart === undefined) throw new Error(`no figure ${id}`);
+      const text = `${JSON.stringify(vegaLite(chart), null, 1)}\n`;
       const file = join(golden, `${id}.vl.json`);
       if (process.env.REFRAMER_UPDATE_GOLDEN === '1') {
         mkdirSync(golden, { recursive: true });
@@ -78,10 +83,12 @@ describe('figures', () => {
       }
       expect(existsSync(file)).toBe(true);
       expect(text).toBe(readFileSync(file, 'utf8'));
-      const svg = await toSvg(figure.spec);
-      expect((await toSvg(figure.spec)) === svg).toBe(true);
+      expect(() => compile(vegaLite(chart) as unknown as TopLevelSpec)).not.toThrow();
+      const svg = drawChart(chart, fileStyle);
+      expect(drawChart(chart, fileStyle) === svg).toBe(true);
       expect(svg).toContain('QUICK RUN');
-      expect(svg).toContain(figure.title);
+      expect(svg).toContain(chart.title);
+      expect(svg).not.toMatch(/NaN|undefined|Infinity/);
       const png = toPng(svg);
       expect(png.subarray(1, 4).toString()).toBe('PNG');
       expect(png.length).toBeGreaterThan(5000);
@@ -89,38 +96,100 @@ describe('figures', () => {
     },
   );
 
-  test('a full run has no mark of a quick one', async () => {
-    const [figure] = figuresOf(experiment(), { ...summary, profile: 'full' });
-    expect(await toSvg(figure?.spec ?? {})).not.toContain('QUICK');
+  test('a full run has no mark of a quick one', () => {
+    const [figure] = chartsOf(experiment(), { ...summary, profile: 'full' }) as [Chart];
+    expect(drawChart(figure, fileStyle)).not.toContain('QUICK');
+  });
+
+  test('on paper: no title, letters of seven points and more', () => {
+    for (const chart of chartsOf(experiment(), summary)) {
+      const svg = drawChart(chart, columnStyle);
+      expect(svg).not.toContain(`>${chart.title}<`);
+      for (const [, size] of svg.matchAll(/font-size="([\d.]+)"/g))
+        expect(Number(size)).toBeGreaterThanOrEqual(7);
+    }
   });
 
   test('the published value stands where its parameters are, and nowhere else', () => {
-    const line = figuresOf(experiment(), summary).find((f) => f.id === 'line');
-    const { rows } = line?.spec.datasets as {
-      rows: { series: string; facet: string; x: number; value: number }[];
-    };
-    expect(rows.filter((r) => r.series === 'published')).toMatchObject([
-      { facet: 'paper', x: 16, value: 51 },
-    ]);
+    const line = chartsOf(experiment(), summary).find((f) => f.id === 'line');
+    expect(line?.published).toMatchObject([{ facet: 'paper', x: 16, value: 51, series: 'paper' }]);
   });
 
   test('a figure without points is left out', () => {
-    expect(figuresOf(experiment(), { ...summary, points: [] })).toEqual([]);
+    expect(chartsOf(experiment(), { ...summary, points: [] })).toEqual([]);
+    const [first] = experiment().figures;
+    expect(first && chartOf(first, experiment(), { ...summary, points: [] })).toBeUndefined();
   });
 });
 
-test('a series keeps its colour whichever others are shown, and no two share one', () => {
-  const palette = makePalette(['off', '8us', '16us', '64us', 'adaptive']);
-  const all = palette(['off', '8us', '16us', '64us', 'adaptive']);
-  expect(new Set(all.colours).size).toBe(5);
-  const some = palette(['64us', 'off']);
-  for (const [i, name] of some.domain.entries())
-    expect(some.colours[i]).toBe(all.colours[all.domain.indexOf(name)]);
+describe('colours', () => {
+  test('a contender has the same one in every figure: ours blue, the baseline grey', () => {
+    expect(colourOf('ours, 10 to 100 ms', ['ours, 10 to 100 ms'])).toBe(colourOf('64us', ['64us']));
+    expect(colourOf('off', ['off', 'x'])).toBe(colourOf('static RSS', ['static RSS']));
+    expect(colourOf('off', ['off'])).not.toBe(colourOf('64us', ['64us']));
+  });
+  test('those without a meaning take what is left', () => {
+    const names = ['off', 'a', 'b', 'c'];
+    expect(new Set(names.map((name) => colourOf(name, names))).size).toBe(4);
+  });
+  test('a tint is lighter by each step, as far as two', () => {
+    const light = (colour: string): number => Number.parseInt(colour.slice(1, 3), 16);
+    const steps = [0, 1, 2, 3].map((step) => light(tinted('#0072b2', step)));
+    expect(steps[0]).toBe(0);
+    expect(steps[1]).toBeLessThan(steps[2] ?? 0);
+    expect(steps[3]).toBe(steps[2]);
+  });
 });
 
-test('eleven series of an experiment of its own have ten colours, and no two look alike', () => {
-  const names = Array.from({ length: 11 }, (_, i) => `table ${i}`);
-  const { colours, shapes } = makePalette(names)(names);
-  expect(new Set(colours).size).toBe(10);
-  expect(new Set(colours.map((colour, i) => `${colour} ${shapes[i]}`)).size).toBe(11);
+describe('axes', () => {
+  test('values: from zero, or by powers', () => {
+    const linear = valueScale([3, 47], 'linear', 100, 0, 4);
+    expect(linear.at(0)).toBe(100);
+    expect(linear.ticks[0]).toBe(0);
+    expect(linear.at(47)).toBeGreaterThanOrEqual(0);
+    const log = valueScale([1, 1000], 'log', 0, 100, 4);
+    expect(log.ticks).toEqual([1, 10, 100, 1000]);
+    expect(log.at(10) - log.at(1)).toBeCloseTo(log.at(100) - log.at(10));
+    const minus = valueScale([-20, 10], 'linear', 0, 100, 4);
+    expect(minus.at(-20)).toBeGreaterThanOrEqual(0);
+    expect(minus.ticks).toContain(0);
+  });
+  test('places: zero before the smallest of a bent axis, and no ticks that touch', () => {
+    const bent = placeScale([0, 8, 16, 64, 256], 'symlog', 0, 100, 5);
+    expect(bent.at(0)).toBe(0);
+    expect(bent.at(256)).toBe(100);
+    const crowded = placeScale([0, 8, 16, 32, 64, 104, 128, 256], 'symlog', 0, 60, 15);
+    crowded.ticks.slice(1).forEach((tick, i) => {
+      expect(crowded.at(tick) - crowded.at(crowded.ticks[i] ?? 0)).toBeGreaterThanOrEqual(15);
+    });
+    expect(crowded.ticks).toContain(256);
+    expect(placeScale([5], 'linear', 0, 10, 1).at(5)).toBe(5);
+  });
+  test('numbers of ticks', () => {
+    expect([0.5, 100, 4096, 20_000, 1e6, 1.5e7].map(tickText)).toEqual([
+      '0.5',
+      '100',
+      '4096',
+      '20k',
+      '1M',
+      '15M',
+    ]);
+  });
+  test('names that would touch move apart, and stay inside', () => {
+    const places = apart([10, 11, 12, 90], 8, 0, 100);
+    const sorted = [...places].sort((a, b) => a - b);
+    sorted.slice(1).forEach((place, i) => {
+      expect(place - (sorted[i] ?? 0)).toBeGreaterThan(7.8);
+    });
+    expect(Math.min(...places)).toBeGreaterThanOrEqual(0);
+    expect(cutTo('a very long name', textWidth('a very', 10), 10)).toMatch(/^a .*…$/);
+    expect(cutTo('short', 100, 10)).toBe('short');
+  });
+  test('panels are named by their value, with what it counts', () => {
+    const chart = { facets: ['1', '8'], facetLabel: 'cores' } as Chart;
+    expect([facetTitle(chart, '1'), facetTitle(chart, '8')]).toEqual(['1 core', '8 cores']);
+    expect(facetTitle({ ...chart, facetLabel: 'contender' }, '64us')).toBe('64 µs');
+    expect(facetTitle({ ...chart, facets: ['8'] }, '8')).toBe('');
+    expect(facetTitle({ ...chart, facetLabel: 'slf' }, '8')).toBe('slf 8');
+  });
 });

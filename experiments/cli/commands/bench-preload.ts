@@ -172,12 +172,9 @@ async function bench(options: Options): Promise<void> {
     }
     progress.end();
     const median = (trials: readonly Trial[], name: keyof Trial): number =>
-      medianInterval(
-        trials.map((each) => each[name]),
-        seed,
-      ).value;
-    const cost = medianInterval(differences, seed);
-    const same = medianInterval(control, seed);
+      medianInterval(trials.map((each) => each[name])).value;
+    const cost = medianInterval(differences);
+    const same = medianInterval(control);
     const result = {
       reframer: options.reframer,
       plain,

@@ -120,25 +120,18 @@ function report(
   const pairs = Math.min(plain.length, with_.length);
   const rows = measures.map(([name, title, digits, better]) => {
     const value = (trials: readonly TcpTrial[]): number =>
-      medianInterval(
-        trials.map((trial) => trial[name]),
-        1,
-      ).value;
+      medianInterval(trials.map((trial) => trial[name])).value;
     const couples = Array.from(
       { length: pairs },
       (_, i) => [with_[i]?.[name] ?? 0, plain[i]?.[name] ?? 0] as const,
     );
     const ratio = couples.every(([a, b]) => a > 0 && b > 0)
-      ? pairedRatio(couples, better, 1)
+      ? pairedRatio(couples, better)
       : undefined;
     return { name, title, digits, plain: value(plain), reframer: value(with_), ratio };
   });
   const slf = with_.flatMap((trial) => (trial.slf === undefined ? [] : [trial.slf]));
-  const of = (end: 'in' | 'out'): number =>
-    medianInterval(
-      slf.map((each) => each[end]),
-      1,
-    ).value;
+  const of = (end: 'in' | 'out'): number => medianInterval(slf.map((each) => each[end])).value;
   if (options.json === true)
     return printJson({
       delay: options.delay,

@@ -12,7 +12,9 @@ import { duration, makeStatus } from '../../core/status.js';
 import type { Summary } from '../../core/summary.js';
 import type { ClaimResult } from '../../core/claims.js';
 import { fewestValues } from '../../core/statistics.js';
-import { claimsFinding, controlFinding, partFinding } from '../../report/findings.js';
+import { claimsFinding, controlFinding } from '../../report/findings.js';
+import { foundIn } from '../../report/model.js';
+import { numbered } from '../../story/references.js';
 import { plain } from '../../report/text.js';
 import { writeReport, type Written } from '../../report/write.js';
 import { exitCodes, UsageError } from '../errors.js';
@@ -175,7 +177,7 @@ function printSummary(
   if (summary.profile === 'quick') print('[QUICK RUN: few samples, short trials]');
   const found = model.parts.map(({ part }) => ({
     part,
-    text: partFinding(model.experiment, summary, part),
+    text: numbered(foundIn(model, part), model.experiment.references),
   }));
   for (const { part, text } of found) if (text !== '') print(`${part.title}: ${text}`);
   const silent = found.filter(({ text }) => text === '').map(({ part }) => part.title);
@@ -238,7 +240,7 @@ async function run(name: string, options: Options): Promise<void> {
     now: new Date(),
   });
   process.removeListener('exit', interrupted);
-  const written = await writeReport(openRun(prepared.folder), experiment);
+  const written = writeReport(openRun(prepared.folder), experiment);
   const { summary } = written;
   if (options.json === true)
     printJson({

@@ -17,16 +17,17 @@ export function register(program: Command): void {
       '--keep <folder>',
       'write journal and report into a new folder, the journal cut to what the report reads',
     )
+    .option('--png', 'figures as PNG, too')
     .option('--json', 'print the names of the files as JSON')
     .action(report);
 }
 
-async function report(name: string, options: { keep?: string; json?: boolean }): Promise<void> {
+function report(name: string, options: { keep?: string; png?: boolean; json?: boolean }): void {
   const found = findRun(name);
   const experiment = findExperiment(found.history.run.experiment);
   if (options.keep !== undefined) keepRun(found, experiment, options.keep);
   const run = options.keep === undefined ? found : openRun(options.keep);
-  const { files, notes, summary } = await writeReport(run, experiment);
+  const { files, notes, summary } = writeReport(run, experiment, options.png === true);
   for (const note of notes) talk(`warning: ${note}`);
   const folder = relative(process.cwd(), run.folder) || '.';
   if (options.json === true)

@@ -53,10 +53,7 @@ export function rowsOf(
   trials: readonly Trial[][],
 ): LinuxRow[] {
   const middle = (of: readonly Trial[], key: keyof Trial): number =>
-    medianInterval(
-      of.map((trial) => trial[key]),
-      plan.seed,
-    ).value;
+    medianInterval(of.map((trial) => trial[key])).value;
   const sum = (of: readonly Trial[], key: keyof Trial): number =>
     of.reduce((all, trial) => all + trial[key], 0);
   // Beside the trial of the same round: the machine's speed changes from round to round.
@@ -64,15 +61,11 @@ export function rowsOf(
   const saved = (of: readonly Trial[]): number =>
     medianInterval(
       of.map((trial, round) => 1 - trial.nsPerPacket / (alone[round]?.nsPerPacket ?? Number.NaN)),
-      plan.seed,
     ).value;
   return plan.orders.flatMap((order, i) => {
     const of = trials[i] ?? [];
     if (of.length === 0) return [];
-    const ns = medianInterval(
-      of.map((trial) => trial.nsPerPacket),
-      plan.seed,
-    );
+    const ns = medianInterval(of.map((trial) => trial.nsPerPacket));
     return [
       {
         function: fn,

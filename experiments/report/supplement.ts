@@ -1,0 +1,52 @@
+// The supplement: figures and tables that the paper has no room for, set without typography: a table
+// of hundreds of rows is text of fixed width.
+import type { ReportModel } from './model.js';
+import { documentHead, typstFigure } from './paper.js';
+import { literal, plainText } from './paper-text.js';
+import { partTable, type Table } from './tables.js';
+import { textTable } from './text-table.js';
+
+// Two pages of a part; the CSV file has every row.
+const mostRows = 120;
+// Letters of a line of 6.6 points across a page on its side.
+const lineWidth = 182;
+
+function tableText(table: Table): string {
+  const rows = table.rows.slice(0, mostRows);
+  const { text, left } = textTable({ ...table, rows }, { width: lineWidth });
+  const more = [
+    ...(rows.length < table.rows.length
+      ? [`${table.rows.length - rows.length} more rows in the CSV file`]
+      : []),
+    ...(left.length > 0 ? [`columns in the CSV file alone: ${left.join(', ')}`] : []),
+  ];
+  return more.length === 0 ? text : `${text}\n(${more.join('; ')})`;
+}
+
+const rawBlock = (text: string): string => `#raw(block: true, ${literalLines(text)})`;
+const literalLines = (text: string): string =>
+  `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
+
+export function supplementSource(model: ReportModel): string {
+  const { experiment, summary, parts } = model;
+  const figures = model.figures.filter((f) => !f.printed);
+  const pictures = figures.map((f) => typstFigure(f, [f.caption, f.note].join(' ').trim()));
+  const tables = parts.flatMap(({ part }) => [
+    `== ${plainText(part.title)} (${plainText(`${part.name}.csv`)})`,
+    rawBlock(tableText(partTable(experiment, summary, part))),
+  ]);
+  const title = `Supplement to: ${experiment.title}`;
+  return `${documentHead(title, summary.profile === 'quick')}#show raw: set text(size: 6.6pt)
+#show raw.where(block: true): set par(justify: false, leading: 0.4em)
+#place(top, scope: "parent", float: true, align(center, text(size: 14pt, weight: "bold", ${literal(title)})))
+Made from the journal of the run. Figures that the paper shows are not repeated; every number is in the CSV files.
+
+${pictures.length === 0 ? '' : `= Figures\n\n${pictures.join('\n\n')}`}
+
+#page(flipped: true, columns: 1)[
+= Tables
+
+${tables.join('\n\n')}
+]
+`;
+}
