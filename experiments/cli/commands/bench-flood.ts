@@ -84,7 +84,7 @@ async function bench(options: Options): Promise<void> {
 
 function report(options: Options, trials: readonly FloodTrial[]): void {
   const of = (mode: string, value: (trial: FloodTrial) => number): number =>
-    medianInterval(trials.filter((trial) => trial.mode === mode).map(value), 1).value;
+    medianInterval(trials.filter((trial) => trial.mode === mode).map(value)).value;
   const rows = modes.map((mode) => ({
     mode,
     requestsPerSecond: of(mode, (t) => t.requestsPerSecond),
