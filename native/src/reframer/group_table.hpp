@@ -1,4 +1,4 @@
-// Which groups hold packets now: hash -> first slot or last block. Set-associative, one line a
+// Which groups hold packets now: hash -> first slot. Set-associative, one line a
 // bucket, sized for what may be held and not for the flows that exist, so it stays in the caches at
 // any number of flows. There is no key to compare: flows that share a hash share a group (see
 // reframer.h).
@@ -37,7 +37,7 @@ public:
 	}
 
 	// One bucket more than is used: the place of groups that no hash shall find.
-	void init(Bucket *storage, uint32_t nb_buckets, uint64_t seed, uint32_t vacant = none)
+	void init(Bucket *storage, uint32_t nb_buckets, uint64_t seed)
 	{
 		outside_ = place_of(nb_buckets, 0);
 		buckets_ = storage;
@@ -48,7 +48,7 @@ public:
 			static_cast<uint32_t>(packet::fold_multiply(seed ^ packet::hash_c2, packet::hash_c3));
 		factor_ = packet::fold_multiply(seed ^ packet::hash_c0, packet::hash_c1) | 1;
 		for (uint32_t b = 0; b < nb_buckets; b++)
-			buckets_[b] = {{}, {vacant, vacant, vacant, vacant, vacant, vacant, vacant, vacant}};
+			buckets_[b] = {{}, {none, none, none, none, none, none, none, none}};
 	}
 
 	// Buckets are keyed, because who sends the packets may know how the NIC hashes (its key is often the
@@ -58,17 +58,13 @@ public:
 		const uint64_t x = static_cast<uint64_t>(hash ^ key_) * factor_;
 		return (x ^ x >> 32) * factor_;
 	}
-	// Of a hash that is keyed itself: no sender can choose any of its bits.
-	uint32_t bucket_of_keyed(uint32_t hash) const
-	{
-		return static_cast<uint32_t>(uint64_t{hash} << 32 >> shift_);
-	}
 	// In products of 32 bits, of which vectors have many.
 	uint32_t bucket_of(uint32_t hash) const
 	{
 		const uint64_t x = uint64_t{hash ^ key_} * static_cast<uint32_t>(factor_);
 		const auto folded = static_cast<uint32_t>(x ^ x >> 32);
-		return bucket_of_keyed(folded * (static_cast<uint32_t>(factor_ >> 32) | 1));
+		const uint32_t product = folded * (static_cast<uint32_t>(factor_ >> 32) | 1);
+		return static_cast<uint32_t>(uint64_t{product} << 32 >> shift_);
 	}
 
 	Bucket &bucket(uint32_t index) { return buckets_[index]; }

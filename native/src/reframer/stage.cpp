@@ -189,6 +189,7 @@ void Stage::get_stats(reframer_stats &out) const
 	out.packets_held = nb_held() + nb_straight_held();
 	out.bytes_held = held_bytes_;
 	out.delay_ns = delay_;
+	add_uncounted(nullptr, 0, out.hold_max_ns);
 }
 
 void Stage::hold_histogram(uint64_t *packets, uint32_t nb_buckets) const
@@ -198,6 +199,8 @@ void Stage::hold_histogram(uint64_t *packets, uint32_t nb_buckets) const
 		for (const auto &part : hold_histogram_)
 			packets[bucket] += part[bucket];
 	}
+	uint64_t longest = 0;
+	add_uncounted(packets, nb_buckets, longest);
 }
 
 void Stage::reset_stats()
@@ -205,6 +208,7 @@ void Stage::reset_stats()
 	stats_ = {};
 	for (auto &part : hold_histogram_)
 		std::ranges::fill(part, 0);
+	forget_uncounted();
 	stats_.packets_held_max = waiting_ + nb_straight_held();
 	adaptive_.rebase();
 }

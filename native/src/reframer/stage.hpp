@@ -65,6 +65,9 @@ protected:
 	virtual uint32_t nb_free() const = 0;
 	// Before a poll gives out: headers that must be read by now.
 	virtual void before_poll(uint64_t now) = 0;
+	// Hold times of packets that left and are in no histogram yet.
+	virtual void add_uncounted(uint64_t *, uint32_t, uint64_t &) const {}
+	virtual void forget_uncounted() {}
 
 	uint64_t advance_clock(uint64_t caller_now);
 	void set_delay(uint64_t delay_ns);

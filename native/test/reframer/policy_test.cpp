@@ -1,6 +1,7 @@
 // Policies one at a time: what the random sequences cannot name.
 #include "stage_fixture.hpp"
 
+#include "reframer/blocks/block_table.hpp"
 #include "reframer/group_table.hpp"
 
 #include <doctest/doctest.h>
@@ -307,22 +308,22 @@ TEST_CASE("hashes chosen to collide cost a group its wait at most")
 	}
 }
 
-TEST_CASE("in a full bucket of the group table the group that is due first makes way")
+// Hashes that fall into one bucket, as only who knows the seed can tell.
+static std::vector<uint32_t> rivals_in_blocks(uint64_t seed)
 {
-	uint32_t early = 0;
-	SUBCASE("blocks") {}
-	SUBCASE("slots: a policy looks at packets")
-	{
-		early = REFRAMER_EARLY_FIN;
-	}
-	constexpr uint64_t seed = 42;
-	reframer_params params;
-	reframer_default_params(&params);
-	params.hash_seed = seed;
-	params.max_packets = 32;
-	params.early = early;
-	// Hashes that fall into one bucket, as only who knows the seed can tell.
-	const uint32_t nb_buckets = reframer::stage::GroupTable::nb_buckets_for(params.max_packets);
+	std::vector<reframer::stage::BlockBucket> storage(reframer::stage::BlockTable::least);
+	reframer::stage::BlockTable table;
+	table.init(storage.data(), seed);
+	table.clear(reframer::stage::BlockTable::least, 0);
+	std::vector<uint32_t> hashes;
+	for (uint32_t h = 1; hashes.size() < 12; h++)
+		if (table.bucket_of(h) == 0)
+			hashes.push_back(h);
+	return hashes;
+}
+static std::vector<uint32_t> rivals_in_slots(uint64_t seed, uint32_t max_packets)
+{
+	const uint32_t nb_buckets = reframer::stage::GroupTable::nb_buckets_for(max_packets);
 	std::vector<reframer::stage::Bucket> storage(nb_buckets);
 	reframer::stage::GroupTable table;
 	table.init(storage.data(), nb_buckets, seed);
@@ -330,6 +331,29 @@ TEST_CASE("in a full bucket of the group table the group that is due first makes
 	for (uint32_t h = 1; hashes.size() < 12; h++)
 		if (table.bucket_of(h) == 0)
 			hashes.push_back(h);
+	return hashes;
+}
+
+TEST_CASE("in a full bucket of the group table the group that is due first makes way")
+{
+	constexpr uint64_t seed = 42;
+	reframer_params params;
+	reframer_default_params(&params);
+	params.hash_seed = seed;
+	params.max_packets = 32;
+	std::vector<uint32_t> hashes;
+	uint64_t nb_ways = 0;
+	SUBCASE("blocks")
+	{
+		hashes = rivals_in_blocks(seed);
+		nb_ways = reframer::stage::block_ways;
+	}
+	SUBCASE("slots: a policy looks at packets")
+	{
+		params.early = REFRAMER_EARLY_FIN;
+		hashes = rivals_in_slots(seed, params.max_packets);
+		nb_ways = reframer::stage::bucket_ways;
+	}
 	reframer_stage *r = nullptr;
 	REQUIRE(reframer_create(&params, &r) == 0);
 	const auto push = [&](uint64_t id, uint64_t now) {
@@ -349,11 +373,11 @@ TEST_CASE("in a full bucket of the group table the group that is due first makes
 		CHECK(runs[0].reason == REFRAMER_BY_CAPACITY);
 		return uint64_t(reinterpret_cast<uintptr_t>(out[0]));
 	};
-	for (uint64_t id = 1; id <= 8; id++)
+	for (uint64_t id = 1; id <= nb_ways; id++)
 		CHECK(push(id, id * 100) == 0);
 	// The ways are full. Each newcomer takes the way of the one that left, so way and age differ.
-	for (uint64_t id = 9; id <= 12; id++)
-		CHECK(push(id, id * 100) == id - 8);
+	for (uint64_t id = nb_ways + 1; id <= 12; id++)
+		CHECK(push(id, id * 100) == id - nb_ways);
 	reframer_free(r);
 }
 

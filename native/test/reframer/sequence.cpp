@@ -4,6 +4,7 @@
 #include "traffic.hpp"
 
 #include "packet/classify.hpp"
+#include "reframer/blocks/block_table.hpp"
 #include "reframer/group_table.hpp"
 
 #include <algorithm>
@@ -83,8 +84,12 @@ private:
 		        params.key == 0 && choose(8) == 0;
 		exact = params.options == 0 && !mixes;
 		nb_flows = static_cast<uint32_t>(one_of<4>({1, 8, 100, 400}));
+		in_slots = params.bypass || params.early || params.nb_rules || params.options;
 		buckets.resize(stage::GroupTable::nb_buckets_for(params.max_packets));
 		places.init(buckets.data(), static_cast<uint32_t>(buckets.size()), params.hash_seed);
+		block_buckets.resize(stage::BlockTable::least);
+		block_places.init(block_buckets.data(), params.hash_seed);
+		block_places.clear(stage::BlockTable::least, 0);
 		placed.assign(nb_flows, false);
 		reframer_stage *created = nullptr;
 		expect(reframer_create(&params, &created) == 0, "create");
@@ -125,17 +130,21 @@ private:
 		params.nb_rules = n;
 	}
 
-	// A bucket of the group table holds eight groups. Once more hashes than that have come for one, a
-	// group of it may leave early, which the model does not know: from then on the properties
-	// alone must hold.
+	// Buckets of the table have a bound number of ways. Once more hashes than that have come for one,
+	// a group of it may leave early, which the model does not know: from then on the properties alone
+	// must hold. Blocks: in the smallest table, whose buckets are several of larger ones.
 	void place(uint32_t flow, uint32_t hash)
 	{
 		if (!exact || placed[flow])
 			return;
 		placed[flow] = true;
-		const bool keyed = !hashed && !params.bypass && !params.early && !params.nb_rules;
-		stage::Bucket &bucket =
-			buckets[keyed ? places.bucket_of_keyed(hash) : places.bucket_of(hash)];
+		if (!in_slots) {
+			exact = place_in(block_places.bucket(hashed ? block_places.bucket_of(hash)
+			                                            : block_places.bucket_of_keyed(hash)),
+			                 hash);
+			return;
+		}
+		stage::Bucket &bucket = buckets[places.bucket_of(hash)];
 		const auto [same, vacant] = stage::GroupTable::look(bucket, hash);
 		if (same)
 			return;
@@ -146,6 +155,18 @@ private:
 		const auto way = static_cast<uint32_t>(std::countr_zero(vacant));
 		bucket.hash[way] = hash;
 		bucket.head[way] = flow;
+	}
+
+	// False: there is no way left. A word that is not 0 says that the way is taken.
+	static bool place_in(stage::BlockBucket &bucket, uint32_t hash)
+	{
+		for (auto &way : bucket.way) {
+			if (way.word == 0)
+				way = {hash, 1};
+			if (way.hash == hash)
+				return true;
+		}
+		return false;
 	}
 
 	static bool matches(const reframer_rule &rule, const FlowFacts &f, uint32_t variant)
@@ -479,7 +500,10 @@ private:
 	size_t oldest = 0; // nothing before it is inside
 	std::vector<uint64_t> last_out;
 	stage::GroupTable places; // of all hashes that came
+	bool in_slots = false;
 	std::vector<stage::Bucket> buckets;
+	std::vector<stage::BlockBucket> block_buckets;
+	stage::BlockTable block_places;
 	std::vector<bool> placed;
 };
 

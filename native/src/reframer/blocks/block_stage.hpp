@@ -24,6 +24,8 @@ protected:
 	uint64_t earliest_deadline() const override;
 	uint32_t nb_free() const override { return 2 * max_packets_ - nb_held(); }
 	void before_poll(uint64_t now) override;
+	void add_uncounted(uint64_t *packets, uint32_t nb_buckets, uint64_t &longest) const override;
+	void forget_uncounted() override { holds_.nb = 0; }
 
 private:
 	// push.cpp
@@ -37,7 +39,7 @@ private:
 	// fragments.cpp
 	void place_with_fragments(const Batch &batch, uint32_t first, uint32_t fragments);
 	packet::Datagram &datagram_of(const packet::Fragment &fragment);
-	bool waits(const packet::Datagram &datagram) const;
+	bool waits(const packet::Datagram &datagram);
 	void place_orphan(const Batch &one, packet::Datagram &datagram);
 	void release_orphans(uint32_t head, uint32_t hash);
 
@@ -45,17 +47,20 @@ private:
 	void place_one(const Batch &batch, uint32_t i);
 	void begin_group(const Batch &batch, uint32_t i, uint32_t position);
 	uint32_t append(const Batch &batch, uint32_t i, uint32_t tail);
-	void make_way(Bucket &bucket);
+	void make_way(const BlockBucket &bucket);
 	void take_out(uint32_t head, reframer_reason reason);
 	bool pass_gone();
 
 	// release.cpp
 	void emit_due(Output &out, uint64_t limit, reframer_reason reason);
 	void emit_ready(Output &out);
+	bool held_beyond_log();
 
 	// ring.cpp
 	void make_room(uint32_t nb_blocks);
 	void resize(uint32_t nb_slots);
+	void resize_table(uint32_t nb_slots);
+	void enter(uint32_t tail);
 	void close_gaps();
 	void shrink();
 	void forget_old();
@@ -65,7 +70,9 @@ private:
 	Ready ready_;
 	uint32_t nb_slots_max_ = 0;
 	uint32_t *moved_ = nullptr; // for close_gaps(): where blocks go
-	uint32_t nb_buckets_ = 0, swept_ = 0, sweep_next_ = 0, sweep_step_ = 0;
+	uint32_t nb_buckets_most_ = 0;
+	uint32_t swept_ = 0, sweep_next_ = 0, sweep_step_ = 0;
+	HoldLog holds_;
 	uint32_t quiet_polls_ = 0;
 
 	// Packets whose headers are not read yet, and which of them were asked for. Arrays, as the

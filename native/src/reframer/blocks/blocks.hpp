@@ -5,7 +5,7 @@
 // caches; positions run on and wrap.
 #pragma once
 
-#include "reframer/group_table.hpp"
+#include "reframer/blocks/block_table.hpp"
 #include "reframer/reframer.h"
 
 #include <cstdint>
@@ -76,7 +76,7 @@ struct Blocks {
 	uint32_t *nexts = nullptr; // position of the block behind this one; of those that have one
 	uint32_t mask = 0;         // of the ring as it is now
 	uint32_t rel = 0, nb = 0;  // the window; words of the table outside of it are vacant
-	GroupTable table;          // hash -> word of the group
+	BlockTable table;          // hash -> word of the group
 	bool nic_hash = false;     // who sends may know it: buckets are keyed
 	uint32_t begun = 0;        // blocks of the last batch: so many are asked for at the next one
 
@@ -147,34 +147,33 @@ struct Blocks {
 	{
 		return nic_hash ? table.bucket_of(hash) : table.bucket_of_keyed(hash);
 	}
-	// The way of a bucket that holds a group; bucket_ways: none does.
-	uint32_t way_of(const Bucket &bucket, uint32_t hash) const
+	// The way that holds a group. NULL: none does.
+	BlockBucket::Way *find(BlockBucket &bucket, uint32_t hash) const
 	{
-		uint32_t way = 0;
-		while (way < bucket_ways && !(live_word(bucket.head[way]) && bucket.hash[way] == hash))
-			way++;
-		return way;
+		for (BlockBucket::Way &way : bucket.way)
+			if (live_word(way.word) && way.hash == hash)
+				return &way;
+		return nullptr;
 	}
-	uint32_t vacant_way(const Bucket &bucket) const
+	BlockBucket::Way *find(uint32_t hash) { return find(table.bucket(bucket_of(hash)), hash); }
+	BlockBucket::Way *find_vacant(BlockBucket &bucket) const
 	{
-		uint32_t way = 0;
-		while (way < bucket_ways && live_word(bucket.head[way]))
-			way++;
-		return way;
+		for (BlockBucket::Way &way : bucket.way)
+			if (!live_word(way.word))
+				return &way;
+		return nullptr;
 	}
-	bool in_table(uint32_t hash, uint32_t tail) const
+	bool in_table(uint32_t hash, uint32_t tail)
 	{
-		const Bucket &bucket = table.bucket(bucket_of(hash));
-		const uint32_t way = way_of(bucket, hash);
-		return way < bucket_ways && position_of(bucket.head[way]) == tail;
+		const BlockBucket::Way *const way = find(hash);
+		return way && position_of(way->word) == tail;
 	}
 	// A group that leaves while its last block is in the window.
 	void forget(uint32_t hash, uint32_t tail)
 	{
-		Bucket &bucket = table.bucket(bucket_of(hash));
-		const uint32_t way = way_of(bucket, hash);
-		if (way < bucket_ways && position_of(bucket.head[way]) == tail)
-			bucket.head[way] = dead_word();
+		BlockBucket::Way *const way = find(hash);
+		if (way && position_of(way->word) == tail)
+			way->word = dead_word();
 	}
 };
 
@@ -214,6 +213,15 @@ struct Given {
 };
 
 struct Output;
+
+// Hold times of packets that left, ns: counted when some are together, as reading at once what was
+// just written in other portions waits for it. Those beyond 2^32 ns do not come here.
+struct HoldLog {
+	static constexpr uint32_t room = 512;
+	uint32_t nb = 0;
+	alignas(64) uint32_t ns[room + block_packets];
+};
+
 using Histograms = uint64_t[4][REFRAMER_HISTOGRAM_BUCKETS];
 
 // The two loops that every packet goes through, for one instruction set. All do the same.
@@ -222,7 +230,7 @@ struct Kernel {
 	Placed (*place)(Blocks &blocks, const Batch &batch);
 	// Heads that are due, as long as whole groups fit.
 	Given (*emit)(Blocks &blocks, Output &out, uint64_t now, uint64_t limit, reframer_reason reason,
-	              uint64_t last_hash, Histograms &histograms);
+	              uint64_t last_hash, HoldLog &holds, Histograms &histograms);
 	const char *name;
 };
 extern const Kernel kernel_scalar, kernel_avx2, kernel_avx512;

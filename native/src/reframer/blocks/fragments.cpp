@@ -16,7 +16,7 @@ packet::Datagram &BlockStage::datagram_of(const packet::Fragment &fragment)
 }
 
 // Is there still a group that waits for the first fragment? Its position may have gone around.
-bool BlockStage::waits(const packet::Datagram &datagram) const
+bool BlockStage::waits(const packet::Datagram &datagram)
 {
 	const uint32_t head = datagram.waiting, hash = packet::FragmentFlows::own_hash(datagram);
 	return blocks_.live(head) && blocks_.is_head(head) && blocks_.hash(head) == hash &&
@@ -41,7 +41,7 @@ void BlockStage::place_with_fragments(const Batch &batch, uint32_t first, uint32
 		Batch one = batch.part(at, 1);
 		one.hash = datagram.flow_known ? &datagram.flow_hash : &fragment.own_hash;
 		if (datagram.flow_known) {
-			datagram.waiting = none;
+			datagram.waiting = blocks_.rel - 1; // nothing is there
 			place(one);
 		} else {
 			place_orphan(one, datagram);
@@ -72,10 +72,8 @@ void BlockStage::place_orphan(const Batch &one, packet::Datagram &datagram)
 // has waiting leaves before it if it came before.
 void BlockStage::release_orphans(uint32_t head, uint32_t hash)
 {
-	const Bucket &bucket = blocks_.table.bucket(blocks_.bucket_of(hash));
-	const uint32_t way = blocks_.way_of(bucket, hash);
-	if (way < bucket_ways) {
-		const uint32_t flow = blocks_.head_of(blocks_.position_of(bucket.head[way]));
+	if (const BlockBucket::Way *const way = blocks_.find(hash)) {
+		const uint32_t flow = blocks_.head_of(blocks_.position_of(way->word));
 		if (flow - blocks_.rel < head - blocks_.rel)
 			take_out(flow, REFRAMER_BY_EARLY);
 	}

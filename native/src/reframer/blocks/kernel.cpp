@@ -2,17 +2,18 @@
 // meson.build: in a namespace of its own, REFRAMER_ISA, as the linker keeps one function of a name.
 //
 // What is rare (a full bucket, a group that reaches max_burst) is left to the stage.
+#include "reframer/blocks/account.hpp"
 #include "reframer/blocks/blocks.hpp"
 #include "reframer/blocks/lanes.hpp"
 #include "reframer/blocks/place_in_turn.hpp"
-#include "reframer/blocks/take.hpp"
 #if defined(__AVX512VPOPCNTDQ__) && defined(__AVX512CD__) && defined(__AVX512BW__)
 #include "reframer/blocks/place_at_once.hpp"
 #define REFRAMER_PLACES_AT_ONCE
 #endif
 #include "reframer/output.hpp"
 
-#include <bit>
+#include <algorithm>
+#include <cstring>
 
 namespace reframer::stage {
 
@@ -30,6 +31,14 @@ Placed place(Blocks &blocks, const Batch &batch)
 	return place_in_turn(blocks, batch);
 }
 
+[[gnu::always_inline]] inline void store_run(reframer_run &run, uint32_t first, uint32_t count,
+                                             uint32_t hash, uint32_t reason)
+{
+	const uint64_t words[2] = {first | uint64_t{count} << 32, hash | uint64_t{reason} << 32};
+	static_assert(sizeof run == sizeof words);
+	std::memcpy(&run, words, sizeof words);
+}
+
 // A group of more than one block, whole. @return its packets; 0: there is no room.
 uint32_t emit_long(Blocks &blocks, uint32_t head, void **packets, uint32_t room, Account &account)
 {
@@ -39,16 +48,12 @@ uint32_t emit_long(Blocks &blocks, uint32_t head, void **packets, uint32_t room,
 		return 0;
 	// Its word of the table would seem to be live, as the last block is in the window. Groups that no
 	// hash finds have none.
-	const uint32_t hash = blocks.hash(head);
-	Bucket &bucket = blocks.table.bucket(blocks.bucket_of(hash));
-	const uint32_t same = look(bucket, hash, Window(blocks.rel, blocks.nb - blocks.rel)).same;
-	const uint32_t way = static_cast<uint32_t>(std::countr_zero(same | 1u << 7));
-	const bool known = same != 0 && blocks.position_of(bucket.head[way]) == tail;
-	bucket.head[way] = known ? blocks.dead_word() : bucket.head[way];
+	blocks.forget(blocks.hash(head), tail);
 	for (uint32_t at = head;;) {
 		const uint32_t n = packets_in_block(blocks.content(at)), next = blocks.next(at);
-		copy_block(blocks.block(at), n, packets, account.room());
-		account.take(n);
+		if (account.room() < block_packets)
+			__builtin_unreachable();
+		account.copy(blocks.block(at), n, packets);
 		packets += n;
 		blocks.clear(at);
 		if (at == tail)
@@ -57,27 +62,53 @@ uint32_t emit_long(Blocks &blocks, uint32_t head, void **packets, uint32_t room,
 	}
 }
 
-Given emit(Blocks &blocks, Output &out, uint64_t now, uint64_t limit, reframer_reason reason,
-           uint64_t last_hash, Histograms &histograms)
+// Groups in a row of one block each, as long as they are due and surely fit; blocks that are gone or
+// behind another one are passed over. No branch depends on how many packets a group has.
+struct Taken {
+	uint32_t rel, packets, runs;
+};
+[[gnu::always_inline]] inline Taken take_row(const Blocks &blocks, uint32_t rel, uint64_t limit,
+                                             uint32_t reason, const Output &out, Account &account)
 {
-	Account account(now, last_hash, histograms);
-	const uint32_t first_packet = out.nb_packets, nb = blocks.nb;
-	Given given;
+	const Block *const from = blocks.blocks;
+	const uint64_t *const deadlines = blocks.deadlines;
+	const uint32_t *const contents = blocks.contents, *const hashes = blocks.hashes;
+	const uint32_t nb = blocks.nb, mask = blocks.mask, run_room = out.run_room - out.nb_runs;
+	const uint32_t room = std::min(out.room - out.nb_packets, account.room());
+	void **const packets = out.packets + out.nb_packets;
+	reframer_run *const runs = out.runs + out.nb_runs;
+	uint32_t o = 0, r = 0, at = rel;
+	for (; at != nb && r < run_room && o + block_packets <= room; at++) {
+		const uint32_t slot = at & mask, content = contents[slot];
+		if (deadlines[slot] > limit || (content & (has_next | is_behind)) == has_next)
+			break;
+		const uint32_t count = content & is_behind ? 0 : content;
+		account.copy(from[slot], count, packets + o);
+		store_run(runs[r], out.nb_packets + o, count, hashes[slot], reason);
+		r += count != 0;
+		o += count;
+	}
+	return {at, o, r};
+}
+
+Given emit(Blocks &blocks, Output &out, uint64_t now, uint64_t limit, reframer_reason reason,
+           uint64_t last_hash, HoldLog &holds, Histograms &histograms)
+{
+	Account account(now, holds, histograms);
+	const uint32_t first_packet = out.nb_packets, first_run = out.nb_runs, nb = blocks.nb;
 	uint32_t rel = blocks.rel;
 	while (rel != nb && !out.full() && blocks.deadline(rel) <= limit) {
 		const uint32_t content = blocks.content(rel), room = out.room - out.nb_packets;
 		uint32_t count = content;
 		if ((content & (has_next | is_behind)) == has_next) {
-			const uint32_t hash = blocks.hash(rel);
 			count = emit_long(blocks, rel, out.packets + out.nb_packets, room, account);
 			if (count == 0)
 				break;
-			store_run(out.runs[out.nb_runs++], out.nb_packets, count, hash, reason);
-			account.see(hash);
-		} else if (const Taken taken = take_heads(blocks, rel, limit, reason, out, account);
-		           taken.blocks > 0) {
-			rel += taken.blocks;
-			given.groups += taken.groups;
+		} else if (const Taken taken = take_row(blocks, rel, limit, reason, out, account);
+		           taken.rel != rel) {
+			rel = taken.rel;
+			out.nb_packets += taken.packets;
+			out.nb_runs += taken.runs;
 			continue;
 		} else if (content & is_behind || content == 0) {
 			rel++;
@@ -85,26 +116,25 @@ Given emit(Blocks &blocks, Output &out, uint64_t now, uint64_t limit, reframer_r
 		} else { // near the end of the caller's array
 			if (content > room)
 				break;
-			const Entry *const entry = blocks.block(rel).entry;
-			for (uint32_t i = 0; i < content; i++) {
-				out.packets[out.nb_packets + i] = entry[i].packet;
-				account.room()[i] = entry[i].meta;
-			}
-			account.take(content);
-			store_run(out.runs[out.nb_runs++], out.nb_packets, content, blocks.hash(rel), reason);
-			account.see(blocks.hash(rel));
+			void *packets[block_packets];
+			account.copy(blocks.block(rel), content, packets);
+			std::copy_n(packets, content, out.packets + out.nb_packets);
 		}
+		store_run(out.runs[out.nb_runs++], out.nb_packets, count, blocks.hash(rel), reason);
 		out.nb_packets += count;
-		given.groups++;
 		rel++;
 	}
-	account.close();
 	blocks.rel = rel;
-	given.changes = account.changes;
-	given.last_hash = account.last_hash;
+	Given given;
 	given.packets = out.nb_packets - first_packet;
-	given.bytes = account.bytes;
-	given.longest_hold = account.longest_hold;
+	given.groups = out.nb_runs - first_run;
+	for (uint32_t i = first_run; i < out.nb_runs; i++) {
+		given.changes += out.runs[i].hash != last_hash;
+		last_hash = out.runs[i].hash;
+	}
+	given.last_hash = last_hash;
+	given.bytes = account.bytes();
+	given.longest_hold = account.longest;
 	return given;
 }
 

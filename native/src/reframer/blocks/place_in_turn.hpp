@@ -18,7 +18,7 @@ inline Placed place_in_turn(Blocks &blocks, const Batch &batch)
 	const uint32_t *const hashes = batch.hash;
 	const uint32_t *const lengths = batch.length ? batch.length : no_lengths;
 	const uint64_t arrival = batch.arrival << length_bits;
-	GroupTable table = blocks.table;
+	BlockTable table = blocks.table;
 	Placed placed = {0, 0, 0, 0};
 	if (blocks.nic_hash)
 		for (uint32_t i = 0; i < count; i++) // vectorised by the compiler, as those below
@@ -34,7 +34,7 @@ inline Placed place_in_turn(Blocks &blocks, const Batch &batch)
 	for (uint32_t i = 1; i < count; i++)
 		placed.changes += hashes[i] != hashes[i - 1];
 	for (uint32_t i = 0; i < count; i++)
-		table.prefetch(index[i]);
+		__builtin_prefetch(&table.bucket(index[i]), 1);
 	// Also of what is begun in this batch: no other words are of positions to come.
 	const Window window(blocks.rel, blocks.nb + count - blocks.rel);
 	Entry *const entries = blocks.blocks->entry;
@@ -44,12 +44,12 @@ inline Placed place_in_turn(Blocks &blocks, const Batch &batch)
 	uint32_t nb = blocks.nb, i = 0;
 	for (; i < count; i++) {
 		const uint32_t hash = hashes[i];
-		Bucket &bucket = table.bucket(index[i]);
+		BlockBucket &bucket = table.bucket(index[i]);
 		const Ways ways = look(bucket, hash, window);
 		uint32_t way, word, content = 1;
 		if (ways.same) {
 			way = static_cast<uint32_t>(std::countr_zero(ways.same));
-			word = bucket.head[way];
+			word = bucket.way[way].word;
 			const uint32_t before = word & count_mask;
 			if (before + 1 >= limit) [[unlikely]]
 				break;
@@ -64,7 +64,6 @@ inline Placed place_in_turn(Blocks &blocks, const Batch &batch)
 				break;
 			way = static_cast<uint32_t>(std::countr_zero(ways.vacant));
 			blocks.begin(nb, batch.deadline, hash);
-			bucket.hash[way] = hash;
 			word = nb++ << count_bits;
 			placed.new_groups++;
 		}
@@ -73,7 +72,7 @@ inline Placed place_in_turn(Blocks &blocks, const Batch &batch)
 		entry.packet = packets[i];
 		entry.meta = meta[i];
 		contents[slot] = content;
-		bucket.head[way] = word + 1;
+		bucket.way[way] = {hash, word + 1};
 	}
 	blocks.nb = nb;
 	placed.packets = i;

@@ -32,32 +32,33 @@ uint32_t BlockStage::append(const Batch &batch, uint32_t i, uint32_t tail)
 void BlockStage::place_one(const Batch &batch, uint32_t i)
 {
 	const uint32_t hash = batch.hash[i];
-	Bucket &bucket = blocks_.table.bucket(blocks_.bucket_of(hash));
-	uint32_t tail = 0, way = blocks_.way_of(bucket, hash);
-	if (way < bucket_ways) {
-		tail = append(batch, i, blocks_.position_of(bucket.head[way]));
+	BlockBucket &bucket = blocks_.table.bucket(blocks_.bucket_of(hash));
+	BlockBucket::Way *way = blocks_.find(bucket, hash);
+	uint32_t tail = 0;
+	if (way) {
+		tail = append(batch, i, blocks_.position_of(way->word));
 	} else {
-		way = blocks_.vacant_way(bucket);
-		if (way == bucket_ways) {
+		way = blocks_.find_vacant(bucket);
+		if (!way) {
 			make_way(bucket);
-			way = blocks_.vacant_way(bucket);
+			way = blocks_.find_vacant(bucket);
 		}
 		tail = blocks_.nb++;
 		begin_group(batch, i, tail);
-		bucket.hash[way] = hash;
+		way->hash = hash;
 	}
 	const uint32_t count = blocks_.count(tail);
-	bucket.head[way] = pack_group(tail, count);
+	way->word = pack_group(tail, count);
 	if (count >= max_burst_)
 		take_out(blocks_.head_of(tail), REFRAMER_BY_BURST);
 }
 
 // The bucket is full: the group of it that is due first leaves.
-void BlockStage::make_way(Bucket &bucket)
+void BlockStage::make_way(const BlockBucket &bucket)
 {
-	uint32_t first = blocks_.head_of(blocks_.position_of(bucket.head[0]));
-	for (uint32_t way = 1; way < bucket_ways; way++) {
-		const uint32_t head = blocks_.head_of(blocks_.position_of(bucket.head[way]));
+	uint32_t first = blocks_.head_of(blocks_.position_of(bucket.way[0].word));
+	for (const BlockBucket::Way &way : bucket.way) {
+		const uint32_t head = blocks_.head_of(blocks_.position_of(way.word));
 		if (head - blocks_.rel < first - blocks_.rel)
 			first = head;
 	}

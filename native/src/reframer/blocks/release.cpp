@@ -10,7 +10,8 @@ void BlockStage::give(Output &out, uint64_t limit, reframer_reason reason)
 {
 	emit_ready(out);
 	while (!out.full()) {
-		emit_due(out, limit, reason);
+		if (!held_beyond_log()) [[likely]]
+			emit_due(out, limit, reason);
 		// A group that does not fit is cut: what is left of it is given out first, next time.
 		if (out.full() || !pass_gone() || blocks_.deadline(blocks_.rel) > limit)
 			break;
@@ -20,10 +21,25 @@ void BlockStage::give(Output &out, uint64_t limit, reframer_reason reason)
 	shrink();
 }
 
+// Has anybody waited too long for the log of hold times? Who came first did if anybody did.
+bool BlockStage::held_beyond_log()
+{
+	return pass_gone() && hold_of(blocks_.block(blocks_.rel).entry[0].meta, now_) > UINT32_MAX;
+}
+
+void BlockStage::add_uncounted(uint64_t *packets, uint32_t nb_buckets, uint64_t &longest) const
+{
+	for (uint32_t i = 0; i < holds_.nb; i++) {
+		longest = std::max<uint64_t>(longest, holds_.ns[i]);
+		if (const size_t bucket = hold_bucket(holds_.ns[i]); bucket < nb_buckets)
+			packets[bucket]++;
+	}
+}
+
 void BlockStage::emit_due(Output &out, uint64_t limit, reframer_reason reason)
 {
 	const Given given =
-		kernel_->emit(blocks_, out, now_, limit, reason, last_hash_out_, hold_histogram_);
+		kernel_->emit(blocks_, out, now_, limit, reason, last_hash_out_, holds_, hold_histogram_);
 	last_hash_out_ = given.last_hash;
 	stats_.runs_out += given.changes;
 	stats_.packets_out += given.packets;

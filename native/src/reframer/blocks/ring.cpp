@@ -45,13 +45,14 @@ int BlockStage::init(const reframer_params &params)
 {
 	lookahead_ = params.lookahead;
 	kernel_ = &choose_kernel();
-	const uint32_t nb_buckets = GroupTable::nb_buckets_for(max_packets_);
 	// A third of a full ring at least are blocks that are gone, so that closing their gaps costs a
 	// constant each.
 	nb_slots_max_ = std::bit_ceil(max_packets_ + max_packets_ / 2 + 2 * chunk);
+	// No more groups than packets.
+	nb_buckets_most_ = BlockTable::nb_buckets_for(std::bit_ceil(max_packets_));
 	// All that is held may be ready.
 	const uint32_t nb_ready = std::bit_ceil(2 * max_packets_);
-	const size_t buckets_at = arena_.reserve<Bucket>(nb_buckets + 1);
+	const size_t buckets_at = arena_.reserve<BlockBucket>(nb_buckets_most_);
 	const size_t deadlines_at = arena_.reserve<uint64_t>(nb_slots_max_);
 	size_t words_at[4]; // hashes, contents, heads, nexts
 	for (size_t &at : words_at)
@@ -63,7 +64,7 @@ int BlockStage::init(const reframer_params &params)
 	if (!arena_.allocate())
 		return -ENOMEM;
 	blocks_.rel = blocks_.nb = first_position;
-	blocks_.table.init(arena_.at<Bucket>(buckets_at), nb_buckets, seed_, blocks_.dead_word());
+	blocks_.table.init(arena_.at<BlockBucket>(buckets_at), seed_);
 	blocks_.deadlines = arena_.at<uint64_t>(deadlines_at);
 	blocks_.hashes = arena_.at<uint32_t>(words_at[0]);
 	blocks_.contents = arena_.at<uint32_t>(words_at[1]);
@@ -73,9 +74,7 @@ int BlockStage::init(const reframer_params &params)
 	blocks_.mask = std::min(nb_slots_min, nb_slots_max_) - 1;
 	moved_ = arena_.at<uint32_t>(moved_at);
 	ready_.init(arena_.at<Entry>(entries_at), arena_.at<ReadyGroup>(groups_at), nb_ready);
-	nb_buckets_ = nb_buckets;
-	sweep_step_ = sweep_period / nb_buckets;
-	sweep_next_ = first_position + sweep_step_;
+	resize_table(blocks_.mask + 1);
 	return 0;
 }
 
@@ -102,6 +101,38 @@ void BlockStage::resize(uint32_t nb_slots)
 	}
 	blocks_.mask = mask;
 	quiet_polls_ = 0;
+	resize_table(nb_slots);
+}
+
+// The groups that it holds come into one of the new size.
+void BlockStage::resize_table(uint32_t nb_slots)
+{
+	const uint32_t nb_buckets = std::min(BlockTable::nb_buckets_for(nb_slots), nb_buckets_most_);
+	if (nb_buckets == blocks_.table.nb_buckets())
+		return;
+	constexpr uint32_t is_known = 1;
+	for (uint32_t at = blocks_.rel; at != blocks_.nb; at++)
+		moved_[at & blocks_.mask] = blocks_.content(at) != 0 && blocks_.is_last(at) &&
+		                            blocks_.in_table(blocks_.hash(at), at);
+	blocks_.table.clear(nb_buckets, blocks_.dead_word());
+	for (uint32_t at = blocks_.rel; at != blocks_.nb; at++)
+		if (moved_[at & blocks_.mask] == is_known && blocks_.content(at) != 0)
+			enter(at);
+	swept_ = 0;
+	sweep_step_ = sweep_period / nb_buckets;
+	sweep_next_ = blocks_.nb + sweep_step_;
+}
+
+void BlockStage::enter(uint32_t tail)
+{
+	const uint32_t hash = blocks_.hash(tail);
+	BlockBucket &bucket = blocks_.table.bucket(blocks_.bucket_of(hash));
+	BlockBucket::Way *way = blocks_.find_vacant(bucket);
+	if (!way) {
+		make_way(bucket);
+		way = blocks_.find_vacant(bucket);
+	}
+	*way = {hash, pack_group(tail, blocks_.count(tail))};
 }
 
 void BlockStage::shrink()
@@ -134,9 +165,7 @@ void BlockStage::close_gaps()
 		if (content & has_next) {
 			blocks_.nexts[slot] = moved_[blocks_.nexts[slot] & blocks_.mask];
 		} else { // the last of its group: the table leads to it
-			Bucket &bucket = blocks_.table.bucket(blocks_.bucket_of(hash));
-			bucket.head[blocks_.way_of(bucket, hash)] =
-				pack_group(position, content & packets_mask);
+			blocks_.find(hash)->word = pack_group(position, content & packets_mask);
 		}
 		if (content & is_behind)
 			blocks_.heads[slot] = moved_[blocks_.heads[slot] & blocks_.mask];
@@ -149,10 +178,10 @@ void BlockStage::close_gaps()
 void BlockStage::forget_old()
 {
 	while (static_cast<int32_t>(blocks_.nb - sweep_next_) >= 0) {
-		for (uint32_t &word : blocks_.table.bucket(swept_).head)
-			if (!blocks_.live_word(word))
-				word = blocks_.dead_word();
-		swept_ = (swept_ + 1) % nb_buckets_;
+		for (BlockBucket::Way &way : blocks_.table.bucket(swept_).way)
+			if (!blocks_.live_word(way.word))
+				way.word = blocks_.dead_word();
+		swept_ = (swept_ + 1) % blocks_.table.nb_buckets();
 		sweep_next_ += sweep_step_;
 	}
 }
