@@ -47,6 +47,7 @@ private:
 	void place_one(const Batch &batch, uint32_t i);
 	void begin_group(const Batch &batch, uint32_t i, uint32_t position);
 	uint32_t append(const Batch &batch, uint32_t i, uint32_t tail);
+	BlockBucket::Way &vacant_way(uint32_t hash);
 	void make_way(const BlockBucket &bucket);
 	void take_out(uint32_t head, reframer_reason reason);
 	bool pass_gone();
@@ -59,7 +60,7 @@ private:
 	// ring.cpp
 	void make_room(uint32_t nb_blocks);
 	void resize(uint32_t nb_slots);
-	void resize_table(uint32_t nb_slots);
+	void resize_table(uint32_t wanted);
 	void enter(uint32_t tail);
 	void close_gaps();
 	void shrink();

@@ -1,5 +1,5 @@
 // Which groups wait: hash -> word of the group (see blocks.hpp). Four ways of {hash, word} a bucket,
-// half a line. As many buckets as the ring has slots, so that it stays in the caches at any number of
+// half a line. As large as what is held needs, so that it stays in the caches at any number of
 // flows, whatever may be held at most. There is no key to compare: flows that share a hash share a
 // group (see reframer.h).
 #pragma once
@@ -23,11 +23,17 @@ static_assert(sizeof(BlockBucket) == 32, "two to a line, and none in two lines")
 
 class BlockTable {
 public:
-	// Of a ring that is used as far as it goes: with Poisson(1) arrivals 2 % of the groups find their
-	// bucket full, and where half of the ring is groups, 0.2 %. At the least 16 KB, the smallest
-	// first-level cache that there is shares with nothing larger.
+	// At most a group a bucket in four: with Poisson(1/4) arrivals one group in 10,000 finds its bucket
+	// full, which makes the table larger where it may be. At the least 16 KB, which the smallest
+	// first-level cache has room for.
 	static constexpr uint32_t least = 512;
-	static uint32_t nb_buckets_for(uint32_t nb_slots) { return std::max(nb_slots, least); }
+	static uint32_t nb_buckets_for(uint32_t nb_slots) { return std::max(4 * nb_slots, least); }
+	// Of a stage that holds so many packets at most, each of a group of its own: half a group a bucket.
+	// No more than positions differ, see BlockStage::forget_old().
+	static uint32_t most_buckets_for(uint32_t max_packets)
+	{
+		return std::clamp(2 * std::bit_ceil(max_packets), least, 1u << 20);
+	}
 
 	void init(BlockBucket *storage, uint64_t seed)
 	{

@@ -32,17 +32,12 @@ uint32_t BlockStage::append(const Batch &batch, uint32_t i, uint32_t tail)
 void BlockStage::place_one(const Batch &batch, uint32_t i)
 {
 	const uint32_t hash = batch.hash[i];
-	BlockBucket &bucket = blocks_.table.bucket(blocks_.bucket_of(hash));
-	BlockBucket::Way *way = blocks_.find(bucket, hash);
+	BlockBucket::Way *way = blocks_.find(hash);
 	uint32_t tail = 0;
 	if (way) {
 		tail = append(batch, i, blocks_.position_of(way->word));
 	} else {
-		way = blocks_.find_vacant(bucket);
-		if (!way) {
-			make_way(bucket);
-			way = blocks_.find_vacant(bucket);
-		}
+		way = &vacant_way(hash);
 		tail = blocks_.nb++;
 		begin_group(batch, i, tail);
 		way->hash = hash;
@@ -53,7 +48,21 @@ void BlockStage::place_one(const Batch &batch, uint32_t i)
 		take_out(blocks_.head_of(tail), REFRAMER_BY_BURST);
 }
 
-// The bucket is full: the group of it that is due first leaves.
+BlockBucket::Way &BlockStage::vacant_way(uint32_t hash)
+{
+	for (;;) {
+		BlockBucket &bucket = blocks_.table.bucket(blocks_.bucket_of(hash));
+		if (BlockBucket::Way *const way = blocks_.find_vacant(bucket))
+			return *way;
+		if (blocks_.table.nb_buckets() < nb_buckets_most_)
+			resize_table(2 * blocks_.table.nb_buckets());
+		else
+			make_way(bucket);
+	}
+}
+
+// The bucket is full, and the table is as large as it may be: the group of it that is due first
+// leaves.
 void BlockStage::make_way(const BlockBucket &bucket)
 {
 	uint32_t first = blocks_.head_of(blocks_.position_of(bucket.way[0].word));

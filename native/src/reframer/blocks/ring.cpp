@@ -48,8 +48,7 @@ int BlockStage::init(const reframer_params &params)
 	// A third of a full ring at least are blocks that are gone, so that closing their gaps costs a
 	// constant each.
 	nb_slots_max_ = std::bit_ceil(max_packets_ + max_packets_ / 2 + 2 * chunk);
-	// No more groups than packets.
-	nb_buckets_most_ = BlockTable::nb_buckets_for(std::bit_ceil(max_packets_));
+	nb_buckets_most_ = BlockTable::most_buckets_for(max_packets_);
 	// All that is held may be ready.
 	const uint32_t nb_ready = std::bit_ceil(2 * max_packets_);
 	const size_t buckets_at = arena_.reserve<BlockBucket>(nb_buckets_most_);
@@ -74,7 +73,7 @@ int BlockStage::init(const reframer_params &params)
 	blocks_.mask = std::min(nb_slots_min, nb_slots_max_) - 1;
 	moved_ = arena_.at<uint32_t>(moved_at);
 	ready_.init(arena_.at<Entry>(entries_at), arena_.at<ReadyGroup>(groups_at), nb_ready);
-	resize_table(blocks_.mask + 1);
+	resize_table(BlockTable::nb_buckets_for(blocks_.mask + 1));
 	return 0;
 }
 
@@ -101,13 +100,13 @@ void BlockStage::resize(uint32_t nb_slots)
 	}
 	blocks_.mask = mask;
 	quiet_polls_ = 0;
-	resize_table(nb_slots);
+	resize_table(BlockTable::nb_buckets_for(nb_slots));
 }
 
 // The groups that it holds come into one of the new size.
-void BlockStage::resize_table(uint32_t nb_slots)
+void BlockStage::resize_table(uint32_t wanted)
 {
-	const uint32_t nb_buckets = std::min(BlockTable::nb_buckets_for(nb_slots), nb_buckets_most_);
+	const uint32_t nb_buckets = std::min(wanted, nb_buckets_most_);
 	if (nb_buckets == blocks_.table.nb_buckets())
 		return;
 	constexpr uint32_t is_known = 1;
