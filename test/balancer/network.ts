@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { labProgram } from '../../native/loader.js';
 import { NativeSession } from '../../native/session.js';
@@ -12,7 +13,7 @@ export const service = '198.51.100.1';
 const clientMac = '02:00:00:00:00:c1';
 const boxMac = '02:00:00:00:00:b0';
 /** Several, since a clock is known by what clients agree on. */
-export const clientAddresses = [2, 3, 4, 5, 6, 7].map((n) => `198.51.100.${n}`);
+export const clientAddresses = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((n) => `198.51.100.${n}`);
 const serverAddress = (n: number): string => `10.99.0.${n}`;
 const serverMac = (n: number): string => `02:00:00:00:01:${String(n).padStart(2, '0')}`;
 
@@ -134,6 +135,14 @@ export class Network {
     if (this.session === undefined) throw new Error('not started');
     return this.session.ask(command);
   }
+  /** Waits until nginx of the first `servers` does. */
+  async listens(servers: number): Promise<void> {
+    for (let n = 1; n <= servers; n++)
+      for (let i = 0; this.in(`s${n}`, 'ss', '-ltnH', 'sport', '=', ':80') === ''; i++) {
+        if (i > 200) throw new Error(`nginx of server ${n} does not listen`);
+        await sleep(50);
+      }
+  }
   /** Server `n`, from 1. */
   async add(n: number): Promise<number> {
     const { id } = await this.ask({ do: 'add', address: serverAddress(n), mac: serverMac(n) });
@@ -143,7 +152,7 @@ export class Network {
   /** The body's SHA-256, or what went wrong. */
   download(from: string, bytesPerSecond: number): Promise<string> {
     const limit = ['--limit-rate', String(bytesPerSecond)];
-    const curl = ['curl', '-sS', '-f', '--max-time', '25', '--interface', from, ...limit];
+    const curl = ['curl', '-sS', '-f', '--max-time', '80', '--interface', from, ...limit];
     const [program = '', ...args] = [...this.inside('client'), ...curl, `http://${service}/file`];
     return new Promise((resolve) => {
       const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
