@@ -5,7 +5,8 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-import { runProgram, skipSuite, type Outcome } from '../helpers/cli.js';
+import { missingForCpumap, type CpumapTrial } from '../../experiments/cli/linux/cpumap.js';
+import { reframerJson, runProgram, skipSuite, type Outcome } from '../helpers/cli.js';
 
 const cli = 'experiments/cli/reframer.mjs';
 const client = `reframer-cpumap-${process.pid}-c`;
@@ -147,3 +148,21 @@ describe('on a veth between two namespaces', () => {
     expect(code).toBe(3);
   });
 });
+
+const missing = missingForCpumap();
+if (missing.length > 0) skipSuite(`bench cpumap was not tested: it needs ${missing.join(', ')}`);
+test.skipIf(missing.length > 0)(
+  'bench cpumap runs through, in order and without drops, and leaves nothing behind',
+  { timeout: 120_000 },
+  async () => {
+    const { trials } = await reframerJson<{ trials: CpumapTrial[] }>([
+      ...['bench', 'cpumap', '--rounds', '1', '--time', '1s', '--connections', '8', '--quiet'],
+    ]);
+    expect(trials.map(({ mode }) => mode)).toEqual(['plain', 'rps', 'static', 'balanced']);
+    for (const trial of trials) {
+      expect(trial.requestsPerSecond, trial.mode).toBeGreaterThan(0);
+      expect([trial.outOfOrder, trial.dropped, trial.socketErrors]).toEqual([0, 0, 0]);
+    }
+    expect(ip('netns', 'list').stdout).not.toMatch(/^reframer-cpumap-bench-/m);
+  },
+);

@@ -4,12 +4,11 @@ import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 
 import { medianInterval } from '../../core/statistics.js';
-import { CliError, exitCodes } from '../errors.js';
 import { FloodPath, missingForFlood, modes, type FloodTrial } from '../linux/flood.js';
+import { webTrials } from '../linux/web-bench.js';
 import { group } from '../main.js';
-import { print, printJson, ProgressLine, renderTable } from '../output.js';
+import { print, printJson, renderTable } from '../output.js';
 import { formatCount, formatFixed, parseCount, parseDuration } from '../units.js';
-import { untilStopped } from '../until-stopped.js';
 
 interface Options {
   rate: string;
@@ -49,36 +48,11 @@ async function bench(options: Options): Promise<void> {
     rate: parseCount(options.rate, '--rate', 1),
     cpu: availableParallelism() - 1,
   };
-  const missing = missingForFlood();
-  if (missing.length > 0)
-    throw new CliError(
-      'not-supported',
-      `this experiment needs ${missing.join(', ')}`,
-      exitCodes.notSupported,
-    );
-  const stopping = untilStopped(0);
-  const progress = new ProgressLine('bench flood', options.quiet);
-  const path = new FloodPath(flood);
-  const trials: FloodTrial[] = [];
-  try {
-    for (let round = 0; round < rounds && !stopping.stopped(); round++)
-      // Forth and back, so that a machine that slows down is nobody's gain.
-      for (const mode of round % 2 === 0 ? modes : modes.toReversed()) {
-        if (stopping.stopped()) break;
-        trials.push(await path.trial(mode));
-        progress.update({ done: trials.length, total: rounds * modes.length, what: 'trials' });
-      }
-  } catch (error) {
-    const words = path.errors();
-    throw error instanceof CliError && words !== ''
-      ? new CliError(error.code, `${error.message}\nnginx: ${words}`, error.exitCode)
-      : error;
-  } finally {
-    progress.end();
-    path.close();
-    stopping.release();
-  }
-  if (stopping.signal() !== 0) process.exitCode = 128 + stopping.signal();
+  const trials = await webTrials(
+    { name: 'bench flood', modes, rounds, quiet: options.quiet },
+    missingForFlood(),
+    () => new FloodPath(flood),
+  );
   if (trials.length > 0) report(options, trials);
 }
 
