@@ -11,12 +11,41 @@ export interface Column {
   align?: Align;
 }
 
-/** A table for people: numbers to the right, two blanks between columns, no frame. */
+export interface Fit {
+  /** Every column in full, however wide the terminal is. */
+  wide?: boolean;
+  /** Letters of a line; default the terminal's, and no limit in a file or a pipe. */
+  room?: number;
+}
+
+/** Cuts the widest column on the left until a line fits, as far as it still says something. */
+function fitted(widths: readonly number[], columns: readonly Column[], room: number): number[] {
+  const fit = [...widths];
+  const total = (): number => fit.reduce((sum, w) => sum + w + 2, -2);
+  while (total() > room) {
+    const words = fit.map((w, i) => (columns[i]?.align === 'left' ? w : 0));
+    const widest = words.indexOf(Math.max(...words));
+    if ((fit[widest] ?? 0) <= 12) break;
+    fit[widest] = (fit[widest] ?? 0) - 1;
+  }
+  return fit;
+}
+
+const cut = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, Math.max(1, width - 1))}…`;
+
+/** A table for people: numbers to the right, two blanks between columns, no frame; it fits the terminal. */
 export function renderTable(
   columns: readonly Column[],
   given: readonly (readonly string[])[],
+  { wide = false, room = process.stdout.columns || Number.POSITIVE_INFINITY }: Fit = {},
 ): string {
-  const rows = given.map((row) => row.map(cleanLine)); // first, so that widths fit
+  const all = given.map((row) => row.map(cleanLine)); // first, so that widths fit
+  const full = columns.map((column, i) =>
+    all.reduce((most, row) => Math.max(most, (row[i] ?? '').length), column.title.length),
+  );
+  const limits = wide ? full : fitted(full, columns, room);
+  const rows = all.map((row) => row.map((cell, i) => cut(cell, limits[i] ?? cell.length)));
   const widths = columns.map((column, i) =>
     Math.max(column.title.length, ...rows.map((row) => (row[i] ?? '').length)),
   );
@@ -48,6 +77,37 @@ export function printJson(value: unknown): void {
 
 export function print(text: string): void {
   process.stdout.write(`${cleanText(text)}\n`);
+}
+
+const green = 32;
+const red = 31;
+const colours: Readonly<Record<string, number>> = {
+  better: green,
+  reproduced: green,
+  reached: green,
+  exceeds: green,
+  worse: red,
+  missed: red,
+  'falls short': red,
+};
+
+/** Verdicts at the ends of lines, in colour where a terminal shows it (NO_COLOR: never). */
+export function coloured(
+  text: string,
+  shows = process.stdout.isTTY && process.env.NO_COLOR === undefined,
+): string {
+  const words = Object.keys(colours).join('|');
+  return shows
+    ? text.replace(
+        new RegExp(`(?<= )(${words})$`, 'gm'),
+        (w) => `\x1b[${colours[w] ?? 0}m${w}\x1b[0m`,
+      )
+    : text;
+}
+
+/** A table of verdicts. */
+export function printVerdicts(table: string): void {
+  process.stdout.write(`${coloured(cleanText(table))}\n`);
 }
 
 export function talk(text: string): void {

@@ -34,7 +34,7 @@ const words: Readonly<Record<string, string>> = {
 export const wordClass = (word: string): string => words[word] ?? 'open';
 
 /** Rows of a table on the page; the CSV file has all. */
-const mostRows = 300;
+const mostRows = 80;
 
 /** @param name says of what the table is, to who cannot see where it stands */
 export function htmlTable({ columns, numeric, rows }: Table, name: string, filter = -1): string {
@@ -87,7 +87,9 @@ const switches = ({ id, chart }: FigureView): string => {
 
 export function htmlFigure(figure: FigureView): string {
   const { id, part, title, caption, note, chart } = figure;
-  return `<figure id="figure-${id}"><div class="plot wide" tabindex="0" role="group" aria-label="${escapeHtml(title)}: arrow keys step through its values">${drawChart(chart, wide)}</div><div class="plot narrow">${drawChart(chart, narrow)}</div>
+  // Those behind a fold scroll on a telephone instead: a second drawing of each would double the page.
+  const small = figure.printed ? `<div class="plot narrow">${drawChart(chart, narrow)}</div>` : '';
+  return `<figure id="figure-${id}"><div class="plot ${figure.printed ? 'wide' : 'wide only'}" tabindex="0" role="group" aria-label="${escapeHtml(title)}: arrow keys step through its values">${drawChart(chart, wide)}</div>${small}
 <figcaption><b>${escapeHtml(title)}.</b> ${escapeHtml(caption === `${title}.` ? '' : caption)} ${escapeHtml(note)}
 <span class="links"><a href="${part}.csv">data</a> <a href="figures/${id}.vl.json">spec</a> <a href="figures/${id}.svg">SVG</a></span></figcaption>${switches(figure)}</figure>`;
 }

@@ -3,7 +3,7 @@ export const pageStyle = `
 :root { color-scheme: light dark; --page: #fff; --ink: #1a1a1a; --soft: #555; --faint: #d9d9d9; --card: #f6f6f4; --link: #00568a; --good: #00664a; --bad: #a33c00; --more: #00568a; --open: #5a5a5a; }
 @media (prefers-color-scheme: dark) {
   :root { --page: #15181b; --ink: #e8e8e6; --soft: #b0b4b8; --faint: #3a4046; --card: #1f2428; --link: #7cc0ee; --good: #5fd0a8; --bad: #ff9d66; --more: #7cc0ee; --open: #b0b4b8; }
-  .plot .series, .plot .key { filter: brightness(1.5); }
+  .plot .series, .plot .key { filter: brightness(1.25); }
 }
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; scroll-padding-top: 1rem; }
@@ -25,16 +25,16 @@ nav { font-size: .88rem; padding: .5rem 1rem; } nav ol { padding-left: 1.2rem; m
 .card.good { border-color: var(--good); } .card.bad { border-color: var(--bad); } .card.more { border-color: var(--more); }
 .w { font-weight: 700; white-space: nowrap; } .w.good { color: var(--good); } .w.bad { color: var(--bad); } .w.more { color: var(--more); } .w.open { color: var(--open); }
 .filter button { font: inherit; font-size: .88rem; background: var(--card); border: 1px solid var(--faint); border-radius: 999px; padding: .25rem .75rem; margin: .15rem 0; cursor: pointer; } .filter button[aria-pressed="false"] { opacity: .75; text-decoration: line-through; background: var(--page); }
-.scroll { overflow-x: auto; max-height: 75vh; }
+.scroll { overflow-x: auto; } details .scroll { max-height: 75vh; }
 table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .6rem; border-bottom: 1px solid var(--faint); text-align: left; vertical-align: top; }
 th { position: sticky; top: 0; background: var(--card); } th button { font: inherit; font-weight: 700; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit; } th[aria-sort] button::after { content: " ↓"; } th[aria-sort="ascending"] button::after { content: " ↑"; }
-td.n, th.n { text-align: right; } td.n { white-space: nowrap; }
+td.n, th.n { text-align: right; } details td.n { white-space: nowrap; }
 .beside > figure { margin-left: 0; margin-right: 0; }
 @media (min-width: 1000px) { .beside { display: grid; grid-template-columns: minmax(230px, 27%) 1fr; gap: 1.6rem; } .beside > figure { margin: 0; } }
 figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; color: var(--soft); margin-top: .4rem; } figcaption b { color: var(--ink); } .links a { margin-left: .6rem; white-space: nowrap; }
 .plot svg { width: 100%; height: auto; display: block; } .plot.narrow { display: none; }
-@media (max-width: 599px) { .plot.wide { display: none; } .plot.narrow { display: block; } .switches { display: none; } }
+@media (max-width: 599px) { .plot.wide { display: none; } .plot.narrow { display: block; } .plot.only { display: block; overflow-x: auto; } .plot.only svg { min-width: 34rem; } .switches { display: none; } }
 .plot [data-t]:hover, .plot [data-t].on { stroke: var(--ink); stroke-width: 3; } .plot .off { display: none; }
 details > summary { cursor: pointer; padding: .25rem 0; } .switches { font-size: .85rem; } .switches label { margin-right: .9rem; white-space: nowrap; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }

@@ -6,6 +6,7 @@ import { claimsFinding, controlFinding } from './findings.js';
 import { escapeHtml, htmlFigure, htmlTable, list, paragraph, wordClass } from './html-pieces.js';
 import { pageStyle } from './html-style.js';
 import { commandOf, foundIn, methodText, type ReportModel } from './model.js';
+import { claimTable } from './paper-tables.js';
 import { refusals, type PartView, type Table } from './tables.js';
 import { estimate, plain } from './text.js';
 
@@ -38,7 +39,19 @@ function claimFilter({ summary }: ReportModel): string {
 }
 
 function claims(model: ReportModel): string {
-  const tables = [model.apart.published, model.apart.aims].filter((t) => t.rows.length > 0);
+  const tables = [false, true].flatMap((aims) => {
+    const table = claimTable(model, aims, true);
+    return table === undefined
+      ? []
+      : [
+          {
+            title: aims ? 'Aims of this project' : 'Published values',
+            columns: table.columns.map((c) => c.title),
+            numeric: table.columns.map((c) => c.right === true),
+            rows: table.rows.map((row) => [...row]),
+          } satisfies Table,
+        ];
+  });
   const verdictColumn = (t: Table): number => t.columns.indexOf('verdict');
   return `<section id="claims"><h2>Claims</h2>${paragraph(claimsFinding(model.summary))}${claimFilter(model)}
 ${tables.map((t) => `<h3>${escapeHtml(t.title)}</h3>${htmlTable(t, t.title, verdictColumn(t))}`).join('\n')}</section>`;

@@ -84,8 +84,9 @@ function oursOf(claim: ClaimResult): [string, string, string] {
 
 const measured = (claim: ClaimResult): boolean => claim.ours !== null || claim.steps !== undefined;
 
-export function claimTable(model: ReportModel, aims: boolean): Printed | undefined {
-  const own = model.summary.claims.filter((c) => isAim(c) === aims && measured(c));
+/** @param all also those without a value of ours, which the paper tells in a sentence */
+export function claimTable(model: ReportModel, aims: boolean, all = false): Printed | undefined {
+  const own = model.summary.claims.filter((c) => isAim(c) === aims && (all || measured(c)));
   if (own.length === 0) return undefined;
   const rows = own.map((claim) => {
     const [published, ours, ratio] = oursOf(claim);

@@ -14,13 +14,25 @@ import {
 } from '../../report/compare.js';
 import { number, percentChange, ratioText } from '../../report/text.js';
 import { exitCodes, UsageError } from '../errors.js';
-import { print, printJson, renderTable, talk } from '../output.js';
+import { print, printJson, printVerdicts, renderTable, talk } from '../output.js';
 
 interface Options {
   threshold: string;
   allowUnlike?: boolean;
   all?: boolean;
+  wide?: boolean;
   json?: boolean;
+}
+
+// What does not fit a screen or two is told as a number.
+const mostRows = 40;
+
+/** What changed, the largest changes first. */
+function changed(points: readonly ComparedPoint[]): ComparedPoint[] {
+  const size = ({ ratio }: ComparedPoint): number => Math.abs(Math.log(ratio.value));
+  return points
+    .filter(({ change }) => change === 'better' || change === 'worse')
+    .sort((a, b) => size(b) - size(a));
 }
 
 export function register(program: Command): void {
@@ -33,7 +45,8 @@ export function register(program: Command): void {
     .argument('<after>', 'run: folder, name, or `latest`')
     .option('--threshold <share>', 'smallest change that counts', '5%')
     .option('--allow-unlike', 'compare runs of unlike machines, engines, profiles or parameters')
-    .option('--all', 'every metric; otherwise those that decide')
+    .option('--all', 'every point and metric; otherwise what changed of those that decide')
+    .option('--wide', 'every column in full, however wide the terminal is')
     .option('--json', 'print JSON')
     .action(compare);
 }
@@ -81,7 +94,9 @@ function compare(before: string, after: string, options: Options): void {
   const shown = comparison.points.filter(
     (p) => options.all === true || p.gate || !comparison.points.some((q) => q.gate),
   );
-  const rows = shown.map((p) => {
+  const listed = options.all === true ? shown : changed(shown);
+  const printed = options.all === true ? listed : listed.slice(0, mostRows);
+  const rows = printed.map((p) => {
     const metric = metricOf(experiment, p.metric);
     const digits = metric.digits ?? 2;
     return [
@@ -94,20 +109,25 @@ function compare(before: string, after: string, options: Options): void {
       wordOf(p),
     ];
   });
-  print(
-    renderTable(
-      [
-        { title: 'part', align: 'left' },
-        { title: 'point', align: 'left' },
-        { title: 'metric', align: 'left' },
-        { title: 'before' },
-        { title: 'after' },
-        { title: 'change (95 % interval)' },
-        { title: 'verdict', align: 'left' },
-      ],
-      rows,
-    ),
-  );
+  if (rows.length > 0)
+    printVerdicts(
+      renderTable(
+        [
+          { title: 'part', align: 'left' },
+          { title: 'point', align: 'left' },
+          { title: 'metric', align: 'left' },
+          { title: 'before' },
+          { title: 'after' },
+          { title: 'change (95 % interval)' },
+          { title: 'verdict', align: 'left' },
+        ],
+        rows,
+        { wide: options.wide === true },
+      ),
+    );
+  else print('nothing changed that the runs can tell; --all lists every point');
+  if (printed.length < listed.length)
+    print(`and ${listed.length - printed.length} smaller changes: --all lists them`);
   for (const pooled of comparison.pooled) print(pooledLine(pooled, experiment));
   const count = (change: string): number => shown.filter((p) => p.change === change).length;
   const few = count('too few');

@@ -18,7 +18,7 @@ import { numbered } from '../../story/references.js';
 import { plain } from '../../report/text.js';
 import { writeReport, type Written } from '../../report/write.js';
 import { exitCodes, UsageError } from '../errors.js';
-import { print, printJson, renderTable, talk } from '../output.js';
+import { print, printJson, printVerdicts, renderTable, talk } from '../output.js';
 import { parseCount } from '../units.js';
 
 interface Options {
@@ -190,7 +190,7 @@ function printSummary(
       { title: 'published or aimed at' },
       { title: 'ours' },
     ];
-    print(`\n${renderTable(columns, claims.map(claimLine))}`);
+    printVerdicts(`\n${renderTable(columns, claims.map(claimLine))}`);
   }
   print(`\n${[claimsFinding(summary), controlFinding(summary)].filter((s) => s !== '').join(' ')}`);
   // Of a run that was finished before, its warnings were seen then.

@@ -3,6 +3,7 @@ import { basename, relative } from 'node:path';
 import type { Command } from 'commander';
 
 import { experiments } from '../../core/registry.js';
+import { keepState, readState, stateOf } from '../../core/run-state.js';
 import { openRun, runFolders } from '../../core/runs.js';
 import { print, printJson, renderTable } from '../output.js';
 
@@ -29,18 +30,11 @@ export function register(program: Command): void {
 function lineOf(folder: string): RunLine {
   const base = { run: basename(folder), folder: relative(process.cwd(), folder) || '.' };
   try {
-    const { history } = openRun(folder);
-    const planned = [...history.points.keys()].filter((id) => !history.probes.has(id)).length;
-    const { experiment, profile, seed, started } = history.run;
-    return {
-      ...base,
-      experiment,
-      profile,
-      seed,
-      started,
-      points: `${history.done.size}/${planned}`,
-      samples: history.measured,
-    };
+    const kept = readState(folder);
+    const state = kept ?? stateOf(folder, openRun(folder).history);
+    if (kept === undefined) keepState(folder, state);
+    const { experiment, profile, seed, started, done, planned, samples } = state;
+    return { ...base, experiment, profile, seed, started, points: `${done}/${planned}`, samples };
   } catch (error) {
     return {
       ...base,

@@ -98,20 +98,17 @@ function curve(
     'stroke-dasharray': dashes[alike % dashes.length],
   });
   // Of many points in a row marks would be a smear.
-  const marked = points.length > 24 && !style.told ? [] : rows;
-  const marks = marked.map((r, i) =>
-    element('path', {
-      d: mark(
-        shape,
-        points[i]?.[0] ?? 0,
-        points[i]?.[1] ?? 0,
-        style.font * (points.length > 24 ? 0.3 : 0.55),
-      ),
-      fill: colour,
-      ...tellOf(style, r),
-    }),
-  );
-  return element('g', { class: 'series', 'data-series': name }, band + line + marks.join(''));
+  const dense = points.length > 24;
+  const marks = rows.map((r, i) => {
+    const [cx = 0, cy = 0] = points[i] ?? [];
+    if (dense)
+      return style.told
+        ? element('circle', { cx, cy, r: style.font * 0.2, ...tellOf(style, r) })
+        : '';
+    return element('path', { d: mark(shape, cx, cy, style.font * 0.55), ...tellOf(style, r) });
+  });
+  const marked = element('g', { fill: colour }, marks.join(''));
+  return element('g', { class: 'series', 'data-series': name }, band + line + marked);
 }
 
 function level(
