@@ -20,13 +20,15 @@ namespace reframer::stage {
 namespace REFRAMER_ISA {
 
 // Of fewer packets each costs less by itself than its share of what a batch costs.
-[[maybe_unused]] constexpr uint32_t least_at_once = 16;
+[[maybe_unused]] constexpr uint32_t least_at_once = 5;
 
 Placed place(Blocks &blocks, const Batch &batch)
 {
 #ifdef REFRAMER_PLACES_AT_ONCE
+	if (batch.count > batch_packets / 2)
+		return place_at_once<2>(blocks, batch);
 	if (batch.count >= least_at_once)
-		return place_at_once(blocks, batch);
+		return place_at_once<1>(blocks, batch);
 #endif
 	return place_in_turn(blocks, batch);
 }

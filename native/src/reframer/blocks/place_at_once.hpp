@@ -3,7 +3,7 @@
 // it are in front of each, is worked out with masks. Sixteen packets a vector.
 #pragma once
 
-#include "reframer/blocks/lanes.hpp"
+#include "reframer/blocks/sixteen.hpp"
 
 #include <bit>
 #include <cstring>
@@ -29,127 +29,10 @@ struct Plan {
 	alignas(64) Entry packet[batch_packets];
 };
 
-[[gnu::always_inline]] inline __m512i set(uint32_t value)
-{
-	return _mm512_set1_epi32(static_cast<int>(value));
-}
-[[gnu::always_inline]] inline __m512i lowest_bit(__m512i x)
-{
-	return _mm512_and_si512(x, _mm512_sub_epi32(_mm512_setzero_si512(), x));
-}
-// Number of the highest bit.
-[[gnu::always_inline]] inline __m512i highest_of(__m512i x)
-{
-	return _mm512_sub_epi32(set(31), _mm512_lzcnt_epi32(x));
-}
-
-// In memory, where scalar code finds each lane with a load: the compiler would take vectors apart.
-[[gnu::always_inline]] inline void store(uint32_t *to, __m512i x)
-{
-	_mm512_store_si512(to, x);
-	__asm__("" : "+m"(*reinterpret_cast<uint32_t(*)[16]>(to)));
-}
-
-// For each packet a bit for every earlier one of the batch with the same number; numbers are in
-// memory, too.
-[[gnu::always_inline]] inline void find_same(const __m512i (&number)[2], const uint32_t *numbers,
-                                             __m512i (&same)[2])
-{
-	same[0] = _mm512_conflict_epi32(number[0]);
-	__m512i before = _mm512_slli_epi32(_mm512_conflict_epi32(number[1]), 16);
-#pragma GCC unroll 16
-	for (uint32_t i = 0; i < 16; i++)
-		before = _mm512_mask_or_epi32(before, _mm512_cmpeq_epi32_mask(number[1], set(numbers[i])),
-		                              before, set(1u << i));
-	same[1] = before;
-}
-
-[[gnu::always_inline]] inline __m512i buckets_of(const BlockTable &table, bool keyed, __m512i hash)
-{
-	const __m128i shift = _mm_cvtsi32_si128(static_cast<int>(table.shift()));
-	if (keyed)
-		return _mm512_srl_epi32(hash, shift);
-	const __m512i x =
-		_mm512_mullo_epi32(_mm512_xor_si512(hash, set(table.key())), set(table.first_factor()));
-	return _mm512_srl_epi32(_mm512_mullo_epi32(_mm512_xor_si512(x, _mm512_srli_epi32(x, 16)),
-	                                           set(table.second_factor())),
-	                        shift);
-}
-
-// A way of each of sixteen buckets.
-struct Ways16 {
-	__m512i hash[block_ways], word[block_ways];
-};
-// One load for each packet and a transposition take half the time of gathering. `at` says where
-// buckets are, in bytes.
-[[gnu::always_inline]] inline Ways16 load_ways(const BlockBucket *buckets, const uint32_t *at)
-{
-	const auto *const base = reinterpret_cast<const uint8_t *>(buckets);
-	__m512i front[4], back[4]; // two ways of packets 0, 4, 8, 12; 1, 5, ...
-#pragma GCC unroll 4
-	for (uint32_t i = 0; i < 4; i++) {
-		const __m128i *from[4];
-#pragma GCC unroll 4
-		for (uint32_t k = 0; k < 4; k++)
-			from[k] = reinterpret_cast<const __m128i *>(base + at[4 * k + i]);
-		const auto gather = [&](uint32_t half) {
-			const __m256i low =
-				_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_load_si128(from[0] + half)),
-			                            _mm_load_si128(from[1] + half), 1);
-			const __m256i high =
-				_mm256_inserti128_si256(_mm256_castsi128_si256(_mm_load_si128(from[2] + half)),
-			                            _mm_load_si128(from[3] + half), 1);
-			return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
-		};
-		front[i] = gather(0);
-		back[i] = gather(1);
-	}
-	Ways16 ways;
-	const auto transpose = [&](const __m512i(&of)[4], uint32_t first) {
-		const __m512i low = _mm512_unpacklo_epi32(of[0], of[1]);
-		const __m512i low2 = _mm512_unpacklo_epi32(of[2], of[3]);
-		const __m512i high = _mm512_unpackhi_epi32(of[0], of[1]);
-		const __m512i high2 = _mm512_unpackhi_epi32(of[2], of[3]);
-		ways.hash[first] = _mm512_unpacklo_epi64(low, low2);
-		ways.hash[first + 1] = _mm512_unpacklo_epi64(high, high2);
-		ways.word[first] = _mm512_unpackhi_epi64(low, low2);
-		ways.word[first + 1] = _mm512_unpackhi_epi64(high, high2);
-	};
-	transpose(front, 0);
-	transpose(back, 2);
-	return ways;
-}
-
-// What the table says of sixteen packets.
-struct Found {
-	__mmask16 waits;
-	__m512i word, way; // of those that wait
-	__m512i vacant;    // a bit a way
-};
-[[gnu::always_inline]] inline Found look_up(const Blocks &blocks, __mmask16 present, __m512i hash,
-                                            const uint32_t *at)
-{
-	const Window window(blocks.rel, blocks.nb - blocks.rel);
-	const __m512i rel = set(window.rel), span = set(window.span);
-	const Ways16 ways = load_ways(&blocks.table.bucket(0), at);
-	Found found = {0, _mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512()};
-#pragma GCC unroll 4
-	for (uint32_t way = 0; way < block_ways; way++) {
-		const __m512i age = _mm512_sub_epi32(ways.word[way], rel);
-		const __mmask16 gone = _mm512_cmpge_epu32_mask(age, span);
-		const __mmask16 same = _mm512_mask_cmplt_epu32_mask(
-			_mm512_mask_cmpeq_epi32_mask(present, ways.hash[way], hash), age, span);
-		found.waits |= same;
-		found.word = _mm512_mask_mov_epi32(found.word, same, ways.word[way]);
-		found.way = _mm512_mask_mov_epi32(found.way, same, set(way));
-		found.vacant = _mm512_mask_or_epi32(found.vacant, gone, found.vacant, set(1u << way));
-	}
-	return found;
-}
-
 // New blocks stand in a row; those behind another one are seen to later.
+template <uint32_t halves>
 [[gnu::always_inline]] inline void begin_blocks(Blocks &blocks, const Batch &batch,
-                                                const Plan &plan, const __m512i (&hash)[2],
+                                                const Plan &plan, const __m512i (&hash)[halves],
                                                 uint32_t begun)
 {
 	const auto count = static_cast<uint32_t>(std::popcount(begun));
@@ -164,7 +47,7 @@ struct Found {
 	const __m512i due = _mm512_set1_epi64(static_cast<int64_t>(batch.deadline));
 	uint32_t to = slot;
 #pragma GCC unroll 2
-	for (uint32_t half = 0; half < 2; half++) {
+	for (uint32_t half = 0; half < halves; half++) {
 		const auto some = static_cast<__mmask16>(begun >> 16 * half);
 		const auto n = static_cast<uint32_t>(std::popcount(static_cast<uint32_t>(some)));
 		const auto mask = static_cast<__mmask16>((1u << n) - 1);
@@ -188,6 +71,7 @@ struct Found {
 }
 
 // @return bytes of the batch.
+template <uint32_t halves>
 [[gnu::always_inline]] inline uint64_t pack_entries(const Batch &batch, uint32_t present,
                                                     Plan &plan)
 {
@@ -197,7 +81,7 @@ struct Found {
 	const __m512i back = _mm512_set_epi64(15, 7, 14, 6, 13, 5, 12, 4);
 	__m256i bytes = _mm256_setzero_si256();
 #pragma GCC unroll 4
-	for (uint32_t at = 0; at < batch_packets; at += 8) {
+	for (uint32_t at = 0; at < 16 * halves; at += 8) {
 		const __m256i length = _mm256_min_epu32(
 			_mm256_maskz_loadu_epi32(static_cast<__mmask8>(known >> at), batch.length + at),
 			_mm256_set1_epi32(static_cast<int>(longest_length)));
@@ -233,37 +117,39 @@ struct Found {
 		one(i);
 }
 
-inline Placed place_at_once(Blocks &blocks, const Batch &batch)
+// Of up to sixteen packets for each half.
+template <uint32_t halves> inline Placed place_at_once(Blocks &blocks, const Batch &batch)
 {
 	const __m512i one = set(1);
 	const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
 	const uint32_t present = ~uint32_t{0} >> (batch_packets - batch.count);
-	const __mmask16 is_in[2] = {static_cast<__mmask16>(present),
-	                            static_cast<__mmask16>(present >> 16)};
+	const __mmask16 is_in[] = {static_cast<__mmask16>(present),
+	                           static_cast<__mmask16>(present >> 16)};
 	Plan plan;
 	// Their first lines, while groups are looked up.
 	for (uint32_t i = 0; i < blocks.begun; i++)
 		__builtin_prefetch(&blocks.blocks[(blocks.nb + i) & blocks.mask], 1);
 
-	__m512i hash[2], bucket[2];
-	for (uint32_t half = 0; half < 2; half++) {
+	__m512i hash[halves], bucket[halves], offset[halves];
+	for (uint32_t half = 0; half < halves; half++) {
 		hash[half] = _mm512_maskz_loadu_epi32(is_in[half], batch.hash + 16 * half);
 		bucket[half] = buckets_of(blocks.table, !blocks.nic_hash, hash[half]);
 		store(plan.hash + 16 * half, hash[half]);
-		store(plan.bucket + 16 * half, _mm512_slli_epi32(bucket[half], 5));
+		offset[half] = _mm512_slli_epi32(bucket[half], 5);
+		store(plan.bucket + 16 * half, offset[half]);
 	}
-	__m512i same[2], rivals[2];
+	__m512i same[halves], rivals[halves];
 	find_same(hash, plan.hash, same);
-	find_same({_mm512_slli_epi32(bucket[0], 5), _mm512_slli_epi32(bucket[1], 5)}, plan.bucket,
-	          rivals);
-	const Found found[2] = {look_up(blocks, is_in[0], hash[0], plan.bucket),
-	                        look_up(blocks, is_in[1], hash[1], plan.bucket + 16)};
+	find_same(offset, plan.bucket, rivals);
+	Found found[halves];
+	for (uint32_t half = 0; half < halves; half++)
+		found[half] = look_up(blocks, is_in[half], hash[half], plan.bucket + 16 * half);
 
 	// Packets of one group behind each other, also those of the same batch.
 	const __m512i limit = set(count_limit(batch)), in_block = set(block_packets - 1);
-	__m512i before[2];
+	__m512i before[halves];
 	uint32_t begun = 0, is_new = 0, over = 0;
-	for (uint32_t half = 0; half < 2; half++) {
+	for (uint32_t half = 0; half < halves; half++) {
 		before[half] = _mm512_add_epi32(_mm512_and_si512(found[half].word, set(count_mask)),
 		                                _mm512_popcnt_epi32(same[half]));
 		const uint32_t at = 16 * half;
@@ -275,9 +161,9 @@ inline Placed place_at_once(Blocks &blocks, const Batch &batch)
 	}
 
 	// Groups to begin take the vacant ways of a bucket one after the other.
-	__m512i way[2];
+	__m512i way[halves];
 	const __m512i all_new = set(is_new);
-	for (uint32_t half = 0; half < 2; half++) {
+	for (uint32_t half = 0; half < halves; half++) {
 		const auto begins = static_cast<__mmask16>(is_new >> 16 * half);
 		const __m512i rank = _mm512_popcnt_epi32(_mm512_and_si512(rivals[half], all_new));
 		__m512i vacant = found[half].vacant;
@@ -287,8 +173,8 @@ inline Placed place_at_once(Blocks &blocks, const Batch &batch)
 		over |= _mm512_mask_cmpgt_epu32_mask(begins, rank, one);
 		way[half] = _mm512_mask_mov_epi32(found[half].way, begins, highest_of(lowest_bit(vacant)));
 	}
-	Placed placed = {0, 0, 0, pack_entries(batch, present, plan)};
-	for (uint32_t half = 0; half < 2; half++) {
+	Placed placed = {0, 0, 0, pack_entries<halves>(batch, present, plan)};
+	for (uint32_t half = 0; half < halves; half++) {
 		const auto later = static_cast<__mmask16>(half ? is_in[1] : is_in[0] & ~1u);
 		placed.changes +=
 			static_cast<uint32_t>(std::popcount(uint32_t{_mm512_mask_cmpneq_epi32_mask(
@@ -298,7 +184,7 @@ inline Placed place_at_once(Blocks &blocks, const Batch &batch)
 		return placed; // nothing has happened
 
 	const __m512i all_begun = set(begun), nb = set(blocks.nb), mask = set(blocks.mask);
-	for (uint32_t half = 0; half < 2; half++) {
+	for (uint32_t half = 0; half < halves; half++) {
 		const uint32_t at = 16 * half;
 		const __m512i own = _mm512_sllv_epi32(one, _mm512_add_epi32(lane, set(at)));
 		// The last packet of the group that begins a block, this one included. None: the block is
@@ -328,7 +214,7 @@ inline Placed place_at_once(Blocks &blocks, const Batch &batch)
 		                                          _mm512_test_epi32_mask(same[half], same[half]));
 		const __m512i first = highest_of(lowest_bit(same[half]));
 		const __m512i shared = _mm512_mask_mov_epi32(
-			way[half], joins, _mm512_permutex2var_epi32(way[0], first, way[1]));
+			way[half], joins, _mm512_permutex2var_epi32(way[0], first, way[halves - 1]));
 		_mm512_store_si512(plan.place + at,
 		                   _mm512_or_si512(_mm512_slli_epi32(bucket[half], 2), shared));
 		const __m512i word = _mm512_or_si512(_mm512_slli_epi32(position, count_bits), count);
@@ -345,7 +231,7 @@ inline Placed place_at_once(Blocks &blocks, const Batch &batch)
 	store_packets(blocks, plan, batch.count);
 	// Last: a block that is full and gets another one behind it says so in what was just stored.
 	if (const uint32_t continued = begun & ~is_new) {
-		for (uint32_t half = 0; half < 2; half++) {
+		for (uint32_t half = 0; half < halves; half++) {
 			_mm512_store_si512(plan.same + 16 * half, same[half]);
 			_mm512_store_si512(plan.word + 16 * half, found[half].word);
 		}
