@@ -1,6 +1,7 @@
 // The journal of a run: append-only JSON lines. A line is written in one call, so that a killed run
 // loses at most the line it was writing; on opening, such a torn end is cut off.
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { brotliDecompressSync } from 'node:zlib';
 
 import { cleanValue } from './clean.js';
 import { HarnessError } from './errors.js';
@@ -28,13 +29,27 @@ function parseLine(line: Buffer): JournalRecord {
   return validateRecord(cleanValue(JSON.parse(line.toString('utf8'))));
 }
 
+/** Whole; compressed where its name says so, and then no larger than any other. */
+function journalBytes(file: string): Buffer {
+  const bytes = readOwnFile(file, largestJournal);
+  if (!file.endsWith('.br')) return bytes;
+  try {
+    return brotliDecompressSync(bytes, { maxOutputLength: largestJournal });
+  } catch (error) {
+    throw new HarnessError(
+      'journal-damaged',
+      `${file}: ${(error as Error).message}; the run cannot be read: take a whole copy of it`,
+    );
+  }
+}
+
 /**
  * Reads a journal whose last line may be torn. Damage anywhere else is an error with its line. Whoever
  * wrote it: strings come out as one clean line each.
  * @throws HarnessError `journal-damaged`, `not-a-file`, `too-large`
  */
 export function readJournal(file: string): ReadJournal {
-  const bytes = readOwnFile(file, largestJournal);
+  const bytes = journalBytes(file);
   const end = bytes.lastIndexOf(0x0a) + 1;
   const records: JournalRecord[] = [];
   for (let at = 0; at < end;) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { kindOf, OwnFolder, readOwnFile } from './files.js';
 import type { History } from './history.js';
-import { journalName } from './runs.js';
+import { journalIn } from './runs.js';
 
 export const stateName = 'state.json';
 // Bytes; a state has a few hundred.
@@ -23,7 +23,7 @@ export interface RunState {
 }
 
 const journalBytes = (folder: string): number =>
-  lstatSync(join(folder, journalName), { throwIfNoEntry: false })?.size ?? -1;
+  lstatSync(journalIn(folder) ?? '', { throwIfNoEntry: false })?.size ?? -1;
 
 export function stateOf(folder: string, history: History): RunState {
   const { experiment, profile, seed, started } = history.run;

@@ -20,6 +20,14 @@ import { readJournal } from './journal.js';
 import type { JsonObject, RunOptions } from './types.js';
 
 export const journalName = 'journal.jsonl';
+/** Of a kept run: compressed by Brotli, which every Node has; Zstandard came with 22.15. */
+export const keptJournalName = `${journalName}.br`;
+
+/** The journal of a run, as it was written or as it was kept. */
+export const journalIn = (folder: string): string | undefined =>
+  [journalName, keptJournalName]
+    .map((name) => join(folder, name))
+    .find((file) => kindOf(file) !== undefined);
 
 /** In a clone the clone's own results/; in a consumer's project theirs. */
 export function resultsFolder(): string {
@@ -33,8 +41,8 @@ export interface Run {
 }
 
 export function openRun(folder: string): Run {
-  const file = join(folder, journalName);
-  if (kindOf(file) === undefined)
+  const file = journalIn(folder);
+  if (file === undefined)
     throw new HarnessError(
       'no-run',
       `${folder}: no ${journalName} there; \`reframer list\` shows the runs`,
@@ -54,7 +62,7 @@ export function runFolders(root = resultsFolder()): string[] {
         .filter(
           (path) =>
             statSync(path, { throwIfNoEntry: false })?.isDirectory() === true &&
-            kindOf(join(path, journalName)) === 'file',
+            kindOf(journalIn(path) ?? '') === 'file',
         )
         .sort()
     );
@@ -62,11 +70,11 @@ export function runFolders(root = resultsFolder()): string[] {
 }
 
 const changedMs = (folder: string): number =>
-  lstatSync(join(folder, journalName), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  lstatSync(journalIn(folder) ?? '', { throwIfNoEntry: false })?.mtimeMs ?? 0;
 
 /** A run by its path, its name, or `latest` and `latest:NAME`. */
 export function findRun(name: string): Run {
-  if (kindOf(join(name, journalName)) !== undefined) return openRun(resolve(name));
+  if (journalIn(name) !== undefined) return openRun(resolve(name));
   const folders = runFolders();
   if (name === 'latest' || name.startsWith('latest:')) {
     const prefix = name === 'latest' ? '' : `${name.slice('latest:'.length)}-`;

@@ -1,12 +1,12 @@
 // A run made small enough for a repository: every sample stays, with the figures that its report reads.
-import { join } from 'node:path';
+import { brotliCompressSync } from 'node:zlib';
 
 import { HarnessError } from '../core/errors.js';
-import { kindOf, OwnFolder } from '../core/files.js';
+import { OwnFolder } from '../core/files.js';
 import { numberAt } from '../core/history.js';
 import { readJournal } from '../core/journal.js';
 import type { JournalRecord } from '../core/records.js';
-import { journalName, type Run } from '../core/runs.js';
+import { journalIn, keptJournalName, type Run } from '../core/runs.js';
 import { planOf } from '../core/summary.js';
 import type { Experiment, JsonObject, Part } from '../core/types.js';
 
@@ -41,7 +41,7 @@ function only(record: JsonObject, paths: readonly string[]): JsonObject {
  */
 export function keepRun(run: Run, experiment: Experiment, folder: string): void {
   // A link there too, wherever it leads.
-  if (kindOf(join(folder, journalName)) !== undefined)
+  if (journalIn(folder) !== undefined)
     throw new HarnessError(
       'exists',
       `${folder} holds a run already; remove it or name another folder`,
@@ -55,10 +55,11 @@ export function keepRun(run: Run, experiment: Experiment, folder: string): void 
     const paths = parts.get(run.history.points.get(record.point)?.part ?? '');
     return paths === undefined ? record : { ...record, record: only(record.record, paths) };
   };
-  const { records } = readJournal(join(run.folder, journalName));
+  const { records } = readJournal(journalIn(run.folder) ?? run.folder);
   const target = OwnFolder.open(folder);
   try {
-    target.write(journalName, records.map((record) => `${JSON.stringify(cut(record))}\n`).join(''));
+    const lines = records.map((record) => `${JSON.stringify(cut(record))}\n`).join('');
+    target.write(keptJournalName, brotliCompressSync(lines));
   } finally {
     target.close();
   }

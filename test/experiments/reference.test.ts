@@ -1,19 +1,19 @@
 // The committed reports are what the code makes of the committed journals. After a change to a
 // definition, or to how reports are written: `npx reframer report results/reference/NAME`.
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../../native/loader.js';
 import { findExperiment } from '../../experiments/core/registry.js';
-import { openRun } from '../../experiments/core/runs.js';
+import { journalIn, openRun } from '../../experiments/core/runs.js';
 import { check, resultsSchema } from '../../experiments/core/schema.js';
 import { aimVerdicts, isAim, publishedVerdicts } from '../../experiments/core/verdict.js';
 import { drawChart, fileStyle } from '../../experiments/figures/draw/index.js';
 import { reportTexts } from '../../experiments/report/write.js';
 
 const root = join(packageRoot, 'results', 'reference');
-const names = readdirSync(root).filter((name) => existsSync(join(root, name, 'journal.jsonl')));
+const names = readdirSync(root).filter((name) => journalIn(join(root, name)) !== undefined);
 
 describe.each(names)('reference %s', (name) => {
   const folder = join(root, name);

@@ -65,7 +65,7 @@ describe('files', () => {
     const kept = folder.file('kept');
     keepRun(run, tiny(), kept);
     writeReport(openRun(kept), tiny());
-    const [whole, small] = [join(path, 'journal.jsonl'), join(kept, 'journal.jsonl')].map(
+    const [whole, small] = [join(path, 'journal.jsonl'), join(kept, 'journal.jsonl.br')].map(
       (file) => readFileSync(file).length,
     ) as [number, number];
     expect(small).toBeLessThan(whole);
@@ -82,6 +82,8 @@ describe('files', () => {
       );
     }
     expect(() => keepRun(run, tiny(), kept)).toThrow(/holds a run already/);
+    writeFileSync(join(kept, 'journal.jsonl.br'), 'torn');
+    expect(() => openRun(kept)).toThrow(/journal\.jsonl\.br: .*whole copy/);
   });
   test('figures that the run no longer has are removed', async () => {
     const experiment = tiny();
