@@ -1,8 +1,11 @@
 // `reframer bench linux`: in namespaces of its own, counted to the byte, and gone afterwards.
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { missingForLinux } from '../../experiments/cli/linux/path.js';
+import { packageRoot } from '../../native/loader.js';
 import { reframer, reframerJson, skipSuite } from '../helpers/cli.js';
 
 interface Row {
@@ -15,6 +18,12 @@ interface Row {
   sent: number;
   lost: number;
   outOfOrder: number;
+}
+
+interface LiveRow extends Row {
+  mode: string;
+  boxNsPerPacket: number;
+  holdUs: number;
 }
 
 const ours = (): string[] =>
@@ -32,6 +41,7 @@ describe('bench linux', () => {
       ['--functions', 'router'],
       ['--kernels', 'timer64-fast'],
       ['--kernels', 'hash99'],
+      ['--live', 'net_null'],
     ] as const) {
       const { code, stderr } = await reframer(['bench', 'linux', option, value]);
       expect(code, `${option} ${value}`).toBe(2);
@@ -62,6 +72,31 @@ describe('bench linux', () => {
     }
     expect(ours()).toEqual([]);
   });
+
+  const dpdkBuilt = existsSync(join(packageRoot, 'native/build/reframer-dpdk'));
+  if (!dpdkBuilt) skipSuite('bench linux --live was not tested: reframer-dpdk was not built');
+  test.skipIf(!dpdkBuilt)(
+    'a box in the path keeps order, and tells what it took',
+    { timeout: 120_000 },
+    async () => {
+      const { rows } = await reframerJson<{ rows: LiveRow[] }>([
+        ...['bench', 'linux', '--quick', '--quiet', '--live', 'af_xdp', '--pace', '5k'],
+        ...['--flows', '8', '--delays', '4ms', '--rounds', '1'],
+      ]);
+      expect(rows.map(({ delayUs }) => delayUs)).toEqual([0, 4000]);
+      expect(rows[1]?.windowPackets).toBeCloseTo(20, 6);
+      for (const row of rows) {
+        expect(row.mode).toBe('live');
+        expect(row.outOfOrder).toBe(0);
+        expect(row.sent).toBeGreaterThan(row.lost);
+        expect(row.boxNsPerPacket).toBeGreaterThan(0);
+      }
+      // 20 packets of 8 flows.
+      expect(rows[1]?.slf).toBeGreaterThan(1.5);
+      expect(rows[1]?.holdUs).toBeGreaterThan(1000);
+      expect(ours()).toEqual([]);
+    },
+  );
 
   test('what a killed run left behind goes at the next start', { timeout: 120_000 }, async () => {
     await reframer([...small, '--time', '5s'], {

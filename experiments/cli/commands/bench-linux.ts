@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import { seededRandom, shuffled } from '../../core/random.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
 import { kernelHelp, parseKernel, type Kernel } from '../linux/kernels.js';
-import { functions, LinuxPath, missingForLinux } from '../linux/path.js';
+import { sendLive } from '../linux/live.js';
+import { drivers, functions, LinuxPath, missingForLinux } from '../linux/path.js';
 import { renderRows } from '../linux/report.js';
 import { rowsOf, type LinuxRow, type Plan } from '../linux/rows.js';
 import { send, type Order, type Trial } from '../linux/send.js';
@@ -21,6 +22,9 @@ interface Options {
   delays: string;
   offered: string;
   cpus: string;
+  live?: string;
+  pace: string;
+  boxCpu?: string;
   time?: string;
   rounds?: string;
   seed: string;
@@ -42,6 +46,7 @@ const fully = {
   time: '500ms',
   rounds: '6',
 };
+const liveKernels = 'software'; // checksums do not pass a box unseen
 const quickly = { functions: 'forward', kernels: 'default', time: '200ms', rounds: '2' };
 
 export function register(program: Command): void {
@@ -61,6 +66,15 @@ export function register(program: Command): void {
       '70Gbps',
     )
     .option('--cpus <sender,kernel>', 'processors of the sender and of the kernel', '0,1')
+    .option(
+      '--live <driver>',
+      `a box in the path forms the order as packets pass, over ${drivers.join(' or ')}, from rows of one, kernel software unless given`,
+    )
+    .option('--pace <number>', 'with --live: packets a second', '100k')
+    .option(
+      '--box-cpu <cpu>',
+      'with --live: processor of the box; by default that of the kernel, which comes first there',
+    )
     .option('--time <time>', 'of a trial; default 500ms')
     .option('--rounds <number>', 'of a trial each, in an order drawn anew; default 6')
     .option('--seed <number>', 'of the orders', '1')
@@ -87,8 +101,17 @@ function planOf(options: Options): Plan {
     ...list(options.delays, (word) => ({ delayNs: parseDuration(word, '--delays') })),
   ];
   if (!orders.some((order) => 'slf' in order && order.slf === 1)) orders.unshift({ slf: 1 });
+  const live =
+    options.live === undefined
+      ? undefined
+      : {
+          driver: parseChoice(options.live, '--live', drivers),
+          packetsPerSecond: parseCount(options.pace, '--pace', 1),
+          cpu: options.boxCpu === undefined ? kernelCpu : parseCount(options.boxCpu, '--box-cpu'),
+        };
   return {
-    orders,
+    live,
+    orders: live === undefined ? orders : orders.filter((o) => !('slf' in o) || o.slf === 1),
     flows: list(options.flows, (word) => parseCount(word, '--flows', 1)),
     offeredBps,
     senderCpu,
@@ -106,8 +129,13 @@ async function bench(options: Options): Promise<void> {
     functions: list(options.functions ?? usual.functions, (word) =>
       parseChoice(word, '--functions', functions),
     ),
-    kernels: list(options.kernels ?? usual.kernels, parseKernel),
+    kernels: list(
+      options.kernels ?? (plan.live === undefined ? usual.kernels : liveKernels),
+      parseKernel,
+    ),
   };
+  if (plan.live !== undefined && chosen.kernels.some((k) => k.checkedByNic || k.storedHash))
+    throw new UsageError('--live: a box passes on neither checksums nor hashes of a NIC: software');
   const missing = missingForLinux();
   if (missing.length > 0)
     throw new CliError(
@@ -128,6 +156,7 @@ async function bench(options: Options): Promise<void> {
         ...kernel,
         function: fn,
         cpu: plan.kernelCpu,
+        box: plan.live?.driver,
       });
       try {
         for (const flows of plan.flows) {
@@ -163,7 +192,8 @@ async function measure(
   for (let round = 0; round < plan.rounds; round++) {
     for (const [i, order] of shuffled([...plan.orders.entries()], random)) {
       if (stopping.stopped()) return trials;
-      const trial = await send(path, order, {
+      const { live } = plan;
+      const sending = {
         flows,
         offeredBps: plan.offeredBps,
         storedHash: kernel.storedHash,
@@ -171,7 +201,10 @@ async function measure(
         cpu: plan.senderCpu,
         seconds: plan.seconds,
         seed: plan.seed + round,
-      });
+      };
+      const trial = await (live === undefined
+        ? send(path, order, sending)
+        : sendLive(path, order, { ...sending, packetsPerSecond: live.packetsPerSecond }, live.cpu));
       trials[i]?.push(trial);
       told();
     }

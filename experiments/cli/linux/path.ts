@@ -11,14 +11,20 @@ import { missingPrograms, run, Spaces } from './spaces.js';
 export const functions = ['forward', 'firewall', 'bridge'] as const;
 export type LinuxFunction = (typeof functions)[number];
 
+/** How a box in the path receives and sends. */
+export const drivers = ['af_xdp', 'af_packet'] as const;
+export type Driver = (typeof drivers)[number];
+
 export interface PathOptions extends KernelSettings {
   function: LinuxFunction;
   cpu: number;
+  /** A box between sender and router, such as live.ts runs; otherwise none. */
+  box?: Driver | undefined;
 }
 
 /** Names begin with it; the number behind it is the process that they belong to. */
 const prefix = 'reframer-linux-';
-const names = ['sender', 'router', 'sink'] as const;
+const names = ['sender', 'box', 'router', 'sink'] as const;
 type Place = (typeof names)[number];
 
 const senderAddress = '10.78.0.1';
@@ -27,6 +33,7 @@ const sinkAddress = '10.78.1.1';
 const deferredPolls = '100';
 
 const programs = { ip: 'iproute2', ethtool: 'ethtool', nft: 'nftables', taskset: 'util-linux' };
+
 /** What is missing for this; empty: nothing. */
 export const missingForLinux = (): string[] => missingPrograms(programs);
 
@@ -81,15 +88,21 @@ export class LinuxPath {
     return path;
   }
 
-  /** In front of a program that is to run in the sender's namespace. */
-  get inSender(): string[] {
-    return this.spaces.inside('sender');
+  /** In front of a program that is to run there. */
+  inside(place: Place): string[] {
+    return this.spaces.inside(place);
   }
 
   private build(): void {
     const { queues, cpu } = this.options;
     // Both ends have as many queues: a packet of a queue that the other lacks goes past NAPI.
-    this.link('s0', 'sender', this.inbound, 'router', queues);
+    if (this.options.box === undefined) this.link('s0', 'sender', this.inbound, 'router', queues);
+    else {
+      this.link('s0', 'sender', 'b0', 'box', queues);
+      this.link('b1', 'box', this.inbound, 'router', queues);
+      for (const end of ['b0', 'b1'])
+        this.spaces.in('box', ...['ethtool', '-K', end, 'tso', 'off', 'gso', 'off', 'tx', 'off']);
+    }
     this.link('r1', 'router', 'k0', 'sink', 1);
     // Else whole segments of TSO come through, and the other end does without GRO.
     this.spaces.in('sender', 'ethtool', '-K', 's0', 'tso', 'off', 'gso', 'off');
@@ -111,7 +124,12 @@ export class LinuxPath {
         'linux-setup',
         `${this.threads.length} NAPI threads of ${this.inbound} instead of ${queues}: does this kernel have threaded NAPI for veth?`,
       );
-    for (const thread of this.threads) run('taskset', '-pc', String(cpu), String(thread));
+    for (const thread of this.threads) {
+      run('taskset', '-pc', String(cpu), String(thread));
+      // Beside a box that polls on their processor: else packets wait in the ring for their turn, and it
+      // overflows.
+      if (this.options.box !== undefined) run('chrt', '-f', '-p', '1', String(thread));
+    }
   }
 
   /** Unlike that of any other run on this machine: threads are found by it. */
@@ -119,9 +137,15 @@ export class LinuxPath {
     return `r${(process.pid % 0xffff).toString(16)}`;
   }
 
-  private get devices(): [Place, string][] {
+  private get devices(): (readonly [Place, string])[] {
     return [
       ['sender', 's0'],
+      ...(this.options.box === undefined
+        ? []
+        : ([
+            ['box', 'b0'],
+            ['box', 'b1'],
+          ] as const)),
       ['router', this.inbound],
       ['router', 'r1'],
       ['sink', 'k0'],

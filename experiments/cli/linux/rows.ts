@@ -1,10 +1,19 @@
 // What trials of the path say, by function, kernel, flows and order.
 import { medianInterval } from '../../core/statistics.js';
 import type { Kernel } from './kernels.js';
-import type { LinuxFunction } from './path.js';
+import type { Driver, LinuxFunction } from './path.js';
 import type { Order, Trial } from './send.js';
 
+/** A box in the path, and at what pace packets pass it. */
+export interface Live {
+  driver: Driver;
+  packetsPerSecond: number;
+  cpu: number;
+}
+
 export interface Plan {
+  /** Otherwise the order is formed beforehand. */
+  live?: Live | undefined;
   orders: Order[];
   flows: number[];
   offeredBps: number;
@@ -22,7 +31,7 @@ export interface LinuxRow {
   flushUs: number;
   storedHash: boolean;
   traffic: 'interleaved';
-  mode: 'aggregate';
+  mode: 'aggregate' | 'live';
   flows: number;
   offeredGbps: number;
   delayUs: number;
@@ -43,7 +52,13 @@ export interface LinuxRow {
   lost: number;
   outOfOrder: number;
   trials: number;
+  /** Live: the box's own core, a packet, and the median hold. */
+  boxNsPerPacket?: number;
+  holdUs?: number;
 }
+
+/** Of a frame of 1,000 bytes of payload: headers, check sequence, preamble, gap. */
+const wireBits = 8 * (1000 + 66 + 24);
 
 export function rowsOf(
   fn: LinuxFunction,
@@ -52,9 +67,10 @@ export function rowsOf(
   plan: Plan,
   trials: readonly Trial[][],
 ): LinuxRow[] {
-  const middle = (of: readonly Trial[], key: keyof Trial): number =>
+  type Numbers = Exclude<keyof Trial, 'box'>;
+  const middle = (of: readonly Trial[], key: Numbers): number =>
     medianInterval(of.map((trial) => trial[key])).value;
-  const sum = (of: readonly Trial[], key: keyof Trial): number =>
+  const sum = (of: readonly Trial[], key: Numbers): number =>
     of.reduce((all, trial) => all + trial[key], 0);
   // Beside the trial of the same round: the machine's speed changes from round to round.
   const alone = trials[plan.orders.findIndex((order) => 'slf' in order && order.slf === 1)] ?? [];
@@ -62,6 +78,8 @@ export function rowsOf(
     medianInterval(
       of.map((trial, round) => 1 - trial.nsPerPacket / (alone[round]?.nsPerPacket ?? Number.NaN)),
     ).value;
+  const offeredBps =
+    plan.live === undefined ? plan.offeredBps : plan.live.packetsPerSecond * wireBits;
   return plan.orders.flatMap((order, i) => {
     const of = trials[i] ?? [];
     if (of.length === 0) return [];
@@ -74,9 +92,9 @@ export function rowsOf(
         flushUs: kernel.flushNs / 1e3,
         storedHash: kernel.storedHash,
         traffic: 'interleaved' as const,
-        mode: 'aggregate' as const,
+        mode: plan.live === undefined ? ('aggregate' as const) : ('live' as const),
         flows,
-        offeredGbps: plan.offeredBps / 1e9,
+        offeredGbps: offeredBps / 1e9,
         delayUs: 'delayNs' in order ? order.delayNs / 1e3 : 0,
         windowPackets: middle(of, 'windowPackets'),
         inARow: 'slf' in order ? order.slf : 1,
@@ -92,6 +110,13 @@ export function rowsOf(
         lost: sum(of, 'lost'),
         outOfOrder: sum(of, 'outOfOrder'),
         trials: of.length,
+        ...(plan.live === undefined
+          ? {}
+          : {
+              boxNsPerPacket: medianInterval(of.map(({ box }) => box?.nsPerPacket ?? Number.NaN))
+                .value,
+              holdUs: medianInterval(of.map(({ box }) => box?.holdUs ?? Number.NaN)).value,
+            }),
       },
     ];
   });

@@ -16,6 +16,8 @@ export interface Sending {
   cpu: number;
   seconds: number;
   seed: number;
+  /** At a pace; otherwise the kernel's core is always behind. */
+  packetsPerSecond?: number;
 }
 
 export interface Trial {
@@ -31,6 +33,8 @@ export interface Trial {
   lost: number;
   /** Frames that begin before the end of one of their flow that came earlier. */
   outOfOrder: number;
+  /** Of a box in the path: its own core's time a packet, and the median hold. */
+  box?: { nsPerPacket: number; holdUs: number };
 }
 
 interface Answer {
@@ -47,7 +51,7 @@ const payload = 1000;
 const drainMs = 50;
 
 function runInside(path: LinuxPath, spec: object): Promise<Answer> {
-  const [program = '', ...args] = [...path.inSender, locate(labProgram), 'linux-send'];
+  const [program = '', ...args] = [...path.inside('sender'), locate(labProgram), 'linux-send'];
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     let text = '';

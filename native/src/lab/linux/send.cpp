@@ -18,6 +18,7 @@
 //   threads          ids of the kernel's threads whose time counts
 //   kernelCpu        that the threads are pinned to (1)
 //   queues           of the interface (1)
+//   packetsPerSecond 0: as above; else so many leave a second, and the threads work when they come
 //   warmSeconds, seconds (0.2, 1), cpu (0), seed (1)
 // Record: sent, fills (times that the rings were filled), all (sent with the warm-up), cpuNs (of the
 //   threads, in the measured time), slf, frameBytes, windowPackets (that pass during T on the wire)
@@ -27,6 +28,7 @@
 #include "lab/linux/gate.hpp"
 #include "lab/linux/segments.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <cerrno>
 #include <chrono>
@@ -35,8 +37,10 @@
 #include <fstream>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <optional>
 #include <pthread.h>
 #include <sys/socket.h>
+#include <thread>
 #include <unistd.h>
 
 namespace reframer::lab {
@@ -50,13 +54,15 @@ constexpr uint32_t wire_overhead = 24;
 constexpr uint32_t ring = 256;
 constexpr uint32_t batch = 64;
 constexpr uint32_t least_cycle = 1 << 16;
+// At a pace: long enough for another program to run, short beside T.
+constexpr std::chrono::microseconds pause(20);
 
 struct SendSpec {
 	std::string interface;
 	SegmentSpec segments;
 	uint32_t in_a_row, cpu, kernel_cpu, queues;
 	uint64_t delay_ns, seed;
-	double offered_bps, warm_seconds, seconds;
+	double offered_bps, warm_seconds, seconds, pace;
 	bool stored_hash;
 	std::vector<uint64_t> threads;
 };
@@ -100,6 +106,7 @@ SendSpec parse(const Json &json)
 	s.kernel_cpu = static_cast<uint32_t>(in.integer("kernelCpu", 1, 0, 4095));
 	s.queues = static_cast<uint32_t>(in.integer("queues", 1, 1, 64));
 	s.seed = in.integer("seed", 1, 0, 1ull << 53);
+	s.pace = in.real("packetsPerSecond", 0, 0, 1e8);
 	s.threads = in.integers<uint64_t>("threads", {}, 1, 1ull << 32);
 	in.finish();
 	return s;
@@ -171,18 +178,22 @@ class Player {
 public:
 	Player(const SendSpec &spec, std::vector<uint32_t> order)
 		: order_(std::move(order)), socket_(spec), segments_(spec.segments, batch),
-		  gate_(static_cast<int>(spec.kernel_cpu), spec.threads), most_(ring * spec.queues)
+		  most_(ring * spec.queues), pace_(spec.pace)
 	{
+		if (pace_ <= 0)
+			gate_.emplace(static_cast<int>(spec.kernel_cpu), spec.threads);
 	}
 
 	Counts play(double seconds)
 	{
+		if (!gate_)
+			return play_at_pace(seconds);
 		Counts counts;
 		const auto end = Clock::now() + std::chrono::duration<double>(seconds);
 		while (Clock::now() < end) {
 			counts.sent += fill();
 			counts.fills++;
-			gate_.pass();
+			gate_->pass();
 		}
 		return counts;
 	}
@@ -190,14 +201,32 @@ public:
 	const std::vector<uint32_t> &order() const { return order_; }
 
 private:
-	// Until a ring is full. @return segments sent
-	uint32_t fill()
+	Counts play_at_pace(double seconds)
+	{
+		Counts counts;
+		const auto start = Clock::now();
+		for (double now = 0; now < seconds;) {
+			const auto due = static_cast<uint64_t>(now * pace_);
+			if (due > counts.sent)
+				counts.sent +=
+					fill(static_cast<uint32_t>(std::min<uint64_t>(due - counts.sent, most_)));
+			else
+				std::this_thread::sleep_for(pause);
+			now = std::chrono::duration<double>(Clock::now() - start).count();
+		}
+		return counts;
+	}
+
+	// Until so many are sent, or a ring is full. @return segments sent
+	uint32_t fill() { return fill(most_); }
+	uint32_t fill(uint32_t most)
 	{
 		uint32_t sent = 0;
-		while (sent < most_) {
+		while (sent < most) {
 			if (at_ == batch)
 				write_batch();
-			const uint32_t taken = socket_.send(segments_.messages() + at_, batch - at_);
+			const uint32_t taken =
+				socket_.send(segments_.messages() + at_, std::min(batch - at_, most - sent));
 			at_ += taken;
 			sent += taken;
 			if (taken == 0)
@@ -218,9 +247,10 @@ private:
 	std::vector<uint32_t> order_;
 	Socket socket_;
 	Segments segments_;
-	Gate gate_;
+	std::optional<Gate> gate_;   // none at a pace
 	uint32_t most_, at_ = batch; // of the batch, the next to send
 	size_t place_ = 0;           // in the order, the next to write
+	double pace_;
 };
 
 } // namespace
@@ -233,7 +263,9 @@ void run_linux_send(const Json &json)
 
 	std::vector<uint32_t> order =
 		interleaved_order(s.segments.flows, s.in_a_row, least_cycle, s.seed);
-	const double gap_ns = (s.segments.frame_bytes() + wire_overhead) * 8e9 / s.offered_bps;
+	const double gap_ns = s.pace > 0
+	                          ? 1e9 / s.pace
+	                          : (s.segments.frame_bytes() + wire_overhead) * 8e9 / s.offered_bps;
 	if (s.delay_ns != 0)
 		order = reframed_order(order, gap_ns, s.delay_ns);
 
