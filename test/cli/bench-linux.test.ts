@@ -29,7 +29,10 @@ interface LiveRow extends Row {
 const ours = (): string[] =>
   spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' }).stdout.match(/reframer-linux-\S+/g) ??
   [];
-const small = ['bench', 'linux', '--quick', '--quiet', '--slf', '1,8', '--delays', '64us'];
+const small = [
+  ...['bench', 'linux', '--quick', '--quiet', '--slf', '1,8', '--delays', '64us'],
+  ...['--offered', '70Gbps,10Gbps'],
+];
 
 describe('bench linux', () => {
   test('wrong options are refused before anything is made', async () => {
@@ -54,11 +57,13 @@ describe('bench linux', () => {
 
   test('longer rows are merged, nothing is lost, nothing stays', { timeout: 120_000 }, async () => {
     const { rows } = await reframerJson<{ rows: Row[] }>([...small, '--json']);
-    expect(rows.map(({ delayUs }) => delayUs)).toEqual([0, 0, 64]);
-    const [single, eight, held] = rows;
+    expect(rows.map(({ delayUs }) => delayUs)).toEqual([0, 0, 64, 64]);
+    const [single, eight, held, slow] = rows;
     expect(single?.slf).toBeCloseTo(1, 1);
     expect(eight?.slf).toBeCloseTo(8, 0);
     expect(held?.windowPackets).toBeCloseTo(64_000 / (((1066 + 24) * 8) / 70), 3);
+    expect(slow?.windowPackets).toBeCloseTo((held?.windowPackets ?? 0) / 7, 6);
+    expect(slow?.slf).toBeLessThan(held?.slf ?? 0);
     expect(single?.segmentsPerMerged).toBeLessThan(1.2);
     // Rings are always full, so all that stands together in a poll is merged.
     expect(eight?.segmentsPerMerged).toBeGreaterThan(6);

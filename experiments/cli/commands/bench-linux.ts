@@ -61,8 +61,8 @@ export function register(program: Command): void {
     .option('--slf <list>', 'packets of a flow in a row, by construction', '1,4,16')
     .option('--delays <list>', 'T of Reframer in front, each from rows of one', '16us,64us,128us')
     .option(
-      '--offered <rate>',
-      'of the wire in front of Reframer: how many packets wait with one',
+      '--offered <list>',
+      'rates of the wire in front of Reframer, each with each T: how many packets wait with one',
       '70Gbps',
     )
     .option('--cpus <sender,kernel>', 'processors of the sender and of the kernel', '0,1')
@@ -86,8 +86,13 @@ export function register(program: Command): void {
 
 function planOf(options: Options): Plan {
   const usual = options.quick === true ? quickly : fully;
-  const offeredBps = parseRate(options.offered, '--offered');
-  if (offeredBps === 'native') throw new UsageError('--offered: a rate such as 70Gbps is needed');
+  const offeredBps = list(options.offered, (word) => {
+    const bps = parseRate(word, '--offered');
+    if (bps === 'native') throw new UsageError('--offered: a rate such as 70Gbps is needed');
+    return bps;
+  });
+  // A box in the path takes the pace that there is.
+  const rates = options.live === undefined ? offeredBps : offeredBps.slice(0, 1);
   const [senderCpu, kernelCpu, ...more] = list(options.cpus, (word) => parseCount(word, '--cpus'));
   if (
     senderCpu === undefined ||
@@ -98,7 +103,12 @@ function planOf(options: Options): Plan {
     throw new UsageError('--cpus: two different processors, as 0,1');
   const orders: Order[] = [
     ...list(options.slf, (word) => ({ slf: parseCount(word, '--slf', 1) })),
-    ...list(options.delays, (word) => ({ delayNs: parseDuration(word, '--delays') })),
+    ...rates.flatMap((bps) =>
+      list(options.delays, (word) => ({
+        delayNs: parseDuration(word, '--delays'),
+        offeredBps: bps,
+      })),
+    ),
   ];
   if (!orders.some((order) => 'slf' in order && order.slf === 1)) orders.unshift({ slf: 1 });
   const live =
@@ -195,7 +205,6 @@ async function measure(
       const { live } = plan;
       const sending = {
         flows,
-        offeredBps: plan.offeredBps,
         storedHash: kernel.storedHash,
         checkedByNic: kernel.checkedByNic,
         cpu: plan.senderCpu,

@@ -6,10 +6,12 @@ import { limitTexts } from './limits.js';
 import type { LinuxRow, Plan } from './rows.js';
 
 export function renderRows(rows: readonly LinuxRow[], plan: Plan): string {
+  const several = plan.live === undefined && plan.offeredBps.length > 1;
   const titles = [
     'function',
     'kernel',
     'flows',
+    ...(several ? ['Gbps'] : []),
     'T µs',
     'SLF',
     'ns/packet',
@@ -27,6 +29,7 @@ export function renderRows(rows: readonly LinuxRow[], plan: Plan): string {
       row.function,
       row.kernel,
       String(row.flows),
+      ...(several ? [row.delayUs === 0 ? '-' : formatFixed(row.offeredGbps, 0)] : []),
       row.delayUs === 0 ? '-' : formatFixed(row.delayUs, 0),
       formatFixed(row.slf, 1),
       formatFixed(row.nsPerPacket, 0),
@@ -54,5 +57,5 @@ export function renderRows(rows: readonly LinuxRow[], plan: Plan): string {
   const orders = 'lost: segments; out of order: frames behind a later one of their flow.';
   if (plan.live !== undefined)
     return `${table}\n${counted}; here it was not always busy, so that the cost of waking up is in it. ${orders} The box, over ${plan.live.driver}, held packets as they passed, ${plan.live.packetsPerSecond / 1e3} thousand a second; without T it only forwards. window: packets that pass in T; box ns: of its own core, a packet.${few}`;
-  return `${table}\n${limitTexts(rows).join('\n')}\n${counted}; its rings were full whenever it began. ${orders} T: the real stage formed the order beforehand, at ${plan.offeredBps / 1e9} Gbps by a virtual clock, as in front of many cores; its own cost is not in it (bench reframer).${few}`;
+  return `${table}\n${limitTexts(rows).join('\n')}\n${counted}; its rings were full whenever it began. ${orders} T: the real stage formed the order beforehand, at ${plan.offeredBps.map((bps) => bps / 1e9).join(', ')} Gbps by a virtual clock, as in front of many cores; its own cost is not in it (bench reframer).${few}`;
 }

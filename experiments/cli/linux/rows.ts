@@ -16,7 +16,8 @@ export interface Plan {
   live?: Live | undefined;
   orders: Order[];
   flows: number[];
-  offeredBps: number;
+  /** Of the wire in front of Reframer. */
+  offeredBps: number[];
   senderCpu: number;
   kernelCpu: number;
   seconds: number;
@@ -78,8 +79,10 @@ export function rowsOf(
     medianInterval(
       of.map((trial, round) => 1 - trial.nsPerPacket / (alone[round]?.nsPerPacket ?? Number.NaN)),
     ).value;
-  const offeredBps =
-    plan.live === undefined ? plan.offeredBps : plan.live.packetsPerSecond * wireBits;
+  const offeredBps = (order: Order): number => {
+    if (plan.live !== undefined) return plan.live.packetsPerSecond * wireBits;
+    return 'delayNs' in order ? order.offeredBps : (plan.offeredBps[0] ?? Number.NaN);
+  };
   return plan.orders.flatMap((order, i) => {
     const of = trials[i] ?? [];
     if (of.length === 0) return [];
@@ -94,7 +97,7 @@ export function rowsOf(
         traffic: 'interleaved' as const,
         mode: plan.live === undefined ? ('aggregate' as const) : ('live' as const),
         flows,
-        offeredGbps: offeredBps / 1e9,
+        offeredGbps: offeredBps(order) / 1e9,
         delayUs: 'delayNs' in order ? order.delayNs / 1e3 : 0,
         windowPackets: middle(of, 'windowPackets'),
         inARow: 'slf' in order ? order.slf : 1,

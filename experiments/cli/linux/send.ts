@@ -5,12 +5,14 @@ import { labProgram, locate } from '../../../native/loader.js';
 import { CliError } from '../errors.js';
 import type { LinuxPath } from './path.js';
 
-/** In which order segments of the flows are sent: in rows by construction, or as Reframer makes it of SLF 1. */
-export type Order = { slf: number } | { delayNs: number };
+/**
+ * In which order segments of the flows are sent: in rows by construction, or as Reframer makes it of SLF 1
+ * behind a wire of that rate.
+ */
+export type Order = { slf: number } | { delayNs: number; offeredBps: number };
 
 export interface Sending {
   flows: number;
-  offeredBps: number;
   storedHash: boolean;
   checkedByNic: boolean;
   cpu: number;
