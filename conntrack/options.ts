@@ -16,7 +16,7 @@ export const timeoutClasses: number = nbClasses;
 export interface FlowTrackerOptions<S extends StateSchema = StateSchema> {
   /** Default `ipv4`. */
   keys?: KeyKind;
-  /** State of a flow: 8 to 64 bytes, a multiple of 8; default 8. Zero when the flow is new. */
+  /** State of a flow: 8 to 512 bytes, a multiple of 8; default 8. Zero when the flow is new. */
   stateBytes?: number;
   /** The same as numbers with names, `{ packets: 'u64', bytes: 'u64' }`; instead of `stateBytes`. */
   state?: S;
@@ -116,7 +116,7 @@ export function applyOptions(
     'stateBytes',
     described?.bytes ?? options.stateBytes ?? params.state_size,
     8,
-    64,
+    512,
   );
   if (stateBytes % 8 !== 0) throw bad('stateBytes', `is ${stateBytes}, must be a multiple of 8`);
   const initial = whole(

@@ -281,7 +281,7 @@ describe('errors', () => {
   const badOptions: readonly [string, FlowTrackerOptions][] = [
     ['keys', { keys: 'ipv5' as never }],
     ['stateBytes', { stateBytes: 12 }],
-    ['stateBytes', { stateBytes: 72 }],
+    ['stateBytes', { stateBytes: 520 }],
     ['initialFlows', { initialFlows: 63 }],
     ['maxFlows', { initialFlows: 1000, maxFlows: 999 }],
     ['loadPercent', { loadPercent: 96 }],

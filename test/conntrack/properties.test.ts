@@ -59,7 +59,7 @@ const steps = fc.array(
 
 const tables = fc.record({
   keys: fc.constantFrom<KeyKind>('ipv4', 'ipv6'),
-  stateBytes: fc.constantFrom(8, 16, 24, 64),
+  stateBytes: fc.constantFrom(8, 16, 24, 64, 192),
   tickNs: fc.constantFrom(1e6, 1e7, 1e9),
   // Never, short, and longer than the 16-bit deadlines of the table reach.
   timeoutsNs: fc.array(fc.constantFrom(0, 1, 5e7, 2e9, 1e11), { minLength: 16, maxLength: 16 }),

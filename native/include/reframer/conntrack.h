@@ -99,7 +99,11 @@ struct conntrack_params {
 	size_t size;
 	/** CONNTRACK_KEY_IPV4 (default) or CONNTRACK_KEY_IPV6, bytes */
 	uint32_t key_size;
-	/** 8..64 bytes, a multiple of 8; default 8; zeroed at insert */
+	/**
+	 * 8..512 bytes, a multiple of 8; default 8; zeroed at insert. States of 64, 128, ... bytes lie in
+	 * whole cache lines where keys have 16 bytes and no NIC hash places them. A shared table takes up
+	 * to 64.
+	 */
 	uint32_t state_size;
 	/** Room at create, 64..2^26; default 65536 */
 	uint64_t initial_flows;

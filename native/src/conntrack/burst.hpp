@@ -148,8 +148,7 @@ template <unsigned KeySize> struct Burst {
 			const Region &r = simple ? t.groups[0]->main : *way.region[at + i];
 			auto *line = reinterpret_cast<const Line *>(word[i] & ~uintptr_t{63});
 			body[i] = body_of(t, r, line, word[i] >> 3 & 1);
-			__builtin_prefetch(body[i], 1);
-			__builtin_prefetch(body[i] + t.body_stride - 1, 1);
+			prefetch_body(t, body[i]);
 		}
 		uint32_t others = 0;
 		for (uint32_t m = hits; m; m &= m - 1) {

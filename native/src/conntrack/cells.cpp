@@ -184,11 +184,8 @@ void prefetch_bodies(const Table &t, uint64_t digest)
 		const Line *line = page + (digest_line(digest) ^ (second ? digest_way(digest) : 0));
 		for (uint32_t at = 0; at < 2; at++)
 			if (!((line->bits[at] ^ bits_of(digest, second)) & ~bit_swapped) &&
-			    line->filter_of[at] == digest_filter(digest)) {
-				const uint8_t *body = body_of(t, r, line, at);
-				__builtin_prefetch(body, 1);
-				__builtin_prefetch(body + t.body_stride - 1, 1);
-			}
+			    line->filter_of[at] == digest_filter(digest))
+				prefetch_body(t, body_of(t, r, line, at));
 	}
 }
 

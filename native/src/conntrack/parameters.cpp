@@ -14,6 +14,8 @@ namespace reframer::conntrack {
 namespace {
 
 constexpr uint64_t most_flows = uint64_t{1} << 26;
+// Bytes: a flow block of some ten functions. Of a shared table what its calls copy on their stack.
+constexpr uint32_t most_state = 512, most_shared_state = 64;
 // Filled with random keys to 95 %, no table refused one: of 3,000 tables of a thousand flows, 100 of
 // 65,536, 60 of a million, 4 of 4 million. At 97 % one in tens of tables of a million did.
 constexpr uint32_t least_load_percent = 25, most_load_percent = 95;
@@ -46,8 +48,9 @@ bool right(const conntrack_params &p, api::Why &why)
 	if (p.key_size != CONNTRACK_KEY_IPV4 && p.key_size != CONNTRACK_KEY_IPV6)
 		return why.no("key_size is %u, must be %u or %u", p.key_size, CONNTRACK_KEY_IPV4,
 		              CONNTRACK_KEY_IPV6);
-	if (p.state_size < 8 || p.state_size > 64 || p.state_size % 8)
-		return why.no("state_size is %u, must be a multiple of 8, 8 to 64", p.state_size);
+	if (p.state_size < 8 || p.state_size > most_state || p.state_size % 8)
+		return why.no("state_size is %u, must be a multiple of 8, 8 to %u", p.state_size,
+		              most_state);
 	if (p.nb_groups > 1 && !(p.flags & CONNTRACK_NIC_HASH))
 		return why.no("nb_groups is %u, must be 1 without CONNTRACK_NIC_HASH", p.nb_groups);
 	return why.bits("flags", p.flags, known_flags) &&
@@ -94,6 +97,9 @@ bool take_shared_params(const conntrack_params *given, conntrack_params &full, a
 		return why.no(
 			"flags is 0x%x, a shared table has neither CONNTRACK_NIC_HASH nor CONNTRACK_SYMMETRIC",
 			full.flags);
+	if (full.state_size > most_shared_state)
+		return why.no("state_size is %u, must be at most %u in a shared table", full.state_size,
+		              most_shared_state);
 	if (full.flags & CONNTRACK_FIXED_SIZE && full.load_percent > most_fixed_shared_load_percent)
 		return why.no(
 			"load_percent is %u, must be %u to %u in a shared table with CONNTRACK_FIXED_SIZE",

@@ -239,6 +239,16 @@ struct Cell {
 {
 	return body_of(t, *c.region, c.line, c.at);
 }
+// Asks for all lines of a body.
+[[gnu::always_inline]] inline void prefetch_body(const Table &t, const uint8_t *body)
+{
+	const auto last = reinterpret_cast<uintptr_t>(body) + t.body_stride - 1;
+	for (auto at = reinterpret_cast<uintptr_t>(body);; at += 64) {
+		__builtin_prefetch(reinterpret_cast<const void *>(at), 1);
+		if ((at | 63) >= last)
+			return;
+	}
+}
 [[gnu::always_inline]] inline uint8_t *state_of(const Table &t, const Cell &c)
 {
 	return t.inline_state ? reinterpret_cast<uint8_t *>(&c.line->word[c.at])

@@ -152,7 +152,6 @@ void TcpConnection::note_ignored(const TcpSegment &s, bool reply, TcpState befor
 	last_.end = s.end;
 	last_.window = s.window;
 	if (kind == TcpKind::syn && !reply) {
-		ignored_syn_ = {};
 		ignored_syn_.scale = s.scale;
 		ignored_syn_.has_scale = s.has_scale;
 		ignored_syn_.sack_permitted = s.sack_permitted;
@@ -259,7 +258,10 @@ TcpConnection::Step TcpConnection::add(const TcpSegment &s, bool reply)
 		// The ends are of one mind, and we were not: what the SYN told counts from here on.
 		Side &opener = sides_[last_.reply];
 		const uint32_t window = std::max<uint32_t>(last_.window, 1);
-		opener = ignored_syn_;
+		opener = {};
+		opener.scale = ignored_syn_.scale;
+		opener.has_scale = ignored_syn_.has_scale;
+		opener.sack_permitted = ignored_syn_.sack_permitted;
 		opener.end = opener.limit = last_.end;
 		opener.window = window;
 		sides_[reply] = {};

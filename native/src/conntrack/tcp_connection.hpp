@@ -42,14 +42,19 @@ private:
 	struct Side {
 		uint32_t end = 0, limit = 0, window = 0, acknowledged = 0;
 		uint8_t scale = 0;
-		bool has_scale = false, sack_permitted = false, liberal = false;
-		bool has_acknowledged = false, unacknowledged_data = false, closed_first = false;
+		bool has_scale : 1 = false, sack_permitted : 1 = false, liberal : 1 = false;
+		bool has_acknowledged : 1 = false, unacknowledged_data : 1 = false,
+								closed_first : 1 = false;
 	};
 	struct Last { // segment that was accepted or ignored
-		TcpKind kind = TcpKind::none;
-		bool reply = false;
 		uint32_t sequence = 0, end = 0, acknowledged = 0;
 		uint16_t window = 0;
+		TcpKind kind = TcpKind::none;
+		bool reply = false;
+	};
+	struct Offer { // of a SYN
+		uint8_t scale = 0;
+		bool has_scale : 1 = false, sack_permitted : 1 = false;
 	};
 
 	void note_ignored(const TcpSegment &segment, bool reply, TcpState before);
@@ -62,12 +67,12 @@ private:
 
 	Side sides_[2];
 	Last last_;
-	Side ignored_syn_; // its scale and options
-	bool expects_challenge_ = false;
-	bool simultaneous_ = false;
-	bool answered_ = false, assured_ = false;
+	Offer ignored_syn_;
+	bool expects_challenge_ : 1 = false, simultaneous_ : 1 = false;
+	bool answered_ : 1 = false, assured_ : 1 = false;
 	uint8_t repeated_ = 0; // the same segment in a row
 	TcpState state_ = TcpState::none;
 };
+static_assert(sizeof(TcpConnection) == 64); // a line of a flow block
 
 } // namespace reframer::conntrack

@@ -32,4 +32,16 @@ inline void update_checksum(uint8_t *field, uint16_t change)
 	store16(field, static_cast<uint16_t>(~fold(sum)));
 }
 
+// The same of TCP or UDP. `udp` is all ones where it is UDP: 0 says that the sender computed none,
+// and nothing else may become 0. By masks: whether the next packet is UDP cannot be predicted.
+inline void update_l4_checksum(uint8_t *field, uint16_t change, uint16_t udp)
+{
+	const uint16_t before = load16(field);
+	uint32_t after =
+		static_cast<uint16_t>(~fold(static_cast<uint16_t>(~before) + uint32_t{change}));
+	after |= -uint32_t{after == 0} & udp;
+	after &= ~(-uint32_t{before == 0} & udp);
+	store16(field, static_cast<uint16_t>(after));
+}
+
 } // namespace reframer::nf

@@ -92,14 +92,7 @@ struct alignas(64) Rewrite {
 		}
 		if constexpr (translates) {
 			std::memcpy(frame + 26, &to, 12); // without options the ports follow the addresses
-			const uint16_t before = load16(frame + l4_sum);
-			uint32_t after = static_cast<uint16_t>(
-				~fold(static_cast<uint16_t>(~before) + uint32_t{l4_sum_change}));
-			// UDP: 0 says that the sender computed none, and nothing else may become 0. By masks: whether
-			// the next packet is UDP cannot be predicted.
-			after |= -uint32_t{after == 0} & udp;
-			after &= ~(-uint32_t{before == 0} & udp);
-			store16(frame + l4_sum, static_cast<uint16_t>(after));
+			update_l4_checksum(frame + l4_sum, l4_sum_change, udp);
 		}
 	}
 };

@@ -79,7 +79,7 @@ TEST_CASE("conntrack_check and its kin do")
 	CHECK(why(conntrack_check, defaults).empty());
 	CHECK(with([](auto &p) { p.key_size = 20; }) == "key_size is 20, must be 16 or 40");
 	CHECK(with([](auto &p) { p.state_size = 12; }) ==
-	      "state_size is 12, must be a multiple of 8, 8 to 64");
+	      "state_size is 12, must be a multiple of 8, 8 to 512");
 	CHECK(with([](auto &p) { p.nb_groups = 2; }) ==
 	      "nb_groups is 2, must be 1 without CONNTRACK_NIC_HASH");
 	CHECK(with([](auto &p) { p.max_flows = 100; }) ==

@@ -111,6 +111,8 @@ TEST_CASE("the burst table does what the model does")
 		{.name = "ipv4, 64 bytes of state", .state_size = 64},
 		{.name = "ipv6, 64 bytes of state", .key_size = 40, .state_size = 64},
 		{.name = "ipv4, 24 bytes of state", .state_size = 24},
+		{.name = "ipv4, a block of three lines", .state_size = 192},
+		{.name = "ipv6, the largest block", .key_size = 40, .state_size = 512},
 		{.name = "ipv6, 24 bytes of state", .key_size = 40, .state_size = 24},
 		{.name = "nic hash, 16 bytes of state",
 	     .state_size = 16,
