@@ -1,5 +1,6 @@
 // The experiments that there are. A new one: its definition file, and a line here.
 import { balancer } from '../balancer/definition.js';
+import { chains } from '../chains/definition.js';
 import { conntrack } from '../conntrack/definition.js';
 import { reframer } from '../reframer/definition.js';
 import { robustness } from '../robustness/definition.js';
@@ -13,6 +14,7 @@ export const experiments: readonly Experiment[] = [
   conntrack,
   robustness,
   balancer,
+  chains,
 ];
 
 export function findExperiment(name: string): Experiment {

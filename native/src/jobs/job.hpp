@@ -53,6 +53,7 @@ void run_trial(const Json &spec);
 void run_validate(const Json &spec);
 void run_bench_rsspp(const Json &spec);
 void run_bench_conntrack(const Json &spec);
+void run_chains(const Json &spec);
 void run_conntrack_load(const Json &spec);
 void run_conntrack_lb(const Json &spec);
 void run_conntrack_expiry(const Json &spec);

@@ -18,6 +18,7 @@ constexpr JobEntry jobs[] = {
 	{"generate", run_generate},
 	{"calibrate", run_calibrate},
 	{"bench-conntrack", run_bench_conntrack},
+	{"chains", run_chains},
 	{"conntrack-load", run_conntrack_load},
 	{"conntrack-lb", run_conntrack_lb},
 	{"conntrack-expiry", run_conntrack_expiry},

@@ -1,0 +1,92 @@
+// Metrics of the chains; native/src/lab/chains/bench.cpp says what they mean.
+import type { Metric } from '../core/types.js';
+
+const times = (key: string, than: string): Metric => ({
+  key,
+  label: `packets a second over ${than}`,
+  unit: 'times',
+  direction: 'higher',
+  path: key,
+  digits: 2,
+});
+
+export const metrics: readonly Metric[] = [
+  {
+    key: 'nsPerPacket',
+    label: 'time a packet, without a NIC',
+    unit: 'ns',
+    direction: 'lower',
+    path: 'nsPerPacket',
+    digits: 1,
+    gate: true,
+  },
+  {
+    key: 'mpps',
+    label: 'packets a second',
+    unit: 'M/s',
+    direction: 'higher',
+    path: 'mpps',
+    digits: 1,
+  },
+  times('overPooled', 'the FAJITA style'),
+  times('overRebuilt', 'batches cut and rebuilt'),
+  times('overCut', 'batches cut by flow'),
+  times('overTables', 'one table a function'),
+  times('overServices', 'services of a session'),
+  {
+    key: 'marginalNs',
+    label: 'time of the last function',
+    unit: 'ns',
+    direction: 'lower',
+    path: 'marginalNs',
+    digits: 1,
+  },
+  {
+    key: 'lossPercent',
+    label: 'packets a second lost to more flows',
+    unit: '%',
+    direction: 'lower',
+    path: 'lossPercent',
+    digits: 1,
+  },
+  {
+    key: 'expiryNs',
+    label: 'time that expiry takes, a packet',
+    unit: 'ns',
+    direction: 'lower',
+    path: 'expiryNs',
+    digits: 2,
+  },
+  {
+    key: 'holdP50Us',
+    label: 'median time in the hold',
+    unit: 'µs',
+    direction: 'lower',
+    path: 'holdP50Us',
+    digits: 1,
+  },
+  {
+    key: 'holdP99Us',
+    label: '99th percentile of the time in the hold',
+    unit: 'µs',
+    direction: 'lower',
+    path: 'holdP99Us',
+    digits: 1,
+  },
+  {
+    key: 'runLength',
+    label: 'packets a run',
+    unit: '',
+    direction: 'neutral',
+    path: 'runLength',
+    digits: 2,
+  },
+  {
+    key: 'bytesPerFlow',
+    label: 'memory',
+    unit: 'bytes a flow',
+    direction: 'lower',
+    path: 'bytesPerFlow',
+    digits: 0,
+  },
+];
