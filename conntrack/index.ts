@@ -27,6 +27,13 @@ export {
   type SharedTrackerOptions,
   type Update,
 } from './shared.js';
+export {
+  chainState,
+  sliceOf,
+  type ChainSlices,
+  type ChainState,
+  type SliceValues,
+} from './chain.js';
 export type { CounterOf, StateSchema, StateType, StateValues } from './schema.js';
 export type { FlowTrackerStats } from './stats.js';
 export {

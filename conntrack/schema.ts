@@ -3,7 +3,7 @@ import { ConntrackError } from './errors.js';
 /** A number in a state: unsigned, signed or floating point, of so many bits. */
 export type StateType = 'u8' | 'u16' | 'u32' | 'u64' | 'i32' | 'i64' | 'f64';
 
-/** What a flow's state is made of: `{ packets: 'u64', bytes: 'u64' }`. At most 64 bytes. */
+/** What a flow's state is made of: `{ packets: 'u64', bytes: 'u64' }`. At most 512 bytes. */
 export type StateSchema = Readonly<Record<string, StateType>>;
 
 /** The numbers of one state: bigint where they have 64 bits, else number. */
@@ -33,7 +33,7 @@ export interface StateMember {
   bytes: number;
 }
 
-const mostBytes = 64;
+const mostBytes = 512;
 
 /** Members in the order given, each at a multiple of its size. @internal */
 export class StateLayout {
@@ -43,7 +43,12 @@ export class StateLayout {
   constructor(schema: StateSchema) {
     const members = new Map<string, StateMember>();
     let at = 0;
+    let slice = '';
     for (const [name, type] of Object.entries(schema)) {
+      // Of a chain each function's slice begins anew (chain.ts).
+      const of = name.slice(0, name.indexOf('.') + 1);
+      if (of !== slice) at = Math.ceil(at / 8) * 8;
+      slice = of;
       const bytes = (types as Partial<Record<string, number>>)[type];
       if (bytes === undefined)
         throw new ConntrackError(

@@ -156,6 +156,7 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
       'libreframer.so.0',
       'pkgconfig/reframer.pc',
       'include/reframer/reframer.h',
+      'include/reframer/conntrack_chain.h',
       'include/reframer/conntrack_shared.h',
       'man1/reframer.1',
       'man3/libreframer.3',

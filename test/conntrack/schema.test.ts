@@ -52,8 +52,10 @@ describe('a described state', () => {
     expect(codeOf(() => new FlowTracker({ state: { a: 'u64' }, stateBytes: 8 }))).toBe(
       'bad-option',
     );
-    const nine = Object.fromEntries(Array.from({ length: 9 }, (_, i) => [`m${i}`, 'u64' as const]));
-    expect(codeOf(() => new FlowTracker({ state: nine }))).toBe('bad-option');
+    const many = Object.fromEntries(
+      Array.from({ length: 65 }, (_, i) => [`m${i}`, 'u64' as const]),
+    );
+    expect(codeOf(() => new FlowTracker({ state: many }))).toBe('bad-option');
     using plain = new FlowTracker({ timeoutsNs: 1_000_000_000n });
     const burst = plain.findOrInsert(keys(1), 0);
     expect(codeOf(() => burst.get(0, 'packets'))).toBe('bad-option');
