@@ -162,7 +162,10 @@ struct balancer_params {
 	 * connection, 2 h 4 min (RFC 5382); after FIN or RST, 2 min; UDP, 2 min (RFC 4787)
 	 */
 	uint64_t opening_ns, established_ns, closing_ns, udp_ns;
-	/** What a new connection is taken to add to a server's load, and to a core's; default 1 */
+	/**
+	 * What a new connection is taken to add to a server's load, and to a core's; default 1. Less than
+	 * the mean where connections are shorter than the time between reports.
+	 */
 	double connection_load;
 	/** Secret of masks and hashes; zeros (default) draw one */
 	uint8_t key[16];

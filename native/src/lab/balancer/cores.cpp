@@ -3,7 +3,7 @@
 //
 // spec   {"policy": "hash"|"round-robin"|"power-of-two"|"least"|"cross-rss", "books": true,
 //         "rsspp": false (on each server), "load": 0.5 (offered over capacity), "servers": 4, "cores": 4,
-//         "seconds": 6, "seed": 1}
+//         "seconds": 6, "bookShare": 0.2, "keep": 0.5, "seed": 1}
 // record {"policy","coreVariance","serverVariance","dropPercent","goodputPercent","offeredPercent","moves",
 //         "flows","mismatches"}
 //         variances: of utilisation in percent, over cores and over servers, mean of the seconds after
@@ -12,7 +12,9 @@
 //
 // A core serves 20,000 packets a second from a queue of 128; each server has a table of 128 buckets. Flows
 // have sizes of a Pareto distribution (shape 1.2, 4 to 3000 packets) and send a packet each 1 to 10 ms
-// (log-uniform). Servers report the load of their cores each 100 ms, half the last 100 ms and half what it was.
+// (log-uniform). Servers report the load of their cores each 100 ms.
+// A flow is booked with bookShare of what flows bring in that time on average; most are shorter. `keep`: weight
+// of what a core's load was in what is reported.
 // With `rsspp` each server rewrites its table each 100 ms, and tells the balancer.
 #include "api/owned.hpp"
 #include "base/random.hpp"
@@ -76,12 +78,12 @@ public:
 		return true;
 	}
 	// Moves of its own balancer.
-	uint32_t tick()
+	uint32_t tick(float keep)
 	{
 		std::vector<float> loads;
 		for (CoreLoad &c : cores) {
 			const auto share = static_cast<float>(std::min(1.0, c.busy / report_ms));
-			c.load = (c.load + share) / 2;
+			c.load = c.load * keep + share * (1 - keep);
 			c.busy = 0;
 			loads.push_back(share);
 		}
@@ -164,14 +166,16 @@ void run_balancer_cores(const Json &json)
 	const auto nb_cores = in.integer<uint32_t>("cores", 4, 1, 64);
 	const auto seconds = in.integer<uint32_t>("seconds", 6, 3, 600);
 	const auto seed = in.integer<uint64_t>("seed", 1, 0, 1ull << 53);
+	const double book_share = in.real("bookShare", 0.2, 0, 100), keep = in.real("keep", 0.5, 0, 1);
 	in.finish();
 
 	balancer_params params = lb_params(seed);
 	params.policy = kind;
-	// What a flow is expected to bring to a core: the mean of 1 / gap, over what a core serves.
-	const double flow_pps =
-		1000 * (1 / least_gap_ms - 1 / most_gap_ms) / std::log(most_gap_ms / least_gap_ms);
-	params.connection_load = flow_pps / core_pps;
+	base::Random random{seed};
+	double mean_size = 0;
+	for (int i = 0; i < 200'000; i++)
+		mean_size += draw_size(random) / 200'000.0;
+	params.connection_load = book_share * mean_size * service_ms / report_ms;
 	if (!books)
 		params.flags &= ~uint32_t{BALANCER_BOOK};
 	balancer *made = nullptr;
@@ -186,10 +190,6 @@ void run_balancer_cores(const Json &json)
 		hosts.back().tell_table(b.get());
 	}
 
-	base::Random random{seed};
-	double mean_size = 0;
-	for (int i = 0; i < 200'000; i++)
-		mean_size += draw_size(random) / 200'000.0;
 	const double capacity = core_pps * servers * nb_cores;
 	const double flows_a_ms = load * capacity / mean_size / 1000;
 	const packet::Toeplitz toeplitz(packet::toeplitz_key_microsoft);
@@ -207,7 +207,7 @@ void run_balancer_cores(const Json &json)
 			break;
 		if (now == next_tick) {
 			for (Host &h : hosts) {
-				const uint32_t moved = h.tick();
+				const uint32_t moved = h.tick(float(keep));
 				moves += moved;
 				if (moved)
 					h.tell_table(b.get());

@@ -210,7 +210,7 @@ std::unique_ptr<Cost> make(const CostSpec &t)
 	options.flows = t.connections;
 	options.seed = t.seed;
 	options.depth = 1;
-	auto table = conntrack::make_tracker("cuckoo", options);
+	auto table = conntrack::make_tracker("rte-hash", options);
 	return table ? std::make_unique<RteHash>(t, std::move(table)) : nullptr;
 }
 

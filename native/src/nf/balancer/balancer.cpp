@@ -20,6 +20,8 @@ namespace {
 
 // Packets whose flow table entries are asked for together.
 constexpr uint32_t chunk = 64;
+// Headers under way: two lines each are about what a core keeps in flight.
+constexpr uint32_t ahead = 8;
 
 bool has(const balancer *b, uint32_t id)
 {
@@ -41,7 +43,18 @@ void process_chunk(Engine &engine, balancer_frame *frames, uint32_t n, uint64_t 
 	nf::Ipv4Tuple keys[chunk] = {};
 	uint64_t digests[chunk];
 	uint8_t read[chunk];
+	// The echo lies across the first two lines of a frame whose buffer is aligned.
+	const bool two_lines = engine.params.memory == BALANCER_COOKIE;
+	const auto ask = [&](uint32_t i) {
+		__builtin_prefetch(frames[i].data);
+		if (two_lines)
+			__builtin_prefetch(frames[i].data + 64);
+	};
+	for (uint32_t i = 0; i < std::min(n, ahead); i++)
+		ask(i);
 	for (uint32_t i = 0; i < n; i++) {
+		if (i + ahead < n)
+			ask(i + ahead);
 		read[i] = read_packet(frames[i].data, frames[i].length, packets[i]);
 		if (read[i] != nf::verdict_pass)
 			packets[i].key = {};

@@ -50,8 +50,14 @@ public:
 	{
 		conntrack_digest_burst(table_.get(), keys, nullptr, n, digests);
 	}
-	// Once a burst.
-	void sweep(uint64_t now) { conntrack_expire(table_.get(), now, swept_buckets); }
+	// Once a burst; works once a millisecond.
+	void sweep(uint64_t now)
+	{
+		if (now - swept_ns_ < sweep_ns)
+			return;
+		swept_ns_ = now;
+		conntrack_expire(table_.get(), now, swept_buckets);
+	}
 	uint64_t size() const
 	{
 		conntrack_stats stats;
@@ -60,14 +66,16 @@ public:
 	}
 
 private:
-	// Few, since a lookup never finds a dead entry anyway.
-	static constexpr uint32_t swept_buckets = 2;
+	// 5 us at a time: a million buckets take 16 s, and a lookup never finds a dead entry anyway.
+	static constexpr uint64_t sweep_ns = 1'000'000;
+	static constexpr uint32_t swept_buckets = 64;
 
 	static void on_removed(void *context, const void *key, void *state, int reason);
 
 	void (*left_)(void *, const Connection &);
 	void *context_;
 	api::FlowTable table_;
+	uint64_t swept_ns_ = 0;
 };
 
 } // namespace reframer::balance

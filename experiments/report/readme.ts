@@ -1,0 +1,68 @@
+// Figures in READMEs: what stands between `<!-- results: RUN/PART -->` and `<!-- /results -->` comes
+// from the run in results/reference. `npm run docs:figures` writes it; a test compares.
+import { readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+
+import { packageRoot } from '../../native/loader.js';
+import { HarnessError } from '../core/errors.js';
+import { findExperiment } from '../core/registry.js';
+import { openRun } from '../core/runs.js';
+import { claimsFinding } from './findings.js';
+import { foundIn, type ReportModel } from './model.js';
+import { citations } from '../story/references.js';
+import { reportTexts } from './write.js';
+
+/** Files with figures between markers. */
+export const readmes = [
+  'README.md',
+  'reframer/README.md',
+  'rsspp/README.md',
+  'conntrack/README.md',
+] as const;
+
+const models = new Map<string, ReportModel>();
+
+function modelOf(run: string): ReportModel {
+  const known = models.get(run);
+  if (known !== undefined) return known;
+  const opened = openRun(join(packageRoot, 'results', 'reference', run));
+  const { model } = reportTexts(opened, findExperiment(opened.history.run.experiment));
+  models.set(run, model);
+  return model;
+}
+
+/** Works are cited in the report; a README links there instead. */
+const uncited = (text: string, { experiment }: ReportModel): string =>
+  citations(text, experiment.references)
+    .filter((_, i) => i % 2 === 0)
+    .join('')
+    .replace(/ (?=[,.;)])/g, '');
+
+function textOf(run: string, part: string, file: string): string {
+  const model = modelOf(run);
+  const view = model.parts.find(({ part: { name } }) => name === part);
+  if (part !== 'claims' && view === undefined)
+    throw new HarnessError('no-part', `${file}: the reference run ${run} has no part ${part}`, 2);
+  const told =
+    view === undefined ? claimsFinding(model.summary) : uncited(foundIn(model, view.part), model);
+  const link = relative(join(file, '..'), join('results', 'reference', run, 'report.md'));
+  const day = model.summary.started.slice(0, 10);
+  const old =
+    model.superseded.length > 0
+      ? '; some of its figures are superseded, the report says which'
+      : '';
+  return `${told} ([run of ${day}](${link})${old})`;
+}
+
+const markers = /(<!-- results: ([a-z-]+)\/([a-z0-9-]+) -->\n)[^]*?(\n<!-- \/results -->)/g;
+
+/** The file's text with the figures of today's reference runs. */
+export function filled(text: string, file: string): string {
+  return text.replace(
+    markers,
+    (_, begin: string, run: string, part: string, end: string) =>
+      `${begin}${textOf(run, part, file)}${end}`,
+  );
+}
+
+export const readmeText = (file: string): string => readFileSync(join(packageRoot, file), 'utf8');
