@@ -31,6 +31,7 @@ import {
   requirements,
 } from './setup/requirements.mjs';
 import { isCurrent, writeStamp } from './setup/stamp.mjs';
+import { isConfiguredFor } from './setup/folder.mjs';
 import {
   buildFolder,
   isInstalled,
@@ -204,10 +205,8 @@ async function installSystemPackages() {
 /** Meson keeps its options in a folder; one that a killed set-up left half-made is made again. */
 async function configure() {
   const wanted = withTests && missing(['test']).every((r) => r.optional);
-  const done =
-    existsSync(join(buildFolder, 'build.ninja')) &&
-    existsSync(join(buildFolder, 'meson-private', 'coredata.dat'));
-  if (!done) {
+  // A folder that was copied or moved here with its clone is made again, too.
+  if (!isConfiguredFor(buildFolder, join(root, 'native'))) {
     rmSync(buildFolder, { recursive: true, force: true });
     // For this CPU: what is built here is measured here. What is installed is built in its own folder.
     await run('meson', [

@@ -117,6 +117,10 @@ const near = (
   tolerance: 0.5,
   kind: 'near',
   measured: { part, metric, at: at(contender, loadPercent) },
+  why: {
+    exceeds: 'another processor, and memory alone: no packet’s way around it',
+    'falls short': 'another processor, and memory alone',
+  },
 });
 
 const claims: readonly Claim[] = [

@@ -1,0 +1,1 @@
+export function isConfiguredFor(buildFolder: string, sources: string): boolean;
