@@ -158,7 +158,7 @@ describe('exp', () => {
     expect(code).toBe(0);
     expect(readFileSync(join(path, 'report.md'), 'utf8')).toContain('mine.pcap');
     expect(existsSync(join(path, 'figures', 'capture-locality.svg'))).toBe(true);
-    expect(existsSync(join(path, 'figures', 'capture-gain.png'))).toBe(true);
+    expect(existsSync(join(path, 'figures', 'capture-gain.svg'))).toBe(true);
     expect(readFileSync(join(path, 'journal.jsonl'), 'utf8')).not.toContain(folder.path);
   });
 
