@@ -44,7 +44,7 @@ describe('exp', () => {
     expect(first.stderr).toContain('report:');
     expect(first.code).toBe(0);
     expect(first.stdout).toMatch(/QUICK RUN/);
-    expect(first.stdout).toMatch(/With T = 64 µs the chain carries \S+ Gbps/);
+    expect(first.stdout).toMatch(/the modern chain carries \S+\sGbps with T = 64\sµs/);
     expect(first.stdout).toMatch(/Of 21 published values: .*not in this run/);
     expect(first.stdout.split('\n').length).toBeLessThan(30);
     expect(readFileSync(join(whole, 'report.md'), 'utf8')).toMatch(/off \(again\)/);
