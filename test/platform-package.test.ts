@@ -86,9 +86,10 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
       expect(code).toBe(3);
     });
 
+    // What files hold, as npm tells of a package; folders and disk blocks depend on where they lie.
     test('the package and koffi take less than 10 MB', async () => {
       const { stdout } = await runProgram('du', [
-        '-sLk',
+        '-sLb',
         project.file('node_modules/reframer'),
         project.file('node_modules/koffi'),
         join(packageRoot, 'node_modules/@koromix/koffi-linux-x64'),
@@ -97,7 +98,7 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
         .trim()
         .split('\n')
         .map((line) => Number(line.split('\t')[0]));
-      expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(10_000);
+      expect(sizes.reduce((sum, size) => sum + size)).toBeLessThan(10_000_000);
     });
 
     test('the package of the command line names what the package has as peers', async () => {
