@@ -19,12 +19,13 @@ import {
   type ServerOptions,
 } from './options.js';
 
-const verdicts = ['other', 'server', 'client', 'all', 'drop'] as const;
 /**
  * Where a frame goes: it is not for the service (unchanged); to `server`; from `server` to a client; a
  * copy to each server, by `direct()` (unchanged); nowhere.
  */
-export type Verdict = (typeof verdicts)[number];
+export type Verdict = 'other' | 'server' | 'client' | 'all' | 'drop';
+// As the native side counts them.
+const verdicts: readonly Verdict[] = ['other', 'server', 'client', 'all', 'drop'];
 
 export interface FrameResult {
   verdict: Verdict;

@@ -3,13 +3,14 @@ import type { StateSchema } from './schema.js';
 /** What each function of a chain keeps of a flow: `{ counter: { packets: 'u64' }, nat: { port: 'u16' } }`. */
 export type ChainSlices = Readonly<Record<string, StateSchema>>;
 
-type NameIn<C extends ChainSlices> = {
+/** Names of what all functions of a chain keep: `counter.packets`. */
+export type ChainNames<C extends ChainSlices> = {
   [F in keyof C & string]: `${F}.${keyof C[F] & string}`;
 }[keyof C & string];
 
 /** The state of a flow of such a chain: its members are called `counter.packets`. */
 export type ChainState<C extends ChainSlices> = {
-  readonly [N in NameIn<C>]: N extends `${infer F}.${infer M}`
+  readonly [N in ChainNames<C>]: N extends `${infer F}.${infer M}`
     ? F extends keyof C
       ? M extends keyof C[F]
         ? C[F][M]

@@ -30,6 +30,7 @@ export {
 export {
   chainState,
   sliceOf,
+  type ChainNames,
   type ChainSlices,
   type ChainState,
   type SliceValues,
