@@ -22,12 +22,10 @@ public:
 		  // Less the word of an entry: the hold time, above what its length leaves of the lower bits.
 		  now_(now << length_bits | longest_length)
 	{
-		if (holds.nb > HoldLog::room / 2)
-			count_holds();
 	}
 
-	// How many packets may be copied before the next call of this.
-	uint32_t room()
+	// Room in the log for some blocks; @return for how many packets.
+	uint32_t make_room()
 	{
 		if (holds_.nb > HoldLog::room / 2)
 			count_holds();

@@ -53,8 +53,7 @@ uint32_t emit_long(Blocks &blocks, uint32_t head, void **packets, uint32_t room,
 	blocks.forget(blocks.hash(head), tail);
 	for (uint32_t at = head;;) {
 		const uint32_t n = packets_in_block(blocks.content(at)), next = blocks.next(at);
-		if (account.room() < block_packets)
-			__builtin_unreachable();
+		account.make_room();
 		account.copy(blocks.block(at), n, packets);
 		packets += n;
 		blocks.clear(at);
@@ -76,7 +75,7 @@ struct Taken {
 	const uint64_t *const deadlines = blocks.deadlines;
 	const uint32_t *const contents = blocks.contents, *const hashes = blocks.hashes;
 	const uint32_t nb = blocks.nb, mask = blocks.mask, run_room = out.run_room - out.nb_runs;
-	const uint32_t room = std::min(out.room - out.nb_packets, account.room());
+	const uint32_t room = std::min(out.room - out.nb_packets, account.make_room());
 	void **const packets = out.packets + out.nb_packets;
 	reframer_run *const runs = out.runs + out.nb_runs;
 	uint32_t o = 0, r = 0, at = rel;
