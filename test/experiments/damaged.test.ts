@@ -35,6 +35,16 @@ const text = fc.oneof(
   fc.constantFrom('{', '{}', '[]', 'null', '{"type":"sample"}', '{"type":"unheard"}', '\u0000'),
 );
 
+/** A line as JSON has it; what an earlier damage left need not be an object, nor JSON at all. */
+const parsed = (line = '{}') => JSON.parse(line) as unknown;
+
+/** Gives one member of `target` another value, where `target` has members. */
+function setSome(target: unknown, which: number, value: unknown) {
+  if (typeof target !== 'object' || target === null) return;
+  const names = Object.keys(target);
+  (target as Record<string, unknown>)[names[which % names.length] ?? 'x'] = value;
+}
+
 type Damage = (lines: string[], at: number) => void;
 
 const damage: fc.Arbitrary<Damage> = fc.oneof(
@@ -47,16 +57,14 @@ const damage: fc.Arbitrary<Damage> = fc.oneof(
     all[at] = garbage;
   }),
   fc.tuple(fc.nat(), odd).map(([which, value]): Damage => (all, at) => {
-    const record = JSON.parse(all[at] ?? '{}') as Record<string, unknown>;
-    const names = Object.keys(record);
-    record[names[which % names.length] ?? 'x'] = value;
-    all[at] = JSON.stringify(record);
+    const line = parsed(all[at]);
+    setSome(line, which, value);
+    all[at] = JSON.stringify(line);
   }),
   fc.tuple(fc.nat(), odd).map(([which, value]): Damage => (all, at) => {
-    const record = JSON.parse(all[at] ?? '{}') as { record?: Record<string, unknown> };
-    const names = Object.keys(record.record ?? {});
-    if (record.record !== undefined) record.record[names[which % names.length] ?? 'x'] = value;
-    all[at] = JSON.stringify(record);
+    const line = parsed(all[at]) as { record?: unknown } | null;
+    setSome(line?.record, which, value);
+    all[at] = JSON.stringify(line);
   }),
 );
 
