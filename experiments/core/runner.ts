@@ -1,9 +1,9 @@
 // One trial is one process of `reframer-lab`: pinned, specification in, records out.
 import { appendFileSync } from 'node:fs';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { $, type ProcessPromise } from 'zx';
 
-import { dpdkProgram, locate } from '../../native/loader.js';
+import { dpdkProgram, locate, packageRoot } from '../../native/loader.js';
 import { HarnessError } from './errors.js';
 import type { JsonObject } from './types.js';
 
@@ -29,6 +29,17 @@ export interface RunnerOptions {
 
 /** In front of the name of a job of `reframer-dpdk`. */
 export const dpdkJob = 'dpdk:';
+/** In front of a subcommand of this command line that is a trial. */
+export const commandJob = 'command:';
+
+const commandLine = join(packageRoot, 'experiments', 'cli', 'reframer.mjs');
+
+function wordsOf(job: string, program: string): string[] {
+  if (job.startsWith(dpdkJob)) return [locate(dpdkProgram), job.slice(dpdkJob.length)];
+  if (job.startsWith(commandJob))
+    return [process.execPath, commandLine, ...job.slice(commandJob.length).split(' '), '--json'];
+  return [program, job];
+}
 
 const live = new Set<ProcessPromise>();
 
@@ -72,9 +83,7 @@ export function makeRunner({ program, cpus, logFile }: RunnerOptions): RunTrial 
   process.once('exit', killTrials);
   return async (job, spec, timeoutSeconds) => {
     const started = performance.now();
-    const words = job.startsWith(dpdkJob)
-      ? [locate(dpdkProgram), job.slice(dpdkJob.length)]
-      : [program, job];
+    const words = wordsOf(job, program);
     const command = cpus === undefined ? words : ['taskset', '-c', cpus, ...words];
     // `exec`: the process that we know is the trial itself, not a shell around it.
     const child = $({

@@ -83,7 +83,7 @@ export interface Part {
   name: string;
   title: string;
   question: string;
-  /** The job of `reframer-lab` that measures a point; one of `reframer-dpdk` with `dpdk:` in front. */
+  /** The job of `reframer-lab` that measures a point; one of `reframer-dpdk` with `dpdk:` in front, one of this command line with `command:`. */
   job: string;
   axes: readonly Axis[];
   where?: (params: Params) => boolean;

@@ -22,6 +22,7 @@ import {
   ownCores,
   zeroLoss,
 } from './in-chain.js';
+import { linux, linuxKernels, linuxWindow } from './linux.js';
 import { metrics } from './metrics.js';
 import { groupingKeys, receiveQueues, releasePolicies, sensitiveFlows } from './policies.js';
 import { published } from './published.js';
@@ -55,6 +56,7 @@ function plan(options: RunOptions): Plan {
     overload(quick, sweep, scale),
     motivation(quick),
     overloadByRun(quick, byRunSweep, short),
+    linux(quick),
   ];
   const further = [
     modernOverload(modernSweep, short),
@@ -72,6 +74,8 @@ function plan(options: RunOptions): Plan {
     groupingKeys(quick, scale),
     sensitiveFlows(quick, scale),
     receiveQueues(quick, scale),
+    linuxKernels(quick),
+    linuxWindow(quick),
   ];
   // Those that need a library beside the suite's own are run when asked for.
   const standard = [...withTraces, ...core, ...further];

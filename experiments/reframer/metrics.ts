@@ -19,6 +19,82 @@ const backlog = {
 } as const;
 const frontBacklog = { busyShare: 'front.busyShare', dropShare: 'front.ringDropShare' } as const;
 
+/** Of a Linux kernel's core behind Reframer (experiments/cli/linux/trial-job.ts); its queue never runs empty. */
+const linuxMetrics: readonly Metric[] = [
+  {
+    key: 'kernelNs',
+    label: 'time of the kernel’s core per segment',
+    unit: 'ns',
+    direction: 'lower',
+    path: 'nsPerPacket',
+    digits: 0,
+  },
+  {
+    key: 'kernelSaved',
+    label: 'saved against segments in turn',
+    unit: '%',
+    direction: 'higher',
+    path: 'savedPercent',
+    digits: 0,
+  },
+  {
+    key: 'overBest',
+    label: 'saved against the best of the kernel’s own settings',
+    unit: '%',
+    direction: 'higher',
+    path: 'overBestPercent',
+    digits: 0,
+  },
+  {
+    key: 'segmentsPerMerged',
+    label: 'segments per merged packet',
+    unit: '',
+    direction: 'higher',
+    path: 'segmentsPerMerged',
+    digits: 1,
+  },
+  {
+    key: 'windowPackets',
+    label: 'packets that pass in T',
+    unit: '',
+    direction: 'neutral',
+    path: 'windowPackets',
+    digits: 0,
+  },
+  {
+    key: 'kernelKpps',
+    label: 'what a core carries that does nothing else',
+    unit: 'kpps',
+    direction: 'higher',
+    path: 'maxKpps',
+    digits: 0,
+  },
+  {
+    key: 'kernelLost',
+    label: 'segments lost',
+    unit: '%',
+    direction: 'lower',
+    path: 'lostPercent',
+    digits: 2,
+  },
+  {
+    key: 'boxNs',
+    label: 'time of the box’s core per packet',
+    unit: 'ns',
+    direction: 'lower',
+    path: 'boxNsPerPacket',
+    digits: 0,
+  },
+  {
+    key: 'heldFor',
+    label: 'median hold in the box',
+    unit: 'µs',
+    direction: 'neutral',
+    path: 'holdUs',
+    digits: 0,
+  },
+];
+
 export const metrics: readonly Metric[] = [
   {
     key: 'throughputGbps',
@@ -151,4 +227,5 @@ export const metrics: readonly Metric[] = [
     path: 'ratio',
     digits: 2,
   },
+  ...linuxMetrics,
 ];

@@ -2,6 +2,7 @@
 import type { Facts, PointFacts, Say, Story } from '../core/story.js';
 import { listed, say, together, told, when } from '../story/say.js';
 import { furtherCaptions, furtherStories } from './story-further.js';
+import { linuxCaptions, linuxStories } from './story-linux.js';
 
 const gbps = 'throughputGbps';
 const paperAt = (f: Facts, contender: string, part = 'overload'): PointFacts =>
@@ -168,6 +169,7 @@ export const stories: Readonly<Record<string, Story>> = {
   'overload-runs': runs,
   'overload-modern': modern,
   ...furtherStories,
+  ...linuxStories,
 };
 
 export const captions: Readonly<Record<string, Say>> = {
@@ -185,4 +187,5 @@ export const captions: Readonly<Record<string, Say>> = {
   'runs-throughput': () => say`Chains that work once a run, behind Reframer and without it.`,
   'modern-throughput': () => say`The modern chain at 1,000 Gbps offered, working once a packet.`,
   ...furtherCaptions,
+  ...linuxCaptions,
 };

@@ -48,10 +48,14 @@ describe.each(['quick', 'full'] as const)('%s plan', (profile) => {
 
 test('published values and claims stand at points of the full plan', () => {
   const { parts } = reframer.plan({ ...options, profile: 'full' });
-  const points = new Map(
+  const points = new Map<string, Params[]>(
     parts.map((part) => [
       part.name,
-      expandPart(part, identity).flatMap((setting) => setting.points.map((point) => point.params)),
+      expandPart(part, identity).flatMap((setting) =>
+        setting.points.flatMap((point) =>
+          (part.unfold ?? [{ params: {} }]).map(({ params }) => ({ ...point.params, ...params })),
+        ),
+      ),
     ]),
   );
   const found = (part: string, params: object): boolean =>

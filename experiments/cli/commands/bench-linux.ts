@@ -1,22 +1,24 @@
 // `reframer bench linux`: what an unmodified kernel behind Reframer saves, because GRO finds more to merge.
 import type { Command } from 'commander';
 
-import { seededRandom, shuffled } from '../../core/random.js';
-import { CliError, exitCodes, UsageError } from '../errors.js';
-import { kernelHelp, parseKernel, type Kernel } from '../linux/kernels.js';
-import { sendLive } from '../linux/live.js';
-import { drivers, functions, LinuxPath, missingForLinux } from '../linux/path.js';
+import { UsageError } from '../errors.js';
+import { kernelHelp, parseKernel } from '../linux/kernels.js';
+import { measureLinux } from '../linux/measure.js';
+import { drivers } from '../linux/box.js';
+import { functions } from '../linux/path.js';
 import { renderRows } from '../linux/report.js';
-import { rowsOf, type LinuxRow, type Plan } from '../linux/rows.js';
-import { send, type Order, type Trial } from '../linux/send.js';
+import type { LinuxRow, Plan } from '../linux/rows.js';
+import { traffics, type Order } from '../linux/send.js';
 import { group } from '../main.js';
 import { print, printJson, ProgressLine } from '../output.js';
 import { parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
-import { untilStopped, type Stopping } from '../until-stopped.js';
+import { untilStopped } from '../until-stopped.js';
 
 interface Options {
   functions?: string;
   kernels?: string;
+  traffic: string;
+  wireQueues: string;
   flows: string;
   slf: string;
   delays: string;
@@ -46,6 +48,8 @@ const fully = {
   time: '500ms',
   rounds: '6',
 };
+// Until caches and the kernel's tables are as they stay.
+const warmSeconds = 0.2;
 const liveKernels = 'software'; // checksums do not pass a box unseen
 const quickly = { functions: 'forward', kernels: 'default', time: '200ms', rounds: '2' };
 
@@ -57,6 +61,12 @@ export function register(program: Command): void {
     )
     .option('--functions <list>', `${functions.join(', ')}; default forward,firewall`)
     .option('--kernels <list>', `${kernelHelp}; default ${fully.kernels}`)
+    .option(
+      '--traffic <order>',
+      `${traffics.join(', ')}: flows in turn, or the TCP segments with data of campus traffic at --offered, each of the same length`,
+      'interleaved',
+    )
+    .option('--wire-queues <number>', 'campus: that spread the wire by hash; the core has one', '1')
     .option('--flows <list>', 'TCP connections that take turns', '256')
     .option('--slf <list>', 'packets of a flow in a row, by construction', '1,4,16')
     .option('--delays <list>', 'T of Reframer in front, each from rows of one', '16us,64us,128us')
@@ -119,14 +129,25 @@ function planOf(options: Options): Plan {
           packetsPerSecond: parseCount(options.pace, '--pace', 1),
           cpu: options.boxCpu === undefined ? kernelCpu : parseCount(options.boxCpu, '--box-cpu'),
         };
+  const traffic = parseChoice(options.traffic, '--traffic', traffics);
+  if (traffic === 'campus' && (live !== undefined || rates.length > 1))
+    throw new UsageError('--traffic campus: one rate of --offered, and no --live');
   return {
     live,
-    orders: live === undefined ? orders : orders.filter((o) => !('slf' in o) || o.slf === 1),
+    traffic,
+    wireQueues: parseCount(options.wireQueues, '--wire-queues', 1),
+    orders:
+      traffic === 'campus'
+        ? orders.filter((o) => !('slf' in o) || o.slf === 1)
+        : live === undefined
+          ? orders
+          : orders.filter((o) => !('slf' in o) || o.slf === 1),
     flows: list(options.flows, (word) => parseCount(word, '--flows', 1)),
     offeredBps,
     senderCpu,
     kernelCpu,
     seconds: parseDuration(options.time ?? usual.time, '--time') / 1e9,
+    warmSeconds,
     rounds: parseCount(options.rounds ?? usual.rounds, '--rounds', 1),
     seed: parseCount(options.seed, '--seed'),
   };
@@ -146,39 +167,13 @@ async function bench(options: Options): Promise<void> {
   };
   if (plan.live !== undefined && chosen.kernels.some((k) => k.checkedByNic || k.storedHash))
     throw new UsageError('--live: a box passes on neither checksums nor hashes of a NIC: software');
-  const missing = missingForLinux();
-  if (missing.length > 0)
-    throw new CliError(
-      'not-supported',
-      `this measurement needs ${missing.join(', ')}`,
-      exitCodes.notSupported,
-    );
-  const paths = chosen.functions.flatMap((fn) => chosen.kernels.map((kernel) => ({ fn, kernel })));
-  const total = paths.length * plan.flows.length * plan.orders.length * plan.rounds;
   const progress = new ProgressLine('bench linux', options.quiet);
   const stopping = untilStopped(0);
-  const rows: LinuxRow[] = [];
-  let done = 0;
+  let rows: LinuxRow[] = [];
   try {
-    for (const { fn, kernel } of paths) {
-      if (stopping.stopped()) break;
-      const path = await LinuxPath.open({
-        ...kernel,
-        function: fn,
-        cpu: plan.kernelCpu,
-        box: plan.live?.driver,
-      });
-      try {
-        for (const flows of plan.flows) {
-          const trials = await measure(path, kernel, flows, plan, stopping, () =>
-            progress.update({ done: ++done, total, what: 'trials' }),
-          );
-          rows.push(...rowsOf(fn, kernel, flows, plan, trials));
-        }
-      } finally {
-        path.close();
-      }
-    }
+    rows = await measureLinux(plan, chosen, stopping, (done, total) =>
+      progress.update({ done, total, what: 'trials' }),
+    );
   } finally {
     progress.end();
     stopping.release();
@@ -186,37 +181,4 @@ async function bench(options: Options): Promise<void> {
   if (stopping.signal() !== 0) process.exitCode = 128 + stopping.signal();
   if (options.json === true) printJson({ rows });
   else print(renderRows(rows, plan));
-}
-
-/** Rounds of every order; each round in an order drawn anew, so that drift meets all alike. */
-async function measure(
-  path: LinuxPath,
-  kernel: Kernel,
-  flows: number,
-  plan: Plan,
-  stopping: Stopping,
-  told: () => void,
-): Promise<Trial[][]> {
-  const trials: Trial[][] = plan.orders.map(() => []);
-  const random = seededRandom(plan.seed);
-  for (let round = 0; round < plan.rounds; round++) {
-    for (const [i, order] of shuffled([...plan.orders.entries()], random)) {
-      if (stopping.stopped()) return trials;
-      const { live } = plan;
-      const sending = {
-        flows,
-        storedHash: kernel.storedHash,
-        checkedByNic: kernel.checkedByNic,
-        cpu: plan.senderCpu,
-        seconds: plan.seconds,
-        seed: plan.seed + round,
-      };
-      const trial = await (live === undefined
-        ? send(path, order, sending)
-        : sendLive(path, order, { ...sending, packetsPerSecond: live.packetsPerSecond }, live.cpu));
-      trials[i]?.push(trial);
-      told();
-    }
-  }
-  return trials;
 }

@@ -1,168 +1,130 @@
-// `reframer bench tcp`: real TCP through a box with and without Reframer, as the paper's web test.
+// `reframer bench tcp`: real TCP of many senders through a box, by T: what one receiver gains.
+import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 
-import { medianInterval, pairedRatio } from '../../core/statistics.js';
-import { CliError, exitCodes } from '../errors.js';
+import { drivers } from '../linux/box.js';
+import { missingForTcp, TcpPath, type TcpMode } from '../linux/tcp.js';
+import { publishedTcp, renderTcp, tcpRows } from '../linux/tcp-report.js';
+import { webTrials } from '../linux/web-bench.js';
+import { UsageError } from '../errors.js';
 import { group } from '../main.js';
-import { print, printJson, ProgressLine, renderTable } from '../output.js';
-import { missingForTcp, TcpPath, type TcpTrial } from '../tcp-bench.js';
-import { formatCount, formatFixed, parseChoice, parseCount, parseDuration } from '../units.js';
-import { untilStopped } from '../until-stopped.js';
+import { print, printJson } from '../output.js';
+import { parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
 
 interface Options {
-  delay: string;
-  policy: string;
+  delays: string;
+  adaptive: string;
   connections: string;
-  file: string;
+  files: string;
+  offered: string;
   gather: string;
-  senderQueue: string;
+  driver: string;
+  cpus: string;
+  boxCpu?: string;
   time: string;
   rounds: string;
   json?: boolean;
   quiet?: boolean;
 }
 
-const policies = ['fixed', 'adaptive', 'burst'] as const;
-
 export function register(program: Command): void {
   group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
     .command('tcp')
     .description(
-      'requests a second and completion times of nginx and wrk through a DPDK box, with and without Reframer, in ABBA order; root',
+      'real TCP, many senders to one receiver through a box: goodput, completion times, time of the receiver, by T; root',
     )
-    .option('--delay <time>', 'T of the box', '64us')
-    .option('--policy <policy>', policies.join(', '), 'fixed')
-    .option('--connections <number>', 'that wrk keeps open: senders whose packets interleave', '64')
-    .option('--file <bytes>', 'length of each response', '100k')
+    .option('--delays <list>', 'T of the box', '16us,64us,128us,500us,1ms')
+    .option('--adaptive <time>', 'the most that the adaptive policy holds; 0ns: without it', '1ms')
+    .option('--connections <number>', 'senders whose segments interleave', '64')
+    .option('--files <list>', 'lengths of responses, each for a share of them', '10k,100k,1M')
+    .option('--offered <rate>', 'that they send together, each its share', '1500Mbps')
     .option(
       '--gather <time>',
-      'that GRO of the ends gathers frames; NICs coalesce interrupts by tens of µs; 0ns: not',
+      'that the receiver gathers frames before it looks, as a NIC coalesces interrupts',
       '30us',
     )
-    .option(
-      '--sender-queue <bytes>',
-      'that a connection may have on their way at a time: 3k makes senders take turns packet by packet; 0 leaves it to the kernel',
-      '0',
-    )
-    .option('--time <time>', 'of a trial, whole seconds', '3s')
-    .option('--rounds <number>', 'of four trials', '2')
-    .option('--json', 'print one JSON document')
+    .option('--driver <driver>', `of the box: ${drivers.join(' or ')}`, 'af_packet')
+    .option('--cpus <senders,receiver>', 'their processors', '0,1')
+    .option('--box-cpu <cpu>', 'of the box; by default a third one, or that of the receiver')
+    .option('--time <time>', 'of a trial', '3s')
+    .option('--rounds <number>', 'of a trial each, forth and back', '6')
+    .option('--json', 'print {"rows":[...],"trials":[...]}')
     .option('--quiet', 'no progress')
     .action(bench);
 }
 
-const measures: readonly [
-  name: Exclude<keyof TcpTrial, 'slf'>,
-  title: string,
-  digits: number,
-  better: 'higher' | 'lower',
-][] = [
-  ['requestsPerSecond', 'requests/s', 0, 'higher'],
-  ['medianUs', 'median completion, µs', 0, 'lower'],
-  ['p99Us', '99 %, µs', 0, 'lower'],
-  ['packetsPerAggregate', 'packets per GRO aggregate', 2, 'higher'],
-  ['retransmitted', 'segments retransmitted', 0, 'lower'],
-  ['socketErrors', 'socket errors', 0, 'lower'],
-];
+const list = (text: string): string[] =>
+  text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '');
 
-async function bench(options: Options): Promise<void> {
-  const rounds = parseCount(options.rounds, '--rounds', 1);
-  const reframed = {
-    delayNs: parseDuration(options.delay, '--delay'),
-    policy: parseChoice(options.policy, '--policy', policies),
-  };
-  const tcp = {
-    fileBytes: parseCount(options.file, '--file', 1),
-    connections: parseCount(options.connections, '--connections', 1),
-    timeMs: parseDuration(options.time, '--time') / 1e6,
-    gatherNs: parseDuration(options.gather, '--gather'),
-    senderQueueBytes: parseCount(options.senderQueue, '--sender-queue'),
-  };
-  const missing = missingForTcp();
-  if (missing.length > 0)
-    throw new CliError(
-      'not-supported',
-      `this experiment needs ${missing.join(', ')}`,
-      exitCodes.notSupported,
+function modesOf(options: Options): TcpMode[] {
+  const delays = list(options.delays).map((word) => ({
+    contender: word,
+    delayNs: parseDuration(word, '--delays'),
+  }));
+  const most = parseDuration(options.adaptive, '--adaptive');
+  const longest = delays.reduce((a, b) => (b.delayNs > a.delayNs ? b : a), {
+    contender: '0ns',
+    delayNs: 0,
+  });
+  const off = { contender: 'off', delayNs: 0 };
+  return [
+    off,
+    // The kernel's own means to the same end, for as long.
+    ...(longest.delayNs > 0 ? [{ contender: 'timer', delayNs: longest.delayNs }, ...delays] : []),
+    ...(most > 0 ? [{ contender: 'adaptive', delayNs: most }] : []),
+  ]
+    .map((mode): TcpMode => ({ senders: 'many', ...mode }))
+    .concat(
+      [off, ...(longest.delayNs > 0 ? [longest] : [])].map((mode) => ({
+        senders: 'windows',
+        ...mode,
+      })),
     );
-  const stopping = untilStopped(0);
-  const progress = new ProgressLine('bench tcp', options.quiet);
-  const path = new TcpPath(tcp);
-  const plain: TcpTrial[] = [];
-  const with_: TcpTrial[] = [];
-  try {
-    for (let round = 0; round < rounds && !stopping.stopped(); round++) {
-      for (const [i, on] of [false, true, true, false].entries()) {
-        if (stopping.stopped()) break;
-        (on ? with_ : plain).push(await path.trial(on ? reframed : { reframe: false }));
-        progress.update({ done: round * 4 + i + 1, total: rounds * 4, what: 'trials' });
-      }
-    }
-  } catch (error) {
-    const words = path.serverErrors();
-    throw error instanceof CliError && words !== ''
-      ? new CliError(error.code, `${error.message}\nnginx: ${words}`, error.exitCode)
-      : error;
-  } finally {
-    progress.end();
-    path.close();
-    stopping.release();
-  }
-  if (stopping.signal() !== 0) process.exitCode = 128 + stopping.signal();
-  if (plain.length === 0 || with_.length === 0) return;
-  report(options, { plain, with_ });
 }
 
-function report(
-  options: Options,
-  { plain, with_ }: { plain: readonly TcpTrial[]; with_: readonly TcpTrial[] },
-): void {
-  const pairs = Math.min(plain.length, with_.length);
-  const rows = measures.map(([name, title, digits, better]) => {
-    const value = (trials: readonly TcpTrial[]): number =>
-      medianInterval(trials.map((trial) => trial[name])).value;
-    const couples = Array.from(
-      { length: pairs },
-      (_, i) => [with_[i]?.[name] ?? 0, plain[i]?.[name] ?? 0] as const,
-    );
-    const ratio = couples.every(([a, b]) => a > 0 && b > 0)
-      ? pairedRatio(couples, better)
-      : undefined;
-    return { name, title, digits, plain: value(plain), reframer: value(with_), ratio };
-  });
-  const slf = with_.flatMap((trial) => (trial.slf === undefined ? [] : [trial.slf]));
-  const of = (end: 'in' | 'out'): number => medianInterval(slf.map((each) => each[end])).value;
-  if (options.json === true)
-    return printJson({
-      delay: options.delay,
-      policy: options.policy,
-      gather: options.gather,
-      senderQueue: options.senderQueue,
-      connections: options.connections,
-      file: options.file,
-      trials: { plain, reframer: with_ },
-      rows: rows.map(({ title: _, digits: __, ...row }) => row),
-    });
-  print(
-    renderTable(
-      ['', 'plain', 'Reframer', 'ratio', '95 % interval'].map((title, i) => ({
-        title,
-        align: i === 0 ? 'left' : 'right',
-      })),
-      rows.map(({ title, digits, plain: a, reframer: b, ratio }) => [
-        title,
-        digits === 0 ? formatCount(a) : formatFixed(a, digits),
-        digits === 0 ? formatCount(b) : formatFixed(b, digits),
-        formatFixed(ratio?.value, 3),
-        ratio === undefined ? '-' : `${formatFixed(ratio.low, 3)} to ${formatFixed(ratio.high, 3)}`,
-      ]),
-    ),
+async function bench(options: Options): Promise<void> {
+  const offered = parseRate(options.offered, '--offered');
+  if (offered === 'native') throw new UsageError('--offered: a rate such as 1500Mbps is needed');
+  const [senderCpu, receiverCpu, ...more] = list(options.cpus).map((word) =>
+    parseCount(word, '--cpus'),
   );
-  if (slf.length > 0)
-    print(
-      `from server to client, packets of a flow in a row: ${formatFixed(of('in'), 2)} into the box, ${formatFixed(of('out'), 2)} out of it`,
-    );
-  print(
-    `${pairs} pairs${pairs < 6 ? ' (too few for an interval: theirs is their range)' : ''}, one machine for client, box and server: their cores are shared. Published (NSDI'22, a testbed): completion time -11 %, throughput +20 %`,
+  if (senderCpu === undefined || receiverCpu === undefined || more.length > 0)
+    throw new UsageError('--cpus: two processors, as 0,1');
+  const files = list(options.files).map((word) => parseCount(word, '--files', 1));
+  const connections = parseCount(options.connections, '--connections', 1);
+  if (files.length === 0 || files.length > connections)
+    throw new UsageError('--files: one at least, and no more than there are connections');
+  const tcp = {
+    files,
+    connections,
+    seconds: parseDuration(options.time, '--time') / 1e9,
+    bytesPerSecond: offered / 8,
+    gatherNs: parseDuration(options.gather, '--gather'),
+    driver: parseChoice(options.driver, '--driver', drivers),
+    senderCpu,
+    receiverCpu,
+    boxCpu:
+      options.boxCpu === undefined
+        ? availableParallelism() > 2
+          ? 2
+          : receiverCpu
+        : parseCount(options.boxCpu, '--box-cpu'),
+  };
+  const trials = await webTrials(
+    {
+      name: 'bench tcp',
+      modes: modesOf(options),
+      rounds: parseCount(options.rounds, '--rounds', 1),
+      quiet: options.quiet,
+    },
+    missingForTcp(),
+    () => new TcpPath(tcp),
   );
+  if (trials.length === 0) return;
+  const rows = tcpRows(trials);
+  if (options.json === true) return printJson({ rows, published: publishedTcp, trials });
+  print(renderTcp(rows, tcp));
 }

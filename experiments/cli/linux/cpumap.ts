@@ -74,12 +74,12 @@ export class CpumapPath {
       spaces.link('client', 'c0', 'server', 's0');
       spaces.ip('client', 'address', 'add', '10.83.0.1/24', 'dev', 'c0');
       spaces.ip('server', 'address', 'add', `${server}/24`, 'dev', 's0');
-      this.web = new WebServer(
-        spaces.inside('server'),
-        server,
-        options.fileBytes,
-        availableParallelism(),
-      );
+      this.web = new WebServer({
+        inside: spaces.inside('server'),
+        address: server,
+        files: { file: options.fileBytes },
+        workers: availableParallelism(),
+      });
     } catch (error) {
       this.spaces.close();
       throw error;
@@ -95,7 +95,7 @@ export class CpumapPath {
     let measured;
     try {
       const ask = (seconds: number): Promise<WebAnswer> =>
-        askWeb(this.spaces.inside('client'), server, this.options.connections, seconds);
+        askWeb(this.spaces.inside('client'), `${server}/file`, this.options.connections, seconds);
       await ask(1); // connections begin outside of what is measured, and the table settles
       const before = { tcp: this.tcp(), cpus: cpuTimes() };
       const answer = await ask(this.options.seconds);
@@ -152,16 +152,10 @@ export class CpumapPath {
 
   private tcp(): { outOfOrder: number; retransmitted: number } {
     const sum = (file: string, group: string, field: string): number =>
-      places.reduce((all, place) => {
-        const [names = '', values = ''] = this.spaces
-          .in(place, 'cat', file)
-          .split('\n')
-          .filter((line) => line.startsWith(`${group}:`));
-        return all + Number(values.split(' ')[names.split(' ').indexOf(field)] ?? 0);
-      }, 0);
+      places.reduce((all, place) => all + this.spaces.counter(place, file, group, field), 0);
     return {
-      outOfOrder: sum('/proc/net/netstat', 'TcpExt', 'TCPOFOQueue'),
-      retransmitted: sum('/proc/net/snmp', 'Tcp', 'RetransSegs'),
+      outOfOrder: sum('netstat', 'TcpExt', 'TCPOFOQueue'),
+      retransmitted: sum('snmp', 'Tcp', 'RetransSegs'),
     };
   }
 

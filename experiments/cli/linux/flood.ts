@@ -1,9 +1,10 @@
 // A web server behind the box, asked through it, while a flood of UDP comes the same way: with the flood
 // denied before it reaches the box, the box carries what it is for.
-import { dpdkProgram, labProgram } from '../../../native/loader.js';
+import { labProgram } from '../../../native/loader.js';
 import { NativeSession } from '../../../native/session.js';
 import type { Reply } from '../box.js';
-import { CliError, exitCodes } from '../errors.js';
+import { CliError } from '../errors.js';
+import { openBox } from './box.js';
 import { missingPrograms, Spaces } from './spaces.js';
 import { askWeb, WebServer, webPrograms, type WebAnswer } from './web.js';
 
@@ -55,7 +56,11 @@ export class FloodPath {
       // The flood is for ports of the server that nobody listens to.
       spaces.ip('client', 'route', 'add', `${floodNetwork}/16`, 'via', server);
       spaces.ip('server', 'route', 'add', 'local', `${floodNetwork}/16`, 'dev', 'lo');
-      this.web = new WebServer(spaces.inside('server'), server, options.fileBytes, 1);
+      this.web = new WebServer({
+        inside: spaces.inside('server'),
+        address: server,
+        files: { file: options.fileBytes },
+      });
     } catch (error) {
       this.spaces.close();
       throw error;
@@ -67,7 +72,7 @@ export class FloodPath {
     let flood: NativeSession<FloodReply> | undefined;
     try {
       const ask = (seconds: number): Promise<WebAnswer> =>
-        askWeb(this.spaces.inside('client'), server, this.options.connections, seconds);
+        askWeb(this.spaces.inside('client'), `${server}/file`, this.options.connections, seconds);
       await ask(1); // connections and ARP are outside of what is measured
       if (mode !== 'idle') flood = await this.openFlood();
       const answer = await ask(this.options.seconds);
@@ -89,32 +94,17 @@ export class FloodPath {
     }
   }
 
-  private async openBox(deny: readonly string[]): Promise<NativeSession<Reply>> {
-    const eal = [
-      ...['--no-huge', '-m', '256', '--no-shconf', '--no-telemetry', '--log-level=error'],
-      ...['-l', String(this.options.cpu), `--file-prefix=reframer-flood-${process.pid}`],
-      ...['--vdev=net_af_xdp0,iface=b0', '--vdev=net_af_xdp1,iface=b1'],
-    ];
-    const box = await NativeSession.open<Reply>(
-      dpdkProgram,
-      'forward',
+  private openBox(deny: readonly string[]): Promise<NativeSession<Reply>> {
+    return openBox(
       {
-        eal,
-        in: 'net_af_xdp0',
-        out: 'net_af_xdp1',
-        bothWays: true,
-        reframe: false,
-        user: 'root',
-        guards: [{ interface: 'b0', deny, claim: [] }],
+        inside: this.spaces.inside('box'),
+        name: 'flood',
+        driver: 'af_xdp',
+        in: 'b0',
+        out: 'b1',
+        cpu: this.options.cpu,
       },
-      this.spaces.inside('box'),
-    );
-    if (box.first.ready !== undefined) return box;
-    const { code = 'flood-box', message = 'did not get ready' } = box.first.error ?? {};
-    throw new CliError(
-      code,
-      `the box: ${message}`,
-      code === 'not-supported' ? exitCodes.notSupported : exitCodes.failed,
+      { bothWays: true, reframe: false, guards: [{ interface: 'b0', deny, claim: [] }] },
     );
   }
 

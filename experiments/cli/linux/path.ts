@@ -1,19 +1,15 @@
 // A sender, a router and a sink, each a network namespace of our own, in a row. The router's work runs
 // in the kernel's NAPI threads, pinned to one core; the sink counts what comes, and drops it.
-import { readdirSync, readFileSync } from 'node:fs';
-
 import { labProgram } from '../../../native/loader.js';
 import { NativeSession } from '../../../native/session.js';
 import { CliError, exitCodes } from '../errors.js';
+import type { Driver } from './box.js';
 import type { KernelSettings } from './kernels.js';
+import { pinThreads, uniqueDevice } from './napi.js';
 import { missingPrograms, run, Spaces } from './spaces.js';
 
 export const functions = ['forward', 'firewall', 'bridge'] as const;
 export type LinuxFunction = (typeof functions)[number];
-
-/** How a box in the path receives and sends. */
-export const drivers = ['af_xdp', 'af_packet'] as const;
-export type Driver = (typeof drivers)[number];
 
 export interface PathOptions extends KernelSettings {
   function: LinuxFunction;
@@ -37,26 +33,15 @@ const programs = { ip: 'iproute2', ethtool: 'ethtool', nft: 'nftables', taskset:
 /** What is missing for this; empty: nothing. */
 export const missingForLinux = (): string[] => missingPrograms(programs);
 
-/** Names of the kernel's threads are cut at 15 characters: the interface's name must be short. */
-function napiThreads(device: string): number[] {
-  return readdirSync('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .filter((entry) => {
-      try {
-        return readFileSync(`/proc/${entry}/comm`, 'utf8').startsWith(`napi/${device}-`);
-      } catch {
-        return false; // ended meanwhile
-      }
-    })
-    .map(Number);
-}
-
 export interface Arrived {
   /** One may be several segments merged. */
   frames: number;
   /** Of their payload. */
   bytes: number;
   outOfOrder: number;
+  /** From a segment's stamp; 0 where they have none. */
+  delayP50Us: number;
+  delayP99Us: number;
 }
 
 interface SinkReply extends Arrived {
@@ -68,6 +53,7 @@ export class LinuxPath {
   readonly destination = sinkAddress;
   readonly source = senderAddress;
   readonly interface = 's0';
+  private readonly inbound = uniqueDevice('r');
   threads: number[] = [];
   destinationMac = '';
   private sink: NativeSession<SinkReply> | undefined;
@@ -118,23 +104,11 @@ export class LinuxPath {
       this.spaces.write('router', `${sys}/napi_defer_hard_irqs`, deferredPolls);
     }
     this.spaces.write('router', `${sys}/threaded`, '1');
-    this.threads = napiThreads(this.inbound);
-    if (this.threads.length !== queues)
-      throw new CliError(
-        'linux-setup',
-        `${this.threads.length} NAPI threads of ${this.inbound} instead of ${queues}: does this kernel have threaded NAPI for veth?`,
-      );
-    for (const thread of this.threads) {
-      run('taskset', '-pc', String(cpu), String(thread));
-      // Beside a box that polls on their processor: else packets wait in the ring for their turn, and it
-      // overflows.
-      if (this.options.box !== undefined) run('chrt', '-f', '-p', '1', String(thread));
-    }
-  }
-
-  /** Unlike that of any other run on this machine: threads are found by it. */
-  private get inbound(): string {
-    return `r${(process.pid % 0xffff).toString(16)}`;
+    this.threads = pinThreads(this.inbound, queues, cpu);
+    // Beside a box that polls on their processor: else packets wait in the ring for their turn, and it
+    // overflows.
+    if (this.options.box !== undefined)
+      for (const thread of this.threads) run('chrt', '-f', '-p', '1', String(thread));
   }
 
   private get devices(): (readonly [Place, string])[] {

@@ -21,7 +21,7 @@ export function renderRows(rows: readonly LinuxRow[], plan: Plan): string {
     'kpps',
     'lost',
     'out of order',
-    ...(plan.live === undefined ? [] : ['window', 'box ns', 'hold µs']),
+    ...(plan.live === undefined ? [] : ['window', 'box ns', 'hold µs', 'latency µs', '99 %']),
   ];
   const table = renderTable(
     titles.map((title, i) => ({ title, align: i < 2 ? 'left' : 'right' })),
@@ -47,6 +47,8 @@ export function renderRows(rows: readonly LinuxRow[], plan: Plan): string {
             formatFixed(row.windowPackets, 0),
             formatFixed(row.boxNsPerPacket ?? Number.NaN, 0),
             formatFixed(row.holdUs ?? Number.NaN, 0),
+            formatFixed(row.latencyP50Us ?? Number.NaN, 0),
+            formatFixed(row.latencyP99Us ?? Number.NaN, 0),
           ]),
     ]),
   );
@@ -56,6 +58,6 @@ export function renderRows(rows: readonly LinuxRow[], plan: Plan): string {
     "ns of the kernel's core a segment sent, the drop behind it included; merged: segments a frame that leaves; kpps: what a core that does nothing else takes at that cost";
   const orders = 'lost: segments; out of order: frames behind a later one of their flow.';
   if (plan.live !== undefined)
-    return `${table}\n${counted}; here it was not always busy, so that the cost of waking up is in it. ${orders} The box, over ${plan.live.driver}, held packets as they passed, ${plan.live.packetsPerSecond / 1e3} thousand a second; without T it only forwards. window: packets that pass in T; box ns: of its own core, a packet.${few}`;
+    return `${table}\n${counted}; here it was not always busy, so that the cost of waking up is in it. ${orders} The box, over ${plan.live.driver}, held packets as they passed, ${plan.live.packetsPerSecond / 1e3} thousand a second; without T it only forwards. window: packets that pass in T; box ns: of its own core, a packet; latency: from sender to sink, of the first segment of each frame.${few}`;
   return `${table}\n${limitTexts(rows).join('\n')}\n${counted}; its rings were full whenever it began. ${orders} T: the real stage formed the order beforehand, at ${plan.offeredBps.map((bps) => bps / 1e9).join(', ')} Gbps by a virtual clock, as in front of many cores; its own cost is not in it (bench reframer).${few}`;
 }

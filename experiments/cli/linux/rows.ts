@@ -1,8 +1,9 @@
 // What trials of the path say, by function, kernel, flows and order.
 import { medianInterval } from '../../core/statistics.js';
 import type { Kernel } from './kernels.js';
-import type { Driver, LinuxFunction } from './path.js';
-import type { Order, Trial } from './send.js';
+import type { Driver } from './box.js';
+import type { LinuxFunction } from './path.js';
+import type { Order, Traffic, Trial } from './send.js';
 
 /** A box in the path, and at what pace packets pass it. */
 export interface Live {
@@ -14,6 +15,9 @@ export interface Live {
 export interface Plan {
   /** Otherwise the order is formed beforehand. */
   live?: Live | undefined;
+  traffic: Traffic;
+  /** Campus: queues of the wire; the kernel core has one. */
+  wireQueues: number;
   orders: Order[];
   flows: number[];
   /** Of the wire in front of Reframer. */
@@ -21,6 +25,7 @@ export interface Plan {
   senderCpu: number;
   kernelCpu: number;
   seconds: number;
+  warmSeconds: number;
   rounds: number;
   seed: number;
 }
@@ -31,7 +36,7 @@ export interface LinuxRow {
   queues: number;
   flushUs: number;
   storedHash: boolean;
-  traffic: 'interleaved';
+  traffic: Traffic;
   mode: 'aggregate' | 'live';
   flows: number;
   offeredGbps: number;
@@ -56,10 +61,13 @@ export interface LinuxRow {
   /** Live: the box's own core, a packet, and the median hold. */
   boxNsPerPacket?: number;
   holdUs?: number;
+  /** Live: from sender to sink, by stamps in the segments. */
+  latencyP50Us?: number;
+  latencyP99Us?: number;
 }
 
 /** Of a frame of 1,000 bytes of payload: headers, check sequence, preamble, gap. */
-const wireBits = 8 * (1000 + 66 + 24);
+export const wireBits = 8 * (1000 + 66 + 24);
 
 export function rowsOf(
   fn: LinuxFunction,
@@ -68,7 +76,7 @@ export function rowsOf(
   plan: Plan,
   trials: readonly Trial[][],
 ): LinuxRow[] {
-  type Numbers = Exclude<keyof Trial, 'box'>;
+  type Numbers = Exclude<keyof Trial, 'box' | 'latency'>;
   const middle = (of: readonly Trial[], key: Numbers): number =>
     medianInterval(of.map((trial) => trial[key])).value;
   const sum = (of: readonly Trial[], key: Numbers): number =>
@@ -94,9 +102,9 @@ export function rowsOf(
         queues: kernel.queues,
         flushUs: kernel.flushNs / 1e3,
         storedHash: kernel.storedHash,
-        traffic: 'interleaved' as const,
+        traffic: plan.traffic,
         mode: plan.live === undefined ? ('aggregate' as const) : ('live' as const),
-        flows,
+        flows: plan.traffic === 'campus' ? middle(of, 'flows') : flows,
         offeredGbps: offeredBps(order) / 1e9,
         delayUs: 'delayNs' in order ? order.delayNs / 1e3 : 0,
         windowPackets: middle(of, 'windowPackets'),
@@ -119,6 +127,8 @@ export function rowsOf(
               boxNsPerPacket: medianInterval(of.map(({ box }) => box?.nsPerPacket ?? Number.NaN))
                 .value,
               holdUs: medianInterval(of.map(({ box }) => box?.holdUs ?? Number.NaN)).value,
+              latencyP50Us: medianInterval(of.map((t) => t.latency?.p50Us ?? Number.NaN)).value,
+              latencyP99Us: medianInterval(of.map((t) => t.latency?.p99Us ?? Number.NaN)).value,
             }),
       },
     ];

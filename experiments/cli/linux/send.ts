@@ -11,18 +11,30 @@ import type { LinuxPath } from './path.js';
  */
 export type Order = { slf: number } | { delayNs: number; offeredBps: number };
 
+export const traffics = ['interleaved', 'campus'] as const;
+export type Traffic = (typeof traffics)[number];
+
 export interface Sending {
+  /** Flows take turns, or the order of campus traffic; of that, flows are as many as there are. */
+  traffic: Traffic;
   flows: number;
+  /** Campus: queues that the wire is spread over by hash; this core has one. */
+  wireQueues: number;
+  /** Of the wire, where an order does not say. */
+  offeredBps: number;
   storedHash: boolean;
   checkedByNic: boolean;
   cpu: number;
   seconds: number;
+  /** Before what is measured. */
+  warmSeconds: number;
   seed: number;
   /** At a pace; otherwise the kernel's core is always behind. */
   packetsPerSecond?: number;
 }
 
 export interface Trial {
+  flows: number;
   /** Packets of a flow in a row, as sent. */
   slf: number;
   /** That pass on the wire in front of Reframer during T. */
@@ -35,6 +47,8 @@ export interface Trial {
   lost: number;
   /** Frames that begin before the end of one of their flow that came earlier. */
   outOfOrder: number;
+  /** From sender to sink, of the first segment of each frame; at a pace. */
+  latency?: { p50Us: number; p99Us: number };
   /** Of a box in the path: its own core's time a packet, and the median hold. */
   box?: { nsPerPacket: number; holdUs: number };
 }
@@ -44,6 +58,7 @@ interface Answer {
   sent: number;
   all: number;
   cpuNs: number;
+  flows: number;
   slf: number;
   windowPackets: number;
 }
@@ -77,11 +92,14 @@ function runInside(path: LinuxPath, spec: object): Promise<Answer> {
   });
 }
 
+const sendingOf = ({ offeredBps: _, ...sending }: Sending): object => sending;
+
 export async function send(path: LinuxPath, order: Order, sending: Sending): Promise<Trial> {
   await path.beginCount();
   const answer = await runInside(path, {
-    ...order,
-    ...sending,
+    // Campus traffic has the rate of its wire also where nothing holds it.
+    ...('slf' in order ? { slf: order.slf, offeredBps: sending.offeredBps } : order),
+    ...sendingOf(sending),
     interface: path.interface,
     source: path.source,
     destination: path.destination,
@@ -96,6 +114,7 @@ export async function send(path: LinuxPath, order: Order, sending: Sending): Pro
   const segments = arrived.bytes / payload;
   if (segments <= 0) throw new CliError('linux-path', 'nothing came through the router');
   return {
+    flows: answer.flows,
     slf: answer.slf,
     windowPackets: answer.windowPackets,
     nsPerPacket: answer.cpuNs / answer.sent,
@@ -103,5 +122,8 @@ export async function send(path: LinuxPath, order: Order, sending: Sending): Pro
     sent: answer.all,
     lost: answer.all - segments,
     outOfOrder: arrived.outOfOrder,
+    ...(sending.packetsPerSecond === undefined
+      ? {}
+      : { latency: { p50Us: arrived.delayP50Us, p99Us: arrived.delayP99Us } }),
   };
 }

@@ -67,6 +67,12 @@ export function sweepSpaces(prefix: string): void {
   }
 }
 
+/** Of /proc/net/snmp or /proc/net/netstat: a line of names, then one of values. */
+export function counterOf(text: string, group: string, field: string): number {
+  const [names = '', values = ''] = text.split('\n').filter((line) => line.startsWith(`${group}:`));
+  return Number(values.split(' ')[names.split(' ').indexOf(field)] ?? 0);
+}
+
 export class Spaces<Place extends string> {
   constructor(
     private readonly prefix: string,
@@ -104,6 +110,10 @@ export class Spaces<Place extends string> {
 
   write(place: Place, file: string, value: string): void {
     this.in(place, 'sh', '-c', `echo ${value} > ${file}`);
+  }
+
+  counter(place: Place, file: string, group: string, field: string): number {
+    return counterOf(this.in(place, 'cat', `/proc/net/${file}`), group, field);
   }
 
   /** A veth: frames are single segments with their checksums, as on a wire. */

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { labProgram, locate } from '../../../native/loader.js';
 import { CliError } from '../errors.js';
 import { environment } from './spaces.js';
 
@@ -14,29 +15,53 @@ export interface WebAnswer {
   socketErrors: number;
 }
 
+export interface WebOptions {
+  /** In front of nginx: its namespace, its processor. */
+  inside: readonly string[];
+  address: string;
+  port?: number;
+  /** Names and lengths. */
+  files: Readonly<Record<string, number>>;
+  workers?: number;
+  /** Of each connection (SO_MAX_PACING_RATE of the port that nginx inherits); otherwise as it likes. */
+  bytesPerSecond?: number;
+}
+
 export const webPrograms = { nginx: 'nginx-light', wrk: 'wrk' };
 
 export class WebServer {
   private readonly folder = mkdtempSync(join(tmpdir(), 'reframer-web-'));
   private readonly child: ChildProcess;
 
-  /** @param inside in front of what runs in its namespace */
-  constructor(inside: readonly string[], address: string, fileBytes: number, workers: number) {
-    writeFileSync(join(this.folder, 'file'), Buffer.alloc(fileBytes, 'x'));
+  constructor({ inside, address, port = 80, files, workers = 1, bytesPerSecond }: WebOptions) {
+    for (const [name, bytes] of Object.entries(files))
+      writeFileSync(join(this.folder, name), Buffer.alloc(bytes, 'x'));
     const affinity = workers > 1 ? 'worker_cpu_affinity auto;\n' : '';
     const reuse = workers > 1 ? ' reuseport' : '';
     writeFileSync(
       join(this.folder, 'nginx.conf'),
       `daemon off;\nuser root;\nworker_processes ${workers};\n${affinity}pid ${this.folder}/pid;\nerror_log ${this.folder}/error;\nevents { worker_connections 4096; }\n` +
-        `http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; server { listen ${address}:80${reuse}; root ${this.folder}; } }\n`,
+        `http { access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000; server { listen ${address}:${port}${reuse}; root ${this.folder}; } }\n`,
     );
-    const [program = '', ...args] = [
-      ...inside,
+    const nginx = [
       ...['nginx', '-e', join(this.folder, 'error'), '-p', this.folder],
       ...['-c', join(this.folder, 'nginx.conf')],
     ];
-    this.child = spawn(program, args, { stdio: 'ignore', env: environment });
+    const paced = bytesPerSecond !== undefined;
+    const [program = '', ...args] = [
+      ...inside,
+      ...(paced ? [locate(labProgram), 'linux-listen'] : nginx),
+    ];
+    this.child = spawn(program, args, { stdio: ['pipe', 'ignore', 'ignore'], env: environment });
     this.child.on('error', () => undefined); // noticed by requests without answer
+    this.child.stdin?.on('error', () => undefined);
+    this.child.stdin?.end(
+      paced ? JSON.stringify({ address, port, bytesPerSecond, command: nginx }) : '',
+    );
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
   }
 
   /** nginx's own words, for an experiment that failed. */
@@ -54,23 +79,33 @@ export class WebServer {
   }
 }
 
-/** As often as the answers come, for `seconds`. @throws CliError where none came */
-export function askWeb(
+export interface WebClient {
+  /** Of wrk: its time, and the counters of its namespace, are to be had by it. */
+  pid: number;
+  /** Rejects with CliError where no answer came. */
+  answer: Promise<WebAnswer>;
+}
+
+/**
+ * As often as the answers come, for `seconds`.
+ * @param from address, port where it is not 80, and file
+ */
+export function startWebClient(
   inside: readonly string[],
-  address: string,
+  from: string,
   connections: number,
   seconds: number,
-): Promise<WebAnswer> {
+): WebClient {
   const [program = '', ...args] = [
     ...inside,
     ...['wrk', '-t', '1', '-c', String(connections), '-d', `${seconds}s`],
-    ...['--timeout', '2s', '--latency', `http://${address}/file`],
+    ...['--timeout', '2s', '--latency', `http://${from}`],
   ];
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment });
   let text = '';
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (part: string) => (text += part));
-  return new Promise((resolve, reject) => {
+  const answer = new Promise<WebAnswer>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code) => {
       if (code !== 0)
@@ -82,7 +117,13 @@ export function askWeb(
       }
     });
   });
+  answer.catch(() => undefined); // told where it is waited for
+  return { pid: child.pid ?? 0, answer };
 }
+
+/** @throws CliError where no answer came */
+export const askWeb = (...asked: Parameters<typeof startWebClient>): Promise<WebAnswer> =>
+  startWebClient(...asked).answer;
 
 function microseconds(text: string | undefined): number {
   const [, value, unit = ''] = /^([\d.]+)(us|ms|s)$/.exec(text ?? '') ?? [];

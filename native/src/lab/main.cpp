@@ -2,6 +2,7 @@
 #include "jobs/program.hpp"
 #include "lab/balancer/jobs.hpp"
 #include "lab/linux/flood.hpp"
+#include "lab/linux/listen.hpp"
 #include "lab/rsspp/balance_cpumap.hpp"
 
 namespace {
@@ -45,6 +46,7 @@ constexpr JobEntry jobs[] = {
 	{"balance-ethtool", run_balance_ethtool},
 	{"balance-cpumap", run_balance_cpumap},
 	{"linux-flood", run_linux_flood},
+	{"linux-listen", run_linux_listen},
 	{"balance-servers", run_balance_servers},
 	{"linux-send", run_linux_send},
 	{"linux-sink", run_linux_sink},

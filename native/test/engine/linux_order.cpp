@@ -43,6 +43,23 @@ TEST_CASE("Reframer makes longer rows of the same packets, the longer it holds")
 	}
 }
 
+TEST_CASE("campus traffic keeps its flows' numbers dense, and holding makes its rows longer")
+{
+	const CampusOrder plain = campus_order(10e9, 4, 20000, 0, 5);
+	const CampusOrder held = campus_order(10e9, 4, 20000, 128'000, 5);
+	for (const CampusOrder *made : {&plain, &held}) {
+		CHECK(made->order.size() >= 20000);
+		CHECK(*std::max_element(made->order.begin(), made->order.end()) == made->flows - 1);
+		CHECK(made->order.front() == 0);
+		// A quarter of 10 Gbps in packets of some 1,100 bytes.
+		CHECK(made->gap_ns > 2000);
+		CHECK(made->gap_ns < 6000);
+	}
+	CHECK(plain.flows == held.flows);
+	CHECK(plain.order.size() == held.order.size());
+	CHECK(slf_of(held.order) > slf_of(plain.order));
+}
+
 TEST_CASE("segments of a flow follow each other and have valid checksums")
 {
 	SegmentSpec spec{{2, 0, 0, 0, 0, 9}, 0x0a4e0001, 0x0a4e0101, 300, 1000, false};
@@ -50,6 +67,7 @@ TEST_CASE("segments of a flow follow each other and have valid checksums")
 	for (uint32_t flow : {0u, 1u, 299u}) {
 		for (uint32_t slot : {0u, 1u})
 			segments.write(slot, flow);
+		segments.stamp(1, 0x123456789abcdef0); // the other has none
 		uint32_t sequence[2];
 		for (uint32_t slot : {0u, 1u}) {
 			const msghdr &message = segments.messages()[slot].msg_hdr;
@@ -64,6 +82,8 @@ TEST_CASE("segments of a flow follow each other and have valid checksums")
 			CHECK(packet::checksum_l4(frame.data() + 14, 6, frame.data() + 34, 1032) == 0);
 			CHECK(packet::be16(frame.data() + 34) == 10000 + flow);
 			sequence[slot] = packet::be32(frame.data() + 38);
+			CHECK(packet::load<uint64_t>(frame.data() + SegmentSpec::header_bytes) ==
+			      (slot == 1 ? 0x123456789abcdef0 : 0));
 		}
 		CHECK(sequence[1] - sequence[0] == 1000);
 	}

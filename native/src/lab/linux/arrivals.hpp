@@ -17,6 +17,11 @@ struct ArrivalCounts {
 	uint64_t others;       // that are none of these TCP segments
 };
 
+// From the stamp in a frame's first segment until it came; 0 where none had a stamp.
+struct ArrivalDelays {
+	double p50_us, p99_us;
+};
+
 class Arrivals {
 public:
 	// Flows as lab::Segments makes them. @throws engine::DeviceError
@@ -25,10 +30,11 @@ public:
 	// Forgets all; the next segment of each flow is its first one.
 	void begin();
 	ArrivalCounts read() const;
+	ArrivalDelays delays() const;
 
 private:
 	uint32_t flows_;
-	engine::BpfWords counters_, expected_;
+	engine::BpfWords counters_, expected_, delays_;
 	engine::FileDescriptor program_, link_;
 };
 

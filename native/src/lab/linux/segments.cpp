@@ -10,13 +10,21 @@ namespace reframer::lab {
 namespace {
 
 constexpr uint32_t ip_at = 14, tcp_at = 34, checksum_at = tcp_at + 16, options_at = 54;
+constexpr uint32_t stamp_at = SegmentSpec::header_bytes;
 constexpr uint16_t server_port = 80;
+
+void put_checksum(uint8_t *frame, uint64_t sum)
+{
+	packet::put_be16(frame + checksum_at,
+	                 packet::swap16(static_cast<uint16_t>(~packet::checksum_fold(sum))));
+}
 
 } // namespace
 
 Segments::Segments(const SegmentSpec &spec, uint32_t room)
-	: payload_(spec.payload), offloaded_(spec.offloaded), zeros_(spec.payload), flows_(spec.flows),
-	  headers_(room), pieces_(3 * room), messages_(room)
+	: payload_(spec.payload), offloaded_(spec.offloaded),
+	  zeros_(spec.payload - SegmentSpec::stamp_bytes), flows_(spec.flows), headers_(room),
+	  sums_(room), pieces_(3 * room), messages_(room)
 {
 	offload_.flags = OffloadHeader::needs_checksum;
 	offload_.checksum_start = tcp_at;
@@ -79,11 +87,18 @@ void Segments::write(uint32_t slot, uint32_t f)
 	std::memcpy(p, flow.header.data(), flow.header.size());
 	packet::put_be32(p + tcp_at + 4, flow.sequence);
 	if (!offloaded_) {
-		const uint64_t sum = packet::checksum_add(flow.sum, p + tcp_at + 4, 4);
-		packet::put_be16(p + checksum_at,
-		                 packet::swap16(static_cast<uint16_t>(~packet::checksum_fold(sum))));
+		sums_[slot] = packet::checksum_add(flow.sum, p + tcp_at + 4, 4);
+		put_checksum(p, sums_[slot]);
 	}
 	flow.sequence += payload_;
+}
+
+void Segments::stamp(uint32_t slot, uint64_t now_ns)
+{
+	uint8_t *p = headers_[slot].data();
+	std::memcpy(p + stamp_at, &now_ns, sizeof(now_ns));
+	if (!offloaded_)
+		put_checksum(p, packet::checksum_add(sums_[slot], p + stamp_at, sizeof(now_ns)));
 }
 
 } // namespace reframer::lab

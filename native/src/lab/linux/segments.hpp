@@ -25,6 +25,8 @@ struct SegmentSpec {
 
 	// Ethernet, IPv4, TCP with timestamps.
 	static constexpr uint32_t header_bytes = 14 + 20 + 32;
+	// When it was sent, at the beginning of the payload; 0: that is not told.
+	static constexpr uint32_t stamp_bytes = 8;
 	uint32_t frame_bytes() const { return header_bytes + payload; }
 };
 
@@ -41,10 +43,12 @@ public:
 
 	// Makes message `slot` the next segment of a flow.
 	void write(uint32_t slot, uint32_t flow);
+	// Writes down when it is sent, in nanoseconds of CLOCK_MONOTONIC.
+	void stamp(uint32_t slot, uint64_t now_ns);
 	mmsghdr *messages() { return messages_.data(); }
 
 private:
-	using Header = std::array<uint8_t, SegmentSpec::header_bytes>;
+	using Header = std::array<uint8_t, SegmentSpec::header_bytes + SegmentSpec::stamp_bytes>;
 	struct Flow {
 		Header header;
 		uint64_t sum; // of pseudo header and, not offloaded, the rest without the sequence number
@@ -57,7 +61,8 @@ private:
 	std::vector<uint8_t> zeros_;
 	std::vector<Flow> flows_;
 	std::vector<Header> headers_;
-	std::vector<iovec> pieces_; // three a message
+	std::vector<uint64_t> sums_; // of each slot, without the stamp
+	std::vector<iovec> pieces_;  // three a message
 	std::vector<mmsghdr> messages_;
 };
 

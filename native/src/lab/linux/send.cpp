@@ -5,11 +5,13 @@
 // Specification:
 //   interface        of this network namespace; frames leave by AF_PACKET
 //   destinationMac, destination ("10.78.1.2"), source: what the frames say
-//   flows            TCP connections, told apart by source port (256)
+//   traffic          "interleaved": flows take turns; "campus": as campus traffic has them (interleaved)
+//   flows            TCP connections, told apart by source port (256); campus has its own
 //   slf              packets of a flow in a row, by construction (1)
 //   delayNs          0: as constructed; else what Reframer makes of that order
 //   offeredBps       rate of the wire in front of Reframer, which says how many packets wait with one
 //                    (70e9)
+//   wireQueues       campus: that the wire is spread over by hash; this kernel core has one (1)
 //   payload          bytes of a segment (1000)
 //   storedHash       the kernel computes a hash for each, as a NIC does (false): through the queueing
 //                    layer of an interface with several queues
@@ -18,10 +20,11 @@
 //   threads          ids of the kernel's threads whose time counts
 //   kernelCpu        that the threads are pinned to (1)
 //   queues           of the interface (1)
-//   packetsPerSecond 0: as above; else so many leave a second, and the threads work when they come
+//   packetsPerSecond 0: as above; else so many leave a second, each with its time, and the threads work
+//                    when they come
 //   warmSeconds, seconds (0.2, 1), cpu (0), seed (1)
 // Record: sent, fills (times that the rings were filled), all (sent with the warm-up), cpuNs (of the
-//   threads, in the measured time), slf, frameBytes, windowPackets (that pass during T on the wire)
+//   threads, in the measured time), slf, flows, frameBytes, windowPackets (that pass during T on the wire)
 #include "base/cores.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/linux/flow_order.hpp"
@@ -54,13 +57,15 @@ constexpr uint32_t wire_overhead = 24;
 constexpr uint32_t ring = 256;
 constexpr uint32_t batch = 64;
 constexpr uint32_t least_cycle = 1 << 16;
+constexpr uint32_t most_flows = 32768; // that the sink follows
 // At a pace: long enough for another program to run, short beside T.
 constexpr std::chrono::microseconds pause(20);
 
 struct SendSpec {
 	std::string interface;
 	SegmentSpec segments;
-	uint32_t in_a_row, cpu, kernel_cpu, queues;
+	bool campus = false;
+	uint32_t in_a_row, cpu, kernel_cpu, queues, wire_queues;
 	uint64_t delay_ns, seed;
 	double offered_bps, warm_seconds, seconds, pace;
 	bool stored_hash;
@@ -93,8 +98,10 @@ SendSpec parse(const Json &json)
 	};
 	s.segments.source = address("source");
 	s.segments.destination = address("destination");
-	s.segments.flows = static_cast<uint32_t>(in.integer("flows", 256, 1, 32768));
-	s.segments.payload = static_cast<uint32_t>(in.integer("payload", 1000, 1, 1448));
+	s.segments.flows = static_cast<uint32_t>(in.integer("flows", 256, 1, most_flows));
+	in.read("traffic", s.campus, {{"interleaved", false}, {"campus", true}});
+	s.segments.payload =
+		static_cast<uint32_t>(in.integer("payload", 1000, SegmentSpec::stamp_bytes, 1448));
 	s.in_a_row = static_cast<uint32_t>(in.integer("slf", 1, 1, 1024));
 	s.delay_ns = in.integer("delayNs", 0, 0, 1'000'000'000);
 	s.offered_bps = in.real("offeredBps", 70e9, 1e6, 1e12);
@@ -105,6 +112,7 @@ SendSpec parse(const Json &json)
 	s.cpu = static_cast<uint32_t>(in.integer("cpu", 0, 0, 4095));
 	s.kernel_cpu = static_cast<uint32_t>(in.integer("kernelCpu", 1, 0, 4095));
 	s.queues = static_cast<uint32_t>(in.integer("queues", 1, 1, 64));
+	s.wire_queues = static_cast<uint32_t>(in.integer("wireQueues", 1, 1, 128));
 	s.seed = in.integer("seed", 1, 0, 1ull << 53);
 	s.pace = in.real("packetsPerSecond", 0, 0, 1e8);
 	s.threads = in.integers<uint64_t>("threads", {}, 1, 1ull << 32);
@@ -170,6 +178,14 @@ uint64_t cpu_time(const std::vector<uint64_t> &threads)
 	return sum;
 }
 
+// As the kernel's programs read it.
+uint64_t now_ns()
+{
+	return static_cast<uint64_t>(
+		std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now().time_since_epoch())
+			.count());
+}
+
 struct Counts {
 	uint64_t sent = 0, fills = 0;
 };
@@ -225,8 +241,11 @@ private:
 		while (sent < most) {
 			if (at_ == batch)
 				write_batch();
-			const uint32_t taken =
-				socket_.send(segments_.messages() + at_, std::min(batch - at_, most - sent));
+			const uint32_t n = std::min(batch - at_, most - sent);
+			if (!gate_)
+				for (uint32_t i = 0; i < n; i++)
+					segments_.stamp(at_ + i, now_ns());
+			const uint32_t taken = socket_.send(segments_.messages() + at_, n);
 			at_ += taken;
 			sent += taken;
 			if (taken == 0)
@@ -261,13 +280,22 @@ void run_linux_send(const Json &json)
 	if (!base::pin(pthread_self(), static_cast<int>(s.cpu)))
 		throw JobError("linux-send", "CPU " + std::to_string(s.cpu) + " cannot be had");
 
-	std::vector<uint32_t> order =
-		interleaved_order(s.segments.flows, s.in_a_row, least_cycle, s.seed);
-	const double gap_ns = s.pace > 0
-	                          ? 1e9 / s.pace
-	                          : (s.segments.frame_bytes() + wire_overhead) * 8e9 / s.offered_bps;
-	if (s.delay_ns != 0)
-		order = reframed_order(order, gap_ns, s.delay_ns);
+	double gap_ns = s.pace > 0 ? 1e9 / s.pace
+	                           : (s.segments.frame_bytes() + wire_overhead) * 8e9 / s.offered_bps;
+	std::vector<uint32_t> order;
+	if (s.campus) {
+		CampusOrder campus =
+			campus_order(s.offered_bps, s.wire_queues, least_cycle, s.delay_ns, s.seed);
+		if (campus.flows > most_flows)
+			throw JobError("linux-send", std::to_string(campus.flows) + " flows: too many");
+		s.segments.flows = campus.flows;
+		order = std::move(campus.order);
+		gap_ns = campus.gap_ns;
+	} else {
+		order = interleaved_order(s.segments.flows, s.in_a_row, least_cycle, s.seed);
+		if (s.delay_ns != 0)
+			order = reframed_order(order, gap_ns, s.delay_ns);
+	}
 
 	Player player(s, std::move(order));
 	const Counts warm = player.play(s.warm_seconds);
@@ -278,6 +306,7 @@ void run_linux_send(const Json &json)
 	      {"all", warm.sent + counts.sent},
 	      {"cpuNs", cpu_time(s.threads) - before},
 	      {"slf", slf_of(player.order())},
+	      {"flows", s.segments.flows},
 	      {"frameBytes", s.segments.frame_bytes()},
 	      {"windowPackets", static_cast<double>(s.delay_ns) / gap_ns}});
 }

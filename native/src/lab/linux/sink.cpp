@@ -2,7 +2,7 @@
 // as in device_session.hpp; it leaves nothing behind, however it ends.
 //
 //   {"do":"begin"}   {"begun":true}: forgets all; each flow begins anew
-//   {"do":"read"}    {"frames","bytes","outOfOrder","gaps","others"}; see arrivals.hpp
+//   {"do":"read"}    {"frames","bytes","outOfOrder","gaps","others","delayP50Us","delayP99Us"}; see arrivals.hpp
 //
 // Specification: {"interface", "flows"}. The first record is {"ready":{}}.
 #include "jobs/device_session.hpp"
@@ -23,11 +23,11 @@ Json answer(Arrivals &arrivals, const Json &command)
 	if (what != "read")
 		return {{"failed", "'" + what + "' is no command"}};
 	const ArrivalCounts counts = arrivals.read();
-	return {{"frames", counts.frames},
-	        {"bytes", counts.bytes},
-	        {"outOfOrder", counts.out_of_order},
-	        {"gaps", counts.gaps},
-	        {"others", counts.others}};
+	const ArrivalDelays delays = arrivals.delays();
+	return {{"frames", counts.frames},           {"bytes", counts.bytes},
+	        {"outOfOrder", counts.out_of_order}, {"gaps", counts.gaps},
+	        {"others", counts.others},           {"delayP50Us", delays.p50_us},
+	        {"delayP99Us", delays.p99_us}};
 }
 
 } // namespace

@@ -1,0 +1,122 @@
+// What the report says of an unmodified Linux kernel behind Reframer, and of what a box in front costs.
+import type { Facts, PointFacts, Say, Story } from '../core/story.js';
+import { listed, say, together, when } from '../story/say.js';
+
+const saved = 'kernelSaved';
+const cost = 'kernelNs';
+
+const at = (f: Facts, part: string, params: PointFacts['params']): PointFacts =>
+  f.part(part).at(params);
+
+const percent = (value: number | undefined): string | undefined =>
+  value === undefined ? undefined : `${value.toFixed(0)} %`;
+
+const linux: Story = {
+  found: (f) => {
+    const tell = (fn: string, name: string): string | undefined => {
+      const point = (contender: string): PointFacts =>
+        at(f, 'linux', { function: fn, flows: 256, contender });
+      const [plain, held, rows] = [point('interleaved'), point('64us'), point('rows of 16')];
+      return say`${name} takes ${plain.told(cost)} a segment when the segments of 256 connections take turns, ${held.told(cost)} (${percent(held.value(saved))} less) in the order of T = 64 µs at 70 Gbps, and ${rows.told(cost)} (${percent(rows.value(saved))} less) in rows of 16.`;
+    };
+    const held = at(f, 'linux', { function: 'firewall', flows: 256, contender: '64us' });
+    return together(
+      tell('firewall', 'A kernel core that filters with connection tracking'),
+      tell('forward', 'One that only routes'),
+      tell('bridge', 'One that bridges'),
+      say`The reason is the kernel’s own merging (GRO): ${held.bare('segmentsPerMerged')} segments go through it as one packet.`,
+      say`The order was formed beforehand, for ${held.bare('windowPackets')} packets in T; what forming it costs is not in these figures.`,
+    );
+  },
+  figures: ['linux-saved'],
+};
+
+const kernels: Story = {
+  found: (f) => {
+    const tell = (flows: number): string | undefined => {
+      const own = f
+        .part('linux-kernels')
+        .points({ function: 'firewall', flows })
+        .filter(({ params }) => !String(params.contender).startsWith('64us'));
+      const [first] = [...own].sort((a, b) => (a.value(cost) ?? 0) - (b.value(cost) ?? 0));
+      const held = at(f, 'linux-kernels', { function: 'firewall', flows, contender: '64us' });
+      const both = at(f, 'linux-kernels', {
+        function: 'firewall',
+        flows,
+        contender: '64us, hash, 4 queues, timer',
+      });
+      const over = held.value('overBest');
+      const word = when(over !== undefined && over < 0, 'more', 'less');
+      return say`With ${flows} connections the cheapest of the kernel’s own settings is “${String(first?.params.contender)}”, which merges ${first?.bare('segmentsPerMerged')} segments; T = 64 µs before the kernel as it comes costs ${percent(Math.abs(over ?? Number.NaN))} ${word} than that, and ${both.told(cost)} before all of its means together.`;
+    };
+    return together(
+      ...[16, 64, 256, 1024].map(tell),
+      say`A kernel that waits keeps no more than its buckets and one poll of 64 packets hold.`,
+    );
+  },
+  figures: ['linux-kernels'],
+};
+
+/** Between what a box takes and what is saved behind it: how many kernels in a row pay for it. */
+function price(f: Facts): string | undefined {
+  const points = f.part('linux-window').points({ order: 'box in the path' });
+  const beforehand = f.part('linux-window').points({ order: 'formed beforehand' });
+  const last = points.at(-1);
+  const [box, plain] = [last?.value('boxNs'), beforehand.at(-1)];
+  const [ns, share] = [plain?.value(cost), plain?.value(saved)];
+  if (box === undefined || ns === undefined || share === undefined) return undefined;
+  // What it would cost without: ns = whole - saved.
+  const savedNs = ns / (1 - share / 100) - ns;
+  const pays = box < savedNs;
+  return together(
+    say`The price: the box’s core takes ${last?.told('boxNs')} a packet, so one core carries ${(1e3 / box).toFixed(2)} million a second, and it pays for itself from that saving a packet behind it.`,
+    when(
+      pays,
+      say`Merging saves ${savedNs.toFixed(0)} ns: it pays with one kernel core behind it.`,
+      savedNs > 0
+        ? say`Merging saves ${savedNs.toFixed(0)} ns a kernel: it pays where ${Math.ceil(box / savedNs)} kernels in a row stand behind it, or where packets come to it at the price of a NIC’s driver.`
+        : say`Merging saved nothing here: it does not pay.`,
+    ),
+    say`On cores of its own in front of a chain, fed by the virtual interface instead of AF_XDP, it takes ${at(f, 'own-cores', { contender: '64us, 8 in front' }).told('frontNs')} a packet.`,
+  );
+}
+
+const window: Story = {
+  found: (f) => {
+    const merged = (order: string): string | undefined =>
+      listed(
+        f
+          .part('linux-window')
+          .points({ order })
+          .flatMap((p) => {
+            const value = p.bare('segmentsPerMerged');
+            return value === undefined ? [] : [`${value} of ${String(p.params.window)}`];
+          }),
+      );
+    const savings = f
+      .part('linux-window')
+      .points({ order: 'box in the path' })
+      .flatMap((p) => percent(p.value(saved)) ?? []);
+    return together(
+      say`What counts is how many packets pass in T. Formed beforehand the kernel merges ${merged('formed beforehand')}, behind a box in the path ${merged('box in the path')}, and by its own means with a timer as long as T at 70 Gbps ${merged('hash, 4 queues, timer of T')}.`,
+      say`Live the kernel’s core saves ${listed(savings)}: at this pace it sleeps between packets, and waking up costs what merging saves.`,
+      price(f),
+    );
+  },
+  figures: ['linux-window'],
+};
+
+export const linuxStories: Readonly<Record<string, Story>> = {
+  linux,
+  'linux-kernels': kernels,
+  'linux-window': window,
+};
+
+export const linuxCaptions: Readonly<Record<string, Say>> = {
+  'linux-saved': () =>
+    say`Time of a kernel core that is always behind, saved by the order of its segments.`,
+  'linux-kernels': () =>
+    say`Time of a kernel core a segment, by the kernel’s own settings and by Reframer in front.`,
+  'linux-window': () =>
+    say`Segments that the kernel merges, by packets that pass in T: beforehand, live, and by its own timer.`,
+};
