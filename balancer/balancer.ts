@@ -4,6 +4,7 @@ import {
   type BalancerFunctions,
   type NativeLoadBalancer,
   type NativeParams,
+  type NativeQuic,
   type NativeServer,
   type NativeStats,
 } from '../native/binding-balancer.js';
@@ -14,8 +15,10 @@ import { LoadBalancerError } from './errors.js';
 import {
   bytesOf,
   nativeParams,
+  nativeQuic,
   nativeServer,
   type LoadBalancerOptions,
+  type QuicOptions,
   type ServerOptions,
 } from './options.js';
 
@@ -68,10 +71,18 @@ export interface LoadBalancerStats {
   refused: number;
   malformed: number;
   uniform: number;
+  unroutableIds: number;
 }
 
 const noServer = 0xffff_ffff;
-const errno = { noEntry: -2, noMemory: -12, exists: -17, invalid: -22, noSpace: -28 } as const;
+const errno = {
+  notSupported: -95,
+  noEntry: -2,
+  noMemory: -12,
+  exists: -17,
+  invalid: -22,
+  noSpace: -28,
+} as const;
 
 /** Decides which server each frame belongs to, and rewrites it in place. */
 export class LoadBalancer {
@@ -161,6 +172,39 @@ export class LoadBalancer {
   servers(): number[] {
     const ids = new Uint32Array(4096);
     return [...ids.subarray(0, this.#functions.servers(this.#open(), ids, ids.length))];
+  }
+
+  /** Reads QUIC connection ids of this rotation so from now on. */
+  setQuic(options: QuicOptions = {}): void {
+    const defaults = {} as NativeQuic;
+    this.#functions.defaultQuic(defaults);
+    const result = this.#functions.setQuic(this.#open(), nativeQuic(options, defaults));
+    if (result === errno.notSupported)
+      throw new LoadBalancerError('not-supported', 'this CPU has no instructions for AES', 'key');
+    if (result === errno.noMemory) throw new LoadBalancerError('out-of-memory', 'no memory for it');
+    if (result < 0)
+      throw new LoadBalancerError(
+        'bad-option',
+        'rotation is 0 to 6, serverIdLength 1 to 15, nonceLength 4 to 18, at most 19 together',
+      );
+  }
+  /** @returns whether there was such a rotation */
+  clearQuic(rotation: number): boolean {
+    return this.#functions.clearQuic(this.#open(), rotation) === 0;
+  }
+  /** A connection id of a server, as the server itself would make it. */
+  quicId(rotation: number, id: number, nonce: Uint8Array): Uint8Array {
+    const native = this.#open();
+    const padded = new Uint8Array(20); // as long as the longest nonce
+    padded.set(nonce.subarray(0, 20));
+    const out = new Uint8Array(20);
+    const length = this.#functions.quicId(native, rotation, id, padded, out);
+    if (length < 0)
+      throw new LoadBalancerError(
+        'bad-option',
+        `there is no rotation ${rotation} whose ids have room for server ${id}`,
+      );
+    return out.subarray(0, length);
   }
 
   /** Decides on Ethernet frames, in order, and rewrites them in place. */

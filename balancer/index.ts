@@ -30,6 +30,7 @@ export {
   type LoadBalancerOptions,
   type LoadBalancerPolicy,
   type Memory,
+  type QuicOptions,
   type ServerClock,
   type ServerOptions,
 } from './options.js';

@@ -1,4 +1,4 @@
-import type { NativeParams, NativeServer } from '../native/binding-balancer.js';
+import type { NativeParams, NativeQuic, NativeServer } from '../native/binding-balancer.js';
 import { addressBytes } from '../native/address.js';
 import type { Time } from '../native/time.js';
 import { LoadBalancerError } from './errors.js';
@@ -63,6 +63,22 @@ export interface LoadBalancerOptions {
   udpNs?: Time;
   /** 16 secret bytes; default: drawn. */
   key?: Uint8Array;
+  /** UDP port whose packets are QUIC, once `setQuic()` was called; default 443. */
+  quicPort?: number;
+}
+
+/** How QUIC servers make connection ids: draft-ietf-quic-load-balancers-21. */
+export interface QuicOptions {
+  /** Upper three bits of an id's first octet, 0..6; several may be in use while they change. Default 0. */
+  rotation?: number;
+  /** Octets of the server's id, 1..15; default 2. */
+  serverIdLength?: number;
+  /** Octets of the nonce, 4..18, at most 19 with the server's id; default 6. */
+  nonceLength?: number;
+  /** Whether the first octet says how long the rest is; default true. */
+  lengthEncoded?: boolean;
+  /** 16 bytes for AES-128; default: not encrypted. */
+  key?: Uint8Array;
 }
 
 export interface ServerOptions {
@@ -125,6 +141,19 @@ export function nativeParams(options: LoadBalancerOptions, defaults: NativeParam
     closing_ns: o.closingNs ?? defaults.closing_ns,
     udp_ns: o.udpNs ?? defaults.udp_ns,
     connection_load: o.connectionLoad ?? defaults.connection_load,
+    key: o.key === undefined ? defaults.key : bytesOf('key', o.key, 16),
+    quic_port: whole('quicPort', o.quicPort ?? defaults.quic_port),
+  };
+}
+
+export function nativeQuic(o: QuicOptions, defaults: NativeQuic): NativeQuic {
+  return {
+    ...defaults,
+    rotation: whole('rotation', o.rotation ?? defaults.rotation),
+    server_id_length: whole('serverIdLength', o.serverIdLength ?? defaults.server_id_length),
+    nonce_length: whole('nonceLength', o.nonceLength ?? defaults.nonce_length),
+    length_encoded: o.lengthEncoded === false ? 0 : 1,
+    encrypted: o.key === undefined ? 0 : 1,
     key: o.key === undefined ? defaults.key : bytesOf('key', o.key, 16),
   };
 }

@@ -25,6 +25,19 @@ const params = ffi.struct('balancer_params', {
   udp_ns: 'uint64_t',
   connection_load: 'double',
   key: ffi.array('uint8_t', 16, 'Array'),
+  quic_port: 'uint32_t',
+  reserved: 'uint32_t',
+});
+
+const quic = ffi.struct('balancer_quic', {
+  size: 'size_t',
+  rotation: 'uint32_t',
+  server_id_length: 'uint32_t',
+  nonce_length: 'uint32_t',
+  length_encoded: 'uint32_t',
+  encrypted: 'uint32_t',
+  key: ffi.array('uint8_t', 16, 'Array'),
+  reserved: 'uint32_t',
 });
 
 const server = ffi.struct('balancer_server', {
@@ -74,9 +87,10 @@ const stats = ffi.struct('balancer_stats', {
   malformed: 'uint64_t',
   uniform: 'uint32_t',
   reserved: 'uint32_t',
+  unroutable_ids: 'uint64_t',
 });
 
-export const structs = { params, server, cores, frame, stats };
+export const structs = { params, quic, server, cores, frame, stats };
 
 /** A struct balancer_frame, as 32-bit words: pointer, length, server, verdict, padding. */
 export const frameWords = 6;
@@ -97,6 +111,17 @@ export interface NativeParams {
   closing_ns: number | bigint;
   udp_ns: number | bigint;
   connection_load: number;
+  key: number[];
+  quic_port: number;
+}
+
+export interface NativeQuic {
+  size: number;
+  rotation: number;
+  server_id_length: number;
+  nonce_length: number;
+  length_encoded: number;
+  encrypted: number;
   key: number[];
 }
 
@@ -122,6 +147,7 @@ export type NativeStats = Readonly<Record<string, number | bigint>>;
 export interface BalancerFunctions {
   defaultParams(out: object): void;
   defaultServer(out: object): void;
+  defaultQuic(out: object): void;
   check(params: NativeParams, why: Uint8Array, room: number): number;
   create(params: NativeParams, out: [NativeLoadBalancer | null]): number;
   free(b: NativeLoadBalancer): void;
@@ -133,6 +159,15 @@ export interface BalancerFunctions {
   reportLoad(b: NativeLoadBalancer, id: number, load: number): number;
   setCores(b: NativeLoadBalancer, id: number, of: NativeCores): number;
   reportCores(b: NativeLoadBalancer, id: number, loads: Float32Array, count: number): number;
+  setQuic(b: NativeLoadBalancer, of: NativeQuic): number;
+  clearQuic(b: NativeLoadBalancer, rotation: number): number;
+  quicId(
+    b: NativeLoadBalancer,
+    rotation: number,
+    id: number,
+    nonce: Uint8Array,
+    out: Uint8Array,
+  ): number;
   process(b: NativeLoadBalancer, frames: Uint32Array, count: number, now: number | bigint): void;
   direct(b: NativeLoadBalancer, data: Uint8Array, length: number, id: number): number;
   servers(b: NativeLoadBalancer, ids: Uint32Array, room: number): number;
@@ -155,12 +190,16 @@ function declare(): BalancerFunctions {
   const initServer = func<(out: object, size: number) => void>(
     'void balancer_server_init(_Out_ balancer_server *server, size_t size)',
   );
+  const initQuic = func<(out: object, size: number) => void>(
+    'void balancer_quic_init(_Out_ balancer_quic *quic, size_t size)',
+  );
   const getStats = func<(b: NativeLoadBalancer, out: object, size: number) => void>(
     'void balancer_stats_get(const balancer *b, _Out_ balancer_stats *out, size_t size)',
   );
   return {
     defaultParams: (out) => initParams(out, ffi.sizeof(params)),
     defaultServer: (out) => initServer(out, ffi.sizeof(server)),
+    defaultQuic: (out) => initQuic(out, ffi.sizeof(quic)),
     check: func('int balancer_check(const balancer_params *params, void *why, size_t n)'),
     create: func('int balancer_create(const balancer_params *params, _Out_ balancer **out)'),
     free: func('void balancer_free(balancer *b)'),
@@ -173,6 +212,11 @@ function declare(): BalancerFunctions {
     setCores: func('int balancer_set_cores(balancer *b, uint32_t id, const balancer_cores *cores)'),
     reportCores: func(
       'int balancer_report_cores(balancer *b, uint32_t id, const void *loads, uint32_t nb)',
+    ),
+    setQuic: func('int balancer_set_quic(balancer *b, const balancer_quic *quic)'),
+    clearQuic: func('int balancer_clear_quic(balancer *b, uint32_t rotation)'),
+    quicId: func(
+      'int balancer_quic_id(const balancer *b, uint32_t rotation, uint32_t id, const void *nonce, void *out)',
     ),
     process: func(
       'void balancer_process(balancer *b, void *frames, uint32_t count, uint64_t now_ns)',

@@ -1,5 +1,6 @@
 // The load balancer from TypeScript; every sum of what it rewrites is checked by tshark.
 import { execFileSync, spawnSync } from 'node:child_process';
+import { createCipheriv } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 
@@ -51,6 +52,29 @@ function segment(
   const pseudo = Buffer.concat([ip.subarray(12, 20), Buffer.from([0, 6, 0, tcp.length])]);
   tcp.writeUInt16BE(0xffff - sum16(tcp, sum16(pseudo)), 16);
   return new Uint8Array(f); // memory of its own
+}
+
+/** Ethernet, IPv4, UDP without a sum. */
+function datagram(
+  from: [string, number],
+  to: [string, number],
+  body: readonly number[],
+): Uint8Array {
+  const f = Buffer.alloc(14 + 20 + 8 + body.length);
+  f.set([2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0]);
+  const ip = f.subarray(14, 34);
+  ip[0] = 0x45;
+  ip.writeUInt16BE(f.length - 14, 2);
+  ip[8] = 64;
+  ip[9] = 17;
+  ip.set(address(from[0]), 12);
+  ip.set(address(to[0]), 16);
+  ip.writeUInt16BE(0xffff - sum16(ip), 10);
+  f.writeUInt16BE(from[1], 34);
+  f.writeUInt16BE(to[1], 36);
+  f.writeUInt16BE(8 + body.length, 38);
+  f.set(body, 42);
+  return new Uint8Array(f);
 }
 
 const wordAt = (frame: Uint8Array, at: number): number => Buffer.from(frame).readUInt32BE(at);
@@ -145,6 +169,27 @@ describe('LoadBalancer', () => {
     );
     const results = balancer.process(frames, 1_000_000_000);
     expect(new Set(results.map(({ server }) => server))).toEqual(new Set([0, 1, 2, 3]));
+  });
+
+  test('follows QUIC connection ids, encrypted as node’s AES does it', () => {
+    using balancer = new LoadBalancer({ service, policy: 'hash' });
+    for (let i = 1; i <= 9; i++) balancer.add(`10.9.0.${i}`);
+    const key = Uint8Array.from({ length: 16 }, (_, i) => i * 7);
+    balancer.setQuic({ rotation: 2, serverIdLength: 6, nonceLength: 10, key });
+    const nonce = Uint8Array.from({ length: 10 }, (_, i) => i);
+    const id = balancer.quicId(2, 5, nonce);
+    const cipher = createCipheriv('aes-128-ecb', key, null).setAutoPadding(false);
+    const plain = Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 5]), nonce]);
+    expect([...id]).toEqual([(2 << 5) | 16, ...cipher.update(plain)]);
+    for (let port = 1000; port < 1050; port++) {
+      const frame = datagram([client, port], [service, 443], [0x40, ...id, 1, 2, 3]);
+      expect(balancer.process([frame], 1n)).toEqual([{ verdict: 'server', server: 5 }]);
+    }
+    expect(balancer.stats()).toMatchObject({ byQuic: 50, unroutableIds: 0 });
+    expect(balancer.clearQuic(2)).toBe(true);
+    expect(balancer.clearQuic(2)).toBe(false);
+    expect(() => balancer.quicId(2, 5, nonce)).toThrow(LoadBalancerError);
+    expect(() => balancer.setQuic({ rotation: 7 })).toThrow(LoadBalancerError);
   });
 
   test('names what is wrong', () => {

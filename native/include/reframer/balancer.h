@@ -26,7 +26,8 @@
  *
  * Frames are Ethernet (up to two VLAN tags) with IPv4. To servers the destination address changes,
  * to clients the source address; ports and the client's address stay, so servers must route their
- * answers through here. Fragments follow their first one, ICMP errors the packet that they quote.
+ * answers through here. QUIC follows its connection ids, see struct balancer_quic. Fragments follow
+ * their first one, ICMP errors the packet that they quote.
  *
  * Time: `now_ns` is any monotonic clock in nanoseconds.
  *
@@ -169,6 +170,33 @@ struct balancer_params {
 	double connection_load;
 	/** Secret of masks and hashes; zeros (default) draw one */
 	uint8_t key[16];
+	/** UDP port whose packets are QUIC, once there is a balancer_set_quic(); host order, default 443 */
+	uint32_t quic_port;
+	uint32_t reserved;
+};
+
+/**
+ * How QUIC servers make connection ids, as draft-ietf-quic-load-balancers-21 says: first octet, the
+ * server's id of this balancer (big-endian), nonce. Packets follow such an id from whatever address
+ * they come. A client's first packets, whose ids it draws itself, and ids of servers without this
+ * go by the flow table.
+ */
+struct balancer_quic {
+	/** sizeof(struct balancer_quic) of the caller, set by balancer_default_quic() */
+	size_t size;
+	/** The first octet's upper three bits, 0..6: several may be in use while they change. Default 0 */
+	uint32_t rotation;
+	/** Octets: server id 1..15, default 2; nonce 4..18, default 6; at most 19 together */
+	uint32_t server_id_length, nonce_length;
+	/**
+	 * Whether the first octet's lower five bits say how long the rest is. Default 1: of the ids that
+	 * clients draw few pass for one.
+	 */
+	uint32_t length_encoded;
+	/** Whether server id and nonce are encrypted by AES-128 with `key`. Default 0 */
+	uint32_t encrypted;
+	uint8_t key[16];
+	uint32_t reserved;
 };
 
 struct balancer_server {
@@ -239,6 +267,8 @@ struct balancer_stats {
 	/** Servers whose clocks are known to be one for all clients */
 	uint32_t uniform;
 	uint32_t reserved;
+	/** QUIC packets whose id names no server that there is: by the flow table */
+	uint64_t unroutable_ids;
 };
 
 /** What balancer_default_params() calls: writes `size` bytes, no more. */
@@ -252,6 +282,12 @@ void balancer_server_init(struct balancer_server *server, size_t size);
 static inline void balancer_default_server(struct balancer_server *server)
 {
 	balancer_server_init(server, sizeof(*server));
+}
+/** What balancer_default_quic() calls: writes `size` bytes, no more. */
+void balancer_quic_init(struct balancer_quic *quic, size_t size);
+static inline void balancer_default_quic(struct balancer_quic *quic)
+{
+	balancer_quic_init(quic, sizeof(*quic));
 }
 /**
  * Says what is wrong with parameters: "version_bits is 1, must be 2 to 8".
@@ -296,6 +332,22 @@ int balancer_report_cores(struct balancer *b, uint32_t id, const float *loads, u
  */
 int balancer_core_of(const struct balancer *b, uint32_t id, const uint8_t client[4],
                      uint16_t client_port, uint16_t service_port);
+
+/**
+ * From now on ids of this rotation are read so.
+ * @return 0, -EINVAL, -ENOMEM, -ENOTSUP (encrypted, on a CPU without AES instructions).
+ */
+int balancer_set_quic(struct balancer *b, const struct balancer_quic *quic);
+/** @return 0, -ENOENT. */
+int balancer_clear_quic(struct balancer *b, uint32_t rotation);
+/**
+ * A connection id of server `id`, as the server itself would make it.
+ * @param nonce nonce_length bytes that no other id of this server has
+ * @param out room for 20 bytes
+ * @return its length, -ENOENT (no such rotation, or `id` does not fit).
+ */
+int balancer_quic_id(const struct balancer *b, uint32_t rotation, uint32_t id, const uint8_t *nonce,
+                     uint8_t *out);
 
 /** Decides on frames and rewrites them, in order. */
 void balancer_process(struct balancer *b, struct balancer_frame *frames, uint32_t count,

@@ -18,11 +18,6 @@ struct balancer {
 
 namespace {
 
-// Packets whose flow table entries are asked for together.
-constexpr uint32_t chunk = 64;
-// Headers under way: two lines each are about what a core keeps in flight.
-constexpr uint32_t ahead = 8;
-
 bool has(const balancer *b, uint32_t id)
 {
 	return b && b->engine.pool.has(id);
@@ -34,47 +29,6 @@ template <typename Work> int guarded(Work work)
 		return work();
 	} catch (const std::bad_alloc &) {
 		return -ENOMEM;
-	}
-}
-
-void process_chunk(Engine &engine, balancer_frame *frames, uint32_t n, uint64_t now)
-{
-	Packet packets[chunk];
-	nf::Ipv4Tuple keys[chunk] = {};
-	uint64_t digests[chunk];
-	uint8_t read[chunk];
-	// The echo lies across the first two lines of a frame whose buffer is aligned.
-	const bool two_lines = engine.params.memory == BALANCER_COOKIE;
-	const auto ask = [&](uint32_t i) {
-		__builtin_prefetch(frames[i].data);
-		if (two_lines)
-			__builtin_prefetch(frames[i].data + 64);
-	};
-	for (uint32_t i = 0; i < std::min(n, ahead); i++)
-		ask(i);
-	for (uint32_t i = 0; i < n; i++) {
-		if (i + ahead < n)
-			ask(i + ahead);
-		read[i] = read_packet(frames[i].data, frames[i].length, packets[i]);
-		if (read[i] != nf::verdict_pass)
-			packets[i].key = {};
-		keys[i] = packets[i].key;
-	}
-	// With cookies few packets need the table; without, all lines are asked for at once.
-	const bool tracks = engine.always_tracks();
-	if (tracks)
-		engine.tracker.digest(keys, n, digests);
-	for (uint32_t i = 0; i < n; i++) {
-		Outcome out{BALANCER_OTHER};
-		if (read[i] == nf::verdict_pass) [[likely]] {
-			out = engine.process(packets[i], tracks ? &digests[i] : nullptr, now);
-		} else if (read[i] == nf::verdict_malformed) {
-			out = {BALANCER_DROP};
-			engine.stats.malformed++;
-		}
-		engine.count(out.verdict);
-		frames[i].verdict = out.verdict;
-		frames[i].server = out.server;
 	}
 }
 
@@ -90,6 +44,12 @@ void balancer_server_init(balancer_server *server, size_t size)
 {
 	if (server)
 		api::write_sized(server, size, default_server());
+}
+
+void balancer_quic_init(balancer_quic *quic, size_t size)
+{
+	if (quic)
+		api::write_sized(quic, size, default_quic());
 }
 
 int balancer_check(const balancer_params *params, char *why, size_t n)
@@ -221,13 +181,36 @@ int balancer_core_of(const balancer *b, uint32_t id, const uint8_t client[4], ui
 	return static_cast<int>(cores->core_of(key, b->engine.pool[id].address));
 }
 
+int balancer_set_quic(balancer *b, const balancer_quic *quic)
+{
+	balancer_quic full;
+	if (!b || !read_quic_config(quic, full))
+		return -EINVAL;
+	if (full.encrypted && !Aes128::supported())
+		return -ENOTSUP;
+	return guarded([&] {
+		b->engine.quic_ids.set(full);
+		return 0;
+	});
+}
+
+int balancer_clear_quic(balancer *b, uint32_t rotation)
+{
+	return b && b->engine.quic_ids.clear(rotation) ? 0 : -ENOENT;
+}
+
+int balancer_quic_id(const balancer *b, uint32_t rotation, uint32_t id, const uint8_t *nonce,
+                     uint8_t *out)
+{
+	const uint32_t n = b && nonce && out ? b->engine.quic_ids.write(rotation, id, nonce, out) : 0;
+	return n > 0 ? static_cast<int>(n) : -ENOENT;
+}
+
 void balancer_process(balancer *b, balancer_frame *frames, uint32_t count, uint64_t now_ns)
 {
 	if (!b || !frames)
 		return;
-	for (uint32_t at = 0; at < count; at += chunk)
-		process_chunk(b->engine, frames + at, std::min(count - at, chunk), now_ns);
-	b->engine.tracker.sweep(now_ns);
+	b->engine.process_burst(frames, count, now_ns);
 }
 
 int balancer_direct(balancer *b, uint8_t *data, uint32_t length, uint32_t id)

@@ -15,7 +15,8 @@ public:
 
 	Cookie(uint32_t max_servers, uint32_t version_bits, uint32_t check_bits)
 		: width_(static_cast<uint32_t>(std::bit_width(max_servers - 1)) + check_bits),
-		  check_(check_bits), version_(version_bits), low_(32 - version_bits - width_)
+		  check_(check_bits), version_(version_bits), low_(32 - version_bits - width_),
+		  recent_(((1u << (version_bits - 1)) - 1) << low_)
 	{
 	}
 
@@ -33,7 +34,7 @@ public:
 	// no_server where the check bits are wrong. The id may be one that no server has.
 	uint32_t id(uint32_t word, uint32_t mask) const
 	{
-		const uint32_t cookie = ((low_ < 32 ? word >> low_ : 0) ^ mask) & ones(width_);
+		const uint32_t cookie = ((word >> low_) ^ mask) & ones(width_);
 		return cookie & ones(check_) ? no_server : cookie >> check_;
 	}
 	// The latest clock not after `latest` that gives this word.
@@ -49,6 +50,9 @@ public:
 	{
 		return static_cast<int32_t>(word(now, 0, 0) - word(before, 0, 0)) >= 0;
 	}
+	// Whether `newer` surely holds, without a look at the words: the version is less than half of its
+	// circle ahead.
+	bool surely_newer(uint32_t before, uint32_t now) const { return now - before < recent_; }
 	// A bias with which a word for `now` is newer than that for `before` with `bias`: as it is where
 	// that does, else the version goes one step on, which is right whatever the low bits are.
 	uint32_t bias_after(uint32_t before, uint32_t now, uint32_t bias) const
@@ -63,6 +67,7 @@ private:
 	uint32_t shifted(uint32_t cookie) const { return cookie << low_; }
 
 	uint32_t width_, check_, version_, low_;
+	uint32_t recent_; // ticks
 };
 
 } // namespace reframer::balance

@@ -12,6 +12,9 @@ constexpr uint64_t syn_life_ns = 130'000'000'000;
 constexpr uint32_t nb_syns = 16384, nb_fragments = 4096;
 // Linux waits 30 s for the rest of a datagram (net.ipv4.ipfrag_time).
 constexpr uint64_t fragment_life_ns = 30'000'000'000;
+// A QUIC handshake is given up after half a minute of silence by common clients.
+constexpr uint64_t first_id_life_ns = 60'000'000'000;
+constexpr uint32_t nb_first_ids = 16384;
 
 uint32_t address_of(const uint8_t bytes[4])
 {
@@ -30,8 +33,11 @@ Engine::Engine(const balancer_params &p)
 	  policy(pool, static_cast<balancer_policy>(p.policy),
              p.flags & BALANCER_BOOK ? p.connection_load : 0, seed_of(p, 1)),
 	  tracker(p, seed_of(p, 2), left, this), hash_(p.key),
-	  cookie_(p.max_servers, p.version_bits, p.check_bits), service_(address_of(p.service)),
-	  syns_(nb_syns, syn_life_ns), fragments_(nb_fragments, fragment_life_ns)
+	  cookie_(p.max_servers, p.version_bits, p.check_bits), masks_(best_masks()),
+	  service_(address_of(p.service)),
+	  quic_port_(__builtin_bswap16(static_cast<uint16_t>(p.quic_port))),
+	  syns_(nb_syns, syn_life_ns), fragments_(nb_fragments, fragment_life_ns),
+	  first_ids_(nb_first_ids, first_id_life_ns)
 {
 }
 
@@ -43,6 +49,7 @@ int Engine::add(const balancer_server &given)
 	using Kind = ServerClock::Kind;
 	Server s;
 	s.weight = given.weight;
+	s.change = nf::fold(nf::change32(service_, address));
 	s.clock =
 		given.clock == BALANCER_CLOCK_DETECT
 			? ServerClock()

@@ -2,8 +2,10 @@
 #pragma once
 
 #include "nf/balancer/cookie.hpp"
+#include "nf/balancer/masks.hpp"
 #include "nf/balancer/packet.hpp"
 #include "nf/balancer/policy.hpp"
+#include "nf/balancer/quic_ids.hpp"
 #include "nf/balancer/recent.hpp"
 #include "nf/balancer/timestamps.hpp"
 #include "nf/balancer/tracker.hpp"
@@ -27,6 +29,8 @@ public:
 	void remove(uint32_t id);
 	void set_weight(uint32_t id, uint32_t weight);
 
+	// Decides on frames and rewrites them, in order; engine_burst.cpp.
+	void process_burst(balancer_frame *frames, uint32_t n, uint64_t now);
 	// A packet that parsed. `digest`: of the key in the flow table, null where it was not computed.
 	Outcome process(Packet &p, const uint64_t *digest, uint64_t now);
 	// For one server whatever the packet says; false where it is none that could be for us.
@@ -46,15 +50,20 @@ public:
 		std::memcpy(words, &key, sizeof(words));
 		return hash_(words[0], words[1]);
 	}
-	bool always_tracks() const { return params.memory == BALANCER_TRACK; }
 
 	const balancer_params params;
 	Pool pool;
 	Policy policy;
 	Tracker tracker;
+	QuicIds quic_ids;
 	balancer_stats stats = {};
 
 private:
+	// Packets whose headers and flow table entries are asked for together.
+	static constexpr uint32_t burst = 64;
+	void process_by_cookie(balancer_frame *frames, uint32_t n, uint64_t now);
+	void process_by_key(balancer_frame *frames, uint32_t n, uint64_t now);
+	void process_one(balancer_frame &frame, uint64_t now);
 	// To servers.
 	Outcome from_client(Packet &p, const uint64_t *digest, uint64_t now);
 	Outcome opens(Packet &p, const Timestamps &ts, const uint64_t *digest, uint64_t now);
@@ -62,6 +71,10 @@ private:
 	Outcome tracked(Packet &p, const uint64_t *digest, uint64_t now);
 	Outcome datagram(Packet &p, const uint64_t *digest, uint64_t now);
 	Outcome by_hash(Packet &p);
+	// engine_quic.cpp
+	Outcome quic(Packet &p, const uint64_t *digest, uint64_t now);
+	Outcome tracked_datagram(Packet &p, const uint64_t *digest, uint64_t now);
+	uint64_t hash_of(const QuicHeader &header) const;
 	Outcome to_server(Packet &p, uint32_t id, uint32_t change = 0);
 	Outcome nowhere(Packet &p, uint64_t now);
 	uint32_t server_clock(const Packet &p, uint32_t echo, uint32_t id, const uint64_t *digest,
@@ -90,8 +103,10 @@ private:
 
 	const KeyedHash hash_;
 	const Cookie cookie_;
-	const uint32_t service_; // network order
-	Recent syns_, fragments_;
+	const Masks masks_;
+	const uint32_t service_;   // network order
+	const uint16_t quic_port_; // the same
+	Recent syns_, fragments_, first_ids_;
 	uint64_t flood_second_ = 0; // the one that is counted
 	uint32_t floods_ = 0;       // in it
 	uint64_t verdicts[BALANCER_DROP + 1] = {};

@@ -189,6 +189,8 @@ Outcome Engine::tracked(Packet &p, const uint64_t *digest, uint64_t now)
 
 Outcome Engine::datagram(Packet &p, const uint64_t *digest, uint64_t now)
 {
+	if (quic_ids.any() && p.key.destination_port == quic_port_ && params.memory == BALANCER_COOKIE)
+		return quic(p, digest, now);
 	Connection *c = tracker.find_or_insert(p.key, digest, now, datagrams);
 	if (!c) {
 		stats.refused++;

@@ -18,21 +18,30 @@ public:
 
 	uint64_t operator()(uint64_t input) const
 	{
-		State s = start();
+		State s{start()};
 		s.absorb(input);
 		return s.finish();
 	}
 	uint64_t operator()(uint64_t first, uint64_t second) const
 	{
-		State s = start();
+		State s{start()};
 		s.absorb(first);
 		s.absorb(second);
 		return s.finish();
 	}
 
-private:
-	struct State {
+	// What every input begins with, for those that hash many at once.
+	struct Start {
 		uint64_t a, b, c, d;
+	};
+	Start start() const
+	{
+		return {k0_ ^ 0x736f6d6570736575, k1_ ^ 0x646f72616e646f6d, k0_ ^ 0x6c7967656e657261,
+		        k1_ ^ 0x7465646279746573};
+	}
+
+private:
+	struct State : Start {
 
 		void round()
 		{
@@ -62,12 +71,6 @@ private:
 			return a ^ b ^ c ^ d;
 		}
 	};
-	State start() const
-	{
-		return {k0_ ^ 0x736f6d6570736575, k1_ ^ 0x646f72616e646f6d, k0_ ^ 0x6c7967656e657261,
-		        k1_ ^ 0x7465646279746573};
-	}
-
 	uint64_t k0_, k1_;
 };
 

@@ -1,6 +1,7 @@
 #include "nf/balancer/parameters.hpp"
 
 #include "api/sized.hpp"
+#include "nf/balancer/quic_ids.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -34,6 +35,7 @@ bool right(const balancer_params &p, api::Why &why)
 	    !why.within("established_ns", p.established_ns, second, longest_ns) ||
 	    !why.within("closing_ns", p.closing_ns, second, longest_ns) ||
 	    !why.within("udp_ns", p.udp_ns, second, longest_ns) ||
+	    !why.within("quic_port", p.quic_port, 1, 65535) ||
 	    !why.real("connection_load", p.connection_load, 0, 1e12))
 		return false;
 	const auto id_bits = static_cast<uint32_t>(std::bit_width(p.max_servers - 1));
@@ -69,6 +71,7 @@ balancer_params default_params()
 	p.closing_ns = 120 * second;
 	p.udp_ns = 120 * second;
 	p.connection_load = 1;
+	p.quic_port = 443;
 	return p;
 }
 
@@ -92,6 +95,25 @@ bool read_params(const balancer_params *given, balancer_params &full, api::Why &
 	if (std::all_of(full.key, full.key + sizeof(full.key), [](uint8_t b) { return b == 0; }))
 		draw_key(full.key, sizeof(full.key));
 	return true;
+}
+
+balancer_quic default_quic()
+{
+	balancer_quic q = {};
+	q.size = sizeof(q);
+	q.server_id_length = 2;
+	q.nonce_length = 6;
+	q.length_encoded = 1;
+	return q;
+}
+
+bool read_quic_config(const balancer_quic *given, balancer_quic &full)
+{
+	full = default_quic();
+	return given && api::read_params(*given, full) && full.rotation < QuicIds::rotations &&
+	       full.server_id_length >= 1 && full.nonce_length >= 4 && full.server_id_length <= 15 &&
+	       full.nonce_length <= 18 && full.server_id_length + full.nonce_length <= 19 &&
+	       full.length_encoded <= 1 && full.encrypted <= 1;
 }
 
 bool read_server(const balancer_server *given, balancer_server &full)

@@ -16,6 +16,7 @@ struct alignas(64) Server {
 	ServerState state = ServerState::none;
 	bool has_mac = false;
 	uint8_t mac[6] = {};
+	uint16_t change = 0; // of a sum, where its address takes the place of the service's
 	ServerClock clock;
 	uint32_t carried = 0; // connections that the flow table carries on, see balancer.h
 	uint32_t weight = 1;

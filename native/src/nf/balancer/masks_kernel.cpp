@@ -1,0 +1,57 @@
+// Compiled once for each instruction set, as REFRAMER_ISA.
+#include "nf/balancer/masks.hpp"
+
+namespace reframer::balance::REFRAMER_ISA {
+
+namespace {
+
+// Eight lanes: one AVX-512 vector, two of AVX2.
+typedef uint64_t Lanes __attribute__((vector_size(64)));
+
+template <int bits> inline Lanes rotl(Lanes v)
+{
+	return v << bits | v >> (64 - bits);
+}
+
+// KeyedHash::State, lane by lane.
+struct State {
+	Lanes a, b, c, d;
+
+	void round()
+	{
+		a += b;
+		c += d;
+		b = rotl<13>(b) ^ a;
+		d = rotl<16>(d) ^ c;
+		a = rotl<32>(a);
+		c += b;
+		a += d;
+		b = rotl<17>(b) ^ c;
+		d = rotl<21>(d) ^ a;
+		c = rotl<32>(c);
+	}
+};
+
+} // namespace
+
+void masks(const KeyedHash &hash, const uint64_t *inputs, uint32_t n, uint32_t *masks)
+{
+	const KeyedHash::Start start = hash.start();
+	for (uint32_t i = 0; i < n; i += 8) {
+		Lanes input;
+		std::memcpy(&input, inputs + i, sizeof(input));
+		State s{Lanes{} + start.a, Lanes{} + start.b, Lanes{} + start.c, Lanes{} + start.d};
+		s.d ^= input;
+		s.round();
+		s.a ^= input;
+		s.c ^= 0xff;
+		s.round();
+		s.round();
+		s.round();
+		const Lanes out = s.a ^ s.b ^ s.c ^ s.d;
+		for (uint32_t lane = 0; lane < 8; lane++)
+			masks[i + lane] = static_cast<uint32_t>(out[lane]);
+	}
+}
+
+} // namespace reframer::balance::REFRAMER_ISA
