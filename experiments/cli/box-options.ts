@@ -1,7 +1,9 @@
 // What `reframer run` asks of its box: the options, and the specification that they make.
 import type { Command } from 'commander';
 
+import { BalancerFile } from './balancer-file.js';
 import { checkCaptures } from './capture-ports.js';
+import { UsageError } from './errors.js';
 import { deviceName, ealOptions, interfaceDevice, namedDevices, portDevices } from './eal.js';
 import { addGuardOptions, guardRules, type GuardOptions, type GuardRules } from './guard.js';
 import { talk } from './output.js';
@@ -29,6 +31,7 @@ export interface BoxOptions extends GuardOptions {
   early?: string;
   repair?: boolean;
   thin?: boolean;
+  balancer?: string;
   quiet?: boolean;
 }
 
@@ -90,7 +93,11 @@ export function addBoxOptions(command: Command): Command {
     .option('--bypass <list>', `packets that do not wait, comma-separated: ${bypasses.join(', ')}`)
     .option('--early <list>', `packets that end their group's wait: ${earlies.join(', ')}`)
     .option('--repair', 'sort TCP data of a group by sequence number')
-    .option('--thin', 'take out pure ACKs that a later one covers');
+    .option('--thin', 'take out pure ACKs that a later one covers')
+    .option(
+      '--balancer <file>',
+      'balance a service over servers: JSON with service, clientMac, policy, quic, and servers with address, mac, weight, state, load; read again when it changes. IN faces clients, OUT servers; needs --both-ways',
+    );
 }
 
 function parseList<T extends string>(
@@ -105,10 +112,12 @@ function nativeSpec(
   options: BoxOptions,
   eal: readonly string[],
   guards: readonly GuardRules[] | undefined,
+  balancer: BalancerFile | undefined,
 ): object {
   return {
     eal,
     ...(guards === undefined ? {} : { guards }),
+    ...(balancer === undefined ? {} : { balancer: balancer.spec }),
     in: deviceName(options.in),
     out: deviceName(options.out),
     bothWays: options.bothWays === true,
@@ -137,6 +146,7 @@ export function boxSpec(given: BoxOptions): {
   spec: object;
   devices: string[];
   rules: () => GuardRules[] | undefined;
+  balancer: BalancerFile | undefined;
 } {
   const options = {
     ...given,
@@ -154,8 +164,11 @@ export function boxSpec(given: BoxOptions): {
     );
   const made = portDevices([options.in, options.out], words);
   const rules = (): GuardRules[] | undefined => guardRules(options, options.in, options.out);
-  const spec = nativeSpec(options, [...words, ...made], rules());
+  const balancer = options.balancer === undefined ? undefined : new BalancerFile(options.balancer);
+  if (balancer !== undefined && options.bothWays !== true && options.in !== options.out)
+    throw new UsageError('--balancer needs --both-ways: answers of servers pass through it, too');
+  const spec = nativeSpec(options, [...words, ...made], rules(), balancer);
   const devices = namedDevices([...words, ...made]);
   checkCaptures(devices);
-  return { spec, devices, rules };
+  return { spec, devices, rules, balancer };
 }

@@ -1,5 +1,6 @@
 // What `reframer-dpdk forward` tells of itself; see native/src/dpdk/forward_sample.hpp.
 import type { ErrorRecord } from './errors.js';
+import type { BalancerReply } from './balancer-file.js';
 import type { GuardCounts } from './guard.js';
 
 export interface Lane {
@@ -41,6 +42,8 @@ export interface Port {
 export interface Sample {
   /** Where a port takes only what it claims. */
   guards?: GuardCounts[];
+  /** Counters of the balancer, where there is one. */
+  balancer?: Readonly<Record<string, number>>;
   lanes: Lane[];
   ports: Port[];
   missed: number;
@@ -57,10 +60,9 @@ export interface Ready {
   gid?: number;
 }
 
-export interface Reply extends Partial<Sample> {
+export interface Reply extends Partial<Sample>, BalancerReply {
   ready?: Ready;
   error?: ErrorRecord;
-  failed?: string;
   /** So many are in force. */
   rules?: number;
   summary?: Sample & { lost: number };

@@ -94,7 +94,7 @@ export function guardRules(
 }
 
 /** Looks whether a file has changed since the last look. */
-class ChangedFile {
+export class ChangedFile {
   private last: string;
 
   constructor(private readonly path: string) {

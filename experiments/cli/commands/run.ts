@@ -55,7 +55,7 @@ interface Options extends BoxOptions {
 }
 
 async function run(options: Options): Promise<void> {
-  const { spec, devices, rules } = boxSpec(options);
+  const { spec, devices, rules, balancer } = boxSpec(options);
   const intervalMs = Math.max(10, parseDuration(options.interval, '--interval') / 1e6);
   const idleMs =
     options.idle === undefined ? Infinity : parseDuration(options.idle, '--idle') / 1e6;
@@ -82,6 +82,7 @@ async function run(options: Options): Promise<void> {
     // Polling comes first where both share a CPU.
     if (metrics !== undefined) setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
     followUser(ready);
+    await balancer?.start(session);
     stopping.begin();
     if (metrics !== undefined) talk(`reframer: metrics at ${metrics.url}`);
     if (options.quiet !== true && ready.threads > 1)
@@ -94,10 +95,12 @@ async function run(options: Options): Promise<void> {
         idleMs,
         json: options.json === true,
         quiet: options.quiet === true,
-        reload:
-          options.denyFile === undefined
-            ? undefined
-            : rulesReloader(session, options.denyFile, rules),
+        reload: [
+          ...(options.denyFile === undefined
+            ? []
+            : [rulesReloader(session, options.denyFile, rules)]),
+          ...(balancer === undefined ? [] : [() => balancer.reload(session)]),
+        ],
       },
       (sample) => {
         latest = sample;
@@ -124,7 +127,7 @@ interface Watching {
   idleMs: number;
   json: boolean;
   quiet: boolean;
-  reload: (() => Promise<void>) | undefined;
+  reload: readonly (() => Promise<void>)[];
 }
 
 async function watch(
@@ -144,9 +147,10 @@ async function watch(
   while (!stopping.stopped()) {
     await stopping.sleep(Math.min(intervalMs, idleMs));
     if (stopping.stopped()) break;
-    await reload?.();
+    for (const again of reload) await again();
     const {
       guards,
+      balancer,
       lanes,
       ports = [],
       missed = 0,
@@ -155,7 +159,14 @@ async function watch(
     } = await session.ask({ do: 'sample' });
     if (lanes === undefined)
       throw new CliError('failed', `reframer-dpdk: ${failed ?? 'no counters came'}`);
-    const sample = { ...(guards === undefined ? {} : { guards }), lanes, ports, missed, noBuffer };
+    const sample = {
+      ...(guards === undefined ? {} : { guards }),
+      ...(balancer === undefined ? {} : { balancer }),
+      lanes,
+      ports,
+      missed,
+      noBuffer,
+    };
     const now = performance.now();
     const seconds = (now - beforeAt) / 1000;
     keep(sample);

@@ -5,14 +5,16 @@
 //          "descriptors": 1024, "buffers": of the pool (default: enough for all rings and holds),
 //          "user": "nobody" (who it becomes once its ports are open, if root started it), "reframe": true, "delayNs", "policy", "key", "hash", "maxPackets",
 //          "maxBytes", "maxBurst", "bypass": ["syn", ...], "early": ["fin", ...], "repair", "thin",
-//          "guards": see guards.hpp}
+//          "guards": see guards.hpp, "balancer": see box_balancer.hpp}
 //         Unless `eal` allows a PCI device, EAL gets --no-pci: it would take the machine's own NIC.
 // Commands come as JSON lines on stdin, each gets one record on stdout:
 //   {"do":"sample"}                       SAMPLE
 //   {"do":"rules","guards":[...]}         {"rules":N}; see guards.hpp
+//   {"do":"balancer","command":{...}}     see box_balancer.hpp
 //   {"do":"stop"}, end of input, SIGTERM  drains; {"summary":SAMPLE with "lost":N}
 // SAMPLE is told in forward_sample.hpp. The first record is {"ready":{"lanes":N,"threads":N,
 // "cpus":[of each thread, ...],"uid"?,"gid"?}}: whom it became, where it was root.
+#include "dpdk/box_balancer.hpp"
 #include "dpdk/eal.hpp"
 #include "dpdk/forward_lanes.hpp"
 #include "dpdk/forward_sample.hpp"
@@ -61,11 +63,13 @@ void read_reframer(lab::SpecReader &in, reframer_dpdk_params &params)
 		s.options |= REFRAMER_OPT_ACK_THINNING;
 }
 
-lab::Json sample(const ForwardLanes &lanes, const Guards &guards)
+lab::Json sample(const ForwardLanes &lanes, const Guards &guards, BoxBalancer &balancer)
 {
 	lab::Json record = forward_sample(lanes);
 	if (!guards.empty())
 		record["guards"] = guards.sample();
+	if (!balancer.empty())
+		record["balancer"] = balancer.sample();
 	return record;
 }
 
@@ -89,13 +93,18 @@ void run_forward(const lab::Json &spec)
 	in.read("reframe", params.reframe);
 	read_reframer(in, params.reframer);
 	Guards guards(in.take("guards"));
+	BoxBalancer balancer(in.take("balancer"));
 	in.finish();
 
 	lab::SessionInput input;
 	PollerCpus cpus(eal);
 	cpus.start_eal();
 	reframer_dpdk_telemetry(); // without it the records here remain
+	balancer.open();
+	if (!balancer.empty())
+		params.balancer = &balancer;
 	ForwardLanes lanes(params, cpus);
+	balancer.polled(true);
 	guards.start();
 	lab::Json ready = {{"lanes", lanes.lanes().size()}, {"threads", lanes.nb_threads()}};
 	for (uint32_t c = 0; c < lanes.nb_threads(); c++)
@@ -112,13 +121,15 @@ void run_forward(const lab::Json &spec)
 			wanted != command.end() && wanted->is_string() ? wanted->get<std::string>() : "";
 		if (what == "stop")
 			break;
-		lab::emit(what == "sample"  ? sample(lanes, guards)
-		          : what == "rules" ? guards.change(command)
-		                            : lab::Json{{"failed", "'" + *line + "' is no command"}});
+		lab::emit(what == "sample"     ? sample(lanes, guards, balancer)
+		          : what == "rules"    ? guards.change(command)
+		          : what == "balancer" ? balancer.change(command.value("command", lab::Json()))
+		                               : lab::Json{{"failed", "'" + *line + "' is no command"}});
 	}
 	guards.stop();
 	lanes.stop();
-	lab::Json summary = sample(lanes, guards);
+	balancer.polled(false);
+	lab::Json summary = sample(lanes, guards, balancer);
 	uint64_t lost = 0;
 	for (const auto &lane : lanes.lanes())
 		lost += lane->unsent.load();

@@ -1,5 +1,6 @@
 #include "dpdk/forward_lanes.hpp"
 
+#include "dpdk/box_balancer.hpp"
 #include "dpdk/counter.hpp"
 #include "dpdk/mbuf_stage.hpp"
 #include "dpdk/ports.hpp"
@@ -35,6 +36,9 @@ ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : par
 	const uint32_t wanted = params.nb_cores ? params.nb_cores : cpus.usual(1);
 	cpus.require(wanted);
 	nb_pollers = std::min(wanted, nb_lanes);
+	if (params.balancer && nb_pollers > 1)
+		throw lab::JobError("bad-spec",
+		                    "a balancer belongs to one core: both directions meet there", 2);
 	if (params.nb_cores > nb_lanes)
 		warn("--cores " + std::to_string(wanted) + ": " + std::to_string(nb_lanes) +
 		     (nb_lanes == 1 ? " receive queue keeps one core busy"
@@ -160,13 +164,37 @@ struct ForwardLanes::Ends {
 	rte_mbuf **packets; // room for a burst
 };
 
+struct ForwardLanes::Balance {
+	uint32_t process(std::span<const reframer_run>, rte_mbuf **packets, uint32_t n, rte_mbuf **)
+	{
+		return balancer.process(
+			packets, n, lanes.clock.now(),
+			[this](rte_mbuf **copies, uint32_t nb) { lanes.send(lane, copies, nb); });
+	}
+
+	ForwardLanes &lanes;
+	Lane &lane;
+	BoxBalancer &balancer;
+};
+
 void ForwardLanes::serve(Lane &lane)
+{
+	if (params.balancer == nullptr) {
+		engine::PassAll nothing;
+		serve(lane, nothing);
+		return;
+	}
+	params.balancer->obey();
+	Balance balance{*this, lane, *params.balancer};
+	serve(lane, balance);
+}
+
+template <typename Function> void ForwardLanes::serve(Lane &lane, Function &function)
 {
 	rte_mbuf *packets[burst];
 	Ends ends{*this, lane, packets};
 	MbufStage stage(lane.reframer, burst, true);
-	engine::PassAll nothing;
-	engine::PollLoop loop(ends, stage, nothing);
+	engine::PollLoop loop(ends, stage, function);
 	const bool ending = stopping.load(std::memory_order_relaxed);
 	const uint64_t began = rte_rdtsc();
 	loop.poll(burst, false);

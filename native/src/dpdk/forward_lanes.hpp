@@ -32,6 +32,7 @@ struct ForwardParams {
 	uint32_t nb_buffers = 0; // of the pool; 0: as many as rings and holds may ever have in use
 	bool reframe = true;     // false: forwarding alone, to compare with
 	reframer_dpdk_params reframer = {};
+	class BoxBalancer *balancer = nullptr; // null: what comes in goes out
 };
 
 class ForwardLanes {
@@ -61,6 +62,8 @@ public:
 private:
 	void run(uint32_t core);
 	struct Ends;
+	template <typename Function> void serve(Lane &lane, Function &function);
+	struct Balance;
 	void serve(Lane &lane);
 	static void count_arrivals(Lane &lane, struct rte_mbuf *const *packets, uint32_t nb);
 	void send(Lane &lane, struct rte_mbuf **packets, uint32_t nb);
