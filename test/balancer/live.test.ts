@@ -2,8 +2,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 
+import { runChanges } from '../../experiments/balancer/real/changes.js';
+import {
+  clientAddresses,
+  missingForNetwork,
+  Network,
+} from '../../experiments/balancer/real/network.js';
+import { download } from '../../experiments/balancer/real/programs.js';
+import { missingForQuic, runQuic } from '../../experiments/balancer/real/quic.js';
+import { measureTransport, runLoss } from '../../experiments/balancer/real/transport.js';
+import { missingPrograms } from '../../experiments/cli/linux/spaces.js';
 import { skipSuite } from '../helpers/cli.js';
-import { clientAddresses, missingForNetwork, Network } from './network.js';
 
 // A second and a half at the rate that clients ask for: the pool changes five times meanwhile.
 const fileBytes = 900_000;
@@ -15,14 +24,15 @@ async function downloads(
   settings: Readonly<Record<string, number>>,
   seen?: (network: Network) => void,
 ): Promise<Readonly<Record<string, number>>> {
-  const network = new Network(3, fileBytes, settings);
+  const network = new Network({ servers: 3, fileBytes, settings });
   try {
-    await network.start('cookie');
+    await network.start();
     const ids = [await network.add(1), await network.add(2)];
-    await network.listens(3);
-    const bodies: Promise<string>[] = [];
+    for (const n of [1, 2, 3]) await network.listens(n);
+    const bodies: ReturnType<typeof download>[] = [];
     const more = (): void => {
-      for (const address of clientAddresses) bodies.push(network.download(address, bytesPerSecond));
+      for (const address of clientAddresses)
+        bodies.push(download(network, address, bytesPerSecond));
     };
     const done = { done: true };
     more();
@@ -39,10 +49,8 @@ async function downloads(
     await sleep(betweenMs);
     expect(await network.ask({ do: 'drain', id: ids[2] })).toEqual(done);
     const got = await Promise.all(bodies);
-    expect(got).toEqual(got.map(() => network.sha256));
-    const { stats } = (await network.ask({ do: 'stats' })) as {
-      stats: Readonly<Record<string, number>>;
-    };
+    expect(got).toEqual(got.map(() => ({ sha256: network.sha256 })));
+    const stats = await network.stats();
     expect(stats).toMatchObject({ strays: 0, gone: 0, wrongCookies: 0, malformed: 0 });
     expect(stats['placed']).toBe(2 * clientAddresses.length);
     return stats;
@@ -77,5 +85,50 @@ describe('real connections', () => {
     const stats = await downloads({ tcp_timestamps: 0 });
     expect(stats['byCookie']).toBe(0);
     expect(stats['byTable']).toBeGreaterThan(100);
+  });
+
+  test('random changes while wrk, curl and iperf3 run', { timeout: 120_000 }, async (context) => {
+    if (missingPrograms({ wrk: 'wrk', iperf3: 'iperf3' }).length > 0) return context.skip();
+    const got = await runChanges({ seconds: 5, timestamps: 1, perSecond: 4, seed: 3 });
+    expect(got).toMatchObject({ broken: 0, lostPackets: 0, wrongBodies: 0, cutBodies: 0 });
+    expect(got).toHaveProperty(
+      'changes',
+      expect.toSatisfy((n: number) => n >= 15),
+    );
+  });
+
+  test('ends see each other as without a balancer', { timeout: 120_000 }, async (context) => {
+    if (missingPrograms({ iperf3: 'iperf3', nstat: 'iproute2' }).length > 0) return context.skip();
+    const direct = await measureTransport('direct');
+    const balanced = await measureTransport('balanced');
+    const same = ['windowScale', 'sack', 'ecn', 'broken'] as const;
+    const only = (of: object): object =>
+      Object.fromEntries(Object.entries(of).filter(([key]) => same.some((name) => name === key)));
+    expect(only(balanced)).toEqual(only(direct));
+    expect(balanced).toMatchObject({ sack: 1, openedByCookie: 4, broken: 0 });
+    expect(balanced).toHaveProperty(
+      'windowScale',
+      expect.toSatisfy((n: number) => n > 0),
+    );
+  });
+
+  test('lost packets lead to no undone cuts', { timeout: 120_000 }, async () => {
+    const lossy = { oneIn: 100, downloads: 3 };
+    const balanced = await runLoss({ contender: 'balanced', ...lossy });
+    expect(balanced).toMatchObject({ undoneLossUndo: 0, undoneFullUndo: 0, broken: 0 });
+    expect(balanced).toHaveProperty(
+      'retransmitted',
+      expect.toSatisfy((n: number) => n > 20),
+    );
+  });
+
+  test('QUIC clients change their ports under way', { timeout: 120_000 }, async (context) => {
+    if (
+      missingForQuic() !== undefined ||
+      missingPrograms({ gtlsclient: 'ngtcp2-client' }).length > 0
+    )
+      return context.skip();
+    const got = await runQuic({ contender: 'encrypted', pairs: 2 });
+    expect(got).toMatchObject({ transfers: 4, broken: 0, astray: 0, moved: 4 });
   });
 });

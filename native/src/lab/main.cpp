@@ -48,6 +48,7 @@ constexpr JobEntry jobs[] = {
 	{"linux-flood", run_linux_flood},
 	{"linux-listen", run_linux_listen},
 	{"balance-servers", run_balance_servers},
+	{"drop-frames", run_drop_frames},
 	{"linux-send", run_linux_send},
 	{"linux-sink", run_linux_sink},
 	{"watch", run_watch},

@@ -3,7 +3,7 @@
 //
 // spec   {"policy": "hash"|"round-robin"|"power-of-two"|"least"|"cross-rss", "books": true,
 //         "rsspp": false (on each server), "load": 0.5 (offered over capacity), "servers": 4, "cores": 4,
-//         "seconds": 6, "bookShare": 0.2, "keep": 0.5, "seed": 1}
+//         "seconds": 6, "bookShare": 0.2, "keep": 0.5, "sameKeys": false, "seed": 1}
 // record {"policy","coreVariance","serverVariance","dropPercent","goodputPercent","offeredPercent","moves",
 //         "flows","mismatches"}
 //         variances: of utilisation in percent, over cores and over servers, mean of the seconds after
@@ -15,6 +15,8 @@
 // (log-uniform). Servers report the load of their cores each 100 ms.
 // A flow is booked with bookShare of what flows bring in that time on average; most are shorter. `keep`: weight
 // of what a core's load was in what is reported.
+// Each server draws its RSS key, as Linux does at boot. With `sameKeys` all have the same, as drivers that
+// bring one: the core of a flow on one server then tells its core on every other.
 // With `rsspp` each server rewrites its table each 100 ms, and tells the balancer.
 #include "api/owned.hpp"
 #include "base/random.hpp"
@@ -47,7 +49,8 @@ struct CoreLoad {
 
 class Host {
 public:
-	Host(uint32_t number, uint32_t nb_cores, bool rsspp) : number(number), cores(nb_cores)
+	Host(uint32_t number, uint32_t nb_cores, bool rsspp, const packet::ToeplitzKey &key)
+		: number(number), key(key), toeplitz(key), cores(nb_cores)
 	{
 		for (uint32_t i = 0; i < nb_buckets; i++)
 			table[i] = static_cast<uint16_t>(i % nb_cores);
@@ -100,8 +103,7 @@ public:
 	void tell_table(balancer *b) const
 	{
 		balancer_cores cores_of = {};
-		std::copy(packet::toeplitz_key_microsoft.begin(), packet::toeplitz_key_microsoft.end(),
-		          cores_of.key);
+		std::copy(key.begin(), key.end(), cores_of.key);
 		cores_of.nb_buckets = nb_buckets;
 		cores_of.nb_cores = static_cast<uint32_t>(cores.size());
 		cores_of.table = table.data();
@@ -116,6 +118,8 @@ public:
 	}
 
 	const uint32_t number;
+	const packet::ToeplitzKey key;
+	const packet::Toeplitz toeplitz;
 	std::array<uint16_t, nb_buckets> table;
 	std::array<uint64_t, nb_buckets> packets{};
 	std::vector<CoreLoad> cores;
@@ -136,6 +140,14 @@ struct Event {
 uint32_t draw_size(base::Random &random)
 {
 	return static_cast<uint32_t>(std::min(3000.0, 4 / std::pow(1 - random.unit(), 1 / 1.2)));
+}
+
+packet::ToeplitzKey draw_rss_key(base::Random &random)
+{
+	packet::ToeplitzKey key;
+	for (uint8_t &byte : key)
+		byte = static_cast<uint8_t>(random.next());
+	return key;
 }
 
 double variance(const std::vector<double> &values)
@@ -167,6 +179,7 @@ void run_balancer_cores(const Json &json)
 	const auto seconds = in.integer<uint32_t>("seconds", 6, 3, 600);
 	const auto seed = in.integer<uint64_t>("seed", 1, 0, 1ull << 53);
 	const double book_share = in.real("bookShare", 0.2, 0, 100), keep = in.real("keep", 0.5, 0, 1);
+	const bool same_keys = in.boolean("sameKeys", false);
 	in.finish();
 
 	balancer_params params = lb_params(seed);
@@ -186,13 +199,13 @@ void run_balancer_cores(const Json &json)
 	hosts.reserve(servers);
 	for (uint32_t i = 0; i < servers; i++) {
 		lb_add_server(b.get(), i);
-		hosts.emplace_back(i, nb_cores, rsspp);
+		hosts.emplace_back(i, nb_cores, rsspp,
+		                   same_keys ? packet::toeplitz_key_microsoft : draw_rss_key(random));
 		hosts.back().tell_table(b.get());
 	}
 
 	const double capacity = core_pps * servers * nb_cores;
 	const double flows_a_ms = load * capacity / mean_size / 1000;
-	const packet::Toeplitz toeplitz(packet::toeplitz_key_microsoft);
 
 	std::vector<Flow> flows;
 	std::priority_queue<Event> events;
@@ -227,7 +240,7 @@ void run_balancer_cores(const Json &json)
 			packet::put_be32(input + 4, lb_server_net + server);
 			packet::put_be16(input + 8, client.port);
 			packet::put_be16(input + 10, lb_port);
-			const uint32_t bucket = toeplitz(input) % nb_buckets;
+			const uint32_t bucket = hosts[server].toeplitz(input) % nb_buckets;
 			uint8_t address[4];
 			packet::put_be32(address, client.address);
 			mismatches += balancer_core_of(b.get(), server, address, client.port, lb_port) !=

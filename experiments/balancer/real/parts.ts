@@ -1,0 +1,98 @@
+// Parts with real connections, through network namespaces: left out where those cannot be made.
+import type { Part } from '../../core/types.js';
+
+const job = (name: string): string => `command:bench balancer-trial ${name}`;
+// What is counted does not depend on the machine's speed.
+const counts = { deterministic: true, optional: true } as const;
+
+/** [net.ipv4.tcp_timestamps, seconds] */
+const quickChanges = [[1, 15]] as const;
+const fullChanges = [
+  [2, 600],
+  [1, 120],
+  [0, 120],
+] as const;
+
+export const realParts = (quick: boolean): readonly Part[] => [
+  {
+    name: 'real',
+    title: 'Real connections while servers join, drain and die',
+    question:
+      'Which downloads, requests and long transfers break while the pool changes twice a second?',
+    job: job('changes'),
+    axes: [
+      {
+        kind: 'zip',
+        names: ['timestamps', 'seconds'],
+        rows: quick ? quickChanges : fullChanges,
+      },
+    ],
+    ...counts,
+    spec: (p) => ({
+      timestamps: Number(p.timestamps),
+      seconds: Number(p.seconds),
+      perSecond: 2,
+    }),
+    headline: 'broken',
+    timeoutSeconds: 780,
+    metrics: [
+      'broken',
+      'wrongBodies',
+      'cutBodies',
+      'cutTransfers',
+      'lostPackets',
+      'bodies',
+      'requests',
+      'changes',
+    ],
+  },
+  {
+    name: 'transport',
+    title: 'What the ends see of their path',
+    question:
+      'Do round-trip times, window scale, SACK and ECN differ from a connection without a balancer, opened by SYN cookies?',
+    job: job('transport'),
+    axes: [],
+    ...counts,
+    seeds: quick ? 1 : 5,
+    spec: () => ({}),
+    headline: 'rttOffMs',
+    timeoutSeconds: 60,
+    metrics: [
+      'rttOffMs',
+      'receiverRttOffMs',
+      'optionsOff',
+      'directRttMs',
+      'balancedRttMs',
+      'openedByCookie',
+    ],
+  },
+  {
+    name: 'loss',
+    title: 'Window cuts taken back, under real loss',
+    question: 'How many of its window cuts does a server undo, of packets that were really lost?',
+    job: job('loss'),
+    axes: [{ kind: 'list', name: 'contender', values: ['direct', 'balanced', 'blurred'] }],
+    contenders: { axis: 'contender', baseline: 'direct' },
+    ...counts,
+    seeds: quick ? 1 : 5,
+    spec: (p) => ({ contender: String(p.contender), oneIn: 100, downloads: quick ? 5 : 20 }),
+    headline: 'undone',
+    timeoutSeconds: 180,
+    metrics: ['undone', 'undonePercent', 'retransmitted', 'megabitsPerSecond', 'broken'],
+  },
+  {
+    name: 'quic',
+    title: 'QUIC clients whose ports change under way',
+    question: 'Which transfers break when ports change in mid-transfer and the pool changes, too?',
+    job: job('quic'),
+    axes: [{ kind: 'list', name: 'contender', values: ['plain', 'encrypted', 'none'] }],
+    contenders: { axis: 'contender', baseline: 'none' },
+    ...counts,
+    seeds: quick ? 1 : 5,
+    spec: (p) => ({ contender: String(p.contender), pairs: quick ? 3 : 8 }),
+    headline: 'broken',
+    timeoutSeconds: 180,
+    metrics: ['broken', 'astray', 'moved', 'transfers', 'byQuic', 'unroutableIds'],
+  },
+];

@@ -1,0 +1,160 @@
+// Programs that open connections through the balancer, and what came of them.
+import type { ChildProcess } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+
+import { clientAddresses, service, type Network } from './network.js';
+
+export interface Ended {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+export function ended(child: ChildProcess): Promise<Ended> {
+  return new Promise((resolve) => {
+    const result: Ended = { code: null, stdout: '', stderr: '' };
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => (result.stdout += text));
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (result.stderr += text));
+    child.on('close', (code) => resolve({ ...result, code }));
+  });
+}
+
+export interface Download {
+  /** The body's SHA-256. */
+  sha256: string;
+  /** What curl says where it did not get all of it. */
+  failed?: string;
+}
+
+/** @param bytesPerSecond 0: as fast as it goes */
+export function download(
+  network: Network,
+  from: string,
+  bytesPerSecond: number,
+  host = service,
+): Promise<Download> {
+  const limit = bytesPerSecond > 0 ? ['--limit-rate', String(bytesPerSecond)] : [];
+  const options = ['-sS', '-f', '--max-time', '90', '--interface', from, ...limit];
+  const child = network.spawn('client', ['curl', ...options, `http://${host}/file`]);
+  return new Promise((resolve) => {
+    const hash = createHash('sha256');
+    let said = '';
+    child.stdout?.on('data', (data: Buffer) => hash.update(data));
+    child.stderr?.on('data', (data: Buffer) => (said += data.toString()));
+    child.on('close', (code) => {
+      const sha256 = hash.digest('hex');
+      resolve(code === 0 ? { sha256 } : { sha256, failed: said.trim() || `curl ended: ${code}` });
+    });
+  });
+}
+
+export interface Downloads {
+  bodies: number;
+  wrong: number;
+  cut: number;
+  why: string[];
+}
+
+/** Keeps as many downloads under way as there are client addresses, until told to stop. */
+export class SteadyDownloads {
+  readonly result: Downloads = { bodies: 0, wrong: 0, cut: 0, why: [] };
+  readonly #all: Promise<void>[];
+  #stopping = false;
+
+  constructor(
+    private readonly network: Network,
+    private readonly bytesPerSecond: number,
+  ) {
+    this.#all = clientAddresses.map((address) => this.#repeat(address));
+  }
+  async #repeat(address: string): Promise<void> {
+    while (!this.#stopping) {
+      const got = await download(this.network, address, this.bytesPerSecond);
+      this.result.bodies++;
+      if (got.failed !== undefined) {
+        this.result.cut++;
+        this.result.why.push(got.failed);
+      } else if (got.sha256 !== this.network.sha256) {
+        this.result.wrong++;
+      }
+    }
+  }
+  async stop(): Promise<Downloads> {
+    this.#stopping = true;
+    await Promise.all(this.#all);
+    return this.result;
+  }
+}
+
+export interface Requests {
+  requests: number;
+  errors: number;
+}
+
+/** wrk with connections that stay, some hundred requests a second. */
+export async function requests(network: Network, seconds: number): Promise<Requests> {
+  const script = `${network.folder}/pace.lua`;
+  writeFileSync(script, 'function delay()\n  return 20\nend\n'); // ms
+  const command = ['wrk', '-t', '1', '-c', '8', '-d', `${seconds}s`, '-s', script];
+  const got = await ended(network.spawn('client', [...command, `http://${service}/small`]));
+  const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/
+    .exec(got.stdout)
+    ?.slice(1)
+    .reduce((sum, n) => sum + Number(n), 0);
+  const bad = /Non-2xx or 3xx responses: (\d+)/.exec(got.stdout)?.[1];
+  const count = /(\d+) requests in/.exec(got.stdout)?.[1];
+  if (got.code !== 0 || count === undefined) throw new Error(`wrk: ${got.stdout} ${got.stderr}`);
+  return { requests: Number(count), errors: (errors ?? 0) + Number(bad ?? 0) };
+}
+
+export interface Transfer {
+  bytes: number;
+  failed?: string;
+}
+
+/** iperf3 against server 1, which has to be the only one while it opens its two connections. */
+export class Iperf {
+  readonly result: Promise<Transfer>;
+
+  private constructor(child: ChildProcess) {
+    this.result = ended(child).then(({ code, stdout, stderr }) => {
+      try {
+        const said = JSON.parse(stdout) as {
+          error?: string;
+          end?: { sum_received?: { bytes?: number } };
+        };
+        const bytes = said.end?.sum_received?.bytes ?? 0;
+        return code === 0 && said.error === undefined && bytes > 0
+          ? { bytes }
+          : { bytes, failed: said.error ?? `iperf3 ended: ${code}` };
+      } catch {
+        return { bytes: 0, failed: stderr.trim() || `iperf3 ended: ${code}` };
+      }
+    });
+  }
+
+  static async start(
+    network: Network,
+    port: number,
+    seconds: number,
+    { reverse = false, host = service, from = clientAddresses[0] ?? '', rate = '8M' } = {},
+  ): Promise<Iperf> {
+    network.spawn('s1', ['iperf3', '-s', '-1', '-p', String(port)]);
+    await network.listens(1, port);
+    const way = reverse ? ['-R'] : [];
+    const options = [
+      '-p',
+      String(port),
+      '-B',
+      from,
+      '-t',
+      String(seconds),
+      '-b',
+      rate,
+      '-J',
+      ...way,
+    ];
+    return new Iperf(network.spawn('client', ['iperf3', '-c', host, ...options]));
+  }
+}

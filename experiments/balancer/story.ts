@@ -1,0 +1,136 @@
+// What the report says of each part of the experiment `balancer`.
+import type { Facts, PointFacts, Say, Story } from '../core/story.js';
+import type { Telling } from '../story/attach.js';
+import { say, together, when } from '../story/say.js';
+
+const at = (f: Facts, part: string, params: PointFacts['params']): PointFacts =>
+  f.part(part).at(params);
+
+const times = (more: number | undefined, less: number | undefined): string | undefined =>
+  more === undefined || less === undefined || less === 0 ? undefined : (more / less).toFixed(1);
+
+const sum = (points: readonly PointFacts[], metric: string): number | undefined =>
+  points.length === 0
+    ? undefined
+    : points.reduce((total, point) => total + (point.value(metric) ?? 0), 0);
+
+const cost: Story = {
+  found: (f) => {
+    const of = (contender: string, connections = 1_000_000): PointFacts =>
+      at(f, 'cost', { contender, connections, slf: 1 });
+    const cookie = of('cookie');
+    const ratio = (contender: string, connections?: number): string | undefined =>
+      times(
+        of(contender, connections).value('nsPerPacket'),
+        of('cookie', connections).value('nsPerPacket'),
+      );
+    return together(
+      say`With a million connections a packet by cookie costs ${cookie.told('nsPerPacket')}, ${times(cookie.value('nsPerPacket'), of('rss-hash').value('nsPerPacket'))} times one by the hash that the NIC computed (${of('rss-hash').told('nsPerPacket')}).`,
+      say`The balancer’s own hashing takes ${of('keyed-hash').told('nsPerPacket')}, its flow table ${of('tracker').told('nsPerPacket')}.`,
+      say`A look-up in rte_hash, a key at a time, costs ${ratio('rte-hash')} times as much as the cookie.`,
+      say`With four million connections it is ${ratio('rte-hash', 4_000_000)} times.`,
+    );
+  },
+  figures: ['cost'],
+};
+
+const changes: Story = {
+  found: (f) => {
+    const broken = (contender: string): string | undefined =>
+      at(f, 'changes', { contender }).bare('broken');
+    return together(
+      say`Of the connections ${broken('cookie')} break by cookie and ${broken('tracker')} by flow table.`,
+      say`Maglev’s table breaks ${broken('maglev')}, a ring ${broken('ring')}, a hash modulo servers ${broken('hash')}.`,
+    );
+  },
+  figures: ['changes'],
+};
+
+const policies: Story = {
+  found: (f) => {
+    const p99 = (contender: string): string | undefined =>
+      at(f, 'policies', { contender, work: 'bimodal', load: 0.8 }).told('p99Ms');
+    return together(
+      say`At 80 % load with bimodal work p99 is ${p99('power-of-two')} by power of two, ${p99('least')} on the least loaded server, ${p99('round-robin')} in turn and ${p99('hash')} by hash.`,
+      say`Where nothing is booked between two reports all connections flock to the server that was least loaded: ${p99('least unbooked')}.`,
+    );
+  },
+  figures: ['policies'],
+};
+
+const cores: Story = {
+  found: (f) => {
+    const of = (contender: string): PointFacts =>
+      at(f, 'cores', { contender, load: 0.5, rsspp: false });
+    const others = ['hash', 'round-robin', 'power-of-two', 'least'].map(of);
+    const values = others.flatMap((point) => point.value('coreVariance') ?? []);
+    const best = values.length > 0 ? Math.min(...values) : undefined;
+    const ours = of('cross-rss');
+    return together(
+      say`At half the load the variance of utilisation over cores is ${ours.told('coreVariance')} by CrossRSS, and ${times(best, ours.value('coreVariance'))} times that by the best of the other policies.`,
+      say`Unbooked it is ${of('cross-rss unbooked').told('coreVariance')}.`,
+    );
+  },
+  figures: ['cores', 'drops'],
+};
+
+const real: Story = {
+  found: (f) => {
+    const points = f.part('real').points();
+    const broken = sum(points, 'broken');
+    const changed = sum(points, 'changes');
+    return together(
+      say`${sum(points, 'bodies')} downloads and ${sum(points, 'requests')} requests of wrk went through ${changed} changes of the pool, iperf3 through all of them.`,
+      when(
+        broken !== undefined,
+        when(broken === 0, 'None broke, and every body was whole.', say`${broken} broke.`),
+      ),
+    );
+  },
+};
+
+const transport: Story = {
+  found: (f) => {
+    const point = at(f, 'transport', {});
+    return together(
+      say`The server sees a round-trip time of ${point.told('balancedRttMs')} through the balancer and of ${point.told('directRttMs')} past it.`,
+      when(
+        point.value('optionsOff') === 0,
+        'Window scale, SACK and ECN are the same, though SYN cookies kept them in timestamps.',
+      ),
+    );
+  },
+};
+
+const loss: Story = {
+  found: (f) => {
+    const undone = (contender: string): string | undefined =>
+      at(f, 'loss', { contender }).bare('undone');
+    return say`Of losses that were real the server takes ${undone('direct')} window cuts back without a balancer, ${undone('balanced')} through this one, and ${undone('blurred')} where the low eight bits of echoes are lost.`;
+  },
+};
+
+const quic: Story = {
+  found: (f) => {
+    const point = (contender: string): PointFacts => at(f, 'quic', { contender });
+    return together(
+      say`Of ${point('plain').bare('transfers')} transfers whose ports change under way ${point('plain').bare('broken')} break with plain and ${point('encrypted').bare('broken')} with encrypted connection ids.`,
+      say`By addresses and ports alone ${point('none').bare('broken')} do.`,
+    );
+  },
+};
+
+const abstract: Say = (f) => {
+  const cookie = at(f, 'cost', { contender: 'cookie', connections: 1_000_000, slf: 1 });
+  return together(
+    'A load balancer that writes a connection’s server into the timestamps that its client echoes keeps no state for it, and may choose servers by any policy.',
+    say`A packet costs ${cookie.told('nsPerPacket')}.`,
+    say`${at(f, 'changes', { contender: 'cookie' }).bare('broken')} connections break while a pool goes from 24 to 30 to 22 servers.`,
+  );
+};
+
+export const balancerTelling: Telling = {
+  abstract,
+  stories: { cost, changes, policies, cores, real, transport, loss, quic },
+  captions: {},
+};
