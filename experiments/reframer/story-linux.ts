@@ -93,13 +93,17 @@ const window: Story = {
             return value === undefined ? [] : [`${value} of ${String(p.params.window)}`];
           }),
       );
-    const savings = f
+    const live = f
       .part('linux-window')
       .points({ order: 'box in the path' })
-      .flatMap((p) => percent(p.value(saved)) ?? []);
+      .flatMap((p) => p.value(saved) ?? []);
     return together(
       say`What counts is how many packets pass in T. Formed beforehand the kernel merges ${merged('formed beforehand')}, behind a box in the path ${merged('box in the path')}, and by its own means with a timer as long as T at 70 Gbps ${merged('hash, 4 queues, timer of T')}.`,
-      say`Live the kernel’s core saves ${listed(savings)}: at this pace it sleeps between packets, and waking up costs what merging saves.`,
+      when(
+        live.length > 0 && Math.max(...live) <= 0,
+        say`Live the kernel’s core saves nothing: at this pace it sleeps between packets, and a group that leaves the box wakes it as one packet did.`,
+        say`Live the kernel’s core saves ${listed(live.flatMap((v) => percent(v) ?? []))}; at this pace it sleeps between packets, and waking up is in every figure.`,
+      ),
       price(f),
     );
   },
