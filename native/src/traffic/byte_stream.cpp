@@ -137,21 +137,26 @@ std::unique_ptr<ByteStream> open_memory_stream(const uint8_t *data, size_t size)
 }
 
 InputBuffer::InputBuffer(std::unique_ptr<ByteStream> stream)
-	: stream_(std::move(stream)), buffer_(window_bytes)
+	: stream_(std::move(stream)), buffer_(std::make_unique_for_overwrite<uint8_t[]>(window_bytes)),
+	  size_(window_bytes)
 {
 }
 
 size_t InputBuffer::refill(size_t wanted)
 {
 	if (begin_ > 0) {
-		std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+		std::memmove(buffer_.get(), buffer_.get() + begin_, end_ - begin_);
 		end_ -= begin_;
 		begin_ = 0;
 	}
-	if (buffer_.size() < wanted)
-		buffer_.resize(wanted);
+	if (size_ < wanted) {
+		auto larger = std::make_unique_for_overwrite<uint8_t[]>(wanted);
+		std::memcpy(larger.get(), buffer_.get(), end_);
+		buffer_ = std::move(larger);
+		size_ = wanted;
+	}
 	while (end_ < wanted && !at_end_) {
-		const size_t got = stream_->read(buffer_.data() + end_, buffer_.size() - end_);
+		const size_t got = stream_->read(buffer_.get() + end_, size_ - end_);
 		at_end_ = got == 0;
 		end_ += got;
 	}

@@ -51,8 +51,8 @@ public:
 			return end_ - begin_;
 		return refill(wanted);
 	}
-	const uint8_t *data() const { return buffer_.data() + begin_; }
-	uint8_t *data() { return buffer_.data() + begin_; }
+	const uint8_t *data() const { return buffer_.get() + begin_; }
+	uint8_t *data() { return buffer_.get() + begin_; }
 	size_t available() const { return end_ - begin_; }
 	void take(size_t count)
 	{
@@ -70,7 +70,9 @@ private:
 	size_t refill(size_t wanted);
 
 	std::unique_ptr<ByteStream> stream_;
-	std::vector<uint8_t> buffer_;
+	// Not zeroed: of a small file most of it is never touched.
+	std::unique_ptr<uint8_t[]> buffer_;
+	size_t size_ = 0;
 	size_t begin_ = 0, end_ = 0;
 	uint64_t offset_ = 0;
 	bool at_end_ = false;

@@ -2,14 +2,25 @@
 
 namespace reframer::traffic {
 
+namespace {
+constexpr size_t frames_a_batch = 2048;
+}
+
 ReadAhead::ReadAhead(CaptureReader &reader, size_t max_batches, size_t depth)
-	: reader_(reader), max_batches_(max_batches), depth_(depth)
+	: reader_(reader), max_batches_(max_batches), depth_(depth), batch_bytes_(1 << 18)
 {
 	thread_ = std::thread([this] { run(); });
 }
 
+ReadAhead::ReadAhead(CaptureReader &reader, Here here)
+	: reader_(reader), max_batches_(0), depth_(0), batch_bytes_(here.batch_bytes)
+{
+}
+
 ReadAhead::~ReadAhead()
 {
+	if (!thread_.joinable())
+		return;
 	{
 		std::lock_guard lock(mutex_);
 		stop_ = true;
@@ -31,7 +42,7 @@ void ReadAhead::run()
 			if (stop_)
 				return;
 			if (free_.empty()) {
-				batches_.push_back(std::make_unique<FrameBatch>());
+				batches_.push_back(std::make_unique<FrameBatch>(frames_a_batch, batch_bytes_));
 				free_.push_back(batches_.back().get());
 			}
 			// The one given back last is the one still in a cache.
@@ -60,8 +71,27 @@ void ReadAhead::run()
 	}
 }
 
+FrameBatch *ReadAhead::next_here()
+{
+	if (finished_)
+		return nullptr;
+	if (free_.empty()) {
+		batches_.push_back(std::make_unique<FrameBatch>(frames_a_batch, batch_bytes_));
+		free_.push_back(batches_.back().get());
+	}
+	if (!reader_.fill(*free_.back())) {
+		finished_ = true;
+		return nullptr;
+	}
+	FrameBatch *batch = free_.back();
+	free_.pop_back();
+	return batch;
+}
+
 FrameBatch *ReadAhead::next()
 {
+	if (!thread_.joinable())
+		return next_here();
 	std::unique_lock lock(mutex_);
 	changed_.wait(lock, [this] { return finished_ || !full_.empty(); });
 	if (!full_.empty()) {

@@ -18,6 +18,12 @@ public:
 	// At most `max_batches`, of 256 KiB unless a frame is longer, exist at a time; at most `depth`
 	// of them wait to be taken.
 	explicit ReadAhead(CaptureReader &reader, size_t max_batches = 12, size_t depth = 8);
+	// All in the caller's thread, in batches of `batch_bytes`: for files so small that to begin a
+	// thread would take longer than to read them.
+	struct Here {
+		size_t batch_bytes;
+	};
+	ReadAhead(CaptureReader &reader, Here here);
 	~ReadAhead();
 	ReadAhead(const ReadAhead &) = delete;
 	ReadAhead &operator=(const ReadAhead &) = delete;
@@ -31,9 +37,10 @@ public:
 
 private:
 	void run();
+	FrameBatch *next_here();
 
 	CaptureReader &reader_;
-	const size_t max_batches_, depth_;
+	const size_t max_batches_, depth_, batch_bytes_;
 	std::vector<std::unique_ptr<FrameBatch>> batches_;
 	std::mutex mutex_;
 	std::condition_variable changed_;

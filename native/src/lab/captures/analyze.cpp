@@ -21,6 +21,8 @@
 #include "lab/captures/capture_input.hpp"
 #include "lab/captures/flow_stats.hpp"
 
+#include <utility>
+
 namespace reframer::lab {
 namespace {
 
@@ -163,10 +165,11 @@ Json record_of(const std::string &file, const CaptureInput &input, const FlowSta
 	               {"warnings", warnings_of(input, stats)}});
 }
 
-void analyze_file(const std::string &file, bool keep_going, uint64_t at_most)
+// `flows`: memory that one file leaves to the next.
+void analyze_file(const std::string &file, bool keep_going, uint64_t at_most, FlowTable &flows)
 {
 	CaptureInput input(file, keep_going);
-	FlowStats stats;
+	FlowStats stats(max_flows_default, std::move(flows));
 	Progress progress("packets of " + file);
 	while (traffic::FrameBatch *batch = input.next()) {
 		// A batch nearly always comes from one interface; where not, runs of one go together.
@@ -185,6 +188,7 @@ void analyze_file(const std::string &file, bool keep_going, uint64_t at_most)
 	}
 	stats.finish();
 	emit(record_of(file, input, stats));
+	flows = std::move(stats).take_flows();
 }
 
 } // namespace
@@ -198,8 +202,9 @@ void run_analyze(const Json &spec)
 	const bool keep_going = reader.boolean("keepGoing", false);
 	const uint64_t at_most = reader.integer("atMost", 0, 0, 1ull << 53);
 	reader.finish();
+	FlowTable flows;
 	for (const std::string &file : files)
-		analyze_file(file, keep_going, at_most);
+		analyze_file(file, keep_going, at_most, flows);
 }
 
 } // namespace reframer::lab

@@ -1,12 +1,34 @@
 #include "lab/captures/capture_input.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
 namespace reframer::lab {
 
+namespace {
+
+// Files up to this size are read where they are looked at: a thread for each of thousands takes
+// longer than to read them.
+constexpr uintmax_t small_file = 1 << 18;
+
+std::unique_ptr<traffic::ReadAhead> read_ahead(traffic::CaptureReader &reader,
+                                               const std::string &file, size_t max_batches)
+{
+	std::error_code error;
+	const bool regular = std::filesystem::is_regular_file(file, error);
+	const uintmax_t size = regular ? std::filesystem::file_size(file, error) : 0;
+	if (regular && !error && size <= small_file)
+		return std::make_unique<traffic::ReadAhead>(
+			reader, traffic::ReadAhead::Here{std::max<size_t>(size, 4096)});
+	return std::make_unique<traffic::ReadAhead>(reader, max_batches);
+}
+
+} // namespace
+
 CaptureInput::CaptureInput(const std::string &file, bool keep_going, size_t max_batches)
-	: reader_(traffic::open_capture(file)),
-	  ahead_(std::make_unique<traffic::ReadAhead>(*reader_, max_batches)), keep_going_(keep_going)
+	: reader_(traffic::open_capture(file)), ahead_(read_ahead(*reader_, file, max_batches)),
+	  keep_going_(keep_going)
 {
 }
 

@@ -1,7 +1,7 @@
 #include "lab/captures/connections.hpp"
 
 #include "jobs/job.hpp"
-#include "packet/bytes.hpp"
+#include "lab/captures/connection_packet.hpp"
 
 #include <algorithm>
 #include <array>
@@ -17,14 +17,10 @@ namespace {
 
 constexpr uint64_t second = 1'000'000'000;
 constexpr uint8_t icmp = 1, tcp = 6, udp = 17, gre = 47, icmp6 = 58, sctp = 132, udp_lite = 136;
-// nf_conntrack's for SCTP: an association, and one that begins or ends.
-constexpr uint32_t sctp_timeout_seconds = 210, sctp_handshake_timeout_seconds = 3;
 // Every timeout that there is, a class of the table each. 0 stands for never, and for not yet known.
 constexpr std::array<uint32_t, 11> class_seconds = {0,   3,   10,  30,  60,     120,
                                                     180, 210, 300, 600, 432'000};
 static_assert(class_seconds.size() <= CONNTRACK_NB_CLASSES);
-// Beyond the shortest timeouts, which a wrong time would end, and above any disorder of interfaces.
-constexpr uint64_t leap_ns = 10 * second;
 // A connection whose sides answer each other for so long is a stream (nf_conntrack).
 constexpr uint64_t stream_after_ns = 2 * second;
 
@@ -32,35 +28,6 @@ uint32_t class_of(uint32_t seconds)
 {
 	return static_cast<uint32_t>(std::find(class_seconds.begin(), class_seconds.end(), seconds) -
 	                             class_seconds.begin());
-}
-
-Connection read_tuple(const packet::Frame &frame, const packet::Headers &h)
-{
-	Connection c{};
-	const uint8_t *ip = frame.data + h.l3;
-	if (h.version == 4) {
-		c.source[10] = c.source[11] = c.destination[10] = c.destination[11] = 0xff;
-		std::memcpy(c.source + 12, ip + 12, 4);
-		std::memcpy(c.destination + 12, ip + 16, 4);
-	} else {
-		std::memcpy(c.source, ip + 8, 16);
-		std::memcpy(c.destination, ip + 24, 16);
-	}
-	c.version = h.version;
-	c.protocol = h.protocol;
-	if (h.flags & packet::header_ports) {
-		c.source_port = h.source_port;
-		c.destination_port = h.destination_port;
-	}
-	return c;
-}
-
-TcpSegment read_segment(const packet::Frame &frame, const packet::Headers &h)
-{
-	const uint32_t captured = frame.captured > h.l4 ? frame.captured - h.l4 : 0;
-	const uint32_t length =
-		h.flags & packet::header_payload ? h.payload - h.l4 + h.payload_length : captured;
-	return conntrack::read_tcp(frame.data + h.l4, captured, length);
 }
 
 bool is_syn(const TcpSegment &s)
@@ -73,313 +40,323 @@ bool is_syn_ack(const TcpSegment &s)
 	return (s.flags & (TcpSegment::syn | TcpSegment::ack)) == (TcpSegment::syn | TcpSegment::ack);
 }
 
-bool begins_with_another_number(const Connection &c, const TcpSegment &s, bool reply)
-{
-	return is_syn(s) && c.syn_known[reply] && c.syn_sequence[reply] != s.sequence;
-}
-
-void note_sequences(Connection &c, const TcpSegment &s, bool reply)
-{
-	const auto note = [&](bool direction, uint32_t sequence) {
-		if (!c.syn_known[direction])
-			c.syn_sequence[direction] = sequence;
-		c.syn_known[direction] = true;
-	};
-	note(reply, s.sequence - (s.flags & TcpSegment::syn ? 0 : 1));
-	if (s.flags & TcpSegment::ack)
-		note(!reply, s.acknowledged - 1);
-}
-
-// By the last chunk that tells: a handshake or an end under way, or neither.
-uint32_t sctp_seconds(Connection &c, const packet::Frame &frame, const packet::Headers &h)
-{
-	constexpr uint8_t init = 1, init_ack = 2, abort = 6, shutdown = 7, shutdown_ack = 8,
-					  cookie_echo = 10, cookie_ack = 11, shutdown_complete = 14;
-	if (c.packets[0] + c.packets[1] == 0)
-		c.associated = true; // unless it begins with a handshake
-	uint32_t seconds = 0;
-	for (uint64_t at = h.l4 + 12; at + 4 <= frame.captured;) {
-		const uint8_t *chunk = frame.data + at;
-		switch (chunk[0]) {
-		case init:
-		case init_ack:
-		case cookie_echo:
-			c.associated = false;
-			break;
-		case cookie_ack:
-			c.associated = true;
-			break;
-		case shutdown:
-		case shutdown_ack:
-			seconds = sctp_handshake_timeout_seconds;
-			break;
-		case abort:
-		case shutdown_complete:
-			seconds = conntrack::tcp_timeout_seconds(TcpState::close);
-			break;
-		default:
-			break;
-		}
-		const uint32_t length = packet::be16(chunk + 2);
-		at += (std::max(length, 4u) + 3) & ~3u;
-	}
-	if (seconds == 0)
-		seconds = c.associated ? sctp_timeout_seconds : sctp_handshake_timeout_seconds;
-	return seconds;
-}
-
-std::string seconds_text(uint64_t ns)
-{
-	return std::to_string(ns / second) + " s";
-}
-
 } // namespace
 
-uint64_t BelievableClock::operator()(uint64_t time_ns, uint64_t next_ns, uint64_t packet)
-{
-	const uint64_t time = time_ns + offset_;
-	if (!started_) {
-		started_ = true;
-		return seen_ = now_ = time;
-	}
-	if (time > now_ && time - now_ > leap_ns && next_ns < time_ns && time_ns - next_ns > leap_ns) {
-		// The next packet goes back as far: this time stands alone.
-		if (leaps_++ == 0) {
-			first_leap_ = packet;
-			leap_ns_ = time - now_;
-		}
-		seen_ = time;
-		return now_;
-	}
-	if (time < now_ && now_ - time > leap_ns) {
-		if (steps_back_++ == 0) {
-			first_step_ = packet;
-			step_ns_ = now_ - time;
-		}
-		offset_ += now_ - time;
-		return seen_ = now_;
-	}
-	return seen_ = now_ = std::max(now_, time);
-}
-
-std::vector<std::string> BelievableClock::warnings() const
-{
-	std::vector<std::string> all;
-	if (leaps_)
-		all.push_back(
-			"packet " + std::to_string(first_leap_) + " has a time " + seconds_text(leap_ns_) +
-			" ahead of its neighbours" +
-			(leaps_ > 1 ? ", and so have " + std::to_string(leaps_ - 1) + " others" : "") +
-			": it ends no connection but its own");
-	if (steps_back_)
-		all.push_back("at packet " + std::to_string(first_step_) + " the time steps back by " +
-		              seconds_text(step_ns_) +
-		              (steps_back_ > 1
-		                   ? ", and " + std::to_string(steps_back_ - 1) + " times more behind it"
-		                   : "") +
-		              ": timeouts go on from there");
-	return all;
-}
-
-ConnectionTracker::ConnectionTracker(bool expire) : expire_(expire)
+api::FlowTable ConnectionTracker::make_table(uint32_t key_size, bool expire)
 {
 	conntrack_params p;
 	conntrack_default_params(&p);
-	p.key_size = CONNTRACK_KEY_IPV6;
+	p.key_size = key_size;
 	p.max_flows = uint64_t{1} << 26;
 	// Coarse enough that five days fit, fine beside the shortest timeout, 3 s.
 	p.tick_ns = 100'000'000;
 	for (unsigned c = 0; c < CONNTRACK_NB_CLASSES; c++)
 		p.timeout_ns[c] = expire && c < class_seconds.size() ? class_seconds[c] * second : 0;
-	conntrack_table *t = nullptr;
-	if (conntrack_create(&p, &t) != 0)
+	api::FlowTable table = api::create<api::FlowTable>(conntrack_create, p);
+	if (!table)
 		throw std::bad_alloc();
-	table_.reset(t);
+	return table;
+}
+
+ConnectionTracker::ConnectionTracker(bool expire) : expire_(expire)
+{
+	for (Keys *keys : {&ipv4_, &ipv6_}) {
+		keys->size = keys == &ipv4_ ? CONNTRACK_KEY_IPV4 : CONNTRACK_KEY_IPV6;
+		keys->table = make_table(keys->size, expire);
+	}
 }
 
 double ConnectionTracker::bytes_per_flow() const
 {
-	conntrack_stats stats;
-	conntrack_get_stats(table_.get(), &stats);
-	return double(stats.bytes) / double(std::max<uint64_t>(stats.flows, 1));
+	uint64_t bytes = 0, flows = 0;
+	for (const Keys *keys : {&ipv4_, &ipv6_}) {
+		conntrack_stats stats;
+		conntrack_get_stats(keys->table.get(), &stats);
+		if (stats.flows == 0)
+			continue;
+		bytes += stats.bytes;
+		flows += stats.flows;
+	}
+	return double(bytes) / double(std::max<uint64_t>(flows, 1));
 }
 
-void ConnectionTracker::add(const packet::Frame &frame, uint64_t next_ns)
+// @return whether it is of a connection that can be read.
+bool ConnectionTracker::arrive(const packet::Frame &frame, uint64_t next_ns, Arrival &a)
 {
 	if (packets_++ == 0)
 		origin_ns_ = frame.time_ns;
-	const uint64_t now = clock_(frame.time_ns, next_ns, packets_);
-	const packet::Headers h = packet::parse(frame, packet::Depth::outer);
+	a.now = clock_(frame.time_ns, next_ns, packets_);
+	a.seen = clock_.seen();
+	a.frame = &frame;
+	a.headers = packet::parse(frame, packet::Depth::outer);
+	const packet::Headers &h = a.headers;
 	if (h.version == 0 || h.fragment_offset != 0 ||
 	    ((h.protocol == tcp || h.protocol == udp) && !(h.flags & packet::header_ports))) {
 		untracked_++;
-		return;
+		return false;
 	}
-	const Connection tuple = read_tuple(frame, h);
-	uint8_t key[CONNTRACK_KEY_IPV6];
-	conntrack_key_ipv6(key, tuple.source, tuple.destination, tuple.source_port,
-	                   tuple.destination_port, tuple.protocol);
-	conntrack_key_symmetric(key, sizeof(key));
-	// The table sweeps out what is over. Whether this packet's connection is, is judged below, to the
-	// nanosecond: a packet that is not of a connection must not refresh it either.
-	if (expire_)
-		conntrack_expire(table_.get(), now, 2);
-	int is_new = 0;
-	void *state = conntrack_find_or_insert(table_.get(), key, nullptr, CONNTRACK_NO_TIME, &is_new);
-	if (!state)
-		throw JobError("too-many-flows", "the capture has more than 2^26 connections at a time");
-	Arrival arrival = {frame, h, tuple, now, clock_.seen(), {}};
+	a.ends = read_ends(frame, h);
+	a.segment = {};
 	if (h.protocol == tcp && h.flags & packet::header_tcp_flags)
-		arrival.segment = read_segment(frame, h);
-	uint64_t index;
-	std::memcpy(&index, state, sizeof(index));
-	const auto is_reply = [&] {
-		const Connection &c = connections_[index];
-		return std::memcmp(c.source, tuple.source, 16) != 0 || c.source_port != tuple.source_port;
-	};
-	if (is_new || is_over(connections_[index], arrival, is_reply()))
-		index = begin(arrival);
-	if (tuple.protocol == tcp)
-		index = step_tcp(index, arrival, is_reply());
-	Connection &c = connections_[index];
-	const bool reply = is_reply();
-	const bool answered = c.packets[1] > 0; // before this packet
-	if (tuple.protocol == udp || tuple.protocol == udp_lite)
-		set_timeout(c, now,
-		            answered && now - c.began_ns > stream_after_ns
-		                ? conntrack::udp_stream_timeout_seconds
-		                : conntrack::udp_timeout_seconds);
-	else if (tuple.protocol == gre)
-		set_timeout(c, now,
-		            answered ? conntrack::gre_stream_timeout_seconds
-		                     : conntrack::gre_timeout_seconds);
-	else if (tuple.protocol == icmp || tuple.protocol == icmp6)
-		set_timeout(c, now, conntrack::icmp_timeout_seconds);
-	else if (tuple.protocol == sctp)
-		set_timeout(c, now, sctp_seconds(c, frame, h));
-	else if (tuple.protocol != tcp)
-		set_timeout(c, now, conntrack::generic_timeout_seconds);
-	count(c, arrival, reply);
-	std::memcpy(state, &index, sizeof(index));
+		a.segment = read_segment(frame, h);
+	return true;
+}
+
+void ConnectionTracker::add_key(uint32_t arrival)
+{
+	const Ends &e = arrivals_[arrival].ends;
+	Keys &keys = e.version == 4 ? ipv4_ : ipv6_;
+	uint8_t *key = keys.bytes + size_t{keys.count} * keys.size;
+	if (e.version == 4)
+		conntrack_key_ipv4(key, e.source + 12, e.destination + 12, e.source_port,
+		                   e.destination_port, e.protocol);
+	else
+		conntrack_key_ipv6(key, e.source, e.destination, e.source_port, e.destination_port,
+		                   e.protocol);
+	conntrack_key_symmetric(key, keys.size);
+	keys.of[keys.count++] = arrival;
+}
+
+// The table sweeps out what is over. Whether a packet's connection is, is judged in is_over(), to the
+// nanosecond: a packet that is not of a connection must not refresh it either.
+void ConnectionTracker::look_up(Keys &keys)
+{
+	if (keys.count == 0)
+		return;
+	if (expire_)
+		conntrack_expire(keys.table.get(), arrivals_[keys.of[0]].now, 2 * keys.count);
+	void *states[burst_size];
+	uint8_t results[burst_size];
+	const uint32_t found = conntrack_find_or_insert_burst(
+		keys.table.get(), keys.bytes, nullptr, keys.count, CONNTRACK_NO_TIME, states, results);
+	if (found != keys.count)
+		throw JobError("too-many-flows", "the capture has more than 2^26 connections at a time");
+	for (uint32_t i = 0; i < keys.count; i++) {
+		Arrival &a = arrivals_[keys.of[i]];
+		a.state = states[i];
+		a.is_new = results[i] & CONNTRACK_NEW;
+		uint64_t index;
+		std::memcpy(&index, states[i], sizeof(index));
+		if (!a.is_new)
+			kept_.prefetch(index);
+	}
+	keys.count = 0;
+}
+
+void ConnectionTracker::add(std::span<const packet::Frame> frames, uint64_t next_ns)
+{
+	for (size_t at = 0; at < frames.size();) {
+		uint32_t count = 0;
+		for (; at < frames.size() && count < burst_size; at++) {
+			const uint64_t next = at + 1 < frames.size() ? frames[at + 1].time_ns : next_ns;
+			if (arrive(frames[at], next, arrivals_[count]))
+				add_key(count++);
+		}
+		look_up(ipv4_);
+		look_up(ipv6_);
+		for (uint32_t i = 0; i < count; i++)
+			track(arrivals_[i]);
+	}
+}
+
+void ConnectionTracker::track(const Arrival &a)
+{
+	// Of a key that came before in this burst the index is there only now.
+	uint64_t known;
+	std::memcpy(&known, a.state, sizeof(known));
+	auto index = static_cast<uint32_t>(known);
+	if (a.is_new || is_over(index, a, kept_.is_reply(index, a.ends)))
+		index = begin(a);
+	const bool reply = kept_.is_reply(index, a.ends);
+	if (a.ends.protocol == tcp)
+		index = step_tcp(index, a, reply);
+	else
+		track_other(index, a);
+	count(index, a, kept_.is_reply(index, a.ends));
+	known = index;
+	std::memcpy(a.state, &known, sizeof(known));
+	if (expire_)
+		arm(a, index);
+}
+
+// Timeouts of what is not TCP.
+void ConnectionTracker::track_other(uint32_t index, const Arrival &a)
+{
 	if (!expire_)
 		return;
-	// The class whose timeout, from now on, is the first that ends behind the connection's own.
-	const uint64_t left = c.expires_ns == UINT64_MAX ? 0
-	                      : c.expires_ns > now       ? (c.expires_ns - now + second - 1) / second
-	                                                 : 1;
+	Kept &c = kept_[index];
+	const bool answered = kept_.packets(index, true) > 0; // before this packet
+	switch (a.ends.protocol) {
+	case udp:
+	case udp_lite:
+		return set_timeout(index, a.now,
+		                   answered && a.now - timings_[index].began_ns > stream_after_ns
+		                       ? conntrack::udp_stream_timeout_seconds
+		                       : conntrack::udp_timeout_seconds);
+	case gre:
+		return set_timeout(index, a.now,
+		                   answered ? conntrack::gre_stream_timeout_seconds
+		                            : conntrack::gre_timeout_seconds);
+	case icmp:
+	case icmp6:
+		return set_timeout(index, a.now, conntrack::icmp_timeout_seconds);
+	case sctp: {
+		bool associated = c.has(Kept::associated);
+		const bool is_first = !answered && kept_.packets(index, false) == 0;
+		const uint32_t seconds = sctp_seconds(associated, is_first, *a.frame, a.headers);
+		c.set(Kept::associated, associated);
+		return set_timeout(index, a.now, seconds);
+	}
+	default:
+		return set_timeout(index, a.now, conntrack::generic_timeout_seconds);
+	}
+}
+
+// Puts the table's entry into the class whose timeout, from now on, is the first that ends behind the
+// connection's own.
+void ConnectionTracker::arm(const Arrival &a, uint32_t index)
+{
+	const uint64_t expires = expires_ns(index);
+	const uint64_t left = expires == UINT64_MAX ? 0
+	                      : expires > a.now     ? (expires - a.now + second - 1) / second
+	                                            : 1;
 	const auto fits = std::find_if(class_seconds.begin() + 1, class_seconds.end(),
 	                               [&](uint32_t s) { return s >= left; });
+	const Keys &keys = a.ends.version == 4 ? ipv4_ : ipv6_;
 	conntrack_set_class(
-		table_.get(), state,
-		left == 0 ? 0 : class_of(fits == class_seconds.end() ? class_seconds.back() : *fits), now);
+		keys.table.get(), a.state,
+		left == 0 ? 0 : class_of(fits == class_seconds.end() ? class_seconds.back() : *fits),
+		a.now);
 }
 
-uint64_t ConnectionTracker::begin(const Arrival &arrival)
+uint32_t ConnectionTracker::begin(const Arrival &a)
 {
-	connections_.push_back(arrival.tuple);
-	Connection &c = connections_.back();
-	c.first_ns = arrival.frame.time_ns;
-	c.began_ns = arrival.now;
-	return connections_.size() - 1;
-}
-
-bool ConnectionTracker::is_over(const Connection &c, const Arrival &arrival, bool reply) const
-{
-	if (expire_ && arrival.seen >= c.expires_ns)
-		return true;
-	if (arrival.tuple.protocol != tcp)
-		return false;
+	if (kept_.size() == UINT32_MAX - 1)
+		throw JobError("too-many-flows", "the capture has 2^32 connections");
 	if (expire_)
-		return c.tcp_ended && TcpConnection::may_begin(arrival.segment);
+		timings_.add({a.now, UINT64_MAX});
+	return kept_.begin(a.ends, a.frame->time_ns);
+}
+
+bool ConnectionTracker::is_over(uint32_t index, const Arrival &a, bool reply)
+{
+	if (expire_ && a.seen >= expires_ns(index))
+		return true;
+	if (a.ends.protocol != tcp)
+		return false;
+	const Kept &c = kept_[index];
+	if (expire_)
+		return c.has(Kept::tcp_ended) && TcpConnection::may_begin(a.segment);
 	// A SYN with another number, on ports whose connection is over or never came to be.
-	const bool alive = c.tcp && c.state != TcpState::syn_sent && c.state != TcpState::time_wait &&
-	                   c.state != TcpState::close;
-	return !alive && begins_with_another_number(c, arrival.segment, reply);
+	const bool alive = c.has(Kept::followed) && c.state != TcpState::syn_sent &&
+	                   c.state != TcpState::time_wait && c.state != TcpState::close;
+	return !alive && begins_with_another_number(index, a.segment, reply);
+}
+
+bool ConnectionTracker::begins_with_another_number(uint32_t index, const TcpSegment &s, bool reply)
+{
+	return is_syn(s) && kept_[index].syn_known & 1 << reply &&
+	       kept_.part(index).syn_sequence[reply] != s.sequence;
+}
+
+// A SYN in the middle was no stray: what it opened begins with it.
+uint32_t ConnectionTracker::open_doubtful(uint32_t index, const Arrival &a, const Doubtful &first)
+{
+	kept_.take_back(index, first.reply, 1, first.bytes);
+	Kept &before = kept_[index];
+	if (before.last_ns == first.time_ns)
+		before.last_ns = first.last_ns;
+	const uint32_t opened = begin(a);
+	Kept &c = kept_[opened];
+	kept_.turn(opened);
+	c.first_ns = c.last_ns = first.time_ns;
+	kept_.add(opened, false, 1, first.bytes);
+	TcpPart part;
+	KeptConnections::note_sequences(c, part, first.segment, false);
+	part.tcp = TcpConnection(first.segment);
+	part.tcp.add(first.segment, false);
+	c.set(Kept::followed);
+	kept_.keep_part(opened, part);
+	return opened;
 }
 
 // The connection that the segment belongs to: this one or the next on its ports.
-uint64_t ConnectionTracker::step_tcp(uint64_t index, const Arrival &arrival, bool reply)
+uint32_t ConnectionTracker::step_tcp(uint32_t index, const Arrival &a, bool reply)
 {
 	using Outcome = TcpConnection::Outcome;
-	const TcpSegment &s = arrival.segment;
-	Connection *c = &connections_[index];
+	const TcpSegment &s = a.segment;
 	const auto doubt = doubtful_.find(index);
 	if (!expire_ && doubt != doubtful_.end() && is_syn_ack(s) && doubt->second.reply != reply &&
 	    s.acknowledged == doubt->second.segment.end) {
-		// The SYN was no stray: what it opened begins with it.
 		const Doubtful first = doubt->second;
 		doubtful_.erase(doubt);
-		c->packets[first.reply]--;
-		c->bytes[first.reply] -= first.bytes;
-		if (c->last_ns == first.time_ns)
-			c->last_ns = first.last_ns;
-		const uint64_t opened = begin(arrival);
-		Connection &next = connections_[opened];
-		std::swap_ranges(next.source, next.source + 16, next.destination);
-		std::swap(next.source_port, next.destination_port);
-		next.first_ns = next.last_ns = first.time_ns;
-		next.packets[0] = 1;
-		next.bytes[0] = first.bytes;
-		note_sequences(next, first.segment, false);
-		next.tcp.emplace(first.segment);
-		next.tcp->add(first.segment, false);
-		index = opened;
+		index = open_doubtful(index, a, first);
 		reply = true;
-		c = &next;
 	}
-	if (!c->tcp) {
-		if (!TcpConnection::may_begin(s)) {
-			note_sequences(*c, s, reply);
-			return index;
-		}
-		c->tcp.emplace(s);
-		c->turned = reply;
+	TcpPart fresh;
+	bool is_first = kept_[index].tcp == Kept::no_tcp;
+	TcpPart *part = is_first ? &fresh : &kept_.part(index);
+	const auto follow = [&] {
+		part->tcp = TcpConnection(s);
+		kept_[index].set(Kept::followed);
+		kept_[index].set(Kept::turned, reply);
+	};
+	const auto done = [&] {
+		KeptConnections::note_sequences(kept_[index], *part, s, reply);
+		if (is_first)
+			kept_.keep_segment(index, s);
+		return index;
+	};
+	if (!kept_[index].has(Kept::followed)) {
+		if (!TcpConnection::may_begin(s))
+			return done();
+		follow();
 	}
-	TcpConnection::Step step = c->tcp->add(s, reply != c->turned);
+	TcpConnection::Step step = part->tcp.add(s, reply != kept_[index].has(Kept::turned));
 	if (step.outcome == Outcome::reopened) {
 		if (expire_) {
-			index = begin(arrival);
-			c = &connections_[index];
+			index = begin(a);
+			is_first = true;
+			part = &fresh;
 			reply = false;
 		}
-		c->tcp.emplace(s);
-		c->turned = reply;
-		step = c->tcp->add(s, false);
+		follow();
+		step = part->tcp.add(s, false);
 	}
+	Kept &c = kept_[index];
 	if (step.outcome == Outcome::ended) {
-		c->state = TcpState::close;
-		c->tcp.reset();
-		c->tcp_ended = true;
-		set_timeout(*c, arrival.now, conntrack::tcp_timeout_seconds(TcpState::close));
+		c.state = TcpState::close;
+		c.set(Kept::followed, false);
+		c.set(Kept::tcp_ended);
+		set_timeout(index, a.now, conntrack::tcp_timeout_seconds(TcpState::close));
 	} else {
-		c->state = c->tcp->state();
+		c.state = part->tcp.state();
 	}
 	if (step.outcome == Outcome::accepted && step.timeout_seconds)
-		set_timeout(*c, arrival.now, step.timeout_seconds);
+		set_timeout(index, a.now, step.timeout_seconds);
 	else if (step.outcome == Outcome::invalid && step.timeout_seconds &&
-	         c->expires_ns > arrival.now + step.timeout_seconds * second)
-		set_timeout(*c, arrival.now, step.timeout_seconds);
-	const bool taken = step.outcome == Outcome::accepted || step.outcome == Outcome::ended;
-	if (taken)
+	         expires_ns(index) > a.now + step.timeout_seconds * second)
+		set_timeout(index, a.now, step.timeout_seconds);
+	if (step.outcome == Outcome::accepted || step.outcome == Outcome::ended)
 		doubtful_.erase(index);
-	else if (is_syn(s) && !s.broken && begins_with_another_number(*c, s, reply))
-		doubtful_[index] = {s, arrival.frame.time_ns, c->last_ns, arrival.frame.wire, reply};
-	note_sequences(*c, s, reply);
-	return index;
+	else if (is_syn(s) && !s.broken && !is_first && begins_with_another_number(index, s, reply))
+		doubtful_[index] = {s, a.frame->time_ns, c.last_ns, a.frame->wire, reply};
+	return done();
 }
 
-void ConnectionTracker::count(Connection &c, const Arrival &arrival, bool reply) const
+void ConnectionTracker::count(uint32_t index, const Arrival &a, bool reply)
 {
-	c.packets[reply]++;
-	c.bytes[reply] += arrival.frame.wire;
+	kept_.add(index, reply, 1, a.frame->wire);
 	// Clocks of captures step back.
-	c.first_ns = std::min(c.first_ns, arrival.frame.time_ns);
-	c.last_ns = std::max(c.last_ns, arrival.frame.time_ns);
+	Kept &c = kept_[index];
+	c.first_ns = std::min(c.first_ns, a.frame->time_ns);
+	c.last_ns = std::max(c.last_ns, a.frame->time_ns);
 }
 
-void ConnectionTracker::set_timeout(Connection &c, uint64_t now, uint32_t seconds) const
+void ConnectionTracker::set_timeout(uint32_t index, uint64_t now, uint32_t seconds)
 {
-	c.expires_ns = expire_ ? now + seconds * second : UINT64_MAX;
+	if (expire_)
+		timings_[index].expires_ns = now + seconds * second;
 }
 
 } // namespace reframer::lab

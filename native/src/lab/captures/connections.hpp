@@ -1,64 +1,30 @@
 // The connections of a stream of frames, both directions as one, in the burst table.
 #pragma once
 
-#include "conntrack/tcp_connection.hpp"
+#include "api/owned.hpp"
+#include "lab/captures/believable_clock.hpp"
+#include "lab/captures/kept_connections.hpp"
 #include "packet/parse.hpp"
 #include "reframer/conntrack.h"
 
-#include <deque>
-#include <memory>
-#include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 namespace reframer::lab {
 
-struct Connection {
-	uint8_t source[16], destination[16];
-	uint16_t source_port, destination_port; // host order
-	uint8_t protocol, version;
-	uint64_t packets[2] = {}, bytes[2] = {}; // by direction
-	uint64_t first_ns = 0, last_ns = 0;      // as the capture has them
-	conntrack::TcpState state = conntrack::TcpState::none;
-
-	// What follows it, from the first segment that may begin a connection until it is over.
-	std::optional<conntrack::TcpConnection> tcp;
-	bool turned = false; // that segment came from `destination`
-	bool tcp_ended = false;
-	bool associated = false;                        // SCTP: the handshake is done, or was missed
-	uint64_t began_ns = 0, expires_ns = UINT64_MAX; // by the tracker's clock
-	// Number of each side's SYN, even where that was lost.
-	uint32_t syn_sequence[2] = {};
-	bool syn_known[2] = {};
-};
-
-// The capture's clock, as far as it can be believed. One packet whose time lies far ahead of its
-// neighbours' must not end all connections, only its own.
-class BelievableClock {
-public:
-	// `next_ns` is the time of the packet behind it, or of this one at the end.
-	uint64_t operator()(uint64_t time_ns, uint64_t next_ns, uint64_t packet);
-	// Of the last packet: what the call returned, or the time that stands alone.
-	uint64_t seen() const { return seen_; }
-	std::vector<std::string> warnings() const;
-
-private:
-	uint64_t now_ = 0, seen_ = 0, offset_ = 0;
-	bool started_ = false;
-	uint64_t leaps_ = 0, first_leap_ = 0, leap_ns_ = 0;
-	uint64_t steps_back_ = 0, first_step_ = 0, step_ns_ = 0;
-};
-
 class ConnectionTracker {
 public:
 	// Without `expire` a connection lasts to the end, as in tshark's conversation statistics.
 	explicit ConnectionTracker(bool expire);
-	// @throws JobError too-many-flows
-	void add(const packet::Frame &frame, uint64_t next_ns);
+	// Frames that follow one another; `next_ns` is the time of the one behind them, or of the last of
+	// them at the end. @throws JobError too-many-flows
+	void add(std::span<const packet::Frame> frames, uint64_t next_ns);
 
 	// In order of their beginning.
-	const std::deque<Connection> &connections() const { return connections_; }
+	uint32_t size() const { return kept_.size(); }
+	Connection connection(uint32_t index) const { return kept_.connection(index); }
 	uint64_t packets() const { return packets_; }
 	uint64_t untracked() const { return untracked_; }
 	uint64_t origin_ns() const { return origin_ns_; }
@@ -66,15 +32,27 @@ public:
 	std::vector<std::string> warnings() const { return clock_.warnings(); }
 
 private:
-	struct TableDeleter {
-		void operator()(conntrack_table *t) const { conntrack_free(t); }
-	};
+	using Kept = KeptConnections::Kept;
+
+	// Packets whose memory is asked for at a time: as many as a call of the table keeps under way.
+	static constexpr size_t burst_size = 128;
+
 	struct Arrival {
-		const packet::Frame &frame;
-		const packet::Headers &headers;
-		const Connection &tuple;
+		const packet::Frame *frame;
+		packet::Headers headers;
+		Ends ends;
 		uint64_t now, seen; // of the clock; by the packet itself
 		conntrack::TcpSegment segment;
+		void *state; // in a table: the index of the tuple's latest connection
+		bool is_new;
+	};
+
+	// Keys of one size on their way through their table.
+	struct Keys {
+		api::FlowTable table;
+		uint32_t size, count = 0;
+		uint32_t of[burst_size]; // arrivals
+		uint8_t bytes[burst_size * CONNTRACK_KEY_IPV6];
 	};
 
 	// A SYN in the middle, until it is answered: then it began another connection on these ports.
@@ -85,19 +63,38 @@ private:
 		bool reply;
 	};
 
-	uint64_t begin(const Arrival &arrival);
-	bool is_over(const Connection &c, const Arrival &arrival, bool reply) const;
-	uint64_t step_tcp(uint64_t index, const Arrival &arrival, bool reply);
-	void count(Connection &c, const Arrival &arrival, bool reply) const;
-	void set_timeout(Connection &c, uint64_t now, uint32_t seconds) const;
+	// Where a connection ends, beside what all have.
+	struct Timing {
+		uint64_t began_ns, expires_ns; // by the tracker's clock
+	};
+
+	static api::FlowTable make_table(uint32_t key_size, bool expire);
+	bool arrive(const packet::Frame &frame, uint64_t next_ns, Arrival &arrival);
+	void add_key(uint32_t arrival);
+	void look_up(Keys &keys);
+	void track(const Arrival &arrival);
+	void track_other(uint32_t index, const Arrival &arrival);
+	void arm(const Arrival &arrival, uint32_t index);
+	uint32_t begin(const Arrival &arrival);
+	bool is_over(uint32_t index, const Arrival &arrival, bool reply);
+	bool begins_with_another_number(uint32_t index, const conntrack::TcpSegment &s, bool reply);
+	uint32_t step_tcp(uint32_t index, const Arrival &arrival, bool reply);
+	uint32_t open_doubtful(uint32_t index, const Arrival &arrival, const Doubtful &first);
+	void count(uint32_t index, const Arrival &arrival, bool reply);
+	void set_timeout(uint32_t index, uint64_t now, uint32_t seconds);
+	uint64_t expires_ns(uint32_t index) const
+	{
+		return expire_ ? timings_[index].expires_ns : UINT64_MAX;
+	}
 
 	const bool expire_;
-	std::unique_ptr<conntrack_table, TableDeleter> table_;
-	// Grows without being copied: at ten million connections a copy is 2 GB.
-	std::deque<Connection> connections_;
-	std::unordered_map<uint64_t, Doubtful> doubtful_; // by index; few have one
+	Keys ipv4_, ipv6_;
+	KeptConnections kept_;
+	Chunks<Timing> timings_;                          // with expire_
+	std::unordered_map<uint32_t, Doubtful> doubtful_; // by index; few have one
 	BelievableClock clock_;
 	uint64_t packets_ = 0, untracked_ = 0, origin_ns_ = 0;
+	Arrival arrivals_[burst_size];
 };
 
 } // namespace reframer::lab

@@ -98,10 +98,9 @@ bool matches(const Connection &c, const FlowFilter &filter, const uint8_t *addre
 
 } // namespace
 
-std::vector<uint64_t> chosen_flows(const ConnectionTracker &tracker, const FlowFilter &filter,
-                                   FlowOrder order, uint64_t top)
+uint64_t show_flows(const ConnectionTracker &tracker, const FlowFilter &filter, FlowOrder order,
+                    uint64_t top, const std::function<void(const Connection &)> &show)
 {
-	const auto &all = tracker.connections();
 	uint8_t bytes[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 	const uint8_t *address = nullptr;
 	if (!filter.address.empty()) {
@@ -109,20 +108,48 @@ std::vector<uint64_t> chosen_flows(const ConnectionTracker &tracker, const FlowF
 		if (inet_pton(AF_INET, filter.address.c_str(), bytes + 12) != 1)
 			inet_pton(AF_INET6, filter.address.c_str(), bytes);
 	}
-	std::vector<uint64_t> chosen;
-	for (uint64_t i = 0; i < all.size(); i++)
-		if (matches(all[i], filter, address))
-			chosen.push_back(i);
-	const auto more = [&](uint64_t a, uint64_t b) {
-		const uint64_t of_a = key_of(all[a], order), of_b = key_of(all[b], order);
-		return of_a != of_b ? of_a > of_b : a < b;
+	const uint64_t most = top == 0 ? UINT64_MAX : top;
+	uint64_t shown = 0;
+	if (order == FlowOrder::start) {
+		for (uint32_t i = 0; i < tracker.size() && shown < most; i++) {
+			const Connection c = tracker.connection(i);
+			if (!matches(c, filter, address))
+				continue;
+			show(c);
+			shown++;
+		}
+		return shown;
+	}
+	// The keys lie beside the indexes: to fetch them anew for each comparison would take minutes. Of
+	// more than are asked for the last one leaves, so that few are kept of millions.
+	struct Ranked {
+		uint64_t key;
+		uint32_t index;
 	};
-	const size_t kept = top == 0 ? chosen.size() : std::min<size_t>(top, chosen.size());
-	if (order != FlowOrder::start)
-		std::partial_sort(chosen.begin(), chosen.begin() + static_cast<ptrdiff_t>(kept),
-		                  chosen.end(), more);
-	chosen.resize(kept);
-	return chosen;
+	const auto before = [](const Ranked &a, const Ranked &b) {
+		return a.key != b.key ? a.key > b.key : a.index < b.index;
+	};
+	std::vector<Ranked> ranked;
+	for (uint32_t i = 0; i < tracker.size(); i++) {
+		const Connection c = tracker.connection(i);
+		if (!matches(c, filter, address))
+			continue;
+		const Ranked one{key_of(c, order), i};
+		if (ranked.size() == most) {
+			if (!before(one, ranked.front()))
+				continue;
+			std::pop_heap(ranked.begin(), ranked.end(), before);
+			ranked.back() = one;
+		} else {
+			ranked.push_back(one);
+		}
+		if (top != 0)
+			std::push_heap(ranked.begin(), ranked.end(), before);
+	}
+	std::sort(ranked.begin(), ranked.end(), before);
+	for (const Ranked &one : ranked)
+		show(tracker.connection(one.index));
+	return ranked.size();
 }
 
 void append_json(std::string &to, const Connection &c, uint64_t origin_ns)

@@ -4,8 +4,8 @@
 #include "lab/captures/connections.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <string>
-#include <vector>
 
 namespace reframer::lab {
 
@@ -18,10 +18,10 @@ struct FlowFilter {
 	uint16_t port = 0;           // of either end
 };
 
-// Indexes of those that match: all in order of their beginning, or the first `top` (0: all) with most
-// of what `order` says.
-std::vector<uint64_t> chosen_flows(const ConnectionTracker &tracker, const FlowFilter &filter,
-                                   FlowOrder order, uint64_t top);
+// Calls `show(connection)` for those that match: all in order of their beginning, or the first `top`
+// (0: all) with most of what `order` says. @return how many
+uint64_t show_flows(const ConnectionTracker &tracker, const FlowFilter &filter, FlowOrder order,
+                    uint64_t top, const std::function<void(const Connection &)> &show);
 
 // {"protocol":...}, without a line's end. By hand: ten million of them through a tree of values would
 // take a minute.

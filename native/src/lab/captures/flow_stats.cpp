@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace reframer::lab {
 
@@ -10,8 +11,10 @@ using packet::FlowKeyHash;
 using packet::Frame;
 using packet::Headers;
 
-FlowStats::FlowStats(size_t max_flows) : max_flows_(max_flows), sizes_(max_size + 1)
+FlowStats::FlowStats(size_t max_flows, FlowTable &&flows)
+	: max_flows_(max_flows), flows_(std::move(flows))
 {
+	flows_.start_over();
 	opened_.fill(FlowTable::none);
 	for (size_t rate = 0; rate < nb_rates; rate++)
 		for (size_t delay = 0; delay < nb_delays; delay++)
@@ -117,7 +120,10 @@ void FlowStats::count_frame(const Seen &seen)
 	const FlowKey &key = seen.flow.tuple;
 	bytes_ += length;
 	without_length_ += seen.without_length;
-	sizes_[std::min(length, max_size)]++;
+	const uint32_t counted = std::min(length, max_size);
+	if (counted >= sizes_.size()) [[unlikely]]
+		sizes_.resize(counted + 1);
+	sizes_[counted]++;
 
 	Protocol protocol = proto_other;
 	if (key.version == 0)
@@ -182,10 +188,10 @@ uint32_t FlowStats::size_quantile(double q) const
 {
 	const double wanted = std::max(1.0, std::ceil(q * static_cast<double>(packets_)));
 	double below = 0;
-	for (uint32_t size = 0; size <= max_size; size++) {
+	for (size_t size = 0; size < sizes_.size(); size++) {
 		below += static_cast<double>(sizes_[size]);
 		if (below >= wanted)
-			return size;
+			return static_cast<uint32_t>(size);
 	}
 	return 0;
 }
@@ -193,7 +199,7 @@ uint32_t FlowStats::size_quantile(double q) const
 uint64_t FlowStats::nb_sizes(uint32_t low, uint32_t high) const
 {
 	uint64_t count = 0;
-	for (uint32_t size = low; size <= std::min(high, max_size); size++)
+	for (size_t size = low; size <= high && size < sizes_.size(); size++)
 		count += sizes_[size];
 	return count;
 }

@@ -36,7 +36,9 @@ inline constexpr size_t max_flows_default = 1 << 24;
 
 class FlowStats {
 public:
-	explicit FlowStats(size_t max_flows = max_flows_default);
+	// `flows`: of another capture, whose memory is used again.
+	explicit FlowStats(size_t max_flows = max_flows_default, FlowTable &&flows = FlowTable());
+	FlowTable take_flows() && { return std::move(flows_); }
 
 	// `fcs_bytes` are those that the frames' lengths include.
 	void add(std::span<const packet::Frame> frames, uint32_t fcs_bytes);
@@ -116,7 +118,7 @@ private:
 	uint64_t runs_ = 0;
 	std::array<uint64_t, reuse_distances.size()> reused_{};
 	std::array<uint64_t, nb_protocols> protocols_{};
-	std::vector<uint64_t> sizes_;
+	std::vector<uint64_t> sizes_; // by length, up to the longest that came
 	uint32_t last_flow_ = FlowTable::none;
 
 	ForwardClock clock_;

@@ -71,6 +71,12 @@ public:
 			chunks_[index / chunk_entries].data())[index % chunk_entries];
 	}
 	size_t size() const { return size_; }
+	// For another capture: keeps the memory of the flows, and is as quick as a new one.
+	void start_over()
+	{
+		slots_.assign(initial_slots, Slot{});
+		size_ = 0;
+	}
 	// Keeps the memory.
 	void forget_all()
 	{

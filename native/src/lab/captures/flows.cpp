@@ -19,8 +19,8 @@
 #include "lab/captures/connections.hpp"
 #include "lab/captures/flow_rows.hpp"
 
-#include <algorithm>
 #include <iostream>
+#include <span>
 
 namespace reframer::lab {
 namespace {
@@ -37,29 +37,32 @@ struct Asked {
 
 uint64_t emit_flows(const ConnectionTracker &tracker, const Asked &asked)
 {
-	const std::vector<uint64_t> chosen =
-		chosen_flows(tracker, asked.filter, asked.order, asked.top);
-	const auto &all = tracker.connections();
 	std::string text;
-	for (size_t first = 0; first < chosen.size(); first += flows_a_record) {
-		const size_t end = std::min(first + flows_a_record, chosen.size());
-		text = asked.csv ? "" : "{\"flows\":[";
-		for (size_t i = first; i < end; i++) {
-			if (asked.csv) {
-				append_csv(text, all[chosen[i]], tracker.origin_ns());
-				continue;
-			}
-			if (i > first)
-				text += ',';
-			append_json(text, all[chosen[i]], tracker.origin_ns());
-		}
+	size_t nb = 0; // in `text`
+	const auto emit_text = [&] {
+		if (nb == 0)
+			return;
+		// Text already: a record as emit() writes it.
 		if (asked.csv)
 			emit({{"csv", text}});
 		else
-			std::cout << text.append("]}\n")
-					  << std::flush; // text already: a record as emit() writes it
-	}
-	return chosen.size();
+			std::cout << text.append("]}\n") << std::flush;
+		text.clear();
+		nb = 0;
+	};
+	const uint64_t shown = show_flows(tracker, asked.filter, asked.order, asked.top,
+	                                  [&](const Connection &connection) {
+										  if (asked.csv) {
+											  append_csv(text, connection, tracker.origin_ns());
+										  } else {
+											  text += nb == 0 ? "{\"flows\":[" : ",";
+											  append_json(text, connection, tracker.origin_ns());
+										  }
+										  if (++nb == flows_a_record)
+											  emit_text();
+									  });
+	emit_text();
+	return shown;
 }
 
 void report(const ConnectionTracker &tracker, const CaptureInput &input, const std::string &file,
@@ -73,7 +76,7 @@ void report(const ConnectionTracker &tracker, const CaptureInput &input, const s
 	const uint64_t tracked = tracker.packets() - tracker.untracked();
 	emit({{"summary", joined(NAMED(file, tracker.packets(), tracked, tracker.untracked(),
 	                               tracker.bytes_per_flow(), warnings, input.damage()),
-	                         {{"flows", tracker.connections().size()}, {"shown", shown}})}});
+	                         {{"flows", tracker.size()}, {"shown", shown}})}});
 }
 
 } // namespace
@@ -104,15 +107,12 @@ void run_flows(const Json &spec)
 	std::optional<packet::Frame> last;
 	std::vector<uint8_t> last_bytes;
 	while (traffic::FrameBatch *batch = input.next()) {
-		const auto &frames = batch->frames;
-		for (size_t i = 0; i < frames.size(); i++) {
-			if (i == 0 && last)
-				tracker.add(*last, frames[0].time_ns);
-			if (i + 1 < frames.size())
-				tracker.add(frames[i], frames[i + 1].time_ns);
-		}
+		const std::span<const packet::Frame> frames(batch->frames);
 		if (!frames.empty()) {
-			last = frames[frames.size() - 1];
+			if (last)
+				tracker.add({&*last, 1}, frames.front().time_ns);
+			tracker.add(frames.first(frames.size() - 1), frames.back().time_ns);
+			last = frames.back();
 			last_bytes.assign(last->data, last->data + last->captured);
 			last->data = last_bytes.data();
 		}
@@ -120,7 +120,7 @@ void run_flows(const Json &spec)
 		progress(tracker.packets());
 	}
 	if (last)
-		tracker.add(*last, last->time_ns);
+		tracker.add({&*last, 1}, last->time_ns);
 	report(tracker, input, file, expire, asked);
 }
 
