@@ -9,10 +9,12 @@ import {
   type NativeTable,
 } from '../native/binding-conntrack.js';
 import { inspectAs } from '../native/inspect.js';
+import { counterOf } from './counters.js';
+import { FlowPass } from './entries.js';
 import { ConntrackError } from './errors.js';
 import { FlowGroup } from './group.js';
 import { applyOptions, reasons, timeoutClasses, type FlowTrackerOptions } from './options.js';
-import { StateLayout, type CounterOf, type StateSchema, type StateValues } from './schema.js';
+import { StateLayout, type CounterOf, type StateSchema } from './schema.js';
 import { readStats, type FlowTrackerStats } from './stats.js';
 import {
   burstFor,
@@ -57,6 +59,8 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
   readonly #removed: Removed[] = [];
   readonly #rows = new WeakMap<FlowBurst, Rows>();
   readonly #free: () => void;
+  /** Under way in entries(). */
+  readonly #passes = new Set<FlowPass>();
   #epoch = 0;
   #digests = new BigUint64Array(32);
   // Of add(), which keeps nothing.
@@ -170,7 +174,7 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
       this.#results = new Uint8Array(count);
     }
     const steps = Object.entries(amounts as Record<string, number | Uint32Array>).map(
-      ([name, amount]) => this.#counter(name, amount, count),
+      ([name, amount]) => counterOf(this.#layout, name, amount, count),
     );
     const pointers = this.#pointers;
     return this.#changing((table) => {
@@ -182,39 +186,6 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
         native.addStates(table, pointers, count, offset, bytes, each, all);
       return found;
     });
-  }
-
-  #counter(
-    name: string,
-    amount: number | Uint32Array,
-    count: number,
-  ): { offset: number; bytes: number; each: Uint32Array | null; all: number } {
-    if (this.#layout === undefined)
-      throw new ConntrackError(
-        'bad-option',
-        "add() needs numbers with names: give the tracker { state: { packets: 'u64' } }",
-        'state',
-      );
-    const { type, offset, bytes } = this.#layout.member(name);
-    if (type !== 'u32' && type !== 'u64')
-      throw new ConntrackError(
-        'bad-option',
-        `${name} is ${type}; u32 and u64 can be added to`,
-        name,
-      );
-    if (typeof amount === 'number' && amount >>> 0 !== amount)
-      throw new ConntrackError(
-        'bad-burst',
-        `${name} is to grow by ${amount}: whole numbers from 0 to 2^32 - 1`,
-      );
-    if (typeof amount !== 'number' && !(amount instanceof Uint32Array && amount.length >= count))
-      throw new ConntrackError(
-        'bad-burst',
-        `${name} is to grow by a Uint32Array with a number for each of ${count} keys`,
-      );
-    return typeof amount === 'number'
-      ? { offset, bytes, each: null, all: amount }
-      : { offset, bytes, each: amount, all: 0 };
   }
 
   /** @throws ConntrackError `stale`, `closed` */
@@ -286,28 +257,19 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
     return [...this.entries(now)];
   }
 
-  /** The same, an object at a time: for millions of flows. */
+  /**
+   * The same, an object at a time: for millions of flows. They are copied some at a time; a call that
+   * may change the table copies the rest first, so that each flow of the beginning comes once.
+   */
   *entries(now: Time): Generator<TrackedFlow<S>, undefined> {
-    const room = this.stats().flows;
-    const { keyBytes, stateBytes } = this;
-    const keys = new Uint8Array(room * keyBytes);
-    const states = new Uint8Array(room * stateBytes);
-    const classes = new Uint8Array(room);
-    const count = this.#changing((table) =>
-      this.#native.snapshot(table, checkTime(now), room, keys, states, classes),
-    );
-    const view = new DataView(states.buffer);
-    const layout = this.#layout;
-    for (let i = 0; i < count; i++) {
-      const at = i * stateBytes;
-      yield {
-        key: keys.subarray(i * keyBytes, (i + 1) * keyBytes),
-        state: states.subarray(at, at + stateBytes),
-        timeoutClass: classes[i] ?? 0,
-        get values() {
-          return (layout?.values(view, at) ?? {}) as StateValues<S>;
-        },
-      };
+    const pass = new FlowPass(this.#native, checkTime(now), this.keyBytes, this.stateBytes);
+    // The first piece may sweep out what is over.
+    this.#changing((table) => pass.take(table));
+    this.#passes.add(pass);
+    try {
+      yield* pass.flows<S>(() => this.#alive(), this.#layout);
+    } finally {
+      this.#passes.delete(pass);
     }
     return undefined;
   }
@@ -447,6 +409,10 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
   // A call after which no older state pointer holds. What left is told when the table is at rest again.
   #changing<R>(call: (table: NativeTable) => R): R {
     const table = this.#alive();
+    if (this.#passes.size > 0) {
+      for (const pass of this.#passes) pass.takeRest(table);
+      this.#passes.clear();
+    }
     this.#epoch++;
     const result = call(table);
     if (this.#removed.length > 0) {

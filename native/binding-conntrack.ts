@@ -158,9 +158,10 @@ export interface ConntrackFunctions {
   setClass(table: NativeTable, state: bigint, timeoutClass: number, now: Time): number;
   expire(table: NativeTable, now: Time, nbBuckets: number): number;
   sweepBudget(table: NativeTable, intervalNs: Time, periodNs: Time): number;
-  snapshot(
+  snapshotNext(
     table: NativeTable,
     now: Time,
+    cursor: BigUint64Array,
     room: number,
     keys: Uint8Array,
     states: Uint8Array,
@@ -229,8 +230,8 @@ function declare(): ConntrackFunctions {
     sweepBudget: func(
       'uint32_t conntrack_sweep_budget(const conntrack_table *t, uint64_t interval_ns, uint64_t period_ns)',
     ),
-    snapshot: func(
-      'uint64_t conntrack_snapshot(conntrack_table *t, uint64_t now, uint64_t room, void *keys, void *states, void *classes)',
+    snapshotNext: func(
+      'uint64_t conntrack_snapshot_next(conntrack_table *t, uint64_t now, void *cursor, uint64_t room, void *keys, void *states, void *classes)',
     ),
     prepare: func('int conntrack_prepare(conntrack_table *t)'),
     getStats: (table, out) => readStats(table, out, ffi.sizeof(stats)),

@@ -340,6 +340,17 @@ int conntrack_add_states(const struct conntrack_table *t, void *const *states, u
  */
 uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t room, void *keys,
                             void *states, uint8_t *classes);
+/** Room that conntrack_snapshot_next() asks for at least: what lies in a page. */
+#define CONNTRACK_SNAPSHOT_ROOM 128
+/**
+ * The same a piece at a time, for tables of millions of flows. Between the calls of one pass nothing
+ * may change the table, and `now_ns` stays the same; conntrack_store_states() may be called.
+ * @param cursor where the pass stands: 0 at its beginning, then as the call before left it.
+ * @param room CONNTRACK_SNAPSHOT_ROOM at least.
+ * @return entries copied; 0 at the end, and for too little room.
+ */
+uint64_t conntrack_snapshot_next(struct conntrack_table *t, uint64_t now_ns, uint64_t *cursor,
+                                 uint64_t room, void *keys, void *states, uint8_t *classes);
 /**
  * Asks the kernel for the memory of the next two steps of growth. Any thread may call it while
  * another uses the table, as long as no group is attached, detached or freed meanwhile; then no

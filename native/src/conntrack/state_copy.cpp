@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 
+using namespace reframer::conntrack;
+
 namespace {
 
 template <typename Number>
@@ -21,6 +23,41 @@ void add_to(void *const *states, uint32_t count, uint32_t offset, const uint32_t
 		std::memcpy(at, &number, sizeof(number));
 	}
 }
+
+// Entries that are copied out, one behind the other.
+struct Columns {
+	const conntrack_table &t;
+	uint64_t room, count;
+	void *keys, *states;
+	uint8_t *classes;
+
+	void add(const void *key, const void *state, int timeout_class)
+	{
+		std::memcpy(static_cast<uint8_t *>(keys) + count * t.key_size, key, t.key_size);
+		std::memcpy(static_cast<uint8_t *>(states) + count * t.state_size, state, t.state_size);
+		classes[count++] = static_cast<uint8_t>(timeout_class);
+	}
+};
+static_assert(CONNTRACK_SNAPSHOT_ROOM == cells_per_page);
+
+// Where a pass over all pages stands, in one word.
+struct Place {
+	uint32_t group, page;
+	bool stash;
+
+	explicit Place(uint64_t word)
+		: group(static_cast<uint32_t>(word >> 33)), page(static_cast<uint32_t>(word)),
+		  stash(word >> 32 & 1)
+	{
+	}
+	uint64_t packed() const { return uint64_t{group} << 33 | uint64_t{stash} << 32 | page; }
+	void leave_region()
+	{
+		group += stash;
+		stash = !stash;
+		page = 0;
+	}
+};
 
 } // namespace
 
@@ -71,20 +108,48 @@ uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t
 {
 	if (!t || !keys || !states || !classes)
 		return 0;
-	struct Columns {
-		const conntrack_table *t;
-		uint64_t room, count;
-		uint8_t *keys, *states, *classes;
-	} columns{t, room, 0, static_cast<uint8_t *>(keys), static_cast<uint8_t *>(states), classes};
+	Columns columns{*t, room, 0, keys, states, classes};
 	auto add = [](void *context, const void *key, void *state, int timeout_class) {
 		auto &c = *static_cast<Columns *>(context);
-		if (c.count == c.room)
-			return;
-		std::memcpy(c.keys + c.count * c.t->key_size, key, c.t->key_size);
-		std::memcpy(c.states + c.count * c.t->state_size, state, c.t->state_size);
-		c.classes[c.count++] = static_cast<uint8_t>(timeout_class);
+		if (c.count < c.room)
+			c.add(key, state, timeout_class);
 	};
 	conntrack_iterate(t, now_ns, add, &columns);
+	return columns.count;
+}
+
+uint64_t conntrack_snapshot_next(struct conntrack_table *t, uint64_t now_ns, uint64_t *cursor,
+                                 uint64_t room, void *keys, void *states, uint8_t *classes)
+{
+	if (!t || !cursor || !keys || !states || !classes || room < cells_per_page)
+		return 0;
+	const bool timed = advance(*t, now_ns);
+	Columns columns{*t, room, 0, keys, states, classes};
+	Place at(*cursor);
+	while (at.group < t->group_storage.size() && columns.room - columns.count >= cells_per_page) {
+		conntrack_group *g = t->group_storage[at.group];
+		Region *r = !g ? nullptr : at.stash ? &g->stash : &g->main;
+		if (!r || at.page >= r->next_pages) {
+			at.leave_region();
+			continue;
+		}
+		// Between what has not moved yet and where it moves to is nothing.
+		if (r->growing() && at.page >= r->end_unmoved() && at.page < r->first_moved()) {
+			at.page = r->first_moved();
+			continue;
+		}
+		Line *page = page_at(*r, at.page++);
+		for (uint32_t i = 0; i < cells_per_page; i++) {
+			const Cell c{r, page + i / 2, i % 2};
+			if (c.token().empty() ||
+			    (timed && is_due(c.clock().deadline(), t->tick) && is_dead(*t, c.clock())))
+				continue;
+			alignas(8) uint8_t key[CONNTRACK_KEY_IPV6];
+			key_of(*t, c, key);
+			columns.add(key, state_of(*t, c), static_cast<int>(c.clock().timeout_class()));
+		}
+	}
+	*cursor = at.packed();
 	return columns.count;
 }
 
