@@ -43,28 +43,81 @@ interface Made<T> {
   generation: number;
 }
 
+type Column = Uint8Array | Uint32Array | BigUint64Array;
+
+/**
+ * Views of a column, a burst each. The memory is filled again and bursts are cut alike, so that a view
+ * serves for the next batch too: a new one costs as much as the keys of some packets.
+ */
+class Views<T extends Column> {
+  readonly #column: T;
+  readonly #unit: number;
+  readonly #views: T[] = [];
+
+  /** @param unit entries a packet */
+  constructor(column: T, unit = 1) {
+    this.#column = column;
+    this.#unit = unit;
+  }
+
+  /** @param more entries behind those of the packets */
+  of(first: number, count: number, more = 0): T {
+    const unit = this.#unit;
+    const made = this.#views[first];
+    if (made?.length === count * unit + more) return made;
+    const from = first * unit;
+    const view = this.#column.subarray(from, from + count * unit + more) as T;
+    this.#views[first] = view;
+    return view;
+  }
+}
+
 /** Memory of a batch of frames, which bursts are cut from. @internal */
 export class BatchMemory {
   readonly columns: NativeColumns;
+  readonly offsets: Views<Uint32Array>;
+  readonly wireLengths: Views<Uint32Array>;
+  readonly timesNs: Views<BigUint64Array>;
+  readonly linkTypes: Views<Uint32Array>;
   /** Goes up each time that the memory is filled. */
   generation = 0;
   /** Packets were handed out: it is not filled again. */
   kept = false;
-  #plain: Made<Uint8Array> | undefined;
+  // Of the usual kinds, as most ask for them.
+  #plainKeys: Made<Views<Uint8Array>> | undefined;
+  #plainHashes: Made<Views<Uint32Array>> | undefined;
   readonly #keys = new Map<number, Made<Uint8Array>>();
   readonly #hashes = new Map<string, Made<Uint32Array>>();
 
   constructor(nbBytes: number, nbFrames: number, snaplen: number) {
     this.columns = new NativeColumns(nbBytes, nbFrames, snaplen);
+    this.offsets = new Views(this.columns.offsets);
+    this.wireLengths = new Views(this.columns.wire);
+    this.timesNs = new Views(this.columns.timesNs);
+    this.linkTypes = new Views(this.columns.links);
   }
 
-  /** Keys of the usual kind, as most ask for them. */
-  plainKeys(): Uint8Array {
-    const made = this.#plain;
-    if (made?.generation === this.generation) return made.memory;
-    const memory = this.keys({});
-    this.#plain = { memory, generation: this.generation };
-    return memory;
+  /** Keys of the usual kind. */
+  plainKeys(first: number, count: number): Uint8Array {
+    const made = this.#plainKeys;
+    if (made?.generation === this.generation) return made.memory.of(first, count);
+    const keys = this.keys({});
+    this.#plainKeys = {
+      memory: made?.memory ?? new Views(keys, sizes.ipv4),
+      generation: this.generation,
+    };
+    return this.#plainKeys.memory.of(first, count);
+  }
+
+  plainHashes(first: number, count: number): Uint32Array {
+    const made = this.#plainHashes;
+    if (made?.generation === this.generation) return made.memory.of(first, count);
+    const hashes = this.hashes({});
+    this.#plainHashes = {
+      memory: made?.memory ?? new Views(hashes),
+      generation: this.generation,
+    };
+    return this.#plainHashes.memory.of(first, count);
   }
 
   /** Keys of the whole batch: one call for all bursts that are cut from it. */
@@ -136,22 +189,22 @@ export class CaptureBurst implements Iterable<CapturedPacket> {
 
   /** Where frames begin in `data`; one more entry than packets. */
   get offsets(): Uint32Array {
-    return this.#fresh().columns.offsets.subarray(this.#first, this.#first + this.count + 1);
+    return this.#fresh().offsets.of(this.#first, this.count, 1);
   }
 
   /** Lengths on the wire, bytes. */
   get wireLengths(): Uint32Array {
-    return this.#fresh().columns.wire.subarray(this.#first, this.#first + this.count);
+    return this.#fresh().wireLengths.of(this.#first, this.count);
   }
 
   /** When each was captured: nanoseconds since 1970. */
   get timesNs(): BigUint64Array {
-    return this.#fresh().columns.timesNs.subarray(this.#first, this.#first + this.count);
+    return this.#fresh().timesNs.of(this.#first, this.count);
   }
 
   /** LINKTYPE_ numbers (tcpdump.org/linktypes.html); upper bits state a frame check sequence. */
   get linkTypes(): Uint32Array {
-    return this.#fresh().columns.links.subarray(this.#first, this.#first + this.count);
+    return this.#fresh().linkTypes.of(this.#first, this.count);
   }
 
   /** When the last packet was captured. */
@@ -196,8 +249,9 @@ export class CaptureBurst implements Iterable<CapturedPacket> {
    */
   keys(options?: KeyOptions): Uint8Array {
     const memory = this.#fresh();
-    const keys = options === undefined ? memory.plainKeys() : memory.keys(options);
-    const size = sizes[options?.kind ?? 'ipv4'];
+    if (options === undefined) return memory.plainKeys(this.#first, this.count);
+    const keys = memory.keys(options);
+    const size = sizes[options.kind ?? 'ipv4'];
     return keys.subarray(this.#first * size, (this.#first + this.count) * size);
   }
 
@@ -205,10 +259,10 @@ export class CaptureBurst implements Iterable<CapturedPacket> {
    * Hashes of flows, one a packet: what a NIC would give, over everything that Reframer can group by.
    * Good until the next burst is asked for.
    */
-  hashes(options: HashOptions = {}): Uint32Array {
-    return this.#fresh()
-      .hashes(options)
-      .subarray(this.#first, this.#first + this.count);
+  hashes(options?: HashOptions): Uint32Array {
+    const memory = this.#fresh();
+    if (options === undefined) return memory.plainHashes(this.#first, this.count);
+    return memory.hashes(options).subarray(this.#first, this.#first + this.count);
   }
 
   /** Where a call on all of it begins. @internal */
