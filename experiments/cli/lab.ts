@@ -14,6 +14,11 @@ export interface LabOptions<T = object> {
   onRecord?: ((record: T) => unknown) | undefined;
   /** Whether records are returned, too; not where there are millions. Default true. */
   keep?: boolean | undefined;
+  /**
+   * Offered each line before it is parsed: those that it returns a promise for are done with when
+   * that is kept, and are no records. For text that only passes through.
+   */
+  onLine?: ((line: string) => Promise<unknown> | undefined) | undefined;
 }
 
 export interface LabResult<T> {
@@ -73,6 +78,11 @@ export async function tryLab<T extends object>(
   try {
     for await (const line of lines) {
       if (line === '') continue;
+      const passed = options.onLine?.(line);
+      if (passed !== undefined) {
+        await passed;
+        continue;
+      }
       const record = parseLine(files.asGiven(line), job);
       if ('progress' in record) options.onProgress?.(record.progress as Progress);
       else if ('error' in record) reported = record.error as ErrorRecord;
@@ -89,7 +99,7 @@ export async function tryLab<T extends object>(
   }
 }
 
-export interface Talk<T = object> extends Pick<LabOptions<T>, 'onRecord' | 'keep'> {
+export interface Talk<T = object> extends Pick<LabOptions<T>, 'onRecord' | 'keep' | 'onLine'> {
   /** What the progress line begins with. */
   label: string;
   quiet?: boolean | undefined;
@@ -110,11 +120,11 @@ export async function runLabTalking<T extends object>(
 export async function tryLabTalking<T extends object>(
   job: string,
   spec: object,
-  { label, quiet, onRecord, keep }: Talk<T>,
+  { label, quiet, ...rest }: Talk<T>,
 ): Promise<LabResult<T>> {
   const progress = new ProgressLine(label, quiet);
   try {
-    return await tryLab<T>(job, spec, { onProgress: (p) => progress.update(p), onRecord, keep });
+    return await tryLab<T>(job, spec, { onProgress: (p) => progress.update(p), ...rest });
   } finally {
     progress.end();
   }
