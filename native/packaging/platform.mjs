@@ -41,7 +41,7 @@ function run(command, ...words) {
 }
 
 const capture = 'libreframer_capture.so';
-const { version, engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const { version, engines, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const name = `@reframer/${process.platform}-${process.arch}`;
 const work = mkdtempSync(join(tmpdir(), 'reframer-platform-'));
 try {
@@ -56,10 +56,11 @@ try {
       `-Dmarch=${march}`,
       '-Ddpdk=disabled',
       '-Dtests=false',
+      '-Dlab=false',
       '-Dcpp_link_args=-static-libstdc++ -static-libgcc',
       '--strip',
     );
-    const files = [`libreframer.so.${version}`, capture];
+    const files = [`libreframer.so.${version}`, `${capture}.${version}`];
     run('ninja', '-C', build, ...files);
     library = join(build, `libreframer.so.${version}`);
     run('strip', '--strip-unneeded', ...files.map((file) => join(build, file)));
@@ -67,10 +68,10 @@ try {
   const folder = join(work, 'package');
   mkdirSync(folder);
   cpSync(library, join(folder, 'libreframer.so'), { dereference: true });
-  cpSync(join(dirname(library), capture), join(folder, capture));
+  cpSync(join(dirname(library), capture), join(folder, capture), { dereference: true });
   writeFileSync(
     join(folder, 'package.json'),
-    `${JSON.stringify({ name, version, description: `Prebuilt library of the package reframer for ${process.platform}-${process.arch}`, os: [process.platform], cpu: [process.arch], libc: ['glibc'], engines, files: ['libreframer.so', capture] }, null, 2)}\n`,
+    `${JSON.stringify({ name, version, description: `Prebuilt library of the package reframer for ${process.platform}-${process.arch}`, license, os: [process.platform], cpu: [process.arch], libc: ['glibc'], engines, files: ['libreframer.so', capture] }, null, 2)}\n`,
   );
   writeFileSync(
     join(folder, 'README.md'),

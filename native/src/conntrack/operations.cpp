@@ -3,6 +3,8 @@
 
 namespace reframer::conntrack {
 
+#if defined(__x86_64__)
+
 bool has_isa(Isa isa)
 {
 	__builtin_cpu_init();
@@ -21,6 +23,15 @@ bool has_isa(Isa isa)
 	return false;
 }
 
+#else
+
+bool has_isa(Isa isa)
+{
+	return isa == Isa::scalar;
+}
+
+#endif
+
 Isa best_isa()
 {
 	return has_isa(Isa::avx512) ? Isa::avx512 : has_isa(Isa::avx2) ? Isa::avx2 : Isa::scalar;
@@ -28,14 +39,14 @@ Isa best_isa()
 
 const Operations *find_operations(Isa isa, uint32_t key_size)
 {
-	switch (isa) {
-	case Isa::avx512:
+#if defined(__x86_64__)
+	if (isa == Isa::avx512)
 		return isa_avx512::operations(key_size);
-	case Isa::avx2:
+	if (isa == Isa::avx2)
 		return isa_avx2::operations(key_size);
-	default:
-		return isa_scalar::operations(key_size);
-	}
+#endif
+	static_cast<void>(isa);
+	return isa_scalar::operations(key_size);
 }
 
 } // namespace reframer::conntrack

@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <cstring>
+#if defined(__x86_64__)
 #include <immintrin.h>
+#endif
 #include <sched.h>
 #include <type_traits>
 
@@ -56,6 +58,15 @@ inline void copy_in(void *table, const void *from, size_t bytes)
 	}
 }
 
+inline void pause_core()
+{
+#if defined(__x86_64__)
+	_mm_pause();
+#elif defined(__aarch64__)
+	asm volatile("isb"); // `yield` does nothing on most cores
+#endif
+}
+
 // Waits a little longer each time; a holder that was preempted gets the core soon.
 class Patience {
 public:
@@ -65,7 +76,7 @@ public:
 		explore_wait();
 #else
 		if (++tries_ < spins)
-			_mm_pause();
+			pause_core();
 		else
 			sched_yield();
 #endif

@@ -67,6 +67,7 @@ inline void unlock(Bucket &b, uint32_t mark = 0)
 	put(b.version, ((get(b.version) & ~version_locked) + version_step) | mark);
 }
 
+#if defined(__SSE2__)
 inline __m128i load_words(const void *p)
 {
 	return _mm_set_epi64x(static_cast<long long>(get(word(p, 8))),
@@ -78,6 +79,39 @@ inline uint32_t match_tag(const Bucket &b, uint8_t tag)
 	return static_cast<uint32_t>(_mm_movemask_epi8(
 		_mm_cmpeq_epi8(load_words(b.tag), _mm_set1_epi8(static_cast<char>(tag)))));
 }
+// Slots whose deadline has come at `tick`, empty ones too.
+inline uint32_t passed_slots(const Bucket &b, uint64_t tick)
+{
+	__m128i now = _mm_set1_epi16(static_cast<short>(tick)), none = _mm_set1_epi16(-1);
+	__m128i low = _mm_cmpgt_epi16(_mm_sub_epi16(now, load_words(b.deadline)), none);
+	__m128i high = _mm_cmpgt_epi16(_mm_sub_epi16(now, load_words(b.deadline + 8)), none);
+	return static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high)));
+}
+#else
+// A bit for each slot whose number `is_it` says yes to.
+template <typename Number, typename Test>
+uint32_t slots_where(const Number (&numbers)[slots_per_bucket], Test is_it)
+{
+	constexpr uint32_t a_word = 8 / sizeof(Number);
+	uint32_t bits = 0;
+	for (uint32_t i = 0; i < slots_per_bucket; i += a_word) {
+		const uint64_t w = get(word(numbers, i * sizeof(Number)));
+		for (uint32_t k = 0; k < a_word; k++)
+			bits |= uint32_t{is_it(static_cast<Number>(w >> 8 * sizeof(Number) * k))} << (i + k);
+	}
+	return bits;
+}
+inline uint32_t match_tag(const Bucket &b, uint8_t tag)
+{
+	return slots_where(b.tag, [&](uint8_t t) { return t == tag; });
+}
+inline uint32_t passed_slots(const Bucket &b, uint64_t tick)
+{
+	return slots_where(b.deadline, [&](uint16_t deadline) {
+		return static_cast<int16_t>(static_cast<uint16_t>(tick) - deadline) >= 0;
+	});
+}
+#endif
 inline uint32_t empty_slots(const Bucket &b)
 {
 	return match_tag(b, 0);
@@ -85,10 +119,7 @@ inline uint32_t empty_slots(const Bucket &b)
 // Slots whose deadline has come at `tick`, empty ones left out.
 inline uint32_t due_slots(const Bucket &b, uint64_t tick)
 {
-	__m128i now = _mm_set1_epi16(static_cast<short>(tick)), none = _mm_set1_epi16(-1);
-	__m128i low = _mm_cmpgt_epi16(_mm_sub_epi16(now, load_words(b.deadline)), none);
-	__m128i high = _mm_cmpgt_epi16(_mm_sub_epi16(now, load_words(b.deadline + 8)), none);
-	return static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high))) & ~empty_slots(b);
+	return passed_slots(b, tick) & ~empty_slots(b);
 }
 
 } // namespace reframer::conntrack::shared
