@@ -89,6 +89,8 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
       '-C',
       portable,
       `libreframer.so.${version}`,
+      `libreframer_capture.so.${version}`,
+      'libreframer.a',
       ...(hasDpdk ? [`libreframer_dpdk.so.${version}`, 'libreframer_preload.so'] : []),
     );
     const { code, stderr } = await runProgram('meson', [
@@ -154,6 +156,10 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
     const wanted = [
       'libreframer.so',
       'libreframer.so.0',
+      'libreframer.a',
+      'libreframer_capture.so',
+      'pkgconfig/reframer-capture.pc',
+      'include/reframer/capture.h',
       'pkgconfig/reframer.pc',
       'include/reframer/reframer.h',
       'include/reframer/conntrack_chain.h',
@@ -182,7 +188,7 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
     const libraries = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) =>
       /\/libreframer\w*\.so$/.test(path),
     );
-    expect(libraries).toHaveLength(hasDpdk ? 3 : 1);
+    expect(libraries).toHaveLength(hasDpdk ? 4 : 2);
     for (const library of libraries) {
       const names = [...beyond(join(root, library)).keys()];
       expect(
@@ -319,6 +325,99 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
       ).toBe(1);
     for (let b = 0; b < 4; b++) expect(stdout).toContain(`backend ${b}: 5 connections\n`);
     expect(lines.length).toBeLessThan(200);
+  });
+
+  test('example: a whole hand-over in C, two cores, in at most 200 lines', async () => {
+    const lines = readPackageFile('native/examples/hand_over.c').trimEnd().split('\n');
+    expect(lines.length).toBeLessThanOrEqual(200);
+    const program = await compile('hand_over.c', 'cc -std=gnu11', 'reframer');
+    const { code, stdout } = await runProgram(program, ['300000'], { env: environment });
+    const [, moves, atCore1] =
+      /^300000 packets, (\d+) moves of buckets, 0 packets out of order, (\d+) counted at core 1\n$/.exec(
+        stdout,
+      ) ?? [];
+    expect(code).toBe(0);
+    expect(Number(moves)).toBeGreaterThan(0);
+    // What never moved is a quarter of 300,000, and a half of that.
+    expect(Number(atCore1)).toBeGreaterThan(40_000);
+  });
+
+  test('a program with the archive inside needs no library of ours to run', async () => {
+    const block = runnableBlocks(readPackageFile('README.md')).find(
+      ({ file }) => file === 'inline.c',
+    );
+    writeFileSync(folder.file('static.c'), block?.text ?? '');
+    const line = /`(cc -static [^`]+)`/.exec(readPackageFile('docs/INSTALL.md'))?.[1] ?? '';
+    expect(line).toContain('pkg-config --static');
+    const { code, stdout, stderr } = await runProgram(
+      'bash',
+      ['-c', `${line.replace('inline.c', 'static.c')} && env -u LD_LIBRARY_PATH ./a.out`],
+      { cwd: folder.path, env: environment },
+    );
+    expect([stderr, code]).toEqual(['', 0]);
+    expect(stdout).toBe('run of 2: a1 ...\nrun of 2: b1 ...\n');
+  });
+
+  test('a C program reads a capture with the installed library', async () => {
+    writeFileSync(
+      folder.file('keys.c'),
+      `#include <reframer/capture.h>
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+	static uint8_t bytes[1 << 18], keys[256 * 16];
+	static uint32_t offsets[257], wire[256], link[256];
+	static uint64_t time_ns[256];
+	struct reframer_capture_burst burst = {bytes, offsets, wire, time_ns, link, sizeof(bytes), 256, 0, 0, 0};
+	struct reframer_capture *capture;
+	if (argc < 2 || reframer_capture_create(argv[1], &capture) != 0)
+		return 1;
+	int n, packets = 0, with_key = 0;
+	while ((n = reframer_capture_read(capture, &burst)) > 0) {
+		packets += n;
+		with_key += reframer_capture_keys(&burst, 0, burst.count, 16, 0, keys);
+	}
+	printf("%d packets, %d with a key\\n", packets, with_key);
+	reframer_capture_free(capture);
+	return n;
+}
+`,
+    );
+    const capture = folder.file('keys.pcap');
+    const made = ['generate', capture, '--packets', '1000', '--seed', '1', '--quiet'];
+    expect((await reframer(made)).code).toBe(0);
+    const { code, stdout, stderr } = await runProgram(
+      'bash',
+      [
+        '-c',
+        `cc -Wall -Wextra keys.c -o keys ${await flags('reframer-capture')} && ./keys ${capture}`,
+      ],
+      { cwd: folder.path, env: environment },
+    );
+    expect([stderr, code]).toEqual(['', 0]);
+    expect(stdout).toBe('1000 packets, 1000 with a key\n');
+  });
+
+  test('without the lab there are the libraries alone, which need neither JSON nor DPDK', async () => {
+    const plain = folder.file('plain');
+    const { code, stdout } = await runProgram('meson', [
+      'setup',
+      plain,
+      join(packageRoot, 'native'),
+      '-Dtests=false',
+      '-Dlab=false',
+      '-Ddpdk=disabled',
+      '-Dcapture=disabled',
+    ]);
+    expect(code, stdout).toBe(0);
+    expect(stdout).not.toMatch(/nlohmann_json found: YES|libpcap/);
+    const targets = JSON.parse(sh('meson', 'introspect', '--targets', plain)) as {
+      name: string;
+      type: string;
+    }[];
+    expect(targets.filter(({ type }) => type !== 'static library')).toEqual([
+      expect.objectContaining({ name: 'reframer', type: 'shared library' }),
+    ]);
   });
 
   test.skipIf(!hasDpdk)('example: an inline NAT in C, on a DPDK port', async () => {

@@ -6,6 +6,7 @@
 #include "reframer/hold_times.hpp"
 
 #include <rte_telemetry.h>
+#include <rte_version.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -17,6 +18,25 @@
 using namespace reframer::dpdk;
 
 namespace {
+
+// Whole numbers, under the names that DPDK has for it since 23.03, and had before.
+void add_number(rte_tel_data *dict, const char *name, uint64_t value)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+	rte_tel_data_add_dict_uint(dict, name, value);
+#else
+	rte_tel_data_add_dict_u64(dict, name, value);
+#endif
+}
+
+void add_number(rte_tel_data *array, uint64_t value)
+{
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 3, 0, 0)
+	rte_tel_data_add_array_uint(array, value);
+#else
+	rte_tel_data_add_array_u64(array, value);
+#endif
+}
 
 // Telemetry hands all errors on as an empty answer; a command without its object says so by -ENOENT.
 constexpr int no_object = -ENOENT;
@@ -35,7 +55,7 @@ void add_named(rte_tel_data *d, std::string_view expressions, const T &...values
 		const size_t end = std::min(expressions.find(','), expressions.size());
 		const std::string_view one = expressions.substr(0, end);
 		const std::string name(one.substr(one.find_last_of(" .") + 1));
-		rte_tel_data_add_dict_u64(d, name.c_str(), value);
+		add_number(d, name.c_str(), value);
 		expressions.remove_prefix(std::min(end + 1, expressions.size()));
 	};
 	(add(uint64_t(values)), ...);
@@ -114,7 +134,7 @@ int queue_stats(const char *, const char *params, rte_tel_data *d)
 		          s.stage.packets_held_max, s.max_packets, s.stage.bytes_in, s.stage.bytes_out,
 		          s.stage.bytes_held, s.stage.runs_in, s.stage.runs_out, s.stage.groups_held);
 		for (uint32_t i = 0; i < REFRAMER_NB_REASONS; i++)
-			rte_tel_data_add_dict_u64(d, reasons[i], s.stage.released[i]);
+			add_number(d, reasons[i], s.stage.released[i]);
 		const uint64_t hold_p50_ns = holds.quantile(0.5), hold_p99_ns = holds.quantile(0.99);
 		ADD_NAMED(d, s.stage.bypassed, s.stage.repaired, s.stage.unparsed, s.without_hash,
 		          s.in_pieces, s.freed, s.stage.delay_ns, s.stage.hold_max_ns, hold_p50_ns,
@@ -137,8 +157,8 @@ int queue_histogram(const char *, const char *params, rte_tel_data *d)
 		for (uint32_t b = 0; b < REFRAMER_HISTOGRAM_BUCKETS; b++) {
 			if (holds.packets[b] == 0)
 				continue;
-			rte_tel_data_add_array_u64(low, reframer_histogram_low_ns(b));
-			rte_tel_data_add_array_u64(count, holds.packets[b]);
+			add_number(low, reframer_histogram_low_ns(b));
+			add_number(count, holds.packets[b]);
 		}
 		rte_tel_data_add_dict_container(d, "low_ns", low, 0);
 		rte_tel_data_add_dict_container(d, "packets", count, 0);
@@ -149,7 +169,7 @@ int list_balancers(const char *, const char *, rte_tel_data *d)
 {
 	rte_tel_data_start_array(d, RTE_TEL_U64_VAL);
 	Registry<rsspp_dpdk_balancer>::each(
-		[&](const rsspp_dpdk_balancer &b) { rte_tel_data_add_array_u64(d, b.table->port); });
+		[&](const rsspp_dpdk_balancer &b) { add_number(d, b.table->port); });
 	return 0;
 }
 
@@ -161,10 +181,10 @@ int balancer_table(const char *, const char *params, rte_tel_data *d)
 	const auto is = [&](const auto &b) { return where.all || b.table->port == where.port; };
 	return with_first<rsspp_dpdk_balancer>(is, [&](const rsspp_dpdk_balancer &b) {
 		rte_tel_data_start_dict(d);
-		rte_tel_data_add_dict_u64(d, "port", b.table->port);
-		rte_tel_data_add_dict_u64(d, "epochs", b.epochs.load(std::memory_order_relaxed));
-		rte_tel_data_add_dict_u64(d, "moves", b.moved.load(std::memory_order_relaxed));
-		rte_tel_data_add_dict_u64(d, "refused", b.refused.load(std::memory_order_relaxed));
+		add_number(d, "port", b.table->port);
+		add_number(d, "epochs", b.epochs.load(std::memory_order_relaxed));
+		add_number(d, "moves", b.moved.load(std::memory_order_relaxed));
+		add_number(d, "refused", b.refused.load(std::memory_order_relaxed));
 		rte_tel_data *owners = new_array(RTE_TEL_INT_VAL), *loads = new_array(RTE_TEL_INT_VAL);
 		if (owners == nullptr || loads == nullptr) {
 			rte_tel_data_free(owners);
