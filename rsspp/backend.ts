@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises';
 
+import { inspectAs } from '../native/inspect.js';
 import { Balancer, type BalancerOptions, type Epoch, type Report } from './balancer.js';
 import { RssppError } from './errors.js';
 
@@ -100,6 +101,11 @@ export class Balancing {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  /** @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): unknown {
+    return inspectAs('Balancing', this.toJSON());
   }
 
   toJSON(): { backend: string; balancer: Balancer } {

@@ -1,3 +1,4 @@
+import { inspectAs } from '../native/inspect.js';
 import { dpdkProgram, labProgram, type NativeFile } from '../native/loader.js';
 import { NativeSession, SessionError } from '../native/session.js';
 import type { Backend } from './backend.js';
@@ -90,14 +91,17 @@ export class Device implements Backend {
   details: Readonly<Record<string, number>> = {};
   /** As of the last sample: load of each core. */
   loads: readonly number[] = [];
+  readonly #session: NativeSession<Reply>;
   #ended = false;
 
   private constructor(
     readonly name: string,
     readonly entries: number,
     readonly queues: number,
-    private readonly session: NativeSession<Reply>,
-  ) {}
+    session: NativeSession<Reply>,
+  ) {
+    this.#session = session;
+  }
 
   /** @throws RssppError `not-supported`, `bad-option`, `backend` */
   static async open({ kind, ...spec }: DeviceSpec): Promise<Device> {
@@ -140,7 +144,7 @@ export class Device implements Backend {
   async close(): Promise<DeviceSummary> {
     const { summary } = await this.#ask({ do: 'stop' });
     this.#ended = true;
-    this.session.end();
+    this.#session.end();
     if (summary === undefined)
       throw new RssppError('backend', `${this.name}: ended without a summary`);
     return summary;
@@ -148,6 +152,11 @@ export class Device implements Backend {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#ended) await this.close();
+  }
+
+  /** @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): unknown {
+    return inspectAs('Device', this.toJSON());
   }
 
   toJSON(): { name: string; entries: number; queues: number; closed: boolean } {
@@ -161,7 +170,7 @@ export class Device implements Backend {
 
   async #ask(command: object): Promise<Reply> {
     if (this.#ended) throw new RssppError('closed', `${this.name}: this device was closed`);
-    const reply = await orBackend(this.session.ask(command));
+    const reply = await orBackend(this.#session.ask(command));
     if (reply.failed !== undefined)
       throw new RssppError('backend', `${this.name}: ${reply.failed}`);
     return reply;

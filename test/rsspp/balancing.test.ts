@@ -1,4 +1,5 @@
 // A balancer at work on a backend: virtual devices that obey, lose entries, or refuse.
+import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 
 import {
@@ -66,6 +67,12 @@ test('a skewed device becomes even, stays as it is, and gets its first table bac
   expect(device.writes).toBe(1);
   await balancing.stop();
   expect(device.readTable()).toEqual(first);
+});
+
+test('prints as its name and that of its device', async () => {
+  const balancing = await Balancing.start(new VirtualDevice(2, 8, () => 1, 100), { cores: 2 });
+  expect(inspect(balancing)).toMatch(/^Balancing \{\s+backend: 'virtual',\s+balancer: Balancer/);
+  await balancing.stop();
 });
 
 test('a dry run tells and writes nothing', async () => {
