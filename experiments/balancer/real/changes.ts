@@ -150,6 +150,7 @@ export async function runChanges(spec: ChangesSpec): Promise<object> {
       cutBodies: bodies.cut,
       requests: asked.requests,
       requestErrors: asked.errors,
+      lateRequests: asked.late,
       transferredBytes: long.reduce((sum, { bytes }) => sum + bytes, 0),
       cutTransfers: failed.length,
       broken: bodies.wrong + bodies.cut + asked.errors + failed.length,

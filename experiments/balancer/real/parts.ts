@@ -43,6 +43,7 @@ export const realParts = (quick: boolean): readonly Part[] => [
       'lostPackets',
       'bodies',
       'requests',
+      'lateRequests',
       'changes',
     ],
   },

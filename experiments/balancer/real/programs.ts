@@ -35,7 +35,7 @@ export function download(
   host = service,
 ): Promise<Download> {
   const limit = bytesPerSecond > 0 ? ['--limit-rate', String(bytesPerSecond)] : [];
-  const options = ['-sS', '-f', '--max-time', '90', '--interface', from, ...limit];
+  const options = ['-sS', '-f', '--max-time', '300', '--interface', from, ...limit];
   const child = network.spawn('client', ['curl', ...options, `http://${host}/file`]);
   return new Promise((resolve) => {
     const hash = createHash('sha256');
@@ -89,7 +89,10 @@ export class SteadyDownloads {
 
 export interface Requests {
   requests: number;
+  /** Connections that failed or were cut, answers that are none. */
   errors: number;
+  /** Answers that took longer than two seconds: a busy machine, or a connection that is stuck. */
+  late: number;
 }
 
 /** wrk with connections that stay, some hundred requests a second. */
@@ -98,14 +101,12 @@ export async function requests(network: Network, seconds: number): Promise<Reque
   writeFileSync(script, 'function delay()\n  return 20\nend\n'); // ms
   const command = ['wrk', '-t', '1', '-c', '8', '-d', `${seconds}s`, '-s', script];
   const got = await ended(network.spawn('client', [...command, `http://${service}/small`]));
-  const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/
-    .exec(got.stdout)
-    ?.slice(1)
-    .reduce((sum, n) => sum + Number(n), 0);
+  const said = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(got.stdout);
+  const [connect = 0, read = 0, write = 0, late = 0] = (said ?? []).slice(1).map(Number);
   const bad = /Non-2xx or 3xx responses: (\d+)/.exec(got.stdout)?.[1];
   const count = /(\d+) requests in/.exec(got.stdout)?.[1];
   if (got.code !== 0 || count === undefined) throw new Error(`wrk: ${got.stdout} ${got.stderr}`);
-  return { requests: Number(count), errors: (errors ?? 0) + Number(bad ?? 0) };
+  return { requests: Number(count), errors: connect + read + write + Number(bad ?? 0), late };
 }
 
 export interface Transfer {

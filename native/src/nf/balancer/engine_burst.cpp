@@ -10,7 +10,7 @@ namespace reframer::balance {
 
 namespace {
 
-// Headers under way: two lines each are about what a core keeps in flight.
+// Headers under way, two lines each: 8 and 24 were slower.
 constexpr uint32_t ahead = 16;
 
 // Ethernet, IPv4 and TCP without options but timestamps.
