@@ -124,8 +124,10 @@ export async function runChanges(spec: ChangesSpec): Promise<object> {
     const downloads = new SteadyDownloads(network, bytesPerSecond);
     const started = performance.now();
     let changes = 0;
-    for (let due = started; due - started < spec.seconds * 1000; due += 1000 / spec.perSecond) {
-      await sleep(Math.max(0, due - performance.now()));
+    // A change that comes late is made up for, as long as there is time.
+    const end = started + spec.seconds * 1000;
+    for (let due = started; performance.now() < end; due += 1000 / spec.perSecond) {
+      await sleep(Math.max(0, Math.min(due, end) - performance.now()));
       for (let tries = 0; tries < 20; tries++)
         if (await pool.change()) {
           changes++;

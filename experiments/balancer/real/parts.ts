@@ -34,7 +34,7 @@ export const realParts = (quick: boolean): readonly Part[] => [
       perSecond: 2,
     }),
     headline: 'broken',
-    timeoutSeconds: 780,
+    timeoutSeconds: 1200,
     metrics: [
       'broken',
       'wrongBodies',
@@ -58,7 +58,7 @@ export const realParts = (quick: boolean): readonly Part[] => [
     seeds: quick ? 1 : 5,
     spec: () => ({}),
     headline: 'rttOffMs',
-    timeoutSeconds: 60,
+    timeoutSeconds: 300,
     metrics: [
       'rttOffMs',
       'receiverRttOffMs',
@@ -79,7 +79,7 @@ export const realParts = (quick: boolean): readonly Part[] => [
     seeds: quick ? 1 : 5,
     spec: (p) => ({ contender: String(p.contender), oneIn: 100, downloads: quick ? 5 : 20 }),
     headline: 'undone',
-    timeoutSeconds: 180,
+    timeoutSeconds: 600,
     metrics: ['undone', 'undonePercent', 'retransmitted', 'megabitsPerSecond', 'broken'],
   },
   {
@@ -93,7 +93,7 @@ export const realParts = (quick: boolean): readonly Part[] => [
     seeds: quick ? 1 : 5,
     spec: (p) => ({ contender: String(p.contender), pairs: quick ? 3 : 8 }),
     headline: 'broken',
-    timeoutSeconds: 180,
+    timeoutSeconds: 600,
     metrics: ['broken', 'astray', 'moved', 'transfers', 'byQuic', 'unroutableIds'],
   },
 ];

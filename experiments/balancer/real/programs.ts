@@ -101,7 +101,9 @@ export async function requests(network: Network, seconds: number): Promise<Reque
   writeFileSync(script, 'function delay()\n  return 20\nend\n'); // ms
   const command = ['wrk', '-t', '1', '-c', '8', '-d', `${seconds}s`, '-s', script];
   const got = await ended(network.spawn('client', [...command, `http://${service}/small`]));
-  const said = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(got.stdout);
+  const said = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(
+    got.stdout,
+  );
   const [connect = 0, read = 0, write = 0, late = 0] = (said ?? []).slice(1).map(Number);
   const bad = /Non-2xx or 3xx responses: (\d+)/.exec(got.stdout)?.[1];
   const count = /(\d+) requests in/.exec(got.stdout)?.[1];
