@@ -2,11 +2,13 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 
 import { missingForLinux } from '../../experiments/cli/linux/path.js';
-import { packageRoot } from '../../native/loader.js';
-import { reframer, reframerJson, skipSuite } from '../helpers/cli.js';
+import type { TrialRecord } from '../../experiments/cli/linux/trial-job.js';
+import { makeRunner } from '../../experiments/core/runner.js';
+import { labProgram, locate, packageRoot } from '../../native/loader.js';
+import { reframer, reframerJson, skipSuite, temporaryFolder } from '../helpers/cli.js';
 
 interface Row {
   delayUs: number;
@@ -45,6 +47,7 @@ describe('bench linux', () => {
       ['--kernels', 'timer64-fast'],
       ['--kernels', 'hash99'],
       ['--live', 'net_null'],
+      ['--traffic', 'web'],
     ] as const) {
       const { code, stderr } = await reframer(['bench', 'linux', option, value]);
       expect(code, `${option} ${value}`).toBe(2);
@@ -77,6 +80,58 @@ describe('bench linux', () => {
     }
     expect(ours()).toEqual([]);
   });
+
+  test(
+    'a trial of the experiment tells what each setting saves',
+    { timeout: 120_000 },
+    async () => {
+      let told: TrialRecord;
+      const spec = {
+        function: 'forward',
+        traffic: 'campus',
+        wireQueues: 4,
+        flows: 256,
+        offeredBps: 40e9,
+        seconds: 0.1,
+        warmSeconds: 0.05,
+        cpus: [0, 1],
+        seed: 3,
+        settings: {
+          plain: { kernel: 'default' },
+          timer: { kernel: 'timer64' },
+          held: { kernel: 'default', windowPackets: 500 },
+        },
+      };
+      const folder = temporaryFolder();
+      try {
+        vi.stubEnv('REFRAMER_NO_SETUP', '1');
+        const logFile = folder.file('log');
+        const runTrial = makeRunner({ program: locate(labProgram), cpus: undefined, logFile });
+        const { records, error } = await runTrial('command:bench linux-trial', spec, 100);
+        expect(error).toBeUndefined();
+        told = records[0] as unknown as TrialRecord;
+        const settings = { plain: { kernel: 'fast' } };
+        const wrong = await runTrial('command:bench linux-trial', { ...spec, settings }, 100);
+        expect(wrong.error).toMatchObject({ exitCode: 2 });
+      } finally {
+        vi.unstubAllEnvs();
+        folder.remove();
+      }
+      const { nsPerPacket, at } = told;
+      expect(Object.keys(at).sort()).toEqual(['held', 'plain', 'timer']);
+      expect(nsPerPacket).toBeGreaterThan(0);
+      expect(at['plain']?.savedPercent).toBe(0);
+      expect(at['held']?.overBestPercent).toBeLessThan(100);
+      expect(at['plain']?.overBestPercent).toBeUndefined();
+      // T is for the packets of the wire; a quarter of them come to this core.
+      expect(at['held']?.windowPackets).toBeGreaterThan(75);
+      expect(at['held']?.windowPackets).toBeLessThan(200);
+      for (const { lost, outOfOrder } of Object.values(at))
+        expect([lost, outOfOrder]).toEqual([0, 0]);
+      expect(at['held']?.slf).toBeGreaterThan(at['plain']?.slf ?? Number.NaN);
+      expect(ours()).toEqual([]);
+    },
+  );
 
   const dpdkBuilt = existsSync(join(packageRoot, 'native/build/reframer-dpdk'));
   if (!dpdkBuilt) skipSuite('bench linux --live was not tested: reframer-dpdk was not built');

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { PointSummary } from '../../experiments/core/point-summary.js';
 import type { Change, Reference } from '../../experiments/core/story.js';
 import { metrics } from '../../experiments/reframer/metrics.js';
+import { linuxStories } from '../../experiments/reframer/story-linux.js';
 import { changeOf, factsOf } from '../../experiments/story/facts.js';
 import { bibtex, citations, numbered, referenceText } from '../../experiments/story/references.js';
 import { listed, say, together, told, when, wordsOf } from '../../experiments/story/say.js';
@@ -142,5 +143,61 @@ describe('references', () => {
       ' found, a@b.c.',
     ]);
     expect(numbered('As @order found, a@b.c.', [work])).toBe('As [1] found, a@b.c.');
+  });
+});
+
+describe('the price of a box before Linux', () => {
+  const window = (order: string, values: Readonly<Record<string, number>>): PointSummary => ({
+    id: order,
+    part: 'linux-window',
+    setting: order,
+    params: { order, window: 480 },
+    control: false,
+    samples: 6,
+    warmups: 0,
+    stopped: 'blocks',
+    metrics: Object.fromEntries(
+      Object.entries(values).map(([key, value]) => [key, { value, low: value, high: value }]),
+    ),
+    refused: {},
+    ratios: {},
+    permutationP: {},
+    outliers: {},
+    values: {},
+  });
+  const told = (boxNs: number, liveSaved: number, saved: number): string | undefined =>
+    linuxStories['linux-window']?.found(
+      factsOf(
+        { metrics, published: () => [] },
+        {
+          points: [
+            window('formed beforehand', {
+              kernelNs: 800,
+              kernelSaved: saved,
+              segmentsPerMerged: 2.7,
+            }),
+            window('box in the path', {
+              kernelNs: 1400,
+              kernelSaved: liveSaved,
+              boxNs,
+              segmentsPerMerged: 2.6,
+            }),
+            window('hash, 4 queues, timer of T', { kernelNs: 1000, segmentsPerMerged: 1.2 }),
+          ],
+          claims: [],
+          verdicts: { published: {}, aims: {} } as never,
+          profile: 'full',
+        },
+      ),
+    );
+
+  test('it says from which saving on it pays', () => {
+    // 800 ns are 20 % less than 1,000: 200 saved.
+    expect(told(3000, 18, 20)).toContain('Merging saves 200 ns a kernel: it pays where 15 kernels');
+    expect(told(3000, 18, 20)).toContain('one core carries 0.33 million a second');
+    expect(told(100, 18, 20)).toContain('it pays with one kernel core behind it');
+    expect(told(3000, 18, 20)).toContain('Live the kernel’s core saves 18 %');
+    expect(told(3000, -5, -1)).toContain('it does not pay');
+    expect(told(3000, -5, -1)).toContain('Live the kernel’s core saves nothing');
   });
 });
