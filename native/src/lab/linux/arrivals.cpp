@@ -12,7 +12,6 @@
 namespace reframer::lab {
 
 using engine::BpfAssembler;
-using engine::BpfWords;
 using engine::FileDescriptor;
 
 namespace {
