@@ -2,16 +2,16 @@
 //
 //   LD_PRELOAD=libreframer_preload.so REFRAMER="delay=64us,policy=adaptive" dpdk-testpmd ...
 //
-// rte_eth_rx_burst() is compiled into the program, but looks for RX callbacks at every poll. So the
-// functions that programs call to set up their ports are ours first: when a port starts, each of its
-// RX queues gets reframer_dpdk_rx_callback(). A program with DPDK linked in statically cannot be
-// reached.
+// The functions that programs call to set up their ports are ours first: when a port starts, Reframer
+// takes the place of its receive function, see in_place.hpp. A program with DPDK linked in statically
+// cannot be reached.
 //
 // A REFRAMER that cannot be understood makes rte_eal_init() fail: a run without Reframer by mistake
 // would be taken for one with it. Packets held when the program stops a port are freed, as the NIC's
 // driver frees those in the receive ring, and counted; with empty polls for T before, there are none.
 //
 // The one place with state of the process: the program has no object of ours to keep it in.
+#include "dpdk/in_place.hpp"
 #include "dpdk/preload_options.hpp"
 #include "reframer/hold_times.hpp"
 
@@ -29,8 +29,9 @@
 #include <mutex>
 #include <new>
 #include <utility>
+#include <vector>
 
-using reframer::dpdk::PreloadOptions;
+using reframer::dpdk::InPlace, reframer::dpdk::PreloadOptions;
 
 namespace {
 
@@ -58,7 +59,6 @@ struct Totals {
 
 struct Queue {
 	reframer_dpdk_queue *reframer = nullptr;
-	const rte_eth_rxtx_callback *callback = nullptr;
 	const rte_mempool *pool = nullptr;
 	Totals before; // of earlier starts of the port
 };
@@ -69,6 +69,7 @@ struct State {
 	std::mutex mutex; // set-up of different ports may run on different threads
 	PreloadOptions options;
 	std::map<QueueId, Queue> queues;
+	std::map<uint16_t, InPlace> ports; // of the last start
 	bool active = false; // EAL is up and REFRAMER was understood
 };
 
@@ -108,22 +109,21 @@ void start(uint16_t port)
 	if (!s.active || !s.options.takes(port) || rte_eth_dev_info_get(port, &info) != 0)
 		return;
 	const std::lock_guard lock(s.mutex);
+	std::vector<reframer_dpdk_queue *> opened;
 	for (uint16_t q = 0; q < info.nb_rx_queues; q++) {
 		Queue &queue = s.queues[{port, q}];
 		retire(queue); // nobody has polled since the port was stopped
 		reframer_dpdk_params params = s.options.params;
 		params.pool = queue.pool;
 		params.nb_pool_users = pool_users(s, queue.pool);
-		int error = reframer_dpdk_open(port, q, &params, &queue.reframer);
-		if (error == 0) {
-			queue.callback =
-				rte_eth_add_rx_callback(port, q, reframer_dpdk_rx_callback, queue.reframer);
-			error = queue.callback ? 0 : -rte_errno;
-		}
+		const int error = reframer_dpdk_open(port, q, &params, &queue.reframer);
 		if (error != 0)
 			std::fprintf(stderr, "reframer: port %u queue %u runs without: %s\n", port, q,
 			             reframer_strerror(error));
+		opened.push_back(queue.reframer);
 	}
+	s.ports.erase(port);
+	s.ports.try_emplace(port, port, opened);
 }
 
 void stop(uint16_t port)
@@ -133,11 +133,8 @@ void stop(uint16_t port)
 		return;
 	const std::lock_guard lock(s.mutex);
 	for (auto &[id, queue] : s.queues) {
-		if (id.first != port || queue.callback == nullptr)
-			continue;
-		rte_eth_remove_rx_callback(port, id.second, queue.callback);
-		queue.callback = nullptr;
-		reframer_dpdk_free_held(queue.reframer);
+		if (id.first == port && queue.reframer)
+			reframer_dpdk_free_held(queue.reframer);
 	}
 }
 

@@ -1,6 +1,5 @@
 #include "dpdk/queue.hpp"
 
-#include "datapath/poll_loop.hpp"
 #include "dpdk/counter.hpp"
 
 #include <rte_ethdev.h>
@@ -182,43 +181,6 @@ uint16_t reframer_dpdk_queue::pass(rte_mbuf **packets, uint16_t nb, uint16_t roo
 	give(now, room, out);
 	last_worked = nb > 0 || out.given > 0;
 	return uint16_t(out.given);
-}
-
-// The first half of the poll loop, over this queue's port and the caller's array; the program is the
-// second.
-struct reframer_dpdk_queue::RxBurst {
-	using Packet = rte_mbuf;
-
-	uint64_t now() const { return q.clock.now(); }
-	struct Received {
-		uint32_t count;
-	};
-	Received rx(uint32_t most)
-	{
-		return {most ? rte_eth_rx_burst(q.port, q.queue, packets, uint16_t(most)) : 0u};
-	}
-	static void mark(engine::Step) {}
-
-	// A core that is short of time gets a full array each time, and more is due.
-	uint32_t room(uint64_t now_ns, uint32_t most) const
-	{
-		return std::min(most, reframer_room(q.stage, now_ns));
-	}
-	engine::Batch<rte_mbuf> pass(const Received &received, uint64_t now_ns, bool)
-	{
-		const uint32_t n = q.pass(packets, uint16_t(received.count), nb, now_ns);
-		return {packets, n, {q.runs, q.nb_runs}};
-	}
-
-	reframer_dpdk_queue &q;
-	rte_mbuf **packets;
-	uint16_t nb; // room
-};
-
-uint16_t reframer_dpdk_queue::receive(rte_mbuf **packets, uint16_t nb)
-{
-	RxBurst burst{*this, packets, nb};
-	return uint16_t(engine::take(burst, burst, nb, false).out.count);
 }
 
 uint32_t reframer_dpdk_queue::drain(rte_mbuf **packets, uint32_t room)

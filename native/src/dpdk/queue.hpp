@@ -22,7 +22,6 @@ struct reframer_dpdk_queue {
 		return pass(packets, nb, room, clock.now());
 	}
 	uint16_t pass(rte_mbuf **packets, uint16_t nb, uint16_t room, uint64_t now);
-	uint16_t receive(rte_mbuf **packets, uint16_t nb);
 	// Times are the caller's from now on.
 	void use_time(uint64_t now)
 	{
@@ -32,6 +31,7 @@ struct reframer_dpdk_queue {
 	uint32_t drain(rte_mbuf **packets, uint32_t room);
 	uint32_t free_held();
 	void stats(reframer_dpdk_stats &out) const;
+	uint64_t now() const { return callers_time ? callers_now : clock.now(); }
 
 	uint16_t port = 0, queue = 0;
 	reframer_stage *stage = nullptr;
@@ -40,7 +40,6 @@ struct reframer_dpdk_queue {
 	reframer_run runs[REFRAMER_DPDK_MAX_RUNS];
 
 private:
-	struct RxBurst;
 	static constexpr uint32_t chunk = 64;
 	// Bytes of a first segment that hold any header that the parser keys by, in practice: a shorter
 	// one is copied together with what follows before it is hashed.
@@ -71,8 +70,6 @@ private:
 	void free_thinned();
 	void account(uint16_t nb, uint64_t now);
 	void leave_out(rte_mbuf *const *packets, uint32_t nb, uint64_t now);
-
-	uint64_t now() const { return callers_time ? callers_now : clock.now(); }
 
 	reframer::dpdk::TscClock clock;
 	uint64_t callers_now = 0;

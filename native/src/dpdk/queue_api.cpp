@@ -1,7 +1,7 @@
 // Reframer on an RX queue: the functions of dpdk.h.
 #include "api/sized.hpp"
 #include "api/why.hpp"
-#include "dpdk/queue.hpp"
+#include "dpdk/receive.hpp"
 #include "dpdk/registry.hpp"
 #include "reframer/stats_0_1.hpp"
 
@@ -101,7 +101,9 @@ void reframer_dpdk_close(struct reframer_dpdk_queue *q)
 uint16_t reframer_dpdk_rx_burst(struct reframer_dpdk_queue *q, struct rte_mbuf **packets,
                                 uint16_t nb)
 {
-	return q->receive(packets, nb);
+	return dpdk::receive(*q, packets, nb, [=](uint16_t most) {
+		return rte_eth_rx_burst(q->port, q->queue, packets, most);
+	});
 }
 
 uint16_t reframer_dpdk_rx_callback(uint16_t, uint16_t, struct rte_mbuf **packets, uint16_t nb,
