@@ -1,6 +1,7 @@
 #include "dpdk/queue.hpp"
 
 #include "dpdk/counter.hpp"
+#include "reframer/passed.hpp"
 
 #include <rte_ethdev.h>
 #include <rte_mempool.h>
@@ -147,18 +148,37 @@ void reframer_dpdk_queue::account(uint16_t nb, uint64_t now)
 	load.packets = polled;
 	reframer_report_load(stage, &load);
 	busy = total = polled = 0;
+	count_left_out(now);
+	passing = reframer_passes(stage);
+}
+
+void reframer_dpdk_queue::count_left_out(uint64_t now_ns)
+{
+	if (left_out.packets == 0)
+		return;
+	stage::pass(stage, left_out, now_ns);
+	leave_counted({});
+}
+
+// Others read these three while they are written.
+void reframer_dpdk_queue::leave_counted(const stage::Passed &all)
+{
+	dpdk::write_shared(left_out.packets, all.packets);
+	dpdk::write_shared(left_out.changes, all.changes);
+	dpdk::write_shared(left_out.bytes, all.bytes);
+	left_out.first = all.first;
+	left_out.last = all.last;
 }
 
 // The stage would only pass the burst on: it stays where it is, and no header is touched.
-void reframer_dpdk_queue::leave_out(rte_mbuf *const *packets, uint32_t nb, uint64_t now)
+void reframer_dpdk_queue::leave_out(rte_mbuf *const *packets, uint32_t nb)
 {
-	uint32_t wire[chunk], hash[chunk];
-	for (uint32_t i = 0; i < nb; i++) {
-		wire[i] = packets[i]->pkt_len;
-		hash[i] = packets[i]->hash.rss;
-	}
-	const reframer_burst burst = {nullptr, nullptr, nullptr, wire, nic_hash ? hash : nullptr, nb};
-	reframer_pass(stage, &burst, now);
+	const auto length = [=](uint32_t i) { return packets[i]->pkt_len; };
+	const auto hash = [=](uint32_t i) { return packets[i]->hash.rss; };
+	stage::Passed all = left_out;
+	all.append(nic_hash ? stage::count_passed<true>(nb, length, hash)
+	                    : stage::count_passed<false>(nb, length, hash));
+	leave_counted(all);
 }
 
 uint16_t reframer_dpdk_queue::pass(rte_mbuf **packets, uint16_t nb, uint16_t room, uint64_t now)
@@ -170,16 +190,18 @@ uint16_t reframer_dpdk_queue::pass(rte_mbuf **packets, uint16_t nb, uint16_t roo
 		add(empty_polls, 1);
 	if (adapts) {
 		account(nb, now);
-		if (nb <= std::min<uint32_t>(room, chunk) && reframer_passes(stage)) {
-			leave_out(packets, nb, now);
+		if (passing && nb <= room) {
+			leave_out(packets, nb);
 			last_worked = nb > 0;
 			return nb;
 		}
+		count_left_out(now);
 	}
 	if (nb > 0)
 		take(packets, nb, now, out);
 	give(now, room, out);
 	last_worked = nb > 0 || out.given > 0;
+	passing = adapts && reframer_passes(stage);
 	return uint16_t(out.given);
 }
 
@@ -187,6 +209,7 @@ uint32_t reframer_dpdk_queue::drain(rte_mbuf **packets, uint32_t room)
 {
 	Output out = {packets, room};
 	nb_runs = 0;
+	count_left_out(now());
 	give(now(), room, out, true);
 	return out.given;
 }
@@ -218,5 +241,17 @@ void reframer_dpdk_queue::stats(reframer_dpdk_stats &out) const
 	out.in_pieces = in_pieces.load(std::memory_order_relaxed);
 	out.freed = freed.load(std::memory_order_relaxed);
 	reframer_get_stats(stage, &out.stage);
+	if (const uint32_t more = dpdk::read_shared(left_out.packets); more > 0) {
+		const uint64_t runs = dpdk::read_shared(left_out.changes) + 1;
+		const uint64_t bytes = dpdk::read_shared(left_out.bytes);
+		out.stage.packets_in += more;
+		out.stage.packets_out += more;
+		out.stage.passed += more;
+		out.stage.bytes_in += bytes;
+		out.stage.bytes_out += bytes;
+		out.stage.runs_in += runs;
+		out.stage.runs_out += runs;
+		out.stage.released[REFRAMER_BY_DEADLINE] += runs;
+	}
 	out.stage.unparsed += unparsed.load(std::memory_order_relaxed);
 }

@@ -5,6 +5,7 @@
 #include "dpdk/clock.hpp"
 #include "packet/classify.hpp"
 #include "reframer/dpdk.h"
+#include "reframer/passed.hpp"
 
 #include <rte_mbuf.h>
 
@@ -32,6 +33,9 @@ struct reframer_dpdk_queue {
 	uint32_t free_held();
 	void stats(reframer_dpdk_stats &out) const;
 	uint64_t now() const { return callers_time ? callers_now : clock.now(); }
+
+	// Nothing is held, and bursts are left to the program as they are.
+	bool passes() const { return passing; }
 
 	uint16_t port = 0, queue = 0;
 	reframer_stage *stage = nullptr;
@@ -69,7 +73,9 @@ private:
 	reframer::packet::Digest digest_in_pieces(const rte_mbuf *packet) const;
 	void free_thinned();
 	void account(uint16_t nb, uint64_t now);
-	void leave_out(rte_mbuf *const *packets, uint32_t nb, uint64_t now);
+	void leave_out(rte_mbuf *const *packets, uint32_t nb);
+	void leave_counted(const reframer::stage::Passed &all);
+	void count_left_out(uint64_t now);
 
 	reframer::dpdk::TscClock clock;
 	uint64_t callers_now = 0;
@@ -83,6 +89,9 @@ private:
 	uint64_t last_poll = 0, busy = 0, total = 0, polled = 0;
 	uint32_t ring_size = 0;
 	bool last_worked = false;
+	// Bursts left to the program, not yet told to the stage: a poll touches as little as it can then.
+	bool passing = false;
+	reframer::stage::Passed left_out;
 
 	std::atomic<uint64_t> polls{0}, empty_polls{0}, without_hash{0}, in_pieces{0}, freed{0},
 		unparsed{0};

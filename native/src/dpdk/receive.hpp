@@ -24,7 +24,7 @@ template <typename Rx> struct RxBurst {
 	// A core that is short of time gets a full array each time, and more is due.
 	uint32_t room(uint64_t now_ns, uint32_t most) const
 	{
-		return std::min(most, reframer_room(q.stage, now_ns));
+		return q.passes() ? most : std::min(most, reframer_room(q.stage, now_ns));
 	}
 	engine::Batch<rte_mbuf> pass(const Received &received, uint64_t now_ns, bool)
 	{

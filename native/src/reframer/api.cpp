@@ -48,6 +48,11 @@ uint32_t give_out(reframer_stage *r, void (stage::Stage::*give)(uint64_t, Output
 
 } // namespace
 
+void stage::pass(reframer_stage *r, const Passed &burst, uint64_t now_ns)
+{
+	r->stage->pass(burst, now_ns);
+}
+
 extern "C" {
 
 int reframer_create(const struct reframer_params *params, struct reframer_stage **out)
@@ -97,8 +102,14 @@ int reframer_passes(const struct reframer_stage *r)
 
 void reframer_pass(struct reframer_stage *r, const struct reframer_burst *burst, uint64_t now_ns)
 {
-	if (r && burst)
-		r->stage->pass(*burst, now_ns);
+	if (!r || !burst)
+		return;
+	const uint32_t *const lengths = burst->wire ? burst->wire : burst->captured;
+	const auto length = [=](uint32_t i) { return lengths ? lengths[i] : 0; };
+	const auto hash = [=](uint32_t i) { return burst->hash[i]; };
+	r->stage->pass(burst->hash ? stage::count_passed<true>(burst->count, length, hash)
+	                           : stage::count_passed<false>(burst->count, length, hash),
+	               now_ns);
 }
 
 uint32_t reframer_release_bucket(struct reframer_stage *r, uint32_t mask, uint32_t value)

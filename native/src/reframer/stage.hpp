@@ -10,6 +10,7 @@
 #include "reframer/arena.hpp"
 #include "reframer/histogram.hpp"
 #include "reframer/output.hpp"
+#include "reframer/passed.hpp"
 #include "reframer/reframer.h"
 
 #include <algorithm>
@@ -40,7 +41,7 @@ public:
 	virtual uint32_t release_bucket(uint32_t mask, uint32_t value) = 0;
 	virtual uint32_t take_thinned(void **, uint32_t) { return 0; }
 	bool passes() const { return straight_on_ && nb_held() + nb_straight_held() == 0; }
-	void pass(const reframer_burst &burst, uint64_t caller_now);
+	void pass(const Passed &burst, uint64_t caller_now);
 
 	uint64_t next_deadline() const;
 	uint32_t room(uint64_t caller_now) const;

@@ -93,33 +93,19 @@ void Stage::emit_straight(Output &out)
 }
 
 // The caller keeps the burst, see passes(): counted as if it had been pushed and polled.
-void Stage::pass(const reframer_burst &burst, uint64_t caller_now)
+void Stage::pass(const Passed &burst, uint64_t caller_now)
 {
 	const uint64_t now = advance_clock(caller_now);
-	if (const uint32_t count = burst.count) {
-		const uint32_t *const lengths = burst.wire ? burst.wire : burst.captured;
-		const uint32_t *const hash = burst.hash;
-		uint64_t bytes = 0;
-		uint32_t changes =
-			count - 1; // of the hash, within the burst; unknown: each packet is a run
-		for (uint32_t i = 0; lengths && i < count; i++)
-			bytes += lengths[i];
-		if (hash) {
-			changes = 0;
-			for (uint32_t i = 1; i < count; i++)
-				changes += hash[i] != hash[i - 1];
-		}
-		const uint64_t first = hash ? hash[0] : UINT64_MAX,
-					   last = hash ? hash[count - 1] : UINT64_MAX;
-		stats_.runs_in += changes + (!hash || first != last_hash_in_);
-		stats_.runs_out += changes + (!hash || first != last_hash_out_);
-		last_hash_in_ = last_hash_out_ = last;
+	if (const uint32_t count = burst.packets) {
+		stats_.runs_in += burst.changes + (burst.first != last_hash_in_);
+		stats_.runs_out += burst.changes + (burst.first != last_hash_out_);
+		last_hash_in_ = last_hash_out_ = burst.last;
 		stats_.packets_in += count;
 		stats_.packets_out += count;
 		stats_.passed += count;
-		stats_.bytes_in += bytes;
-		stats_.bytes_out += bytes;
-		stats_.released[REFRAMER_BY_DEADLINE] += changes + 1;
+		stats_.bytes_in += burst.bytes;
+		stats_.bytes_out += burst.bytes;
+		stats_.released[REFRAMER_BY_DEADLINE] += burst.changes + 1;
 		count_hold(0, count);
 	}
 	end_poll(now);
