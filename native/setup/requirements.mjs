@@ -294,6 +294,15 @@ export const requirements = [
     size: '97 MiB',
   },
   {
+    name: 'Open vSwitch',
+    need: 'test',
+    program: ['ovs-vswitchd'],
+    debian: 'openvswitch-switch-dpdk',
+    brings: 'the preloaded library in a switch',
+    optional: true,
+    size: '20 MiB',
+  },
+  {
     name: 'clang-format 14',
     need: 'test',
     program: ['clang-format-14'],

@@ -240,5 +240,7 @@ async function bench(options: Options): Promise<void> {
   }
   if (options.json === true) return printJson({ rows });
   print(tableOf(rows));
-  print('off: the program as it is; times plain: the median of pairs, in brackets its 95 % interval');
+  print(
+    'off: the program as it is; times plain: the median of pairs, in brackets its 95 % interval',
+  );
 }

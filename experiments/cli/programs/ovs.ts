@@ -6,13 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { CliError, exitCodes } from '../errors.js';
-import {
-  lastWords,
-  needProgram,
-  warmUpMs,
-  type ProgramRun,
-  type ProgramTrial,
-} from './trial.js';
+import { lastWords, needProgram, warmUpMs, type ProgramRun, type ProgramTrial } from './trial.js';
 
 /** What the rules do: send on; track the connection first; send on in a VXLAN tunnel. */
 export const ovsActions = ['output', 'ct', 'tunnel'] as const;
@@ -64,7 +58,8 @@ class Switch {
   }
 
   #start(command: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): void {
-    const child = spawn(command, args, {
+    // Ends with this process, however that ends: a polling switch would keep a core for ever.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', '--', command, ...args], {
       env: { ...process.env, OVS_RUNDIR: this.#folder, ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

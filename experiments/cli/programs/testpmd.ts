@@ -2,13 +2,7 @@
 import { spawn } from 'node:child_process';
 
 import { CliError } from '../errors.js';
-import {
-  lastWords,
-  needProgram,
-  warmUpMs,
-  type ProgramRun,
-  type ProgramTrial,
-} from './trial.js';
+import { lastWords, needProgram, warmUpMs, type ProgramRun, type ProgramTrial } from './trial.js';
 
 /** What it does to a packet: nothing, other Ethernet addresses, all of the five-tuple swapped. */
 export const testpmdModes = ['io', 'macswap', '5tswap'] as const;

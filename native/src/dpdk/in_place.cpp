@@ -31,9 +31,8 @@ uint16_t InPlace::rx(void *queue, rte_mbuf **packets, uint16_t nb)
 	void *const drivers = q.drivers();
 	if (q.reframer == nullptr)
 		return drivers_rx(drivers, packets, nb);
-	return receive(*q.reframer, packets, nb, [=](uint16_t most) {
-		return drivers_rx(drivers, packets, most);
-	});
+	return receive(*q.reframer, packets, nb,
+	               [=](uint16_t most) { return drivers_rx(drivers, packets, most); });
 }
 
 uint32_t InPlace::count(void *queue)

@@ -70,7 +70,7 @@ struct State {
 	PreloadOptions options;
 	std::map<QueueId, Queue> queues;
 	std::map<uint16_t, InPlace> ports; // of the last start
-	bool active = false; // EAL is up and REFRAMER was understood
+	bool active = false;               // EAL is up and REFRAMER was understood
 };
 
 // Never destroyed: the program's own destructors may still stop ports.

@@ -165,8 +165,8 @@ constexpr uint32_t backlog_least = 2 * 32;
 bool Stage::backlogged(uint64_t caller_now) const
 {
 	// A group that found no room in the caller's array is ready, and says nothing of those behind it.
-	const uint64_t due = straight_head_ != straight_tail_ ? straight_[straight_head_].arrival
-	                                                      : earliest_deadline();
+	const uint64_t due =
+		straight_head_ != straight_tail_ ? straight_[straight_head_].arrival : earliest_deadline();
 	if (due == UINT64_MAX)
 		return false;
 	const uint32_t held = nb_held();
