@@ -9,6 +9,7 @@ interface Row {
   burst: number;
   stride: number;
   touchedKib: number;
+  buffers: number;
   slfIn: number;
   slfOut: number;
   flows: number;
@@ -45,6 +46,10 @@ export function register(program: Command): void {
         'KiB of state that a function reads between two bursts, not timed (default 0)',
         0,
       ),
+      counts(
+        'buffers',
+        'packet buffers that go round (default 8k: rings, caches of a mempool, and what is held)',
+      ),
     ],
     columns: [
       ['traffic', (row) => row.traffic],
@@ -54,6 +59,7 @@ export function register(program: Command): void {
       ['NIC hash', (row) => (row.nicHash ? 'yes' : 'no')],
       ['stride', (row) => String(row.stride)],
       ['touched KiB', (row) => String(row.touchedKib)],
+      ['buffers', (row) => formatCount(row.buffers)],
       ['ns/packet', (row) => formatFixed(row.nsPerPacket, 2)],
       ['95 % interval', (row) => `${formatFixed(row.nsLow, 2)} to ${formatFixed(row.nsHigh, 2)}`],
       ['scalar', (row) => formatFixed(row.scalarNsPerPacket, 2)],

@@ -2,9 +2,10 @@
 //
 // spec   {"quick": false, "seed": 1, "dma": "llc"|"dram",
 //         "traffic": ["uniform","bursts","trains","campus"], "flows": [10000], "bursts": [32],
-//         "inFlight": [630], "strides": [2368], "touchedKib": [0], "nicHash": [true,false],
+//         "inFlight": [630], "strides": [2368], "touchedKib": [0], "buffers": [8192],
+//         "nicHash": [true,false],
 //         "lookahead": 32, "samples": 101, "core": 0, "fillerCore": 1}
-// record {"row": {"traffic","flows","burst","inFlight","stride","touchedKib","nicHash","dma",
+// record {"row": {"traffic","flows","burst","inFlight","stride","touchedKib","buffers","nicHash","dma",
 //         "nsPerPacket","nsLow","nsHigh","kernel","scalarNsPerPacket","boundNsPerPacket","ratio","samples",
 //         "packetsPerSample","slfIn","slfOut","lookahead"}}
 //
@@ -13,7 +14,7 @@
 //
 // Timed: reframer_push() and reframer_poll() of whole bursts by the time stamp counter, over some
 // 4096 packets a sample. A virtual clock steps so that `inFlight` packets come within T. Not
-// timed: filling the buffers, 64 bytes each, in a pool of 65536 that is used in turn; nor reading
+// timed: filling the buffers, 64 bytes each, `buffers` of which are used in turn; nor reading
 // `touchedKib` of a function's state between two bursts, for which the clock is stopped (what
 // stopping costs is taken off). The bound runs on the same packets in the same run: it asks for
 // each header, reads one word of it one burst later, and takes the pointer through a queue of the
@@ -236,8 +237,8 @@ private:
 
 Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 {
-	BenchPool pool(spec.place, point.traffic, point.flows, point.stride, spec.seed,
-	               spec.filler_core);
+	BenchPool pool(spec.place, point.traffic, point.flows, point.stride, point.buffers_in_use(),
+	               spec.seed, spec.filler_core);
 	StageUnderTest tested(spec, point, nullptr), scalar(spec, point, "scalar");
 	Bound bound(point);
 	const uint32_t packets = point.packets();
@@ -271,6 +272,7 @@ Json run_row(const BenchSpec &spec, const BenchPoint &point, double tsc_hz)
 	return joined(NAMED(point.flows, point.burst, point.in_flight, point.stride, point.touched_kib,
 	                    point.nic_hash, ratio, spec.lookahead),
 	              {{"traffic", name_of(point.traffic)},
+	               {"buffers", point.buffers_in_use()},
 	               {"dma", spec.place == engine::Dma::Into::llc ? "llc" : "dram"},
 	               {"nsPerPacket", engine::median(of_stage)},
 	               {"nsLow", low},

@@ -52,14 +52,15 @@ void write_header(uint8_t *frame, uint64_t flow)
 
 } // namespace
 
-BenchPool::BenchPool(Into where, BenchTraffic kind, uint64_t flows, size_t stride, uint64_t seed,
-                     int filler_core)
-	: place_(where), traffic_(kind), flows_(flows), stride_(stride), random_(seed),
-	  buffers_(nb_buffers * stride), dma_(where, where == Into::llc ? filler_core : -1)
+BenchPool::BenchPool(Into where, BenchTraffic kind, uint64_t flows, size_t stride, uint32_t buffers,
+                     uint64_t seed, int filler_core)
+	: place_(where), traffic_(kind), flows_(flows), stride_(stride), nb_buffers_(buffers),
+	  random_(seed), buffers_(size_t{buffers} * stride),
+	  dma_(where, where == Into::llc ? filler_core : -1)
 {
 	// A mempool in use for a while gives its buffers in no order. In order, the core's own stride
 	// prefetcher would bring the headers.
-	for (uint32_t i = 0; i < nb_buffers; i++)
+	for (uint32_t i = 0; i < nb_buffers_; i++)
 		order_.push_back(&buffers_[stride_ * i]);
 	std::shuffle(order_.begin(), order_.end(), random_);
 	if (traffic_ == BenchTraffic::trains)
@@ -115,7 +116,7 @@ const Received &BenchPool::fill(uint32_t count)
 	received_.hash.resize(count);
 	flow_.resize(count);
 	for (uint32_t i = 0; i < count; i++) {
-		uint8_t *buffer = order_[(next_buffer_ + i) % nb_buffers];
+		uint8_t *buffer = order_[(next_buffer_ + i) % nb_buffers_];
 		flow_[i] = next_flow();
 		received_.packets[i] = buffer;
 		received_.data[i] = buffer + data_offset;
@@ -125,14 +126,14 @@ const Received &BenchPool::fill(uint32_t count)
 		write(count);
 		evict();
 	});
-	next_buffer_ = (next_buffer_ + count) % nb_buffers;
+	next_buffer_ = (next_buffer_ + count) % nb_buffers_;
 	return received_;
 }
 
 void BenchPool::write(uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		uint8_t *frame = order_[(next_buffer_ + i) % nb_buffers] + data_offset;
+		uint8_t *frame = order_[(next_buffer_ + i) % nb_buffers_] + data_offset;
 		write_header(frame, flow_[i]);
 		if (place_ == Into::dram)
 			_mm_clflush(frame);

@@ -33,14 +33,13 @@ public:
 	// `filler_core` writes the frames (place llc) and must not be the core under test.
 	// @throws std::runtime_error: it cannot be had
 	BenchPool(engine::Dma::Into where, BenchTraffic kind, uint64_t flows, size_t stride,
-	          uint64_t seed, int filler_core);
+	          uint32_t buffers, uint64_t seed, int filler_core);
 	BenchPool(const BenchPool &) = delete;
 	BenchPool &operator=(const BenchPool &) = delete;
 
 	// The next packets, in the next buffers of the pool; valid until the pool has come round.
 	const Received &fill(uint32_t count);
 
-	static constexpr uint32_t nb_buffers = 1u << 16;
 	// A default DPDK buffer in a mempool: 64 header, 128 mbuf, 128 headroom, 2048 data. 37 lines:
 	// odd, so that frames spread over all sets of a cache.
 	static constexpr size_t mempool_stride = 2368, data_offset = 320;
@@ -56,6 +55,7 @@ private:
 	BenchTraffic traffic_;
 	uint64_t flows_;
 	size_t stride_;
+	uint32_t nb_buffers_;
 	std::mt19937_64 random_;
 	struct Train {
 		uint64_t flow;

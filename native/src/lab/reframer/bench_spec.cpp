@@ -56,6 +56,7 @@ std::vector<BenchPoint> usual_points()
 		with([=](BenchPoint &p) { p.in_flight = in_flight; });
 	with([](BenchPoint &p) { p.stride = 2048; });
 	with([](BenchPoint &p) { p.touched_kib = 256; });
+	with([](BenchPoint &p) { p.buffers = 1 << 16; });
 	return points;
 }
 
@@ -82,6 +83,7 @@ BenchSpec parse_bench(const Json &json)
 	const auto in_flight = list(reader, "inFlight", 32, 1 << 19);
 	const auto strides = list(reader, "strides", BenchPool::stride_least, BenchPool::stride_most);
 	const auto touched = list(reader, "touchedKib", 0, 1 << 16);
+	const auto buffers = list(reader, "buffers", 1 << 12, 1 << 20);
 	for (const uint64_t stride : strides)
 		if (stride % 64 != 0)
 			reader.fail("strides", "has a member that is no multiple of 64");
@@ -94,7 +96,7 @@ BenchSpec parse_bench(const Json &json)
 		nic_hash = given->get<std::vector<bool>>();
 	}
 	const bool any = !(traffic.empty() && flows.empty() && bursts.empty() && in_flight.empty() &&
-	                   strides.empty() && touched.empty());
+	                   strides.empty() && touched.empty() && buffers.empty());
 	spec.points = any ? std::vector<BenchPoint>(1) : usual_points();
 	spec.points = crossed(spec.points, &BenchPoint::traffic, traffic);
 	spec.points = crossed(spec.points, &BenchPoint::flows, flows);
@@ -102,6 +104,7 @@ BenchSpec parse_bench(const Json &json)
 	spec.points = crossed(spec.points, &BenchPoint::in_flight, in_flight);
 	spec.points = crossed(spec.points, &BenchPoint::stride, strides);
 	spec.points = crossed(spec.points, &BenchPoint::touched_kib, touched);
+	spec.points = crossed(spec.points, &BenchPoint::buffers, buffers);
 	spec.points = crossed(spec.points, &BenchPoint::nic_hash,
 	                      std::vector<uint8_t>(nic_hash.begin(), nic_hash.end()));
 	spec.lookahead = reader.integer<uint32_t>("lookahead", 32, 0, 128);

@@ -5,6 +5,7 @@
 #include "lab/reframer/bench_pool.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <vector>
 
@@ -18,11 +19,19 @@ struct BenchPoint {
 	BenchTraffic traffic = BenchTraffic::trains;
 	uint64_t flows = 10'000, burst = 32, in_flight = 630;
 	uint64_t stride = BenchPool::mempool_stride, touched_kib = 0;
+	// That go round: a queue's ring and what is on the way, in caches of the mempool, and held. A pool
+	// without such caches hands out all that it has in turn.
+	uint64_t buffers = 8192;
 	bool nic_hash = true;
 	// Whole bursts.
 	uint32_t packets() const
 	{
 		return static_cast<uint32_t>(std::max(packets_per_sample / burst, uint64_t{1}) * burst);
+	}
+	// None is used again while it is held.
+	uint32_t buffers_in_use() const
+	{
+		return static_cast<uint32_t>(std::max(buffers, std::bit_ceil(in_flight + packets())));
 	}
 };
 

@@ -56,15 +56,20 @@ void BlockStage::take_unread(const reframer_burst &burst, uint32_t first, uint32
 	const uint32_t to_read = before + count > allowed ? before + count - allowed : 0;
 	read_headers(unread_head_ + std::min(to_read, before));
 	uint64_t bytes = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		const uint32_t at = (unread_tail_ + i) % nb_unread, from = first + i;
-		const uint32_t length = std::min(lengths[i], longest_length);
-		unread_.packet[at] = burst.packets[from];
-		unread_.data[at] = burst.data[from];
-		unread_.captured[at] = burst.captured[from];
-		unread_.arrival[at] = now_;
-		unread_.length[at] = length;
-		bytes += length;
+	// Whole arrays: two pieces where the ring goes around.
+	for (uint32_t done = 0; done < count;) {
+		const uint32_t at = (unread_tail_ + done) % nb_unread, from = first + done;
+		const uint32_t n = std::min(count - done, nb_unread - at);
+		std::copy_n(burst.packets + from, n, unread_.packet + at);
+		std::copy_n(burst.data + from, n, unread_.data + at);
+		std::copy_n(burst.captured + from, n, unread_.captured + at);
+		std::fill_n(unread_.arrival + at, n, now_);
+		for (uint32_t i = 0; i < n; i++) {
+			const uint32_t length = std::min(lengths[done + i], longest_length);
+			unread_.length[at + i] = length;
+			bytes += length;
+		}
+		done += n;
 	}
 	unread_tail_ += count;
 	fetch_headers(unread_tail_);
