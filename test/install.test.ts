@@ -365,7 +365,7 @@ describe.skipIf(!meson)('meson install', { timeout: 60_000 }, () => {
 #include <stdio.h>
 int main(int argc, char **argv)
 {
-	static uint8_t bytes[1 << 18], keys[256 * 16];
+	static uint8_t bytes[1 << 18], keys[256 * 40];
 	static uint32_t offsets[257], wire[256], link[256];
 	static uint64_t time_ns[256];
 	struct reframer_capture_burst burst = {bytes, offsets, wire, time_ns, link, sizeof(bytes), 256, 0, 0, 0};
@@ -375,7 +375,7 @@ int main(int argc, char **argv)
 	int n, packets = 0, with_key = 0;
 	while ((n = reframer_capture_read(capture, &burst)) > 0) {
 		packets += n;
-		with_key += reframer_capture_keys(&burst, 0, burst.count, 16, 0, keys);
+		with_key += reframer_capture_keys(&burst, 0, burst.count, 40, 0, keys);
 	}
 	printf("%d packets, %d with a key\\n", packets, with_key);
 	reframer_capture_free(capture);
