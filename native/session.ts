@@ -35,7 +35,12 @@ export class NativeSession<Reply> {
     spec: object,
     within: readonly string[] = [],
   ): Promise<NativeSession<Reply>> {
-    const [command = '', ...args] = [...within, locate(program), job, '-'];
+    return NativeSession.run<Reply>([...within, locate(program), job, '-'], spec);
+  }
+
+  /** The same, of a command that is known whole. @throws SessionError */
+  static async run<Reply>(words: readonly string[], spec: object): Promise<NativeSession<Reply>> {
+    const [command = '', ...args] = words;
     const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
     const replies = lines[Symbol.asyncIterator]();

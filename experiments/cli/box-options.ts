@@ -7,9 +7,10 @@ import { UsageError } from './errors.js';
 import { deviceName, ealOptions, interfaceDevice, namedDevices, portDevices } from './eal.js';
 import { addGuardOptions, guardRules, type GuardOptions, type GuardRules } from './guard.js';
 import { talk } from './output.js';
+import { addSuiteOptions, suiteSpec, type SuiteOptions } from './suite-options.js';
 import { parseChoice, parseCount, parseDuration } from './units.js';
 
-export interface BoxOptions extends GuardOptions {
+export interface BoxOptions extends GuardOptions, SuiteOptions {
   in: string;
   out: string;
   bothWays?: boolean;
@@ -21,6 +22,7 @@ export interface BoxOptions extends GuardOptions {
   eal: string;
   hugepages?: boolean;
   reframe: boolean;
+  stage: boolean;
   delay: string;
   policy: string;
   key: string;
@@ -49,7 +51,7 @@ export function addBoxOptions(command: Command): Command {
     )
     .requiredOption('--out <port>', 'port that they go to, likewise; may be the same')
     .option('--both-ways', 'also from OUT to IN');
-  return addGuardOptions(command)
+  return addSuiteOptions(addGuardOptions(command))
     .option(
       '--eal <options>',
       'options of EAL besides --no-huge -m 512 --no-shconf, such as -l 2,3 or -a 0000:03:00.0; one that is given replaces that default',
@@ -71,7 +73,9 @@ export function addBoxOptions(command: Command): Command {
       'who it becomes once its ports are open, if root started it; root stays root',
       'nobody',
     )
-    .option('--no-reframe', 'forward only: to compare with')
+    .option('--stage', 'hold and group packets; so it is where nothing is said')
+    .option('--no-stage', 'do not hold packets')
+    .option('--no-reframe', 'the same, by its earlier name')
     .option(
       '--delay <time>',
       'T, the longest hold before a packet is due; it leaves with the next poll',
@@ -128,7 +132,8 @@ function nativeSpec(
       ? {}
       : { buffers: parseCount(options.buffers, '--buffers', 64) }),
     user: options.user,
-    reframe: options.reframe,
+    reframe: options.reframe && options.stage,
+    ...suiteSpec(options),
     delayNs: parseDuration(options.delay, '--delay'),
     policy: parseChoice(options.policy, '--policy', policies),
     key: parseChoice(options.key, '--key', keys),

@@ -1,5 +1,5 @@
 // The box in words: its live picture, a line an interval, the summary.
-import { total, type Lane, type Sample } from './box.js';
+import { total, type Balance, type Flows, type Lane, type Sample } from './box.js';
 import { ratesOf, type Rates } from './box-metrics.js';
 import { guardLine } from './guard.js';
 import { renderTable } from './output.js';
@@ -18,6 +18,17 @@ function speeds({ packetsIn, packetsOut, bitsIn, bitsOut, missed }: Rates): stri
     `${formatFixed(packets / 1e6, 3)} Mpps ${formatFixed(bits / 1e9, 3)} Gbps`;
   return `in ${side(packetsIn, bitsIn)}, out ${side(packetsOut, bitsOut)}, ${formatCount(missed)} drops/s`;
 }
+
+const flowsLine = ({ live, began, left, packets, translated, denied, noRoom }: Flows): string =>
+  `flows: ${formatCount(live)} now, ${formatCount(began)} began, ${formatCount(left)} left; ${formatCount(packets)} packets followed, ${formatCount(translated)} translated, ${formatCount(denied)} denied, ${formatCount(noRoom)} without room`;
+
+const balanceLine = (b: Balance): string =>
+  `buckets: ${formatCount(b.moves)} of ${b.buckets} moved in ${formatCount(b.epochs)} epochs (${b.table === 'reta' ? "the NIC's table" : 'table in software'}), ${formatCount(b.refused)} refused; ${b.activeCores} cores, imbalance ${formatFixed(b.imbalancePercent, 1)} %; ${formatCount(b.held)} packets waited for their bucket`;
+
+const suiteLines = ({ flows, balance }: Sample): string[] => [
+  ...(flows === undefined ? [] : [flowsLine(flows)]),
+  ...(balance === undefined ? [] : [balanceLine(balance)]),
+];
 
 /** Not on a terminal: one line an interval. */
 export const intervalLine = (sample: Sample, rates: Rates): string =>
@@ -66,6 +77,7 @@ export function picture(sample: Sample, before: Sample | undefined, seconds: num
       rows,
     ).split('\n'),
     ...(sample.guards ?? []).map(guardLine),
+    ...suiteLines(sample),
     intervalLine(sample, ratesOf(sample, before, seconds)),
   ];
 }
@@ -82,6 +94,7 @@ export function summaryLines(summary: Sample): string[] {
   return [
     counts(summary),
     ...(summary.guards ?? []).map(guardLine),
+    ...suiteLines(summary),
     ...summary.lanes.map(
       (lane) =>
         `${lane.in} > ${lane.out} queue ${lane.queue}: ${formatCount(lane.received)} packets, ${formatCount(lane.bytesIn)} bytes; ` +

@@ -2,6 +2,7 @@
 import type { ErrorRecord } from './errors.js';
 import type { BalancerReply } from './balancer-file.js';
 import type { GuardCounts } from './guard.js';
+import type { PortGrant } from './suite-options.js';
 
 export interface Lane {
   in: string;
@@ -39,7 +40,37 @@ export interface Port {
   bytesSent: number;
 }
 
+/** Flows that are followed, and what functions did. */
+export interface Flows {
+  packets: number;
+  live: number;
+  began: number;
+  left: number;
+  translated: number;
+  denied: number;
+  noRoom: number;
+}
+
+/** What RSS++ did. */
+export interface Balance {
+  table: 'reta' | 'software';
+  buckets: number;
+  epochs: number;
+  moves: number;
+  refused: number;
+  activeCores: number;
+  coresChanged: number;
+  imbalancePercent: number;
+  held: number;
+  heldMax: number;
+  forwarded: number;
+  handedOver: number;
+  stateErrors: number;
+}
+
 export interface Sample {
+  flows?: Flows;
+  balance?: Balance;
   /** Where a port takes only what it claims. */
   guards?: GuardCounts[];
   /** Counters of the balancer, where there is one. */
@@ -55,6 +86,7 @@ export interface Ready {
   threads: number;
   /** Of each thread. */
   cpus: string[];
+  ports: PortGrant[];
   /** Whom it became, where it was root. */
   uid?: number;
   gid?: number;

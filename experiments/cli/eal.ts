@@ -53,6 +53,8 @@ export function namedDevices(words: readonly string[]): string[] {
 export const deviceName = (device: string): string => device.split(',')[0] ?? device;
 
 const pciAddress = /^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]$/i;
+export const isPciAddress = (port: string): boolean => pciAddress.test(port);
+
 // How DPDK's own virtual drivers are called: net_null0, net_pcap1, eth_ring0, virtio_user0.
 const virtualDevice = /^(net_|eth_|virtio_user)\w*$/;
 

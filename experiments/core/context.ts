@@ -135,11 +135,19 @@ export interface CaptureOptions {
   binarySha256: string;
   argv: readonly string[];
   cpus: string | undefined;
+  /** Both machines of a bed: the one under test is the run's machine. */
+  bed?: JsonObject & { dut: JsonObject; tester: JsonObject };
 }
 
-export function captureContext({ binarySha256, argv, cpus: pinned }: CaptureOptions): JsonObject {
+export function captureContext({
+  binarySha256,
+  argv,
+  cpus: pinned,
+  bed,
+}: CaptureOptions): JsonObject {
   const processors = cpus();
   return {
+    ...(bed === undefined ? {} : { bed }),
     machine: {
       cpu: processors[0]?.model.trim() ?? 'unknown',
       family: /cpu family\s*:\s*(\d+)/.exec(readText('/proc/cpuinfo') ?? '')?.[1] ?? 'unknown',
@@ -151,6 +159,7 @@ export function captureContext({ binarySha256, argv, cpus: pinned }: CaptureOpti
       caches: caches(),
       memoryGiB: Math.round(totalmem() / 2 ** 30),
       virtual: /\bhypervisor\b/.test(readText('/proc/cpuinfo') ?? ''),
+      ...(bed?.dut ?? {}),
     },
     system: {
       kernel: readText('/proc/sys/kernel/osrelease') ?? 'unknown',
@@ -172,7 +181,7 @@ export function captureContext({ binarySha256, argv, cpus: pinned }: CaptureOpti
       dpdk: output('pkg-config', ['--modversion', 'libdpdk']) ?? 'absent',
       git: git(),
     },
-    engine: 'virtual NIC',
+    engine: bed === undefined ? 'virtual NIC' : 'testbed',
     pinnedTo: pinned ?? 'nothing',
     argv: argv.map((word) => (word.includes('/') ? basename(word) : word)),
   };
@@ -183,7 +192,31 @@ export function machineFingerprint(context: JsonObject): string {
   return shortHash(context.machine ?? {});
 }
 
-/** The first two processors that we may use: the core under test, and the one that fills buffers. */
+/** "0,2-3" */
+const cpuList = (text: string): number[] =>
+  text === ''
+    ? []
+    : text.split(',').flatMap((range) => {
+        const [from = 0, to = from] = range.split('-').map(Number);
+        return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+      });
+
+/**
+ * The first processor, and the first that is no thread of the same core: what the one writes must not be
+ * warm for the other. Where all are of one core, two threads of it; the trials then say `dma=dram`.
+ */
+export function twoCores(
+  allowed: readonly number[],
+  siblingsOf: (cpu: number) => readonly number[],
+): number[] {
+  const [first, ...others] = allowed;
+  if (first === undefined) return [];
+  const siblings = siblingsOf(first);
+  const second = others.find((cpu) => !siblings.includes(cpu)) ?? others[0];
+  return second === undefined ? [first] : [first, second];
+}
+
+/** Two processors that we may use: the core under test, and the one that fills buffers. */
 export function usableCpus(): string | undefined {
   const allowed = /^Cpus_allowed_list:\s*(.+)$/m.exec(readText('/proc/self/status') ?? '')?.[1];
   if (
@@ -191,9 +224,7 @@ export function usableCpus(): string | undefined {
     spawnSync('taskset', ['--version'], { stdio: 'ignore' }).status !== 0
   )
     return undefined;
-  const numbers = allowed.split(',').flatMap((range) => {
-    const [from = 0, to = from] = range.split('-').map(Number);
-    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
-  });
-  return numbers.slice(0, 2).join(',');
+  return twoCores(cpuList(allowed), (cpu) =>
+    cpuList(readText(`${cpuFolder}/cpu${cpu}/topology/thread_siblings_list`) ?? ''),
+  ).join(',');
 }

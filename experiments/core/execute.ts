@@ -9,6 +9,7 @@ import { machineWarnings, measureNoise, readUsage, runNoise } from './noise.js';
 import type { Prepared } from './prepare.js';
 import { makeRunner, type RunTrial } from './runner.js';
 import { journalName, lockRun } from './runs.js';
+import { makeBedRunner } from '../testbed/run.js';
 import { Scheduler } from './scheduler.js';
 import { duration, type Status } from './status.js';
 
@@ -44,6 +45,7 @@ function openJournal(prepared: Prepared, { argv, now }: ExecuteOptions): Journal
       traces,
       argv: [...argv],
       started: now.toISOString(),
+      ...(options.bed === undefined ? {} : { bed: options.bed }),
     });
   } else {
     // A capture added by a later session: the last run record lists them all.
@@ -101,6 +103,10 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
         program: prepared.program,
         cpus: prepared.cpus,
         logFile: join(folder, 'trials.log'),
+        onBed:
+          prepared.bed === undefined
+            ? undefined
+            : makeBedRunner(prepared.bed.bed, prepared.bed.prepared),
       });
     const measuringFrom = performance.now();
     const stop = options.stop === undefined ? {} : { stop: options.stop };

@@ -9,9 +9,11 @@ import { cleanLine } from './clean.js';
 import { captureContext, usableCpus } from './context.js';
 import { HarnessError } from './errors.js';
 import { kindOf } from './files.js';
-import { hashFile } from './hash.js';
+import { hashFile, shortHash } from './hash.js';
 import { expandPart, type Identity, type Setting } from './points.js';
-import { dpdkJob } from './runner.js';
+import { bedFacts, describeBed, readBed, type Bed } from '../testbed/bed.js';
+import { prepareBed, type Prepared as PreparedBed } from '../testbed/probe.js';
+import { bedJob, dpdkJob } from './runner.js';
 import { journalName, newRunFolder, openRun, resumable, type ResumeKey } from './runs.js';
 import type { Experiment, JsonObject, Part, Plan, RunOptions, Trace } from './types.js';
 
@@ -24,6 +26,8 @@ export interface Request {
   out: string | undefined;
   mode: 'auto' | 'resume' | 'fresh';
   argv: readonly string[];
+  /** File that describes a bed of two machines. */
+  testbed?: string | undefined;
   /** Folder of runs/ and reference/; default that of the clone or project. */
   results?: string;
 }
@@ -42,6 +46,7 @@ export interface Prepared {
   resumed: boolean;
   /** A finished run of the same kind, left as it is. */
   finished: string | undefined;
+  bed?: { bed: Bed; prepared: PreparedBed };
 }
 
 /** A capture on a slow disk opens in less. */
@@ -203,25 +208,64 @@ export async function prepare(
   now: Date,
 ): Promise<Prepared> {
   const { profile, seed, only, argv } = request;
-  const options: RunOptions = { profile, seed, traces: await nameTraces(request.traceFiles) };
+  const bed = request.testbed === undefined ? undefined : readBed(request.testbed);
+  if (bed !== undefined && experiment.beds !== true)
+    throw new HarnessError(
+      'no-bed-parts',
+      `--testbed: no part of ${experiment.name} runs on a bed; those of reframer and rsspp do`,
+      2,
+    );
+  const options: RunOptions = {
+    profile,
+    seed,
+    traces: await nameTraces(request.traceFiles),
+    ...(bed === undefined ? {} : { bed: bedFacts(bed) }),
+  };
   const plan = experiment.plan(options);
   const parts = chosenParts(experiment, plan, only);
   const program = locate(labProgram);
-  const other = parts.some((part) => part.job.startsWith(dpdkJob))
-    ? `+${await hashFile(locate(dpdkProgram))}`
-    : '';
-  const binary = `${await hashFile(program)}${other}`;
+  const onPorts = (part: Part): boolean =>
+    part.job.startsWith(dpdkJob) || part.job.startsWith(bedJob);
+  const other = parts.some(onPorts) ? `+${await hashFile(locate(dpdkProgram))}` : '';
+  const where = bed === undefined ? '' : `+${shortHash(describeBed(bed))}`;
+  const binary = `${await hashFile(program)}${other}${where}`;
   const identity: Identity = { experiment: experiment.name, seed, binary, traces: options.traces };
   refuseUnusedTraces(experiment, plan, parts, identity);
   refuseUnreadableTraces(program, options.traces);
   const settings = parts.flatMap((part) => expandPart(part, identity));
   const cpus = usableCpus();
-  const context = captureContext({ binarySha256: binary, argv, cpus });
+  const prepared = bed === undefined ? undefined : await prepareBed(bed);
+  const context = captureContext({
+    binarySha256: binary,
+    argv,
+    cpus,
+    ...(bed === undefined || prepared === undefined
+      ? {}
+      : {
+          bed: {
+            ...describeBed(bed),
+            dut: prepared.dut.context,
+            tester: prepared.tester.context,
+          },
+        }),
+  });
   const place = placeOf(
     request,
     { experiment: experiment.name, profile, seed, binary, context },
     settings,
     now,
   );
-  return { experiment, options, plan, parts, settings, identity, program, cpus, context, ...place };
+  return {
+    experiment,
+    options,
+    plan,
+    parts,
+    settings,
+    identity,
+    program,
+    cpus,
+    context,
+    ...place,
+    ...(bed === undefined || prepared === undefined ? {} : { bed: { bed, prepared } }),
+  };
 }

@@ -1,5 +1,5 @@
 // Lines of a journal: results/schema.json says the same to those who read one without this code.
-import type { JsonObject, Params, RunOptions } from './types.js';
+import type { BedFacts, JsonObject, Params, RunOptions } from './types.js';
 
 export interface RunRecord {
   type: 'run';
@@ -10,6 +10,7 @@ export interface RunRecord {
   traces: { name: string; sha256: string }[];
   argv: string[];
   started: string;
+  bed?: BedFacts;
 }
 export interface ContextRecord {
   type: 'context';

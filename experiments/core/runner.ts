@@ -25,10 +25,23 @@ export interface RunnerOptions {
   cpus: string | undefined;
   /** Everything the children say on stderr. */
   logFile: string;
+  /** Runs the trials on a bed, where there is one. */
+  onBed?: RunTrial | undefined;
+}
+
+export type Engine = 'virtual' | 'threads' | 'dpdk' | 'testbed';
+
+/** What carried the packets of a trial. */
+export function engineOf(job: string, spec: JsonObject): Engine {
+  if (job.startsWith(bedJob)) return 'testbed';
+  if (job.startsWith(dpdkJob)) return 'dpdk';
+  return spec.engine === 'threads' ? 'threads' : 'virtual';
 }
 
 /** In front of the name of a job of `reframer-dpdk`. */
 export const dpdkJob = 'dpdk:';
+/** In front of the name of a trial on a bed; see experiments/testbed/run.ts. */
+export const bedJob = 'bed:';
 /** In front of a subcommand of this command line that is a trial. */
 export const commandJob = 'command:';
 
@@ -79,9 +92,18 @@ function parseLines(
   return { records, reported };
 }
 
-export function makeRunner({ program, cpus, logFile }: RunnerOptions): RunTrial {
+/** Each record says which engine it is of. */
+const marked = (records: JsonObject[], job: string, spec: JsonObject): JsonObject[] =>
+  records.map((record) => ({ ...record, engine: engineOf(job, spec) }));
+
+export function makeRunner({ program, cpus, logFile, onBed }: RunnerOptions): RunTrial {
   process.once('exit', killTrials);
   return async (job, spec, timeoutSeconds) => {
+    if (job.startsWith(bedJob)) {
+      if (onBed === undefined)
+        throw new HarnessError('no-bed', `${job} runs on a bed: give it by --testbed`, 2);
+      return onBed(job, spec, timeoutSeconds);
+    }
     const started = performance.now();
     const words = wordsOf(job, program);
     const command = cpus === undefined ? words : ['taskset', '-c', cpus, ...words];
@@ -98,7 +120,8 @@ export function makeRunner({ program, cpus, logFile }: RunnerOptions): RunTrial 
     const wallMs = performance.now() - started;
     if (output.stderr !== '') appendFileSync(logFile, `# ${job}\n${output.stderr}`);
     const { records, reported } = parseLines(output.stdout, job);
-    if (output.exitCode === 0 && reported === undefined) return { records, wallMs };
+    if (output.exitCode === 0 && reported === undefined)
+      return { records: marked(records, job, spec), wallMs };
     const code = typeof reported?.code === 'string' ? reported.code : 'lab-died';
     const how =
       output.signal === null

@@ -7,6 +7,7 @@ import { numberAt, type History } from './history.js';
 import type { PointRecord, SampleRecord, WarningRecord } from './records.js';
 import { shortHash } from './hash.js';
 import { runWarnings } from './noise.js';
+import { enginesOf } from './engines.js';
 import type { PointSummary } from './point-summary.js';
 import { seedFrom } from './random.js';
 import {
@@ -80,7 +81,8 @@ export function metricOf(experiment: Experiment, key: string): Metric {
 
 export function planOf(experiment: Experiment, history: History): Plan {
   const traces: Trace[] = history.run.traces.map((t) => ({ ...t, file: t.name }));
-  return experiment.plan({ profile: history.run.profile, seed: history.run.seed, traces });
+  const { profile, seed, bed } = history.run;
+  return experiment.plan({ profile, seed, traces, ...(bed === undefined ? {} : { bed }) });
 }
 
 const valueOf = (metric: Metric, sample: SampleRecord, prefix = ''): number | undefined => {
@@ -168,6 +170,7 @@ function summarizePoint(
     samples: samples.length,
     warmups: history.warmups.get(id)?.length ?? 0,
     stopped: history.done.get(id)?.reason ?? 'unfinished',
+    engine: enginesOf(samples, point),
     ...noFigures(),
   };
   for (const metric of metrics) {

@@ -83,7 +83,10 @@ export interface Part {
   name: string;
   title: string;
   question: string;
-  /** The job of `reframer-lab` that measures a point; one of `reframer-dpdk` with `dpdk:` in front, one of this command line with `command:`. */
+  /**
+   * The job of `reframer-lab` that measures a point; one of `reframer-dpdk` with `dpdk:` in front, one of
+   * this command line with `command:`; with `bed:` a trial on a bed, see testbed/run.ts.
+   */
   job: string;
   axes: readonly Axis[];
   where?: (params: Params) => boolean;
@@ -133,11 +136,25 @@ export interface Profile {
   warmup: { max: number; drift: number };
 }
 
+/** What a bed can do, as far as the parts of an experiment ask. */
+export interface BedFacts {
+  /** Receive queues of the device under test, a core each. */
+  queues: number;
+  tester: string;
+  /** Whether the tester tells latency and order of packets, and takes a generator's traffic. */
+  latency: boolean;
+  order: boolean;
+  generator: boolean;
+  linkGbps: number;
+}
+
 export interface RunOptions {
   profile: Profile['name'];
   seed: number;
   /** Captures given by the user: the name that reports use, and the file. */
   traces: readonly Trace[];
+  /** Measured on a bed of two machines: then the plan is of parts that run there. */
+  bed?: BedFacts;
 }
 
 export interface Trace {
@@ -269,6 +286,8 @@ export interface Experiment {
   figures: readonly Figure[];
   published: () => readonly PublishedRow[];
   plan: (options: RunOptions) => Plan;
+  /** Whether it has parts that run on a bed. */
+  beds?: boolean;
   /** How a value of a parameter reads in tables and figures. */
   setup: string;
   /** Question, method, findings with numbers, what did not hold: at most 150 words. */

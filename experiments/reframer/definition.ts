@@ -28,11 +28,13 @@ import { groupingKeys, receiveQueues, releasePolicies, sensitiveFlows } from './
 import { published } from './published.js';
 import { coreCount, flowCount, worstCases } from './scale.js';
 import { shapes } from './shapes.js';
+import { bedPlan } from './testbed.js';
 import type { TrialScale } from './trial.js';
 import { telling } from '../story/attach.js';
 import { abstract, captions, stories } from './story.js';
 
 function plan(options: RunOptions): Plan {
+  if (options.bed !== undefined) return bedPlan(options, options.bed);
   const quick = options.profile === 'quick';
   const scale: TrialScale = quick
     ? { durationNs: 6e6, warmupNs: 2e6, learnNs: 20e6 }
@@ -117,6 +119,7 @@ export const reframer = telling({ abstract, stories, captions })({
   figures,
   published,
   plan,
+  beds: true,
   setup:
     'The chain is a flow counter, a router, a firewall and a NAT. Called paper, it has linear tables with one-entry caches, checks the sums of each packet and walks a list of packet rules, so that it costs about what was published: a + b / SLF cycles a packet, with a near 2,700 and b near 4,600. Called cached-rules, it lacks the work on each packet, and its cost is the walk over rules. Called modern, it has a trie, tuple-space search and hash tables. Packets arrive by a virtual clock at the offered rate on eight queues; only the time that the polling loop really took advances that clock. The loop, Reframer and the chain are the real ones; the network interface is simulated. Reframer on cores of its own is two such virtual stages in sequence.',
   limitations: [

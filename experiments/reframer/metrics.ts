@@ -1,4 +1,5 @@
 // Metrics of the Reframer experiment; native/src/lab/reframer/trial.cpp and analyze.cpp say what they mean.
+import { bedMetrics } from '../core/bed-parts.js';
 import type { Metric } from '../core/types.js';
 
 const us = (key: string, label: string, path: string): Metric => ({
@@ -216,6 +217,15 @@ export const metrics: readonly Metric[] = [
     path: 'drops.ringShare',
     digits: 5,
   },
+  {
+    key: 'lossShare',
+    label: 'share lost on the bed',
+    unit: '',
+    direction: 'lower',
+    path: 'lossShare',
+    digits: 5,
+  },
+  ...bedMetrics,
   { key: 'packets', label: 'packets', unit: '', direction: 'neutral', path: 'packets', digits: 0 },
   { key: 'flows', label: 'flows', unit: '', direction: 'neutral', path: 'flows', digits: 0 },
   { key: 'slf', label: 'SLF', unit: '', direction: 'neutral', path: 'slf', digits: 2 },

@@ -1,6 +1,7 @@
 // Two runs, point by point.
 import type { Run } from '../core/runs.js';
 import { machineFingerprint } from '../core/context.js';
+import { enginesOf } from '../core/engines.js';
 import type { History } from '../core/history.js';
 import { HarnessError } from '../core/errors.js';
 import { seedFrom } from '../core/random.js';
@@ -135,6 +136,26 @@ const disturbances = ['other-load', 'steal', 'void-trials', 'control'];
 
 const keyOf = (p: PointSummary): string => canonicalJson([p.part, p.params]);
 
+/** A point that two engines measured has two figures, not one that changed. */
+function mixedEngines(before: History, after: History): string | undefined {
+  const engines = (history: History): Map<string, string> =>
+    new Map(
+      [...history.points.values()].map((p) => [
+        canonicalJson([p.part, p.params, p.control]),
+        enginesOf(history.samples.get(p.id) ?? [], p),
+      ]),
+    );
+  const theirs = engines(before);
+  const found = new Set<string>();
+  for (const [point, engine] of engines(after)) {
+    const other = theirs.get(point);
+    if (other !== undefined && other !== engine) found.add(`${other} and ${engine}`);
+  }
+  return found.size === 0
+    ? undefined
+    : `the engines of the same points differ (${[...found].join('; ')})`;
+}
+
 function checkAlike(before: Run, after: Run, allow: boolean): string[] {
   const problems: string[] = [];
   const [a, b] = [before.history, after.history];
@@ -150,6 +171,8 @@ function checkAlike(before: Run, after: Run, allow: boolean): string[] {
     problems.push(
       `the engines differ (${[a, b].map((run) => (typeof run.context.engine === 'string' ? run.context.engine : JSON.stringify(run.context.engine))).join(', ')})`,
     );
+  const mixed = mixedEngines(a, b);
+  if (mixed !== undefined) problems.push(mixed);
   if (a.run.profile !== b.run.profile)
     problems.push(`the profiles differ (${a.run.profile}, ${b.run.profile})`);
   if (a.run.seed !== b.run.seed)

@@ -209,6 +209,7 @@ export function pointsCsv(summary: Summary): string {
   const names = [...new Set(summary.points.flatMap((p) => Object.keys(p.params)))];
   const head = [
     'part',
+    'engine',
     ...names,
     'control',
     'metric',
@@ -231,6 +232,7 @@ export function pointsCsv(summary: Summary): string {
           : [end(r.value), end(r.low), end(r.high), verdictText(r)];
       return [
         p.part,
+        p.engine,
         ...names.map((n) => String(p.params[n] ?? '')),
         String(p.control),
         key,

@@ -9,6 +9,7 @@ import { imbalanceByCores, imbalanceByMethod, solver } from './imbalance.js';
 import { drops, latency } from './load.js';
 import { autoscale, migration, tableWrites, tap } from './moves.js';
 import { state, stateGrowth } from './state.js';
+import { bedPlan } from './testbed.js';
 import { oneCoreGbps, published, shapes } from './published.js';
 import { telling } from '../story/attach.js';
 import { abstract, captions, stories } from './story.js';
@@ -16,7 +17,9 @@ import { abstract, captions, stories } from './story.js';
 // What fits two minutes at six values a point; the others run when asked for with --only.
 const quickParts = ['latency', 'drops', 'imbalance-cores', 'migration', 'solver'];
 
-function plan({ profile }: RunOptions): Plan {
+function plan(options: RunOptions): Plan {
+  if (options.bed !== undefined) return bedPlan(options, options.bed);
+  const { profile } = options;
   const quick = profile === 'quick';
   const scale: Scale = quick
     ? { quick, seeds: fewestValues, seconds: 2, warmupSeconds: 1 }
@@ -239,6 +242,7 @@ export const rsspp = telling({ abstract, stories, captions })({
   ],
   published,
   plan,
+  beds: true,
   setup:
     'A port in virtual time: flows drawn after the published statistics of the campus traces are hashed to 512 buckets, the table sends them to rings of 4096 descriptors, cores poll 32 packets at a time and serve each in a fixed time. Counting, solving, table changes and the hand-over of buckets run the library’s own code; the time they take is not part of the virtual clock, except where a part is about the time of a table write. Epochs last 100 ms; in the contenders that say so 10 ms within a second of a core above 0.9; 500 ms for traffic classes, which begin on one core: the part that compares methods warms up for 20 s, and longer until the number of cores has stood still for 7 s; the ramp runs once before it counts. A core that loses buckets takes its ring out without service, at 25 ns a packet (an assumed price), and may then have one more ring of packets inside.',
   limitations: [

@@ -1,4 +1,5 @@
 // Metrics of the RSS++ experiment; native/src/lab/rsspp/trial_job.cpp and rsspp/bench.cpp say what they mean.
+import { bedMetrics } from '../core/bed-parts.js';
 import type { Metric } from '../core/types.js';
 
 const us = (key: string, label: string, path: string): Metric => ({
@@ -191,6 +192,40 @@ export const metrics: readonly Metric[] = [
     direction: 'higher',
     path: 'goodputShare',
     scale: 99.5,
+    digits: 1,
+  },
+  ...bedMetrics,
+  {
+    key: 'throughputGbps',
+    label: 'throughput of the bed',
+    unit: 'Gbps',
+    direction: 'higher',
+    path: 'throughputBps',
+    scale: 1e-9,
+    digits: 2,
+  },
+  {
+    key: 'bedLoad',
+    label: 'mean load of a core',
+    unit: '',
+    direction: 'neutral',
+    path: 'meanLoad',
+    digits: 2,
+  },
+  {
+    key: 'bedMoves',
+    label: 'buckets moved',
+    unit: '',
+    direction: 'neutral',
+    path: 'moves',
+    digits: 0,
+  },
+  {
+    key: 'bedCores',
+    label: 'cores in use',
+    unit: '',
+    direction: 'lower',
+    path: 'activeCores',
     digits: 1,
   },
 ];

@@ -129,6 +129,51 @@ if (!built || allowed.length < 2) {
       await one.stop();
     });
 
+    test('pollers are lcores of EAL; the main thread is left on no CPU of its own', async () => {
+      const box = run('eal', ['--queues', '2', '--cores', '2']);
+      const tasks = await box.working();
+      // EAL's own workers are the pollers: none waits idle beside them.
+      expect(tasks.filter(({ name }) => /^(rte-worker|lcore-worker)/.test(name))).toEqual([]);
+      const main = tasks.find(({ name }) => name === 'reframer-dpdk');
+      expect(main?.cpus).toBe(
+        field(readFileSync('/proc/self/status', 'utf8'), 'Cpus_allowed_list'),
+      );
+      await box.stop();
+    });
+
+    test('what the ports granted is said, and what they cannot is one line', async () => {
+      const box = run('grant', ['--mtu', '1400']);
+      await box.working();
+      expect(box.stderr).toMatch(
+        /net_null0 \(net_null[^)]*\): 1 receive queue of \d+, 1 send queue of \d+; .*MTU 1400/,
+      );
+      await box.stop();
+      const refused = async (options: readonly string[], words: RegExp): Promise<void> => {
+        const { code, stderr } = await reframer([
+          'run',
+          '--in',
+          'net_null0',
+          '--out',
+          'net_null1',
+          '--eal',
+          eal('refused'),
+          '--quiet',
+          ...options,
+        ]);
+        expect(stderr.trim().split('\n').at(-1)).toMatch(words);
+        expect([2, 3]).toContain(code);
+      };
+      await refused(['--reta-size', '64'], /net_null0 has a table of \d+ entries/);
+      await refused(['--offloads', 'timestamp'], /net_null0 has no offload timestamp; it offers/);
+      await refused(['--offloads', 'lro'], /--offloads does not know 'lro'/);
+      await refused(['--hash-fields', 'gtp'], /--hash-fields does not know 'gtp'/);
+      await refused(['--rss-key', 'abc'], /--rss-key is microsoft, symmetric/);
+      await refused(['--rss-key', 'abcd'], /net_null0 takes a key of 40 bytes, not 2/);
+      await refused(['--balance', 'reta', '--queues', '2', '--cores', '2'], /does not steer by it/);
+      await refused(['--chain', 'nat'], /natAddress/);
+      await refused(['--autoscale'], /goes with --balance/);
+    });
+
     test('cores that no queue keeps busy are warned of', async () => {
       const box = run('queues', ['--queues', '1', '--cores', '2']);
       expect(pollers(await box.working())).toEqual({ 'poller-0': String(first) });

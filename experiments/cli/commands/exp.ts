@@ -27,6 +27,7 @@ interface Options {
   trace: string[];
   seed: string;
   out?: string;
+  testbed?: string;
   only: string[];
   dryRun?: boolean;
   resume?: boolean;
@@ -48,6 +49,10 @@ export function register(program: Command): void {
     .option('--full', 'every point, until the intervals are narrow')
     .option('--trace <file>', 'a capture to measure as well; may be repeated', collect, [])
     .option('--only <figure>', 'measure what this figure needs; may be repeated', collect, [])
+    .option(
+      '--testbed <file>',
+      'measure on the ports and machines that this file names; see docs/REAL-HARDWARE.md',
+    )
     .option('--seed <number>', 'seed of order and traffic', '1')
     .option('--out <folder>', 'folder of the run (default: results/runs/<name>-<time>)')
     .option('--resume', 'go on with the newest run; fail when none was interrupted')
@@ -69,6 +74,7 @@ function requestOf(options: Options): Request {
     traceFiles: options.trace,
     only: options.only,
     out: options.out,
+    testbed: options.testbed,
     mode: options.resume === true ? 'resume' : options.fresh === true ? 'fresh' : 'auto',
     argv: process.argv.slice(2),
   };

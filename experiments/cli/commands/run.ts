@@ -12,6 +12,7 @@ import { intervalLine, oversizedText, picture, summaryLines } from '../box-view.
 import { shortText, WrittenCaptures, type ShortFile } from '../capture-ports.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
 import { rulesReloader } from '../guard.js';
+import { grantLine } from '../suite-options.js';
 import { LiveView } from '../live-view.js';
 import { exposition, parseAddress, serveMetrics } from '../metrics.js';
 import { print, printJson, talk } from '../output.js';
@@ -87,6 +88,8 @@ async function run(options: Options): Promise<void> {
     if (metrics !== undefined) talk(`reframer: metrics at ${metrics.url}`);
     if (options.quiet !== true && ready.threads > 1)
       talk(`reframer: ${ready.threads} polling threads on CPUs ${ready.cpus.join(', ')}`);
+    if (options.quiet !== true)
+      for (const port of ready.ports) talk(`reframer: ${grantLine(port)}`);
     await watch(
       session,
       stopping,
@@ -151,6 +154,8 @@ async function watch(
     const {
       guards,
       balancer,
+      flows,
+      balance,
       lanes,
       ports = [],
       missed = 0,
@@ -162,6 +167,8 @@ async function watch(
     const sample = {
       ...(guards === undefined ? {} : { guards }),
       ...(balancer === undefined ? {} : { balancer }),
+      ...(flows === undefined ? {} : { flows }),
+      ...(balance === undefined ? {} : { balance }),
       lanes,
       ports,
       missed,

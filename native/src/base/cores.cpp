@@ -93,4 +93,23 @@ std::optional<int> other_core(int cpu, std::span<const int> allowed, const std::
 	return std::nullopt;
 }
 
+std::vector<int> one_per_core(std::span<const int> allowed, const std::string &root)
+{
+	std::vector<int> chosen;
+	for (const int cpu : allowed) {
+		const std::vector<int> siblings = thread_siblings(cpu, root);
+		const bool taken = std::any_of(chosen.begin(), chosen.end(), [&](int other) {
+			return std::find(siblings.begin(), siblings.end(), other) != siblings.end();
+		});
+		if (!taken)
+			chosen.push_back(cpu);
+	}
+	return chosen;
+}
+
+std::vector<int> parse_cpu_list(const std::string &text)
+{
+	return read_list(text);
+}
+
 } // namespace reframer::base

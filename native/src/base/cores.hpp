@@ -31,4 +31,12 @@ std::vector<int> thread_siblings(int cpu, const std::string &root = "/sys/device
 std::optional<int> other_core(int cpu, std::span<const int> allowed,
                               const std::string &root = "/sys/devices/system/cpu");
 
+// One processor of each core, in the order of `allowed`: threads that poll slow each other down where
+// they share a core.
+std::vector<int> one_per_core(std::span<const int> allowed,
+                              const std::string &root = "/sys/devices/system/cpu");
+
+// "0,2-3" as Linux writes lists of processors; nothing where it is none.
+std::vector<int> parse_cpu_list(const std::string &text);
+
 } // namespace reframer::base

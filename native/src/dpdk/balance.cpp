@@ -35,7 +35,8 @@ void run_balance_dpdk(const lab::Json &spec)
 
 	lab::SessionInput input;
 	PollerCpus cpus(eal);
-	cpus.start_eal();
+	// A dispatching core may come on top.
+	cpus.start_eal((params.nb_cores ? params.nb_cores : usual_port_cores) + 1);
 	PortCores cores(params, cpus);
 	lab::SessionHooks hooks;
 	const auto counts = [&] { return NAMED(cores.received(), cores.dropped()); };

@@ -1,11 +1,12 @@
 // Job `forward`: a box of its own between two DPDK ports, with Reframer on every RX queue.
 //
-// spec    {"eal": [...], "in": "net_tap0", "out": "net_tap1", "bothWays": false, "queues": 1,
+// spec    {"eal": [...], "in": "net_tap0", "out": "net_tap1", "bothWays": false, "queues": 1, "txQueues": as many,
 //          "cores": polling threads, one CPU each (default: the lcores that `eal` names, else 1),
 //          "descriptors": 1024, "buffers": of the pool (default: enough for all rings and holds),
 //          "user": "nobody" (who it becomes once its ports are open, if root started it), "reframe": true, "delayNs", "policy", "key", "hash", "maxPackets",
 //          "maxBytes", "maxBurst", "bypass": ["syn", ...], "early": ["fin", ...], "repair", "thin",
-//          "guards": see guards.hpp, "balancer": see box_balancer.hpp}
+//          "guards": see guards.hpp, "balancer": see box_balancer.hpp, "siblings": threads of one core may poll,
+//          of the ports: see PortWish in ports.hpp; RSS++, flows, functions: SuiteParams in suite/suite.hpp}
 //         Unless `eal` allows a PCI device, EAL gets --no-pci: it would take the machine's own NIC.
 // Commands come as JSON lines on stdin, each gets one record on stdout:
 //   {"do":"sample"}                       SAMPLE
@@ -13,7 +14,8 @@
 //   {"do":"balancer","command":{...}}     see box_balancer.hpp
 //   {"do":"stop"}, end of input, SIGTERM  drains; {"summary":SAMPLE with "lost":N}
 // SAMPLE is told in forward_sample.hpp. The first record is {"ready":{"lanes":N,"threads":N,
-// "cpus":[of each thread, ...],"uid"?,"gid"?}}: whom it became, where it was root.
+// "cpus":[of each thread, ...],"ports":[what each granted, ...],"uid"?,"gid"?}}: whom it became, where
+// it was root.
 #include "dpdk/box_balancer.hpp"
 #include "dpdk/eal.hpp"
 #include "dpdk/forward_lanes.hpp"
@@ -86,19 +88,23 @@ void run_forward(const lab::Json &spec)
 	params.out = in.needed("out");
 	in.read("bothWays", params.both_ways);
 	in.read("queues", params.nb_queues, 1, 64);
+	in.read("txQueues", params.nb_tx_queues, 0, 64);
 	in.read("cores", params.nb_cores, 0, 64);
 	in.read("descriptors", params.nb_descriptors, 64, 16384);
 	in.read("buffers", params.nb_buffers, 0, 1u << 27);
 	const std::string user = in.text("user", "nobody");
 	in.read("reframe", params.reframe);
 	read_reframer(in, params.reframer);
+	params.port.read(in);
+	params.suite.read(in);
+	const PollerWish wish = {in.boolean("siblings", false), params.in};
 	Guards guards(in.take("guards"));
 	BoxBalancer balancer(in.take("balancer"));
 	in.finish();
 
 	lab::SessionInput input;
-	PollerCpus cpus(eal);
-	cpus.start_eal();
+	PollerCpus cpus(eal, wish);
+	cpus.start_eal(params.nb_cores ? params.nb_cores : 1);
 	reframer_dpdk_telemetry(); // without it the records here remain
 	balancer.open();
 	if (!balancer.empty())
@@ -109,6 +115,8 @@ void run_forward(const lab::Json &spec)
 	lab::Json ready = {{"lanes", lanes.lanes().size()}, {"threads", lanes.nb_threads()}};
 	for (uint32_t c = 0; c < lanes.nb_threads(); c++)
 		ready["cpus"].push_back(cpus.text(c));
+	for (const PortGrant &port : lanes.grants())
+		ready["ports"].push_back(port.record);
 	if (const std::optional<NewUser> now = drop_root(user)) {
 		ready["uid"] = now->uid;
 		ready["gid"] = now->gid;

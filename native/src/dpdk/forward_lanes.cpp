@@ -3,17 +3,15 @@
 #include "dpdk/box_balancer.hpp"
 #include "dpdk/counter.hpp"
 #include "dpdk/mbuf_stage.hpp"
-#include "dpdk/ports.hpp"
 
 #include <rte_cycles.h>
-#include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <thread>
 
 namespace reframer::dpdk {
 
@@ -24,6 +22,14 @@ constexpr uint16_t burst = 64;
 constexpr auto settle = std::chrono::milliseconds(20);
 constexpr uint64_t send_patience_s = 1;
 
+void warn_of_idle_cores(uint32_t wanted, uint32_t nb_lanes)
+{
+	warn("--cores " + std::to_string(wanted) + ": " + std::to_string(nb_lanes) +
+	     (nb_lanes == 1 ? " receive queue keeps one core busy"
+	                    : " receive queues keep as many cores busy") +
+	     "; the others are not used. --queues asks for more");
+}
+
 } // namespace
 
 ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : params(p)
@@ -32,111 +38,118 @@ ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : par
 	used.push_back(in);
 	if (out != in)
 		used.push_back(out);
-	const uint32_t nb_lanes = params.nb_queues * (params.both_ways && in != out ? 2 : 1);
+	const bool suite = params.suite.any();
+	const bool back = params.both_ways && in != out;
+	// In software, buckets may go to cores that have no queue.
+	const bool spreads =
+		suite && params.suite.balance && params.suite.table == BalanceTable::software;
+	const uint32_t nb_queues = params.nb_queues * (back && !suite ? 2 : 1);
 	const uint32_t wanted = params.nb_cores ? params.nb_cores : cpus.usual(1);
 	cpus.require(wanted);
-	nb_pollers = std::min(wanted, nb_lanes);
+	nb_pollers = spreads ? wanted : std::min(wanted, nb_queues);
 	if (params.balancer && nb_pollers > 1)
 		throw lab::JobError("bad-spec",
 		                    "a balancer belongs to one core: both directions meet there", 2);
-	if (params.nb_cores > nb_lanes)
-		warn("--cores " + std::to_string(wanted) + ": " + std::to_string(nb_lanes) +
-		     (nb_lanes == 1 ? " receive queue keeps one core busy"
-		                    : " receive queues keep as many cores busy") +
-		     "; the others are not used. --queues asks for more");
-	// Rings of both sides, what is held, bursts in hand, and some for caches of cores.
-	const uint32_t enough = uint32_t(used.size()) * params.nb_queues * 2 * params.nb_descriptors +
-	                        nb_lanes * (2 * params.reframer.stage.max_packets + 8 * burst) + 1024;
-	const uint32_t buffers = params.nb_buffers ? params.nb_buffers : enough;
-	// A core's cache must leave most of the pool to the others.
-	for (const int socket :
-	     {rte_eth_dev_socket_id(in), SOCKET_ID_ANY}) // near the port where there is room
-		if (pool == nullptr)
-			pool = rte_pktmbuf_pool_create("reframer_box", buffers, std::min(250u, buffers / 4), 0,
-			                               RTE_MBUF_DEFAULT_BUF_SIZE, socket);
-	if (pool == nullptr)
-		throw port_failure(
-			"no memory for " + std::to_string(buffers) +
-				" packet buffers of 2 KiB; give EAL more by -m, or hold less by --packets",
-			rte_errno);
-	for (const uint16_t port : used)
-		start_port(port, {uint16_t(params.nb_queues), uint16_t(params.nb_descriptors)}, pool);
+	if (params.balancer && suite)
+		throw lab::JobError("bad-spec",
+		                    "a balancer does not go with --balance, --track or --chain", 2);
+	if (params.nb_cores > nb_pollers)
+		warn_of_idle_cores(wanted, nb_queues);
+	const uint32_t nb_lanes = suite ? nb_pollers : nb_queues;
+	start_ports(nb_lanes);
+	for (uint32_t c = 0; c < nb_pollers; c++)
+		cpus.warn_if_far(c, port_socket(in), port_name(in));
+	if (suite) {
+		// The other end may have no more queues than it was asked for.
+		sender.shares_queues = nb_tx_queues() < nb_lanes;
+		for (uint32_t c = 0; c < nb_lanes; c++)
+			add_lane(in, out, uint16_t(c % nb_tx_queues()), nb_lanes);
+		SuitePorts ports = {};
+		ports.in = in;
+		ports.out = out;
+		ports.both_ways = back;
+		ports.nb_queues = params.nb_queues;
+		ports.reta_size = granted[0].reta_size;
+		ports.driver = granted[0].record["driver"].get<std::string>();
+		ports.port_hash = symmetric && std::all_of(granted.begin(), granted.end(),
+		                                           [](const PortGrant &g) { return g.nic_hash; });
+		ports.nb_buffers = nb_buffers;
+		together = std::make_unique<Suite>(params.suite, ports, sender, clock, all);
+	} else {
+		for (uint16_t q = 0; q < params.nb_queues; q++)
+			add_lane(in, out, q, nb_lanes);
+		for (uint16_t q = 0; back && q < params.nb_queues; q++)
+			add_lane(out, in, q, nb_lanes);
+	}
+	for (uint32_t c = 0; c < nb_pollers; c++)
+		pollers.push_back(cpus.start(c, "poller-" + std::to_string(c),
+		                             [this, c] { together ? run_suite(c) : run(c); }));
+	if (together)
+		together->start();
+}
+
+uint32_t ForwardLanes::nb_tx_queues() const
+{
+	return params.nb_tx_queues ? params.nb_tx_queues : params.nb_queues;
+}
+
+void ForwardLanes::start_ports(uint32_t nb_lanes)
+{
+	const bool suite = params.suite.any();
+	// Rings of both sides, what is held, bursts in hand, and some for caches of cores; with RSS++ the
+	// rings between cores, and what waits for its bucket, too.
+	const uint32_t rings =
+		uint32_t(used.size()) * std::max(params.nb_queues, nb_lanes) * 2 * params.nb_descriptors;
+	const uint32_t enough = rings + nb_lanes * (2 * params.reframer.stage.max_packets + 8 * burst) +
+	                        (suite ? nb_lanes * 8192 : 0) + 1024;
+	nb_buffers = params.nb_buffers ? params.nb_buffers : enough;
+	pool = make_port_pool("reframer_box", nb_buffers, 0, used[0], params.port,
+	                      "give EAL more by -m, or hold less by --packets");
+	PortWish wish = params.port;
+	// Both directions of a flow then have one hash, also where the NIC computes it.
+	if (suite && wish.rss_key.empty() && std::all_of(used.begin(), used.end(), takes_rss_key))
+		wish.rss_key = "symmetric";
+	symmetric = wish.rss_key == "symmetric";
+	for (const uint16_t port : used) {
+		PortUse use;
+		use.nb_queues = uint16_t(params.nb_queues);
+		use.nb_descriptors = uint16_t(params.nb_descriptors);
+		use.nb_tx_queues = uint16_t(suite ? nb_tx_queues() : 0);
+		use.wish = wish;
+		granted.push_back(start_port(port, use, pool));
+	}
+}
+
+void ForwardLanes::add_lane(uint16_t from, uint16_t to, uint16_t queue, uint32_t nb_lanes)
+{
+	auto lane = std::make_unique<Lane>();
+	lane->in = from;
+	lane->out = to;
+	lane->queue = queue;
 	// Where the pool is smaller than that, at most half of it is held: the rings shall not starve.
 	reframer_dpdk_params held_by = params.reframer;
 	held_by.pool = pool;
 	held_by.nb_pool_users = nb_lanes;
-	const auto add_lanes = [&](uint16_t from, uint16_t to) {
-		for (uint16_t q = 0; q < params.nb_queues; q++) {
-			auto lane = std::make_unique<Lane>();
-			lane->in = from;
-			lane->out = to;
-			lane->queue = q;
-			if (params.reframe)
-				if (const int error = reframer_dpdk_open(from, q, &held_by, &lane->reframer);
-				    error != 0)
-					throw lab::JobError("bad-spec",
-					                    std::string("the engine refuses these options: ") +
-					                        reframer_strerror(error),
-					                    2);
-			all.push_back(std::move(lane));
-		}
-	};
-	add_lanes(in, out);
-	if (params.both_ways && in != out)
-		add_lanes(out, in);
-	for (uint32_t c = 0; c < nb_pollers; c++)
-		threads.push_back(
-			cpus.start(c, ("poller-" + std::to_string(c)).c_str(), [this, c] { run(c); }));
+	if (params.suite.any())
+		held_by.hash = REFRAMER_DPDK_HASH_NIC; // each packet has one by then
+	if (params.reframe)
+		if (const int error = reframer_dpdk_open(from, queue, &held_by, &lane->reframer);
+		    error != 0)
+			throw lab::JobError(
+				"bad-spec",
+				std::string("the engine refuses these options: ") + reframer_strerror(error), 2);
+	all.push_back(std::move(lane));
 }
 
 ForwardLanes::~ForwardLanes()
 {
 	stop();
+	together.reset(); // gives its packets back before the pool goes
 	for (auto &lane : all)
 		reframer_dpdk_close(lane->reframer);
 	for (const uint16_t port : used)
 		close_port(port);
 	rte_mempool_free(pool);
-}
-
-void ForwardLanes::send(Lane &lane, rte_mbuf **packets, uint32_t nb)
-{
-	uint32_t done = 0;
-	uint64_t bytes = 0; // before they are sent: afterwards the packets are the driver's
-	for (uint32_t i = 0; i < nb; i++)
-		bytes += packets[i]->pkt_len;
-	while (done < nb) {
-		const uint16_t n =
-			rte_eth_tx_burst(lane.out, lane.queue, packets + done, uint16_t(nb - done));
-		done += n;
-		if (n > 0)
-			continue;
-		add(lane.waits, 1);
-		if (rte_rdtsc() > give_up_at.load(std::memory_order_relaxed)) {
-			for (uint32_t i = done; i < nb; i++)
-				bytes -= packets[i]->pkt_len;
-			rte_pktmbuf_free_bulk(packets + done, nb - done);
-			add(lane.unsent, nb - done);
-			break;
-		}
-		std::this_thread::yield();
-	}
-	add(lane.sent, done);
-	add(lane.bytes_sent, bytes);
-}
-
-void ForwardLanes::count_arrivals(Lane &lane, rte_mbuf *const *packets, uint32_t nb)
-{
-	uint64_t bytes = 0;
-	uint32_t oversized = 0;
-	for (uint32_t i = 0; i < nb; i++) {
-		bytes += packets[i]->pkt_len;
-		oversized += packets[i]->pkt_len > longest_frame;
-	}
-	add(lane.received, nb);
-	add(lane.bytes_received, bytes);
-	if (oversized) [[unlikely]]
-		add(lane.oversized, oversized);
 }
 
 // Where the poll loop finds the packets of a lane, and leaves them.
@@ -156,7 +169,7 @@ struct ForwardLanes::Ends {
 	void tx(rte_mbuf **leaving, uint32_t n, uint32_t)
 	{
 		if (n > 0)
-			lanes.send(lane, leaving, n);
+			lanes.sender.send(lane, lane.out, leaving, n);
 	}
 
 	ForwardLanes &lanes;
@@ -169,7 +182,7 @@ struct ForwardLanes::Balance {
 	{
 		return balancer.process(
 			packets, n, lanes.clock.now(),
-			[this](rte_mbuf **copies, uint32_t nb) { lanes.send(lane, copies, nb); });
+			[this](rte_mbuf **copies, uint32_t nb) { lanes.sender.send(lane, lane.out, copies, nb); });
 	}
 
 	ForwardLanes &lanes;
@@ -220,8 +233,6 @@ template <typename Function> void ForwardLanes::serve(Lane &lane, Function &func
 
 void ForwardLanes::run(uint32_t core)
 {
-	// An lcore number gives this thread its cache of packet buffers. Without one it works too.
-	rte_thread_register();
 	for (bool busy = true; busy;) {
 		busy = false;
 		for (size_t i = core; i < all.size(); i += nb_pollers) {
@@ -230,18 +241,32 @@ void ForwardLanes::run(uint32_t core)
 			busy |= !all[i]->done;
 		}
 	}
-	rte_thread_unregister();
+}
+
+void ForwardLanes::run_suite(uint32_t c)
+{
+	SuiteCore &core = together->core(c);
+	for (;;) {
+		if (!core.poll())
+			std::this_thread::yield(); // others may share this CPU
+		if (stopping.load(std::memory_order_relaxed) && core.finish(params.nb_descriptors))
+			return;
+	}
 }
 
 void ForwardLanes::stop()
 {
-	if (threads.empty())
+	if (pollers.empty())
 		return;
-	give_up_at.store(rte_rdtsc() + send_patience_s * rte_get_tsc_hz(), std::memory_order_relaxed);
+	// First: a core that waits for its port holds a bucket's move up, and with it this.
+	sender.give_up_at.store(rte_rdtsc() + send_patience_s * rte_get_tsc_hz(),
+	                        std::memory_order_relaxed);
+	if (together)
+		together->stop_balancing();
 	stopping.store(true, std::memory_order_relaxed);
-	for (std::thread &thread : threads)
-		thread.join();
-	threads.clear();
+	for (Poller &poller : pollers)
+		poller.join();
+	pollers.clear();
 	std::this_thread::sleep_for(settle);
 }
 

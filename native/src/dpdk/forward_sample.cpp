@@ -55,7 +55,7 @@ void add_holds(Json &record, const stage::HoldTimes &holds)
 	record["holdSumUs"] = double(sum_half_ns) / 2000;
 }
 
-Json lane_record(const ForwardLanes::Lane &lane)
+Json lane_record(const Lane &lane)
 {
 	reframer_dpdk_stats s = {};
 	stage::HoldTimes holds;
@@ -112,7 +112,10 @@ Json forward_sample(const ForwardLanes &lanes)
 		                 {"sent", of.sent},
 		                 {"bytesSent", of.bytes_sent}});
 	}
-	return {{"lanes", list}, {"ports", ports}, {"missed", missed}, {"noBuffer", no_buffer}};
+	Json record = {{"lanes", list}, {"ports", ports}, {"missed", missed}, {"noBuffer", no_buffer}};
+	if (lanes.suite())
+		record.update(lanes.suite()->sample());
+	return record;
 }
 
 } // namespace reframer::dpdk

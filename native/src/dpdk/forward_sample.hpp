@@ -1,6 +1,6 @@
 // What the box counts, as a record.
 //
-// SAMPLE {"lanes":[LANE, ...],"ports":[PORT, ...],"missed":N,"noBuffer":N}
+// SAMPLE {"lanes":[LANE, ...],"ports":[PORT, ...],"missed":N,"noBuffer":N,"flows"?:FLOWS,"balance"?:BALANCE}
 // PORT   {"port","missed","noBuffer","sent","bytesSent"}
 //        missed: packets that the receive rings could not take; noBuffer: those of them for want of a
 //        buffer; sent, bytesSent: by the driver's own count. The two sums stand beside the lanes.
@@ -12,6 +12,11 @@
 //        workPolls, workUs: polls that took or gave packets, and their time;
 //        holds: packets held for less than 2^10, 2^11, ... 2^30 ns, and all of them last; holdSumUs:
 //        their sum by the middle of each bucket of the histogram, 1/16 of an octave wide.
+// FLOWS  {"packets","live","began","left","translated","denied","noRoom"}
+//        packets of flows that are followed; flows now, begun, timed out; packets by what was done
+// BALANCE {"table","buckets","epochs","moves","refused","activeCores","coresChanged",
+//        "imbalancePercent","held","heldMax","forwarded","handedOver","stateErrors"}
+//        held: packets that waited for their bucket; stateErrors: buckets that came without flows
 #pragma once
 
 #include "dpdk/forward_lanes.hpp"

@@ -18,7 +18,6 @@ namespace {
 
 constexpr uint16_t burst = 32;
 constexpr uint16_t descriptors = 1024;
-constexpr uint32_t usual_cores = 4;
 constexpr uint32_t buffers_a_core = 8192; // rings, bursts in hand, and some
 
 engine::DeviceError failure(const std::string &what, int error)
@@ -34,7 +33,7 @@ struct alignas(64) PortCores::Core {
 	Core(uint16_t id, uint32_t nb_entries) : id(id), packets(nb_entries) {}
 
 	const uint16_t id;
-	std::thread thread;
+	Poller thread;
 	std::vector<std::atomic<uint64_t>> packets; // by entry; one writer
 	std::atomic<uint64_t> received{0}, useful{0};
 	std::atomic<uint64_t> work{0};
@@ -45,7 +44,7 @@ PortCores::PortCores(const PortParams &p, const PollerCpus &cpus)
 	: params(p), nb_entries(p.nb_entries)
 {
 	if (params.nb_cores == 0)
-		params.nb_cores = cpus.usual(usual_cores);
+		params.nb_cores = cpus.usual(usual_port_cores);
 	cpus.require(params.nb_cores);
 	if (rte_eth_dev_get_port_by_name(params.port.c_str(), &port) != 0)
 		throw engine::DeviceError("bad-spec",
@@ -63,7 +62,7 @@ void PortCores::start_threads(const PollerCpus &cpus)
 {
 	for (auto &core : cores) {
 		core->sampled_at = rte_get_tsc_cycles();
-		core->thread = cpus.start(core->id, ("poller-" + std::to_string(core->id)).c_str(),
+		core->thread = cpus.start(core->id, "poller-" + std::to_string(core->id),
 		                          [this, &c = *core] { run(c); });
 	}
 	if (!dispatch)
@@ -121,14 +120,15 @@ void PortCores::start_port()
 		conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_RSS_HASH;
 	}
 	pool = rte_pktmbuf_pool_create("rsspp_packets", buffers_a_core * (params.nb_cores + 1) - 1, 0,
-	                               0, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	                               0, RTE_MBUF_DEFAULT_BUF_SIZE, port_socket(port));
 	if (pool == nullptr)
 		throw failure("no memory for packet buffers; give EAL more by -m", rte_errno);
 	int error = rte_eth_dev_configure(port, queues, 1, &conf);
 	if (error == 0)
-		error = rte_eth_tx_queue_setup(port, 0, descriptors, SOCKET_ID_ANY, nullptr);
+		error = rte_eth_tx_queue_setup(port, 0, descriptors, unsigned(port_socket(port)), nullptr);
 	for (uint16_t q = 0; error == 0 && q < queues; q++)
-		error = rte_eth_rx_queue_setup(port, q, descriptors, SOCKET_ID_ANY, nullptr, pool);
+		error = rte_eth_rx_queue_setup(port, q, descriptors, unsigned(port_socket(port)), nullptr,
+		                               pool);
 	if (error == 0)
 		error = rte_eth_dev_start(port);
 	if (error != 0)
@@ -154,6 +154,7 @@ void PortCores::open_table()
 		rsspp_dpdk_dispatch_default_params(&p);
 		p.nb_entries = nb_entries;
 		p.nb_workers = params.nb_cores;
+		p.socket = port_socket(port);
 		if ((error = rsspp_dpdk_dispatch_create(&p, &dispatch)) != 0)
 			throw failure("the software table", error);
 	}
@@ -262,11 +263,9 @@ uint64_t PortCores::dropped() const
 void PortCores::stop()
 {
 	stopping.store(true, std::memory_order_relaxed);
-	if (dispatcher.joinable())
-		dispatcher.join();
+	dispatcher.join();
 	for (auto &core : cores)
-		if (core->thread.joinable())
-			core->thread.join();
+		core->thread.join();
 }
 
 } // namespace reframer::dpdk

@@ -10,12 +10,14 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 struct rte_mempool;
 
 namespace reframer::dpdk {
+
+// Where nobody says how many; at most the CPUs.
+constexpr uint32_t usual_port_cores = 4;
 
 enum class PortTable { reta, flow, software };
 
@@ -63,7 +65,7 @@ private:
 	const packet::Toeplitz toeplitz{packet::toeplitz_key_microsoft};
 	std::atomic<bool> stopping{false};
 	std::vector<std::unique_ptr<Core>> cores;
-	std::thread dispatcher;
+	Poller dispatcher;
 };
 
 } // namespace reframer::dpdk

@@ -37,6 +37,11 @@ TEST_CASE("the second core is no thread of the first one's core")
 	CHECK(base::other_core(4, all, folder.path) == 0);
 	CHECK(!base::other_core(0, pair, folder.path));
 	CHECK(!base::other_core(0, one, folder.path));
+	CHECK(base::one_per_core(all, folder.path) == std::vector<int>{0, 3, 4});
+	CHECK(base::one_per_core(pair, folder.path) == one);
+	const std::vector<int> same_core = {6, 4, 1}, apart = {6, 1};
+	says(6, "4-6");
+	CHECK(base::one_per_core(same_core, folder.path) == apart);
 }
 
 TEST_CASE("what is an interrupt is told by the machine's usual one, within bounds")

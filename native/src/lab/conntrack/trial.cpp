@@ -131,7 +131,10 @@ uint64_t on_threads(uint32_t threads, const std::function<void(uint32_t)> &work)
 	std::vector<uint64_t> start(threads), stop(threads);
 	std::vector<std::exception_ptr> errors(threads);
 	std::vector<std::thread> pool;
-	const std::vector<int> cpus = base::allowed_cores();
+	// A core each; threads of one core, which share its caches, only where there are no others.
+	std::vector<int> cpus = base::allowed_cores();
+	if (const std::vector<int> apart = base::one_per_core(cpus); apart.size() >= threads)
+		cpus = apart;
 	for (uint32_t t = 0; t < threads; t++)
 		pool.emplace_back([&, t] {
 			base::pin(pthread_self(), cpus[t % cpus.size()]);

@@ -82,7 +82,9 @@ void read_port(const Json &json, DpdkTrial &out)
 	in.finish();
 }
 
-DpdkTrial read_spec(const Json &json)
+} // namespace
+
+DpdkTrial read_dpdk_trial(const Json &json)
 {
 	DpdkTrial out;
 	lab::SpecReader whole(json, "");
@@ -118,92 +120,13 @@ DpdkTrial read_spec(const Json &json)
 	return out;
 }
 
-Json spec_record(const DpdkTrial &spec)
-{
-	Json out = lab::describe(spec.trial);
-	for (const char *name :
-	     {"engine", "dma", "frontCores", "sensitive", "sensitivePasses", "raw", "standTwice"})
-		out.erase(name);
-	if (spec.feed.empty() && spec.clock == TrialClock::tsc)
-		for (const char *name : {"source", "offeredBps", "offeredPps"})
-			out.erase(name);
-	out["port"] = {{"eal", spec.eal},
-	               {"in", spec.in},
-	               {"out", spec.out},
-	               {"feed", spec.feed.empty() ? Json(nullptr) : Json(spec.feed)},
-	               {"clock", spec.clock == TrialClock::logical ? "logical" : "tsc"},
-	               {"checkPackets", spec.check_packets}};
-	return out;
-}
-
-Json record(const DpdkTrial &spec, const DpdkOutcome &o)
-{
-	using lab::ratio;
-	const bool logical = spec.clock == TrialClock::logical;
-	const double seconds = o.window_ns * 1e-9, processed = static_cast<double>(o.processed);
-	const double busy =
-		logical ? static_cast<double>(spec.trial.service_ns) * processed : o.cost.sum();
-	// By the logical clock the split says nothing.
-	const auto measured = [&](double ns) {
-		return logical ? Json(nullptr) : Json(ratio(ns, processed));
-	};
-	const auto of_stage = [&](const Json &value) { return o.has_stage ? value : Json(nullptr); };
-	Json reasons = Json::object(), chain_stats = Json::object();
-	lab::add_verdicts(reasons, o.verdicts);
-	lab::add_counters(chain_stats, o.counters);
-	const reframer_stats &s = o.stage.stage;
-	const Json checks =
-		lab::joined(NAMED(o.foreign, o.totals.nf_dropped, o.totals.unsent, o.held,
-	                      o.totals.misplaced, o.conserved(), o.passed()),
-	                {{"in", o.offered},
-	                 {"out", o.totals.sent},
-	                 {"ringDropped", o.lost},
-	                 {"thinned", s.packets_thinned},
-	                 {"orderChecked", o.totals.checked},
-	                 {"ordered", o.totals.reordered == 0},
-	                 {"formsAgree", o.forms_checked ? Json(o.forms_agree) : Json(nullptr)}});
-	return lab::joined(
-		NAMED(spec.trial.seed, o.tsc_hz, o.wall_seconds, o.window_ns, checks, chain_stats),
-		{{"job", "trial-dpdk"},
-	     {"spec", spec_record(spec)},
-	     {"ports",
-	      {{"in", o.in_driver},
-	       {"out", o.out_driver},
-	       {"feed", spec.feed.empty() ? Json(nullptr) : Json(o.feed_driver)},
-	       {"nicHash", of_stage(o.stage.nic_hash != 0)}}},
-	     {"throughputBps", ratio(static_cast<double>(o.departed_bits), seconds)},
-	     {"throughputPps", ratio(static_cast<double>(o.departed), seconds)},
-	     {"slfIn", of_stage(ratio(double(s.packets_in), double(s.runs_in)))},
-	     {"slfOut", of_stage(ratio(double(s.packets_out), double(s.runs_out)))},
-	     {"flows", spec.feed.empty() && !logical ? Json(nullptr) : Json(o.flows)},
-	     {"nsPerPacket", ratio(busy, processed)},
-	     {"cyclesPerPacket", ratio(busy, processed) * o.tsc_hz * 1e-9},
-	     {"rxNsPerPacket", measured(o.cost.rx)},
-	     {"stageNsPerPacket", measured(o.cost.stage)},
-	     {"chainNsPerPacket", measured(o.cost.chain)},
-	     {"txNsPerPacket", measured(o.cost.tx)},
-	     {"busyShare", ratio(busy, o.window_ns)},
-	     {"packetsPerPoll",
-	      ratio(static_cast<double>(o.polled), static_cast<double>(o.busy_polls))},
-	     {"latencyNs", lab::whole_latency(o.latency)},
-	     {"holdNs", of_stage(lab::hold_record(o.holds, s.hold_max_ns))},
-	     {"drops",
-	      {{"ring", o.lost},
-	       {"nf", o.totals.nf_dropped},
-	       {"nfReasons", reasons},
-	       {"tx", o.totals.unsent}}},
-	     {"polls", {{"busy", o.busy_polls}, {"empty", o.empty_polls}}}});
-}
-
-} // namespace
-
 void run_trial_job(const Json &json)
 {
-	DpdkTrial spec = read_spec(json);
+	DpdkTrial spec = read_dpdk_trial(json);
 	const int feeding_core = spec.trial.cores.take(); // before EAL, which pins this thread as well
 	start_eal(spec.eal);
 	const DpdkOutcome outcome = run_dpdk_trial(spec, feeding_core);
-	lab::emit(record(spec, outcome));
+	lab::emit(dpdk_trial_record(spec, outcome));
 	if (!outcome.passed())
 		throw lab::JobError("check-failed",
 		                    "the trial's own checks failed; see checks in its record");

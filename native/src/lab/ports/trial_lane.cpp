@@ -51,7 +51,8 @@ void TrialLane::describe(rte_mbuf *packet)
 	view->wire = packet->pkt_len;
 	view->rss = packet->hash.rss;
 	view->mark = static_cast<uint32_t>(totals_.received++);
-	view->index = static_cast<uint32_t>(now_ns_); // buffers have no number here
+	// Buffers have no number here.
+	view->index = static_cast<uint32_t>(config_.arrival_known ? arrival_of(packet) : now_ns_);
 }
 
 // 64 bits, so that no two of the checked flows share one.
@@ -83,8 +84,9 @@ void TrialLane::poll(uint64_t now_ns, uint32_t most, bool draining)
 
 Received TrialLane::rx(uint32_t most)
 {
-	nb_received_ =
-		most ? rte_eth_rx_burst(config_.in, 0, packets_.data(), static_cast<uint16_t>(most)) : 0;
+	nb_received_ = most ? rte_eth_rx_burst(config_.in, config_.queue, packets_.data(),
+	                                       static_cast<uint16_t>(most))
+	                    : 0;
 	for (uint32_t i = 0; i < nb_received_; i++)
 		describe(packets_[i]);
 	return {packets_.data(), nb_received_};
@@ -127,8 +129,8 @@ void TrialLane::tx(rte_mbuf **packets, uint32_t n, uint32_t nb_dropped)
 {
 	uint32_t sent = 0;
 	while (sent < n) {
-		const uint16_t taken =
-			rte_eth_tx_burst(config_.out, 0, packets + sent, static_cast<uint16_t>(n - sent));
+		const uint16_t taken = rte_eth_tx_burst(config_.out, config_.queue, packets + sent,
+		                                        static_cast<uint16_t>(n - sent));
 		if (taken == 0)
 			break;
 		sent += taken;

@@ -23,12 +23,23 @@ static_assert(sizeof(rte_mbuf) == 128 && sizeof(rte_mbuf) % alignof(nf::Mbuf) ==
 static_assert(view_bytes + RTE_PKTMBUF_HEADROOM == nf::Mbuf::data_offset &&
               sizeof(nf::Mbuf) <= view_bytes);
 
+// Where a feeder in the same process, over ports that hand the buffer itself on, says when a packet was
+// to arrive: ns of the trial's clock.
+inline uint64_t &arrival_of(rte_mbuf *packet)
+{
+	static_assert(sizeof(nf::Mbuf) + sizeof(uint64_t) <= view_bytes);
+	return *reinterpret_cast<uint64_t *>(static_cast<uint8_t *>(rte_mbuf_to_priv(packet)) +
+	                                     sizeof(nf::Mbuf));
+}
+
 struct LaneConfig {
 	uint16_t in, out;
-	uint32_t burst;         // most packets asked of the port in a poll
-	uint32_t room;          // most packets that leave the stage in a poll, at least burst
-	bool holds_back;        // asks the stage how much may be received
-	uint64_t check_packets; // so many first packets are checked for order within their flows
+	uint16_t queue = 0;         // of both
+	bool arrival_known = false; // the feeder wrote it behind the view, see arrival_of()
+	uint32_t burst;             // most packets asked of the port in a poll
+	uint32_t room;              // most packets that leave the stage in a poll, at least burst
+	bool holds_back;            // asks the stage how much may be received
+	uint64_t check_packets;     // so many first packets are checked for order within their flows
 	uint64_t seed;
 	double ns_per_cycle;
 };
@@ -54,8 +65,8 @@ public:
 
 	// Of the last poll.
 	struct Departure {
-		uint32_t number;      // of the packet, in order of arrival
-		uint32_t received_ns; // low bits of the time of its poll
+		uint32_t number;   // of the packet, in order of arrival
+		uint32_t since_ns; // low bits of its arrival where that is known, else of its poll
 		uint32_t wire;
 	};
 	uint32_t asked() const { return nb_asked_; }

@@ -46,6 +46,7 @@ uint32_t feed(uint16_t port, rte_mempool *pool, const engine::Arrival *arrivals,
 		packets[i]->pkt_len = a.captured;
 		packets[i]->hash.rss = a.rss;
 		packets[i]->ol_flags |= RTE_MBUF_F_RX_RSS_HASH;
+		arrival_of(packets[i]) = a.time_ns;
 	}
 	const uint32_t sent = rte_eth_tx_burst(port, 0, packets, static_cast<uint16_t>(nb));
 	rte_pktmbuf_free_bulk(packets + sent, nb - sent);
@@ -107,6 +108,9 @@ public:
 		LaneConfig lane = {};
 		lane.in = ports_.in;
 		lane.out = ports_.out;
+		// Over a ring the buffer itself comes, with what the feeder wrote into it.
+		lane.arrival_known = !spec.feed.empty() && driver_of(ports_.in) == "net_ring" &&
+		                     spec.clock == TrialClock::tsc;
 		lane.burst = trial_.burst;
 		lane.room = std::max(trial_.release_max ? trial_.release_max : release_room, trial_.burst);
 		lane.holds_back = trial_.release_max > 0;
@@ -230,7 +234,7 @@ private:
 			const double since =
 				admitted_.empty()
 					? static_cast<uint32_t>(static_cast<uint32_t>(static_cast<uint64_t>(clock)) -
-			                                d.received_ns)
+			                                d.since_ns)
 					: clock - static_cast<double>(arrivals_[admitted_[d.number]].time_ns);
 			out_.latency.add(static_cast<uint64_t>(std::max(0.0, since)));
 		}
@@ -351,12 +355,11 @@ private:
 			                                               static_cast<double>(window_start_)));
 		else
 			feeder.join();
-		// What a fed port still has leaves too. Another goes on for ever, or has nothing.
-		for (uint64_t silent = at; !spec_.feed.empty() && at - silent < silence_ns / 10;
-		     at = now()) {
+		// What a fed port still has leaves too: all that it took, or what comes within the patience.
+		const uint64_t patient_until = at + silence_ns;
+		while (!spec_.feed.empty() && lane_->totals().received < fed_ && at < patient_until) {
 			lane_->poll(at, trial_.burst, false);
-			if (lane_->received())
-				silent = at;
+			at = now();
 		}
 		while (holds())
 			lane_->poll(now(), 0, true);
@@ -378,7 +381,7 @@ private:
 			       arrivals_[next + due].time_ns <= time)
 				due++;
 			if (due)
-				feed(ports_.feed, pool_.get(), &arrivals_[next], due);
+				fed_ += feed(ports_.feed, pool_.get(), &arrivals_[next], due);
 			next += due;
 		}
 	}
@@ -396,6 +399,7 @@ private:
 	std::vector<uint32_t> admitted_; // logical clock: which arrival each received packet is
 	std::unique_ptr<reframer_dpdk_queue, QueueCloser> queue_;
 	std::unique_ptr<TrialLane> lane_;
+	uint64_t fed_ = 0; // packets that the feeding port took; the feeder's until it has ended
 	DpdkOutcome out_;
 };
 

@@ -51,6 +51,10 @@ struct DpdkOutcome {
 	LaneCost cost;
 	engine::Histogram latency;
 
+	// Of a lane of its own: its window, and all that it did. `queue` may be null.
+	void add(const DpdkOutcome &of_window, const TrialLane::Totals &of_lane,
+	         reframer_dpdk_queue *queue, const nf::Chain &chain);
+
 	bool conserved() const
 	{
 		return offered == lost + totals.sent + totals.unsent + totals.nf_dropped +
@@ -61,6 +65,10 @@ struct DpdkOutcome {
 		return conserved() && held == 0 && totals.reordered == 0 && (!forms_checked || forms_agree);
 	}
 };
+
+// Reads a specification; see trial_job.cpp. @throws lab::JobError
+DpdkTrial read_dpdk_trial(const lab::Json &json);
+lab::Json dpdk_trial_record(const DpdkTrial &spec, const DpdkOutcome &outcome);
 
 // EAL is up. @throws lab::JobError
 DpdkOutcome run_dpdk_trial(const DpdkTrial &spec, int feeding_core);

@@ -9,6 +9,7 @@
 //        A lock is taken once a call. growth: mpps over those of `against` cores, both measured twice
 //        and in turns in this process, which then takes four times "seconds".
 //        Real threads, so no more cores than there are.
+#include "base/cores.hpp"
 #include "conntrack/shared/shared_tracker.hpp"
 #include "jobs/record.hpp"
 #include "jobs/spec_reader.hpp"
@@ -109,8 +110,13 @@ Rate measure(const Setup &s, uint32_t cores)
 		                    .count());
 	};
 	std::vector<std::thread> threads;
+	// A core each; threads of one core, which share its caches, only where there are no others.
+	std::vector<int> cpus = base::allowed_cores();
+	if (const std::vector<int> apart = base::one_per_core(cpus); apart.size() >= cores)
+		cpus = apart;
 	for (uint32_t core = 0; core < cores; core++)
 		threads.emplace_back([&, core] {
+			base::pin(pthread_self(), cpus[core % cpus.size()]);
 			Flows mine(core, s.flows / cores, s.length);
 			uint8_t keys[burst_size * CONNTRACK_KEY_IPV4], results[burst_size];
 			uint64_t sum = s.seed, done = 0;

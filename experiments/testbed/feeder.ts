@@ -1,0 +1,77 @@
+// Our own feeder: a process of reframer-dpdk on any DPDK port; stamps in the payload.
+import { HarnessError } from '../core/errors.js';
+import type { JsonObject } from '../core/types.js';
+import type { TesterRole } from './bed.js';
+import type { Place } from './probe.js';
+import { ask, openSession } from './session.js';
+import type { Figures, LatencyNs, Tester } from './tester.js';
+
+interface Result extends JsonObject {
+  seconds: number;
+  sent: number;
+  received: number;
+  lost: number;
+  outOfOrder: number;
+  offeredBps: number;
+  receivedBps: number;
+  latencyNs: LatencyNs & JsonObject;
+  all: { sent: number; received: number };
+}
+
+/** After the last packet was sent: a queue of 4096 at a packet in 50 µs is empty by then. */
+const graceMs = 200;
+
+export async function openFeeder(
+  place: Place,
+  role: TesterRole,
+  source: JsonObject,
+  seed: number,
+): Promise<Tester> {
+  const session = await openSession(place, 'tester', {
+    eal: [...role.eal],
+    tx: role.tx,
+    rx: role.rx,
+    queues: role.queues,
+    cores: role.cores,
+    source,
+    seed,
+    ...role.port,
+  });
+  return {
+    about: session.ready,
+    start: async ({ bps, warmupMs, windowMs }) => {
+      await ask(session, {
+        do: 'start',
+        ...(bps > 0 ? { bps } : {}),
+        warmupMs,
+        windowMs,
+        graceMs,
+      });
+    },
+    stop: async (): Promise<Figures> => {
+      const { result } = await ask<{ result?: Result }>(session, { do: 'stop' });
+      if (result === undefined)
+        throw new HarnessError('tester', 'the tester ended without a result');
+      const { seconds, sent, received, lost, outOfOrder, offeredBps, receivedBps, latencyNs, all } =
+        result;
+      return {
+        seconds,
+        sent,
+        received,
+        lost,
+        outOfOrder,
+        latencyNs,
+        offeredBps,
+        receivedBps,
+        all: { sent: all.sent, received: all.received },
+        details: {
+          duplicates: result.duplicates ?? 0,
+          foreign: result.foreign ?? 0,
+          lateNs: result.lateNs ?? 0,
+          stragglersNs: result.stragglersNs ?? 0,
+        },
+      };
+    },
+    close: () => session.end(),
+  };
+}

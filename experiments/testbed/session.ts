@@ -1,0 +1,61 @@
+// A native job of the bed, on whichever host, that is talked to line by line.
+import { SessionError, NativeSession } from '../../native/session.js';
+import { HarnessError } from '../core/errors.js';
+import type { JsonObject } from '../core/types.js';
+import type { Place } from './probe.js';
+
+interface Reply extends JsonObject {
+  ready?: JsonObject;
+  error?: { code: string; message: string };
+  failed?: string;
+}
+
+export interface Session {
+  place: Place;
+  ready: JsonObject;
+  native: NativeSession<Reply>;
+  end: () => void;
+}
+
+const exitCodes: Readonly<Record<string, number>> = { 'bad-spec': 2, 'not-supported': 3 };
+
+/** @throws HarnessError with what the job said in place of being ready */
+export async function openSession(place: Place, job: string, spec: JsonObject): Promise<Session> {
+  const { host, program, environment } = place;
+  let native: NativeSession<Reply>;
+  try {
+    native = await NativeSession.run<Reply>(
+      host.command([...environment, program, job, '-']),
+      spec,
+    );
+  } catch (error) {
+    throw new HarnessError('bed', `${host.name}: ${(error as Error).message}`);
+  }
+  const { ready, error } = native.first;
+  if (ready === undefined) {
+    native.end();
+    const code = error?.code ?? 'bed';
+    throw new HarnessError(
+      code,
+      `${host.name}: ${error?.message ?? 'it did not get ready'}`,
+      exitCodes[code] ?? 1,
+    );
+  }
+  return { place, ready, native, end: () => native.end() };
+}
+
+/** @throws HarnessError where the job refuses, or has died */
+export async function ask<T extends JsonObject>(session: Session, command: JsonObject): Promise<T> {
+  try {
+    const reply = await session.native.ask(command);
+    const refused = reply.failed ?? reply.error?.message;
+    if (refused === undefined) return reply as unknown as T;
+    throw new HarnessError('bed', `${session.place.host.name}: ${refused}`);
+  } catch (error) {
+    if (!(error instanceof SessionError)) throw error;
+    throw new HarnessError(
+      'bed-died',
+      `${session.place.host.name}: its process ended while it was asked to ${JSON.stringify(command.do)}`,
+    );
+  }
+}

@@ -1,0 +1,87 @@
+// The whole suite on a port: buckets move between cores while packets pass, and a tester beside the
+// box finds each of them again, in order.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+
+import { parseRules } from '../../experiments/cli/suite-options.js';
+import { packageRoot } from '../../native/loader.js';
+import { reframer, skipSuite, temporaryFolder } from '../helpers/cli.js';
+import { openBed } from '../helpers/bed.js';
+
+const folder = temporaryFolder();
+afterAll(() => folder.remove());
+
+const processors =
+  /^Cpus_allowed_list:\s*(.+)$/m
+    .exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+    ?.split(',')
+    .reduce((sum, part) => {
+      const [first = 0, last = first] = part.split('-').map(Number);
+      return sum + last - first + 1;
+    }, 0) ?? 1;
+
+test('rules of a firewall are read line by line, and refused with the line', () => {
+  expect(parseRules('# all\nallow any any any\n\ndeny tcp 10.0.0.0/8 any 22-23', 'f')).toEqual([
+    expect.objectContaining({ allow: true, protocol: 0, lastPort: 65535 }),
+    expect.objectContaining({ allow: false, protocol: 6, sourceBits: 8, firstPort: 22 }),
+  ]);
+  for (const bad of [
+    'drop any any any',
+    'deny icmp any any',
+    'deny tcp 1.2.3 any',
+    'deny tcp any any 9-1',
+  ])
+    expect(() => parseRules(`\n${bad}`, 'f')).toThrow(/^f: line 2: /);
+});
+
+if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors < 2) {
+  skipSuite('the suite on a port was not tested: needs reframer-dpdk and two processors');
+} else {
+  const tester = (more: object = {}): object => ({
+    queues: 2,
+    // One wire back: what two queues hand out at a time has no order.
+    rxQueues: 1,
+    frames: 16_384,
+    source: { profile: 'campus' },
+    ...more,
+  });
+
+  describe('all of it together', { timeout: 120_000 }, () => {
+    test.each([
+      ['software', { balance: 'software', shuffle: 400, reframe: true }],
+      ['software, nothing held', { balance: 'software', shuffle: 400, reframe: false }],
+      ['one queue, two cores', { balance: 'software', shuffle: 200, queues: 1 }],
+    ] as const)('%s: nothing is lost or reordered while cores come and go', async (_, options) => {
+      const bed = await openBed(
+        folder.path,
+        {
+          queues: 2,
+          txQueues: 1,
+          cores: 2,
+          track: true,
+          chain: ['nat', 'firewall'],
+          natAddress: '192.0.2.0',
+          natAddresses: 16,
+          rules: parseRules('deny udp any any 9', 'f'),
+          ...options,
+        },
+        tester('queues' in options ? { queues: options.queues } : {}),
+      );
+      await bed.tester.ask({ do: 'start', packets: 300_000, inFlight: 4096, graceMs: 2000 });
+      const { result } = await bed.tester.ask({ do: 'stop' });
+      const { lanes, flows, balance, lost } = await bed.end();
+      const denied = flows?.denied ?? 0;
+      expect(result).toMatchObject({ sent: 300_000, outOfOrder: 0, duplicates: 0 });
+      expect((result?.received ?? 0) + denied).toBe(300_000);
+      expect(lost).toBe(0);
+      expect(lanes.reduce((sum, lane) => sum + lane.received, 0)).toBe(300_000);
+      expect(balance?.moves).toBeGreaterThan(20);
+      expect(balance?.coresChanged).toBeGreaterThan(0);
+      expect(balance?.stateErrors).toBe(0);
+      expect(flows?.noRoom).toBe(0);
+      expect(flows?.packets).toBe(300_000);
+    });
+  });
+  void reframer;
+}
