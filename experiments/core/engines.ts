@@ -13,3 +13,6 @@ export function enginesOf(samples: readonly SampleRecord[], { spec }: PointRecor
   );
   return all.size === 0 ? before : [...all].join(', ');
 }
+
+export const engineMember = (engine: string): { engine?: string } =>
+  engine === 'virtual' ? {} : { engine };

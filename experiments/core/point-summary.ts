@@ -11,8 +11,8 @@ export interface PointSummary {
   samples: number;
   warmups: number;
   stopped: string;
-  /** virtual, threads, dpdk or testbed. */
-  engine: string;
+  /** threads, dpdk or testbed; left out where it is the virtual NIC. */
+  engine?: string;
   metrics: Record<string, Interval>;
   /** Metrics that must not be quoted of this point, and why. */
   refused: Record<string, string>;

@@ -7,7 +7,7 @@ import { numberAt, type History } from './history.js';
 import type { PointRecord, SampleRecord, WarningRecord } from './records.js';
 import { shortHash } from './hash.js';
 import { runWarnings } from './noise.js';
-import { enginesOf } from './engines.js';
+import { engineMember, enginesOf } from './engines.js';
 import type { PointSummary } from './point-summary.js';
 import { seedFrom } from './random.js';
 import {
@@ -170,7 +170,7 @@ function summarizePoint(
     samples: samples.length,
     warmups: history.warmups.get(id)?.length ?? 0,
     stopped: history.done.get(id)?.reason ?? 'unfinished',
-    engine: enginesOf(samples, point),
+    ...engineMember(enginesOf(samples, point)),
     ...noFigures(),
   };
   for (const metric of metrics) {

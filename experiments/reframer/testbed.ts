@@ -54,7 +54,7 @@ const overloadGbps = 70;
 
 function inChain({ bed, scale, quick }: Setting): Part {
   const rows: readonly Row[] = quick
-    ? [off, held(64), adaptive]
+    ? [off, held(64)]
     : [off, burst, held(16), held(64), held(128), held(256), adaptive];
   const bps = Math.min(overloadGbps, bed.linkGbps) * 1e9;
   return {

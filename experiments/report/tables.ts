@@ -232,7 +232,7 @@ export function pointsCsv(summary: Summary): string {
           : [end(r.value), end(r.low), end(r.high), verdictText(r)];
       return [
         p.part,
-        p.engine,
+        p.engine ?? 'virtual',
         ...names.map((n) => String(p.params[n] ?? '')),
         String(p.control),
         key,

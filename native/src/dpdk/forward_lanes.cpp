@@ -51,8 +51,8 @@ ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : par
 		throw lab::JobError("bad-spec",
 		                    "a balancer belongs to one core: both directions meet there", 2);
 	if (params.balancer && suite)
-		throw lab::JobError("bad-spec",
-		                    "a balancer does not go with --balance, --track or --chain", 2);
+		throw lab::JobError("bad-spec", "a balancer does not go with --balance, --track or --chain",
+		                    2);
 	if (params.nb_cores > nb_pollers)
 		warn_of_idle_cores(wanted, nb_queues);
 	const uint32_t nb_lanes = suite ? nb_pollers : nb_queues;
@@ -180,9 +180,10 @@ struct ForwardLanes::Ends {
 struct ForwardLanes::Balance {
 	uint32_t process(std::span<const reframer_run>, rte_mbuf **packets, uint32_t n, rte_mbuf **)
 	{
-		return balancer.process(
-			packets, n, lanes.clock.now(),
-			[this](rte_mbuf **copies, uint32_t nb) { lanes.sender.send(lane, lane.out, copies, nb); });
+		return balancer.process(packets, n, lanes.clock.now(),
+		                        [this](rte_mbuf **copies, uint32_t nb) {
+									lanes.sender.send(lane, lane.out, copies, nb);
+								});
 	}
 
 	ForwardLanes &lanes;
