@@ -21,8 +21,9 @@
 // Result, one record: of the virtual trial's members those that can be known here, and
 //   ports                        {in, out, feed: drivers or null, nicHash: whose hash was used}
 //   rxNsPerPacket, stageNsPerPacket, chainNsPerPacket, txNsPerPacket
-//   latencyNs                    departure - arrival on the logical clock; on the TSC from the poll that
-//                                received a packet to the end of the one that sent it
+//   latencyNs                    departure - arrival on the logical clock; on the TSC to the end of
+//                                the poll that sent it: from its arrival over net_ring, else from the
+//                                poll that received it
 //   drops                        {ring: before the loop (ring, buffers), nf, nfReasons, tx: refused by the port}
 //   checks                       as there; ordered: within the flows of the first checkPackets packets; foreign:
 //                                at least so many received that the trial did not feed, such as the kernel's
