@@ -46,8 +46,11 @@ if (!meson)
 /** What x86-64-v2 has not: AVX and its masks, BMI, AES. Some of it would end the program on an older CPU. */
 const beyondV2 =
   /%[yz]mm|%k[0-7]\b|^v\w+ .*%xmm|^(andn|bextr|bls[ir]|blsmsk|bzhi|lzcnt|movbe|mulx|pdep|pext|rorx|sarx|shlx|shrx|aes\w+|pclmul\w+|sha(1|256)\w+)\s/;
-/** Functions that are called where the CPU has what they use: native/src/conntrack/operations.cpp. */
-const dispatched = /isa_avx(2|512)/;
+/**
+ * Functions that are called where the CPU has what they use: native/src/conntrack/operations.cpp; and of
+ * the balancer's cipher, which asks for AES itself (aes128.cpp).
+ */
+const dispatched = /isa_avx(2|512)|balance::(Aes128::|\(anonymous namespace\)::expand\()/;
 
 /** Functions with instructions beyond x86-64-v2, and how many there are in each. */
 function beyond(library: string): Map<string, number> {
