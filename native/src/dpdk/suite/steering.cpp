@@ -6,6 +6,7 @@
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace reframer::dpdk {
@@ -83,8 +84,8 @@ bool Steering::flushed(uint32_t from)
 			rte_mbuf **const staged = r.staged.data() + c * burst;
 			const uint32_t n = rte_ring_mp_enqueue_burst(
 				rings[c], reinterpret_cast<void **>(staged), r.nb[c], nullptr);
+			std::shift_left(staged, staged + r.nb[c], n);
 			r.nb[c] -= n;
-			std::memmove(staged, staged + n, r.nb[c] * sizeof(*staged));
 			r.left |= r.nb[c] > 0;
 		}
 		if (r.left)
@@ -112,8 +113,8 @@ uint32_t Steering::pass_on(uint32_t from, rte_mbuf **packets, uint32_t n, rte_mb
 			rte_mbuf **const staged = r.staged.data() + c * burst;
 			const uint32_t done = rte_ring_mp_enqueue_burst(
 				rings[c], reinterpret_cast<void **>(staged), r.nb[c], nullptr);
+			std::shift_left(staged, staged + r.nb[c], done);
 			r.nb[c] -= done;
-			std::memmove(staged, staged + done, r.nb[c] * sizeof(*staged));
 		}
 	return nb_own;
 }

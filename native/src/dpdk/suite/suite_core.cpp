@@ -98,8 +98,8 @@ uint32_t SuiteCore::from_others(uint32_t most)
 void SuiteCore::took(uint32_t n)
 {
 	passed_ += n;
+	std::shift_left(in_, in_ + nb_in_, n);
 	nb_in_ -= n;
-	std::memmove(in_, in_ + n, nb_in_ * sizeof(in_[0]));
 }
 
 // Packets of the core's own buckets that may be worked on now.
