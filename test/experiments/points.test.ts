@@ -166,8 +166,16 @@ test('the Reframer experiment: metrics, figures and claims name what exists', ()
     expect(names).toContain(figure.part);
     expect(metrics).toContain(figure.metric);
   }
+  // A trial that measures several settings in turn has a point for each.
   const points = parts.flatMap((part) =>
-    expandPart(part, { ...identity, traces }).flatMap((s) => s.points),
+    expandPart(part, { ...identity, traces })
+      .flatMap((s) => s.points)
+      .flatMap((point) =>
+        (part.unfold ?? [{ params: {} }]).map((inner) => ({
+          ...point,
+          params: { ...point.params, ...inner.params },
+        })),
+      ),
   );
   for (const { measured } of experiment.claims) {
     if (measured === undefined) continue;
