@@ -164,13 +164,15 @@ constexpr uint32_t backlog_least = 2 * 32;
 
 bool Stage::backlogged(uint64_t caller_now) const
 {
-	// A group that found no room in the caller's array is ready, and says nothing of those behind it.
-	const uint64_t due =
-		straight_head_ != straight_tail_ ? straight_[straight_head_].arrival : earliest_deadline();
+	uint64_t due = next_deadline();
+	// With T = 0 nothing is to be held, also not behind a group that found no room in the caller's
+	// array and is ready.
+	if (delay_ == 0 && straight_head_ == straight_tail_ && earliest_deadline() != UINT64_MAX)
+		due = earliest_deadline() - clock_offset_;
 	if (due == UINT64_MAX)
 		return false;
 	const uint32_t held = nb_held();
-	return due - clock_offset_ + delay_ < caller_now ||
+	return due + delay_ < caller_now ||
 	       (policy_ == REFRAMER_ADAPTIVE && held > backlog_least &&
 	        held * adaptive_.packet_ns() > 2 * static_cast<double>(delay_));
 }
