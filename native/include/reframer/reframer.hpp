@@ -8,6 +8,10 @@
 #ifndef REFRAMER_REFRAMER_HPP
 #define REFRAMER_REFRAMER_HPP
 
+#if __cplusplus < 202002L
+#error "reframer.hpp is for C++20: compile with -std=c++20"
+#endif
+
 #include <reframer/reframer.h>
 
 #include <cstddef>
