@@ -22,14 +22,15 @@ export const needsGenerator = ({ generator, tester }: BedFacts): Lack =>
     ? undefined
     : `needs a tester that sends the suite's campus traffic; ${tester} sends its own`;
 
-/** The specification of a trial on a bed; with `lack` it is left out, and the report says why. */
+/** The specification of a trial on a bed; with a lack it is left out, and the report says the first. */
 export function bedSpec(
   trial: JsonObject,
   bps: number,
   { warmupMs, windowMs }: BedScale,
-  lack: Lack,
+  lacks: readonly Lack[],
   more: JsonObject = {},
 ): JsonObject {
+  const lack = lacks.find((each) => each !== undefined);
   return {
     trial,
     load: { bps, warmupMs, windowMs },

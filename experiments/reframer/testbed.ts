@@ -7,7 +7,6 @@ import {
   needsQueues,
   shareOfLink,
   type BedScale,
-  type Lack,
 } from '../core/bed-parts.js';
 import type { BedFacts, JsonObject, Params, Part, Plan, RunOptions } from '../core/types.js';
 import { adaptive, burst, contenders, held, off, versusOff, type Row } from './contenders.js';
@@ -47,8 +46,6 @@ interface Setting {
   quick: boolean;
 }
 
-const first = (...lacks: Lack[]): Lack => lacks.find((lack) => lack !== undefined);
-
 /** The offered rate of the paper's overload point, or all that the link carries. */
 const overloadGbps = 70;
 
@@ -67,7 +64,7 @@ function inChain({ bed, scale, quick }: Setting): Part {
       contenders(rows),
     ],
     contenders: versusOff,
-    spec: (p) => bedSpec(trial(p), bps, scale, needsGenerator(bed)),
+    spec: (p) => bedSpec(trial(p), bps, scale, [needsGenerator(bed)]),
     headline: 'throughputGbps',
     metrics: common,
     optional: true,
@@ -90,12 +87,10 @@ function load({ bed, scale, quick }: Setting): Part {
     ],
     contenders: versusOff,
     spec: (p) =>
-      bedSpec(
-        trial(p),
-        shareOfLink(bed, Number(p.offeredPercent) / 100),
-        scale,
-        first(needsGenerator(bed), needsLatency(bed)),
-      ),
+      bedSpec(trial(p), shareOfLink(bed, Number(p.offeredPercent) / 100), scale, [
+        needsGenerator(bed),
+        needsLatency(bed),
+      ]),
     headline: 'p99Us',
     metrics: common,
     optional: true,
@@ -121,7 +116,7 @@ function zeroLoss({ bed, scale, quick }: Setting): Part {
       },
     ],
     contenders: versusOff,
-    spec: (p) => bedSpec(trial(p), Number(p.offeredGbps ?? 0) * 1e9, scale, needsGenerator(bed)),
+    spec: (p) => bedSpec(trial(p), Number(p.offeredGbps ?? 0) * 1e9, scale, [needsGenerator(bed)]),
     headline: 'zeroLossGbps',
     metrics: ['zeroLossGbps'],
     optional: true,
@@ -137,12 +132,10 @@ function ownCore({ bed, scale, quick }: Setting): Part {
     axes: [contenders(quick ? [off, held(64)] : [off, burst, held(16), held(64), held(128)])],
     contenders: versusOff,
     spec: (p) =>
-      bedSpec(
-        trial({ ...p, chain: 'forward' }),
-        shareOfLink(bed, 0.4),
-        scale,
-        first(needsGenerator(bed), needsLatency(bed)),
-      ),
+      bedSpec(trial({ ...p, chain: 'forward' }), shareOfLink(bed, 0.4), scale, [
+        needsGenerator(bed),
+        needsLatency(bed),
+      ]),
     headline: 'p50Us',
     metrics: common,
     optional: true,
@@ -163,7 +156,7 @@ function cores({ bed, scale }: Setting): Part {
         trial(p),
         Math.min(overloadGbps, bed.linkGbps) * 1e9,
         scale,
-        first(needsGenerator(bed), needsQueues(bed, 2)),
+        [needsGenerator(bed), needsQueues(bed, 2)],
         { queues: Number(p.cores) },
       ),
     headline: 'throughputGbps',

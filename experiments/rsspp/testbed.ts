@@ -7,11 +7,8 @@ import {
   needsQueues,
   shareOfLink,
   type BedScale,
-  type Lack,
 } from '../core/bed-parts.js';
 import type { BedFacts, JsonObject, Params, Part, Plan, RunOptions } from '../core/types.js';
-
-const first = (...lacks: Lack[]): Lack => lacks.find((lack) => lack !== undefined);
 
 /** contender, method, epoch in milliseconds. */
 const rows = [
@@ -69,12 +66,11 @@ function latency({ bed, scale, quick }: Setting): Part {
     ],
     contenders: versusStatic,
     spec: (p) =>
-      bedSpec(
-        box(p),
-        shareOfLink(bed, Number(p.offeredPercent) / 100),
-        scale,
-        first(needsQueues(bed, 2), needsGenerator(bed), needsLatency(bed)),
-      ),
+      bedSpec(box(p), shareOfLink(bed, Number(p.offeredPercent) / 100), scale, [
+        needsQueues(bed, 2),
+        needsGenerator(bed),
+        needsLatency(bed),
+      ]),
     headline: 'p95Us',
     metrics: common,
     optional: true,
@@ -97,7 +93,7 @@ function imbalance({ bed, scale, quick }: Setting): Part {
         box(p),
         shareOfLink(bed, Number(p.offeredPercent) / 100),
         { ...scale, warmupMs: scale.warmupMs + 500 },
-        first(needsQueues(bed, 2), needsGenerator(bed)),
+        [needsQueues(bed, 2), needsGenerator(bed)],
       ),
     headline: 'imbalancePercent',
     metrics: common,
@@ -129,7 +125,7 @@ function autoscale({ bed, scale, quick }: Setting): Part {
         shareOfLink(bed, Number(p.offeredPercent) / 100),
         // A core is given back after a second of epochs that agree.
         { ...scale, warmupMs: scale.warmupMs + 2000 },
-        first(needsQueues(bed, 2), needsGenerator(bed)),
+        [needsQueues(bed, 2), needsGenerator(bed)],
       ),
     headline: 'bedCores',
     metrics: common,

@@ -51,11 +51,12 @@ interface Device {
 }
 
 /** Of the whole trial, by the device. */
-interface DeviceCounts {
+export interface DeviceCounts {
   received: number;
   /** Before it saw them: by its ports. */
   missed: number;
-  dropped: number;
+  /** What its functions refused: not lost. What it had no room for, or could not send, is. */
+  refused: number;
   sent: number;
 }
 
@@ -86,10 +87,7 @@ function liveTrial(prepared: Prepared, bed: Bed, trial: JsonObject, seed: number
         counts: {
           received: at(record, 'checks.in') - at(record, 'checks.ringDropped'),
           missed: at(record, 'checks.ringDropped'),
-          dropped:
-            at(record, 'checks.nfDropped') +
-            at(record, 'checks.unsent') +
-            at(record, 'checks.thinned'),
+          refused: at(record, 'checks.nfDropped') + at(record, 'checks.thinned'),
           sent: at(record, 'checks.out'),
         },
       };
@@ -100,13 +98,12 @@ function liveTrial(prepared: Prepared, bed: Bed, trial: JsonObject, seed: number
 interface BoxLane extends JsonObject {
   received: number;
   sent: number;
-  unsent: number;
   workUs: number;
 }
 interface BoxSample extends JsonObject {
   lanes: BoxLane[];
   missed: number;
-  flows?: { denied: number; noRoom: number };
+  flows?: { denied: number };
   balance?: JsonObject & { moves: number; activeCores: number; imbalancePercent: number };
 }
 
@@ -143,7 +140,6 @@ function box(prepared: Prepared, bed: Bed, options: JsonObject): Device {
       const loads = lanes.map((lane) => lane.load);
       const [most, least] = [Math.max(...loads), Math.min(...loads)];
       const used = loads.filter((load) => load > 0.01).length;
-      const flows = summary.flows;
       return {
         record: {
           job: 'testbed-box',
@@ -157,10 +153,7 @@ function box(prepared: Prepared, bed: Bed, options: JsonObject): Device {
         counts: {
           received: sumOf(summary.lanes, (lane) => lane.received),
           missed: summary.missed,
-          dropped:
-            sumOf(summary.lanes, (lane) => lane.unsent) +
-            (flows?.denied ?? 0) +
-            (flows?.noRoom ?? 0),
+          refused: summary.flows?.denied ?? 0,
           sent: sumOf(summary.lanes, (lane) => lane.sent),
         },
       };
@@ -190,8 +183,7 @@ export function combine(
     throughputPps: figures.seconds > 0 ? figures.received / figures.seconds : 0,
     offeredBps: figures.offeredBps,
     askedBps: load.bps,
-    // What a function refused is not lost.
-    lossShare: all.sent > 0 ? Math.max(0, all.sent - all.received - counts.dropped) / all.sent : 0,
+    lossShare: all.sent > 0 ? Math.max(0, all.sent - all.received - counts.refused) / all.sent : 0,
     ...(figures.latencyNs === undefined ? {} : latencyMembers(figures.latencyNs)),
     tester: {
       seconds: figures.seconds,
@@ -206,7 +198,7 @@ export function combine(
     bed: {
       deviceReceived: counts.received,
       deviceMissed: counts.missed,
-      deviceDropped: counts.dropped,
+      deviceRefused: counts.refused,
       deviceSent: counts.sent,
       onTheWay,
       onTheWayBack,

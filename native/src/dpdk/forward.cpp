@@ -122,17 +122,14 @@ void run_forward(const lab::Json &spec)
 		ready["gid"] = now->gid;
 	}
 	lab::emit({{"ready", ready}});
-	while (const std::optional<std::string> line = input.line()) {
-		const lab::Json command = lab::Json::parse(*line, nullptr, false);
-		const auto wanted = command.is_object() ? command.find("do") : command.end();
-		const std::string what =
-			wanted != command.end() && wanted->is_string() ? wanted->get<std::string>() : "";
+	while (const std::optional<lab::SessionCommand> command = input.command()) {
+		const auto &[whole, what] = *command;
 		if (what == "stop")
 			break;
 		lab::emit(what == "sample"     ? sample(lanes, guards, balancer)
-		          : what == "rules"    ? guards.change(command)
-		          : what == "balancer" ? balancer.change(command.value("command", lab::Json()))
-		                               : lab::Json{{"failed", "'" + *line + "' is no command"}});
+		          : what == "rules"    ? guards.change(whole)
+		          : what == "balancer" ? balancer.change(whole.value("command", lab::Json()))
+		                               : command->unknown());
 	}
 	guards.stop();
 	lanes.stop();

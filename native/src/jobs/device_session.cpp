@@ -113,6 +113,20 @@ std::optional<std::string> SessionInput::line()
 	}
 }
 
+std::optional<SessionCommand> SessionInput::command()
+{
+	const std::optional<std::string> text = line();
+	if (!text)
+		return std::nullopt;
+	SessionCommand command = {Json::parse(*text, nullptr, false), *text};
+	if (!command.whole.is_object())
+		command.whole = Json::object();
+	if (const auto what = command.whole.find("do");
+	    what != command.whole.end() && what->is_string())
+		command.what = what->get<std::string>();
+	return command;
+}
+
 void serve_device(SessionInput &input, engine::TableDevice &device, const SessionHooks &hooks)
 {
 	engine::FirstTable first(device);

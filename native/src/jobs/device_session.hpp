@@ -19,6 +19,13 @@
 
 namespace reframer::lab {
 
+// {"do": WHAT, ...}; of a line that is nothing of the kind, `what` is the line, which nobody asks for.
+struct SessionCommand {
+	Json whole;
+	std::string what;
+	Json unknown() const { return {{"failed", "'" + what + "' is no command"}}; }
+};
+
 // Lines of stdin until it ends or SIGTERM comes. Made before any thread is: those inherit that
 // SIGTERM is blocked. SIGINT and SIGHUP, which a terminal sends to both, are left to the
 // process that talks to this one and says stop; a broken pipe must not keep the table from being put
@@ -31,6 +38,7 @@ public:
 	SessionInput &operator=(const SessionInput &) = delete;
 
 	std::optional<std::string> line();
+	std::optional<SessionCommand> command();
 
 private:
 	int signals;

@@ -42,15 +42,10 @@ void run_linux_flood(const Json &spec)
 	SessionInput input;
 	engine::UdpSender sender(params, nullptr);
 	emit({{"ready", Json::object()}});
-	while (const std::optional<std::string> line = input.line()) {
-		const Json command = Json::parse(*line, nullptr, false);
-		const std::string what = command.is_object() ? command.value("do", "") : "";
-		if (what == "stop")
+	while (const std::optional<SessionCommand> command = input.command()) {
+		if (command->what == "stop")
 			break;
-		if (what == "sent")
-			emit({{"sent", sender.sent()}});
-		else
-			emit({{"failed", "'" + *line + "' is no command"}});
+		emit(command->what == "sent" ? Json{{"sent", sender.sent()}} : command->unknown());
 	}
 	sender.stop();
 	emit({{"summary", {{"sent", sender.sent()}}}});

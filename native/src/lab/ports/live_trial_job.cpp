@@ -51,12 +51,8 @@ void run_live_trial(const Json &json)
 	for (const PortGrant &grant : trial.grants())
 		ready["ports"].push_back(grant.record);
 	lab::emit({{"ready", ready}});
-	while (const std::optional<std::string> line = input.line()) {
-		const Json command = Json::parse(*line, nullptr, false);
-		const std::string what =
-			command.is_object() && command.contains("do") && command["do"].is_string()
-				? command["do"].get<std::string>()
-				: "";
+	while (const std::optional<lab::SessionCommand> command = input.command()) {
+		const std::string &what = command->what;
 		if (what == "window") {
 			trial.open_window();
 			lab::emit({{"window", "open"}});
@@ -71,7 +67,7 @@ void run_live_trial(const Json &json)
 			lab::emit({{"record", record}});
 			return;
 		} else {
-			lab::emit({{"failed", "'" + *line + "' is no command"}});
+			lab::emit(command->unknown());
 		}
 	}
 }

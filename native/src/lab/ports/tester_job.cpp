@@ -97,10 +97,11 @@ Json record_of(const TesterResult &r)
 	                    {"all", NAMED(sent, received, out_of_order, duplicates)}});
 }
 
-Json answer(Tester &tester, const Json &command, const std::string &what)
+Json answer(Tester &tester, const lab::SessionCommand &command)
 {
+	const std::string &what = command.what;
 	if (what == "start") {
-		tester.start(read_load(command));
+		tester.start(read_load(command.whole));
 		return {{"started", true}};
 	}
 	if (what == "sample")
@@ -108,8 +109,8 @@ Json answer(Tester &tester, const Json &command, const std::string &what)
 		        {"sent", tester.sent()},
 		        {"received", tester.received()}};
 	if (what == "stop")
-		return {{"result", record_of(tester.stop(command.value("now", false)))}};
-	return {{"failed", "'" + what + "' is no command"}};
+		return {{"result", record_of(tester.stop(command.whole.value("now", false)))}};
+	return command.unknown();
 }
 
 } // namespace
@@ -132,14 +133,9 @@ void run_tester(const Json &spec)
 	for (const PortGrant &port : tester.grants())
 		ready["ports"].push_back(port.record);
 	lab::emit({{"ready", ready}});
-	while (const std::optional<std::string> line = input.line()) {
-		const Json command = Json::parse(*line, nullptr, false);
-		const std::string what =
-			command.is_object() && command.contains("do") && command["do"].is_string()
-				? command["do"].get<std::string>()
-				: *line;
+	while (const std::optional<lab::SessionCommand> command = input.command()) {
 		try {
-			lab::emit(answer(tester, command, what));
+			lab::emit(answer(tester, *command));
 		} catch (const lab::JobError &error) { // of a command; the next may be sound
 			lab::emit({{"failed", error.what()}});
 		}
