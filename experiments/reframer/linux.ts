@@ -44,6 +44,7 @@ const spec = (seconds: number, more: JsonObject): JsonObject => ({
   seconds,
   warmSeconds: seconds / 2,
   cpus: [0, 1],
+  baseline: 'default',
   ...more,
 });
 const unfold = (names: readonly string[]): NonNullable<Part['unfold']> =>
@@ -134,8 +135,7 @@ export function linuxWindow(quick: boolean): Part {
       settings,
       live: { driver: 'af_xdp', packetsPerSecond: livePace, cpu: 1 },
     },
-    // Against the same kernel as it comes: the baseline is the first kernel that is named.
-    'hash, 4 queues, timer of T': { settings: { interleaved: { kernel: 'software' }, ...own } },
+    'hash, 4 queues, timer of T': { settings: own },
   };
   return {
     ...common,
@@ -145,7 +145,12 @@ export function linuxWindow(quick: boolean): Part {
       'Does a box in the path bring what the same number of packets in T brings beforehand, and what does its core take?',
     axes: [{ kind: 'list', name: 'order', values: Object.keys(of) }],
     spec: (p: Params) =>
-      spec(quick ? 0.2 : 0.4, { function: 'forward', flows: 256, ...of[String(p.order)] }),
+      spec(quick ? 0.2 : 0.4, {
+        function: 'forward',
+        flows: 256,
+        baseline: 'software',
+        ...of[String(p.order)],
+      }),
     unfold: chosen.map((packets) => ({
       params: { window: packets },
       path: `at.${packets}`,

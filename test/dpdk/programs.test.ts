@@ -61,7 +61,12 @@ else
   });
 
 const root = process.getuid?.() === 0;
-if (!built || !root || !existsSync('/usr/sbin/ovs-vswitchd') || cpus().length < 2)
+if (
+  !built ||
+  !root ||
+  !existsSync('/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk') ||
+  cpus().length < 2
+)
   skipSuite(
     'Open vSwitch (Debian package openvswitch-switch-dpdk) or root is missing: the preloaded library was not tested in it',
   );

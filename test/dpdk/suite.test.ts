@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 
 import { parseRules } from '../../experiments/cli/suite-options.js';
 import { packageRoot } from '../../native/loader.js';
-import { reframer, skipSuite, temporaryFolder } from '../helpers/cli.js';
+import { skipSuite, temporaryFolder } from '../helpers/cli.js';
 import { openBed } from '../helpers/bed.js';
 
 const folder = temporaryFolder();
@@ -83,5 +83,4 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors <
       expect(flows?.packets).toBe(300_000);
     });
   });
-  void reframer;
 }

@@ -87,9 +87,10 @@ export async function runQuic({ contender: ids, pairs }: QuicSpec): Promise<obje
       .flatMap((_, i) => [transfer(network, 2 * i, false), transfer(network, 2 * i + 1, true)]);
     // Meanwhile the pool changes: no new connections for the half of it, then for the other.
     await sleep(100);
-    for (const [i, { id }] of running.entries()) {
-      await network.ask({ do: i % 2 === 0 ? 'drain' : 'activate', id });
-      await sleep(100);
+    for (const half of [0, 1]) {
+      for (const [i, { id }] of running.entries())
+        await network.ask({ do: i % 2 === half ? 'drain' : 'activate', id });
+      await sleep(200);
     }
     const right = await Promise.all(bodies);
     for (const { child } of running) child.kill('SIGTERM');

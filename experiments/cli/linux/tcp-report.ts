@@ -36,9 +36,12 @@ type Value = (trial: TcpTrial) => number;
 const middle = (of: readonly TcpTrial[], value: Value): number =>
   medianInterval(of.map(value)).value;
 
-/** Median over the rounds, in percent: trials of a round stand close together in time. */
+/** Median over the rounds that have both, in percent: trials of a round stand close together in time. */
 function change(of: readonly TcpTrial[], off: readonly TcpTrial[], value: Value): number {
-  const ratios = of.map((trial, i) => value(trial) / value(off[i] ?? trial));
+  const ratios = of.flatMap((trial, i) => {
+    const partner = off[i];
+    return partner === undefined ? [] : [value(trial) / value(partner)];
+  });
   return 100 * (medianInterval(ratios).value - 1);
 }
 
@@ -145,9 +148,10 @@ export function tcpTexts(rows: readonly TcpRow[], options: TcpOptions): string[]
     (a, b) => (a === undefined || b.receiverSavedPercent > a.receiverSavedPercent ? b : a),
     undefined,
   );
+  const timer = rows.find((row) => row.senders === 'many' && row.contender === 'timer');
   if (best !== undefined)
     texts.push(
-      `Many senders: the receiver saves most with ${best.contender}, ${formatFixed(best.receiverSavedPercent, 0)} % of its time a frame, goodput ${signed(best.goodputPercent)} %, completion of ${best.completion.map((c) => `${bytesText(c.bytes)} ${signed(c.medianPercent)} %`).join(', ')}. Published, on a testbed: completion ${publishedTcp.completionPercent} %, throughput +${publishedTcp.throughputPercent} %.`,
+      `Many senders: of the box's settings ${best.contender} changes the receiver's time a frame most for the better, by ${signed(-best.receiverSavedPercent)} %${timer === undefined ? '' : `, where the kernel's own timer changes it by ${signed(-timer.receiverSavedPercent)} %`}; goodput ${signed(best.goodputPercent)} %, completion of ${best.completion.map((c) => `${bytesText(c.bytes)} ${signed(c.medianPercent)} %`).join(', ')}. Published, on a testbed: completion ${publishedTcp.completionPercent} %, throughput +${publishedTcp.throughputPercent} %.`,
     );
   const whole = rows.find((row) => row.senders === 'windows' && row.slfIn > 0);
   const plain = rows.find((row) => row.senders === 'windows' && row.contender === 'off');

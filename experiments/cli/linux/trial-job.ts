@@ -21,6 +21,8 @@ export interface TrialSpec {
   live?: Live;
   /** Processors of sender and kernel. */
   cpus: readonly [number, number];
+  /** Kernel before which segments in turn are what all others are compared with. */
+  baseline: string;
   /** By the name that the point has: kernel, and either packets in a row or packets that pass during T. */
   settings: Readonly<Record<string, { kernel: string; inARow?: number; windowPackets?: number }>>;
 }
@@ -50,7 +52,7 @@ export async function linuxTrial(spec: TrialSpec): Promise<TrialRecord> {
   const delayOf = (windowPackets: number): number =>
     Math.round((windowPackets * 1e9) / packetsPerSecond);
   const names = Object.entries(spec.settings);
-  const kernels = [...new Set(names.map(([, { kernel }]) => kernel))];
+  const kernels = [...new Set([spec.baseline, ...names.map(([, { kernel }]) => kernel)])];
   const rows = new Map<string, LinuxRow>();
   let plain: LinuxRow | undefined;
   for (const kernel of kernels) {
@@ -79,7 +81,7 @@ export async function linuxTrial(spec: TrialSpec): Promise<TrialRecord> {
     };
     const chosen = { functions: [spec.function], kernels: [parseKernel(kernel)] };
     const measured = await measureLinux(plan, chosen, { stopped: () => false }, () => undefined);
-    // The first kernel is what the others are compared with.
+    // The baseline comes first.
     plain ??= measured[0];
     for (const [name, { inARow = 1, windowPackets }] of wanted) {
       const row =

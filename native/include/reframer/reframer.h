@@ -345,7 +345,8 @@ uint64_t reframer_next_deadline(const struct reframer_stage *r);
 /**
  * How many packets may be received now: as many as a push is sure to accept, or none where more is
  * held than grouping needs. That is where packets are overdue by more than T, which moves with
- * REFRAMER_ADAPTIVE; or, where load is reported, where there are more than the core handles in 2 T.
+ * REFRAMER_ADAPTIVE (while a group that found no room is ready, only with T = 0: it gives no way to what
+ * is behind it); or, where load is reported, where there are more than the core handles in 2 T.
  * To be asked before packets are received, by a caller that takes out fewer packets a poll than may
  * be due: a core short of time would else keep a queue in the stage, behind the full one of the
  * ring. One that polls until less comes than it has room for need not ask. Never 0 while nothing is

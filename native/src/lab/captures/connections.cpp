@@ -117,6 +117,10 @@ void ConnectionTracker::add_key(uint32_t arrival)
 	keys.of[keys.count++] = arrival;
 }
 
+// The table takes a time that is further from its last call than 16,383 of its ticks for one as far as
+// those, and would sweep out what has just come.
+constexpr uint64_t longest_burst_ns = 1'000'000'000'000;
+
 // The table sweeps out what is over. Whether a packet's connection is, is judged in is_over(), to the
 // nanosecond: a packet that is not of a connection must not refresh it either.
 void ConnectionTracker::look_up(Keys &keys)
@@ -147,7 +151,11 @@ void ConnectionTracker::add(std::span<const packet::Frame> frames, uint64_t next
 {
 	for (size_t at = 0; at < frames.size();) {
 		uint32_t count = 0;
+		const uint64_t first_ns = frames[at].time_ns;
 		for (; at < frames.size() && count < burst_size; at++) {
+			const uint64_t ns = frames[at].time_ns;
+			if ((ns > first_ns ? ns - first_ns : first_ns - ns) > longest_burst_ns)
+				break;
 			const uint64_t next = at + 1 < frames.size() ? frames[at + 1].time_ns : next_ns;
 			if (arrive(frames[at], next, arrivals_[count]))
 				add_key(count++);

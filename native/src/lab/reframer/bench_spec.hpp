@@ -31,7 +31,8 @@ struct BenchPoint {
 	// None is used again while it is held.
 	uint32_t buffers_in_use() const
 	{
-		return static_cast<uint32_t>(std::max(buffers, std::bit_ceil(in_flight + packets())));
+		return static_cast<uint32_t>(
+			std::max(buffers, std::bit_ceil(in_flight + burst + packets())));
 	}
 };
 
