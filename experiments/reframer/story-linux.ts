@@ -8,9 +8,6 @@ const cost = 'kernelNs';
 const at = (f: Facts, part: string, params: PointFacts['params']): PointFacts =>
   f.part(part).at(params);
 
-const percent = (value: number | undefined): string | undefined =>
-  value === undefined ? undefined : `${value.toFixed(0)} %`;
-
 /** "24 % less", "3 % more": of what is saved. */
 const less = (value: number | undefined): string | undefined =>
   value === undefined

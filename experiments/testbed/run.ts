@@ -107,6 +107,9 @@ interface BoxSample extends JsonObject {
   balance?: JsonObject & { moves: number; activeCores: number; imbalancePercent: number };
 }
 
+/** Percent, as in the published figures and in native/src/rsspp/balancer.cpp. */
+const imbalanceCap = 2000;
+
 const sumOf = (lanes: readonly BoxLane[], value: (lane: BoxLane) => number): number =>
   lanes.reduce((sum, lane) => sum + value(lane), 0);
 
@@ -145,10 +148,11 @@ function box(prepared: Prepared, bed: Bed, options: JsonObject): Device {
           job: 'testbed-box',
           loads,
           meanLoad: loads.reduce((sum, load) => sum + load, 0) / Math.max(1, loads.length),
-          imbalancePercent: least > 0 ? ((most - least) / least) * 100 : 2000,
+          imbalancePercent:
+            least > 0 ? Math.min(imbalanceCap, ((most - least) / least) * 100) : imbalanceCap,
           coresUsed: used,
           moves: (after?.balance?.moves ?? 0) - (before?.balance?.moves ?? 0),
-          activeCores: summary.balance?.activeCores ?? loads.length,
+          activeCores: (after ?? summary).balance?.activeCores ?? loads.length,
         },
         counts: {
           received: sumOf(summary.lanes, (lane) => lane.received),

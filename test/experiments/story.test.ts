@@ -196,7 +196,7 @@ describe('the price of a box before Linux', () => {
     expect(told(3000, 18, 20)).toContain('Merging saves 200 ns a kernel: it pays where 15 kernels');
     expect(told(3000, 18, 20)).toContain('one core carries 0.33 million a second');
     expect(told(100, 18, 20)).toContain('it pays with one kernel core behind it');
-    expect(told(3000, 18, 20)).toContain('Live the kernel’s core saves 18 %');
+    expect(told(3000, 18, 20)).toContain('Live the kernel’s core takes 18 % less');
     expect(told(3000, -5, -1)).toContain('it does not pay');
     expect(told(3000, -5, -1)).toContain('Live the kernel’s core saves nothing');
   });

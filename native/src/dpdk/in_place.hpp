@@ -23,6 +23,8 @@ public:
 	// The port has just been started, and nobody polls it yet. One object a queue of the port; null:
 	// the driver's packets as they are. They stay the caller's.
 	InPlace(uint16_t port, const std::vector<reframer_dpdk_queue *> &queues);
+	// Starting a port that runs already changes nothing, and must not be put in place twice.
+	static bool is_on(uint16_t port) { return rte_eth_fp_ops[port].rx_pkt_burst == rx; }
 	// Whoever stopped the port took the functions away; no one polls.
 	~InPlace() = default;
 	InPlace(const InPlace &) = delete;

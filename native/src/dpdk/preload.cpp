@@ -106,7 +106,8 @@ void start(uint16_t port)
 {
 	State &s = state();
 	rte_eth_dev_info info;
-	if (!s.active || !s.options.takes(port) || rte_eth_dev_info_get(port, &info) != 0)
+	if (!s.active || !s.options.takes(port) || InPlace::is_on(port) ||
+	    rte_eth_dev_info_get(port, &info) != 0)
 		return;
 	const std::lock_guard lock(s.mutex);
 	std::vector<reframer_dpdk_queue *> opened;

@@ -108,7 +108,8 @@ BalanceTable table_for(const SuiteParams &params, const SuitePorts &ports)
 	const bool pretends = ports.driver == "net_null" || ports.driver == "net_tap";
 	const bool has = ports.reta_size >= 64 && std::has_single_bit(ports.reta_size);
 	if (params.automatic)
-		return has && !pretends && !ports.both_ways ? BalanceTable::reta : BalanceTable::software;
+		return has && !pretends && !ports.both_ways && ports.port_hash ? BalanceTable::reta
+		                                                               : BalanceTable::software;
 	if (params.table == BalanceTable::reta) {
 		if (!has || pretends)
 			throw lab::JobError("not-supported",
