@@ -110,19 +110,29 @@ export class LoadBalancer {
     this.#native = out[0];
   }
 
-  /** @returns the server's id, the same as long as it is in the pool. */
-  add(address: string, options: ServerOptions = {}): number {
+  /**
+   * @param address of each family that the service has
+   * @returns the server's id, the same as long as it is in the pool.
+   */
+  add(address: string | readonly string[], options: ServerOptions = {}): number {
     const id = this.#functions.add(
       this.#open(),
       nativeServer(address, options, this.#serverDefaults),
     );
     if (id >= 0) return id;
+    const told = typeof address === 'string' ? address : address.join(', ');
     if (id === errno.exists)
-      throw new LoadBalancerError('exists', `${address} is in the pool already`);
+      throw new LoadBalancerError('exists', `${told} is in the pool already`);
     if (id === errno.noSpace)
       throw new LoadBalancerError('full', 'there are as many servers as maxServers allows');
     if (id === errno.noMemory) throw new LoadBalancerError('out-of-memory', 'no memory for tables');
-    throw new LoadBalancerError('bad-option', `weight is ${options.weight}, must be 0 to 1000`);
+    if ((options.weight ?? 0) > 1000)
+      throw new LoadBalancerError('bad-option', `weight is ${options.weight}, must be 0 to 1000`);
+    throw new LoadBalancerError(
+      'bad-option',
+      `address is ${told}: a server has the families of the service`,
+      'address',
+    );
   }
   /** No new connections; those that it has go on. */
   drain(id: number): void {
@@ -185,7 +195,7 @@ export class LoadBalancer {
     if (result < 0)
       throw new LoadBalancerError(
         'bad-option',
-        'rotation is 0 to 6, serverIdLength 1 to 15, nonceLength 4 to 18, at most 19 together',
+        "rotation is 0 to 6, serverIdLength 1 to 15, nonceLength 4 to 18, at most 19 together; ids need the memory 'cookie'",
       );
   }
   /** @returns whether there was such a rotation */

@@ -33,8 +33,8 @@ export const clocks = ['detect', 'uniform', 'differing'] as const;
 export type ServerClock = (typeof clocks)[number];
 
 export interface LoadBalancerOptions {
-  /** The service's IPv4 address, as clients see it. */
-  service: string;
+  /** The service's address, as clients see it; IPv4, IPv6, or one of each. */
+  service: string | readonly string[];
   /** Server ids, 1..4096; default 256. */
   maxServers?: number;
   /** Bits of the cookie's version, 2..8; default 3. */
@@ -100,10 +100,28 @@ function index<T extends string>(name: string, words: readonly T[], value: T): n
   );
 }
 
-export function ipv4(name: string, text: string): number[] {
-  const bytes = addressBytes(text);
-  if (bytes?.length === 4) return [...bytes];
-  throw new LoadBalancerError('bad-option', `${name} is '${text}', which is no IPv4 address`, name);
+interface Addresses {
+  v4: number[];
+  v6: number[];
+}
+
+/** Zeros stand for a family that is not there. */
+function addresses(name: string, given: string | readonly string[]): Addresses {
+  const found: Partial<Addresses> = {};
+  for (const text of typeof given === 'string' ? [given] : given) {
+    const bytes = addressBytes(text);
+    if (bytes === undefined)
+      throw new LoadBalancerError(
+        'bad-option',
+        `${name} is '${text}', which is no IP address`,
+        name,
+      );
+    const family = bytes.length === 4 ? 'v4' : 'v6';
+    if (found[family] !== undefined)
+      throw new LoadBalancerError('bad-option', `${name} has two addresses of one family`, name);
+    found[family] = [...bytes];
+  }
+  return { v4: Array<number>(4).fill(0), v6: Array<number>(16).fill(0), ...found };
 }
 
 export function bytesOf(name: string, given: Uint8Array, length: number): number[] {
@@ -125,9 +143,11 @@ const book = 2; // BALANCER_BOOK
 
 export function nativeParams(options: LoadBalancerOptions, defaults: NativeParams): NativeParams {
   const o = options;
+  const service = addresses('service', o.service);
   return {
     ...defaults,
-    service: ipv4('service', o.service),
+    service: service.v4,
+    service6: service.v6,
     max_servers: whole('maxServers', o.maxServers ?? defaults.max_servers),
     version_bits: whole('versionBits', o.versionBits ?? defaults.version_bits),
     check_bits: whole('checkBits', o.checkBits ?? defaults.check_bits),
@@ -159,13 +179,15 @@ export function nativeQuic(o: QuicOptions, defaults: NativeQuic): NativeQuic {
 }
 
 export function nativeServer(
-  address: string,
+  address: string | readonly string[],
   options: ServerOptions,
   defaults: NativeServer,
 ): NativeServer {
+  const { v4, v6 } = addresses('address', address);
   return {
     ...defaults,
-    address: ipv4('address', address),
+    address: v4,
+    address6: v6,
     mac: options.mac === undefined ? defaults.mac : bytesOf('mac', options.mac, 6),
     weight: whole('weight', options.weight ?? defaults.weight),
     clock: index('clock', clocks, options.clock ?? 'detect'),

@@ -27,6 +27,7 @@ const params = ffi.struct('balancer_params', {
   key: ffi.array('uint8_t', 16, 'Array'),
   quic_port: 'uint32_t',
   reserved: 'uint32_t',
+  service6: ffi.array('uint8_t', 16, 'Array'),
 });
 
 const quic = ffi.struct('balancer_quic', {
@@ -46,6 +47,7 @@ const server = ffi.struct('balancer_server', {
   mac: ffi.array('uint8_t', 6, 'Array'),
   weight: 'uint32_t',
   clock: 'uint32_t',
+  address6: ffi.array('uint8_t', 16, 'Array'),
 });
 
 const cores = ffi.struct('balancer_cores', {
@@ -113,6 +115,7 @@ export interface NativeParams {
   connection_load: number;
   key: number[];
   quic_port: number;
+  service6: number[];
 }
 
 export interface NativeQuic {
@@ -131,6 +134,7 @@ export interface NativeServer {
   mac: number[];
   weight: number;
   clock: number;
+  address6: number[];
 }
 
 export interface NativeCores {

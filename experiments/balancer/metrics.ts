@@ -32,6 +32,7 @@ export const metrics: readonly Metric[] = [
   metric('bodies', 'downloads', '', 0, 'neutral'),
   metric('requests', 'requests of wrk', '', 0, 'neutral'),
   metric('lateRequests', 'requests of wrk beyond two seconds', '', 0, 'neutral'),
+  metric('overdueRequests', 'requests of wrk without an answer in ten seconds', '', 0),
   metric('changes', 'changes of the pool', '', 0, 'neutral'),
   metric('rttOffMs', 'round-trip time, off the direct one', 'ms', 3),
   metric('receiverRttOffMs', 'the receiver’s, off the direct one', 'ms', 3),

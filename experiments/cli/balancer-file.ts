@@ -1,8 +1,10 @@
 // The file by which `reframer run --balancer FILE` is told of its servers, their health and their load.
 // It is read again when it has changed; what differs is done, what does not is left alone.
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 
 import { policies } from '../../balancer/options.js';
+import { addressBytes, addressText } from '../../native/address.js';
 import { UsageError } from './errors.js';
 import { ChangedFile } from './guard.js';
 import { talk } from './output.js';
@@ -10,6 +12,7 @@ import { talk } from './output.js';
 type Json = Readonly<Record<string, unknown>>;
 
 interface Server {
+  address: readonly string[];
   mac: string;
   weight: number;
   /** No new connections. */
@@ -21,7 +24,7 @@ interface Server {
 interface Pool {
   /** What the box is made with. */
   fixed: Json;
-  /** By address. */
+  /** By address, as text. */
   servers: ReadonlyMap<string, Server>;
 }
 
@@ -35,6 +38,8 @@ interface Session {
 
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
+const mostLoad = 1e12;
+const tableSizes = Array.from({ length: 10 }, (_, bits) => 1 << bits);
 const fixedNames = ['service', 'clientMac', 'policy', 'maxServers', 'connectionLoad', 'quic'];
 const serverNames = ['address', 'mac', 'weight', 'state', 'load', 'cores'];
 
@@ -43,29 +48,56 @@ function only(where: string, given: Json, names: readonly string[]): void {
   if (odd !== undefined) throw new UsageError(`${where}: '${odd}' is none of ${names.join(', ')}`);
 }
 
-function text(where: string, given: Json, name: string): string {
+function macOf(where: string, given: Json, name: string): string {
   const value = given[name];
-  if (typeof value === 'string' && value !== '') return value;
-  throw new UsageError(`${where}: ${name} is missing`);
+  if (value === undefined) throw new UsageError(`${where}: ${name} is missing`);
+  if (typeof value === 'string' && /^([0-9a-f]{1,2}(:|$)){6}$/i.test(value)) return value;
+  throw new UsageError(`${where}: ${name} must be six bytes, 02:00:00:00:00:01`);
 }
 
-function serverOf(where: string, given: Json): Server {
+/** One address, or a list with one of each family, as they are usually written. */
+function addresses(where: string, given: Json, name: string): readonly string[] {
+  const value = given[name];
+  const list = (Array.isArray(value) ? value : [value]) as unknown[];
+  const all = list.map((one) => (typeof one === 'string' ? addressBytes(one) : undefined));
+  const known = all.filter((bytes) => bytes !== undefined);
+  if (known.length < list.length || new Set(known.map(({ length }) => length)).size < list.length)
+    throw new UsageError(`${where}: ${name} must be an IP address, or one of each family`);
+  return known.sort((one, other) => one.length - other.length).map(addressText);
+}
+
+/** How a server spreads packets over its cores: nothing of it is left to be refused. */
+function coresOf(where: string, given: unknown): Json {
+  const wrong = (what: string): UsageError => new UsageError(`${where}: cores: ${what}`);
+  if (!isObject(given)) throw wrong('must have key, table and perhaps loads');
+  only(`${where}: cores`, given, ['key', 'table', 'loads']);
+  const { key, table, loads = [] } = given;
+  const numbers = (of: unknown, most: number): of is number[] =>
+    Array.isArray(of) && of.every((n) => typeof n === 'number' && n >= 0 && n <= most);
+  if (typeof key !== 'string' || !/^[0-9a-f]{80}$/i.test(key))
+    throw wrong('key must have 80 hex digits');
+  if (!numbers(table, 255) || !table.every(Number.isInteger) || !tableSizes.includes(table.length))
+    throw wrong('table must have a power of two of cores, each 0 to 255, at most 512 of them');
+  if (!numbers(loads, 1e12) || ![0, Math.max(...table) + 1].includes(loads.length))
+    throw wrong('loads must have a number of 0 or more for each core of table');
+  return loads.length === 0 ? { key, table } : { key, table, loads };
+}
+
+function serverOf(where: string, given: Json): Omit<Server, 'address'> {
   only(where, given, serverNames);
   const { weight = 1, state = 'active', load, cores } = given;
   if (typeof weight !== 'number' || !Number.isInteger(weight) || weight < 0 || weight > 1000)
     throw new UsageError(`${where}: weight must be 0 to 1000`);
   if (state !== 'active' && state !== 'draining')
     throw new UsageError(`${where}: state must be active or draining; one that died is left out`);
-  if (load !== undefined && (typeof load !== 'number' || !(load >= 0)))
-    throw new UsageError(`${where}: load must be 0 or more`);
-  if (cores !== undefined && !isObject(cores))
-    throw new UsageError(`${where}: cores must have key and table, or loads`);
+  if (load !== undefined && (typeof load !== 'number' || !(load >= 0 && load <= mostLoad)))
+    throw new UsageError(`${where}: load must be 0 to ${mostLoad}`);
   return {
-    mac: text(where, given, 'mac'),
+    mac: macOf(where, given, 'mac'),
     weight,
     draining: state === 'draining',
     ...(load === undefined ? {} : { load }),
-    ...(cores === undefined ? {} : { cores }),
+    ...(cores === undefined ? {} : { cores: coresOf(where, cores) }),
   };
 }
 
@@ -81,17 +113,29 @@ export function readPool(path: string): Pool {
     throw new UsageError(`${path}: must be an object with a list of servers`);
   const { servers: list, ...fixed } = given;
   only(path, fixed, fixedNames);
-  for (const name of ['service', 'clientMac']) text(path, fixed, name);
+  const service = addresses(path, fixed, 'service');
+  macOf(path, fixed, 'clientMac');
   const policy = fixed['policy'] ?? 'round-robin';
   if (!policies.some((known) => known === policy))
     throw new UsageError(`${path}: policy must be one of ${policies.join(', ')}`);
+  const most = fixed['maxServers'] ?? 256;
+  if (typeof most !== 'number' || list.length > most)
+    throw new UsageError(
+      `${path}: there are ${list.length} servers, maxServers is ${String(most)}`,
+    );
   const servers = new Map<string, Server>();
+  const used = new Set<string>();
   for (const [i, one] of (list as unknown[]).entries()) {
     const where = `${path}: server ${i + 1}`;
     if (!isObject(one)) throw new UsageError(`${where} must be an object`);
-    const address = text(where, one, 'address');
-    if (servers.has(address)) throw new UsageError(`${where}: ${address} is there twice`);
-    servers.set(address, serverOf(where, one));
+    const address = addresses(where, one, 'address');
+    if (String(address.map(isIP)) !== String(service.map(isIP)))
+      throw new UsageError(`${where}: address must have the families of the service, and no other`);
+    for (const each of address) {
+      if (used.has(each)) throw new UsageError(`${where}: ${each} is there twice`);
+      used.add(each);
+    }
+    servers.set(String(address), { ...serverOf(where, one), address });
   }
   return { fixed, servers };
 }
@@ -137,29 +181,39 @@ export class BalancerFile {
     if (why !== undefined) throw new UsageError(`${this.path}: ${String(command['do'])}: ${why}`);
     return balanced?.id ?? -1;
   }
+  /**
+   * readPool() has refused what could be: no order fails, unless the box is out of memory or gone. So a
+   * file counts as a whole or not at all.
+   */
   async #become(session: Session, wanted: ReadonlyMap<string, Server>): Promise<void> {
-    // Those that come first: connections of those that leave have somewhere to go.
-    for (const [address, server] of wanted) {
-      let before = this.#now.get(address);
-      if (before !== undefined && before.mac !== server.mac)
-        before = await this.#leave(session, address);
-      if (before === undefined) {
-        const { mac, weight } = server;
-        const id = await this.#order(session, { do: 'add', address, mac, weight });
-        this.#ids.set(address, id);
-        before = { mac, weight, draining: false };
-      }
-      await this.#change(session, this.#ids.get(address) ?? -1, before, server);
-      this.#now.set(address, server);
+    const come = [...wanted].filter(([key, { mac }]) => this.#now.get(key)?.mac !== mac);
+    const taken = new Set(come.flatMap(([, { address }]) => address));
+    const leaving = [...this.#now].filter(([key]) => !wanted.has(key));
+    const most = Number(this.#first.fixed['maxServers'] ?? 256);
+    // Whoever comes first comes first, so that connections of those that leave have somewhere to go; but
+    // an address, and the last id, can be given only when they are free.
+    for (const [key, { address }] of [...this.#now])
+      if (address.some((each) => taken.has(each))) await this.#leave(session, key);
+    for (const [key] of leaving)
+      if (this.#now.has(key) && this.#now.size + come.length > most)
+        await this.#leave(session, key);
+    for (const [key, server] of come) {
+      const { address, mac, weight } = server;
+      this.#ids.set(key, await this.#order(session, { do: 'add', address, mac, weight }));
+      this.#now.set(key, { address, mac, weight, draining: false });
     }
-    for (const address of [...this.#now.keys()])
-      if (!wanted.has(address)) await this.#leave(session, address);
+    for (const [key, server] of wanted) {
+      const before = this.#now.get(key);
+      if (before !== undefined)
+        await this.#change(session, this.#ids.get(key) ?? -1, before, server);
+      this.#now.set(key, server);
+    }
+    for (const [key] of leaving) if (this.#now.has(key)) await this.#leave(session, key);
   }
-  async #leave(session: Session, address: string): Promise<undefined> {
-    await this.#order(session, { do: 'remove', id: this.#ids.get(address) });
-    this.#ids.delete(address);
-    this.#now.delete(address);
-    return undefined;
+  async #leave(session: Session, key: string): Promise<void> {
+    await this.#order(session, { do: 'remove', id: this.#ids.get(key) });
+    this.#ids.delete(key);
+    this.#now.delete(key);
   }
   async #change(session: Session, id: number, before: Server, now: Server): Promise<void> {
     if (before.weight !== now.weight)

@@ -4,11 +4,11 @@ import { describe, expect, test } from 'vitest';
 
 import { runChanges } from '../../experiments/balancer/real/changes.js';
 import {
-  clientAddresses,
   missingForNetwork,
   Network,
+  type Family,
 } from '../../experiments/balancer/real/network.js';
-import { download } from '../../experiments/balancer/real/programs.js';
+import { download, requests } from '../../experiments/balancer/real/programs.js';
 import { missingForQuic, runQuic } from '../../experiments/balancer/real/quic.js';
 import { measureTransport, runLoss } from '../../experiments/balancer/real/transport.js';
 import { missingPrograms } from '../../experiments/cli/linux/spaces.js';
@@ -23,15 +23,16 @@ const betweenMs = 300;
 async function downloads(
   settings: Readonly<Record<string, number>>,
   seen?: (network: Network) => void,
+  family: Family = 4,
 ): Promise<Readonly<Record<string, number>>> {
-  const network = new Network({ servers: 3, fileBytes, settings });
+  const network = new Network({ servers: 3, fileBytes, settings, family });
   try {
     await network.start();
     const ids = [await network.add(1), await network.add(2)];
     for (const n of [1, 2, 3]) await network.listens(n);
     const bodies: ReturnType<typeof download>[] = [];
     const more = (): void => {
-      for (const address of clientAddresses)
+      for (const address of network.ends.clients)
         bodies.push(download(network, address, bytesPerSecond));
     };
     const done = { done: true };
@@ -52,7 +53,7 @@ async function downloads(
     expect(got).toEqual(got.map(() => ({ sha256: network.sha256 })));
     const stats = await network.stats();
     expect(stats).toMatchObject({ strays: 0, gone: 0, wrongCookies: 0, malformed: 0 });
-    expect(stats['placed']).toBe(2 * clientAddresses.length);
+    expect(stats['placed']).toBe(2 * network.ends.clients.length);
     return stats;
   } finally {
     network.close();
@@ -87,6 +88,12 @@ describe('real connections', () => {
     expect(stats['byTable']).toBeGreaterThan(100);
   });
 
+  test.each([2, 1, 0])('over IPv6, timestamps %i', { timeout: 120_000 }, async (timestamps) => {
+    const stats = await downloads({ tcp_timestamps: timestamps }, undefined, 6);
+    expect(stats[timestamps === 0 ? 'byTable' : 'byCookie']).toBeGreaterThan(100);
+    expect(stats[timestamps === 0 ? 'byCookie' : 'toAll']).toBe(0);
+  });
+
   test('random changes while wrk, curl and iperf3 run', { timeout: 120_000 }, async (context) => {
     if (missingPrograms({ wrk: 'wrk', iperf3: 'iperf3' }).length > 0) return context.skip();
     const got = await runChanges({ seconds: 5, timestamps: 1, perSecond: 4, seed: 3 });
@@ -95,6 +102,24 @@ describe('real connections', () => {
       'changes',
       expect.toSatisfy((n: number) => n >= 15),
     );
+  });
+
+  test('a request that is never answered counts', { timeout: 120_000 }, async (context) => {
+    if (missingPrograms({ wrk: 'wrk' }).length > 0) return context.skip();
+    const network = new Network({ servers: 1, fileBytes, settings: {} });
+    try {
+      await network.start();
+      await network.add(1);
+      await network.listens(1);
+      expect(await requests(network, 2, 1)).toMatchObject({ errors: 0, overdue: 0 });
+      const asked = requests(network, 5, 1);
+      await sleep(1000);
+      network.silenceWeb(1, true);
+      expect((await asked).overdue).toBeGreaterThan(0);
+      network.silenceWeb(1, false);
+    } finally {
+      network.close();
+    }
   });
 
   test('ends see each other as without a balancer', { timeout: 120_000 }, async (context) => {

@@ -2,13 +2,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Iperf, requests, SteadyDownloads } from './programs.js';
-import { Network } from './network.js';
+import { Network, type Family } from './network.js';
 
 export interface ChangesSpec {
   seconds: number;
   /** net.ipv4.tcp_timestamps of the servers. */
   timestamps: number;
   perSecond: number;
+  /** Of the addresses that clients use; default 4. */
+  family?: Family;
   seed: number;
 }
 
@@ -104,6 +106,7 @@ export async function runChanges(spec: ChangesSpec): Promise<object> {
     servers,
     fileBytes,
     settings: { tcp_timestamps: spec.timestamps },
+    ...(spec.family === undefined ? {} : { family: spec.family }),
   });
   try {
     const random = randomOf(spec.seed);
@@ -153,9 +156,10 @@ export async function runChanges(spec: ChangesSpec): Promise<object> {
       requests: asked.requests,
       requestErrors: asked.errors,
       lateRequests: asked.late,
+      overdueRequests: asked.overdue,
       transferredBytes: long.reduce((sum, { bytes }) => sum + bytes, 0),
       cutTransfers: failed.length,
-      broken: bodies.wrong + bodies.cut + asked.errors + failed.length,
+      broken: bodies.wrong + bodies.cut + asked.errors + asked.overdue + failed.length,
       lostPackets: lost,
       byCookie: stats['byCookie'] ?? 0,
       byTable: stats['byTable'] ?? 0,

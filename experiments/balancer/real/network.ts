@@ -10,20 +10,49 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { labProgram } from '../../../native/loader.js';
 import { NativeSession } from '../../../native/session.js';
-import { environment, missingPrograms, run, sweepSpaces } from '../../cli/linux/spaces.js';
+import { environment, missingPrograms, Spaces } from '../../cli/linux/spaces.js';
 
-export const service = '198.51.100.1';
+export type Family = 4 | 6;
+
+/** Addresses of a family. */
+export interface Ends {
+  service: string;
+  /** Several, since a clock is known by what clients agree on. */
+  clients: readonly string[];
+  /** Of the way past the balancer. */
+  directClient: string;
+  boxOnClients: string;
+  boxOnServers: string;
+  /** The balancer, as servers see it. */
+  gateway: string;
+  servers: string;
+  prefix: number;
+}
+
+const endsIn = (clients: string, servers: string, prefix: number): Ends => ({
+  service: `${clients}1`,
+  clients: [2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((n) => `${clients}${n}`),
+  directClient: `${clients}200`,
+  boxOnClients: `${clients}254`,
+  boxOnServers: `${servers}253`,
+  gateway: `${servers}254`,
+  servers,
+  prefix,
+});
+export const endsOf: Readonly<Record<Family, Ends>> = {
+  4: endsIn('198.51.100.', '10.99.0.', 24),
+  6: endsIn('2001:db8:1::', '2001:db8:2::', 64),
+};
+const families = [4, 6] as const;
+export const serverAddress = (n: number, family: Family = 4): string =>
+  `${endsOf[family].servers}${n}`;
+export const serverMac = (n: number): string => `02:00:00:00:01:${n.toString(16).padStart(2, '0')}`;
+/** An address where a port or a path follows. */
+export const inUrl = (address: string): string =>
+  address.includes(':') ? `[${address}]` : address;
+
 export const clientMac = '02:00:00:00:00:c1';
 const boxMac = '02:00:00:00:00:b0';
-/** Several, since a clock is known by what clients agree on. */
-export const clientAddresses = [2, 3, 4, 5, 6, 7, 8, 9, 10, 11].map((n) => `198.51.100.${n}`);
-/** Of the way past the balancer. */
-export const directClient = '198.51.100.200';
-const boxOnClients = '198.51.100.254';
-const boxOnServers = '10.99.0.253';
-const gateway = '10.99.0.254'; // the balancer, as servers see it
-export const serverAddress = (n: number): string => `10.99.0.${n}`;
-export const serverMac = (n: number): string => `02:00:00:00:01:${n.toString(16).padStart(2, '0')}`;
 
 export type Reply = Readonly<Record<string, unknown>>;
 
@@ -41,6 +70,8 @@ export interface NetworkOptions {
   settings: Settings;
   /** Servers begin without nginx. */
   withoutWeb?: boolean;
+  /** What clients use; everybody has both. Default 4. */
+  family?: Family;
 }
 
 const prefix = 'reframer-lb-';
@@ -49,19 +80,21 @@ export class Network {
   readonly folder = mkdtempSync(join(tmpdir(), 'reframer-balancer-'));
   readonly file = join(this.folder, 'file');
   readonly sha256: string;
-  readonly #name = `${prefix}${process.pid}-${Date.now() % 100_000}`;
+  readonly ends: Ends;
+  readonly #spaces: Spaces<string>;
   readonly #web = new Map<number, ChildProcess>();
   readonly #children: ChildProcess[] = [];
-  readonly #namespaces: string[] = [];
   readonly #sessions: NativeSession<Reply>[] = [];
   #balancer: NativeSession<Reply> | undefined;
 
   constructor(readonly options: NetworkOptions) {
-    sweepSpaces(prefix);
+    this.ends = endsOf[options.family ?? 4];
     const body = randomBytes(options.fileBytes);
     writeFileSync(this.file, body);
     writeFileSync(join(this.folder, 'small'), body.subarray(0, 10_000));
     this.sha256 = createHash('sha256').update(body).digest('hex');
+    const servers = Array.from({ length: options.servers }, (_, i) => `s${i + 1}`);
+    this.#spaces = new Spaces(prefix, ['client', 'box', 'switch', ...servers]);
     try {
       this.#make();
     } catch (error) {
@@ -71,11 +104,10 @@ export class Network {
   }
 
   inside(name: string): string[] {
-    return ['ip', 'netns', 'exec', `${this.#name}-${name}`];
+    return this.#spaces.inside(name);
   }
   in(name: string, ...command: string[]): string {
-    const [program = '', ...args] = [...this.inside(name), ...command];
-    return run(program, ...args);
+    return this.#spaces.in(name, ...command);
   }
   /** A program in a namespace, ended with the network. */
   spawn(name: string, command: readonly string[]): ChildProcess {
@@ -96,58 +128,61 @@ export class Network {
     return session;
   }
 
-  #addNamespace(name: string): void {
-    run('ip', 'netns', 'add', `${this.#name}-${name}`);
-    this.#namespaces.push(`${this.#name}-${name}`);
-    this.in(name, 'ip', 'link', 'set', 'lo', 'up');
-  }
   /** A cable: `end` in namespace `name`, `peer` in namespace `at`. */
   #cable(name: string, end: string, at: string, peer: string): void {
-    const peerIn = ['peer', 'name', peer, 'netns', `${this.#name}-${at}`];
-    this.in(name, 'ip', 'link', 'add', end, 'type', 'veth', ...peerIn);
+    this.#spaces.link(name, end, at, peer);
     for (const [where, link] of [
       [name, end],
       [at, peer],
-    ] as const) {
-      // Frames pass through user space: each is one segment with its checksum.
-      this.in(where, 'ethtool', '-K', link, 'tso', 'off', 'gso', 'off', 'gro', 'off', 'tx', 'off');
-      this.in(where, 'ip', 'link', 'set', link, 'up');
-    }
+    ] as const)
+      this.in(where, 'ethtool', '-K', link, 'gro', 'off'); // user space takes single segments
+  }
+  #address(name: string, device: string, address: string, prefix: number): void {
+    // Nobody else can have it: no need to ask first.
+    const alone = address.includes(':') ? ['nodad'] : [];
+    this.#spaces.ip(name, 'address', 'add', `${address}/${prefix}`, 'dev', device, ...alone);
   }
   #set(name: string): void {
     for (const [setting, value] of Object.entries(this.options.settings))
-      this.in(name, 'sh', '-c', `echo ${value} > /proc/sys/net/ipv4/${setting}`);
+      this.#spaces.write(name, `/proc/sys/net/ipv4/${setting}`, String(value));
   }
 
   #make(): void {
-    for (const name of ['client', 'box', 'switch']) this.#addNamespace(name);
     this.#cable('client', 'c', 'box', 'to-c');
-    this.in('client', 'ip', 'link', 'set', 'c', 'address', clientMac);
-    for (const address of [...clientAddresses, directClient])
-      this.in('client', 'ip', 'address', 'add', `${address}/24`, 'dev', 'c');
-    this.in('client', 'ip', 'neigh', 'add', service, 'lladdr', boxMac, 'dev', 'c');
-    this.in('switch', 'ip', 'link', 'add', 'bridge0', 'type', 'bridge');
-    this.in('switch', 'ip', 'link', 'set', 'bridge0', 'up');
+    this.#spaces.ip('client', 'link', 'set', 'c', 'address', clientMac);
+    this.#spaces.ip('switch', 'link', 'add', 'bridge0', 'type', 'bridge');
+    this.#spaces.ip('switch', 'link', 'set', 'bridge0', 'up');
     this.#cable('box', 'to-s', 'switch', 'uplink');
-    this.in('switch', 'ip', 'link', 'set', 'uplink', 'master', 'bridge0');
-    this.in('box', 'ip', 'address', 'add', `${boxOnClients}/24`, 'dev', 'to-c');
-    this.in('box', 'ip', 'address', 'add', `${boxOnServers}/24`, 'dev', 'to-s');
-    this.in('box', 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
-    this.in('client', 'ip', 'route', 'add', '10.99.0.0/24', 'via', boxOnClients);
+    this.#spaces.ip('switch', 'link', 'set', 'uplink', 'master', 'bridge0');
+    for (const forwarding of ['ipv4/ip_forward', 'ipv6/conf/all/forwarding'])
+      this.#spaces.write('box', `/proc/sys/net/${forwarding}`, '1');
+    for (const family of families) {
+      const ends = endsOf[family];
+      for (const address of [...ends.clients, ends.directClient])
+        this.#address('client', 'c', address, ends.prefix);
+      this.#address('box', 'to-c', ends.boxOnClients, ends.prefix);
+      this.#address('box', 'to-s', ends.boxOnServers, ends.prefix);
+      this.#spaces.ip('client', 'neigh', 'add', ends.service, 'lladdr', boxMac, 'dev', 'c');
+      const servers = `${family === 4 ? ends.servers + '0' : ends.servers}/${ends.prefix}`;
+      this.#spaces.ip('client', `-${family}`, 'route', 'add', servers, 'via', ends.boxOnClients);
+    }
     this.#set('client');
     for (let n = 1; n <= this.options.servers; n++) this.#makeServer(n);
   }
 
   #makeServer(n: number): void {
     const name = `s${n}`;
-    this.#addNamespace(name);
     this.#cable(name, 'e', 'switch', name);
-    this.in('switch', 'ip', 'link', 'set', name, 'master', 'bridge0');
-    this.in(name, 'ip', 'link', 'set', 'e', 'address', serverMac(n));
-    this.in(name, 'ip', 'address', 'add', `${serverAddress(n)}/24`, 'dev', 'e');
-    this.in(name, 'ip', 'neigh', 'add', gateway, 'lladdr', boxMac, 'dev', 'e');
-    this.in(name, 'ip', 'route', 'add', 'default', 'via', gateway);
-    this.in(name, 'ip', 'route', 'add', directClient, 'via', boxOnServers);
+    this.#spaces.ip('switch', 'link', 'set', name, 'master', 'bridge0');
+    this.#spaces.ip(name, 'link', 'set', 'e', 'address', serverMac(n));
+    for (const family of families) {
+      const { gateway, directClient, boxOnServers, prefix } = endsOf[family];
+      const route = [`-${family}`, 'route', 'add'];
+      this.#address(name, 'e', serverAddress(n, family), prefix);
+      this.#spaces.ip(name, 'neigh', 'add', gateway, 'lladdr', boxMac, 'dev', 'e');
+      this.#spaces.ip(name, ...route, 'default', 'via', gateway);
+      this.#spaces.ip(name, ...route, directClient, 'via', boxOnServers);
+    }
     this.#set(name);
     if (this.options.withoutWeb !== true) this.startWeb(n);
   }
@@ -163,13 +198,17 @@ export class Network {
     writeFileSync(
       file,
       `daemon off;\nmaster_process off;\nuser root;\npid ${this.folder}/${name}.pid;\nerror_log ${this.folder}/${name}.log;\n` +
-        `events { worker_connections 1024; }\nhttp { access_log off; keepalive_requests 100; ${temporary.join(' ')} server { listen 80; root ${this.folder}; } }\n`,
+        `events { worker_connections 1024; }\nhttp { access_log off; keepalive_requests 100; ${temporary.join(' ')} server { listen 80; listen [::]:80; root ${this.folder}; } }\n`,
     );
     this.#web.set(n, this.spawn(name, ['nginx', '-c', file]));
   }
   killWeb(n: number): void {
     this.#web.get(n)?.kill('SIGKILL');
     this.#web.delete(n);
+  }
+  /** Until it is told to continue it takes requests and answers none. */
+  silenceWeb(n: number, silent: boolean): void {
+    this.#web.get(n)?.kill(silent ? 'SIGSTOP' : 'SIGCONT');
   }
   hasWeb(n: number): boolean {
     return this.#web.has(n);
@@ -190,6 +229,7 @@ export class Network {
 
   /** @param more of the job `balance-servers` */
   async start(more: object = {}): Promise<void> {
+    const service = families.map((family) => endsOf[family].service);
     const spec = { clients: 'to-c', servers: 'to-s', service, clientMac, ...more };
     this.#balancer = await this.session('box', 'balance-servers', spec);
   }
@@ -199,7 +239,8 @@ export class Network {
   }
   /** Server `n`, from 1. @returns its id */
   async add(n: number): Promise<number> {
-    const said = await this.ask({ do: 'add', address: serverAddress(n), mac: serverMac(n) });
+    const address = families.map((family) => serverAddress(n, family));
+    const said = await this.ask({ do: 'add', address, mac: serverMac(n) });
     if (typeof said['id'] !== 'number') throw new Error(JSON.stringify(said));
     return said['id'];
   }
@@ -211,32 +252,7 @@ export class Network {
   close(): void {
     for (const session of this.#sessions) session.end();
     for (const child of this.#children) child.kill('SIGKILL');
-    for (const name of this.#namespaces) {
-      // Whatever still runs in a namespace of ours is ours.
-      for (const pid of namespacePids(name)) {
-        try {
-          process.kill(pid, 'SIGKILL');
-        } catch {
-          // ended meanwhile
-        }
-      }
-      try {
-        run('ip', 'netns', 'delete', name);
-      } catch {
-        // was never made
-      }
-    }
+    this.#spaces.close();
     rmSync(this.folder, { recursive: true, force: true });
-  }
-}
-
-function namespacePids(name: string): number[] {
-  try {
-    return run('ip', 'netns', 'pids', name)
-      .split('\n')
-      .map(Number)
-      .filter((pid) => pid > 1);
-  } catch {
-    return [];
   }
 }

@@ -44,6 +44,7 @@ export const realParts = (quick: boolean): readonly Part[] => [
       'bodies',
       'requests',
       'lateRequests',
+      'overdueRequests',
       'changes',
     ],
   },

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 
-import { clientAddresses, service, type Network } from './network.js';
+import { inUrl, type Network } from './network.js';
 
 export interface Ended {
   code: number | null;
@@ -32,11 +32,11 @@ export function download(
   network: Network,
   from: string,
   bytesPerSecond: number,
-  host = service,
+  host = network.ends.service,
 ): Promise<Download> {
   const limit = bytesPerSecond > 0 ? ['--limit-rate', String(bytesPerSecond)] : [];
   const options = ['-sS', '-f', '--max-time', '300', '--interface', from, ...limit];
-  const child = network.spawn('client', ['curl', ...options, `http://${host}/file`]);
+  const child = network.spawn('client', ['curl', ...options, `http://${inUrl(host)}/file`]);
   return new Promise((resolve) => {
     const hash = createHash('sha256');
     let said = '';
@@ -66,7 +66,7 @@ export class SteadyDownloads {
     private readonly network: Network,
     private readonly bytesPerSecond: number,
   ) {
-    this.#all = clientAddresses.map((address) => this.#repeat(address));
+    this.#all = network.ends.clients.map((address) => this.#repeat(address));
   }
   async #repeat(address: string): Promise<void> {
     while (!this.#stopping) {
@@ -91,24 +91,66 @@ export interface Requests {
   requests: number;
   /** Connections that failed or were cut, answers that are none. */
   errors: number;
-  /** Answers that took longer than two seconds: a busy machine, or a connection that is stuck. */
+  /** Answers that took longer than two seconds, as on a busy machine. */
   late: number;
+  /** Requests without an answer in `patience` seconds: their connection is stuck, and broken. */
+  overdue: number;
 }
 
+const wrkConnections = 8;
+
+/** For wrk, one thread a connection: only so a script knows which answer belongs to which request. */
+const wrkScript = (patience: number): string => `
+local threads = {}
+function setup(thread) table.insert(threads, thread) end
+function init() sent, overdue = 0, 0 end
+function delay() return 20 end -- ms
+function request()
+  sent = os.time()
+  return wrk.format()
+end
+function response()
+  if os.time() - sent > ${patience} then overdue = overdue + 1 end
+  sent = 0
+end
+function done()
+  local all = 0
+  for _, thread in ipairs(threads) do
+    local sent = thread:get('sent')
+    all = all + thread:get('overdue')
+    if sent > 0 and os.time() - sent > ${patience} then all = all + 1 end
+  end
+  print('Overdue: ' .. all)
+end
+`;
+
 /** wrk with connections that stay, some hundred requests a second. */
-export async function requests(network: Network, seconds: number): Promise<Requests> {
-  const script = `${network.folder}/pace.lua`;
-  writeFileSync(script, 'function delay()\n  return 20\nend\n'); // ms
-  const command = ['wrk', '-t', '1', '-c', '8', '-d', `${seconds}s`, '-s', script];
-  const got = await ended(network.spawn('client', [...command, `http://${service}/small`]));
+export async function requests(
+  network: Network,
+  seconds: number,
+  patience = 10,
+): Promise<Requests> {
+  const script = `${network.folder}/wrk.lua`;
+  writeFileSync(script, wrkScript(patience));
+  const number = String(wrkConnections);
+  const command = ['wrk', '-t', number, '-c', number, '-d', `${seconds}s`, '-s', script];
+  const url = `http://${inUrl(network.ends.service)}/small`;
+  const got = await ended(network.spawn('client', [...command, url]));
   const said = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(
     got.stdout,
   );
   const [connect = 0, read = 0, write = 0, late = 0] = (said ?? []).slice(1).map(Number);
   const bad = /Non-2xx or 3xx responses: (\d+)/.exec(got.stdout)?.[1];
   const count = /(\d+) requests in/.exec(got.stdout)?.[1];
-  if (got.code !== 0 || count === undefined) throw new Error(`wrk: ${got.stdout} ${got.stderr}`);
-  return { requests: Number(count), errors: connect + read + write + Number(bad ?? 0), late };
+  const overdue = /Overdue: (\d+)/.exec(got.stdout)?.[1];
+  if (got.code !== 0 || count === undefined || overdue === undefined)
+    throw new Error(`wrk: ${got.stdout} ${got.stderr}`);
+  return {
+    requests: Number(count),
+    errors: connect + read + write + Number(bad ?? 0),
+    late,
+    overdue: Number(overdue),
+  };
 }
 
 export interface Transfer {
@@ -141,7 +183,12 @@ export class Iperf {
     network: Network,
     port: number,
     seconds: number,
-    { reverse = false, host = service, from = clientAddresses[0] ?? '', rate = '8M' } = {},
+    {
+      reverse = false,
+      host = network.ends.service,
+      from = network.ends.clients[0] ?? '',
+      rate = '8M',
+    } = {},
   ): Promise<Iperf> {
     network.spawn('s1', ['iperf3', '-s', '-1', '-p', String(port)]);
     await network.listens(1, port);

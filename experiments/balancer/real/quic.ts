@@ -5,7 +5,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { locate, type NativeFile } from '../../../native/loader.js';
-import { clientAddresses, Network, serverAddress, service } from './network.js';
+import { Network, serverAddress } from './network.js';
 import { ended } from './programs.js';
 
 /** `none`: the balancer knows nothing of ids, packets go by addresses and ports. */
@@ -41,6 +41,7 @@ async function transfer(network: Network, n: number, upload: boolean): Promise<b
   const kind = upload ? ['-m', 'POST', '-d', network.file, '--nat-rebinding'] : [];
   const options = ['-q', '--no-quic-dump', '--no-http-dump', '--exit-on-all-streams-close'];
   const command = ['timeout', '60', 'gtlsclient', ...options, ...kind];
+  const { service } = network.ends;
   const target = [service, String(port), `https://${service}/file`];
   await ended(
     network.spawn('client', [
@@ -82,7 +83,7 @@ export async function runQuic({ contender: ids, pairs }: QuicSpec): Promise<obje
       running.push({ id, child, end: ended(child) });
     }
     await sleep(500);
-    const bodies = clientAddresses
+    const bodies = network.ends.clients
       .slice(0, pairs)
       .flatMap((_, i) => [transfer(network, 2 * i, false), transfer(network, 2 * i + 1, true)]);
     // Meanwhile the pool changes: no new connections for the half of it, then for the other.

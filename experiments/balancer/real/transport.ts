@@ -1,21 +1,15 @@
 // What the ends of a connection know of their path and of each other, through the balancer and past it.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import {
-  clientAddresses,
-  directClient,
-  Network,
-  serverAddress,
-  service,
-  type Settings,
-} from './network.js';
+import { endsOf, Network, serverAddress, type Settings } from './network.js';
 import { download, Iperf } from './programs.js';
 
 /** `blurred`: as a balancer that keeps its number in the low eight bits of a timestamp. */
 export type Way = 'direct' | 'balanced' | 'blurred';
 
-const host = (way: Way): string => (way === 'direct' ? serverAddress(1) : service);
-const from = (way: Way): string => (way === 'direct' ? directClient : (clientAddresses[0] ?? ''));
+const host = (way: Way): string => (way === 'direct' ? serverAddress(1) : endsOf[4].service);
+const from = (way: Way): string =>
+  way === 'direct' ? endsOf[4].directClient : (endsOf[4].clients[0] ?? '');
 
 async function open(way: Way, fileBytes: number, settings: Settings): Promise<Network> {
   const network = new Network({ servers: 1, fileBytes, settings });

@@ -24,10 +24,13 @@
  * of those until four clients have agreed on its clock. The cookie names their servers too: the
  * table only keeps the clock, so a connection does not break if its entry is lost.
  *
- * Frames are Ethernet (up to two VLAN tags) with IPv4. To servers the destination address changes,
- * to clients the source address; ports and the client's address stay, so servers must route their
- * answers through here. QUIC follows its connection ids, see struct balancer_quic. Fragments follow
- * their first one, ICMP errors the packet that they quote.
+ * Frames are Ethernet (up to two VLAN tags) with IPv4 or IPv6. To servers the destination address
+ * changes, to clients the source address; ports and the client's address stay, so servers must route
+ * their answers through here. A service has an address of either family or of both, and each of its
+ * servers has the same families: it is one server with one id, whichever a connection uses. QUIC
+ * follows its connection ids, see struct balancer_quic. Fragments follow their first one, ICMP errors
+ * the packet that they quote. IPv6 extension headers are read; a packet that its routing header sends
+ * on to another host is none of ours, nor is what finds neighbours and routers.
  *
  * Time: `now_ns` is any monotonic clock in nanoseconds.
  *
@@ -89,7 +92,7 @@ enum balancer_policy {
 enum balancer_memory {
 	/** By cookie, and by the flow table where there is none */
 	BALANCER_COOKIE = 0,
-	/** By the flow table alone */
+	/** By the flow table alone, QUIC too */
 	BALANCER_TRACK = 1,
 	/** Not at all: every packet goes where its hash says; BALANCER_MAGLEV, RING and HASH only */
 	BALANCER_FORGET = 2,
@@ -140,7 +143,10 @@ enum balancer_verdict {
 struct balancer_params {
 	/** sizeof(struct balancer_params) of the caller, set by balancer_default_params() */
 	size_t size;
-	/** The service's IPv4 address, as clients see it; network order. No default. */
+	/**
+	 * The service's IPv4 address, as clients see it; network order. Zeros (default): none, there must be
+	 * a service6.
+	 */
 	uint8_t service[4];
 	/** Ids, 1..4096; default 256. Fixed: the cookie is as wide as they need. */
 	uint32_t max_servers;
@@ -173,6 +179,8 @@ struct balancer_params {
 	/** UDP port whose packets are QUIC, once there is a balancer_set_quic(); host order, default 443 */
 	uint32_t quic_port;
 	uint32_t reserved;
+	/** The service's IPv6 address; zeros (default): none */
+	uint8_t service6[16];
 };
 
 /**
@@ -202,7 +210,7 @@ struct balancer_quic {
 struct balancer_server {
 	/** sizeof(struct balancer_server) of the caller, set by balancer_default_server() */
 	size_t size;
-	/** IPv4, network order */
+	/** IPv4, network order; where the service has one, and then only */
 	uint8_t address[4];
 	/** Ethernet destination of frames to it; zeros (default) leave the Ethernet header as it is */
 	uint8_t mac[6];
@@ -210,6 +218,8 @@ struct balancer_server {
 	uint32_t weight;
 	/** enum balancer_clock; default BALANCER_CLOCK_DETECT */
 	uint32_t clock;
+	/** IPv6, where the service has one, and then only */
+	uint8_t address6[16];
 };
 
 /** How a server spreads packets over its cores: as `ethtool -x` shows it. */
@@ -304,7 +314,8 @@ void balancer_free(struct balancer *b);
 /**
  * Adds a server, which takes new connections from now on.
  * @return its id, the same as long as it is in the pool: one that never had a server, else the one
- *   that lost its server longest ago. -EINVAL, -EEXIST (the address is in the pool), -ENOSPC.
+ *   that lost its server longest ago. -EINVAL (also other families than the service's), -EEXIST (an
+ *   address is in the pool), -ENOSPC.
  */
 int balancer_add(struct balancer *b, const struct balancer_server *server);
 /** No new connections; those that it has go on. @return 0, -ENOENT. */
@@ -317,6 +328,8 @@ int balancer_remove(struct balancer *b, uint32_t id);
 int balancer_set_weight(struct balancer *b, uint32_t id, uint32_t weight);
 /** @return the id of the server with this address, -ENOENT. */
 int balancer_find(const struct balancer *b, const uint8_t address[4]);
+/** The same of an IPv6 address. */
+int balancer_find6(const struct balancer *b, const uint8_t address[16]);
 /**
  * Tells how busy a server is, on any scale that all share: connections, CPU share.
  * @param load 0 or more. @return 0, -ENOENT, -EINVAL.
@@ -332,10 +345,13 @@ int balancer_report_cores(struct balancer *b, uint32_t id, const float *loads, u
  */
 int balancer_core_of(const struct balancer *b, uint32_t id, const uint8_t client[4],
                      uint16_t client_port, uint16_t service_port);
+/** The same of a client with an IPv6 address. */
+int balancer_core_of6(const struct balancer *b, uint32_t id, const uint8_t client[16],
+                      uint16_t client_port, uint16_t service_port);
 
 /**
- * From now on ids of this rotation are read so.
- * @return 0, -EINVAL, -ENOMEM, -ENOTSUP (encrypted, on a CPU without AES instructions).
+ * From now on ids of this rotation are read so. They are cookies: only with BALANCER_COOKIE.
+ * @return 0, -EINVAL (also with another memory), -ENOMEM, -ENOTSUP (encrypted, on a CPU without AES instructions).
  */
 int balancer_set_quic(struct balancer *b, const struct balancer_quic *quic);
 /** @return 0, -ENOENT. */

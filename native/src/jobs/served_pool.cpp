@@ -1,30 +1,35 @@
 #include "jobs/served_pool.hpp"
 
+#include "jobs/mac.hpp"
 #include "jobs/record.hpp"
 
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <cstring>
 
 namespace reframer::lab {
 
 namespace {
 
-void read_mac(SpecReader &in, const char *name, uint8_t mac[6])
+// One address, or a list with one of each family.
+void read_addresses(SpecReader &in, const char *name, uint8_t v4[4], uint8_t v6[16])
 {
-	unsigned b[6];
-	if (std::sscanf(in.needed(name).c_str(), "%x:%x:%x:%x:%x:%x", b, b + 1, b + 2, b + 3, b + 4,
-	                b + 5) != 6)
-		in.fail(name, "must be six bytes, 02:00:00:00:00:01");
-	std::copy(b, b + 6, mac);
-}
-
-void read_address(SpecReader &in, const char *name, uint8_t address[4])
-{
-	if (inet_pton(AF_INET, in.needed(name).c_str(), address) != 1)
-		in.fail(name, "must be an IPv4 address");
+	bool has_v4 = false, has_v6 = false;
+	const Json *given = in.take(name);
+	for (const Json &one :
+	     given && given->is_array() ? *given : Json::array({given ? *given : Json()})) {
+		const std::string text = one.is_string() ? one.get<std::string>() : "";
+		const bool is_v6 = text.find(':') != std::string::npos;
+		bool &has = is_v6 ? has_v6 : has_v4;
+		if (has || inet_pton(is_v6 ? AF_INET6 : AF_INET, text.c_str(), is_v6 ? v6 : v4) != 1)
+			in.fail(name, "must be an IP address, or one of each family");
+		has = true;
+	}
+	if (!has_v4 && !has_v6)
+		in.fail(name, "is missing");
 }
 
 void read_hex(SpecReader &in, const char *name, const std::string &text, uint8_t *bytes, size_t n)
@@ -65,7 +70,7 @@ Json add_server(balancer *b, SpecReader &in)
 {
 	balancer_server s;
 	balancer_default_server(&s);
-	read_address(in, "address", s.address);
+	read_addresses(in, "address", s.address, s.address6);
 	read_mac(in, "mac", s.mac);
 	in.read("weight", s.weight, 0, 1000);
 	in.read("clock", s.clock,
@@ -73,6 +78,8 @@ Json add_server(balancer *b, SpecReader &in)
 	         {"uniform", BALANCER_CLOCK_UNIFORM},
 	         {"differing", BALANCER_CLOCK_DIFFERING}});
 	const int id = balancer_add(b, &s);
+	if (id == -EINVAL)
+		in.fail("address", "must have one of each family that the service has, and no other");
 	return id < 0 ? result_of(id) : Json{{"id", id}};
 }
 
@@ -102,7 +109,7 @@ Json tell_cores(balancer *b, uint32_t id, SpecReader &in, const Json &command)
 ServedPool::ServedPool(SpecReader &in)
 {
 	balancer_default_params(&params_);
-	read_address(in, "service", params_.service);
+	read_addresses(in, "service", params_.service, params_.service6);
 	read_mac(in, "clientMac", client_mac_);
 	in.read("policy", params_.policy,
 	        {{"round-robin", BALANCER_ROUND_ROBIN},
@@ -132,7 +139,9 @@ void ServedPool::open()
 		throw JobError("failed", "no memory for the balancer");
 	balancer_.reset(made);
 	if (quic_ && balancer_set_quic(made, &*quic_) != 0)
-		throw JobError("bad-spec", "no QUIC connection ids can be made like this", 2);
+		throw JobError("bad-spec",
+		               "no QUIC connection ids can be made like this; they need memory 'cookie'",
+		               2);
 }
 
 Json ServedPool::stats() const

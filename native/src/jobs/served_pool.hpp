@@ -1,10 +1,10 @@
 // A balancer as jobs have it: made of a specification, changed by commands.
 //
-// spec     "service": "192.0.2.1", "clientMac": "02:..." (next hop of answers), "policy": word of
+// spec     "service": "192.0.2.1" or ["192.0.2.1", "2001:db8::1"], "clientMac": "02:..." (next hop of answers), "policy": word of
 //          balancer.h in small letters, "round-robin" by default, "memory": "cookie"|"track"|"forget",
 //          "maxServers": 256, "connectionLoad": 1, "quic": {"port": 443, "rotation": 0,
 //          "serverIdLength": 2, "nonceLength": 6, "key": "32 hex digits"} (none: QUIC by the flow table)
-// command  {"do":"add","address":"10.0.0.1","mac":"02:...","weight":1,"clock":"detect"|"uniform"|"differing"}  {"id":N}
+// command  {"do":"add","address":as the service's,"mac":"02:...","weight":1,"clock":"detect"|"uniform"|"differing"}  {"id":N}
 //          {"do":"drain"|"activate"|"remove","id":N}, {"do":"weight","id":N,"weight":N}, {"do":"load","id":N,
 //          "load":X}, {"do":"cores","id":N,"key":"80 hex digits","table":[CORE, ...],"loads":[X, ...]} (as
 //          `ethtool -x` shows them; each may be left out)  {"done":true}

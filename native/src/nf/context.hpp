@@ -48,6 +48,7 @@ enum Layer4 : uint8_t {
 	layer4_tcp,
 	layer4_udp,
 	layer4_icmp_error, // quotes a packet: NAT translates the quoted one
+	layer4_not_ipv4,   // has no key: for functions that read more than IPv4 themselves
 };
 
 struct alignas(64) Context {
@@ -71,7 +72,7 @@ static_assert(sizeof(Context) == 64);
 // others are alike only in their own header.
 inline bool same_flow(const Context &a, const Context &b)
 {
-	return a.key == b.key && a.layer4 == b.layer4 && a.layer4 != layer4_icmp_error;
+	return a.key == b.key && a.layer4 == b.layer4 && a.layer4 < layer4_icmp_error;
 }
 
 inline uint16_t load16(const uint8_t *p)

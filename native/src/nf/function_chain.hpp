@@ -57,6 +57,13 @@ private:
 			Context &c = contexts_[i];
 			c.mbuf = packets[i];
 			c.verdict = parse_headers(c.mbuf->data(), c.mbuf->captured, c);
+			if constexpr ((requires { Functions::takes_ipv6; } && ...))
+				if (c.verdict == verdict_not_ipv4) [[unlikely]] {
+					c.key = {};
+					c.layer4 = layer4_not_ipv4;
+					c.next_hop = 0;
+					c.verdict = verdict_pass;
+				}
 		}
 	}
 

@@ -6,6 +6,7 @@
 //   prepare(contexts, n, look_ahead)     does lookups of many leaders at once, before all others: those
 //                                        that only read, while the lines of the others are on their way
 //   plan(leader, run, rewrite)           lookup and what it means for a whole run, see rewrite.hpp
+//   takes_ipv6                           true: also what parse_headers() takes for no IPv4
 //   finish_run()                         the run ends: packets that apply() gathered go no further
 //   learn(key, hash, ports), each(...), counters(...)
 // The lookup must depend on nothing but key and layer 4 of the leader (same_flow()).

@@ -1,6 +1,7 @@
 // Every function alone: per packet and per run give the same, also on real captures; and what each
 // does to packets.
 #include "drive.hpp"
+#include "frames6.hpp"
 
 #include "nf/backends.hpp"
 #include "nf/balancer/chain_function.hpp"
@@ -314,6 +315,54 @@ TEST_CASE("as a function of a chain, the balancer brings a connection back by it
 				CHECK(frames::sum(&(*p)[14], 20) == 0xffff);
 				CHECK(frames::l4_sum(&(*p)[14], 20, p->size() - 34) == 0xffff);
 			}
+		}
+		for (const auto &[name, value] : chain->counters())
+			if (name == "cookies")
+				CHECK(value == 500);
+	}
+}
+
+TEST_CASE("as a function of a chain, the balancer brings a connection over IPv6 back, too")
+{
+	using nf::CookieBalancer;
+	nf::Random random{seed()};
+	nf::Config config;
+	config.kind = nf::ChainKind::cookie_lb;
+	config.nb_servers = 50;
+	const uint32_t service = CookieBalancer::service_address;
+	// In the chain's network, at this end of the packet.
+	const auto in_network = [](std::vector<uint8_t> frame, size_t at) {
+		std::copy_n(CookieBalancer::network6, 12, &frame[at]);
+		frames::put16(&frame[54 + 16], 0);
+		frames::put16(&frame[54 + 16], ~frames::sum6(&frame[14], 6, &frame[54], frame.size() - 54));
+		return frame;
+	};
+	constexpr size_t source = 22, destination = 38;
+	for (const nf::Form form : {nf::Form::packet, nf::Form::run}) {
+		auto chain = nf::ChainFactory(config).make(form, 0);
+		for (uint32_t i = 0; i < 500; i++) {
+			const bool odd = i & 1;
+			const Flow f{0x0a000000u + i, service, static_cast<uint16_t>(random.next()), 80, 6};
+			const auto six = [&](uint8_t flags, uint32_t value, uint32_t echo) {
+				return in_network(frames::frame6(with_timestamps(f, flags, value, echo, odd)),
+				                  destination);
+			};
+			const auto stamp = static_cast<uint32_t>(random.next());
+			const auto syn = pass(*chain, six(0x02, stamp, 0));
+			const uint32_t server = get32(&syn[destination + 12]);
+			REQUIRE(server - CookieBalancer::first_server < 50);
+			const Flow back{server, f.source, 80, f.source_port, 6};
+			const auto answer =
+				pass(*chain,
+			         in_network(frames::frame6(with_timestamps(back, 0x12, 0x12345678, stamp, odd)),
+			                    source));
+			CHECK(get32(&answer[source + 12]) == service);
+			const size_t option = 54 + 20 + (odd ? 3 : 4);
+			const auto ack = pass(*chain, six(0x10, stamp + 1, get32(&answer[option])));
+			CHECK(get32(&ack[destination + 12]) == server);
+			CHECK(get32(&ack[option + 4]) == 0x12345678);
+			for (const auto *p : {&syn, &answer, &ack})
+				CHECK(frames::sums_right6(&(*p)[14], p->size() - 14));
 		}
 		for (const auto &[name, value] : chain->counters())
 			if (name == "cookies")

@@ -26,6 +26,7 @@
 // Record: sent, fills (times that the rings were filled), all (sent with the warm-up), cpuNs (of the
 //   threads, in the measured time), slf, flows, frameBytes, windowPackets (that pass during T on the wire)
 #include "base/cores.hpp"
+#include "jobs/mac.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/linux/flow_order.hpp"
 #include "lab/linux/gate.hpp"
@@ -84,14 +85,7 @@ SendSpec parse(const Json &json)
 	SpecReader in(json, "");
 	SendSpec s;
 	s.interface = in.text("interface", "");
-	const std::string mac = in.text("destinationMac", "");
-	unsigned byte[6];
-	char rest;
-	if (std::sscanf(mac.c_str(), "%x:%x:%x:%x:%x:%x%c", byte, byte + 1, byte + 2, byte + 3,
-	                byte + 4, byte + 5, &rest) != 6)
-		in.fail("destinationMac", "must be six bytes, as 02:00:00:00:00:01");
-	for (int i = 0; i < 6; i++)
-		s.segments.destination_mac[i] = static_cast<uint8_t>(byte[i]);
+	read_mac(in, "destinationMac", s.segments.destination_mac);
 	const auto address = [&](const char *name) {
 		in_addr ip;
 		if (inet_pton(AF_INET, in.text(name, "").c_str(), &ip) != 1)

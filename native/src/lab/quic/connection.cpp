@@ -44,7 +44,7 @@ ngtcp2_cid QuicConnection::new_id()
 	return id;
 }
 
-ngtcp2_path QuicConnection::path_from(sockaddr_in &from)
+ngtcp2_path QuicConnection::path_from(sockaddr_in6 &from)
 {
 	ngtcp2_path path{};
 	path.local = {reinterpret_cast<sockaddr *>(&host_.address), sizeof(host_.address)};
@@ -67,7 +67,7 @@ void QuicConnection::set_up_tls()
 	gnutls_alpn_set_protocols(tls_, &protocol, 1, GNUTLS_ALPN_MANDATORY);
 }
 
-QuicConnection::QuicConnection(QuicHost &host, const ngtcp2_pkt_hd &first, const sockaddr_in &from)
+QuicConnection::QuicConnection(QuicHost &host, const ngtcp2_pkt_hd &first, const sockaddr_in6 &from)
 	: host_(host)
 {
 	set_up_tls();
@@ -86,7 +86,7 @@ QuicConnection::QuicConnection(QuicHost &host, const ngtcp2_pkt_hd &first, const
 	params.active_connection_id_limit = 7;
 	const ngtcp2_cid id = new_id();
 	const ngtcp2_callbacks callbacks = quic_callbacks();
-	sockaddr_in remote = from;
+	sockaddr_in6 remote = from;
 	const ngtcp2_path path = path_from(remote);
 	if (ngtcp2_conn_server_new(&quic_, &first.scid, &id, &path, first.version, &callbacks,
 	                           &settings, &params, nullptr, this) != 0)
@@ -240,10 +240,12 @@ ngtcp2_callbacks QuicConnection::quic_callbacks()
 	return c;
 }
 
-void QuicConnection::read(const uint8_t *data, size_t length, const sockaddr_in &from)
+void QuicConnection::read(const uint8_t *data, size_t length, const sockaddr_in6 &from)
 {
-	seen_.insert(uint64_t{from.sin_addr.s_addr} << 16 | from.sin_port);
-	sockaddr_in remote = from;
+	std::string address(reinterpret_cast<const char *>(&from.sin6_addr), sizeof(from.sin6_addr));
+	address.append(reinterpret_cast<const char *>(&from.sin6_port), sizeof(from.sin6_port));
+	seen_.insert(std::move(address));
+	sockaddr_in6 remote = from;
 	const ngtcp2_path path = path_from(remote);
 	const ngtcp2_pkt_info info{};
 	if (ngtcp2_conn_read_pkt(quic_, &path, &info, data, length, quic_now()) != 0)

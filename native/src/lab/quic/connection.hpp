@@ -24,7 +24,7 @@ class QuicConnection;
 struct QuicHost {
 	RoutableIds ids;
 	std::string body;
-	sockaddr_in address{};
+	sockaddr_in6 address{};
 	int socket = -1;
 	gnutls_certificate_credentials_t credentials = nullptr;
 
@@ -38,11 +38,11 @@ uint64_t quic_now(); // ns
 class QuicConnection {
 public:
 	// Of a client's first packet. Throws std::runtime_error.
-	QuicConnection(QuicHost &host, const ngtcp2_pkt_hd &first, const sockaddr_in &from);
+	QuicConnection(QuicHost &host, const ngtcp2_pkt_hd &first, const sockaddr_in6 &from);
 	~QuicConnection();
 	QuicConnection(const QuicConnection &) = delete;
 
-	void read(const uint8_t *data, size_t length, const sockaddr_in &from);
+	void read(const uint8_t *data, size_t length, const sockaddr_in6 &from);
 	// Sends what may be sent by now.
 	void write();
 	void expire();
@@ -55,7 +55,7 @@ private:
 	static QuicConnection &of(void *user_data) { return *static_cast<QuicConnection *>(user_data); }
 	static ngtcp2_callbacks quic_callbacks();
 	static nghttp3_callbacks http_callbacks();
-	ngtcp2_path path_from(sockaddr_in &from);
+	ngtcp2_path path_from(sockaddr_in6 &from);
 	ngtcp2_cid new_id();
 	void set_up_tls();
 	bool set_up_http();
@@ -68,7 +68,7 @@ private:
 	gnutls_session_t tls_ = nullptr;
 	ngtcp2_crypto_conn_ref reference_{};
 	std::set<std::string> ids_;
-	std::set<uint64_t> seen_;
+	std::set<std::string> seen_;
 	// Of streams with a body: its sum so far; what they get.
 	std::map<int64_t, gnutls_hash_hd_t> sums_;
 	std::map<int64_t, std::string> answers_;

@@ -61,7 +61,7 @@ public:
 	}
 	void forgets(const std::string &id) override { by_id_.erase(id); }
 
-	void take(const uint8_t *data, size_t n, const sockaddr_in &from)
+	void take(const uint8_t *data, size_t n, const sockaddr_in6 &from)
 	{
 		ngtcp2_version_cid said;
 		if (ngtcp2_pkt_decode_version_cid(&said, data, n, ids.length()) != 0)
@@ -129,10 +129,13 @@ void read_arguments(Server &server, int argc, char **argv)
 {
 	if (argc < 5)
 		fail("ADDRESS PORT FILE SERVER-ID [ROTATION SERVER-ID-LENGTH NONCE-LENGTH [KEY]]");
-	server.address.sin_family = AF_INET;
-	server.address.sin_port = htons(static_cast<uint16_t>(std::atoi(argv[2])));
-	if (inet_pton(AF_INET, argv[1], &server.address.sin_addr) != 1)
-		fail("ADDRESS is no IPv4 address");
+	// One socket for either family: IPv4 addresses as those of IPv6 that stand for them.
+	const std::string given = argv[1];
+	const std::string address = given.find(':') == std::string::npos ? "::ffff:" + given : given;
+	server.address.sin6_family = AF_INET6;
+	server.address.sin6_port = htons(static_cast<uint16_t>(std::atoi(argv[2])));
+	if (inet_pton(AF_INET6, address.c_str(), &server.address.sin6_addr) != 1)
+		fail("ADDRESS is no IP address");
 	std::ifstream file(argv[3], std::ios::binary);
 	std::stringstream content;
 	content << file.rdbuf();
@@ -166,7 +169,7 @@ int main(int argc, char **argv)
 	Server server;
 	read_arguments(server, argc, argv);
 	server.credentials = own_certificate();
-	server.socket = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+	server.socket = socket(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	const int room = 4 << 20; // what a window of some connections holds
 	setsockopt(server.socket, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
 	setsockopt(server.socket, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room));
@@ -186,7 +189,7 @@ int main(int argc, char **argv)
 			break;
 		uint8_t data[2048];
 		for (int i = 0; i < 64; i++) { // then timers have their turn
-			sockaddr_in from;
+			sockaddr_in6 from;
 			socklen_t length = sizeof(from);
 			const ssize_t n = recvfrom(server.socket, data, sizeof(data), 0,
 			                           reinterpret_cast<sockaddr *>(&from), &length);

@@ -23,6 +23,23 @@ bool has(const balancer *b, uint32_t id)
 	return b && b->engine.pool.has(id);
 }
 
+int find(const balancer *b, Address address)
+{
+	const uint32_t id = b && address.bytes ? b->engine.pool.at(address) : Pool::none;
+	return id == Pool::none ? -ENOENT : static_cast<int>(id);
+}
+
+int core_of(const balancer *b, uint32_t id, Address client, uint16_t client_port,
+            uint16_t service_port)
+{
+	const CoreMap *cores = has(b, id) ? b->engine.policy.cores(id) : nullptr;
+	if (!cores || !client.bytes)
+		return -ENOENT;
+	const Address server = b->engine.pool[id].at(client.v6);
+	const uint16_t ports[2] = {__builtin_bswap16(client_port), __builtin_bswap16(service_port)};
+	return static_cast<int>(cores->core_of(client, server, ports));
+}
+
 template <typename Work> int guarded(Work work)
 {
 	try {
@@ -128,8 +145,12 @@ int balancer_set_weight(balancer *b, uint32_t id, uint32_t weight)
 
 int balancer_find(const balancer *b, const uint8_t address[4])
 {
-	const uint32_t id = b && address ? b->engine.pool.at_address(load32(address)) : Pool::none;
-	return id == Pool::none ? -ENOENT : static_cast<int>(id);
+	return find(b, {address, false});
+}
+
+int balancer_find6(const balancer *b, const uint8_t address[16])
+{
+	return find(b, {address, true});
 }
 
 int balancer_report_load(balancer *b, uint32_t id, double load)
@@ -171,20 +192,19 @@ int balancer_report_cores(balancer *b, uint32_t id, const float *loads, uint32_t
 int balancer_core_of(const balancer *b, uint32_t id, const uint8_t client[4], uint16_t client_port,
                      uint16_t service_port)
 {
-	const CoreMap *cores = has(b, id) ? b->engine.policy.cores(id) : nullptr;
-	if (!cores)
-		return -ENOENT;
-	nf::Ipv4Tuple key{};
-	key.source = load32(client);
-	key.source_port = __builtin_bswap16(client_port);
-	key.destination_port = __builtin_bswap16(service_port);
-	return static_cast<int>(cores->core_of(key, b->engine.pool[id].address));
+	return core_of(b, id, {client, false}, client_port, service_port);
+}
+
+int balancer_core_of6(const balancer *b, uint32_t id, const uint8_t client[16],
+                      uint16_t client_port, uint16_t service_port)
+{
+	return core_of(b, id, {client, true}, client_port, service_port);
 }
 
 int balancer_set_quic(balancer *b, const balancer_quic *quic)
 {
 	balancer_quic full;
-	if (!b || !read_quic_config(quic, full))
+	if (!b || b->engine.params.memory != BALANCER_COOKIE || !read_quic_config(quic, full))
 		return -EINVAL;
 	if (full.encrypted && !Aes128::supported())
 		return -ENOTSUP;

@@ -15,6 +15,9 @@ public:
 	// The service's own address, as clients see it, and the first server's (RFC 2544's network).
 	static constexpr uint32_t service_address = 0xc613ff01u; // 198.19.255.1
 	static constexpr uint32_t first_server = 0xc6130000u;    // 198.19.0.0
+	// The same in IPv6, the last word of which is that of IPv4 (RFC 5180's network).
+	static constexpr uint8_t network6[12] = {0x20, 0x01, 0x00, 0x02};
+	static constexpr bool takes_ipv6 = true;
 
 	CookieBalancer(uint32_t servers, uint32_t max_connections, uint64_t seed);
 
@@ -31,8 +34,11 @@ public:
 	void apply(Context &c, Nothing)
 	{
 		balance::Packet p;
-		if (const uint8_t verdict = balance::read_packet(c.mbuf->data(), c.mbuf->captured, p, c);
-		    verdict != verdict_pass) {
+		uint8_t *const frame = c.mbuf->data();
+		const uint8_t verdict = c.layer4 == layer4_not_ipv4
+		                            ? engine_->read(frame, c.mbuf->captured, p)
+		                            : balance::read_packet(frame, c.mbuf->captured, p, c);
+		if (verdict != verdict_pass) {
 			c.verdict = verdict;
 			return;
 		}

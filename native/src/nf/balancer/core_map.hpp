@@ -1,11 +1,12 @@
 // A server's cores as its NIC spreads packets over them: RSS key, indirection table, loads.
 #pragma once
 
-#include "nf/context.hpp"
+#include "nf/balancer/address.hpp"
 #include "packet/toeplitz.hpp"
 #include "reframer/balancer.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -42,13 +43,15 @@ public:
 		table_.assign(cores.table, cores.table + cores.nb_buckets);
 	}
 
-	// `key` as it lies in the packet; the server's address stands where the service's is.
-	uint32_t core_of(const nf::Ipv4Tuple &key, uint32_t address) const
+	// Ports as they lie in the packet; the server's address stands where the service's is.
+	uint32_t core_of(Address client, Address server, const uint16_t (&ports)[2]) const
 	{
-		const uint32_t addresses[2] = {key.source, address};
-		const uint16_t ports[2] = {key.source_port, key.destination_port};
-		const uint32_t hash = toeplitz_->ipv4(reinterpret_cast<const uint8_t *>(addresses),
-		                                      reinterpret_cast<const uint8_t *>(ports));
+		uint8_t input[packet::toeplitz_input_max];
+		const uint32_t size = client.size();
+		std::memcpy(input, client.bytes, size);
+		std::memcpy(input + size, server.bytes, size);
+		std::memcpy(input + 2 * size, ports, sizeof(ports));
+		const uint32_t hash = (*toeplitz_)({input, 2 * size + sizeof(ports)});
 		return table_[hash & (table_.size() - 1)];
 	}
 	float load(uint32_t core) const { return loads_[core] + booked_[core]; }

@@ -16,11 +16,6 @@ constexpr uint64_t fragment_life_ns = 30'000'000'000;
 constexpr uint64_t first_id_life_ns = 60'000'000'000;
 constexpr uint32_t nb_first_ids = 16384;
 
-uint32_t address_of(const uint8_t bytes[4])
-{
-	return load32(bytes);
-}
-
 uint64_t seed_of(const balancer_params &p, uint64_t salt)
 {
 	return KeyedHash(p.key)(salt);
@@ -34,7 +29,8 @@ Engine::Engine(const balancer_params &p)
              p.flags & BALANCER_BOOK ? p.connection_load : 0, seed_of(p, 1)),
 	  tracker(p, seed_of(p, 2), left, this), hash_(p.key),
 	  cookie_(p.max_servers, p.version_bits, p.check_bits), masks_(best_masks()),
-	  service_(address_of(p.service)),
+	  service_(Addresses::of(p.service, p.service6)),
+	  serves_v4_(service_.has_v4() || (p.flags & BALANCER_ANY_DESTINATION && !service_.has_v6())),
 	  quic_port_(__builtin_bswap16(static_cast<uint16_t>(p.quic_port))),
 	  syns_(nb_syns, syn_life_ns), fragments_(nb_fragments, fragment_life_ns),
 	  first_ids_(nb_first_ids, first_id_life_ns)
@@ -43,13 +39,19 @@ Engine::Engine(const balancer_params &p)
 
 int Engine::add(const balancer_server &given)
 {
-	const uint32_t address = address_of(given.address);
-	if (pool.at_address(address) != Pool::none)
-		return -EEXIST;
 	using Kind = ServerClock::Kind;
 	Server s;
+	s.address = load32(given.address);
+	std::copy(std::begin(given.address6), std::end(given.address6), s.address6.begin());
+	for (const bool v6 : {false, true}) {
+		if ((v6 ? s.has_v6() : s.has_v4()) != serves(v6))
+			return -EINVAL;
+		if (serves(v6) && pool.at(s.at(v6)) != Pool::none)
+			return -EEXIST;
+	}
 	s.weight = given.weight;
-	s.change = nf::fold(nf::change32(service_, address));
+	s.change = nf::fold(nf::change32(service_.v4, s.address));
+	s.change6 = nf::fold(change128(service_.v6.data(), s.address6.data()));
 	s.clock =
 		given.clock == BALANCER_CLOCK_DETECT
 			? ServerClock()
@@ -57,7 +59,7 @@ int Engine::add(const balancer_server &given)
 	                      true);
 	std::copy(given.mac, given.mac + 6, s.mac);
 	s.has_mac = std::any_of(given.mac, given.mac + 6, [](uint8_t b) { return b != 0; });
-	const uint32_t id = pool.add(address, s);
+	const uint32_t id = pool.add(s);
 	if (id == Pool::none)
 		return -ENOSPC;
 	policy.rebuild();
@@ -119,12 +121,46 @@ void Engine::see(Connection *c, uint8_t flags, uint64_t now)
 	}
 }
 
+void Engine::put_addresses(Key &key, Address source, Address destination) const
+{
+	if (!source.v6) {
+		key.source = source.v4();
+		key.destination = destination.v4();
+		return;
+	}
+	const auto from = source.words(), to = destination.words();
+	const uint64_t both = hash_(from[0], from[1], to[0], to[1]);
+	key.source = static_cast<uint32_t>(both);
+	key.destination = static_cast<uint32_t>(both >> 32);
+}
+
+Client Engine::client(Address client, uint16_t port, uint16_t service_port, uint8_t protocol) const
+{
+	Client c{{}, client};
+	put_addresses(c.key, client, service(client.v6));
+	c.key.source_port = port;
+	c.key.destination_port = service_port;
+	c.key.protocol = protocol;
+	c.key.used = client.v6 ? key_of_ipv6 : key_of_ipv4;
+	return c;
+}
+
+uint8_t Engine::read(uint8_t *frame, uint32_t captured, Packet &p) const
+{
+	const uint8_t verdict = read_packet(frame, captured, p);
+	if (verdict == nf::verdict_pass && p.v6) [[unlikely]]
+		put_addresses(p.key, p.address(End::source), p.address(End::destination));
+	return verdict;
+}
+
 Outcome Engine::process(Packet &p, const uint64_t *digest, uint64_t now)
 {
 	const bool any = params.flags & BALANCER_ANY_DESTINATION;
-	if (is_service(p.key.destination) && !any) [[likely]]
+	if (!serves(p.v6)) [[unlikely]]
+		return {BALANCER_OTHER};
+	if (is_service(p.address(End::destination)) && !any) [[likely]]
 		return from_client(p, digest, now);
-	if (const uint32_t id = pool.at_address(p.key.source); id != Pool::none)
+	if (const uint32_t id = pool.at(p.address(End::source)); id != Pool::none)
 		return from_server(p, id, now);
 	if (any)
 		return from_client(p, digest, now);
@@ -134,7 +170,7 @@ Outcome Engine::process(Packet &p, const uint64_t *digest, uint64_t now)
 Outcome Engine::to_server(Packet &p, uint32_t id, uint32_t change)
 {
 	const Server &s = pool[id];
-	rewrite_address(p, destination_at, s.address, change);
+	rewrite_address(p, End::destination, s.at(p.v6), change);
 	if (s.has_mac)
 		std::memcpy(p.frame, s.mac, sizeof(s.mac));
 	return {BALANCER_TO_SERVER, id};

@@ -41,7 +41,7 @@ Outcome Engine::quic(Packet &p, const uint64_t *digest, uint64_t now)
 	if (!pool.has(id)) {
 		id = c->server_plus_one - 1u;
 		if (!pool.has(id)) {
-			id = policy.choose(hash(p.key), p.key);
+			id = policy.choose(hash(p.key), client_of(p));
 			if (id == Pool::none)
 				return {BALANCER_DROP};
 			stats.placed++;

@@ -32,10 +32,11 @@ Outcome Engine::by_hash(Packet &p)
 
 uint64_t Engine::datagram_hash(const Packet &p) const
 {
-	nf::Ipv4Tuple key = p.key;
-	key.source_port = load16(p.ip + 4); // the datagram's number
-	key.destination_port = 0;
-	key.used = 2;
+	Key key = p.key;
+	std::memcpy(&key.source_port, &p.datagram, sizeof(p.datagram)); // over both ports
+	if (p.v6) // what a later fragment carries cannot be known
+		key.protocol = 0;
+	key.used = key_of_datagram;
 	return hash(key);
 }
 
@@ -75,8 +76,7 @@ Outcome Engine::segment(Packet &p, const uint64_t *digest, uint64_t now)
 	if (!ts || params.memory == BALANCER_TRACK || !(flags & tcp_ack))
 		return tracked(p, digest, now);
 	const uint32_t echo = load_be32(ts.echo());
-	const uint32_t id =
-		cookie_.id(echo, mask(p.key.source, p.key.source_port, p.key.destination_port));
+	const uint32_t id = cookie_.id(echo, mask(client_of(p)));
 	if (!pool.has(id)) [[unlikely]] {
 		stats.wrong_cookies++;
 		return tracked(p, digest, now);
@@ -156,7 +156,7 @@ Outcome Engine::opens(Packet &p, const Timestamps &ts, const uint64_t *digest, u
 	if (!pool.has(id) && c)
 		id = c->server_plus_one - 1u;
 	if (!pool.has(id) || pool[id].state != ServerState::active) {
-		id = policy.choose(key_hash, p.key);
+		id = policy.choose(key_hash, client_of(p));
 		if (id == Pool::none)
 			return {BALANCER_DROP};
 		stats.placed++;
@@ -202,7 +202,7 @@ Outcome Engine::datagram(Packet &p, const uint64_t *digest, uint64_t now)
 		return to_server(p, id);
 	}
 	stats.gone += c->server_plus_one != 0;
-	id = policy.choose(hash(p.key), p.key);
+	id = policy.choose(hash(p.key), client_of(p));
 	if (id == Pool::none)
 		return {BALANCER_DROP};
 	stats.placed++;

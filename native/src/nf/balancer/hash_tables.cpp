@@ -11,7 +11,7 @@ namespace {
 // Of the address and not of the id: every balancer orders the same servers in the same way.
 uint64_t hash_of(const Server &server, uint64_t salt)
 {
-	return base::mix64(server.address + (salt << 32) + 0x9e3779b97f4a7c15ull);
+	return base::mix64(server.number() + (salt << 32) + 0x9e3779b97f4a7c15ull);
 }
 
 // Primes at least a hundred times the servers keep shares within a percent.
@@ -45,7 +45,7 @@ void MaglevTable::build(const Pool &pool)
 	}
 	// By address: who takes the first turn must not depend on ids.
 	std::sort(turns.begin(), turns.end(), [&](const Turn &a, const Turn &b) {
-		return pool[a.id].address < pool[b.id].address;
+		return pool[a.id].number() < pool[b.id].number();
 	});
 	constexpr uint16_t empty = UINT16_MAX;
 	table_.assign(size, empty);
@@ -70,7 +70,7 @@ void HashRing::build(const Pool &pool)
 		for (uint32_t p = 0; p < points * pool[id].weight; p++)
 			ring_.push_back({static_cast<uint32_t>(hash_of(pool[id], 16 + p) >> 32), id});
 	std::sort(ring_.begin(), ring_.end(), [&](const Point &a, const Point &b) {
-		return a.at != b.at ? a.at < b.at : pool[a.id].address < pool[b.id].address;
+		return a.at != b.at ? a.at < b.at : pool[a.id].number() < pool[b.id].number();
 	});
 }
 

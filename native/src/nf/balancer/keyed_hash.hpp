@@ -1,8 +1,9 @@
 // SipHash-1-3 (Aumasson, Bernstein, INDOCRYPT'12; one round a block, three at the end) over inputs of
-// fixed length, so without its block of length: 64 bits of address and ports, or two such words.
+// fixed length, so without its block of length: 64 bits of address and ports, or a few such words.
 #pragma once
 
 #include <bit>
+#include <concepts>
 #include <cstdint>
 #include <cstring>
 
@@ -16,17 +17,10 @@ public:
 		std::memcpy(&k1_, key + 8, 8);
 	}
 
-	uint64_t operator()(uint64_t input) const
+	template <std::same_as<uint64_t>... Words> uint64_t operator()(Words... words) const
 	{
 		State s{start()};
-		s.absorb(input);
-		return s.finish();
-	}
-	uint64_t operator()(uint64_t first, uint64_t second) const
-	{
-		State s{start()};
-		s.absorb(first);
-		s.absorb(second);
+		(s.absorb(words), ...);
 		return s.finish();
 	}
 

@@ -1,4 +1,5 @@
-// Masks of cookies for a burst at once: KeyedHash of each input, as many together as a vector holds.
+// Masks of cookies for a burst at once, and hashes of keys: KeyedHash of each input, as many together
+// as a vector holds.
 #pragma once
 
 #include "nf/balancer/keyed_hash.hpp"
@@ -7,26 +8,43 @@
 
 namespace reframer::balance {
 
-// Writes the lower halves of the hashes; rounds `n` up to a multiple of eight, for which both arrays
+// Words of an input: by family, see Engine::mask(); of a key.
+inline constexpr uint32_t words_v4 = 1, words_v6 = 3, words_key = 2;
+// Inputs lie word by word: word w of input i at [w * mask_stride + i].
+inline constexpr uint32_t mask_stride = 72; // a burst of 64, and what is rounded up
+
+// Writes the lower halves of the hashes, of keys the upper ones (Policy::by_hash()); rounds `n` up to a multiple of eight, for which both arrays
 // must have room.
 using Masks = void (*)(const KeyedHash &hash, const uint64_t *inputs, uint32_t n, uint32_t *masks);
+struct MaskKernels {
+	Masks v4, v6, keys;
+};
 
 namespace isa_scalar {
-void masks(const KeyedHash &hash, const uint64_t *inputs, uint32_t n, uint32_t *masks);
+extern const MaskKernels masks;
 }
 namespace isa_avx2 {
-void masks(const KeyedHash &hash, const uint64_t *inputs, uint32_t n, uint32_t *masks);
+extern const MaskKernels masks;
 }
 namespace isa_avx512 {
-void masks(const KeyedHash &hash, const uint64_t *inputs, uint32_t n, uint32_t *masks);
+extern const MaskKernels masks;
+}
+
+// Whether this CPU has what meson.build compiles them for.
+inline bool runs_avx2()
+{
+	return __builtin_cpu_supports("avx2");
+}
+inline bool runs_avx512()
+{
+	return runs_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+	       __builtin_cpu_supports("avx512vl");
 }
 
 // The fastest that this CPU runs.
-inline Masks best_masks()
+inline const MaskKernels &best_masks()
 {
-	if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-		return isa_avx512::masks;
-	return __builtin_cpu_supports("avx2") ? isa_avx2::masks : isa_scalar::masks;
+	return runs_avx512() ? isa_avx512::masks : runs_avx2() ? isa_avx2::masks : isa_scalar::masks;
 }
 
 } // namespace reframer::balance

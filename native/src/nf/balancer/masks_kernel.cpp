@@ -32,26 +32,31 @@ struct State {
 	}
 };
 
-} // namespace
-
-void masks(const KeyedHash &hash, const uint64_t *inputs, uint32_t n, uint32_t *masks)
+template <uint32_t words, uint32_t shift = 0>
+void masks_of(const KeyedHash &hash, const uint64_t *inputs, uint32_t n, uint32_t *masks)
 {
 	const KeyedHash::Start start = hash.start();
 	for (uint32_t i = 0; i < n; i += 8) {
-		Lanes input;
-		std::memcpy(&input, inputs + i, sizeof(input));
 		State s{Lanes{} + start.a, Lanes{} + start.b, Lanes{} + start.c, Lanes{} + start.d};
-		s.d ^= input;
-		s.round();
-		s.a ^= input;
+		for (uint32_t w = 0; w < words; w++) {
+			Lanes input;
+			std::memcpy(&input, inputs + w * mask_stride + i, sizeof(input));
+			s.d ^= input;
+			s.round();
+			s.a ^= input;
+		}
 		s.c ^= 0xff;
 		s.round();
 		s.round();
 		s.round();
 		const Lanes out = s.a ^ s.b ^ s.c ^ s.d;
 		for (uint32_t lane = 0; lane < 8; lane++)
-			masks[i + lane] = static_cast<uint32_t>(out[lane]);
+			masks[i + lane] = static_cast<uint32_t>(out[lane] >> shift);
 	}
 }
+
+} // namespace
+
+extern const MaskKernels masks = {masks_of<words_v4>, masks_of<words_v6>, masks_of<words_key, 32>};
 
 } // namespace reframer::balance::REFRAMER_ISA

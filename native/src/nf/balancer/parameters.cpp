@@ -1,6 +1,7 @@
 #include "nf/balancer/parameters.hpp"
 
 #include "api/sized.hpp"
+#include "nf/balancer/address.hpp"
 #include "nf/balancer/quic_ids.hpp"
 
 #include <algorithm>
@@ -20,9 +21,9 @@ constexpr uint32_t least_low_bits = 12;
 
 bool right(const balancer_params &p, api::Why &why)
 {
-	if (!(p.service[0] | p.service[1] | p.service[2] | p.service[3]) &&
-	    !(p.flags & BALANCER_ANY_DESTINATION))
-		return why.no("service is 0.0.0.0, must be the address that clients see");
+	const Addresses service = Addresses::of(p.service, p.service6);
+	if (!service.has_v4() && !service.has_v6() && !(p.flags & BALANCER_ANY_DESTINATION))
+		return why.no("service is 0.0.0.0 and service6 ::, one must be what clients see");
 	if (!why.within("max_servers", p.max_servers, 1, BALANCER_MAX_SERVERS) ||
 	    !why.within("version_bits", p.version_bits, 2, 8) ||
 	    !why.within("check_bits", p.check_bits, 0, 8) ||
@@ -119,9 +120,8 @@ bool read_quic_config(const balancer_quic *given, balancer_quic &full)
 bool read_server(const balancer_server *given, balancer_server &full)
 {
 	full = default_server();
-	const auto &a = full.address;
-	return given && api::read_params(*given, full) && (a[0] | a[1] | a[2] | a[3]) != 0 &&
-	       full.weight <= most_weight && full.clock <= BALANCER_CLOCK_DIFFERING;
+	return given && api::read_params(*given, full) && full.weight <= most_weight &&
+	       full.clock <= BALANCER_CLOCK_DIFFERING;
 }
 
 } // namespace reframer::balance

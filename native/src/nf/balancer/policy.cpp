@@ -125,10 +125,11 @@ uint32_t Policy::one_of_two()
 	return load(b) * pool_[a].weight < load(a) * pool_[b].weight ? b : a;
 }
 
-uint32_t Policy::least_core(const nf::Ipv4Tuple &key)
+uint32_t Policy::least_core(const Client &client)
 {
 	uint32_t best = Pool::none, core = 0;
 	float least = 0;
+	const uint16_t ports[2] = {client.key.source_port, client.key.destination_port};
 	// Equal loads are common, and the first server would get all of them.
 	const auto &active = pool_.active();
 	const auto n = static_cast<uint32_t>(active.size());
@@ -137,7 +138,8 @@ uint32_t Policy::least_core(const nf::Ipv4Tuple &key)
 		const uint32_t id = active[from + i < n ? from + i : from + i - n];
 		if (!cores_[id])
 			continue;
-		const uint32_t at = cores_[id]->core_of(key, pool_[id].address);
+		const Address server = pool_[id].at(client.address.v6);
+		const uint32_t at = cores_[id]->core_of(client.address, server, ports);
 		const float load = cores_[id]->load(at) / static_cast<float>(pool_[id].weight);
 		if (best == Pool::none || load < least) {
 			best = id;
@@ -151,7 +153,7 @@ uint32_t Policy::least_core(const nf::Ipv4Tuple &key)
 	return best;
 }
 
-uint32_t Policy::choose(uint64_t hash, const nf::Ipv4Tuple &key)
+uint32_t Policy::choose(uint64_t hash, const Client &client)
 {
 	if (pool_.active().empty())
 		return Pool::none;
@@ -164,7 +166,7 @@ uint32_t Policy::choose(uint64_t hash, const nf::Ipv4Tuple &key)
 		id = least_loaded();
 		break;
 	case BALANCER_CROSS_RSS:
-		id = least_core(key);
+		id = least_core(client);
 		break;
 	case BALANCER_MAGLEV:
 	case BALANCER_RING:

@@ -4,6 +4,7 @@
 #include "base/random.hpp"
 #include "nf/balancer/core_map.hpp"
 #include "nf/balancer/hash_tables.hpp"
+#include "nf/balancer/packet.hpp"
 #include "reframer/balancer.h"
 
 #include <memory>
@@ -23,9 +24,10 @@ public:
 	void set_cores(uint32_t id, const balancer_cores &cores);
 	bool report_cores(uint32_t id, const float *loads, uint32_t nb);
 
-	// For a new connection. Pool::none without active servers.
-	uint32_t choose(uint64_t hash, const nf::Ipv4Tuple &key);
-	// Where a packet goes that nothing else tells, and every packet of a policy by hash.
+	// For a new connection, `hash` of its key. Pool::none without active servers.
+	uint32_t choose(uint64_t hash, const Client &client);
+	// Where a packet goes that nothing else tells, and every packet of a policy by hash. The upper half
+	// of the hash decides.
 	uint32_t by_hash(uint64_t hash) const
 	{
 		switch (kind_) {
@@ -49,7 +51,7 @@ private:
 	uint32_t in_turn();
 	uint32_t least_loaded() const;
 	uint32_t one_of_two();
-	uint32_t least_core(const nf::Ipv4Tuple &key);
+	uint32_t least_core(const Client &client);
 	void set_schedule();
 	double share(uint32_t id, double mean) const;
 

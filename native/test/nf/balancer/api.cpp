@@ -15,7 +15,7 @@ TEST_CASE("parameters out of range are refused with their name")
 		void (*set)(balancer_params &);
 	};
 	const Case cases[] = {
-		{"service is 0.0.0.0",
+		{"service is 0.0.0.0 and service6 ::",
 	     [](balancer_params &p) { p.service[0] = 0, p.service[2] = 0, p.service[3] = 0; }},
 		{"max_servers is 0, must be 1 to 4096", [](balancer_params &p) { p.max_servers = 0; }},
 		{"max_servers is 4097", [](balancer_params &p) { p.max_servers = 4097; }},
@@ -81,7 +81,41 @@ TEST_CASE("ids stay, and one that was given back comes after all others")
 	balancer_server s;
 	balancer_default_server(&s);
 	CHECK(balancer_add(box.get(), &s) == -EINVAL); // no address
+	put_address(s.address, server_net + 50);
+	s.address6[0] = 0x20;
+	CHECK(balancer_add(box.get(), &s) == -EINVAL); // of a family that the service lacks
 	CHECK(balancer_add(box.get(), nullptr) == -EINVAL);
+}
+
+TEST_CASE("a service of both families has servers of both")
+{
+	Box box(Box::defaults(), Family::by_client);
+	CHECK(box.add(server_net) == 0);
+	balancer_server s;
+	balancer_default_server(&s);
+	put_address(s.address, server_net + 1);
+	CHECK(balancer_add(box.get(), &s) == -EINVAL);
+	std::copy_n(frames::six(server_net).begin(), 16, s.address6);
+	CHECK(balancer_add(box.get(), &s) == -EEXIST); // another server's
+	std::copy_n(frames::six(server_net + 1).begin(), 16, s.address6);
+	CHECK(balancer_add(box.get(), &s) == 1);
+	CHECK(balancer_find6(box.get(), s.address6) == 1);
+	CHECK(balancer_find6(box.get(), frames::six(server_net + 2).data()) == -ENOENT);
+	CHECK(balancer_find6(box.get(), nullptr) == -ENOENT);
+	// Whoever has only the other family is served by it alone.
+	Box old(Box::defaults()), six(Box::defaults(), Family::six);
+	old.add(server_net);
+	six.add(server_net);
+	Frame syn = tcp(client_net, 1, service, 80, 2), syn6 = frames::frame6(syn);
+	const auto verdict = [](Box &b, Frame &f) {
+		balancer_frame given{f.data(), static_cast<uint32_t>(f.size()), 0, 0};
+		balancer_process(b.get(), &given, 1, b.now);
+		return given.verdict;
+	};
+	CHECK(verdict(old, syn6) == BALANCER_OTHER);
+	CHECK(verdict(six, syn) == BALANCER_OTHER);
+	CHECK(verdict(old, syn) == BALANCER_TO_SERVER);
+	CHECK(verdict(six, syn6) == BALANCER_TO_SERVER);
 }
 
 TEST_CASE("a drained server keeps its connections and gets no new ones")

@@ -30,7 +30,10 @@ struct Connection {
 
 class Traffic {
 public:
-	Traffic(const balancer_params &p, uint64_t seed) : box(p), random{seed} {}
+	Traffic(const balancer_params &p, uint64_t seed, Family family = Family::four)
+		: box(p, family), random{seed}
+	{
+	}
 
 	uint32_t add_server(ServerHost host, uint32_t told = BALANCER_CLOCK_DETECT)
 	{
@@ -160,9 +163,7 @@ private:
 	void reaches(const Connection &c, Result &r)
 	{
 		if (r.verdict == BALANCER_TO_ALL) {
-			REQUIRE(balancer_direct(box.get(), r.frame.data(),
-			                        static_cast<uint32_t>(r.frame.size()), c.server) == 0);
-			check_sums(r.frame);
+			REQUIRE(box.direct(r.frame, c.server) == 0);
 		} else {
 			REQUIRE(r.verdict == BALANCER_TO_SERVER);
 		}
@@ -176,9 +177,9 @@ Connection connection(Random &random, uint32_t i, Kind kind)
 }
 
 void random_changes(const balancer_params &p, uint64_t seed, uint64_t tick_ns, bool by_client,
-                    uint64_t longest_idle)
+                    uint64_t longest_idle, Family family = Family::four)
 {
-	Traffic t(p, seed);
+	Traffic t(p, seed, family);
 	Random &random = t.random;
 	uint32_t next_address = server_net;
 	const auto new_server = [&] {
@@ -280,12 +281,20 @@ TEST_CASE("no connection breaks while the pool changes: microseconds")
 	random_changes(Box::defaults(), drive::seed(), 1000, false, 0);
 }
 
+TEST_CASE("no connection breaks while the pool changes: over IPv6, and over both")
+{
+	for (const Family family : {Family::six, Family::by_client})
+		for (const bool by_client : {false, true})
+			random_changes(Box::defaults(), drive::seed(), ms, by_client, 0, family);
+}
+
 TEST_CASE("no connection breaks over idle hours")
 {
 	balancer_params p = Box::defaults();
 	p.established_ns = 7 * 24 * hour; // of those that the table carries on
 	random_changes(p, drive::seed(), ms, false, 2 * hour);
 	random_changes(p, drive::seed(), ms, true, 2 * hour);
+	random_changes(p, drive::seed(), ms, false, 2 * hour, Family::by_client);
 }
 
 TEST_CASE("more servers, more versions, check bits")
@@ -294,14 +303,14 @@ TEST_CASE("more servers, more versions, check bits")
 	p.max_servers = 4096;
 	p.version_bits = 5;
 	p.check_bits = 2;
-	random_changes(p, drive::seed(), ms, false, 0);
+	random_changes(p, drive::seed(), ms, false, 0, Family::by_client);
 }
 
 TEST_CASE("by the flow table alone")
 {
 	balancer_params p = Box::defaults();
 	p.memory = BALANCER_TRACK;
-	Traffic t(p, drive::seed());
+	Traffic t(p, drive::seed(), Family::by_client);
 	for (uint32_t i = 0; i < 10; i++)
 		t.add_server({server_net + i, 0});
 	std::vector<Connection> live;
@@ -334,9 +343,11 @@ TEST_CASE("a forged or foreign echo is counted, and the flow table has its say")
 	CHECK(box.stats().strays == box.stats().wrong_cookies);
 }
 
-TEST_CASE("fragments follow their first one")
+namespace {
+
+void fragments(Family family)
 {
-	Box box(Box::defaults());
+	Box box(Box::defaults(), family);
 	for (uint32_t i = 0; i < 7; i++)
 		box.add(server_net + i);
 	for (uint16_t i = 0; i < 200; i++) {
@@ -358,6 +369,14 @@ TEST_CASE("fragments follow their first one")
 		// What the first one says of the whole sum holds at the server.
 	}
 	CHECK(box.stats().lost_fragments == 0);
+}
+
+} // namespace
+
+TEST_CASE("fragments follow their first one")
+{
+	fragments(Family::four);
+	fragments(Family::six);
 }
 
 TEST_CASE("what is malformed or foreign is left alone")

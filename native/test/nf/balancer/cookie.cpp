@@ -1,6 +1,7 @@
 // The word in place of a timestamp: what goes in comes out, and it never goes back.
 #include "nf/balancer/cookie.hpp"
 #include "nf/balancer/keyed_hash.hpp"
+#include "nf/balancer/masks.hpp"
 #include "nf/balancer/server_clock.hpp"
 #include "nf/balancer/timestamps.hpp"
 
@@ -97,6 +98,40 @@ TEST_CASE("the keyed hash is SipHash-1-3 without its block of length")
 		CHECK(KeyedHash(key)(a) == by_the_book(key, {a}));
 		CHECK(KeyedHash(key)(a, b) == by_the_book(key, {a, b}));
 	}
+}
+
+TEST_CASE("masks of a burst are those of one input after the other, with any vectors")
+{
+	Random random{drive::seed()};
+	const std::pair<const MaskKernels *, bool> kernels[] = {{&isa_scalar::masks, true},
+	                                                        {&isa_avx2::masks, runs_avx2()},
+	                                                        {&isa_avx512::masks, runs_avx512()}};
+	for (int round = 0; round < 200; round++) {
+		uint8_t key[16];
+		for (uint8_t &b : key)
+			b = static_cast<uint8_t>(random.next());
+		const KeyedHash hash(key);
+		uint64_t inputs[words_v6 * mask_stride];
+		for (uint64_t &word : inputs)
+			word = random.next();
+		const uint32_t n = 1 + random.below(64);
+		for (const auto &[kernel, runs] : kernels) {
+			if (!runs)
+				continue;
+			uint32_t v4[mask_stride] = {}, v6[mask_stride] = {}, keys[mask_stride] = {};
+			kernel->v4(hash, inputs, n, v4);
+			kernel->v6(hash, inputs, n, v6);
+			kernel->keys(hash, inputs, n, keys);
+			for (uint32_t i = 0; i < n; i++) {
+				const uint64_t *in = inputs + i;
+				REQUIRE(v4[i] == static_cast<uint32_t>(hash(in[0])));
+				REQUIRE(v6[i] ==
+				        static_cast<uint32_t>(hash(in[0], in[mask_stride], in[2 * mask_stride])));
+				REQUIRE(keys[i] == static_cast<uint32_t>(hash(in[0], in[mask_stride]) >> 32));
+			}
+		}
+	}
+	MESSAGE("AVX2 " << runs_avx2() << ", AVX-512 " << runs_avx512());
 }
 
 namespace {

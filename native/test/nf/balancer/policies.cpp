@@ -13,13 +13,13 @@ using reframer::base::Random;
 
 namespace {
 
-Box box_of(uint32_t policy, uint32_t servers, bool books = true)
+Box box_of(uint32_t policy, uint32_t servers, bool books = true, Family family = Family::four)
 {
 	balancer_params p = Box::defaults();
 	p.policy = policy;
 	if (!books)
 		p.flags &= ~uint32_t{BALANCER_BOOK};
-	Box box(p);
+	Box box(p, family);
 	for (uint32_t i = 0; i < servers; i++)
 		box.add(server_net + i);
 	return box;
@@ -50,7 +50,8 @@ TEST_CASE("weights are shares")
 {
 	for (const uint32_t policy : {BALANCER_WEIGHTED, BALANCER_MAGLEV, BALANCER_RING}) {
 		CAPTURE(policy);
-		Box box = box_of(policy, 4);
+		// Over IPv6 the addresses that hashes order by are others.
+		Box box = box_of(policy, 4, true, policy == BALANCER_MAGLEV ? Family::six : Family::four);
 		for (uint32_t id = 0; id < 4; id++)
 			balancer_set_weight(box.get(), id, id + 1);
 		auto placed = place(box, 20000);
@@ -84,6 +85,50 @@ TEST_CASE("by load, with and without booking")
 		for (uint32_t id = 0; id < 8; id++)
 			CHECK(std::abs(spread[id] - 100) < (policy == BALANCER_LEAST_LOADED ? 3 : 40));
 		CHECK(flocked[5] > (policy == BALANCER_LEAST_LOADED ? 799 : 150));
+	}
+}
+
+TEST_CASE("by hash a burst goes where its packets go one by one")
+{
+	for (const uint32_t policy : {BALANCER_MAGLEV, BALANCER_RING, BALANCER_HASH}) {
+		balancer_params p = Box::defaults();
+		p.policy = policy;
+		p.memory = BALANCER_FORGET;
+		Box box(p);
+		Random random{drive::seed()};
+		std::vector<Frame> frames;
+		for (uint32_t i = 0; i < 300; i++) {
+			const auto port = static_cast<uint16_t>(random.next());
+			Frame f = tcp(client_net + i, port, service, 80, i % 3 ? 0x10 : 0x02);
+			if (i % 7 == 0) // what the short way leaves alone
+				f = frames::build({client_net + i, service, port, 80, 17}, 20, 3);
+			frames.push_back(f);
+		}
+		const auto together = [&] {
+			std::vector<Frame> out = frames;
+			std::vector<balancer_frame> given;
+			for (Frame &f : out)
+				given.push_back({f.data(), static_cast<uint32_t>(f.size()), 0, 0});
+			balancer_process(box.get(), given.data(), static_cast<uint32_t>(given.size()), box.now);
+			for (size_t i = 0; i < out.size(); i++) {
+				check_sums(out[i]);
+				// A tagged one takes the long way.
+				Frame tagged = frames[i];
+				tagged.insert(tagged.begin() + 12, {0x81, 0, 0, 5});
+				balancer_frame alone{tagged.data(), static_cast<uint32_t>(tagged.size()), 0, 0};
+				balancer_process(box.get(), &alone, 1, box.now);
+				REQUIRE(given[i].verdict == alone.verdict);
+				REQUIRE(given[i].server == alone.server);
+				tagged.erase(tagged.begin() + 12, tagged.begin() + 16);
+				REQUIRE(out[i] == tagged);
+			}
+		};
+		together(); // without servers all are dropped
+		for (uint32_t i = 0; i < 9; i++)
+			box.add(server_net + i);
+		together();
+		CHECK(box.stats().by_hash == 600);
+		CHECK(box.stats().dropped == 600);
 	}
 }
 
@@ -121,10 +166,12 @@ TEST_CASE("consistent hashing moves few when one leaves, modulo moves most")
 	}
 }
 
-TEST_CASE("by cores: the core that a server's NIC will choose, least loaded first")
+namespace {
+
+void by_cores(Family family)
 {
 	Random random{drive::seed()};
-	Box box = box_of(BALANCER_CROSS_RSS, 4);
+	Box box = box_of(BALANCER_CROSS_RSS, 4, true, family);
 	reframer::packet::ToeplitzKey key = reframer::packet::toeplitz_key_microsoft;
 	uint16_t tables[4][128];
 	balancer_cores cores = {};
@@ -148,15 +195,23 @@ TEST_CASE("by cores: the core that a server's NIC will choose, least loaded firs
 		const uint32_t client = client_net + static_cast<uint32_t>(i % 97);
 		const uint32_t id = box.pass(tcp(client, port, service, 443, 2)).server;
 		// From the definition, over what the server's NIC sees.
-		uint8_t input[12];
-		frames::put32(input, client);
-		frames::put32(input + 4, server_net + id);
-		frames::put16(input + 8, port);
-		frames::put16(input + 10, 443);
+		std::vector<uint8_t> input;
+		for (const uint32_t host : {client, server_net + id}) {
+			const auto address = frames::six(host);
+			input.insert(input.end(), address.begin() + (family == Family::six ? 0 : 12),
+			             address.end());
+		}
+		input.resize(input.size() + 4);
+		frames::put16(&input[input.size() - 4], port);
+		frames::put16(&input[input.size() - 2], 443);
 		const uint16_t core = tables[id][reframer::packet::toeplitz_reference(key, input) & 127];
 		uint8_t address[4];
 		put_address(address, client);
-		REQUIRE(balancer_core_of(box.get(), id, address, port, 443) == core);
+		const int said =
+			family == Family::six
+				? balancer_core_of6(box.get(), id, frames::six(client).data(), port, 443)
+				: balancer_core_of(box.get(), id, address, port, 443);
+		REQUIRE(said == core);
 		load[id][core]++;
 	}
 	// Each connection was booked: no two cores are far apart.
@@ -168,4 +223,12 @@ TEST_CASE("by cores: the core that a server's NIC will choose, least loaded firs
 		CHECK(balancer_report_cores(box.get(), id, id == 2 ? idle : busy, 4) == 0);
 	CHECK(balancer_report_cores(box.get(), 0, idle, 3) == -EINVAL);
 	CHECK(place(box, 200, 10000)[2] == 200);
+}
+
+} // namespace
+
+TEST_CASE("by cores: the core that a server's NIC will choose, least loaded first")
+{
+	by_cores(Family::four);
+	by_cores(Family::six);
 }

@@ -168,7 +168,8 @@ namespace {
 
 class QuicTraffic {
 public:
-	QuicTraffic(bool keyed, uint64_t seed) : box(Box::defaults()), random{seed}
+	QuicTraffic(bool keyed, uint64_t seed, Family family)
+		: box(Box::defaults(), family), random{seed}
 	{
 		for (uint32_t rotation : {0u, 3u}) {
 			balancer_quic c = config(rotation, rotation ? 2 : 4, rotation ? 6 : 12);
@@ -240,9 +241,9 @@ public:
 	uint32_t nb_added = 0;
 };
 
-void changing_addresses(bool keyed, uint64_t seed)
+void changing_addresses(bool keyed, uint64_t seed, Family family = Family::four)
 {
-	QuicTraffic t(keyed, seed);
+	QuicTraffic t(keyed, seed, family);
 	Random &random = t.random;
 	std::vector<Client> live;
 	for (int step = 0; step < 8000; step++) {
@@ -301,6 +302,12 @@ TEST_CASE("QUIC follows its ids over changes of address and pool: in the clear")
 	changing_addresses(false, drive::seed());
 }
 
+TEST_CASE("QUIC follows its ids over IPv6, and when a client goes from one family to the other")
+{
+	changing_addresses(false, drive::seed(), Family::six);
+	changing_addresses(false, drive::seed(), Family::by_client);
+}
+
 TEST_CASE("QUIC follows its ids over changes of address and pool: encrypted")
 {
 	if (Aes128::supported())
@@ -353,6 +360,13 @@ TEST_CASE("configurations that cannot be are refused")
 		balancer_quic c = config(0, 2, 6);
 		c.*member = value;
 		CHECK(balancer_set_quic(box.get(), &c) == -EINVAL);
+	}
+	balancer_quic good = config(0, 2, 6);
+	for (const uint32_t memory : {BALANCER_TRACK, BALANCER_FORGET}) { // ids are cookies
+		balancer_params p = Box::defaults();
+		p.memory = memory;
+		p.policy = BALANCER_MAGLEV;
+		CHECK(balancer_set_quic(Box(p).get(), &good) == -EINVAL);
 	}
 	balancer_params p = Box::defaults();
 	p.quic_port = 65536;

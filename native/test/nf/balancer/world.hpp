@@ -2,7 +2,7 @@
 // is checked where it arrives.
 #pragma once
 
-#include "../frames.hpp"
+#include "../frames6.hpp"
 
 #include "nf/balancer/packet.hpp"
 #include "reframer/balancer.h"
@@ -81,6 +81,17 @@ inline void check_sums(const Frame &p)
 		REQUIRE(frames::sum(&p[34], l4) == 0xffff);
 }
 
+// Which packets are IPv6 on their way through the balancer.
+enum class Family { four, six, by_client };
+
+// The client of a packet between one and the service, or of what an ICMP error is about.
+inline uint32_t client_of(const Frame &f)
+{
+	if (f[23] == 1 && f[34] != 8 && f.size() >= 62)
+		return get32(&f[42 + 16]);
+	return get32(&f[30]) == service ? get32(&f[26]) : get32(&f[30]);
+}
+
 struct Result {
 	Frame frame;
 	uint32_t verdict, server;
@@ -90,8 +101,12 @@ struct Result {
 
 class Box {
 public:
-	explicit Box(const balancer_params &p)
+	explicit Box(balancer_params p, Family family = Family::four) : family_(family)
 	{
+		if (family_ != Family::four)
+			std::copy_n(frames::six(service).begin(), 16, p.service6);
+		if (family_ == Family::six)
+			put_address(p.service, 0);
 		balancer *made = nullptr;
 		REQUIRE(balancer_create(&p, &made) == 0);
 		b_.reset(made);
@@ -108,20 +123,34 @@ public:
 	{
 		balancer_server s;
 		balancer_default_server(&s);
-		put_address(s.address, address);
+		if (family_ != Family::six)
+			put_address(s.address, address);
+		if (family_ != Family::four)
+			std::copy_n(frames::six(address).begin(), 16, s.address6);
 		s.clock = clock;
 		s.weight = weight;
 		return balancer_add(b_.get(), &s);
 	}
+	// An IPv4 frame; where it is to be IPv6, it is that inside.
 	Result pass(const Frame &frame)
 	{
 		Result r{frame, 0, 0};
-		balancer_frame f{r.frame.data(), static_cast<uint32_t>(r.frame.size()), 0, 0};
-		balancer_process(b_.get(), &f, 1, now);
-		r.verdict = f.verdict;
-		r.server = f.server;
-		check_sums(r.frame);
+		within(r.frame, [&](Frame &inside) {
+			balancer_frame f{inside.data(), static_cast<uint32_t>(inside.size()), 0, 0};
+			balancer_process(b_.get(), &f, 1, now);
+			r.verdict = f.verdict;
+			r.server = f.server;
+		});
 		return r;
+	}
+	int direct(Frame &frame, uint32_t id)
+	{
+		int result = 0;
+		within(frame, [&](Frame &inside) {
+			result =
+				balancer_direct(b_.get(), inside.data(), static_cast<uint32_t>(inside.size()), id);
+		});
+		return result;
 	}
 	balancer_stats stats() const
 	{
@@ -134,10 +163,30 @@ public:
 	uint64_t now = second;
 
 private:
+	template <typename Work> void within(Frame &frame, Work work)
+	{
+		if (family_ == Family::four ||
+		    (family_ == Family::by_client && client_of(frame) % 2 == 0)) {
+			work(frame);
+			check_sums(frame);
+			return;
+		}
+		const Frame before = frames::frame6(frame);
+		Frame inside = before;
+		work(inside);
+		REQUIRE(frames::sums_right6(&inside[14], inside.size() - 14));
+		if (inside == before)
+			return;
+		frame = frames::frame4(inside);
+		// Nothing but these bytes of addresses may have come out.
+		REQUIRE(frames::frame6(frame) == inside);
+	}
+
 	struct Free {
 		void operator()(balancer *b) const { balancer_free(b); }
 	};
 	std::unique_ptr<balancer, Free> b_;
+	const Family family_;
 };
 
 // A server's clock: ticks of a kHz, or of a MHz; one for all clients, or with an offset a client.

@@ -1,0 +1,204 @@
+// What most packets are: acknowledgements with timestamps in a TCP header of 32 bytes, right behind an
+// IP header without options or extensions, untagged. They go a short way, see engine_burst.cpp.
+#pragma once
+
+#include "nf/balancer/cookie.hpp"
+#include "nf/balancer/masks.hpp"
+#include "nf/balancer/packet.hpp"
+#include "nf/balancer/pool.hpp"
+#include "reframer/balancer.h"
+
+#include <emmintrin.h>
+
+namespace reframer::balance {
+
+// Bits that must be as they usually are, in 16 bytes of a frame.
+struct Pattern {
+	uint32_t at;
+	uint8_t mask[16], value[16];
+
+	bool fits(const uint8_t *f) const
+	{
+		const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(f + at));
+		const __m128i bits =
+			_mm_and_si128(bytes, _mm_loadu_si128(reinterpret_cast<const __m128i *>(mask)));
+		const __m128i equal =
+			_mm_cmpeq_epi8(bits, _mm_loadu_si128(reinterpret_cast<const __m128i *>(value)));
+		return _mm_movemask_epi8(equal) == 0xffff;
+	}
+};
+
+// Where things are in a frame whose TCP header begins at `l4`.
+template <uint32_t l4> struct UsualTcp {
+	static constexpr uint32_t ports_at = l4, sum_at = l4 + 16, echo_at = l4 + 28, size = l4 + 32;
+
+	// An acknowledgement, no SYN; 32 bytes of header that end with NOP, NOP, timestamps.
+	static Pattern tcp()
+	{
+		constexpr uint32_t at = l4 + 12, flags_at = 1, options_at = 8;
+		Pattern p{at, {}, {}};
+		p.mask[0] = 0xf0;
+		p.value[0] = 0x80;
+		p.mask[flags_at] = tcp_syn | tcp_ack;
+		p.value[flags_at] = tcp_ack;
+		store32(p.mask + options_at, ~0u);
+		store32(p.value + options_at, __builtin_bswap32(0x0101080a));
+		return p;
+	}
+};
+
+struct UsualV4 : UsualTcp<34> {
+	static constexpr uint32_t words = words_v4;
+
+	// No fragment, TCP; to the service.
+	static Pattern ip(Address service)
+	{
+		constexpr uint32_t at = 18, place_at = 20, protocol_at = 23;
+		Pattern p{at, {}, {}};
+		p.mask[place_at - at] = 0x3f;
+		p.mask[place_at + 1 - at] = 0xff;
+		p.mask[protocol_at - at] = 0xff;
+		p.value[protocol_at - at] = 6;
+		store32(p.mask + address_at - at, ~0u);
+		store32(p.value + address_at - at, service.v4());
+		return p;
+	}
+	static bool is(const uint8_t *f)
+	{
+		constexpr uint32_t first = 0x450008, bytes = 0xffffff; // type 0x0800, header of 20 bytes
+		return (load32(f + type_at) & bytes) == first;
+	}
+	static void input(const uint8_t *f, uint64_t *to)
+	{
+		to[0] = load32(f + client_at) | uint64_t{load32(f + ports_at)} << 32;
+	}
+	// Returns what that adds to the complement of a sum.
+	static uint16_t rewrite(uint8_t *f, const Server &s)
+	{
+		const uint16_t change = s.change;
+		store32(f + address_at, s.address);
+		nf::update_checksum(f + ip_sum_at, change);
+		return change;
+	}
+
+protected:
+	enum At : uint32_t { type_at = 12, ip_sum_at = 24, client_at = 26, address_at = 30 };
+};
+
+// Where every packet goes by hash: any TCP segment, and its key.
+struct HashedV4 : UsualV4 {
+	static constexpr uint32_t words = words_key, size = 54;
+
+	static Pattern tcp() { return {ports_at, {}, {}}; }
+	static void input(const uint8_t *f, uint64_t *to)
+	{
+		Key key{};
+		std::memcpy(&key.source, f + client_at, 8);
+		std::memcpy(&key.source_port, f + ports_at, 4);
+		key.protocol = 6;
+		key.used = key_of_ipv4;
+		uint64_t both[2];
+		std::memcpy(both, &key, sizeof(both));
+		to[0] = both[0];
+		to[mask_stride] = both[1];
+	}
+};
+
+struct UsualV6 : UsualTcp<54> {
+	static constexpr uint32_t words = words_v6;
+
+	static Pattern ip(Address service)
+	{
+		Pattern p{address_at, {}, {}};
+		std::memset(p.mask, 0xff, sizeof(p.mask));
+		std::memcpy(p.value, service.bytes, sizeof(p.value));
+		return p;
+	}
+	static bool is(const uint8_t *f)
+	{
+		constexpr uint32_t first = 0x60dd86, bits = 0xf0ffff; // type 0x86dd, version 6
+		return (load32(f + type_at) & bits) == first && f[next_at] == 6;
+	}
+	static void input(const uint8_t *f, uint64_t *to)
+	{
+		std::memcpy(to, f + client_at, sizeof(*to));
+		std::memcpy(to + mask_stride, f + client_at + 8, sizeof(*to));
+		to[2 * mask_stride] = load32(f + ports_at);
+	}
+	static uint16_t rewrite(uint8_t *f, const Server &s)
+	{
+		std::memcpy(f + address_at, s.address6.data(), s.address6.size());
+		return s.change6;
+	}
+
+private:
+	enum At : uint32_t { type_at = 12, next_at = 20, client_at = 22, address_at = 38 };
+};
+
+// Those of a burst that are of one family, and the hashes of their inputs.
+template <typename Family> class UsualBurst {
+public:
+	explicit UsualBurst(Address service) : ip_(Family::ip(service)), tcp_(Family::tcp()) {}
+
+	// Whether the i-th frame is one of them.
+	bool take(const balancer_frame &frame, uint32_t i)
+	{
+		const uint8_t *f = frame.data;
+		const bool is =
+			frame.length >= Family::size && Family::is(f) && ip_.fits(f) && tcp_.fits(f);
+		taken_ |= uint64_t{is} << i;
+		if (is) [[likely]]
+			Family::input(f, inputs_ + nb_++);
+		return is;
+	}
+	void hash(const KeyedHash &hash, Masks kernel)
+	{
+		if (nb_ == 0)
+			return;
+		for (uint32_t i = nb_; i % 8 != 0; i++)
+			for (uint32_t w = 0; w < Family::words; w++)
+				inputs_[w * mask_stride + i] = 0;
+		kernel(hash, inputs_, nb_, masks_);
+	}
+	bool has(uint32_t i) const { return taken_ >> i & 1; }
+	uint32_t next_mask() { return masks_[next_++]; }
+
+private:
+	const Pattern ip_, tcp_;
+	uint64_t taken_ = 0;
+	uint32_t nb_ = 0, next_ = 0;
+	uint64_t inputs_[Family::words * mask_stride];
+	uint32_t masks_[mask_stride];
+};
+
+// What decides on a usual packet, apart from the engine: a store to a frame could be one to a member,
+// as far as a compiler knows, and these can stay in registers.
+struct UsualWay {
+	const Cookie cookie;
+	const Server *const servers;
+	const uint32_t nb_ids;
+
+	// UINT32_MAX: nothing was done, and the packet has to go the long way.
+	template <typename Family> uint32_t go(uint8_t *f, uint32_t mask) const
+	{
+		const uint32_t before = load32(f + Family::echo_at), echo = __builtin_bswap32(before);
+		const uint32_t id = cookie.id(echo, mask);
+		if (id >= nb_ids) [[unlikely]]
+			return UINT32_MAX;
+		const Server &s = servers[id];
+		if (!s.present() || s.by_table() || !s.clock.known()) [[unlikely]]
+			return UINT32_MAX;
+		const uint32_t clock = cookie.clock(echo, s.clock.latest());
+		if (!cookie.surely_newer(clock, s.clock.latest())) [[unlikely]]
+			return UINT32_MAX;
+		const uint32_t after = __builtin_bswap32(clock);
+		store32(f + Family::echo_at, after);
+		const uint16_t change = Family::rewrite(f, s);
+		nf::update_checksum(f + Family::sum_at, nf::fold(nf::change32(before, after) + change));
+		if (s.has_mac)
+			std::memcpy(f, s.mac, sizeof(s.mac));
+		return id;
+	}
+};
+
+} // namespace reframer::balance
