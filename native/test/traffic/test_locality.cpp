@@ -12,9 +12,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <random>
 #include <set>
+#include <zlib.h>
 
 namespace reframer::lab {
 // The program's own lives in main.cpp; nothing here emits.
@@ -397,4 +400,33 @@ TEST_CASE("the order check goes by flow and datagram, not by how packets are gro
 	CHECK(reordered({&first, &second, &whole}, {0, 2, 1}) == 1);
 	CHECK(reordered({&last, &first}, {1, 0}) == 1);
 	CHECK(reordered({&last, &whole, &first}, {1, 0, 2}) == 0);
+}
+
+TEST_CASE("files that are small as they are have no thread to read ahead, compressed ones do")
+{
+	const test::Folder folder;
+	const std::string plain = folder.file("plain.pcap"), packed = folder.file("packed.pcap.gz");
+	write_capture(plain, mixed_traffic(test::seed_for("read ahead", 4), 2'000, 50));
+	std::ifstream in(plain, std::ios::binary);
+	const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+	const gzFile out = gzopen(packed.c_str(), "wb1");
+	REQUIRE(out);
+	REQUIRE(gzwrite(out, bytes.data(), static_cast<unsigned>(bytes.size())) == int(bytes.size()));
+	REQUIRE(gzclose(out) == Z_OK);
+	const auto ahead = [](const std::string &file) {
+		CaptureInput input(file, false);
+		uint64_t frames = 0;
+		while (traffic::FrameBatch *batch = input.next()) {
+			frames += batch->frames.size();
+			input.give_back(batch);
+		}
+		CHECK(frames == 2'000);
+		return input.reads_ahead();
+	};
+	CHECK_FALSE(ahead(plain));
+	CHECK(ahead(packed));
+
+	write_capture(plain, mixed_traffic(test::seed_for("read ahead", 4), 20'000, 50));
+	CaptureInput large(plain, false);
+	CHECK(large.reads_ahead());
 }
