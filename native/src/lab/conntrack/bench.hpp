@@ -16,6 +16,7 @@ struct Row {
 	std::string contender, workload;
 	uint64_t flows;
 	uint32_t threads, depth;
+	bool look_ahead;
 	double bytes; // of all tables
 };
 // With the median of the samples and its interval, and `more` members.

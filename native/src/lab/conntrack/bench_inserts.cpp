@@ -25,7 +25,7 @@ struct Latencies {
 			                             static_cast<size_t>(double(ticks.size()) * share))]) /
 			       per_ns;
 		};
-		emit_row({contender, workload, flows, 1, 1, bytes}, {1e3 / mean}, 0,
+		emit_row({contender, workload, flows, 1, 1, false, bytes}, {1e3 / mean}, 0,
 		         {{"meanNs", mean}, {"p50Ns", at(0.5)}, {"p999Ns", at(0.999)}, {"maxNs", at(1)}});
 	}
 };
