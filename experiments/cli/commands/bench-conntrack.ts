@@ -21,6 +21,7 @@ interface Row {
   /** Of one insert, in the insert workloads. */
   meanNs?: number;
   p999Ns?: number;
+  p9999Ns?: number;
   maxNs?: number;
   /** Keys that found no room, in the workload `hostile`. */
   refusedPercent?: number;
@@ -65,6 +66,7 @@ export function register(program: Command): void {
       ['bytes/flow', (row) => formatFixed(row.bytesPerFlow, 1)],
       ['mean ns', (row) => formatFixed(row.meanNs, 0)],
       ['p99.9 ns', (row) => formatFixed(row.p999Ns, 0)],
+      ['longest ns', (row) => formatFixed(row.maxNs, 0)],
       ['refused %', (row) => formatFixed(row.refusedPercent, 1)],
     ],
     caption:

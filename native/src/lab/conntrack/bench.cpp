@@ -19,7 +19,7 @@
 //        than asked where its library takes no more. hugeShare: of the process' memory, what the
 //        kernel has on huge pages.
 //        boundMops: random cache lines over the same memory; null for inserts and hostile.
-//        inserts add "meanNs","p50Ns","p999Ns","maxNs" of one insert; hostile adds "refusedPercent".
+//        inserts add "meanNs","p50Ns","p999Ns","p9999Ns","maxNs" of one insert; hostile adds "refusedPercent".
 //
 // Contenders take turns inside each round, in an order drawn for each pair of rounds and reversed
 // in the second. Every answer is checked; a wrong one ends the job.
