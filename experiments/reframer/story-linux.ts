@@ -80,7 +80,7 @@ function price(f: Facts): string | undefined {
         ? say`Merging saves ${savedNs.toFixed(0)} ns a kernel: it pays where ${Math.ceil(box / savedNs)} kernels in a row stand behind it, or where packets come to it at the price of a NIC’s driver.`
         : say`Merging saved nothing here: it does not pay.`,
     ),
-    say`On cores of its own in front of a chain, fed by the virtual interface instead of AF_XDP, it takes ${at(f, 'own-cores', { contender: '64us, 8 in front' }).told('frontNs')} a packet.`,
+    say`On cores of its own in front of a chain, fed by the virtual interface instead of AF_PACKET, it takes ${at(f, 'own-cores', { contender: '64us, 8 in front' }).told('frontNs')} a packet.`,
   );
 }
 
@@ -101,7 +101,8 @@ const window: Story = {
       .points({ order: 'box in the path' })
       .flatMap((p) => p.value(saved) ?? []);
     return together(
-      say`What counts is how many packets pass in T. Formed beforehand the kernel merges ${merged('formed beforehand')}, behind a box in the path ${merged('box in the path')}, and by its own means, with a timer as long as T at 70 Gbps, in which fewer packets reach it, ${merged('hash, 4 queues, timer of T')}.`,
+      say`What counts is how many packets pass in T. Formed beforehand the kernel merges ${merged('formed beforehand')}, behind a box in the path ${merged('box in the path')}.`,
+      say`Told to wait for that T itself, with the same hash in each packet, it merges ${merged('timer of T')} where it is always behind, and ${merged('box that forwards, timer of T')} at the pace of the box.`,
       when(
         live.length > 0 && Math.max(...live) <= 0,
         say`Live the kernel’s core saves nothing: at this pace it sleeps between packets, and a group that leaves the box wakes it as one packet did.`,
@@ -125,5 +126,5 @@ export const linuxCaptions: Readonly<Record<string, Say>> = {
   'linux-kernels': () =>
     say`Time of a kernel core a segment, by the kernel’s own settings and by Reframer in front.`,
   'linux-window': () =>
-    say`Segments that the kernel merges, by packets that pass in T: beforehand, live, and by its own timer of the same T at 70 Gbps.`,
+    say`Segments that the kernel merges, by packets that pass in T: beforehand, live, and each by its own timer of the same T.`,
 };
