@@ -22,7 +22,7 @@ import {
   ownCores,
   zeroLoss,
 } from './in-chain.js';
-import { linux, linuxKernels, linuxWindow } from './linux.js';
+import { linux, linuxKernels, linuxWindow, tcp } from './linux.js';
 import { metrics } from './metrics.js';
 import { groupingKeys, receiveQueues, releasePolicies, sensitiveFlows } from './policies.js';
 import { published } from './published.js';
@@ -79,6 +79,7 @@ function plan(options: RunOptions): Plan {
     receiveQueues(quick, scale),
     linuxKernels(quick),
     linuxWindow(quick),
+    tcp(quick),
   ];
   // Those that need a library beside the suite's own are run when asked for.
   const standard = [...withTraces, ...core, ...further];

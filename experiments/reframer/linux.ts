@@ -164,3 +164,52 @@ export function linuxWindow(quick: boolean): Part {
     timeoutSeconds: 180,
   };
 }
+
+/** Who waits, and for how long; of what the kernel waits itself it gets on top what the receiver gathers. */
+const tcpSettings: Readonly<Record<string, JsonObject>> = {
+  off: { waits: 'none', delayNs: 0 },
+  'timer of 64 µs': { waits: 'kernel', delayNs: 64_000 },
+  '64us': { waits: 'box', delayNs: 64_000 },
+  'timer of 1 ms': { waits: 'kernel', delayNs: 1_000_000 },
+  '1ms': { waits: 'box', delayNs: 1_000_000 },
+  'adaptive, up to 1 ms': { waits: 'adaptive', delayNs: 1_000_000 },
+};
+
+export function tcp(quick: boolean): Part {
+  const chosen = quick ? ['off', 'timer of 1 ms', '1ms'] : Object.keys(tcpSettings);
+  return {
+    name: 'tcp',
+    job: 'command:bench tcp-trial',
+    headline: 'receiverNs',
+    optional: true,
+    title: 'Real TCP of many senders through a box',
+    question:
+      'Do connections whose segments interleave finish sooner, and does their receiver work less, behind a box that holds?',
+    axes: [{ kind: 'list', name: 'connections', values: [64] }],
+    spec: (p) => ({
+      files: [10_000, 100_000, 1_000_000],
+      connections: Number(p.connections),
+      bytesPerSecond: 1.5e9 / 8,
+      gatherNs: 30_000,
+      queues: 4,
+      seconds: quick ? 1 : 2,
+      baseline: 'off',
+      settings: Object.fromEntries(chosen.map((name) => [name, tcpSettings[name] ?? {}])),
+    }),
+    unfold: unfold(chosen),
+    metrics: [
+      'receiverNs',
+      'kernelSaved',
+      'segmentsPerMerged',
+      'slf',
+      'windowPackets',
+      'goodput',
+      'goodputGained',
+      'completion',
+      'completionChange',
+      'resent',
+      'boxNs',
+    ],
+    timeoutSeconds: 180,
+  };
+}
