@@ -49,7 +49,7 @@ std::unique_ptr<Engine> make_engine()
 		s.mac[5] = i % 2; // half of them have none
 		s.clock = BALANCER_CLOCK_UNIFORM;
 		engine->add(s);
-		engine->pool[i].clock.observe(clock_start + i, i, now);
+		engine->pool[i].observe(clock_start + i, i, now);
 	}
 	balancer_quic q = default_quic();
 	engine->quic_ids.set(q);

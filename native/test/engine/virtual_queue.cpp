@@ -2,7 +2,6 @@
 #include "datapath/ports/poisson.hpp"
 #include "measure/marks.hpp"
 #include "nf/prefixes.hpp"
-#include "support/seed.hpp"
 
 #include "cores.hpp"
 
@@ -10,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <deque>
 #include <sched.h>
 #include <stdexcept>
@@ -22,7 +22,10 @@ namespace {
 
 uint64_t seed()
 {
-	return reframer::test::seed_for("virtual queue", 1);
+	const char *given = std::getenv("REFRAMER_SEED");
+	uint64_t s = given ? std::strtoull(given, nullptr, 0) : 1;
+	MESSAGE("REFRAMER_SEED=" << s);
+	return s;
 }
 
 QueueResult simulate(const QueueConfig &given, const std::vector<Arrival> &arrivals)

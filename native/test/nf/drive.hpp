@@ -4,9 +4,10 @@
 #include "frames.hpp"
 
 #include "nf/chain.hpp"
-#include "support/seed.hpp"
 
 #include <doctest/doctest.h>
+
+#include <cstdlib>
 
 namespace drive {
 
@@ -15,7 +16,10 @@ using frames::Flow;
 
 inline uint64_t seed()
 {
-	return reframer::test::seed_for("nf", 1);
+	const char *given = std::getenv("REFRAMER_SEED");
+	uint64_t s = given ? std::strtoull(given, nullptr, 0) : 1;
+	MESSAGE("REFRAMER_SEED=" << s);
+	return s;
 }
 
 // Traffic with runs, of TCP and UDP with and without checksum, VLANs, options, ICMP, and frames

@@ -3,7 +3,7 @@
 //
 // spec   {"policy": "hash"|"round-robin"|"power-of-two"|"least"|"cross-rss", "books": true,
 //         "rsspp": false (on each server), "load": 0.5 (offered over capacity), "servers": 4, "cores": 4,
-//         "seconds": 6, "bookShare": 0.2, "keep": 0.5, "sameKeys": false, "seed": 1}
+//         "seconds": 6, "bookShare": 0.15, "keep": 0.5, "sameKeys": false, "seed": 1}
 // record {"policy","coreVariance","serverVariance","dropPercent","goodputPercent","offeredPercent","moves",
 //         "flows","mismatches"}
 //         variances: of utilisation in percent, over cores and over servers, mean of the seconds after
@@ -13,8 +13,9 @@
 // A core serves 20,000 packets a second from a queue of 128; each server has a table of 128 buckets. Flows
 // have sizes of a Pareto distribution (shape 1.2, 4 to 3000 packets) and send a packet each 1 to 10 ms
 // (log-uniform). Servers report the load of their cores each 100 ms.
-// A flow is booked with bookShare of what flows bring in that time on average; most are shorter. `keep`: weight
-// of what a core's load was in what is reported.
+// A flow is booked with bookShare of what flows bring in that time on average; most are shorter. The default
+// was chosen on seeds 101 to 110, which no experiment uses. `keep`: weight of what a core's load was in what
+// is reported.
 // Each server draws its RSS key, as Linux does at boot. With `sameKeys` all have the same, as drivers that
 // bring one: the core of a flow on one server then tells its core on every other.
 // With `rsspp` each server rewrites its table each 100 ms, and tells the balancer.
@@ -178,7 +179,7 @@ void run_balancer_cores(const Json &json)
 	const auto nb_cores = in.integer<uint32_t>("cores", 4, 1, 64);
 	const auto seconds = in.integer<uint32_t>("seconds", 6, 3, 600);
 	const auto seed = in.integer<uint64_t>("seed", 1, 0, 1ull << 53);
-	const double book_share = in.real("bookShare", 0.2, 0, 100), keep = in.real("keep", 0.5, 0, 1);
+	const double book_share = in.real("bookShare", 0.15, 0, 100), keep = in.real("keep", 0.5, 0, 1);
 	const bool same_keys = in.boolean("sameKeys", false);
 	in.finish();
 

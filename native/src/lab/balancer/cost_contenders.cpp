@@ -78,10 +78,10 @@ protected:
 		constexpr uint32_t ahead = 16; // as the library
 		const balance::Pattern ip = Usual::ip({service_, false});
 		for (uint32_t i = 0; i < ahead; i++)
-			__builtin_prefetch(frames[i], 1);
+			__builtin_prefetch(frames[i] + Usual::type_at, 1);
 		for (uint32_t i = 0; i < cost_burst; i++) {
 			if (i + ahead < cost_burst)
-				__builtin_prefetch(frames[i + ahead], 1);
+				__builtin_prefetch(frames[i + ahead] + Usual::type_at, 1);
 			if (Usual::is(frames[i]) && ip.fits(frames[i])) [[likely]]
 				each(frames[i], i);
 		}
@@ -89,7 +89,7 @@ protected:
 	void send(uint8_t *f, uint32_t server) const
 	{
 		const balance::Server &s = servers_[server];
-		nf::update_checksum(f + Usual::sum_at, Usual::rewrite(f, s));
+		balance::add_change(f + Usual::sum_at, Usual::rewrite(f, s));
 		if (s.has_mac)
 			std::memcpy(f, s.mac, sizeof(s.mac));
 	}

@@ -16,7 +16,8 @@ public:
 	Cookie(uint32_t max_servers, uint32_t version_bits, uint32_t check_bits)
 		: width_(static_cast<uint32_t>(std::bit_width(max_servers - 1)) + check_bits),
 		  check_(check_bits), version_(version_bits), low_(32 - version_bits - width_),
-		  recent_(((1u << (version_bits - 1)) - 1) << low_)
+		  recent_(((1u << (version_bits - 1)) - 1) << low_), cookie_ones_(ones(width_)),
+		  check_ones_(ones(check_)), low_ones_(ones(low_)), clock_ones_(ones(32 - width_))
 	{
 	}
 
@@ -28,21 +29,21 @@ public:
 	// `bias` is added to the version: of a connection that was idle for too long.
 	uint32_t word(uint32_t clock, uint32_t id, uint32_t mask, uint32_t bias = 0) const
 	{
-		const uint32_t cookie = ((id << check_) ^ mask) & ones(width_);
-		return ((clock >> low_) + bias) << (32 - version_) | shifted(cookie) | (clock & ones(low_));
+		const uint32_t cookie = ((id << check_) ^ mask) & cookie_ones_;
+		return ((clock >> low_) + bias) << (32 - version_) | cookie << low_ | (clock & low_ones_);
 	}
 	// no_server where the check bits are wrong. The id may be one that no server has.
 	uint32_t id(uint32_t word, uint32_t mask) const
 	{
-		const uint32_t cookie = ((word >> low_) ^ mask) & ones(width_);
-		return cookie & ones(check_) ? no_server : cookie >> check_;
+		const uint32_t cookie = ((word >> low_) ^ mask) & cookie_ones_;
+		return cookie & check_ones_ ? no_server : cookie >> check_;
 	}
 	// The latest clock not after `latest` that gives this word.
 	uint32_t clock(uint32_t word, uint32_t latest, uint32_t bias = 0) const
 	{
-		const uint32_t part =
-			(((word >> (32 - version_)) - bias) & ones(version_)) << low_ | (word & ones(low_));
-		return latest - ((latest - part) & ones(clock_bits()));
+		// Above the version bits there may be anything: it falls out of the difference.
+		const uint32_t part = ((word >> (32 - version_)) - bias) << low_ | (word & low_ones_);
+		return latest - ((latest - part) & clock_ones_);
 	}
 	uint32_t version(uint32_t clock) const { return (clock >> low_) & ones(version_); }
 	// Whether a client that has the word of `before` takes that of `now`, which is not older.
@@ -64,10 +65,10 @@ public:
 
 private:
 	static constexpr uint32_t ones(uint32_t bits) { return bits == 32 ? ~0u : (1u << bits) - 1; }
-	uint32_t shifted(uint32_t cookie) const { return cookie << low_; }
 
 	uint32_t width_, check_, version_, low_;
 	uint32_t recent_; // ticks
+	uint32_t cookie_ones_, check_ones_, low_ones_, clock_ones_;
 };
 
 } // namespace reframer::balance

@@ -90,8 +90,8 @@ void Engine::left(void *context, const Connection &c)
 {
 	auto *engine = static_cast<Engine *>(context);
 	// The id may have gone to another server since; then that one has none to count.
-	if (c.flags & is_carried && engine->pool[c.server_plus_one - 1u].carried > 0)
-		engine->pool[c.server_plus_one - 1u].carried--;
+	if (c.flags & is_carried)
+		engine->pool[c.server_plus_one - 1u].let_go();
 }
 
 // Another connection takes the entry, or what was known of this one is void.

@@ -28,7 +28,7 @@ uint32_t Engine::word_for(const Client &client, uint32_t clock, uint32_t id, boo
 		c->clock = clock;
 		if (c->bias != 0 && !(c->flags & is_carried)) [[unlikely]] {
 			c->flags |= is_carried; // also once the server's clock is known
-			s.carried++;
+			s.carry();
 			stats.carried_on++;
 		}
 	}
@@ -46,8 +46,7 @@ Outcome Engine::from_server(Packet &p, uint32_t id, uint64_t now)
 		const Timestamps ts = find_timestamps(p.l4, p.end);
 		if (ts && params.memory == BALANCER_COOKIE) {
 			const uint32_t clock = load_be32(ts.value);
-			pool[id].clock.observe(clock, static_cast<uint32_t>(hash_(uint64_t{client.key.source})),
-			                       now);
+			pool[id].observe(clock, static_cast<uint32_t>(hash_(uint64_t{client.key.source})), now);
 			change = replace32(p.l4, ts.value, word_for(client, clock, id, answers_syn, now));
 		} else if (params.memory == BALANCER_COOKIE && answers_syn) {
 			// The client offered timestamps, or not; the server wants none.

@@ -137,7 +137,7 @@ void Engine::carry_on(const Packet &p, uint32_t clock, uint32_t id, const uint64
 		return;
 	}
 	renew(c, {clock, static_cast<uint16_t>(id + 1), 0, has_clock | is_carried});
-	pool[id].carried++;
+	pool[id].carry();
 	stats.carried_on++;
 }
 

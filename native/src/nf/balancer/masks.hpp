@@ -1,5 +1,4 @@
-// Masks of cookies for a burst at once, and hashes of keys: KeyedHash of each input, as many together
-// as a vector holds.
+// Masks of cookies, and hashes of keys: KeyedHash of as many inputs as a vector holds.
 #pragma once
 
 #include "nf/balancer/keyed_hash.hpp"
@@ -10,12 +9,11 @@ namespace reframer::balance {
 
 // Words of an input: by family, see Engine::mask(); of a key.
 inline constexpr uint32_t words_v4 = 1, words_v6 = 3, words_key = 2;
-// Inputs lie word by word: word w of input i at [w * mask_stride + i].
-inline constexpr uint32_t mask_stride = 72; // a burst of 64, and what is rounded up
+// Inputs at once, which lie word by word: word w of input i at [w * mask_group + i].
+inline constexpr uint32_t mask_group = 8;
 
-// Writes the lower halves of the hashes, of keys the upper ones (Policy::by_hash()); rounds `n` up to a multiple of eight, for which both arrays
-// must have room.
-using Masks = void (*)(const KeyedHash &hash, const uint64_t *inputs, uint32_t n, uint32_t *masks);
+// Writes the lower halves of the hashes, of keys the upper ones (Policy::by_hash()).
+using Masks = void (*)(const KeyedHash &hash, const uint64_t *inputs, uint32_t *masks);
 struct MaskKernels {
 	Masks v4, v6, keys;
 };

@@ -7,6 +7,7 @@ namespace {
 
 // Eight lanes: one AVX-512 vector, two of AVX2.
 typedef uint64_t Lanes __attribute__((vector_size(64)));
+static_assert(sizeof(Lanes) == mask_group * sizeof(uint64_t));
 
 template <int bits> inline Lanes rotl(Lanes v)
 {
@@ -33,26 +34,24 @@ struct State {
 };
 
 template <uint32_t words, uint32_t shift = 0>
-void masks_of(const KeyedHash &hash, const uint64_t *inputs, uint32_t n, uint32_t *masks)
+void masks_of(const KeyedHash &hash, const uint64_t *inputs, uint32_t *masks)
 {
 	const KeyedHash::Start start = hash.start();
-	for (uint32_t i = 0; i < n; i += 8) {
-		State s{Lanes{} + start.a, Lanes{} + start.b, Lanes{} + start.c, Lanes{} + start.d};
-		for (uint32_t w = 0; w < words; w++) {
-			Lanes input;
-			std::memcpy(&input, inputs + w * mask_stride + i, sizeof(input));
-			s.d ^= input;
-			s.round();
-			s.a ^= input;
-		}
-		s.c ^= 0xff;
+	State s{Lanes{} + start.a, Lanes{} + start.b, Lanes{} + start.c, Lanes{} + start.d};
+	for (uint32_t w = 0; w < words; w++) {
+		Lanes input;
+		std::memcpy(&input, inputs + w * mask_group, sizeof(input));
+		s.d ^= input;
 		s.round();
-		s.round();
-		s.round();
-		const Lanes out = s.a ^ s.b ^ s.c ^ s.d;
-		for (uint32_t lane = 0; lane < 8; lane++)
-			masks[i + lane] = static_cast<uint32_t>(out[lane] >> shift);
+		s.a ^= input;
 	}
+	s.c ^= 0xff;
+	s.round();
+	s.round();
+	s.round();
+	const Lanes out = s.a ^ s.b ^ s.c ^ s.d;
+	for (uint32_t lane = 0; lane < mask_group; lane++)
+		masks[lane] = static_cast<uint32_t>(out[lane] >> shift);
 }
 
 } // namespace

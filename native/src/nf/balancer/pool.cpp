@@ -40,7 +40,8 @@ void Pool::changed()
 	by_v4_.clear();
 	by_v6_.clear();
 	for (uint32_t id = 0; id < size(); id++) {
-		const Server &s = servers_[id];
+		Server &s = servers_[id];
+		s.settle();
 		if (!s.present())
 			continue;
 		if (s.has_v4())

@@ -19,7 +19,8 @@ struct alignas(64) Server {
 	ServerState state = ServerState::none;
 	bool has_mac = false;
 	uint8_t mac[6] = {};
-	uint16_t change = 0; // of a sum, where its address takes the place of the service's
+	uint16_t change = 0;    // of a sum, where its address takes the place of the service's
+	bool short_way = false; // see settle()
 	ServerClock clock;
 	uint32_t carried = 0; // connections that the flow table carries on, see balancer.h
 	uint32_t weight = 1;
@@ -41,6 +42,24 @@ struct alignas(64) Server {
 	bool present() const { return state != ServerState::none; }
 	// Whether a connection's own clock may be in the flow table.
 	bool by_table() const { return clock.kind() != ServerClock::Kind::uniform || carried > 0; }
+
+	// The cookie tells all of its connections; kept, since every packet asks.
+	void settle() { short_way = present() && !by_table() && clock.known(); }
+	void observe(uint32_t timestamp, uint32_t client_hash, uint64_t now_ns)
+	{
+		clock.observe(timestamp, client_hash, now_ns);
+		settle();
+	}
+	void carry()
+	{
+		carried++;
+		settle();
+	}
+	void let_go()
+	{
+		carried -= carried > 0;
+		settle();
+	}
 };
 static_assert(sizeof(Server) == 128 && offsetof(Server, address6) == 64);
 

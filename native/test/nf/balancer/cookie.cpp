@@ -111,23 +111,22 @@ TEST_CASE("masks of a burst are those of one input after the other, with any vec
 		for (uint8_t &b : key)
 			b = static_cast<uint8_t>(random.next());
 		const KeyedHash hash(key);
-		uint64_t inputs[words_v6 * mask_stride];
+		uint64_t inputs[words_v6 * mask_group];
 		for (uint64_t &word : inputs)
 			word = random.next();
-		const uint32_t n = 1 + random.below(64);
 		for (const auto &[kernel, runs] : kernels) {
 			if (!runs)
 				continue;
-			uint32_t v4[mask_stride] = {}, v6[mask_stride] = {}, keys[mask_stride] = {};
-			kernel->v4(hash, inputs, n, v4);
-			kernel->v6(hash, inputs, n, v6);
-			kernel->keys(hash, inputs, n, keys);
-			for (uint32_t i = 0; i < n; i++) {
+			uint32_t v4[mask_group] = {}, v6[mask_group] = {}, keys[mask_group] = {};
+			kernel->v4(hash, inputs, v4);
+			kernel->v6(hash, inputs, v6);
+			kernel->keys(hash, inputs, keys);
+			for (uint32_t i = 0; i < mask_group; i++) {
 				const uint64_t *in = inputs + i;
 				REQUIRE(v4[i] == static_cast<uint32_t>(hash(in[0])));
 				REQUIRE(v6[i] ==
-				        static_cast<uint32_t>(hash(in[0], in[mask_stride], in[2 * mask_stride])));
-				REQUIRE(keys[i] == static_cast<uint32_t>(hash(in[0], in[mask_stride]) >> 32));
+				        static_cast<uint32_t>(hash(in[0], in[mask_group], in[2 * mask_group])));
+				REQUIRE(keys[i] == static_cast<uint32_t>(hash(in[0], in[mask_group]) >> 32));
 			}
 		}
 	}
