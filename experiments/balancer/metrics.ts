@@ -39,6 +39,8 @@ export const metrics: readonly Metric[] = [
   metric('optionsOff', 'of window scale, SACK, ECN: unlike the direct one', '', 0),
   metric('directRttMs', 'round-trip time, direct', 'ms', 3, 'neutral'),
   metric('balancedRttMs', 'round-trip time, balanced', 'ms', 3, 'neutral'),
+  metric('directReceiverRttMs', 'the receiver’s, direct', 'ms', 3, 'neutral'),
+  metric('balancedReceiverRttMs', 'the receiver’s, balanced', 'ms', 3, 'neutral'),
   metric('openedByCookie', 'connections opened by SYN cookies', '', 0, 'neutral'),
   metric('undone', 'window cuts undone', '', 0),
   metric('undonePercent', 'window cuts undone, of retransmitted segments', '%', 2),

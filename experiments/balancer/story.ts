@@ -34,6 +34,21 @@ const cost: Story = {
   figures: ['cost'],
 };
 
+const placement: Story = {
+  found: (f) => {
+    const of = (frameOffset: number, contender: string): PointFacts =>
+      at(f, 'placement', { frameOffset, contender });
+    const ratio = (frameOffset: number): string | undefined =>
+      times(
+        of(frameOffset, 'cookie').value('nsPerPacket'),
+        of(frameOffset, 'rss-hash').value('nsPerPacket'),
+      );
+    return together(
+      say`The echo lies across the first two cache lines of a frame that begins with one, the addresses in the first. Where frames begin 56 bytes behind a line, as they do with a mempool of that private size, one line has both: a packet by cookie then costs ${of(56, 'cookie').told('nsPerPacket')}, ${ratio(56)} times one by the NIC's hash, instead of ${of(0, 'cookie').told('nsPerPacket')}, ${ratio(0)} times.`,
+    );
+  },
+};
+
 const changes: Story = {
   found: (f) => {
     const broken = (contender: string): string | undefined =>
@@ -60,15 +75,18 @@ const policies: Story = {
 
 const cores: Story = {
   found: (f) => {
-    const of = (contender: string): PointFacts =>
-      at(f, 'cores', { contender, load: 0.5, rsspp: false });
-    const others = ['hash', 'round-robin', 'power-of-two', 'least'].map(of);
-    const values = others.flatMap((point) => point.value('coreVariance') ?? []);
-    const best = values.length > 0 ? Math.min(...values) : undefined;
+    const of = (contender: string, keys = 'own'): PointFacts =>
+      at(f, 'cores', { contender, load: 0.5, rsspp: false, keys });
+    const best = (keys: string): number | undefined => {
+      const others = ['hash', 'round-robin', 'power-of-two', 'least'].map((p) => of(p, keys));
+      const values = others.flatMap((point) => point.value('coreVariance') ?? []);
+      return values.length > 0 ? Math.min(...values) : undefined;
+    };
     const ours = of('cross-rss');
     return together(
-      say`At half the load the variance of utilisation over cores is ${ours.told('coreVariance')} by CrossRSS, and ${times(best, ours.value('coreVariance'))} times that by the best of the other policies.`,
+      say`At half the load the variance of utilisation over cores is ${ours.told('coreVariance')} by CrossRSS, and ${times(best('own'), ours.value('coreVariance'))} times that by the best of the other policies.`,
       say`Unbooked it is ${of('cross-rss unbooked').told('coreVariance')}.`,
+      say`Where all servers have one RSS key it is ${of('cross-rss', 'same').told('coreVariance')}, and ${times(best('same'), of('cross-rss', 'same').value('coreVariance'))} times that by the best other: a flow's core on one server then tells its core on every other.`,
     );
   },
   figures: ['cores', 'drops'],
@@ -93,7 +111,7 @@ const transport: Story = {
   found: (f) => {
     const point = at(f, 'transport', {});
     return together(
-      say`The server sees a round-trip time of ${point.told('balancedRttMs')} through the balancer and of ${point.told('directRttMs')} past it.`,
+      say`A server that receives takes ${point.told('balancedReceiverRttMs')} for the round-trip time through the balancer, by the timestamps that come back, and ${point.told('directReceiverRttMs')} past it.`,
       when(
         point.value('optionsOff') === 0,
         'Window scale, SACK and ECN are the same, though SYN cookies kept them in timestamps.',
@@ -131,6 +149,6 @@ const abstract: Say = (f) => {
 
 export const balancerTelling: Telling = {
   abstract,
-  stories: { cost, changes, policies, cores, real, transport, loss, quic },
+  stories: { cost, placement, changes, policies, cores, real, transport, loss, quic },
   captions: {},
 };

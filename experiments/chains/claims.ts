@@ -1,6 +1,5 @@
 // Published ratios, and aims of our own.
 import { ownTarget, type Claim, type Params } from '../core/types.js';
-import { shownName } from '../story/names.js';
 import { fajita, ours } from './contenders.js';
 
 const paper = 'FAJITA, CoNEXT’24 result files, eval-v2';
@@ -46,7 +45,7 @@ export const claims: readonly Claim[] = [
   ),
   published(
     'fajita-over-tables',
-    'FAJITA style over one table per function, 3 functions',
+    'FAJITA style over one table a function, 3 functions',
     'overTables',
     2.57,
   ),
@@ -78,7 +77,7 @@ export const claims: readonly Claim[] = [
   ].map(([functions, name]) =>
     aim(
       `marginal-${functions}`,
-      `Cost of a ${name} per packet, as function ${functions} of a flow block`,
+      `What a ${name} adds to a packet, as function ${functions} of a flow block`,
       8,
       'ns',
       'at-most',
@@ -89,7 +88,7 @@ export const claims: readonly Claim[] = [
   ),
   aim(
     'flows',
-    'Packet rate that the flow block loses from 16 k to 4 M flows',
+    'Packets a second that the flow block loses from 16 k to 4 M flows',
     16,
     '%',
     'at-most',
@@ -101,7 +100,7 @@ export const claims: readonly Claim[] = [
     (['T = 16 µs', 'T = 64 µs', 'adaptive'] as const).map((hold) =>
       aim(
         `${locality}-${hold === 'adaptive' ? hold : hold.slice(4, 6)}`,
-        `Flow block with runs, ${hold}, over the FAJITA style, ${shownName(locality, 'locality')}`,
+        `Flow block with runs, ${hold}, over the FAJITA style, ${locality}`,
         1.5,
         'times',
         'at-least',
@@ -113,7 +112,7 @@ export const claims: readonly Claim[] = [
   ),
   aim(
     'expiry',
-    'Cost of expiry per packet of the flow block',
+    'What expiry costs the flow block, a packet',
     1,
     'ns',
     'at-most',

@@ -119,10 +119,9 @@ export function readPool(path: string): Pool {
   if (!policies.some((known) => known === policy))
     throw new UsageError(`${path}: policy must be one of ${policies.join(', ')}`);
   const most = fixed['maxServers'] ?? 256;
-  if (typeof most !== 'number' || list.length > most)
-    throw new UsageError(
-      `${path}: there are ${list.length} servers, maxServers is ${String(most)}`,
-    );
+  if (typeof most !== 'number') throw new UsageError(`${path}: maxServers must be a number`);
+  if (list.length > most)
+    throw new UsageError(`${path}: there are ${list.length} servers, maxServers is ${most}`);
   const servers = new Map<string, Server>();
   const used = new Set<string>();
   for (const [i, one] of (list as unknown[]).entries()) {

@@ -115,24 +115,12 @@ const asChange = ({ value, low, high }: Interval): Interval => ({
 });
 
 const format = (value: number): string => String(Number(value.toPrecision(4)));
-
-/** Where the interval lies, of what would count: "above 66 %", "the interval crosses 3.5". */
-function placeText(ours: Interval, bounds: Bounds, verdict: ClaimVerdict, unit: string): string {
+const spanOf = ({ low, high }: Bounds, unit: string): string => {
   const end = unit === '' ? '' : ` ${unit}`;
-  const told = (bound: number): string => `${format(bound)}${end}`;
-  const least = Math.min(ours.value, ours.low);
-  const most = Math.max(ours.value, ours.high);
-  const { low, high } = bounds;
-  if (verdict === 'undecided') {
-    const crossed = [low, high].filter((bound) => least <= bound && bound <= most).map(told);
-    return crossed.length === 0 ? 'no interval' : `the interval crosses ${crossed.join(' and ')}`;
-  }
-  if (least > high) return low === high ? `not ${told(high)}` : `above ${told(high)}`;
-  if (most < low) return `below ${told(low)}`;
-  if (!Number.isFinite(low)) return `at most ${told(high)}`;
-  if (!Number.isFinite(high)) return `at least ${told(low)}`;
-  return low === high ? `exactly ${told(low)}` : `within ${format(low)} to ${told(high)}`;
-}
+  if (!Number.isFinite(low)) return `at most ${format(high)}${end}`;
+  if (!Number.isFinite(high)) return `at least ${format(low)}${end}`;
+  return low === high ? `exactly ${format(low)}${end}` : `${format(low)} to ${format(high)}${end}`;
+};
 
 const tooFew = (n: number): string => `n = ${n}: no verdict; it takes ${fewestValues} values`;
 
@@ -157,7 +145,7 @@ export function judgeClaim(claim: Claim, judging: Judging): ClaimResult {
     as === 'percent-of' && point !== undefined
       ? shareOf(point, versus ?? {}, key, judging)
       : undefined;
-  const ratio = point?.ratios[key];
+  const ratio = point && versus ? ratioTo(point, versus, key, judging) : undefined;
   const interval = versus === undefined ? point?.metrics[key] : ratio;
   if (interval === undefined) return { ...base, ...nothing, ...missing(judging, part, at) };
   if (Number.isNaN(share?.value ?? interval.value)) {
@@ -178,16 +166,22 @@ export function judgeClaim(claim: Claim, judging: Judging): ClaimResult {
           : asChange(interval);
   const n = versus === undefined ? (point?.values[key] ?? []).length : (ratio?.pairs ?? 0);
   const bounds = isAim(claim) ? aimBounds(claim) : publishedBounds(claim);
+  const wanted = `counts as ${isAim(claim) ? 'reached' : 'reproduced'}: ${spanOf(bounds, unit)}`;
   const none = (point?.values[key] ?? []).filter((value) => value === 0).length;
   const free =
     share === undefined || none === 0
       ? ''
       : `; none in ${none} of ${point?.values[key]?.length ?? 0} runs`;
+  const reason = `${n < fewestValues ? tooFew(n) : wanted}${free}`;
   const better = as === 'times-less' ? 'higher' : directionOf(judging.experiment, key);
   const values: Measured = { ...ours, n };
-  const verdict = isAim(claim) ? judgeAim(values, bounds) : judgePublished(values, bounds, better);
-  const place = n < fewestValues ? tooFew(n) : placeText(ours, bounds, verdict, unit);
-  return { ...base, ours, n, verdict, reason: `${place}${free}` };
+  return {
+    ...base,
+    ours,
+    n,
+    verdict: isAim(claim) ? judgeAim(values, bounds) : judgePublished(values, bounds, better),
+    reason,
+  };
 }
 
 /** Percent of the baseline's value, sample by sample: samples of a deterministic part have the same seeds in order. */
@@ -199,6 +193,22 @@ function shareOf(point: PointSummary, versus: Params, key: string, { points }: J
   if (ours.length !== theirs.length || theirs.some((value) => value === 0))
     return { value: Number.NaN, ...noInterval };
   return medianInterval(ours.map((value, i) => (value / (theirs[i] as number)) * 100));
+}
+
+/** Pair by pair where `versus` is the part's baseline; else of the medians of both. */
+function ratioTo(
+  point: PointSummary,
+  versus: Params,
+  key: string,
+  { points }: Judging,
+): (Interval & { pairs: number }) | undefined {
+  const other = points.find(
+    (p) => p.setting === point.setting && !p.control && matches(p.params, versus),
+  );
+  if (other?.ratios[key] === undefined) return point.ratios[key];
+  const [ours, theirs] = [point.values[key] ?? [], other.values[key] ?? []];
+  const seed = seedFrom('versus', point.id, other.id, key);
+  return { ...unpairedRatio(ours, theirs, seed), pairs: Math.min(ours.length, theirs.length) };
 }
 
 const directionOf = (experiment: Experiment, key: string): Direction =>
@@ -253,9 +263,9 @@ export function judgeShapeClaim(claim: ShapeClaim, judging: Judging): ClaimResul
   const apart = judged
     .filter((j) => j.verdict !== 'reproduced')
     .map((j) => `${j.step.label} ${j.verdict}`);
-  const rule = `every ratio within ${format(tolerance * 100)} % of the published one`;
+  const rule = `counts as reproduced: every ratio within ${format(tolerance * 100)} % of the published one`;
   const reason =
-    n < fewestValues ? tooFew(n) : apart.length > 0 ? `not ${rule}: ${apart.join(', ')}` : rule;
+    n < fewestValues ? tooFew(n) : apart.length > 0 ? `${rule}; ${apart.join(', ')}` : rule;
   const verdict: PublishedVerdict = judgeShape(judged.map((j) => j.verdict));
   return { ...base, n, steps, verdict, reason };
 }

@@ -178,7 +178,7 @@ export interface Claim {
   /** A published value is always `near`: two-sided. `at-least` and `at-most` are for aims of ours. */
   kind: 'near' | 'at-least' | 'at-most';
   /**
-   * Which point tells; `versus` makes it the change against the part's baseline, in percent, or with
+   * Which point tells; `versus` makes it the change against the part's baseline, or another contender, in percent, or with
    * `as` how many times less this point has, or how many percent of the baseline's value: of what may
    * be none at all, which no ratio the other way round could tell.
    */

@@ -66,8 +66,7 @@ function costs(
   return {
     name,
     title,
-    question:
-      'What does a packet cost at overload, by the number of packets of a flow in a row (SLF)?',
+    question: 'What does a packet cost at overload, by the number of packets of a flow in a row?',
     job: 'trial',
     axes: [
       { kind: 'list', name: 'chain', values: chains },
@@ -95,7 +94,7 @@ export const motivation = (quick: boolean): Part => ({
     quick ? [1, 2, 8, 32] : [1, 2, 4, 8, 16, 32],
   ),
   question:
-    'How do throughput, latency and cost of a chain depend on the number of packets of a flow in a row (SLF)?',
+    'What do throughput, latency and cost of a chain do as packets of a flow come in longer rows?',
   headline: 'throughputGbps',
 });
 
@@ -125,7 +124,7 @@ export function functionsHeld(quick: boolean, scale: TrialScale): Part {
     title: 'Single functions behind Reframer',
     job: 'trial',
     question:
-      'Does a single cheap function gain by holding, and does the adaptive policy spare those that do not?',
+      'Does a single cheap function that works once a run gain by holding, and does the adaptive policy spare those that do not?',
     axes: [
       {
         kind: 'list',
@@ -145,10 +144,10 @@ export function functionsHeld(quick: boolean, scale: TrialScale): Part {
 export function lookAhead(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'look-ahead',
-    title: 'Prefetching',
+    title: 'What looking ahead brings',
     job: 'trial',
     question:
-      'What does a chain save by prefetching the headers and the state of the burst at hand?',
+      'What does a chain that works once a run save by asking beforehand for headers and for state of the burst at hand?',
     axes: [
       {
         kind: 'list',

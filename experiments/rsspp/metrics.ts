@@ -118,7 +118,7 @@ export const metrics: readonly Metric[] = [
   },
   {
     key: 'movesPerEpoch',
-    label: 'moves per epoch',
+    label: 'moves an epoch',
     unit: '',
     direction: 'lower',
     path: 'movesPerEpoch',

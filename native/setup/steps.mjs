@@ -40,7 +40,6 @@ const fingerprints = {
         'reframer',
         'rsspp',
         'conntrack',
-        'balancer',
         'capture',
         'experiments',
         'native',

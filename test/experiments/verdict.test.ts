@@ -294,6 +294,35 @@ describe('judging a run', () => {
       judging([share(5)], [], [point('off', 'paper', [0, 1, 1, 1, 1, 1]), left])[0],
     ).toMatchObject({ verdict: 'not testable here' });
   });
+  test('against a contender that is not the baseline', () => {
+    const less: Claim = {
+      ...claim,
+      source: ownTarget,
+      unit: 'times',
+      published: 4,
+      tolerance: 0,
+      kind: 'at-least',
+      measured: {
+        part: 'sweep',
+        metric: 'throughputGbps',
+        at: { chain: 'paper', contender: 'fixed' },
+        versus: { contender: 'adaptive' },
+        as: 'times-less',
+      },
+    };
+    const judged = (value: number): unknown =>
+      judging(
+        [less],
+        [],
+        [
+          point('off', 'paper', six(1)),
+          point('fixed', 'paper', six(2), { ratios: ratioOf(2) }),
+          point('adaptive', 'paper', six(value), { ratios: ratioOf(value) }),
+        ],
+      )[0];
+    expect(judged(10)).toMatchObject({ verdict: 'reached', ours: { value: 5 }, n: 6 });
+    expect(judged(6)).toMatchObject({ verdict: 'missed', ours: { value: 3 } });
+  });
   test('a published value that is not two-sided is refused', () => {
     expect(() => judging([{ ...claim, kind: 'at-least' }], [], [])).toThrow(
       /claim a is of a published value/,

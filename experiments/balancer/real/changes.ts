@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Iperf, requests, SteadyDownloads } from './programs.js';
 import { Network, type Family } from './network.js';
+import { randomOf } from './random.js';
 
 export interface ChangesSpec {
   seconds: number;
@@ -17,19 +18,6 @@ export interface ChangesSpec {
 const servers = 6;
 const fileBytes = 900_000;
 const bytesPerSecond = 450_000;
-
-/** xorshift; the pool's changes depend on the seed alone as far as connections let them. */
-function randomOf(seed: number): (below: number) => number {
-  let state = (seed * 2654435761 + 1) >>> 0 || 1;
-  return (below) => {
-    state ^= state << 13;
-    state >>>= 0;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state % below;
-  };
-}
 
 type State = 'out' | 'active' | 'draining';
 
@@ -101,6 +89,22 @@ class Pool {
   }
 }
 
+const patience = 10; // seconds, see requests()
+
+/** How long this process stood still at most, as when the machine is stopped for something else. */
+class Heartbeat {
+  longestMs = 0;
+  #last = performance.now();
+  readonly #timer = setInterval(() => {
+    const now = performance.now();
+    this.longestMs = Math.max(this.longestMs, now - this.#last);
+    this.#last = now;
+  }, 100);
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
 export async function runChanges(spec: ChangesSpec): Promise<object> {
   const network = new Network({
     servers,
@@ -108,6 +112,7 @@ export async function runChanges(spec: ChangesSpec): Promise<object> {
     settings: { tcp_timestamps: spec.timestamps },
     ...(spec.family === undefined ? {} : { family: spec.family }),
   });
+  const heartbeat = new Heartbeat();
   try {
     const random = randomOf(spec.seed);
     await network.start({ policy: 'weighted' });
@@ -123,7 +128,7 @@ export async function runChanges(spec: ChangesSpec): Promise<object> {
       if (i > 100) throw new Error('iperf3 does not connect');
       await sleep(50);
     }
-    const web = requests(network, spec.seconds);
+    const web = requests(network, spec.seconds, patience);
     const downloads = new SteadyDownloads(network, bytesPerSecond);
     const started = performance.now();
     let changes = 0;
@@ -143,10 +148,16 @@ export async function runChanges(spec: ChangesSpec): Promise<object> {
     const long = await Promise.all(transfers.map(({ result }) => result));
     const stats = await network.stats();
     const lost = (stats['strays'] ?? 0) + (stats['gone'] ?? 0) + (stats['wrongCookies'] ?? 0);
+    const stoodStillSeconds = heartbeat.longestMs / 1000;
+    if (stoodStillSeconds > patience / 2)
+      throw new Error(
+        `stood still for ${stoodStillSeconds.toFixed(0)} s: what is late says nothing`,
+      );
     const failed = long.filter(({ failed: why }) => why !== undefined);
     return {
       ...spec,
       seconds,
+      stoodStillSeconds,
       changes,
       changesPerSecond: changes / seconds,
       ...pool.counts,
@@ -167,6 +178,7 @@ export async function runChanges(spec: ChangesSpec): Promise<object> {
       why: [...bodies.why, ...failed.map(({ failed: why }) => why ?? '')].slice(0, 5).join('; '),
     };
   } finally {
+    heartbeat.stop();
     network.close();
   }
 }

@@ -137,10 +137,11 @@ export class Network {
     ] as const)
       this.in(where, 'ethtool', '-K', link, 'gro', 'off'); // user space takes single segments
   }
-  #address(name: string, device: string, address: string, prefix: number): void {
+  #address(name: string, device: string, address: string, prefix: number, ...more: string[]): void {
     // Nobody else can have it: no need to ask first.
     const alone = address.includes(':') ? ['nodad'] : [];
-    this.#spaces.ip(name, 'address', 'add', `${address}/${prefix}`, 'dev', device, ...alone);
+    const at = [`${address}/${prefix}`, 'dev', device];
+    this.#spaces.ip(name, 'address', 'add', ...at, ...alone, ...more);
   }
   #set(name: string): void {
     for (const [setting, value] of Object.entries(this.options.settings))
@@ -158,8 +159,9 @@ export class Network {
       this.#spaces.write('box', `/proc/sys/net/${forwarding}`, '1');
     for (const family of families) {
       const ends = endsOf[family];
-      for (const address of [...ends.clients, ends.directClient])
-        this.#address('client', 'c', address, ends.prefix);
+      for (const address of ends.clients) this.#address('client', 'c', address, ends.prefix);
+      // Answers to it do not come through the balancer: nobody takes it who does not say so.
+      this.#address('client', 'c', ends.directClient, ends.prefix, 'preferred_lft', '0');
       this.#address('box', 'to-c', ends.boxOnClients, ends.prefix);
       this.#address('box', 'to-s', ends.boxOnServers, ends.prefix);
       this.#spaces.ip('client', 'neigh', 'add', ends.service, 'lladdr', boxMac, 'dev', 'c');

@@ -2,15 +2,21 @@
 import type { Part } from '../../core/types.js';
 
 const job = (name: string): string => `command:bench balancer-trial ${name}`;
-// What is counted does not depend on the machine's speed.
+// What is counted does not depend on the machine's speed; seeds say which clients, ports, frames and
+// changes it is about.
 const counts = { deterministic: true, optional: true } as const;
 
-/** [net.ipv4.tcp_timestamps, seconds] */
-const quickChanges = [[1, 15]] as const;
+/** [net.ipv4.tcp_timestamps, version of IP, seconds] */
+const quickChanges = [
+  [1, 4, 12],
+  [2, 6, 12],
+] as const;
 const fullChanges = [
-  [2, 600],
-  [1, 120],
-  [0, 120],
+  [2, 4, 600],
+  [1, 4, 120],
+  [0, 4, 120],
+  [2, 6, 120],
+  [1, 6, 120],
 ] as const;
 
 export const realParts = (quick: boolean): readonly Part[] => [
@@ -23,13 +29,14 @@ export const realParts = (quick: boolean): readonly Part[] => [
     axes: [
       {
         kind: 'zip',
-        names: ['timestamps', 'seconds'],
+        names: ['timestamps', 'family', 'seconds'],
         rows: quick ? quickChanges : fullChanges,
       },
     ],
     ...counts,
     spec: (p) => ({
       timestamps: Number(p.timestamps),
+      family: Number(p.family),
       seconds: Number(p.seconds),
       perSecond: 2,
     }),
@@ -58,7 +65,7 @@ export const realParts = (quick: boolean): readonly Part[] => [
     ...counts,
     seeds: quick ? 1 : 5,
     spec: () => ({}),
-    headline: 'rttOffMs',
+    headline: 'receiverRttOffMs',
     timeoutSeconds: 300,
     metrics: [
       'rttOffMs',
@@ -66,6 +73,8 @@ export const realParts = (quick: boolean): readonly Part[] => [
       'optionsOff',
       'directRttMs',
       'balancedRttMs',
+      'directReceiverRttMs',
+      'balancedReceiverRttMs',
       'openedByCookie',
     ],
   },

@@ -5,8 +5,9 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { locate, type NativeFile } from '../../../native/loader.js';
-import { Network, serverAddress } from './network.js';
+import { inUrl, Network, serverAddress, type Family } from './network.js';
 import { ended } from './programs.js';
+import { randomOf } from './random.js';
 
 /** `none`: the balancer knows nothing of ids, packets go by addresses and ports. */
 export type Ids = 'plain' | 'encrypted' | 'none';
@@ -33,7 +34,12 @@ interface Said {
   unknown: number;
 }
 
-async function transfer(network: Network, n: number, upload: boolean): Promise<boolean> {
+async function transfer(
+  network: Network,
+  n: number,
+  upload: boolean,
+  movesMs: number,
+): Promise<boolean> {
   const folder = `${network.folder}/quic-${n}`;
   mkdirSync(folder);
   // A download whose client moves, with a new id; an upload whose NAT gives it another port under way,
@@ -42,11 +48,11 @@ async function transfer(network: Network, n: number, upload: boolean): Promise<b
   const options = ['-q', '--no-quic-dump', '--no-http-dump', '--exit-on-all-streams-close'];
   const command = ['timeout', '60', 'gtlsclient', ...options, ...kind];
   const { service } = network.ends;
-  const target = [service, String(port), `https://${service}/file`];
+  const target = [service, String(port), `https://${inUrl(service)}/file`];
   await ended(
     network.spawn('client', [
       ...command,
-      ...['--change-local-addr=150ms', `--download=${folder}`, ...target],
+      ...[`--change-local-addr=${movesMs}ms`, `--download=${folder}`, ...target],
     ]),
   );
   try {
@@ -63,10 +69,20 @@ export interface QuicSpec {
   contender: Ids;
   /** Of a download and an upload. */
   pairs: number;
+  /** When ports and pool change, and which servers. */
+  seed: number;
+  family?: Family;
 }
 
-export async function runQuic({ contender: ids, pairs }: QuicSpec): Promise<object> {
-  const network = new Network({ servers, fileBytes, settings: {}, withoutWeb: true });
+export async function runQuic({ contender: ids, pairs, seed, family }: QuicSpec): Promise<object> {
+  const below = randomOf(seed);
+  const network = new Network({
+    servers,
+    fileBytes,
+    settings: {},
+    withoutWeb: true,
+    ...(family === undefined ? {} : { family }),
+  });
   try {
     const form =
       ids === 'encrypted'
@@ -78,20 +94,28 @@ export async function runQuic({ contender: ids, pairs }: QuicSpec): Promise<obje
       const id = await network.add(n);
       const shape = [form.rotation, form.serverIdLength, form.nonceLength].map(String);
       const secret = ids === 'encrypted' ? [key] : [];
-      const where = [serverAddress(n), String(port), network.file, String(id)];
+      const where = [serverAddress(n, family), String(port), network.file, String(id)];
       const child = network.spawn(`s${n}`, [locate(quicServer), ...where, ...shape, ...secret]);
       running.push({ id, child, end: ended(child) });
     }
     await sleep(500);
     const bodies = network.ends.clients
       .slice(0, pairs)
-      .flatMap((_, i) => [transfer(network, 2 * i, false), transfer(network, 2 * i + 1, true)]);
+      .flatMap((_, i) => [
+        transfer(network, 2 * i, false, 120 + below(60)),
+        transfer(network, 2 * i + 1, true, 120 + below(60)),
+      ]);
     // Meanwhile the pool changes: no new connections for the half of it, then for the other.
-    await sleep(100);
-    for (const half of [0, 1]) {
+    await sleep(80 + below(40));
+    const first = below(2);
+    const rotated = below(servers);
+    for (const half of [first, 1 - first]) {
       for (const [i, { id }] of running.entries())
-        await network.ask({ do: i % 2 === half ? 'drain' : 'activate', id });
-      await sleep(200);
+        await network.ask({
+          do: ((i + rotated) % servers) % 2 === half ? 'drain' : 'activate',
+          id,
+        });
+      await sleep(150 + below(100));
     }
     const right = await Promise.all(bodies);
     for (const { child } of running) child.kill('SIGTERM');

@@ -3,13 +3,27 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { endsOf, Network, serverAddress, type Settings } from './network.js';
 import { download, Iperf } from './programs.js';
+import { randomOf } from './random.js';
 
 /** `blurred`: as a balancer that keeps its number in the low eight bits of a timestamp. */
 export type Way = 'direct' | 'balanced' | 'blurred';
 
+/** Which of the clients and which ports a trial uses. */
+interface Draw {
+  client: string;
+  port: number;
+}
+const draw = (seed: number): Draw => {
+  const below = randomOf(seed);
+  return {
+    client: endsOf[4].clients[below(endsOf[4].clients.length)] ?? '',
+    port: 5201 + 2 * below(1000),
+  };
+};
+
 const host = (way: Way): string => (way === 'direct' ? serverAddress(1) : endsOf[4].service);
-const from = (way: Way): string =>
-  way === 'direct' ? endsOf[4].directClient : (endsOf[4].clients[0] ?? '');
+const from = (way: Way, { client }: Draw): string =>
+  way === 'direct' ? endsOf[4].directClient : client;
 
 async function open(way: Way, fileBytes: number, settings: Settings): Promise<Network> {
   const network = new Network({ servers: 1, fileBytes, settings });
@@ -62,10 +76,12 @@ export interface Transport {
   broken: number;
 }
 
-/** Both ways, one after the other, and how far they are apart. */
-export async function runTransports(): Promise<object> {
-  const direct = await measureTransport('direct');
-  const balanced = await measureTransport('balanced');
+/** Both ways, one after the other, and how far they are apart; the seed says which comes first. */
+export async function runTransports({ seed }: { seed: number }): Promise<object> {
+  const balancedFirst = seed % 2 === 0;
+  const before = balancedFirst ? await measureTransport('balanced', seed) : undefined;
+  const direct = await measureTransport('direct', seed);
+  const balanced = before ?? (await measureTransport('balanced', seed));
   const off = (key: keyof Transport): number => Math.abs(balanced[key] - direct[key]);
   const told = (way: string, of: Transport): object =>
     Object.fromEntries(
@@ -88,10 +104,11 @@ export async function runTransports(): Promise<object> {
 async function watched(
   network: Network,
   way: Way,
-  port: number,
+  drawn: Draw,
   reverse: boolean,
 ): Promise<{ samples: ReturnType<typeof shown>[]; broken: boolean }> {
-  const ends = { host: host(way), from: from(way), rate: '20M', reverse };
+  const ends = { host: host(way), from: from(way, drawn), rate: '20M', reverse };
+  const port = drawn.port + (reverse ? 1 : 0);
   const transfer = await Iperf.start(network, port, 3, ends);
   const carried = reverse ? /bytes_sent:\d{5}/ : /bytes_received:\d{5}/;
   const samples: ReturnType<typeof shown>[] = [];
@@ -107,12 +124,13 @@ async function watched(
 }
 
 /** Round-trip times, as the sender of data sees them and as its receiver, and options kept by SYN cookies. */
-export async function measureTransport(way: Way): Promise<Transport> {
+export async function measureTransport(way: Way, seed = 1): Promise<Transport> {
+  const drawn = draw(seed);
   const settings = { tcp_timestamps: 2, tcp_syncookies: 2, tcp_ecn: 1 };
   const network = await open(way, 100_000, settings);
   try {
-    const sent = await watched(network, way, 5201, true);
-    const received = await watched(network, way, 5202, false);
+    const sent = await watched(network, way, drawn, true);
+    const received = await watched(network, way, drawn, false);
     const cookies = /TcpExtSyncookiesRecv +(\d+)/.exec(network.in('s1', 'nstat', '-asz'))?.[1];
     // What else runs on this machine only adds to them.
     const least = (of: typeof sent, key: 'rttMs' | 'receiverRttMs'): number =>
@@ -139,20 +157,31 @@ export interface LossSpec {
   /** Frames lost on their way to the client: one in so many. */
   oneIn: number;
   downloads: number;
+  /** Which frames, and which client. */
+  seed: number;
 }
 
 /** Window cuts that the server took back, under real loss. */
-export async function runLoss({ contender: way, oneIn, downloads }: LossSpec): Promise<object> {
+export async function runLoss({
+  contender: way,
+  oneIn,
+  downloads,
+  seed,
+}: LossSpec): Promise<object> {
   // BBR, where a machine has it by default, does not cut its window for a loss.
   const settings = { tcp_timestamps: 2, tcp_congestion_control: 'reno' };
   const network = await open(way, 4_000_000, settings);
   try {
     // On the client's side, where both ways are one.
-    const loss = await network.session('client', 'drop-frames', { interface: 'c', oneIn });
+    const loss = await network.session('client', 'drop-frames', {
+      interface: 'c',
+      oneIn,
+      seed,
+    });
     let wrong = 0;
     const started = performance.now();
     for (let i = 0; i < downloads; i++) {
-      const got = await download(network, from(way), 0, host(way));
+      const got = await download(network, from(way, draw(seed)), 0, host(way));
       wrong += got.sha256 === network.sha256 ? 0 : 1;
     }
     const seconds = (performance.now() - started) / 1000;

@@ -28,7 +28,7 @@ const jobs: Readonly<
   },
   transport: {
     needs: () => missingPrograms({ ...iproute, iperf3: 'iperf3' }),
-    run: runTransports,
+    run: (spec) => runTransports(spec as { seed: number }),
   },
   loss: {
     needs: () => missingPrograms(iproute),

@@ -7,6 +7,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 namespace reframer::engine {
@@ -47,5 +48,8 @@ private:
 	std::optional<BpfStatistics> statistics;
 	Ranks seen{};
 };
+
+// How many flows left these ranks (HyperLogLog; Flajolet et al. 2007).
+double watch_estimate(std::span<const uint8_t> ranks);
 
 } // namespace reframer::engine

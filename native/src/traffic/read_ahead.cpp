@@ -19,7 +19,7 @@ ReadAhead::ReadAhead(CaptureReader &reader, Here here)
 
 ReadAhead::~ReadAhead()
 {
-	if (!has_thread())
+	if (!thread_.joinable())
 		return;
 	{
 		std::lock_guard lock(mutex_);
@@ -90,7 +90,7 @@ FrameBatch *ReadAhead::next_here()
 
 FrameBatch *ReadAhead::next()
 {
-	if (!has_thread())
+	if (!thread_.joinable())
 		return next_here();
 	std::unique_lock lock(mutex_);
 	changed_.wait(lock, [this] { return finished_ || !full_.empty(); });

@@ -2,7 +2,6 @@
 // with the packets.
 #pragma once
 
-#include "base/distinct.hpp"
 #include "base/pages.hpp"
 
 #include <array>
@@ -124,7 +123,7 @@ private:
 class DistinctCounter {
 public:
 	void add(uint64_t hash);
-	double estimate() const { return base::estimate_distinct(rank_); }
+	double estimate() const;
 
 private:
 	static constexpr int index_bits = 14;
