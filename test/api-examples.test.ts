@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 
 import { openCapture, type CapturedPacket } from '../capture/index.js';
 import { packageRoot } from '../native/loader.js';
-import { reframer, runProgram, temporaryFolder } from './helpers/cli.js';
+import { reframer, reframerJson, runProgram, temporaryFolder } from './helpers/cli.js';
 import { frame, pcap } from './helpers/frames.js';
 import { userProject } from './helpers/readme.js';
 
@@ -61,6 +61,22 @@ test('reorder.mjs writes every packet once, flow by flow, in the order of time',
   after.forEach(({ timeNs }, i) => expect(timeNs >= (after[i - 1]?.timeNs ?? 0n)).toBe(true));
   const last = (packets: readonly CapturedPacket[]): bigint => packets.at(-1)?.timeNs ?? 0n;
   expect(last(after) - last(before)).toBeLessThan(100_000n);
+});
+
+test('reorder.mjs writes what `reframer reorder` writes, record by record', async () => {
+  const uniform = data.file('uniform.pcap');
+  const made = ['generate', uniform, '--profile', 'uniform', '--flows', '200', '--packets', '4k'];
+  expect((await reframer([...made, '--quiet'])).code).toBe(0);
+  const [ours, theirs] = [data.file('ours.pcap'), data.file('theirs.pcap')];
+  for (const input of [campus, uniform]) {
+    for (const delayUs of ['0', '16', '64']) {
+      await run('reorder.mjs', input, ours, delayUs);
+      const command = ['reorder', input, theirs, '--delay', `${delayUs}us`, '--quiet', '--json'];
+      const { ratio } = await reframerJson<{ ratio: number }>(command);
+      if (delayUs === '64') expect(ratio).toBeGreaterThan(1.2);
+      expect(readFileSync(ours).equals(readFileSync(theirs)), `${input}, ${delayUs} us`).toBe(true);
+    }
+  }
 });
 
 test('top-talkers.mjs tells what `flows` tells', async () => {

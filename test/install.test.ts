@@ -421,6 +421,23 @@ int main(int argc, char **argv)
     expect(targets.filter(({ type }) => type !== 'static library')).toEqual([
       expect.objectContaining({ name: 'reframer', type: 'shared library' }),
     ]);
+    // Some files at a time, as nothing else here is built: names of one must not meet those of another.
+    const built = await runProgram('ninja', ['-C', plain]);
+    expect(built.code, built.stdout).toBe(0);
+    const functions = (library: string): string[] =>
+      [...sh('nm', '-D', '--defined-only', library).matchAll(/ T (\w+)/g)].map(
+        ([, name]) => name ?? '',
+      );
+    expect(functions(join(plain, 'libreframer.so'))).toEqual(
+      functions(join(build, 'libreframer.so')),
+    );
+  }, 300_000);
+
+  test('no library brings in the streams of the C++ library, which would double a static one', () => {
+    for (const name of ['libreframer.so', 'libreframer_capture.so'])
+      expect(sh('nm', '-DC', '--undefined-only', join(build, name))).not.toMatch(
+        /std::(ios_base|basic_\w*stream)/,
+      );
   });
 
   test.skipIf(!hasDpdk)('example: an inline NAT in C, on a DPDK port', async () => {

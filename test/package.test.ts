@@ -38,6 +38,22 @@ test('the package holds the command, the API, the headers and the native sources
   expect(unwanted).toEqual([]);
 });
 
+test('while nobody gave an address or a licence, README and installation page say so', () => {
+  const read = (name: string): string => readFileSync(join(packageRoot, name), 'utf8');
+  const { repository, license } = JSON.parse(read('package.json')) as {
+    repository?: string | { url?: string };
+    license: string;
+  };
+  const url = typeof repository === 'string' ? repository : repository?.url;
+  const says = (text: RegExp): boolean[] =>
+    [read('README.md'), read('docs/INSTALL.md')].map((page) => text.test(page));
+  if (repository !== undefined)
+    expect(url).toMatch(/^(git\+)?(https|ssh):\/\/[^/]+\/.+|^[^/ ]+\/[^/ ]+$/);
+  const missing = [repository === undefined, repository === undefined];
+  expect(says(/no `repository`/)).toEqual(missing);
+  expect(says(/`UNLICENSED`/)).toEqual([license === 'UNLICENSED', license === 'UNLICENSED']);
+});
+
 test('nothing runs at npm install, and the command and entry points exist', () => {
   const manifest = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
     scripts: Record<string, string>;

@@ -1,12 +1,24 @@
 // The package in an empty project: with its platform package it runs without a compiler; without, it
 // says what to do.
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { packageRoot, platformPackage } from '../native/loader.js';
 import { runProgram, skipSuite, temporaryFolder } from './helpers/cli.js';
 
+const manifest = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as {
+  version: string;
+  dependencies: Record<string, string>;
+  peerDependencies: Record<string, string>;
+};
 const project = temporaryFolder();
 afterAll(() => project.remove());
 
@@ -77,20 +89,45 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
       expect(stderr).toContain('npx reframer setup');
     });
 
-    test('the command line says which package it lacks', async () => {
+    test('the command line says in a line what to install, and runs with that', async () => {
       const command = project.file('node_modules/reframer/experiments/cli/reframer.mjs');
-      const { code, stderr } = await runProgram(process.execPath, [command, 'list'], {
-        cwd: project.path,
-      });
-      expect(stderr).toMatch(/^reframer: [\w-]+ is not installed: .*npm install @reframer\/cli/);
-      expect(code).toBe(3);
+      const ask = (...words: string[]): ReturnType<typeof runProgram> =>
+        runProgram(process.execPath, [command, ...words], { cwd: project.path });
+      const peers = Object.entries(manifest.peerDependencies);
+      let packages: string[] = [];
+      for (const words of [['--help'], ['list'], ['analyze', 'out.pcap']]) {
+        const { code, stdout, stderr } = await ask(...words);
+        const [, named = ''] =
+          /^reframer: the command line needs .*; run `npm install (.+)`\n$/.exec(stderr) ?? [];
+        packages = named.split(' ');
+        expect(packages, stderr).toHaveLength(peers.length);
+        expect([stdout, code]).toEqual(['', 3]);
+      }
+      const asked = packages.map((word) => /^(.+)@([\d.]+)$/.exec(word)?.slice(1) ?? []);
+      // Of each the newest of its major version, which is in the peer's range.
+      expect(asked.map(([name]) => name)).toEqual(peers.map(([name]) => name));
+      asked.forEach(([, version = '?'], i) =>
+        expect(`${peers[i]?.[1]}.`.startsWith(`^${version}.`)).toBe(true),
+      );
+      // As npm would put them, with what they need themselves.
+      for (const entry of readdirSync(join(packageRoot, 'node_modules')))
+        if (!existsSync(project.file(`node_modules/${entry}`)) && !entry.startsWith('.'))
+          symlinkSync(
+            join(packageRoot, 'node_modules', entry),
+            project.file(`node_modules/${entry}`),
+          );
+      const { code, stdout, stderr } = await ask('--help');
+      expect([stderr, code]).toEqual(['', 0]);
+      expect(stdout).toContain('analyze');
     });
 
     // What files hold, as npm tells of a package; folders and disk blocks depend on where they lie.
-    test('the package and koffi take less than 10 MB', async () => {
+    test('the package, koffi and the prebuilt libraries take less than 10 MB', async () => {
       const { stdout } = await runProgram('du', [
         '-sLb',
         project.file('node_modules/reframer'),
+        join(packageRoot, 'native/build/libreframer.so'),
+        join(packageRoot, 'native/build/libreframer_capture.so'),
         project.file('node_modules/koffi'),
         join(packageRoot, 'node_modules/@koromix/koffi-linux-x64'),
       ]);
@@ -112,10 +149,8 @@ describe.skipIf(process.platform !== 'linux' || process.arch !== 'x64')(
         made.stdout.trim(),
         'package/package.json',
       ]);
-      const { peerDependencies, version, dependencies } = JSON.parse(
-        readFileSync(join(packageRoot, 'package.json'), 'utf8'),
-      ) as Record<string, Record<string, string>>;
-      expect(Object.keys(dependencies ?? {})).toEqual(['koffi']);
+      const { peerDependencies, version, dependencies } = manifest;
+      expect(Object.keys(dependencies)).toEqual(['koffi']);
       expect(JSON.parse(stdout)).toMatchObject({
         name: '@reframer/cli',
         dependencies: { reframer: version, ...peerDependencies },

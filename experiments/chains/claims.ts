@@ -1,5 +1,6 @@
 // Published ratios, and aims of our own.
 import { ownTarget, type Claim, type Params } from '../core/types.js';
+import { shownName } from '../story/names.js';
 import { fajita, ours } from './contenders.js';
 
 const paper = 'FAJITA, CoNEXT’24 result files, eval-v2';
@@ -45,7 +46,7 @@ export const claims: readonly Claim[] = [
   ),
   published(
     'fajita-over-tables',
-    'FAJITA style over one table a function, 3 functions',
+    'FAJITA style over one table per function, 3 functions',
     'overTables',
     2.57,
   ),
@@ -77,7 +78,7 @@ export const claims: readonly Claim[] = [
   ].map(([functions, name]) =>
     aim(
       `marginal-${functions}`,
-      `What a ${name} adds to a packet, as function ${functions} of a flow block`,
+      `Cost of a ${name} per packet, as function ${functions} of a flow block`,
       8,
       'ns',
       'at-most',
@@ -88,7 +89,7 @@ export const claims: readonly Claim[] = [
   ),
   aim(
     'flows',
-    'Packets a second that the flow block loses from 16 k to 4 M flows',
+    'Packet rate that the flow block loses from 16 k to 4 M flows',
     16,
     '%',
     'at-most',
@@ -100,7 +101,7 @@ export const claims: readonly Claim[] = [
     (['T = 16 µs', 'T = 64 µs', 'adaptive'] as const).map((hold) =>
       aim(
         `${locality}-${hold === 'adaptive' ? hold : hold.slice(4, 6)}`,
-        `Flow block with runs, ${hold}, over the FAJITA style, ${locality}`,
+        `Flow block with runs, ${hold}, over the FAJITA style, ${shownName(locality, 'locality')}`,
         1.5,
         'times',
         'at-least',
@@ -112,7 +113,7 @@ export const claims: readonly Claim[] = [
   ),
   aim(
     'expiry',
-    'What expiry costs the flow block, a packet',
+    'Cost of expiry per packet of the flow block',
     1,
     'ns',
     'at-most',

@@ -17,7 +17,7 @@ export const styles = {
   'FAJITA style, T = 16 µs': 'pooled-t16',
   'FAJITA style, T = 64 µs': 'pooled-t64',
   'services of a session': 'services',
-  'one table a function': 'tables',
+  'one table per function': 'tables',
   [rebuilt]: 'rebuilt',
   'cut by flow': 'cut',
 } as const;

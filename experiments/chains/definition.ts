@@ -1,16 +1,18 @@
 // Experiment `chains`: what does a further stateful function cost, and what does it cost others?
 import { readPublished } from '../core/published.js';
-import type { Experiment, Part, Plan, PublishedRow, RunOptions } from '../core/types.js';
+import type { Part, Plan, PublishedRow, RunOptions } from '../core/types.js';
 import { claims } from './claims.js';
 import { fajita, ours, rebuilt, styles, unfoldStyles, type Style } from './contenders.js';
 import { metrics } from './metrics.js';
+import { telling } from '../story/attach.js';
+import { abstract, captions, stories } from './story.js';
 
 const every: readonly Style[] = [
   ours,
   'flow block, at once',
   fajita,
   'services of a session',
-  'one table a function',
+  'one table per function',
   rebuilt,
   'cut by flow',
 ];
@@ -85,7 +87,7 @@ function plan({ profile }: RunOptions): Plan {
         ...common,
         name: 'functions',
         title: 'A further function',
-        question: 'What does each further function add, doing its work?',
+        question: 'What does each further function add to the cost of a packet?',
         axes: [],
         spec: () => ({
           contenders: jobNames([ours, fajita]),
@@ -100,7 +102,7 @@ function plan({ profile }: RunOptions): Plan {
         ...common,
         name: 'locality',
         title: 'Traffic with something to group',
-        question: 'What do runs bring, and what delay do they cost?',
+        question: 'What do runs save, and what delay do they cost?',
         axes: [{ kind: 'list', name: 'locality', values: ['caida', 'campus', 'trains'] }],
         spec: (p) => ({
           contenders: jobNames(held),
@@ -116,7 +118,7 @@ function plan({ profile }: RunOptions): Plan {
         ...common,
         name: 'expiry',
         title: 'Expiry',
-        question: 'What does it cost that flows end by themselves?',
+        question: 'What does it cost that flows expire?',
         axes: [],
         spec: () => ({
           contenders: jobNames([ours, 'flow block, never expires']),
@@ -140,17 +142,17 @@ function published(): PublishedRow[] {
   }));
 }
 
-export const chains: Experiment = {
+export const chains = telling({ abstract, stories, captions })({
   name: 'chains',
   title: 'Chains: one lookup for all functions',
   question:
-    'What does a packet of a chain of stateful functions cost, by style, functions, flows and locality?',
+    'What does a packet of a chain of stateful functions cost, by style, number of functions, flows and locality?',
   metrics,
   claims,
   figures: [
     {
       id: 'styles',
-      title: 'Time a packet of a chain of three functions by style',
+      title: 'Time per packet of a chain of three functions by style',
       part: 'styles',
       kind: 'bar',
       category: { param: 'contender', label: 'style' },
@@ -159,7 +161,7 @@ export const chains: Experiment = {
     },
     {
       id: 'functions',
-      title: 'Packets a second by functions',
+      title: 'Packets per second by functions',
       part: 'functions',
       kind: 'line',
       x: { param: 'functions', label: 'functions' },
@@ -170,7 +172,7 @@ export const chains: Experiment = {
     },
     {
       id: 'locality',
-      title: 'Time a packet by traffic, with and without a hold',
+      title: 'Time per packet by traffic, with and without a hold',
       part: 'locality',
       kind: 'bar',
       category: { param: 'contender', label: 'style' },
@@ -181,17 +183,36 @@ export const chains: Experiment = {
   published,
   plan,
   setup:
-    'One process builds all styles of a figure, fills each with the same flows over one timeout of 5 s, and lets them take turns in rounds; all get the same packets, in bursts of 32, from buffers that another core has filled. Timed are reading headers, finding blocks, the functions’ work and writing packets; there is no NIC. The functions are one code for all styles: flow counter, load balancer, rate limiter, NAT, connection firewall, in this order. Flows expire after 5 s in every style: on rte_hash by a timer wheel, in the burst table by deadlines in its lines and a sweep. Every packet must be counted; without a hold all styles must end in the same state.',
+    'One process builds all styles of a figure, fills each with the same flows over a timeout of 5 s, and lets them take turns in rounds. All get the same packets, in bursts of 32, from buffers that another core has filled. Timed are reading headers, finding state, the functions’ work and writing packets; there is no NIC. The functions are the same code in all styles: flow counter, load balancer, rate limiter, NAT, connection firewall, in this order. Flows expire after 5 s in every style: on rte_hash by a timer wheel, in the burst table by deadlines in its lines and a sweep. Every packet must be counted; without a hold all styles must end in the same state.',
   limitations: [
-    'Styles are written here after the papers and public code of others, on equal terms: what their frameworks cost beside is not in the figures. FAJITA, VPP and FastClick themselves are not run.',
-    'Published packets a second include a NIC at both ends; the figures here do not. Only ratios compare.',
-    'A packet comes every 100 ns (campus: as its generator makes it at 70 Gbps, for one core), whatever a style takes: T is time of that clock.',
-    'The styles on rte_hash have room for half as many flows again in a table whose buckets are then half full, which suits them best. One table a function and the services of a session lie on the burst table, which VPP’s own is not.',
-    'The rate limiter’s rate is above what flows send: it works on every packet and drops none.',
-    'Flows of the campus generator are its own; the known flows beside them are idle.',
+    'Styles are rebuilt here from papers and public code, on equal terms; FAJITA, VPP and FastClick themselves are not run, so what their frameworks cost beside is not covered.',
+    'Published packets per second include a NIC at both ends; ours do not. Only ratios compare.',
+    'A packet arrives every 100 ns (Campus: as its generator makes it at 70 Gbps, for one core), whatever a style takes; T is time of that clock.',
+    'Styles on rte_hash have room for half as many flows again, in buckets that are then half full, which suits them best. One table per function and the services of a session lie on the burst table, which VPP’s own is not.',
+    'The rate limiter’s limit is above what flows send: it works on every packet and drops none.',
   ],
   references: [
-    'H. Ghasemirahni et al. FAJITA: Stateful Packet Processing at 100 Million pps. CoNEXT 2024.',
-    'T. Barbette et al. Combined Stateful Classification and Session Splicing for High-Speed NFV Service Chaining. ToN 2021.',
+    {
+      key: 'fajita',
+      authors: [
+        'H. Ghasemirahni',
+        'A. Farshin',
+        'M. Scazzariello',
+        'G. Q. Maguire Jr.',
+        'D. Kostić',
+        'M. Chiesa',
+      ],
+      title: 'FAJITA: Stateful Packet Processing at 100 Million pps',
+      venue: 'CoNEXT',
+      year: 2024,
+    },
+    {
+      key: 'splicing',
+      authors: ['T. Barbette', 'C. Soldani', 'L. Mathy'],
+      title:
+        'Combined Stateful Classification and Session Splicing for High-Speed NFV Service Chaining',
+      venue: 'IEEE/ACM Transactions on Networking',
+      year: 2021,
+    },
   ],
-};
+});

@@ -3,7 +3,7 @@ import type { Metric } from '../core/types.js';
 
 const times = (key: string, than: string): Metric => ({
   key,
-  label: `packets a second over ${than}`,
+  label: `packets per second over ${than}`,
   unit: 'times',
   direction: 'higher',
   path: key,
@@ -13,7 +13,7 @@ const times = (key: string, than: string): Metric => ({
 export const metrics: readonly Metric[] = [
   {
     key: 'nsPerPacket',
-    label: 'time a packet, without a NIC',
+    label: 'time per packet, without a NIC',
     unit: 'ns',
     direction: 'lower',
     path: 'nsPerPacket',
@@ -22,7 +22,7 @@ export const metrics: readonly Metric[] = [
   },
   {
     key: 'mpps',
-    label: 'packets a second',
+    label: 'packets per second',
     unit: 'M/s',
     direction: 'higher',
     path: 'mpps',
@@ -31,7 +31,7 @@ export const metrics: readonly Metric[] = [
   times('overPooled', 'the FAJITA style'),
   times('overRebuilt', 'batches cut and rebuilt'),
   times('overCut', 'batches cut by flow'),
-  times('overTables', 'one table a function'),
+  times('overTables', 'one table per function'),
   times('overServices', 'services of a session'),
   {
     key: 'marginalNs',
@@ -43,7 +43,7 @@ export const metrics: readonly Metric[] = [
   },
   {
     key: 'lossPercent',
-    label: 'packets a second lost to more flows',
+    label: 'packets per second lost to more flows',
     unit: '%',
     direction: 'lower',
     path: 'lossPercent',
@@ -51,7 +51,7 @@ export const metrics: readonly Metric[] = [
   },
   {
     key: 'expiryNs',
-    label: 'time that expiry takes, a packet',
+    label: 'time of expiry per packet',
     unit: 'ns',
     direction: 'lower',
     path: 'expiryNs',
@@ -75,7 +75,7 @@ export const metrics: readonly Metric[] = [
   },
   {
     key: 'runLength',
-    label: 'packets a run',
+    label: 'packets per run',
     unit: '',
     direction: 'neutral',
     path: 'runLength',
@@ -84,7 +84,7 @@ export const metrics: readonly Metric[] = [
   {
     key: 'bytesPerFlow',
     label: 'memory',
-    unit: 'bytes a flow',
+    unit: 'bytes per flow',
     direction: 'lower',
     path: 'bytesPerFlow',
     digits: 0,

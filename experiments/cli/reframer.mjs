@@ -3,7 +3,7 @@
 // milliseconds when it is); installed as a dependency it asks for `reframer setup` instead of
 // compiling behind the user's back. REFRAMER_NO_SETUP=1 skips the question.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -18,6 +18,12 @@ const setup = (...options) =>
 // These work on journals alone: nothing native, so nothing to compile.
 const native = !['list', 'report', 'compare'].includes(args[0]);
 const isReady = () => process.env.REFRAMER_NO_SETUP === '1' || isInstalled || isSetUp({ native });
+
+/** What package.json has as peers, as npm takes them; 14 for ^14.0.3: a shell may have plans for ^. */
+const peers = () =>
+  Object.entries(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).peerDependencies)
+    .map(([name, range]) => `${name}@${/0\.\d+|\d+/.exec(range)[0]}`)
+    .join(' ');
 
 const main = join(root, 'dist', 'experiments', 'cli', 'main.js');
 
@@ -39,7 +45,7 @@ if (args[0] === 'setup' && !args.includes('--help')) {
       const [, missing] = /Cannot find package '([^']+)'/.exec(error.message) ?? [];
       if (error.code !== 'ERR_MODULE_NOT_FOUND' || missing === undefined) throw error;
       process.stderr.write(
-        `reframer: ${missing} is not installed: the command line needs more than the library does; run \`npm install @reframer/cli\`\n`,
+        `reframer: the command line needs packages that the library does not (${missing} is missing); run \`npm install ${peers()}\`\n`,
       );
       process.exitCode = 3;
     }

@@ -45,7 +45,7 @@ const balancer = (scale: Scale): Part => ({
   name: part,
   title: 'A load balancer on one core, one key at a time',
   question:
-    'How many packets a second does one core balance over ten servers, with one new flow in 31 packets (Campus) or in 8 (CAIDA)?',
+    'How many packets per second does one core balance over ten servers, with one new flow in 31 packets (Campus) or in 8 (CAIDA)?',
   axes: [byTrace, contenders(everyTable)],
   contenders: { axis: 'contender', baseline: 'Chaining STL' },
 });
@@ -53,8 +53,9 @@ const balancer = (scale: Scale): Part => ({
 const balancerInBursts = (scale: Scale): Part => ({
   ...balancing(scale, burst),
   name: burstPart,
-  title: 'The same where a burst is looked up at once',
-  question: 'How many does it balance where every table takes the 32 keys of a burst together?',
+  title: 'The same load balancer, a burst at a time',
+  question:
+    'How many packets per second are balanced if every table looks up the 32 keys of a burst together?',
   axes: [byTrace, contenders(several)],
   contenders: { axis: 'contender', baseline: 'Cuckoo++' },
 });

@@ -57,7 +57,7 @@ export const conntrack = telling({ abstract, stories, captions })({
   name: 'conntrack',
   title: 'Connection tracking: finding a packet’s flow',
   question:
-    'What do lookups and inserts cost in seven flow tables, by load, size, mix, sharing, age, growth and attack?',
+    'What do lookups and inserts cost in seven flow tables, by load, size, workload, sharing, expiry, growth and attack?',
   metrics: sections.flatMap((section) => section.metrics),
   claims: sections.flatMap((section) => section.claims),
   shapes: sections.flatMap((section) => section.shapes ?? []),
@@ -65,19 +65,16 @@ export const conntrack = telling({ abstract, stories, captions })({
   published: () => sections.flatMap((section) => section.published()),
   plan,
   setup:
-    'One process a trial, one contender a process. Keys are IPv4 5-tuples, made outside the timed parts, and every contender of a figure takes as many of them at once: one at a time as the paper did, 32 (a burst), or 128. What cannot, or not as many, says so in its name. The lab hands keys over in calls of 4096 (of 32 in the load balancer and the threads). Tables hold 8 bytes of state. Each trial compares every answer, and the contents at the end, with what they must be. Cycles are those of the time stamp counter.',
+    'Each trial is a process with one contender. Keys are IPv4 5-tuples, made outside the timed parts. Every contender of a figure takes as many keys at once: one, as in the paper, 32 (a burst), or 128; what cannot says so in its name. The lab hands keys over in calls of 4,096 (of 32 in the load balancer and with threads). Tables hold 8 bytes of state. Each trial compares every answer, and the final contents, with the expected ones. Cycles are those of the time stamp counter.',
   limitations: [
-    'Published cycles and packets a second are of a 2.3 GHz server with a 100 Gbps interface, huge pages, and the whole path of a packet; ours are of memory alone, on whatever machine this is. Orders and ratios compare, absolute numbers hardly do.',
-    'rte_hash is the distribution’s (Debian 12 has DPDK 22.11, compiled for SSE4.2); the other tables are compiled for this processor. A newer DPDK cannot be installed from that distribution. Its bulk lookup takes 64 keys at most.',
-    'Pages are not equal: the burst table, Cuckoo++ and Chaining ask for huge pages, rte_hash has them where the machine set some aside, and maps that allocate by themselves (tsl, absl, Boost, the standard library, Concurrency Kit) lie on 4 KiB pages. Tables show the share that the kernel gave.',
-    'At the same depth the burst table is about as fast as Cuckoo++. What it has beside that is memory, growth, expiry and room under attack.',
-    'An insert here is a find-or-insert of an absent key, lookup included; the published ones begin after the lookup that missed.',
-    'Published loads stop at 100 %; here the maps of the tsl library go to 92.5 %, where this release doubles them, and the burst table to the load that it promises.',
-    'The load balancer reads headers one behind the other from memory, which the processor foresees; its traffic is drawn (Zipf 1.1) with the published shares of new flows, not the published traces, and nothing ends. A burst is looked up before its misses are inserted, as in the paper: a table with a fused find-or-insert gains nothing from it there.',
-    'Threads: lookups are drawn anew from all flows; every way is called with bursts of 32, and locks are held for as long, where the published ones were for a packet. Operations of the table alone on at most as many cores as this machine has; the published points are packets a second of the whole path, which the 100 Gbps interface ended at 12 M/s, so they are levels from three cores on.',
-    'Expiry: a second of the paper lasts 0.2 s here (0.03 s in a quick run), and flows and table shrink with it; ticks a second and the timeout of 5 s are the paper’s. Packets come by a virtual clock that the measured time of bursts and ticks advances; a tick that the machine interrupts is not told from a long one.',
-    'In the part on hostile keys the attacker knows the hash of the fixed tables, and the NIC’s; a secret seed is what the burst table has against it. Tables without room for a hostile key refuse it: slowdown and refusals must be read together.',
-    'In runs from before each insert moved two buckets the slowest insert of the burst table took 3 to 43 ms while it grew: it moved the rest of the old table at once. The slowest call is that of the whole machine: the trial prints the longest pause that it found in as long a loop that inserts nothing.',
+    'Published cycles and rates are of a 2.3 GHz server with a 100 Gbps NIC, and of a packet’s whole path; ours are of memory alone, on this machine. Orders and ratios compare, absolute numbers hardly do.',
+    'rte_hash is Debian’s (DPDK 22.11, compiled for SSE4.2; at most 64 keys in bulk); the other tables are compiled for this processor.',
+    'Pages differ: burst table, Cuckoo++ and Chaining ask for huge pages, rte_hash has them if the machine set some aside, and maps that allocate by themselves (tsl, absl, Boost, the standard library, Concurrency Kit) lie on 4 KiB pages.',
+    'An insert is a find-or-insert of an absent key; the published ones begin after the lookup that missed. Maps of tsl end at 92.5 % load, where this release doubles them.',
+    'The load balancer’s traffic is drawn (Zipf 1.1) with the published shares of new flows. A burst is looked up before its misses are inserted, as in the paper, so a fused find-or-insert gains nothing there.',
+    'Threads run on at most the cores of this machine, and hold locks for a burst of 32. The published points are packets per second of the whole path, which the NIC limits to 12 M/s.',
+    'In the part on expiry a second of the paper lasts 0.2 s (0.03 s in a quick run), and flows and table shrink with it.',
+    'The attacker knows the hash of the fixed tables, and the NIC’s, but not the burst table’s seed. Tables without room refuse hostile keys: read slowdown and refusals together.',
   ],
   references: [
     {

@@ -27,7 +27,7 @@ function expiry({ quick }: Scale): Part {
     name: part,
     title: 'Expiry by tick',
     question:
-      'What do packets, ticks and memory pay for flows that end 5 s after their last packet?',
+      'What do packets, ticks and memory pay so that flows end 5 s after their last packet?',
     job: 'conntrack-expiry',
     axes: [
       { kind: 'list', name: 'ticksPerSecond', values: quick ? [1000, 1] : [1000, 100, 10, 1] },
@@ -81,10 +81,10 @@ function published(): PublishedRow[] {
   });
 }
 
-const byTick = { param: 'ticksPerSecond', label: 'ticks a second', scale: 'log' } as const;
+const byTick = { param: 'ticksPerSecond', label: 'ticks per second', scale: 'log' } as const;
 const atThousand = (id: string, title: string, metric: string): Figure => ({
   id,
-  title: `${title}, 1,000 ticks a second`,
+  title: `${title}, 1,000 ticks per second`,
   part,
   where: { ticksPerSecond: 1000 },
   kind: 'bar',
@@ -107,7 +107,7 @@ export const expirySection: Section = {
   metrics: [
     {
       key: 'expiryCycles',
-      label: 'a packet, ticks apart',
+      label: 'cost per packet, without ticks',
       unit: 'cycles',
       direction: 'lower',
       path: 'cyclesPerPacket',

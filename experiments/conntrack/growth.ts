@@ -24,7 +24,7 @@ function growth({ quick }: Scale): Part {
   return {
     name: part,
     title: 'Growth',
-    question: 'How long does the slowest insert take while a table made for 1000 flows grows?',
+    question: 'How long does the slowest insert take while a table made for 1,000 flows grows?',
     job: 'conntrack-growth',
     axes: [growing],
     contenders: { axis: 'contender', baseline: 'Chaining STL' },
@@ -77,7 +77,7 @@ export const growthSection: Section = {
     {
       key: 'growthBytesPerFlow',
       label: 'memory after it',
-      unit: 'bytes a flow',
+      unit: 'bytes per flow',
       direction: 'lower',
       path: 'bytesPerFlow',
       digits: 1,

@@ -16,7 +16,7 @@ function hostile({ quick }: Scale): Part {
     name: part,
     title: 'Hostile keys',
     question:
-      'What do 2048 flows do to a table when an attacker chose their keys so that its hash sees them as one?',
+      'What do 2,048 flows do to a table if an attacker chose their keys to collide in its hash?',
     job: 'conntrack-hostile',
     axes: [axis],
     contenders: { axis: 'contender', baseline: 'burst table' },

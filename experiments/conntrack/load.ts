@@ -61,7 +61,7 @@ const loadInBursts = (scale: Scale): Part => ({
   name: burstPart,
   title: 'Cycles by load, several keys at once',
   question:
-    'What do they cost where every table asks for the memory of many keys before it needs the first?',
+    'What do a lookup and an insert cost if every table prefetches many keys before it needs the first?',
   axes: [
     slotsOf(scale),
     { kind: 'list', name: 'depth', values: scale.quick ? [burst] : depths.filter((d) => d > 1) },

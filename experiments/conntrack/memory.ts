@@ -9,9 +9,9 @@ const part = 'memory';
 function memory({ quick }: Scale): Part {
   return {
     name: part,
-    title: 'Memory a flow',
+    title: 'Memory per flow',
     question:
-      'How many bytes does a flow with 8 bytes of state take in a table made for that many?',
+      'How many bytes does a flow with 8 bytes of state take in a table sized for the number of flows?',
     job: 'conntrack-memory',
     axes: [
       { kind: 'list', name: 'keySize', values: quick ? [16] : [16, 40] },
@@ -40,8 +40,8 @@ export const memorySection: Section = {
   metrics: [
     {
       key: 'bytesPerFlow',
-      label: 'memory, by the table’s account',
-      unit: 'bytes a flow',
+      label: 'memory by the table’s account',
+      unit: 'bytes per flow',
       direction: 'lower',
       path: 'bytesPerFlow',
       digits: 1,
@@ -49,8 +49,8 @@ export const memorySection: Section = {
     },
     {
       key: 'residentBytesPerFlow',
-      label: 'memory, by the kernel’s, reserved huge pages included',
-      unit: 'bytes a flow',
+      label: 'memory by the kernel’s account',
+      unit: 'bytes per flow',
       direction: 'lower',
       path: 'residentBytesPerFlow',
       digits: 1,
@@ -68,7 +68,7 @@ export const memorySection: Section = {
   figures: [
     {
       id: 'memory',
-      title: 'Memory a flow, IPv4 keys',
+      title: 'Memory per flow, IPv4 keys',
       part,
       where: { keySize: 16 },
       kind: 'bar',
@@ -78,7 +78,7 @@ export const memorySection: Section = {
     },
     {
       id: 'memory-ipv6',
-      title: 'Memory a flow, IPv6 keys',
+      title: 'Memory per flow, IPv6 keys',
       part,
       where: { keySize: 40 },
       kind: 'bar',
@@ -92,7 +92,7 @@ export const memorySection: Section = {
       id: 'memory-4m',
       text: 'Memory of the burst table, 4 M flows with 8 bytes of state',
       source: target,
-      unit: 'bytes a flow',
+      unit: 'bytes per flow',
       published: 48,
       tolerance: 0,
       kind: 'at-most',

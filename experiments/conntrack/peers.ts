@@ -29,7 +29,8 @@ function rates({ quick }: Scale): Part {
   return {
     name: part,
     title: 'Against tables of today',
-    question: 'How many lookups a second does one thread do, by workload, flows and keys at once?',
+    question:
+      'How many lookups per second does one thread do, by workload, flows and keys at once?',
     job: 'conntrack-rate',
     axes: [
       {
@@ -139,7 +140,7 @@ export const peersSection: Section = {
     {
       key: 'rateBytesPerFlow',
       label: 'memory',
-      unit: 'bytes a flow',
+      unit: 'bytes per flow',
       direction: 'lower',
       path: 'row.bytesPerFlow',
       digits: 1,

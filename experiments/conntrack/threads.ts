@@ -55,7 +55,7 @@ function threads({ quick }: Scale): Part {
     name: part,
     title: 'Threads by way of sharing',
     question:
-      'How many operations a second do threads do on one flow table, and what does an insert cost?',
+      'How many operations per second do threads reach on one flow table, and what does an insert cost?',
     job: 'conntrack-threads',
     axes: [{ kind: 'list', name: 'writePercent', values: quick ? [5] : [5, 50] }, axis],
     contenders: { axis: 'contender', baseline: one },

@@ -115,12 +115,24 @@ const asChange = ({ value, low, high }: Interval): Interval => ({
 });
 
 const format = (value: number): string => String(Number(value.toPrecision(4)));
-const spanOf = ({ low, high }: Bounds, unit: string): string => {
+
+/** Where the interval lies, of what would count: "above 66 %", "the interval crosses 3.5". */
+function placeText(ours: Interval, bounds: Bounds, verdict: ClaimVerdict, unit: string): string {
   const end = unit === '' ? '' : ` ${unit}`;
-  if (!Number.isFinite(low)) return `at most ${format(high)}${end}`;
-  if (!Number.isFinite(high)) return `at least ${format(low)}${end}`;
-  return low === high ? `exactly ${format(low)}${end}` : `${format(low)} to ${format(high)}${end}`;
-};
+  const told = (bound: number): string => `${format(bound)}${end}`;
+  const least = Math.min(ours.value, ours.low);
+  const most = Math.max(ours.value, ours.high);
+  const { low, high } = bounds;
+  if (verdict === 'undecided') {
+    const crossed = [low, high].filter((bound) => least <= bound && bound <= most).map(told);
+    return crossed.length === 0 ? 'no interval' : `the interval crosses ${crossed.join(' and ')}`;
+  }
+  if (least > high) return low === high ? `not ${told(high)}` : `above ${told(high)}`;
+  if (most < low) return `below ${told(low)}`;
+  if (!Number.isFinite(low)) return `at most ${told(high)}`;
+  if (!Number.isFinite(high)) return `at least ${told(low)}`;
+  return low === high ? `exactly ${told(low)}` : `within ${format(low)} to ${told(high)}`;
+}
 
 const tooFew = (n: number): string => `n = ${n}: no verdict; it takes ${fewestValues} values`;
 
@@ -166,22 +178,16 @@ export function judgeClaim(claim: Claim, judging: Judging): ClaimResult {
           : asChange(interval);
   const n = versus === undefined ? (point?.values[key] ?? []).length : (ratio?.pairs ?? 0);
   const bounds = isAim(claim) ? aimBounds(claim) : publishedBounds(claim);
-  const wanted = `counts as ${isAim(claim) ? 'reached' : 'reproduced'}: ${spanOf(bounds, unit)}`;
   const none = (point?.values[key] ?? []).filter((value) => value === 0).length;
   const free =
     share === undefined || none === 0
       ? ''
       : `; none in ${none} of ${point?.values[key]?.length ?? 0} runs`;
-  const reason = `${n < fewestValues ? tooFew(n) : wanted}${free}`;
   const better = as === 'times-less' ? 'higher' : directionOf(judging.experiment, key);
   const values: Measured = { ...ours, n };
-  return {
-    ...base,
-    ours,
-    n,
-    verdict: isAim(claim) ? judgeAim(values, bounds) : judgePublished(values, bounds, better),
-    reason,
-  };
+  const verdict = isAim(claim) ? judgeAim(values, bounds) : judgePublished(values, bounds, better);
+  const place = n < fewestValues ? tooFew(n) : placeText(ours, bounds, verdict, unit);
+  return { ...base, ours, n, verdict, reason: `${place}${free}` };
 }
 
 /** Percent of the baseline's value, sample by sample: samples of a deterministic part have the same seeds in order. */
@@ -263,9 +269,9 @@ export function judgeShapeClaim(claim: ShapeClaim, judging: Judging): ClaimResul
   const apart = judged
     .filter((j) => j.verdict !== 'reproduced')
     .map((j) => `${j.step.label} ${j.verdict}`);
-  const rule = `counts as reproduced: every ratio within ${format(tolerance * 100)} % of the published one`;
+  const rule = `every ratio within ${format(tolerance * 100)} % of the published one`;
   const reason =
-    n < fewestValues ? tooFew(n) : apart.length > 0 ? `${rule}; ${apart.join(', ')}` : rule;
+    n < fewestValues ? tooFew(n) : apart.length > 0 ? `not ${rule}: ${apart.join(', ')}` : rule;
   const verdict: PublishedVerdict = judgeShape(judged.map((j) => j.verdict));
   return { ...base, n, steps, verdict, reason };
 }

@@ -216,15 +216,18 @@ export function twoCores(
   return second === undefined ? [first] : [first, second];
 }
 
+/** Processors that this process may use. */
+export const allowedCpus = (): number[] =>
+  cpuList(
+    /^Cpus_allowed_list:\s*(.+)$/m.exec(readText('/proc/self/status') ?? '')?.[1]?.trim() ?? '',
+  );
+
 /** Two processors that we may use: the core under test, and the one that fills buffers. */
 export function usableCpus(): string | undefined {
-  const allowed = /^Cpus_allowed_list:\s*(.+)$/m.exec(readText('/proc/self/status') ?? '')?.[1];
-  if (
-    allowed === undefined ||
-    spawnSync('taskset', ['--version'], { stdio: 'ignore' }).status !== 0
-  )
+  const allowed = allowedCpus();
+  if (allowed.length === 0 || spawnSync('taskset', ['--version'], { stdio: 'ignore' }).status !== 0)
     return undefined;
-  return twoCores(cpuList(allowed), (cpu) =>
+  return twoCores(allowed, (cpu) =>
     cpuList(readText(`${cpuFolder}/cpu${cpu}/topology/thread_siblings_list`) ?? ''),
   ).join(',');
 }

@@ -1,6 +1,6 @@
 // What an author may say of a run, and what sentences may ask of it. Sentences are made with
 // experiments/story/say.ts; experiments/story/facts.ts answers from a summary.
-import type { Params } from './params.js';
+import type { Params, ParamValue } from './params.js';
 
 /** A sentence, or none where the data for it are missing. */
 export type Sentence = string | undefined;
@@ -60,12 +60,21 @@ export interface PaperTable {
   metrics: Readonly<Record<string, string>>;
 }
 
+/** A figure as the printed paper has it; the page and the supplement have all of it. */
+export interface PrintedFigure {
+  id: string;
+  /** Only points with one of these values: what the text is about. */
+  only?: Readonly<Record<string, readonly ParamValue[]>>;
+  /** All series in one panel, to be compared there. */
+  onePanel?: true;
+}
+
 /** What the report says of a part. */
 export interface Story {
   /** What came out, and why: a few sentences, each with its condition. */
   found: Say;
   /** Figures that the printed paper has; the others go to its supplement. Default: that of the headline. */
-  figures?: readonly string[];
+  figures?: readonly (string | PrintedFigure)[];
   /** At most twelve rows; default none. */
   table?: PaperTable;
 }

@@ -13,6 +13,7 @@ import type {
 import type { PointSummary } from '../core/point-summary.js';
 import { axisTitle, makeRow, pointsFor, publishedRows, rounded, text, type Row } from './data.js';
 import { colourOf, shapeOf, tinted, type Shape } from './palette.js';
+import { shownName } from '../story/names.js';
 
 /** The series of the paper's values: it can be switched off like the others. */
 export const publishedSeries = 'published';
@@ -36,7 +37,7 @@ export interface Chart {
   title: string;
   kind: Figure['kind'];
   x: { title: string; scale: XScale };
-  /** `auto`: a panel whose values span two decades is logarithmic. */
+  /** `auto`: logarithmic where values span decades. */
   y: { title: string; scale: 'auto' | 'linear' | 'log'; digits: number };
   /** Names of panels; one without a name where there is only one. */
   facets: string[];
@@ -49,11 +50,24 @@ export interface Chart {
 
 const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
 
-/** A span of two decades and more asks for a logarithmic axis. */
-export function panelScale({ y: { scale } }: Chart, values: readonly number[]): 'linear' | 'log' {
+// Spans that ask for a logarithmic axis. Panels share one: their lines must not lie flat on it.
+const logSpan = 100;
+const sharedLogSpan = 30;
+
+/** One scale for all panels, so that they can be compared. */
+export function chartScale({
+  kind,
+  y: { scale },
+  facets,
+  rows,
+  published,
+}: Chart): 'linear' | 'log' {
   if (scale !== 'auto') return scale;
+  const values = [...rows, ...published].map((r) => r.value);
   const [least, most] = [Math.min(...values), Math.max(...values)];
-  return least > 0 && most / least >= 100 ? 'log' : 'linear';
+  // A short bar still has its value behind it.
+  const span = kind === 'line' && facets.length > 1 ? sharedLogSpan : logSpan;
+  return least > 0 && most / least >= span ? 'log' : 'linear';
 }
 
 interface Input {
@@ -227,9 +241,11 @@ const facetUnits: Readonly<Record<string, string>> = {
   call: 'packets a call',
   keySize: 'bytes of key',
   threads: 'threads',
+  speedPercent: '% of the trace’s speed',
+  connections: 'connections',
 };
 const namedByValue =
-  /^(contender|chain|way|trace|tracker|traffic|port|rate|workload|stage|hash|policy)$/;
+  /^(contender|chain|way|trace|tracker|traffic|port|rate|workload|stage|hash|policy|locality|function|placing|work)$/;
 
 /** Panels by name: "8 cores"; where the value says what it is, that alone. */
 export function facetTitle({ facetLabel, facets }: Chart, facet: string): string {
@@ -239,8 +255,5 @@ export function facetTitle({ facetLabel, facets }: Chart, facet: string): string
   if (unit !== undefined && value === 1) return `1 ${unit.replace(/s( |$)/, '$1')}`;
   if (unit !== undefined)
     return `${Number.isFinite(value) && value >= 1e4 ? value.toLocaleString('en-US') : facet} ${unit}`;
-  return namedByValue.test(facetLabel) ? shownName(facet) : `${facetLabel} ${facet}`;
+  return namedByValue.test(facetLabel) ? shownName(facet, facetLabel) : `${facetLabel} ${facet}`;
 }
-
-/** "64us" is how a contender is called in journals. */
-export const shownName = (name: string): string => name.replace(/^(\d+)us\b/, '$1 µs');

@@ -17,16 +17,16 @@ export const publishedColour = '#000000';
 const meanings: readonly (readonly [RegExp, string])[] = [
   // The baseline of each experiment.
   [
-    /^(off|off \(again\)|static RSS|fixed RSS|none|random|blind|per packet|shared, locked|at once)$/,
+    /^(off|off \(again\)|static RSS|fixed RSS|none|random|blind|per packet|shared, locked|at once|interleaved|as it comes)$/,
     grey,
   ],
   // What this project, or the paper that it repeats, brings.
   [
-    /^(\d+us|ours|burst table|fixed|paper|looking ahead|per bucket|served first|UDP passes|per run)/,
+    /^(\d+us|ours|burst table|flow block|fixed|paper|looking ahead|per bucket|served first|UDP passes|per run)/,
     blue,
   ],
-  [/^(adaptive|RSS\+\+|greedy|Cuckoo\+\+|modern|all wait)/, vermilion],
-  [/^(burst$|cached-rules|Cuckoo|from scratch|traffic classes|classes)/, green],
+  [/^(adaptive|RSS\+\+|greedy|Cuckoo\+\+|modern|all wait|FAJITA)/, vermilion],
+  [/^(burst$|cached-rules|Cuckoo|from scratch|traffic classes|classes|cut and rebuilt)/, green],
   [/^(HopScotch|one queue|pooled|campus4)/, purple],
   [/^(RobinMap|ideal|each packet)/, amber],
   [/^(Chaining STL)/, brown],

@@ -1,6 +1,6 @@
 // A chart as a Vega-Lite specification with its rows inside: for who wants to draw it differently.
 import type { JsonObject, JsonValue } from '../core/types.js';
-import { publishedSeries, type Chart } from './chart.js';
+import { chartScale, publishedSeries, type Chart } from './chart.js';
 import { fontFamily, quickMark } from './draw/index.js';
 import { publishedColour } from './palette.js';
 
@@ -20,7 +20,7 @@ function layersOf(chart: Chart): JsonObject[] {
     field: 'value',
     type: 'quantitative',
     title: y.title,
-    scale: { type: y.scale === 'log' ? 'log' : 'linear' },
+    scale: { type: chartScale(chart) },
   };
   const low = { ...value, field: 'low' };
   const place =
@@ -37,7 +37,7 @@ function layersOf(chart: Chart): JsonObject[] {
       return [
         {
           transform: [ours],
-          mark: 'bar',
+          mark: chartScale(chart) === 'log' ? { type: 'point', filled: true, size: 80 } : 'bar',
           encoding: { x: place, y: value, color: { ...colour, legend: null } },
         },
         {
@@ -127,6 +127,5 @@ export function vegaLite(chart: Chart): JsonObject {
     facet: { field: 'facet', type: 'nominal', title: chart.facetLabel, sort: [...chart.facets] },
     columns: 2,
     spec: { width: 300, height: 210, layer },
-    resolve: { scale: { y: 'independent' } },
   };
 }

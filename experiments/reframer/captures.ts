@@ -32,7 +32,7 @@ export function speedUp({ traces }: RunOptions, rows: readonly Row[], scale: Tri
   return {
     name: 'capture-chain',
     title: 'The captures through the chains',
-    question: 'How much faster does a chain carry these captures when Reframer stands before it?',
+    question: 'How much more of these captures does a chain carry behind Reframer?',
     job: 'trial',
     axes: [
       { kind: 'list', name: 'trace', values: traces.map((t) => t.name) },

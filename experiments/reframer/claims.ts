@@ -1,5 +1,6 @@
 // What the paper says, and what of it this experiment can test.
 import { ownTarget, type Claim } from '../core/types.js';
+import { shownName } from '../story/names.js';
 
 const inChain = 'NSDI’22 result files, in-chain sweep at 70.2 Gbps offered';
 const fixedRate = 'NSDI’22 result files, in-chain at 29.7 Gbps offered';
@@ -14,7 +15,7 @@ const slfTolerance = 0.1;
 
 const slf = (contender: string, published: number): Claim => ({
   id: `slf-${contender}`,
-  text: `SLF at the chain with ${contender === 'off' ? 'no Reframer' : `T = ${contender}`}`,
+  text: `SLF at the chain with ${contender === 'off' ? 'no Reframer' : `T = ${shownName(contender)}`}`,
   source: inChain,
   unit: '',
   published,
@@ -27,7 +28,7 @@ const slf = (contender: string, published: number): Claim => ({
 /** Of a kernel core that is always behind, 256 connections in turn, 70 Gbps before Reframer. */
 const linuxAim = (fn: 'forward' | 'firewall', contender: string, least: number): Claim => ({
   id: `linux-${fn}-${contender}`,
-  text: `Time saved by T = ${contender} before a Linux kernel that ${fn === 'forward' ? 'routes' : 'tracks connections'}`,
+  text: `Time saved by T = ${shownName(contender)} before a Linux kernel that ${fn === 'forward' ? 'routes' : 'tracks connections'}`,
   source: ownTarget,
   unit: '%',
   published: least,

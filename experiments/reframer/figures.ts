@@ -275,6 +275,22 @@ export const figures: readonly Figure[] = [
     facet: 'flows',
   },
   {
+    id: 'tcp-receiver',
+    title: 'Time of a receiver of many connections, by who lets their segments wait',
+    part: 'tcp',
+    kind: 'bar',
+    category: { param: 'contender', label: 'who waits' },
+    metric: 'receiverNs',
+  },
+  {
+    id: 'tcp-completion',
+    title: 'Completion of 10 kB of many connections, by who lets their segments wait',
+    part: 'tcp',
+    kind: 'bar',
+    category: { param: 'contender', label: 'who waits' },
+    metric: 'completion',
+  },
+  {
     id: 'linux-window',
     title: 'Segments that the kernel merges, by packets that pass in T',
     part: 'linux-window',

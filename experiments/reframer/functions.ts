@@ -66,7 +66,8 @@ function costs(
   return {
     name,
     title,
-    question: 'What does a packet cost at overload, by the number of packets of a flow in a row?',
+    question:
+      'What does a packet cost at overload, by the number of packets of a flow in a row (SLF)?',
     job: 'trial',
     axes: [
       { kind: 'list', name: 'chain', values: chains },
@@ -94,7 +95,7 @@ export const motivation = (quick: boolean): Part => ({
     quick ? [1, 2, 8, 32] : [1, 2, 4, 8, 16, 32],
   ),
   question:
-    'What do throughput, latency and cost of a chain do as packets of a flow come in longer rows?',
+    'How do throughput, latency and cost of a chain depend on the number of packets of a flow in a row (SLF)?',
   headline: 'throughputGbps',
 });
 
@@ -124,7 +125,7 @@ export function functionsHeld(quick: boolean, scale: TrialScale): Part {
     title: 'Single functions behind Reframer',
     job: 'trial',
     question:
-      'Does a single cheap function that works once a run gain by holding, and does the adaptive policy spare those that do not?',
+      'Does a single cheap function gain by holding, and does the adaptive policy spare those that do not?',
     axes: [
       {
         kind: 'list',
@@ -144,10 +145,10 @@ export function functionsHeld(quick: boolean, scale: TrialScale): Part {
 export function lookAhead(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'look-ahead',
-    title: 'What looking ahead brings',
+    title: 'Prefetching',
     job: 'trial',
     question:
-      'What does a chain that works once a run save by asking beforehand for headers and for state of the burst at hand?',
+      'What does a chain save by prefetching the headers and the state of the burst at hand?',
     axes: [
       {
         kind: 'list',

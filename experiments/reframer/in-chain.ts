@@ -25,7 +25,7 @@ export function overload(quick: boolean, rows: readonly Row[], scale: TrialScale
     name: 'overload',
     title: 'Buffering time at overload',
     question:
-      'How much more does the chain carry, by buffering time, when 70 Gbps arrive on 8 queues?',
+      'How much more does a chain carry, by buffering time T, when 70 Gbps arrive on eight queues?',
     job: 'trial',
     axes: [
       // The modern chain carries that load unaided, which a quick run need not show.
@@ -43,10 +43,9 @@ export function overload(quick: boolean, rows: readonly Row[], scale: TrialScale
 export function modernOverload(rows: readonly Row[], scale: TrialScale): Part {
   return {
     name: 'overload-modern',
-    title: 'The modern chain beyond its limit, once a packet',
+    title: 'The modern chain beyond its limit',
     job: 'trial',
-    question:
-      'How much more does the modern chain carry when 1000 Gbps arrive on 8 queues and it works once a packet?',
+    question: 'How much more does the modern chain carry when 1,000 Gbps arrive on eight queues?',
     axes: [contenders(rows)],
     contenders: versusOff,
     spec: (p) => trialSpec({ ...p, chain: 'modern' }, scale, { offeredBps: modernOverloadBps }),
@@ -60,10 +59,10 @@ export function overloadByRun(quick: boolean, rows: readonly Row[], scale: Trial
   const bps: Readonly<Record<string, number>> = { paper: overloadBps, modern: modernOverloadBps };
   return {
     name: 'overload-runs',
-    title: 'Chains that work once a run, at overload',
+    title: 'Chains that process a run at a time',
     job: 'trial',
     question:
-      'How much more does a chain that works once a run carry, when 70 Gbps (paper) or 1000 Gbps (modern) arrive on 8 queues?',
+      'How much more does a chain carry that looks each run up once, when 70 Gbps (paper’s chain) or 1,000 Gbps (modern chain) arrive?',
     axes: [
       { kind: 'list', name: 'chain', values: quick ? ['modern'] : chains.values },
       contenders(byRun(rows)),
@@ -79,10 +78,10 @@ export function fixedRate(rows: readonly Row[], scale: TrialScale): Part {
   const bps: Readonly<Record<string, number>> = { paper: overloadBps, modern: modernOverloadBps };
   return {
     name: 'fixed-rate',
-    title: 'Latency at a rate the chain just carries',
+    title: 'Latency just below the limit',
     job: 'trial',
     question:
-      'What does a packet wait, by buffering time, at 0.93 of what the chain carries without Reframer?',
+      'What is the latency, by buffering time, at 93 % of what the chain carries without Reframer?',
     axes: [chains, contenders(rows)],
     contenders: versusOff,
     spec: (p) =>
@@ -126,7 +125,7 @@ export function offeredLoad(quick: boolean, rows: readonly Row[], scale: TrialSc
   return {
     name: 'load',
     title: 'Offered load',
-    question: 'What do throughput, latency and losses do as the offered load grows?',
+    question: 'How do throughput, latency and drops depend on the offered load?',
     job: 'trial',
     axes: [
       {
@@ -173,7 +172,7 @@ export function ownCores(quick: boolean, scale: TrialScale): Part {
     name: 'own-cores',
     title: 'Reframer on cores of its own',
     question:
-      'What does a core in front, that does nothing but Reframer, bring over Reframer on the chain’s core, when both are paid for?',
+      'Is it better to run Reframer on cores of its own, in front of the chain, than on the chain’s cores?',
     job: 'trial',
     axes: [{ kind: 'zip', names: ['contender', 'policy', 'delayUs', 'form', 'frontCores'], rows }],
     contenders: versusOff,

@@ -36,6 +36,8 @@ const kernels: Readonly<Record<string, Setting>> = {
   '64us, hash, 4 queues, timer': behind(64, best),
 };
 const windows = [60, 120, 240, 480, 960] as const;
+/** Checksums do not pass a box unseen: the kernel adds them up in every row; all have a hash, and 4 queues. */
+const anyKernel = 'software-hash';
 /** What one core with sender, box and kernel on two of them carries without loss, packets a second. */
 const livePace = 60_000;
 
@@ -43,7 +45,6 @@ const spec = (seconds: number, more: JsonObject): JsonObject => ({
   offeredBps: overloadBps,
   seconds,
   warmSeconds: seconds / 2,
-  cpus: [0, 1],
   baseline: 'default',
   ...more,
 });
@@ -117,25 +118,20 @@ export function linuxKernels(quick: boolean): Part {
 /** T in the same packets: at 70 Gbps beforehand, and by a box in the path at what this machine passes. */
 export function linuxWindow(quick: boolean): Part {
   const chosen = quick ? [120, 480] : windows;
-  // Checksums do not pass a box unseen: the kernel adds them up in every row.
-  const settings = Object.fromEntries(
-    chosen.map((packets) => [String(packets), { kernel: 'software', windowPackets: packets }]),
-  );
-  const own = Object.fromEntries(
-    chosen.map((packets) => [
-      String(packets),
-      {
-        kernel: `software-hash-timer${Math.max(1, Math.round((packets * frameBits * 1e6) / overloadBps))}`,
-      },
-    ]),
-  );
+  const byWindow = (setting: (packets: number) => JsonObject): JsonObject =>
+    Object.fromEntries(chosen.map((packets) => [String(packets), setting(packets)]));
+  const held = byWindow((packets) => ({ kernel: anyKernel, windowPackets: packets }));
+  // Who waits differs and nothing else: the kernel for as long, with the same hash, at the same pace.
+  const own = (packetsPerSecond: number): JsonObject =>
+    byWindow((packets) => ({
+      kernel: `${anyKernel}-timer${Math.max(1, Math.round((packets * 1e6) / packetsPerSecond))}`,
+    }));
+  const live = { driver: 'af_packet', packetsPerSecond: livePace };
   const of: Readonly<Record<string, JsonObject>> = {
-    'formed beforehand': { settings },
-    'box in the path': {
-      settings,
-      live: { driver: 'af_xdp', packetsPerSecond: livePace, cpu: 1 },
-    },
-    'hash, 4 queues, timer of T': { settings: own },
+    'formed beforehand': { settings: held },
+    'timer of T': { settings: own(overloadBps / frameBits) },
+    'box in the path': { settings: held, live },
+    'box that forwards, timer of T': { settings: own(livePace), live },
   };
   return {
     ...common,
@@ -148,7 +144,7 @@ export function linuxWindow(quick: boolean): Part {
       spec(quick ? 0.2 : 0.4, {
         function: 'forward',
         flows: 256,
-        baseline: 'software',
+        baseline: anyKernel,
         ...of[String(p.order)],
       }),
     unfold: chosen.map((packets) => ({
@@ -164,6 +160,55 @@ export function linuxWindow(quick: boolean): Part {
       'heldFor',
       'boxNs',
       'kernelLost',
+    ],
+    timeoutSeconds: 180,
+  };
+}
+
+/** Who waits, and for how long; of what the kernel waits itself it gets on top what the receiver gathers. */
+const tcpSettings: Readonly<Record<string, JsonObject>> = {
+  off: { waits: 'none', delayNs: 0 },
+  'timer of 64 µs': { waits: 'kernel', delayNs: 64_000 },
+  '64us': { waits: 'box', delayNs: 64_000 },
+  'timer of 1 ms': { waits: 'kernel', delayNs: 1_000_000 },
+  '1ms': { waits: 'box', delayNs: 1_000_000 },
+  'adaptive, up to 1 ms': { waits: 'adaptive', delayNs: 1_000_000 },
+};
+
+export function tcp(quick: boolean): Part {
+  const chosen = quick ? ['off', 'timer of 1 ms', '1ms'] : Object.keys(tcpSettings);
+  return {
+    name: 'tcp',
+    job: 'command:bench tcp-trial',
+    headline: 'receiverNs',
+    optional: true,
+    title: 'Real TCP of many senders through a box',
+    question:
+      'Do connections whose segments interleave finish sooner, and does their receiver work less, behind a box that holds?',
+    axes: [{ kind: 'list', name: 'connections', values: [64] }],
+    spec: (p) => ({
+      files: [10_000, 100_000, 1_000_000],
+      connections: Number(p.connections),
+      bytesPerSecond: 1.5e9 / 8,
+      gatherNs: 30_000,
+      queues: 4,
+      seconds: quick ? 1 : 2,
+      baseline: 'off',
+      settings: Object.fromEntries(chosen.map((name) => [name, tcpSettings[name] ?? {}])),
+    }),
+    unfold: unfold(chosen),
+    metrics: [
+      'receiverNs',
+      'kernelSaved',
+      'segmentsPerMerged',
+      'slf',
+      'windowPackets',
+      'goodput',
+      'goodputGained',
+      'completion',
+      'completionChange',
+      'resent',
+      'boxNs',
     ],
     timeoutSeconds: 180,
   };

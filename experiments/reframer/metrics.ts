@@ -94,6 +94,55 @@ const linuxMetrics: readonly Metric[] = [
     path: 'holdUs',
     digits: 0,
   },
+  // Of real connections through the box (experiments/cli/linux/tcp-trial.ts).
+  {
+    key: 'receiverNs',
+    label: 'time of the receiver, kernel and programs, per frame',
+    unit: 'ns',
+    direction: 'lower',
+    path: 'receiverNs',
+    digits: 0,
+  },
+  {
+    key: 'goodput',
+    label: 'goodput',
+    unit: 'Mbps',
+    direction: 'higher',
+    path: 'goodputMbps',
+    digits: 0,
+  },
+  {
+    key: 'goodputGained',
+    label: 'goodput gained against a box that only forwards',
+    unit: '%',
+    direction: 'higher',
+    path: 'goodputPercent',
+    digits: 0,
+  },
+  {
+    key: 'completion',
+    label: 'completion of the shortest responses, median',
+    unit: 'µs',
+    direction: 'lower',
+    path: 'completionUs',
+    digits: 0,
+  },
+  {
+    key: 'completionChange',
+    label: 'completion against a box that only forwards',
+    unit: '%',
+    direction: 'lower',
+    path: 'completionPercent',
+    digits: 0,
+  },
+  {
+    key: 'resent',
+    label: 'segments sent again',
+    unit: '',
+    direction: 'lower',
+    path: 'retransmitted',
+    digits: 0,
+  },
 ];
 
 export const metrics: readonly Metric[] = [

@@ -20,7 +20,7 @@ export function releasePolicies(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'policies',
     title: 'Early release, bypass and ACK thinning',
-    question: 'What do the packets that must not wait take along, and what is saved by thinning?',
+    question: 'What does it cost to let some packets leave early, and what does ACK thinning save?',
     job: 'trial',
     axes: [
       {
@@ -52,7 +52,7 @@ export function groupingKeys(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'keys',
     title: 'Grouping keys',
-    question: 'Does a coarser key bring longer runs to functions that look at less than the flow?',
+    question: 'Does a coarser key help functions that look at less than the flow?',
     job: 'trial',
     axes: [
       {
@@ -75,7 +75,7 @@ export function sensitiveFlows(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'sensitive',
     title: 'A class that does not wait',
-    question: 'What does a latency class gain by passing, and what does the rest lose?',
+    question: 'What does a latency class gain by not waiting, and what does the rest lose?',
     job: 'trial',
     axes: [
       { kind: 'list', name: 'offeredGbps', values: quick ? [70] : [10, 30, 70] },
@@ -119,7 +119,7 @@ export function receiveQueues(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'rx-queues',
     title: 'More receive queues instead',
-    question: 'What do longer runs from more receive queues save of a packet’s cost?',
+    question: 'Do more receive queues lengthen runs as well?',
     job: 'trial',
     axes: [
       { kind: 'list', name: 'queues', values: quick ? [8, 64] : [8, 16, 32, 64, 128] },

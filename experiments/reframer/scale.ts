@@ -23,7 +23,7 @@ export function flowCount(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'flows',
     title: 'Concurrent flows',
-    question: 'What remains of the gain as flows become many?',
+    question: 'What remains of the gain as the number of flows grows?',
     job: 'trial',
     axes: [
       { kind: 'list', name: 'chain', values: quick ? ['paper'] : ['paper', 'modern'] },
@@ -46,7 +46,7 @@ export function coreCount(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'cores',
     title: 'Cores',
-    question: 'How does throughput grow with cores, each with a queue of its own?',
+    question: 'How does throughput grow with the number of cores, each with a queue of its own?',
     job: 'trial',
     axes: [
       { kind: 'list', name: 'cores', values: quick ? [1, 8] : [1, 2, 4, 8, 16] },

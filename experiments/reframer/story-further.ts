@@ -1,33 +1,47 @@
-// What the report says of the further questions: costs, latency, load, cores, traffic, policies.
-import type { Facts, PointFacts, Say, Story } from '../core/story.js';
-import { listed, say, together, told } from '../story/say.js';
+// What the report says of the further questions: functions, latency, load, cores, traffic.
+import type { Change, Facts, PointFacts, Say, Story } from '../core/story.js';
+import { at, changed, named } from '../story/ask.js';
+import { shownName } from '../story/names.js';
+import { listed, say, together, told, when } from '../story/say.js';
+import { policyCaptions, policyStories } from './story-policies.js';
 
 const gbps = 'throughputGbps';
 const cost = 'nsPerPacket';
-const at = (f: Facts, part: string, params: PointFacts['params']): PointFacts =>
-  f.part(part).at(params);
 
-/** Names of the points whose change against their baseline has this verdict. */
-function namesOf(
-  points: readonly PointFacts[],
-  param: string,
-  metric: string,
-  verdict: string,
-): string | undefined {
-  return listed(
-    points.flatMap((p) => (p.change(metric)?.verdict === verdict ? [String(p.params[param])] : [])),
-  );
+/** A function at SLF 1 and at the highest SLF of the run. */
+function ends(
+  f: Facts,
+  part: string,
+  chain: string,
+): readonly [PointFacts, PointFacts] | undefined {
+  const points = f.part(part).points({ chain, contender: 'per packet' });
+  const bySlf = [...points].sort((a, b) => Number(a.params.slf) - Number(b.params.slf));
+  const told = bySlf.filter((point) => point.value(cost) !== undefined);
+  const [one, many] = [told[0], told.at(-1)];
+  return one === undefined || many === undefined || one === many ? undefined : [one, many];
+}
+
+/** The cost at the lowest SLF over that at the highest; NaN where one of them is missing. */
+function saving(f: Facts, chain: string): number {
+  const [one, many] = ends(f, 'functions', chain) ?? [];
+  return (one?.value(cost) ?? Number.NaN) / (many?.value(cost) ?? Number.NaN);
 }
 
 const functions: Story = {
   found: (f) => {
-    const nat = (slf: number): PointFacts =>
-      at(f, 'functions', { chain: 'paper-nat', slf, contender: 'per packet' });
-    const own = (slf: number): PointFacts =>
-      at(f, 'functions', { chain: 'modern', slf, contender: 'per packet' });
+    const tell = (chain: string, name: string): string | undefined => {
+      const [one, many] = ends(f, 'functions', chain) ?? [];
+      return one === undefined || many === undefined
+        ? undefined
+        : say`${name} takes ${one.told(cost)} per packet at SLF ${String(one.params.slf)} and ${many.told(cost)} at SLF ${String(many.params.slf)}.`;
+    };
     return together(
-      say`The paper’s NAT takes ${nat(1).told(cost)} a packet at SLF 1 and ${nat(32).told(cost)} at SLF 32.`,
-      say`The modern chain takes ${own(1).told(cost)} and ${own(32).told(cost)}: with hashed tables there is less to save.`,
+      tell('paper-nat', 'The paper’s NAT'),
+      tell('modern', 'The modern chain'),
+      when(
+        saving(f, 'modern') < saving(f, 'paper-nat'),
+        'With hashed tables there is less to save.',
+      ),
     );
   },
   figures: ['function-cost'],
@@ -35,13 +49,14 @@ const functions: Story = {
 
 const held: Story = {
   found: (f) => {
-    const points = f.part('functions-held').points({ contender: '64us' });
-    const adaptive = f.part('functions-held').points({ contender: 'adaptive' });
-    const [better, worse] = ['better', 'worse'].map((v) => namesOf(points, 'chain', cost, v));
+    const points = (contender: string): PointFacts[] =>
+      f.part('functions-held').points({ contender });
     return together(
-      say`Behind T = 64 µs these cost less: ${better}.`,
-      say`These cost more, for a function this cheap saves less than the stage takes: ${worse}.`,
-      say`The adaptive policy still costs something before ${namesOf(adaptive, 'chain', cost, 'worse')}.`,
+      say`T = 64 µs makes cheaper: ${changed(points('64us'), 'chain', cost, 'better')}.`,
+      say`It makes dearer: ${changed(points('64us'), 'chain', cost, 'worse')}; a function this cheap saves less than the stage takes.`,
+      say`No change: ${named(points('64us'), 'chain', cost, 'no change')}.`,
+      say`Undecided: ${named(points('64us'), 'chain', cost, 'open')}.`,
+      say`The adaptive policy still adds cost to ${changed(points('adaptive'), 'chain', cost, 'worse')}.`,
     );
   },
   figures: ['functions-held'],
@@ -51,58 +66,63 @@ const lookAhead: Story = {
   found: (f) => {
     const points = f.part('look-ahead').points({ stage: '64us', contender: 'looking ahead' });
     return together(
-      say`Asking ahead for headers and state saves time in ${namesOf(points, 'chain', cost, 'better')}.`,
-      say`It does not in ${namesOf(points, 'chain', cost, 'no change')}.`,
-      say`It costs time in ${namesOf(points, 'chain', cost, 'worse')}.`,
-      say`Not decided: ${namesOf(points, 'chain', cost, 'undecided')}.`,
+      say`Prefetching the headers and the state of the burst at hand makes cheaper: ${changed(points, 'chain', cost, 'better')}.`,
+      say`It makes dearer: ${changed(points, 'chain', cost, 'worse')}.`,
+      say`It does not change ${named(points, 'chain', cost, 'no change')}.`,
+      say`Undecided: ${named(points, 'chain', cost, 'open')}.`,
     );
   },
   figures: ['look-ahead'],
 };
 
+const fixedAt = (f: Facts, contender: string): PointFacts =>
+  at(f, 'fixed-rate', { chain: 'paper', contender });
+
 const fixedRate: Story = {
   found: (f) => {
-    const [off, held_] = [
-      at(f, 'fixed-rate', { chain: 'paper', contender: 'off' }),
-      at(f, 'fixed-rate', { chain: 'paper', contender: '64us' }),
-    ];
-    const change = held_.change('meanUs');
+    const [off, on] = [fixedAt(f, 'off').told('meanUs'), fixedAt(f, '64us').told('meanUs')];
+    const change = fixedAt(f, '64us').change('meanUs');
     return together(
       told(change, {
-        better: say`Close to its limit the chain’s mean latency falls from ${off.told('meanUs')} to ${held_.told('meanUs')} with T = 64 µs: queues that no longer build up outweigh the hold.`,
-        worse: say`Close to its limit the chain’s mean latency rises from ${off.told('meanUs')} to ${held_.told('meanUs')} with T = 64 µs.`,
-        same: say`The mean latency does not change: ${held_.told('meanUs')}.`,
-        open: say`Mean latency is ${off.told('meanUs')} without and ${held_.told('meanUs')} with T = 64 µs; that they differ is not decided.`,
+        better: say`Close to the chain’s limit, T = 64 µs lowers the mean latency from ${off} to ${on}: queues that no longer build up outweigh the hold.`,
+        worse: say`Close to the chain’s limit, T = 64 µs raises the mean latency from ${off} to ${on}.`,
+        same: say`Close to the chain’s limit, T = 64 µs does not change the mean latency (${on}).`,
+        open: say`Close to the chain’s limit, the mean latency is ${off} without Reframer and ${on} with T = 64 µs; whether they differ is undecided (${change?.span}).`,
       }),
-      say`Without the hold it would be ${held_.told('ownP50Us')} in the median.`,
+      say`Without the hold, its median would be ${fixedAt(f, '64us').told('ownP50Us')}.`,
     );
   },
-  figures: ['fixed-rate-mean'],
+  figures: [{ id: 'fixed-rate-mean', only: { chain: ['paper'] } }],
 };
 
 const zeroLoss: Story = {
   found: (f) => {
-    const [off, held_] = [
-      at(f, 'zero-loss', { contender: 'off' }),
-      at(f, 'zero-loss', { contender: '64us' }),
-    ];
-    return say`No ring overflows up to ${off.told('zeroLossGbps')} without Reframer and up to ${held_.told('zeroLossGbps')} with T = 64 µs.`;
+    const point = (contender: string): string | undefined =>
+      at(f, 'zero-loss', { contender }).told('zeroLossGbps');
+    return together(
+      say`The highest rate without a ring overflow is ${point('off')} without Reframer and ${point('64us')} with T = 64 µs.`,
+      say`Adaptive T reaches ${point('adaptive')}.`,
+    );
   },
   figures: ['zero-loss'],
 };
 
+const loadAt = (f: Facts, offeredGbps: number, contender: string): PointFacts =>
+  at(f, 'load', { offeredGbps, contender });
+
 const load: Story = {
   found: (f) => {
-    const point = (offeredGbps: number, contender: string): PointFacts =>
-      at(f, 'load', { offeredGbps, contender });
-    const low = point(10, '64us').change('p50Us');
+    const p50 = (rate: number, contender: string): string | undefined =>
+      loadAt(f, rate, contender).told('p50Us');
+    const drops = (contender: string): string | undefined =>
+      loadAt(f, 70, contender).told('dropPercent');
     return together(
-      told(low, {
-        worse: say`At 10 Gbps holding is pure cost: the median latency is ${point(10, '64us').told('p50Us')} with T = 64 µs and ${point(10, 'off').told('p50Us')} without.`,
-        open: say`At 10 Gbps the median latency is ${point(10, '64us').told('p50Us')} with T = 64 µs and ${point(10, 'off').told('p50Us')} without.`,
+      told(loadAt(f, 10, '64us').change('p50Us'), {
+        worse: say`At 10 Gbps holding only costs: the median latency rises from ${p50(10, 'off')} to ${p50(10, '64us')}.`,
+        open: say`At 10 Gbps the median latency is ${p50(10, 'off')} without Reframer and ${p50(10, '64us')} with T = 64 µs.`,
       }),
-      say`At 70 Gbps it is ${point(70, '64us').told('p50Us')} against ${point(70, 'off').told('p50Us')}, and ${point(70, '64us').told('dropPercent')} of the packets are lost against ${point(70, 'off').told('dropPercent')}.`,
-      say`The adaptive policy has a median of ${point(10, 'adaptive').told('p50Us')} at 10 Gbps.`,
+      say`At 70 Gbps it is ${p50(70, 'off')} without Reframer and ${p50(70, '64us')} with T = 64 µs, and the share of dropped packets is ${drops('off')} and ${drops('64us')}.`,
+      say`Adaptive T has a median of ${p50(10, 'adaptive')} at 10 Gbps and ${p50(70, 'adaptive')} at 70 Gbps.`,
     );
   },
   figures: ['load-throughput', 'load-p50'],
@@ -110,33 +130,43 @@ const load: Story = {
 
 const ownCores: Story = {
   found: (f) => {
-    const [front, inside] = [
-      at(f, 'own-cores', { contender: '64us, 8 in front' }),
-      at(f, 'own-cores', { contender: '64us' }),
-    ];
-    const change = front.change(gbps);
+    const [front, inside] = ['64us, 8 in front', '64us'].map((contender) =>
+      at(f, 'own-cores', { contender }),
+    );
+    const change = front?.change(gbps);
+    const [far, near] = [front?.value('perCoreGbps') ?? 0, inside?.value('perCoreGbps') ?? 0];
     return together(
       told(change, {
-        better: say`Eight more cores that do nothing but Reframer raise the chain’s throughput by ${change?.size}, to ${front.told(gbps)}.`,
-        same: say`Eight more cores that do nothing but Reframer bring nothing.`,
-        worse: say`Eight more cores that do nothing but Reframer cost throughput (${change?.percent}).`,
+        better: say`Eight further cores that run only Reframer raise the throughput by ${change?.size}, to ${front?.told(gbps)}.`,
+        same: say`Eight further cores that run only Reframer bring nothing.`,
+        worse: say`Eight further cores that run only Reframer cost throughput (${change?.percent}).`,
+        open: say`Whether eight further cores that run only Reframer bring anything is undecided (${change?.span}).`,
       }),
-      say`For each core that is paid for that is ${front.told('perCoreGbps')}, and ${inside.told('perCoreGbps')} with Reframer on the chain’s own cores.`,
+      say`Per core paid for, that is ${front?.told('perCoreGbps')}, against ${inside?.told('perCoreGbps')} with Reframer on the chain’s own cores.`,
+      when(near > far && far > 0, 'Cores of its own do not pay here.'),
     );
   },
-  figures: ['own-cores'],
+  figures: [
+    {
+      id: 'own-cores',
+      only: {
+        contender: ['off', '64us', '64us, 8 in front', '128us, 8 in front', '64us, 2 in front'],
+      },
+    },
+  ],
 };
 
 const flows: Story = {
   found: (f) => {
-    const change = (count: number) =>
+    const change = (count: number): Change | undefined =>
       at(f, 'flows', { chain: 'paper', flows: count, contender: '64us' }).change(gbps);
     return together(
-      say`With 1,000 flows T = 64 µs brings ${change(1e3)?.percent}, with 100,000 ${change(1e5)?.percent}.`,
+      say`T = 64 µs changes the throughput by ${change(1e3)?.percent} with 1,000 flows and by ${change(1e5)?.percent} with 100,000.`,
       told(change(1e7), {
+        better: say`With ten million it still gains ${change(1e7)?.size}.`,
         worse: say`With ten million it costs ${change(1e7)?.size}: no two packets of a flow meet within the hold.`,
-        same: say`With ten million it brings nothing and costs nothing: no two packets of a flow meet within the hold.`,
-        open: say`With ten million nothing is decided.`,
+        same: say`With ten million it neither gains nor costs: no two packets of a flow meet within the hold.`,
+        open: say`With ten million the change is undecided.`,
       }),
     );
   },
@@ -145,11 +175,11 @@ const flows: Story = {
 
 const cores: Story = {
   found: (f) => {
-    const change = (count: number) =>
+    const change = (count: number): Change | undefined =>
       at(f, 'cores', { cores: count, contender: '128us' }).change(gbps);
     return together(
-      say`T = 128 µs brings ${change(1)?.percent} on one core and ${change(8)?.percent} on eight, where the offered 70 Gbps end it.`,
-      say`A core’s queue sees fewer flows the more cores there are, so rows are longer even without Reframer.`,
+      say`T = 128 µs changes the throughput by ${change(1)?.percent} on one core and by ${change(8)?.percent} on eight, where the offered 70 Gbps set the limit.`,
+      say`More queues mean fewer flows in each, so runs get longer even without Reframer; sixteen cores gain ${change(16)?.percent}.`,
     );
   },
   figures: ['cores'],
@@ -157,72 +187,44 @@ const cores: Story = {
 
 const worst: Story = {
   found: (f) => {
-    const points = f.part('worst').points({ chain: 'paper', contender: '64us' });
-    const losses = points.flatMap((p) => {
-      const change = p.change(gbps);
-      return change?.verdict === 'worse' ? [`${String(p.params.traffic)} (${change.percent})`] : [];
-    });
-    const spared = f.part('worst').points({ chain: 'paper', contender: 'adaptive' });
+    const points = (contender: string): PointFacts[] =>
+      f.part('worst').points({ chain: 'paper', contender });
     return together(
-      say`T = 64 µs costs the paper’s chain throughput under ${listed(losses)}.`,
-      say`It gains under ${namesOf(points, 'traffic', gbps, 'better')}.`,
-      say`The adaptive policy loses under ${namesOf(spared, 'traffic', gbps, 'worse')}.`,
+      say`T = 64 µs costs the paper’s chain throughput under ${changed(points('64us'), 'traffic', gbps, 'worse')}.`,
+      say`It gains under ${changed(points('64us'), 'traffic', gbps, 'better')}.`,
+      say`No change under ${named(points('64us'), 'traffic', gbps, 'no change')}.`,
+      say`Undecided under ${named(points('64us'), 'traffic', gbps, 'open')}.`,
+      say`Adaptive T loses under ${changed(points('adaptive'), 'traffic', gbps, 'worse')}.`,
     );
   },
   figures: ['worst'],
 };
 
-const policies: Story = {
+const library: Story = {
   found: (f) => {
-    const names = [
-      '64us',
-      'FIN, RST, PSH end the wait',
-      'SYN passes',
-      'new flows pass',
-      'ACKs thinned',
-    ];
-    const each = names.flatMap((contender) => {
-      const change = at(f, 'policies', { contender }).change(gbps);
-      return change === undefined
-        ? []
-        : [`${contender === '64us' ? 'T = 64 µs alone' : contender} ${change.percent}`];
+    const part = 'library-functions';
+    const chains = f.part(part).points({ slf: 1, contender: 'per packet' });
+    const each = chains.flatMap(({ params }) => {
+      const chain = String(params.chain);
+      const [one, many] = ends(f, part, chain) ?? [];
+      return say`${shownName(chain)} from ${one?.told(cost)} to ${many?.told(cost)}` ?? [];
     });
-    return say`Against no Reframer: ${listed(each)}.`;
+    return say`From SLF 1 to the longest runs the cost per packet falls or rises so: ${listed(each)}.`;
   },
-  figures: ['policies'],
+  figures: ['library-function-cost'],
 };
 
-const keys: Story = {
+const ports: Story = {
   found: (f) => {
-    const change = (chain: string, contender: string) =>
-      at(f, 'keys', { chain, contender }).change(gbps);
+    const points = f.part('dpdk-ports').points({ form: 'packet', contender: '64us' });
     return together(
-      say`Before the paper’s chain the 5-tuple brings ${change('paper', '5tuple')?.percent}, the destination alone ${change('paper', 'destination')?.percent}.`,
-      say`The router, which looks at destinations only, gains ${change('paper-router', 'destination')?.percent} by destination and ${change('paper-router', '5tuple')?.percent} by 5-tuple.`,
+      say`T = 64 µs makes cheaper: ${changed(points, 'port', cost, 'better')}.`,
+      say`It makes dearer: ${changed(points, 'port', cost, 'worse')}.`,
+      say`It does not change ${named(points, 'port', cost, 'no change')}.`,
+      say`Undecided: ${named(points, 'port', cost, 'open')}.`,
     );
   },
-  figures: ['keys'],
-};
-
-const sensitive: Story = {
-  found: (f) => {
-    const point = (contender: string): PointFacts =>
-      at(f, 'sensitive', { offeredGbps: 70, contender });
-    return together(
-      say`At 70 Gbps a packet of the class waits ${point('off').told('sensitiveMeanUs')} on average without Reframer, ${point('all wait').told('sensitiveMeanUs')} when all wait, and ${point('UDP passes').told('sensitiveMeanUs')} when the class passes.`,
-      say`The chain then carries ${point('UDP passes').told(gbps)}, and ${point('all wait').told(gbps)} when all wait.`,
-    );
-  },
-  figures: ['sensitive-mean'],
-};
-
-const queues: Story = {
-  found: (f) => {
-    const point = (count: number, contender: string): PointFacts =>
-      at(f, 'rx-queues', { queues: count, contender });
-    return say`Eight queues see ${point(8, 'off').bare('slfIn')} packets of a flow in a row, 64 see ${point(64, 'off').bare('slfIn')}; Reframer on eight makes ${point(8, '64us').bare('slfOut')}.`;
-  },
-  figures: ['rx-queues-slf'],
+  figures: ['dpdk-ports'],
 };
 
 export const furtherStories: Readonly<Record<string, Story>> = {
@@ -236,27 +238,57 @@ export const furtherStories: Readonly<Record<string, Story>> = {
   flows,
   cores,
   worst,
-  policies,
-  keys,
-  sensitive,
-  'rx-queues': queues,
+  'library-functions': library,
+  'dpdk-ports': ports,
+  ...policyStories,
 };
 
+/** How many times cheaper from SLF 1 to SLF 32. */
+function cheaper(f: Facts, chain: string): string | undefined {
+  const times = saving(f, chain);
+  return Number.isFinite(times) ? `${times.toFixed(1)} times` : undefined;
+}
+
+const gainAt = (f: Facts, part: string, params: PointFacts['params']): string | undefined =>
+  at(f, part, params).change(gbps)?.percent;
+
 export const furtherCaptions: Readonly<Record<string, Say>> = {
-  'function-cost': () =>
-    say`The longer the rows, the less a packet costs; tables that hash save least.`,
-  'functions-held': () =>
-    say`Single functions that work once a run, without Reframer and behind it.`,
-  'fixed-rate-mean': () => say`Mean latency by T at 0.93 of what the chain carries unaided.`,
-  'zero-loss': () => say`Highest offered rate at which no ring overflows.`,
-  'load-throughput': () => say`Until a configuration’s limit, throughput is the offered load.`,
-  'load-p50': () => say`What holding costs at low load it saves near the limit.`,
-  'own-cores': () => say`Reframer on the chain’s cores, and on cores in front of them.`,
-  flows: () => say`The gain ends where no two packets of a flow meet within T.`,
-  cores: () => say`Throughput by cores that run one after another, 70 Gbps offered.`,
-  worst: () => say`The paper’s chain under traffic that leaves little to gain.`,
-  policies: () => say`Throughput when some packets must not wait, and with ACKs thinned.`,
-  keys: () => say`Throughput by what packets are grouped by.`,
-  'sensitive-mean': () => say`Mean latency of the class, by who waits.`,
-  'rx-queues-slf': () => say`More receive queues lengthen rows, too.`,
+  'function-cost': (f) =>
+    say`From SLF 1 to the longest runs the paper’s NAT gets ${cheaper(f, 'paper-nat')} cheaper, the modern chain ${cheaper(f, 'modern')}.` ??
+    say`Cost per packet by the number of packets of a flow in a row.`,
+  'functions-held': (f) => {
+    const points = f.part('functions-held').points({ contender: '64us' });
+    const better = named(points, 'chain', cost, 'better');
+    return say`T = 64 µs makes ${better ?? 'none of the single functions'} cheaper.`;
+  },
+  'look-ahead': () => say`Cost per packet with and without prefetching, behind T = 64 µs.`,
+  'fixed-rate-mean': (f) =>
+    say`At 93 % of the chain’s limit the mean latency is ${fixedAt(f, 'off').told('meanUs')} without Reframer and ${fixedAt(f, '64us').told('meanUs')} with T = 64 µs.` ??
+    say`Mean latency by buffering time at 93 % of the chain’s limit.`,
+  'zero-loss': (f) =>
+    say`No ring overflows up to ${at(f, 'zero-loss', { contender: 'off' }).told('zeroLossGbps')} without Reframer and ${at(f, 'zero-loss', { contender: '64us' }).told('zeroLossGbps')} with T = 64 µs.` ??
+    say`Highest offered rate at which no ring overflows.`,
+  'load-throughput': (f) =>
+    say`Throughput by offered load; at 70 Gbps, T = 64 µs changes it by ${gainAt(f, 'load', { offeredGbps: 70, contender: '64us' })}.` ??
+    say`Throughput by offered load.`,
+  'load-p50': (f) =>
+    say`Median latency by offered load: T = 64 µs takes it to ${loadAt(f, 10, '64us').told('p50Us')} at 10 Gbps and to ${loadAt(f, 70, '64us').told('p50Us')} at 70 Gbps.` ??
+    say`Median latency by offered load.`,
+  'own-cores': (f) =>
+    say`T = 64 µs brings ${gainAt(f, 'own-cores', { contender: '64us' })} on the chain’s own cores and ${gainAt(f, 'own-cores', { contender: '64us, 8 in front' })} on eight further cores in front.` ??
+    say`Throughput with Reframer on the chain’s own cores, and on further cores in front.`,
+  flows: (f) =>
+    say`With T = 64 µs the paper’s chain changes by ${gainAt(f, 'flows', { chain: 'paper', flows: 1e3, contender: '64us' })} at 1,000 flows and by ${gainAt(f, 'flows', { chain: 'paper', flows: 1e7, contender: '64us' })} at ten million.` ??
+    say`Throughput by the number of concurrent flows.`,
+  cores: (f) =>
+    say`T = 128 µs changes the throughput by ${gainAt(f, 'cores', { cores: 1, contender: '128us' })} on one core and by ${gainAt(f, 'cores', { cores: 8, contender: '128us' })} on eight.` ??
+    say`Throughput by the number of cores, 70 Gbps offered.`,
+  worst: (f) => {
+    const points = f.part('worst').points({ chain: 'paper', contender: '64us' });
+    const lost = named(points, 'traffic', gbps, 'worse');
+    return lost === undefined
+      ? say`Traffic that leaves little to group: T = 64 µs loses under none of it.`
+      : say`Traffic that leaves little to group: T = 64 µs loses under ${lost}.`;
+  },
+  ...policyCaptions,
 };

@@ -1,55 +1,68 @@
 // What the report says of the first questions: the chain at overload, and why.
 import type { Facts, PointFacts, Say, Story } from '../core/story.js';
-import { listed, say, together, told, when } from '../story/say.js';
+import { at } from '../story/ask.js';
+import { counted } from '../story/counts.js';
+import { say, together, told, when } from '../story/say.js';
 import { furtherCaptions, furtherStories } from './story-further.js';
 import { linuxCaptions, linuxStories } from './story-linux.js';
 
 const gbps = 'throughputGbps';
 const paperAt = (f: Facts, contender: string, part = 'overload'): PointFacts =>
-  f.part(part).at({ chain: 'paper', contender });
+  at(f, part, { chain: 'paper', contender });
 
+/** The answer to the paper's question, in one sentence. */
 function gainAtOverload(f: Facts): string | undefined {
   const [off, held] = [paperAt(f, 'off'), paperAt(f, '64us')];
   const change = held.change(gbps);
   return told(change, {
-    better: say`With T = 64 µs the chain carries ${held.told(gbps)} instead of ${off.told(gbps)}, ${change?.times} as much (${change?.span}).`,
-    worse: say`With T = 64 µs the chain carries ${held.told(gbps)} instead of ${off.told(gbps)}: less, not more (${change?.span}).`,
-    same: say`With T = 64 µs the chain carries ${held.told(gbps)}, no more than the ${off.told(gbps)} without.`,
-    open: say`With T = 64 µs the chain carries ${held.told(gbps)} and ${off.told(gbps)} without; the run does not decide whether they differ (${change?.span}).`,
+    better: say`At 70 Gbps offered, T = 64 µs raises the chain’s throughput from ${off.told(gbps)} to ${held.told(gbps)} (${change?.percent}; ${change?.span}).`,
+    worse: say`At 70 Gbps offered, T = 64 µs lowers the chain’s throughput from ${off.told(gbps)} to ${held.told(gbps)} (${change?.percent}; ${change?.span}).`,
+    same: say`At 70 Gbps offered, T = 64 µs does not change the chain’s throughput: ${held.told(gbps)} with it and ${off.told(gbps)} without.`,
+    open: say`At 70 Gbps offered, the chain carries ${held.told(gbps)} with T = 64 µs and ${off.told(gbps)} without; this run does not decide whether they differ (${change?.span}).`,
   });
+}
+
+function publishedGain(f: Facts): string | undefined {
+  const value = (contender: string): string | undefined =>
+    f.part('overload').published({ chain: 'paper', contender }, gbps);
+  return say`The paper reports ${value('off')} and ${value('64us')} @packet-order.`;
 }
 
 const overload: Story = {
   found: (f) => {
     const part = f.part('overload');
     const held = paperAt(f, '64us');
-    const theirs = part.published({ chain: 'paper', contender: '64us' }, gbps);
-    const without = part.published({ chain: 'paper', contender: 'off' }, gbps);
-    const slf = [paperAt(f, 'off').bare('slfOut'), held.bare('slfOut')];
-    const gain = paperAt(f, '64us').change(gbps)?.ratio;
+    const [before, after] = [paperAt(f, 'off').bare('slfOut'), held.bare('slfOut')];
+    const gain = held.change(gbps);
     const cached = part.at({ chain: 'cached-rules', contender: '64us' }).change(gbps);
     const modern = part.at({ chain: 'modern', contender: '64us' }).change(gbps);
     return together(
       gainAtOverload(f),
-      say`Published are ${without} and ${theirs} @packet-order.`,
-      say`The reason is locality: the chain sees ${slf[1]} packets of a flow in a row instead of ${slf[0]}.`,
-      say`At overload a core releases late, so T is not the hold: at T = 64 µs the median packet was held for ${held.told('holdP50Us')}.`,
+      publishedGain(f),
+      when(
+        gain?.verdict === 'better',
+        say`The gain is one of locality: the chain sees runs of ${after} packets of a flow (SLF) instead of ${before}, and only the first packet of a run pays for the look-ups.`,
+        say`Runs of a flow (SLF) grow from ${before} to ${after} packets.`,
+      ),
+      say`At overload T understates the hold, because a busy core releases late: with T = 64 µs the median packet waits ${held.told('holdP50Us')}.`,
       when(
         cached !== undefined &&
           gain !== undefined &&
           cached.verdict === 'better' &&
-          cached.ratio > gain,
-        say`A chain whose whole cost is a walk over rules behind a last-flow cache gains ${cached?.size}, more than any that also works on each packet.`,
+          cached.ratio > gain.ratio,
+        say`A chain that only walks rules behind a last-flow cache gains more (${cached?.percent}): it does nothing else for a packet.`,
       ),
       told(modern, {
+        better: say`The modern chain gains ${modern?.size}.`,
+        worse: say`The modern chain loses ${modern?.size}.`,
         same: say`The modern chain carries this load unaided and gains nothing.`,
-        open: say`Whether the modern chain, which carries this load unaided, gains anything is not decided.`,
+        open: say`The modern chain carries this load unaided; whether it gains is undecided.`,
       }),
     );
   },
   figures: ['throughput'],
   table: {
-    caption: 'The paper’s chain at overload: what was asked for, what was held, what came out.',
+    caption: 'The paper’s chain at overload: T as set, the hold as measured, and the result.',
     where: { chain: 'paper' },
     names: { contender: 'T' },
     metrics: {
@@ -63,24 +76,27 @@ const overload: Story = {
   },
 };
 
+const motivationAt = (f: Facts, slf: number, contender = 'per packet'): PointFacts =>
+  at(f, 'motivation', { chain: 'paper', slf, contender });
+
+/** Throughput at SLF 32 over that at SLF 1. */
+const growth = (f: Facts): string | undefined => {
+  const [one, many] = [motivationAt(f, 1).value(gbps), motivationAt(f, 32).value(gbps)];
+  return one === undefined || many === undefined || one <= 0 ? undefined : (many / one).toFixed(2);
+};
+
 const motivation: Story = {
   found: (f) => {
-    const at = (slf: number): PointFacts =>
-      f.part('motivation').at({ chain: 'paper', slf, contender: 'per packet' });
-    const [one, many] = [at(1), at(32)];
-    const ratio = (many.value(gbps) ?? Number.NaN) / (one.value(gbps) ?? Number.NaN);
-    const runs = f
-      .part('motivation')
-      .at({ chain: 'paper', slf: 32, contender: 'per run' })
-      .change(gbps);
+    const [one, many] = [motivationAt(f, 1), motivationAt(f, 32)];
+    const runs = motivationAt(f, 32, 'per run').change(gbps);
     return together(
-      Number.isFinite(ratio)
-        ? say`From one to 32 packets of a flow in a row throughput grows ${ratio.toFixed(2)} times, from ${one.told(gbps)} to ${many.told(gbps)}.`
-        : undefined,
-      say`A packet costs ${one.told('cyclesPerPacket')} at SLF 1 and ${many.told('cyclesPerPacket')} at SLF 32: what is saved is the look-ups that a run shares.`,
+      say`From SLF 1 to SLF 32 the chain’s throughput rises ${growth(f)} times, from ${one.told(gbps)} to ${many.told(gbps)}.`,
+      say`A packet costs ${one.told('cyclesPerPacket')} cycles at SLF 1 and ${many.told('cyclesPerPacket')} at SLF 32: the packets of a run share one walk over rules and tables.`,
       told(runs, {
-        better: say`Working once a run instead of once a packet adds ${runs?.size} at SLF 32.`,
-        same: say`Working once a run instead of once a packet adds nothing there.`,
+        better: say`Processing a run at a time adds ${runs?.size} at SLF 32.`,
+        worse: say`Processing a run at a time costs ${runs?.size} at SLF 32.`,
+        same: say`Processing a run at a time adds nothing at SLF 32.`,
+        open: say`Whether processing a run at a time adds anything at SLF 32 is undecided.`,
       }),
     );
   },
@@ -90,20 +106,20 @@ const motivation: Story = {
 const runs: Story = {
   found: (f) => {
     const tell = (chain: string, name: string): string | undefined => {
-      const at = (contender: string): PointFacts =>
-        f.part('overload-runs').at({ chain, contender });
-      const change = at('64us').change(gbps);
+      const point = (contender: string): PointFacts => at(f, 'overload-runs', { chain, contender });
+      const [off, held] = [point('off').told(gbps), point('64us').told(gbps)];
+      const change = point('64us').change(gbps);
       return told(change, {
-        better: say`${name} carries ${at('64us').told(gbps)} with T = 64 µs instead of ${at('off').told(gbps)} (${change?.percent}).`,
-        worse: say`${name} loses by it: ${at('64us').told(gbps)} with T = 64 µs, ${at('off').told(gbps)} without (${change?.percent}).`,
-        same: say`${name} gains nothing: ${at('64us').told(gbps)} with T = 64 µs, ${at('off').told(gbps)} without.`,
-        open: say`${name} is undecided: ${at('64us').told(gbps)} with T = 64 µs, ${at('off').told(gbps)} without (${change?.span}).`,
+        better: say`${name} carries ${held} with T = 64 µs instead of ${off} (${change?.percent}).`,
+        worse: say`${name} loses: ${held} with T = 64 µs, ${off} without (${change?.percent}).`,
+        same: say`${name} gains nothing: ${held} with T = 64 µs, ${off} without.`,
+        open: say`${name} is undecided: ${held} with T = 64 µs, ${off} without (${change?.span}).`,
       });
     };
     return together(
       tell('paper', 'The paper’s chain'),
       tell('modern', 'The modern chain'),
-      say`Both sides work once a run, without Reframer on the runs that arrive, so the gain is that of longer runs alone.`,
+      say`Both sides process a run at a time, so this is the effect of longer runs alone.`,
     );
   },
   figures: ['runs-throughput'],
@@ -111,19 +127,21 @@ const runs: Story = {
 
 const modern: Story = {
   found: (f) => {
-    const at = (contender: string): PointFacts => f.part('overload-modern').at({ contender });
-    const [held, adaptive] = [at('64us').change(gbps), at('adaptive').change(gbps)];
+    const point = (contender: string): PointFacts => at(f, 'overload-modern', { contender });
+    const [off, held] = [point('off').told(gbps), point('64us').told(gbps)];
+    const [fixed, adaptive] = [point('64us').change(gbps), point('adaptive').change(gbps)];
     return together(
-      told(held, {
-        better: say`Beyond its limit the modern chain carries ${at('64us').told(gbps)} with T = 64 µs and ${at('off').told(gbps)} without (${held?.percent}).`,
-        worse: say`T = 64 µs costs the modern chain ${held?.size} of its throughput: what holding saves in its tables is less than the stage takes.`,
-        same: say`T = 64 µs changes nothing: ${at('64us').told(gbps)} against ${at('off').told(gbps)}.`,
-        open: say`Whether T = 64 µs changes anything is not decided: ${at('64us').told(gbps)} against ${at('off').told(gbps)} (${held?.span}).`,
+      told(fixed, {
+        better: say`Beyond its limit the modern chain carries ${held} with T = 64 µs instead of ${off} (${fixed?.percent}).`,
+        worse: say`T = 64 µs costs the modern chain ${fixed?.size} of its throughput: holding saves less in its hashed tables than the stage takes.`,
+        same: say`T = 64 µs changes nothing: ${held} with it and ${off} without.`,
+        open: say`Whether T = 64 µs changes anything is undecided: ${held} with it and ${off} without (${fixed?.span}).`,
       }),
       told(adaptive, {
         better: say`The adaptive policy gains ${adaptive?.size}.`,
         worse: say`The adaptive policy, which should step aside here, costs ${adaptive?.size}.`,
         same: say`The adaptive policy steps aside and costs nothing.`,
+        open: say`The cost of the adaptive policy is undecided (${adaptive?.span}).`,
       }),
     );
   },
@@ -132,34 +150,28 @@ const modern: Story = {
 
 export const abstract: Say = (f) => {
   const { counts } = f;
-  const all = Object.values(counts.published).reduce((sum, n) => sum + n, 0);
-  const failed = [
-    ...((counts.published['falls short'] ?? 0) > 0
-      ? [`${counts.published['falls short']} fall short`]
-      : []),
-    ...((counts.published.undecided ?? 0) > 0
-      ? [`${counts.published.undecided} are undecided`]
-      : []),
-    ...((counts.published.exceeds ?? 0) > 0 ? [`${counts.published.exceeds} exceed it`] : []),
-  ];
-  const front = f.part('own-cores').at({ contender: '64us, 8 in front' }).change(gbps);
-  const flood = f
-    .part('worst')
-    .at({ chain: 'paper', traffic: 'uniform, 100 k flows', contender: '64us' })
-    .change(gbps);
-  const low = f.part('load').at({ offeredGbps: 10, contender: '64us' });
+  const modernGain = at(f, 'overload', { chain: 'modern', contender: '64us' }).change(gbps);
+  const mixed = at(f, 'worst', {
+    chain: 'paper',
+    traffic: 'uniform, 100 k flows',
+    contender: '64us',
+  }).change(gbps);
+  const low = (contender: string): string | undefined =>
+    at(f, 'load', { offeredGbps: 10, contender }).told('p50Us');
   return together(
-    say`Does a chain of network functions carry more when packets wait some microseconds to leave grouped by flow, as Packet Order Matters found? We repeat its experiments on one machine: the polling loop, Reframer and the chain are real, the network interface and its clock are simulated.`,
+    say`Packet Order Matters (NSDI’22) holds packets for tens of microseconds, so that they leave grouped by flow, and finds that service chains then carry more. We rerun its experiments on one machine: polling loop, Reframer and chain are real; the NIC and its clock are simulated.`,
     gainAtOverload(f),
-    told(front, {
-      better: say`On cores of its own in front of the chain it gains ${front?.size}.`,
+    say`(Published: ${f.part('overload').published({ chain: 'paper', contender: 'off' }, gbps)} and ${f.part('overload').published({ chain: 'paper', contender: '64us' }, gbps)}.)`,
+    told(modernGain, {
+      same: say`A chain with hashed tables gains nothing at this load.`,
+      worse: say`A chain with hashed tables loses ${modernGain?.size}.`,
     }),
-    say`At 10 Gbps, where there is nothing to gain, the median latency is ${low.told('p50Us')} with T = 64 µs.`,
-    told(flood, {
-      worse: say`Traffic without trains of packets loses ${flood?.size}.`,
-      same: say`Traffic without trains of packets loses nothing.`,
+    say`The price is latency where there is nothing to gain: at 10 Gbps the median rises from ${low('off')} to ${low('64us')}.`,
+    told(mixed, {
+      worse: say`Uniform traffic loses ${mixed?.size} of its throughput.`,
+      same: say`Uniform traffic loses nothing.`,
     }),
-    say`Of ${all} published values ${counts.published.reproduced ?? 0} are reproduced${failed.length > 0 ? `; ${String(listed(failed))}` : ''}.`,
+    counted(counts.published, 'published values'),
   );
 };
 
@@ -173,19 +185,34 @@ export const stories: Readonly<Record<string, Story>> = {
 };
 
 export const captions: Readonly<Record<string, Say>> = {
-  throughput: (f) => {
-    const change = paperAt(f, '64us').change(gbps);
-    return together(
-      told(change, {
-        better: say`Throughput by buffering time at 70 Gbps offered: ${change?.times} as much at T = 64 µs for the paper’s chain.`,
+  throughput: (f) =>
+    together(
+      told(paperAt(f, '64us').change(gbps), {
+        better: say`At 70 Gbps offered, T = 64 µs raises the paper’s chain from ${paperAt(f, 'off').told(gbps)} to ${paperAt(f, '64us').told(gbps)}.`,
+        worse: say`At 70 Gbps offered, T = 64 µs lowers the paper’s chain from ${paperAt(f, 'off').told(gbps)} to ${paperAt(f, '64us').told(gbps)}.`,
       }) ?? say`Throughput by buffering time at 70 Gbps offered, eight queues.`,
-      say`Dashed: release at the end of each burst, and adaptive T.`,
+      say`Dashed green: grouping within a burst; dashed orange: adaptive T.`,
+    ),
+  'motivation-throughput': (f) =>
+    say`The paper’s chain carries ${growth(f)} times as much at SLF 32 as at SLF 1.` ??
+    say`Throughput by the number of packets of a flow in a row.`,
+  'runs-throughput': (f) => {
+    const change = paperAt(f, '64us', 'overload-runs').change(gbps);
+    return (
+      say`Processing a run at a time: T = 64 µs changes the paper’s chain by ${change?.percent}.` ??
+      say`Throughput of chains that process a run at a time.`
     );
   },
-  'motivation-throughput': () =>
-    say`Longer rows of packets of a flow let the same chain carry more.`,
-  'runs-throughput': () => say`Chains that work once a run, behind Reframer and without it.`,
-  'modern-throughput': () => say`The modern chain at 1,000 Gbps offered, working once a packet.`,
+  'modern-throughput': (f) => {
+    const change = at(f, 'overload-modern', { contender: '64us' }).change(gbps);
+    return (
+      told(change, {
+        better: say`The modern chain at 1,000 Gbps offered gains ${change?.size} by T = 64 µs.`,
+        worse: say`The modern chain at 1,000 Gbps offered loses ${change?.size} by T = 64 µs.`,
+        same: say`The modern chain at 1,000 Gbps offered does not gain by holding.`,
+      }) ?? say`The modern chain at 1,000 Gbps offered: the gain is undecided.`
+    );
+  },
   ...furtherCaptions,
   ...linuxCaptions,
 };

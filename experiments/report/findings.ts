@@ -3,6 +3,9 @@ import { fewestValues } from '../core/statistics.js';
 import { metricOf, type Summary } from '../core/summary.js';
 import type { Experiment, Figure } from '../core/types.js';
 import { pointsFor } from '../figures/data.js';
+import { counted } from '../story/counts.js';
+import { shownName } from '../story/names.js';
+import { together } from '../story/say.js';
 import { percentChange, withUnit } from './text.js';
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
@@ -18,7 +21,7 @@ export function besideFinding(experiment: Experiment, summary: Summary, figure: 
     const at = params[x.param];
     if (typeof at !== 'number' || at <= 0 || levels.includes(String(params['contender']))) continue;
     if (value === undefined || !Number.isFinite(value)) continue;
-    const name = facet === undefined ? '' : `, ${facet} ${String(params[facet])}`;
+    const name = facet === undefined ? '' : `, ${shownName(String(params[facet]), facet)}`;
     const places = byFacet.get(name) ?? new Map<number, string>();
     if (!places.has(at)) places.set(at, `${withUnit(value, metric)} at ${at}`);
     byFacet.set(name, places);
@@ -31,18 +34,11 @@ export function besideFinding(experiment: Experiment, summary: Summary, figure: 
     .join(' ');
 }
 
-export function claimsFinding({ verdicts }: Pick<Summary, 'verdicts'>): string {
-  const tell = (counts: Record<string, number>, what: string): string => {
-    const told = Object.entries(counts).filter(([, count]) => count > 0);
-    const all = told.reduce((sum, [, count]) => sum + count, 0);
-    return all === 0
-      ? ''
-      : `Of ${all} ${what}: ${told.map(([word, count]) => `${count} ${word}`).join(', ')}.`;
-  };
-  return [tell(verdicts.published, 'published values'), tell(verdicts.aims, 'aims of this project')]
-    .filter((s) => s !== '')
-    .join(' ');
-}
+export const claimsFinding = ({ verdicts }: Pick<Summary, 'verdicts'>): string =>
+  together(
+    counted(verdicts.published, 'published values'),
+    counted(verdicts.aims, 'aims of this project'),
+  );
 
 function pooledFinding({ control, controlPooled }: Summary): string {
   const alone = `None of the ${control.length} same-against-same controls has the ${fewestValues} pairs that a verdict takes`;
@@ -64,7 +60,9 @@ export function controlFinding(summary: Summary): string {
   const changed = decided.filter((c) => c.verdict === 'changed').length;
   const worst = Math.max(...decided.map((c) => Math.abs(c.ratio.value - 1)));
   return (
-    `The baseline measured against itself differs by at most ${(worst * 100).toFixed(1)} % in ${decided.length} controls, ` +
-    `of which ${changed} would have been called a change.`
+    `Measured against itself, the baseline differs by at most ${(worst * 100).toFixed(1)} % in ${decided.length} ${decided.length === 1 ? 'control' : 'controls'}; ` +
+    (changed === 0
+      ? 'none would have been called a change.'
+      : `${changed} would have been called a change.`)
   );
 }

@@ -88,8 +88,9 @@ const switches = ({ id, chart }: FigureView): string => {
 export function htmlFigure(figure: FigureView): string {
   const { id, part, title, caption, note, chart } = figure;
   // Those behind a fold scroll on a telephone instead: a second drawing of each would double the page.
-  const small = figure.printed ? `<div class="plot narrow">${drawChart(chart, narrow)}</div>` : '';
-  return `<figure id="figure-${id}"><div class="plot ${figure.printed ? 'wide' : 'wide only'}" tabindex="0" role="group" aria-label="${escapeHtml(title)}: arrow keys step through its values">${drawChart(chart, wide)}</div>${small}
+  const small =
+    figure.print !== undefined ? `<div class="plot narrow">${drawChart(chart, narrow)}</div>` : '';
+  return `<figure id="figure-${id}"><div class="plot ${figure.print !== undefined ? 'wide' : 'wide only'}" tabindex="0" role="group" aria-label="${escapeHtml(title)}: arrow keys step through its values">${drawChart(chart, wide)}</div>${small}
 <figcaption><b>${escapeHtml(title)}.</b> ${escapeHtml(caption === `${title}.` ? '' : caption)} ${escapeHtml(note)}
 <span class="links"><a href="${part}.csv">data</a> <a href="figures/${id}.vl.json">spec</a> <a href="figures/${id}.svg">SVG</a></span></figcaption>${switches(figure)}</figure>`;
 }

@@ -60,7 +60,10 @@ ${tables.map((t) => `<h3>${escapeHtml(t.title)}</h3>${htmlTable(t, t.title, verd
 function section(model: ReportModel, { part, table }: PartView): string {
   const { experiment, summary, figures } = model;
   const own = figures.filter((f) => f.part === part.name);
-  const [first, ...rest] = [...own.filter((f) => f.printed), ...own.filter((f) => !f.printed)];
+  const [first, ...rest] = [
+    ...own.filter((f) => f.print !== undefined),
+    ...own.filter((f) => f.print === undefined),
+  ];
   const found = numbered(foundIn(model, part), experiment.references);
   const more =
     rest.length === 0

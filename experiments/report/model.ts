@@ -2,11 +2,10 @@
 import type { History } from '../core/history.js';
 import { planOf, type Summary } from '../core/summary.js';
 import type { Experiment, Figure, Part, Plan } from '../core/types.js';
-import type { Facts } from '../core/story.js';
+import type { Facts, PrintedFigure } from '../core/story.js';
 import { chartOf, type Chart } from '../figures/chart.js';
 import { quickMark } from '../figures/draw/index.js';
 import { factsOf } from '../story/facts.js';
-import { wordsOf } from '../story/say.js';
 import { besideFinding, claimsFinding } from './findings.js';
 import type { Superseded } from './superseded.js';
 import {
@@ -28,8 +27,8 @@ export interface FigureView {
   caption: string;
   /** What the page and the supplement add: the hold that was measured, what a reader must know. */
   note: string;
-  /** In the printed paper, not in its supplement. */
-  printed: boolean;
+  /** As the printed paper has it; undefined: only the page and the supplement have it. */
+  print: Chart | undefined;
 }
 
 export interface ReportModel {
@@ -53,18 +52,36 @@ export interface ReportModel {
 }
 
 /** The figures of the headline stand for a part whose author names none. */
-function printedFigures(experiment: Experiment, part: Part): readonly string[] {
-  if (part.story?.figures !== undefined) return part.story.figures;
+function printedFigures(experiment: Experiment, part: Part): readonly PrintedFigure[] {
+  if (part.story?.figures !== undefined)
+    return part.story.figures.map((f) => (typeof f === 'string' ? { id: f } : f));
   const own = experiment.figures.filter((f) => f.part === part.name);
   const figure = own.find((f) => f.metric === part.headline) ?? own[0];
-  return figure === undefined ? [] : [figure.id];
+  return figure === undefined ? [] : [{ id: figure.id }];
+}
+
+function printOf(
+  figure: Figure,
+  chart: Chart,
+  { experiment, summary }: Pick<ReportModel, 'experiment' | 'summary'>,
+  print: PrintedFigure | undefined,
+): Chart | undefined {
+  if (print === undefined) return undefined;
+  const { only, onePanel } = print;
+  if (only === undefined && onePanel === undefined) return chart;
+  const points = summary.points.filter(({ params }) =>
+    Object.entries(only ?? {}).every(([name, values]) => values.includes(params[name] ?? '')),
+  );
+  const cut = { ...figure };
+  if (onePanel === true) delete cut.facet;
+  return chartOf(cut, experiment, { ...summary, points }) ?? chart;
 }
 
 function figureView(
   figure: Figure,
   chart: Chart,
   { experiment, summary, facts }: Pick<ReportModel, 'experiment' | 'summary' | 'facts'>,
-  printed: boolean,
+  print: PrintedFigure | undefined,
 ): FigureView {
   const { id, title, part } = figure;
   return {
@@ -76,18 +93,8 @@ function figureView(
     note: [besideFinding(experiment, summary, figure), figure.note ?? '']
       .filter((text) => text !== '')
       .join(' '),
-    printed,
+    print: printOf(figure, chart, { experiment, summary }, print),
   };
-}
-
-// More would not be an abstract.
-const mostWords = 150;
-
-function abstractOf(experiment: Experiment, summary: Summary, facts: Facts): string {
-  const told = experiment.abstract?.(facts) ?? `${experiment.question} ${claimsFinding(summary)}`;
-  if (wordsOf(told) > mostWords)
-    throw new Error(`${experiment.name}: an abstract of more than ${mostWords} words`);
-  return told;
 }
 
 const marksOf = (summary: Summary): string[] => [
@@ -108,19 +115,21 @@ export function reportModel(
   const facts = factsOf(experiment, summary);
   const plan = planOf(experiment, history);
   const parts = partViews(experiment, summary, history);
-  const printed = new Set(parts.flatMap(({ part }) => printedFigures(experiment, part)));
+  const printed = new Map(
+    parts.flatMap(({ part }) => printedFigures(experiment, part)).map((print) => [print.id, print]),
+  );
   const figures = experiment.figures.flatMap((figure) => {
     const chart = chartOf(figure, experiment, summary);
     return chart === undefined
       ? []
-      : [figureView(figure, chart, { experiment, summary, facts }, printed.has(figure.id))];
+      : [figureView(figure, chart, { experiment, summary, facts }, printed.get(figure.id))];
   });
   return {
     experiment,
     summary,
     plan,
     facts,
-    abstract: abstractOf(experiment, summary, facts),
+    abstract: experiment.abstract?.(facts) ?? `${experiment.question} ${claimsFinding(summary)}`,
     figures,
     parts,
     claims: claimsTable(summary),

@@ -4,7 +4,7 @@ import type { PointSummary } from '../core/point-summary.js';
 import { metricOf } from '../core/summary.js';
 import type { Part } from '../core/types.js';
 import { isAim } from '../core/verdict.js';
-import { shownName } from '../figures/chart.js';
+import { shownName } from '../story/names.js';
 import type { ReportModel } from './model.js';
 import type { Printed } from './paper-text.js';
 import { estimate, plain } from './text.js';
@@ -116,26 +116,22 @@ export function claimTable(model: ReportModel, aims: boolean, all = false): Prin
   };
 }
 
-// What a quick run leaves out, or a part that runs when asked for, needs no reason of its own.
-const leftOut = /--full|--only/;
+// Claims that `--full` or `--only` would measure are counted; the page and claims.csv list them.
+const leftOut = /--full|--only|has no part|no sample/;
 
 /** Claims without a value of ours, by the reason. */
 export function untold({ summary }: ReportModel): { verdict: string; text: string }[] {
   return (['not testable here', 'not in this run'] as const).flatMap((verdict) => {
     const own = summary.claims
       .filter((c) => c.verdict === verdict && !measured(c))
-      .map((c) => ({ text: c.text, reason: c.clause ?? c.reason }));
-    const short = own.filter(({ reason }) => leftOut.test(reason));
-    const reasons = [...new Set(own.map((c) => c.reason))].filter((r) => !leftOut.test(r));
-    const lines = reasons.map(
-      (reason) =>
-        `${own
-          .filter((c) => c.reason === reason)
-          .map((c) => c.text)
-          .join('; ')}: ${reason}.`,
-    );
-    if (short.length > 0)
-      lines.push(`${short.length} claims need points that \`--full\` or \`--only PART\` measures.`);
-    return own.length === 0 ? [] : [{ verdict, text: lines.join(' ').replaceAll('`', '') }];
+      .map((c) => ({ text: c.text, reason: (c.clause ?? c.reason).replaceAll('`', '') }));
+    const reasons = [...new Set(own.map((c) => c.reason))];
+    const lines = reasons.map((reason) => {
+      const claims = own.filter((c) => c.reason === reason);
+      return leftOut.test(reason)
+        ? `${claims.length} ${claims.length === 1 ? 'claim' : 'claims'}: ${reason}.`
+        : `${claims.map((c) => c.text).join('; ')}: ${reason}.`;
+    });
+    return own.length === 0 ? [] : [{ verdict, text: lines.join(' ') }];
   });
 }

@@ -2,7 +2,9 @@
 import type { Part } from '../core/types.js';
 import { bibtex } from '../story/references.js';
 import { claimsFinding, controlFinding } from './findings.js';
-import { commandOf, contextValue, foundIn, type FigureView, type ReportModel } from './model.js';
+import type { Chart } from '../figures/chart.js';
+import { listed } from '../story/say.js';
+import { commandOf, contextValue, foundIn, type ReportModel } from './model.js';
 import { claimTable, storyTable, untold } from './paper-tables.js';
 import { cited, literal, plainText, typstTable } from './paper-text.js';
 import { refusals } from './tables.js';
@@ -13,33 +15,53 @@ export const bibliographyName = 'references.bib';
 export const figureFile = (id: string): string => `/figures/${id}.print.svg`;
 
 /** Panels beside one another need both columns. */
-export const isWide = ({ chart }: FigureView): boolean => chart.facets.length > 2;
+export const isWide = ({ facets }: Chart): boolean => facets.length > 2;
 
-export const typstFigure = (figure: FigureView, caption: string): string =>
-  `#figure(placement: auto, scope: ${isWide(figure) ? '"parent"' : '"column"'}, caption: [${plainText(caption)}], image(${literal(figureFile(figure.id))}, width: 100%)) <fig-${figure.id}>`;
+export const typstFigure = (id: string, chart: Chart, caption: string): string =>
+  `#figure(placement: auto, scope: ${isWide(chart) ? '"parent"' : '"column"'}, caption: [${plainText(caption)}], image(${literal(figureFile(id))}, width: 100%)) <fig-${id}>`;
 
-function captionOf({ chart, caption }: FigureView): string {
-  return chart.published.length > 0 ? `${caption} Diamonds: published.` : caption;
+interface PrintedView {
+  id: string;
+  chart: Chart;
+  caption: string;
 }
+
+const printedOf = (model: ReportModel, part: Part): PrintedView[] =>
+  model.figures.flatMap(({ id, part: of, print, caption }) =>
+    of !== part.name || print === undefined
+      ? []
+      : [
+          {
+            id,
+            chart: print,
+            caption:
+              print.published.length > 0
+                ? caption.replace(/\.$/, ' (diamonds: published).')
+                : caption,
+          },
+        ],
+  );
 
 /** The first sentence ends with what shows it: "... more (Figure 2)." */
 function withReferences(text: string, references: readonly string[], model: ReportModel): string {
   const shown = references.join(', ');
   if (shown === '') return cited(text, model.experiment);
-  const [, first, rest] = /^(.*?[a-zµ%)0-9])\.(?= [A-Z]|$)(.*)$/s.exec(text) ?? [];
+  const [, first, rest] = /^(.*?[A-Za-zµ%)0-9+])\.(?= [A-Z]|$)(.*)$/s.exec(text) ?? [];
   if (first === undefined) return `${cited(text, model.experiment)} See ${shown}.`;
   return `${cited(first, model.experiment)} (${shown}).${cited(rest ?? '', model.experiment)}`;
 }
 
 function partSection(model: ReportModel, part: Part): string {
   const { experiment, summary } = model;
-  const own = model.figures.filter((f) => f.part === part.name && f.printed);
+  const own = printedOf(model, part);
   const table = storyTable(model, part);
   const references = [
     ...own.map((f) => `@fig-${f.id}`),
     ...(table === undefined ? [] : [`@${table.label}`]),
   ];
   const found = foundIn(model, part);
+  // A part of which nothing can be said is named below; the supplement has its numbers.
+  if (found === '' && references.length === 0) return '';
   // Of a cost that the part is not about, the supplement tells.
   const refused = summary.points.some((p) => p.part === part.name && part.headline in p.refused)
     ? refusals(summary, part)
@@ -47,20 +69,37 @@ function partSection(model: ReportModel, part: Part): string {
   return [
     `== ${plainText(part.title)}`,
     `#emph(${literal(part.question)}) ${withReferences(found, references, model)} ${cited(refused, experiment)}`,
-    ...own.map((f) => typstFigure(f, captionOf(f))),
+    ...own.map((f) => typstFigure(f.id, f.chart, f.caption)),
     ...(table === undefined ? [] : [typstTable(table)]),
+  ].join('\n\n');
+}
+
+function resultsSection(model: ReportModel): string {
+  const sections = model.parts.map(({ part }) => ({ part, text: partSection(model, part) }));
+  const silent = sections.filter(({ text }) => text === '').map(({ part }) => part.title);
+  const rest =
+    silent.length === 0
+      ? []
+      : [
+          `${plainText(`Measured, but without a finding in this run: ${listed(silent) ?? ''}.`)} Their tables are in ${code(supplementName)}`,
+        ];
+  return [
+    '= Results',
+    ...sections.flatMap(({ text }) => (text === '' ? [] : [text])),
+    ...rest,
   ].join('\n\n');
 }
 
 function claimsSection(model: ReportModel): string {
   const tables = [claimTable(model, false), claimTable(model, true)].flatMap((t) => t ?? []);
+  const rest = untold(model).map(
+    ({ verdict, text }) =>
+      `*${verdict === 'not testable here' ? 'Not testable here.' : 'Not in this run.'}* ${plainText(text)}`,
+  );
   const names = tables.map((t) => `@${t.label}`).join(' and ');
-  const rest = untold(model).flatMap(({ verdict, text }) => [
-    `*${verdict === 'not testable here' ? 'Not testable here' : 'Not in this run'}.* ${plainText(text)}`,
-  ]);
   return [
     '= Claims',
-    `${plainText(claimsFinding(model.summary))} ${names === '' ? '' : `${names} ${tables.length > 1 ? 'have' : 'has'} them.`} ${plainText('A published value is reproduced where the median and its whole 95 % interval lie within the tolerance, exceeds or falls short where the whole interval lies beyond, and is undecided where it crosses a bound.')}`,
+    `${plainText(claimsFinding(model.summary))}${names === '' ? '' : ` ${names} ${tables.length > 1 ? 'list' : 'lists'} those with a value of ours.`} ${plainText('A published value is reproduced if our median and its whole 95 % interval lie within the tolerance, exceeds or falls short if the whole interval lies outside, and is undecided if the interval crosses a bound.')}`,
     ...rest,
     ...tables.map(typstTable),
   ].join('\n\n');
@@ -77,7 +116,7 @@ function machineText(model: ReportModel): string {
   const dirty = value('build.git.dirty') === 'true' ? ' with changes' : '';
   return [
     `${value('machine.cpu')}, ${value('machine.processors')} processors${value('machine.virtual') === 'true' ? ' of a virtual machine' : ''}, ${value('machine.memoryGiB')} GiB; kernel ${value('system.kernel')};${governor} ${value('build.compiler')}.`,
-    `Commit ${value('build.git.commit').slice(0, 12)}${dirty}, seed ${summary.seed}, ${summary.samples} samples, ${summary.setAside} of them set aside.`,
+    `Commit ${value('build.git.commit').slice(0, 12)}${dirty}, seed ${summary.seed}, ${summary.samples} samples${summary.setAside > 0 ? `, ${summary.setAside} of them set aside` : ''}.`,
   ].join(' ');
 }
 
@@ -85,8 +124,8 @@ function methodSection(model: ReportModel): string {
   const { experiment, plan, summary } = model;
   const { blocks, precision } = plan.profile;
   const method = [
-    'A trial is a process of its own. A block runs every contender twice, in a shuffled order and back, on the same traffic; the next block brings other traffic.',
-    `A point takes ${blocks.min === blocks.max ? `${blocks.min} blocks` : `${blocks.min} to ${blocks.max} blocks, until its interval is within ±${precision * 100} %`}. Values are medians with bootstrap 95 % intervals, ratios those of pairs of a block; fewer than six values get no verdict.`,
+    'Each trial is a process of its own. A block runs every contender twice, in shuffled order and back, on the same traffic; the next block brings other traffic.',
+    `A point gets ${blocks.min === blocks.max ? `${blocks.min} blocks` : `${blocks.min} to ${blocks.max} blocks, until its interval is within ±${precision * 100} %`}. We report medians with bootstrap 95 % intervals, and ratios over the pairs of a block; fewer than six values get no verdict.`,
     controlFinding(summary),
   ].join(' ');
   return `= Method\n\n${cited(experiment.setup, experiment)}\n\n${plainText(method)}`;
@@ -100,15 +139,28 @@ const supersededText = ({ superseded }: ReportModel): string =>
 *Superseded figures of this run*
 ${superseded.map(({ what, why }) => `- *${plainText(what)}*: ${plainText(why)}`).join('\n')}]\n\n`;
 
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+
+/** What the machine did to the run; of controls the method tells, of the machine the line below. */
+function warningsText({ summary }: ReportModel): string {
+  const told = summary.warnings.filter(
+    ({ name }) => !['control', 'virtual-machine'].includes(name),
+  );
+  return told.length === 0
+    ? ''
+    : `*This run.* ${plainText(told.map((w) => sentence(w.seen)).join(' '))}`;
+}
+
 function limitsSection(model: ReportModel): string {
-  const { experiment, summary } = model;
-  const warnings = summary.warnings.map((w) => `${w.name}: ${w.seen}`);
+  const { experiment } = model;
   return [
     '= Limits',
     `#set text(size: 8pt)\n#set par(justify: false)\n${experiment.limitations.map((l) => `- ${cited(l, experiment)}`).join('\n')}`,
-    warnings.length === 0 ? '' : `*Warnings.* ${plainText(`${warnings.join('; ')}.`)}`,
-    '= The run again',
-    `${plainText(machineText(model))} The whole run: ${code(commandOf(model))}. One part alone: ${code('--only PART')} behind it. Drawn again from the journal: ${code('npx reframer report RUN')}. All tables and the other figures are in ${code(supplementName)}, in the CSV files, and on the page ${code('report.html')}`,
+    warningsText(model),
+    '= How to rerun it',
+    `${plainText(machineText(model))}`,
+    `The whole run: ${code(commandOf(model))}\\ One part: the same with ${code('--only PART')}\\ The figures again, from the journal: ${code('npx reframer report RUN')}`,
+    `Parts: ${model.parts.map(({ part }) => code(part.name)).join(', ')}. All tables and figures are in ${code(supplementName)}, the CSV files, and the page ${code('report.html')}`,
   ].join('\n\n');
 }
 
@@ -132,7 +184,7 @@ export const documentHead = (title: string, quick: boolean): string =>
 `;
 
 export function paperSource(model: ReportModel): string {
-  const { experiment, summary, parts } = model;
+  const { experiment, summary } = model;
   const quick = summary.profile === 'quick';
   const marks = model.marks
     .map((m) => `\n\n  #text(size: 9pt, fill: rgb("#b00020"), weight: "bold", ${literal(m)})`)
@@ -147,9 +199,7 @@ export function paperSource(model: ReportModel): string {
 
 ${supersededText(model)}${methodSection(model)}
 
-= Results
-
-${parts.map(({ part }) => partSection(model, part)).join('\n\n')}
+${resultsSection(model)}
 
 ${claimsSection(model)}
 

@@ -6,11 +6,16 @@ import { packageRoot } from '../../native/loader.js';
 import { HarnessError } from '../core/errors.js';
 import { columnStyle, drawChart, pageStyle } from '../figures/draw/index.js';
 import { fontFiles } from '../figures/png.js';
-import type { ReportModel } from './model.js';
+import type { Chart } from '../figures/chart.js';
+import type { FigureView, ReportModel } from './model.js';
 import { bibliographyName, figureFile, isWide, paperBibliography, paperSource } from './paper.js';
 import { supplementSource } from './supplement.js';
 
-function compile(model: ReportModel, source: string): Buffer {
+function compile(
+  model: ReportModel,
+  source: string,
+  shown: (figure: FigureView) => Chart | undefined,
+): Buffer {
   const font = fontFiles()[0];
   const compiler = NodeCompiler.create({
     workspace: packageRoot,
@@ -19,12 +24,11 @@ function compile(model: ReportModel, source: string): Buffer {
   // Shadows: nothing is written, the compiler sees these as files.
   const shadow = (name: string, content: string): void =>
     compiler.mapShadow(join(packageRoot, name), Buffer.from(content));
-  for (const figure of model.figures)
-    if (source.includes(figureFile(figure.id)))
-      shadow(
-        figureFile(figure.id),
-        drawChart(figure.chart, isWide(figure) ? pageStyle : columnStyle),
-      );
+  for (const figure of model.figures) {
+    const chart = shown(figure);
+    if (chart !== undefined && source.includes(figureFile(figure.id)))
+      shadow(figureFile(figure.id), drawChart(chart, isWide(chart) ? pageStyle : columnStyle));
+  }
   shadow(bibliographyName, paperBibliography(model));
   const compiled = compiler.compile({ mainFileContent: source });
   const document = compiled.result;
@@ -40,6 +44,7 @@ function compile(model: ReportModel, source: string): Buffer {
   });
 }
 
-export const paperPdf = (model: ReportModel): Buffer => compile(model, paperSource(model));
+export const paperPdf = (model: ReportModel): Buffer =>
+  compile(model, paperSource(model), ({ print }) => print);
 export const supplementPdf = (model: ReportModel): Buffer =>
-  compile(model, supplementSource(model));
+  compile(model, supplementSource(model), ({ chart }) => chart);

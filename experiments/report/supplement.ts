@@ -29,8 +29,15 @@ const literalLines = (text: string): string =>
 
 export function supplementSource(model: ReportModel): string {
   const { experiment, summary, parts } = model;
-  const figures = model.figures.filter((f) => !f.printed);
-  const pictures = figures.map((f) => typstFigure(f, [f.caption, f.note].join(' ').trim()));
+  // Those that the paper has in part are here whole.
+  const figures = model.figures.filter((f) => f.print !== f.chart);
+  const pictures = figures.map((f) =>
+    typstFigure(
+      f.id,
+      f.chart,
+      [f.print === undefined ? f.caption : `${f.title}, whole.`, f.note].join(' ').trim(),
+    ),
+  );
   const tables = parts.flatMap(({ part }) => [
     `== ${plainText(part.title)} (${plainText(`${part.name}.csv`)})`,
     rawBlock(tableText(partTable(experiment, summary, part))),

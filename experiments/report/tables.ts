@@ -98,10 +98,11 @@ function ratioCells(point: PointSummary, key: string, part: Part): string[] {
 
 /** Said below a table that has such cells. */
 export function refusals(summary: Summary, part: Part): string {
-  const why = summary.points
-    .filter((p) => p.part === part.name)
-    .flatMap((p) => Object.values(p.refused));
-  return why.length === 0 ? '' : `A cost a packet is ${[...new Set(why)].join('; or ')}.`;
+  const own = summary.points.filter((p) => p.part === part.name);
+  const without = own.filter((p) => Object.keys(p.refused).length > 0).length;
+  if (without === 0) return '';
+  const where = without === own.length ? 'all' : `${without} of ${own.length}`;
+  return `The cost per packet is left out at ${where} points, where the queue may have run empty: it would count the gaps between arrivals.`;
 }
 
 const steps = (

@@ -5,17 +5,51 @@ import type { Metric } from '../core/types.js';
 export const hasInterval = ({ low, high }: Interval): boolean =>
   !Number.isNaN(low) && !Number.isNaN(high);
 
-export function number(value: number, digits: number): string {
-  if (!Number.isFinite(value)) return '-';
-  return value.toLocaleString('en-US', {
+// Made once each: a report has tens of thousands of numbers.
+const formats = new Map<number, Intl.NumberFormat>();
+
+function formatOf(digits: number): Intl.NumberFormat {
+  const known = formats.get(digits);
+  if (known !== undefined) return known;
+  const format = new Intl.NumberFormat('en-US', {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,
   });
+  formats.set(digits, format);
+  return format;
 }
 
-export function withUnit(value: number, metric: Metric): string {
-  const text = number(value, metric.digits ?? 2);
-  return metric.unit === '' ? text : `${text} ${metric.unit}`;
+export const number = (value: number, digits: number): string =>
+  Number.isFinite(value) ? formatOf(digits).format(value) : '-';
+
+/** Three significant digits are what a reader keeps; never more decimals than the metric has. */
+export function digitsOf(value: number, most: number): number {
+  const size = Math.abs(value);
+  if (size === 0) return 0;
+  return Math.min(most, Math.max(0, 2 - Math.floor(Math.log10(size))));
+}
+
+/** "69.3", "7,038". */
+export const brief = (value: number, digits: number): string =>
+  number(value, digitsOf(value, digits));
+
+// A unit, how many of it are one of the next, and from how many on the next reads better.
+const larger: Readonly<Record<string, readonly [times: number, next: string, from: number]>> = {
+  ns: [1000, 'µs', 10_000],
+  µs: [1000, 'ms', 1000],
+  ms: [1000, 's', 10_000],
+};
+
+/** "69.3 Gbps", "7.04 ms". */
+export function withUnit(
+  value: number,
+  { unit, digits = 2 }: Pick<Metric, 'unit' | 'digits'>,
+): string {
+  if (unit === '') return brief(value, digits);
+  const [times, next, from] = larger[unit] ?? [1, unit, Number.POSITIVE_INFINITY];
+  return Math.abs(value) >= from
+    ? withUnit(value / times, { unit: next, digits: 2 })
+    : `${brief(value, digits)} ${unit}`;
 }
 
 /** Fewer than six values have none. */
@@ -27,6 +61,16 @@ export function bounds(interval: Interval, digits: number): string {
 export function percentChange(ratio: number): string {
   const change = (ratio - 1) * 100;
   return `${change >= 0 ? '+' : '−'}${number(Math.abs(change), 1)} %`;
+}
+
+/** For sentences: "146 %", "5.8 %". */
+export const shortShare = (percent: number): string =>
+  `${number(percent, percent < 9.95 ? 1 : 0)} %`;
+
+/** "+146 %", "−5.8 %". */
+export function shortChange(ratio: number): string {
+  const change = (ratio - 1) * 100;
+  return `${change >= 0 ? '+' : '−'}${shortShare(Math.abs(change))}`;
 }
 
 export function ratioText(ratio: Interval): string {
@@ -52,7 +96,9 @@ export function estimate(interval: Interval | undefined, digits: number | undefi
   const { value, low, high } = interval;
   const three = (v: number): string =>
     Number.isFinite(v) ? String(Number(v.toPrecision(3))) : '-';
-  const show = (v: number): string => (digits === undefined ? three(v) : number(v, digits));
+  // All three to the same place: that of the median, or of the upper end where the median is none.
+  const places = digits === undefined ? 0 : digitsOf(value === 0 ? high || 0 : value, digits);
+  const show = (v: number): string => (digits === undefined ? three(v) : number(v, places));
   return hasInterval(interval) && show(low) !== show(high)
     ? `${show(value)} (${show(low)} to ${show(high)})`
     : show(value);

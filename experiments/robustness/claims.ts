@@ -4,6 +4,8 @@ import { ownTarget as source, type Claim } from '../core/types.js';
 const exact = { tolerance: 0 } as const;
 const quiet = { policy: 'fixed', attack: 'none' } as const;
 
+const shared = 'five attacking packets are served for each legitimate one, by the same core';
+
 // A hold of 64 µs in both hides what the attack adds: judged without it, and without Reframer.
 const slower = (id: string, text: string, attack: string, metric = 'p99Us'): readonly Claim[] => [
   {
@@ -20,6 +22,7 @@ const slower = (id: string, text: string, attack: string, metric = 'p99Us'): rea
       at: { policy: 'fixed', attack },
       versus: quiet,
     },
+    why: { missed: shared },
   },
   {
     id: `${id}-off`,
@@ -35,6 +38,7 @@ const slower = (id: string, text: string, attack: string, metric = 'p99Us'): rea
       at: { policy: 'off', attack },
       versus: { policy: 'off', attack: 'none' },
     },
+    why: { missed: shared },
   },
 ];
 const connected = (attack: string, text: string): readonly Claim[] =>

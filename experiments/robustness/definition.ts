@@ -1,8 +1,9 @@
-// Experiment `robustness`: what do attacks cost the packets that are none?
+// Experiment `robustness`: what do attacks cost legitimate traffic?
 import type { Params, Part, Plan, RunOptions } from '../core/types.js';
 import { claims } from './claims.js';
 import { metrics } from './metrics.js';
 import { telling } from '../story/attach.js';
+import { packetOrder } from '../story/works.js';
 import { abstract, captions, stories } from './story.js';
 
 const attacks = [
@@ -54,7 +55,7 @@ function plan({ profile, traces }: RunOptions): Plan {
             name: 'captures',
             title: 'Floods as they were captured',
             question:
-              'What do legitimate packets wait while the packets of a capture come at 5 times their rate?',
+              'What is the latency of legitimate packets while a capture is replayed at five times their rate?',
             job: 'robustness-trial',
             axes: [
               { kind: 'list', name: 'attack', values: ['none', ...traces.map((t) => t.name)] },
@@ -88,7 +89,7 @@ function plan({ profile, traces }: RunOptions): Plan {
         {
           name: 'flood-10m',
           title: 'A flood of ten million SYNs',
-          question: 'Does anything grow, or any established flow go, when it does not stop?',
+          question: 'Does memory grow, or is an established flow lost, if the flood does not stop?',
           job: 'robustness-trial',
           axes: [{ kind: 'list', name: 'attack', values: ['none', 'syn-flood'] }],
           contenders: { axis: 'attack', baseline: 'none' },
@@ -128,8 +129,8 @@ function plan({ profile, traces }: RunOptions): Plan {
     parts: [
       {
         name: 'attacks',
-        title: 'Attacks at 5 times the legitimate rate',
-        question: 'What do legitimate packets wait while one core is attacked?',
+        title: 'Attacks at five times the legitimate rate',
+        question: 'What is the latency of legitimate packets while their core is attacked?',
         job: 'robustness-trial',
         axes: [
           { kind: 'list', name: 'policy', values: ['fixed', 'off'] },
@@ -155,7 +156,7 @@ function plan({ profile, traces }: RunOptions): Plan {
       {
         name: 'flood-rate',
         title: 'SYN floods by rate',
-        question: 'At which rate of the flood does the core give way?',
+        question: 'At which rate of the flood do legitimate packets suffer?',
         job: 'robustness-trial',
         axes: [
           { kind: 'list', name: 'times', values: quick ? [2, 10] : [1, 2, 5, 8, 10, 15, 20] },
@@ -179,7 +180,7 @@ function plan({ profile, traces }: RunOptions): Plan {
         name: 'one-hash',
         title: 'All of the attacker’s flows in one group',
         question:
-          'How far does the longest group bound what flows of one NIC hash cost the others, and what does grouping by a keyed hash of the header change?',
+          'Does a limit on the size of a group, or a keyed hash, bound what flows of one NIC hash cost the others?',
         job: 'robustness-trial',
         axes: [
           { kind: 'list', name: 'hash', values: ['nic', 'software'] },
@@ -197,7 +198,7 @@ function plan({ profile, traces }: RunOptions): Plan {
       {
         name: 'tables',
         title: 'Keys chosen by an attacker',
-        question: 'What do 4000 keys that collide in the public CRC cost each flow table?',
+        question: 'What do 4,000 keys that collide in the public CRC cost each flow table?',
         job: 'robustness-tables',
         axes: [
           { kind: 'list', name: 'tracker', values: trackers },
@@ -219,7 +220,7 @@ function plan({ profile, traces }: RunOptions): Plan {
 
 export const robustness = telling({ abstract, stories, captions })({
   name: 'robustness',
-  title: 'Robustness: attacks and the packets that are none',
+  title: 'Robustness: what attacks cost legitimate traffic',
   question:
     'What do floods, chosen hashes, elephants, fragments and crafted headers cost legitimate flows?',
   metrics,
@@ -263,7 +264,7 @@ export const robustness = telling({ abstract, stories, captions })({
     },
     {
       id: 'attack-cost',
-      title: 'Time a packet by attack',
+      title: 'Time per packet by attack',
       part: 'attacks',
       kind: 'bar',
       category: { param: 'attack', label: 'attack' },
@@ -285,7 +286,7 @@ export const robustness = telling({ abstract, stories, captions })({
       title: 'Legitimate p99 by rate of the flood',
       part: 'flood-rate',
       kind: 'line',
-      x: { param: 'times', label: 'SYNs a legitimate packet' },
+      x: { param: 'times', label: 'SYNs per legitimate packet' },
       metric: 'p99Us',
       series: 'attack',
     },
@@ -302,22 +303,15 @@ export const robustness = telling({ abstract, stories, captions })({
   published: () => [],
   plan,
   setup:
-    'One queue of the virtual NIC with a ring of 1024. 200,000 legitimate packets a second, Poisson, of 20,000 established TCP flows in trains of four; the attacker’s packets come five times as often, Poisson too. A poll receives and serves at most 32 packets. Each packet passes the Reframer stage (64 µs, groups of up to 128 packets where nothing else is said), the whole parser, and a flow table fixed at 65,536 flows that is placed by the NIC’s hash; established flows are protected from early eviction. 2,000 clients a second open a connection: a SYN, and 20 ms after it has left the box an ACK, which must find the entry of its SYN. Latency is also given less the time in the stage, whose hold would hide what an attack adds. Only measured polls advance the clock.',
+    'One queue of the virtual NIC with a ring of 1,024. Legitimate traffic is 200,000 packets per second (Poisson) of 20,000 established TCP flows, in trains of four; the attacker sends five times as many, also Poisson. A poll takes at most 32 packets. Each packet passes the Reframer stage (T = 64 µs, groups of at most 128 packets unless said otherwise), the full parser, and a flow table of 65,536 flows placed by the NIC’s hash, in which established flows are protected from early eviction. 2,000 clients per second open a connection: a SYN and, 20 ms after it has left the box, an ACK that must find the entry of its SYN. Latency is also given without the time in the stage, whose hold would hide what an attack adds.',
   limitations: [
-    'One core, one machine: an attack on the link, the NIC or the memory bus is not seen.',
-    'The rate is chosen so that legitimate and attacking packets together fit one core; the part with rates shows where they no longer do. Beyond that every queue without admission control drops packets whoever sent them.',
-    'The attacker knows the CRC and the NIC’s key, not the seeds.',
+    'One core of one machine: attacks on the link, the NIC or the memory bus are not covered.',
+    'Legitimate and attacking packets together fit one core, except in the part on rates. Beyond that, a queue without admission control drops packets whoever sent them.',
+    'The attacker knows the CRC and the NIC’s key, but not the seeds.',
     'DPDK’s rte_hash is not among the tables: its memory belongs to DPDK’s process.',
   ],
   references: [
-    {
-      key: 'packet-order',
-      authors: ['H. Ghasemirahni', 'T. Barbette', 'G. P. Katsikas', 'A. Farshin', 'others'],
-      title:
-        'Packet Order Matters! Improving Application Performance by Deliberately Delaying Packets',
-      venue: 'NSDI',
-      year: 2022,
-    },
+    packetOrder,
     {
       key: 'complexity',
       authors: ['S. Crosby', 'D. Wallach'],

@@ -67,7 +67,7 @@ export const metrics: readonly Metric[] = [
   },
   {
     key: 'nsPerPacket',
-    label: 'time a packet, all packets',
+    label: 'time per packet, all packets',
     unit: 'ns',
     direction: 'lower',
     path: 'nsPerPacket',
@@ -101,7 +101,7 @@ export const metrics: readonly Metric[] = [
   },
   {
     key: 'nsPerFind',
-    label: 'time a lookup',
+    label: 'time per lookup',
     unit: 'ns',
     direction: 'lower',
     path: 'nsPerFind',

@@ -24,7 +24,7 @@ export function throughput(scale: Scale, oneCoreGbps: (chain: string) => number)
     name: 'throughput',
     title: 'Throughput by cores',
     question:
-      'How much of 99.5 Gbps do the cores carry, given the published cost of each chain on one core?',
+      'How much of 99.5 Gbps do the cores carry, given the published one-core cost of each chain?',
     job: 'rsspp-trial',
     axes: [
       { kind: 'zip', names: ['chain', 'cores'], rows },

@@ -56,6 +56,8 @@ const imbalance = (
   ...more,
 });
 
+const overload = 'above a load of 1 every method drops what cannot be served';
+
 /** Share of static RSS's drops that a contender has left, with the same seeds. */
 function dropClaims(speed: number, placing: string, load: number): Claim[] {
   const byLoad = placing === 'core load';
@@ -77,6 +79,7 @@ function dropClaims(speed: number, placing: string, load: number): Claim[] {
       versus: rss,
       as: 'percent-of',
     },
+    ...(load > 1 ? { why: { missed: overload, 'falls short': overload } } : {}),
   });
   const aim = { source: target, tolerance: 0, kind: 'at-most' } as const;
   return [

@@ -100,7 +100,7 @@ export const rsspp = telling({ abstract, stories, captions })({
   name: 'rsspp',
   title: 'RSS++: moving buckets between cores by load',
   question:
-    'What do latency, loss, imbalance and the number of cores become when the indirection table follows the load?',
+    'What does it do to latency, drops, imbalance and the number of cores if the indirection table follows the load?',
   metrics,
   claims,
   shapes: shapes(),
@@ -208,7 +208,7 @@ export const rsspp = telling({ abstract, stories, captions })({
     },
     {
       id: 'solve-moves',
-      title: 'Moves an epoch',
+      title: 'Moves per epoch',
       part: 'solver',
       kind: 'line',
       x: { param: 'entries', label: 'table entries', scale: 'log' },
@@ -218,7 +218,7 @@ export const rsspp = telling({ abstract, stories, captions })({
     },
     {
       id: 'hold',
-      title: 'Longest hold under 100 moves a second',
+      title: 'Longest hold under 100 moves per second',
       part: 'migration',
       kind: 'line',
       x: byLoad,
@@ -244,22 +244,16 @@ export const rsspp = telling({ abstract, stories, captions })({
   plan,
   beds: true,
   setup:
-    'A port in virtual time: flows drawn after the published statistics of the campus traces are hashed to 512 buckets, the table sends them to rings of 4096 descriptors, cores poll 32 packets at a time and serve each in a fixed time. Counting, solving, table changes and the hand-over of buckets run the library’s own code; the time they take is not part of the virtual clock, except where a part is about the time of a table write. Epochs last 100 ms; in the contenders that say so 10 ms within a second of a core above 0.9; 500 ms for traffic classes, which begin on one core: the part that compares methods warms up for 20 s, and longer until the number of cores has stood still for 7 s; the ramp runs once before it counts. A core that loses buckets takes its ring out without service, at 25 ns a packet (an assumed price), and may then have one more ring of packets inside.',
+    'A port in virtual time. Flows drawn from the published statistics of the campus traces are hashed to 512 buckets; the table sends them to rings of 4,096 descriptors; cores poll 32 packets at a time and serve each in a fixed time. Counting, solving, table changes and the hand-over of buckets are the library’s own code. Their time is not part of the virtual clock, except where a part is about the time of a table write. Epochs last 100 ms; contenders named “10 to 100 ms” use 10 ms within a second of a core above 0.9. Traffic classes use 500 ms and begin on one core. A core that loses buckets takes its ring out without service, at an assumed 25 ns per packet, and may then have one more ring of packets inside.',
   limitations: [
-    'Virtual time: no caches, buses or drivers; service times are fixed and equal for all packets of a part.',
-    'The traces cannot be had. Flow sizes, rates and arrivals are drawn after their published distributions; how a flow’s rate varies between epochs was not published and decides much about how well last epoch’s counts predict the next one.',
-    'Latencies include 58 µs for wire, tester and driver: the lower quartile of the published ones.',
-    'Load in the latency part is the published mean load of a core. The speeds of the published drops have two measures that do not agree: offered rate over the 22.1 Gbps of saturation (loads of 0.837, 0.912 and 0.982), and the mean load of the cores (about 0.94, 1.0 and 1.09). Both are measured; above a load of 1 every method must drop what cannot be served.',
-    'Drops are compared as a share of what static RSS drops with the same seed; runs without any drop are counted beside it.',
-    'The two bounds keep no order of flows and need no table. Their room is that of the rings, where balancers may hold one more ring of packets inside a core while buckets move. Near saturation bursts exceed what four cores can serve, and the bounds drop too.',
-    'The greedy solver and ours are compared on the same epochs, at 100 ms and at 10 ms under load. What the solver itself changes are moves, solve time and the gap to the lower bound; latency and drops follow the epoch.',
-    'The clock of the published autoscale run is not known; a core carries 4.7 Gbps here, as in the published throughput of one core with the same work, and the ramp is a sinus of 1.7 to 17 Gbps. The mean number of cores follows that choice: at 5.5 Gbps a core it is about an eighth lower for every method.',
-    'Chains have the published one-core throughput as their cost. A shared table’s locks, as sprayed packets would need, are not simulated; nor is the cost of moving state between caches.',
-    'Traffic classes @metron, single flows, spraying @sprayer and software dispatch are rebuilt from their published descriptions with the parameters of the published runs; a software dispatcher has a core of its own and takes 108 ns a packet.',
-    'How far settling goes is measured with the load of an epoch kept constant; epochs of 20 ms bring more than a closer solution, as far as a flow’s rate in one epoch tells nothing of the next one: that is assumed, not published.',
-    'State per bucket against a shared table runs on real threads, so with one and two cores; both look up as many packets a call. On one core, without any contention, they differ already, so only the difference of growth tells about sharing. More cores are not simulated.',
-    'The live part sends real packets through the kernel to threads that share the machine’s processors with the sender, so it tells how evenly and in what order they arrive, not how late. Where a network namespace, TAP or BPF is not allowed it is left out.',
-    'The published run with the kernel is not repeated here.',
+    'Virtual time has no caches, buses or drivers; service times are fixed and equal for all packets of a part. Latencies include 58 µs for wire, tester and driver, the lower quartile of the published ones.',
+    'The traces are not public. Flow sizes, rates and arrivals follow their published distributions; how a flow’s rate varies between epochs was not published, and decides how well one epoch’s counts predict the next.',
+    'The speeds of the published drops have two readings that do not agree: offered rate over 22.1 Gbps (loads of 0.837 to 0.982), and mean load of the cores (0.94 to 1.09). Both are measured.',
+    'The bounds keep no order of flows and need no table. They have the room of the rings, where a balancer may hold one more ring while buckets move.',
+    'The clock of the published autoscale run is not known. A core carries 4.7 Gbps here, and the ramp is a sine of 1.7 to 17 Gbps; at 5.5 Gbps per core every method needs an eighth fewer cores.',
+    'Chains cost what the published throughput of one core implies. Locks of a shared table and moving state between caches are not simulated; the part on state runs on real threads, so on at most two cores.',
+    'Traffic classes @metron, single flows, spraying @sprayer and software dispatch are rebuilt from their published descriptions.',
+    'The live part shares its processors with the sender: it tells how evenly packets arrive and in what order, not how late. The published run with the Linux kernel is not repeated.',
   ],
   references: [
     {

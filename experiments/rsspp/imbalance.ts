@@ -14,8 +14,8 @@ import {
 export function imbalanceByMethod(scale: Scale): Part {
   return {
     name: 'imbalance-methods',
-    title: 'Imbalance by method at 8 cores',
-    question: 'How unevenly do packets spread over 8 cores in a second?',
+    title: 'Imbalance by method',
+    question: 'How unevenly do packets spread over eight cores within a second?',
     job: 'rsspp-trial',
     axes: [
       profiles,
@@ -81,7 +81,7 @@ export function imbalanceByCores(scale: Scale): Part {
   return {
     name: 'imbalance-cores',
     title: 'Imbalance by cores',
-    question: 'How unevenly do packets spread over 2 to 16 cores in a second?',
+    question: 'How unevenly do packets spread over 2 to 16 cores within a second?',
     job: 'bench-rsspp',
     axes: [],
     deterministic: true,
@@ -115,7 +115,7 @@ export function solver(scale: Scale): Part {
     name: 'solver',
     title: 'The solver',
     question:
-      'How long does an epoch’s solution take, how far from the bound is it, how much does it move?',
+      'How long does solving an epoch take, how close to the bound does it come, and how much does it move?',
     job: 'bench-rsspp',
     axes: [],
     spec: () => ({

@@ -20,7 +20,7 @@ export function latency(scale: Scale): Part {
   return {
     name: 'latency',
     title: 'Latency by load',
-    question: 'What does a packet wait on 4 cores with rings of 4096, by mean load of a core?',
+    question: 'What is the latency on four cores with rings of 4,096, by mean load of a core?',
     job: 'rsspp-trial',
     axes: [
       { kind: 'list', name: 'load', values: loads },
@@ -53,7 +53,7 @@ export function drops(scale: Scale): Part {
   return {
     name: 'drops',
     title: 'Drops near saturation',
-    question: 'How many packets do 4 cores drop at 120, 130 and 140 % of the trace’s speed?',
+    question: 'How many packets do four cores drop at 120, 130 and 140 % of the trace’s speed?',
     job: 'rsspp-trial',
     axes: [
       {

@@ -118,7 +118,7 @@ export const metrics: readonly Metric[] = [
   },
   {
     key: 'movesPerEpoch',
-    label: 'moves an epoch',
+    label: 'moves per epoch',
     unit: '',
     direction: 'lower',
     path: 'movesPerEpoch',

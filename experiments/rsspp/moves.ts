@@ -17,7 +17,7 @@ export function autoscale(scale: Scale): Part {
   return {
     name: 'autoscale',
     title: 'Cores in use under a ramp',
-    question: 'How many of 15 cores does a rise and fall of the rate take?',
+    question: 'How many of 15 cores are used while the rate rises and falls?',
     job: 'rsspp-trial',
     axes: [
       {
@@ -57,8 +57,7 @@ export function migration(scale: Scale): Part {
   return {
     name: 'migration',
     title: 'Hand-over under random moves',
-    question:
-      'Does anything get lost, overtaken or held long when 100 buckets a second change core?',
+    question: 'Are packets lost, reordered or held for long if 100 buckets per second change core?',
     job: 'rsspp-trial',
     axes: [
       { kind: 'list', name: 'load', values: scale.quick ? [0.7] : [0.5, 0.7, 0.9] },
@@ -96,8 +95,8 @@ export function migration(scale: Scale): Part {
 export function tableWrites(scale: Scale): Part {
   return {
     name: 'table-writes',
-    title: 'What a slow table write does',
-    question: 'What do packets suffer while the table is written?',
+    title: 'Slow table writes',
+    question: 'What happens to packets while the table is written?',
     job: 'rsspp-trial',
     axes: [
       {
@@ -132,9 +131,9 @@ export function tableWrites(scale: Scale): Part {
 export function tap(scale: Scale): Part {
   return {
     name: 'tap',
-    title: 'Live: the kernel’s multi-queue TAP',
+    title: 'Live: multi-queue TAP',
     question:
-      'Real packets, steered by a program in the kernel to four queues, while buckets move: how evenly, and does anything get lost or overtaken?',
+      'A program in the kernel steers real packets to four queues while buckets move: how even is the load, and are packets lost or reordered?',
     job: 'rsspp-tap',
     axes: [
       {

@@ -21,7 +21,7 @@ export function state(scale: Scale): Part {
   return {
     name: 'state',
     title: 'State per bucket or shared',
-    question: 'What do cores carry with flow state of their own, and what with one locked table?',
+    question: 'What packet rate do cores reach with state per bucket, and with one locked table?',
     job: 'rsspp-state',
     axes: [{ kind: 'list', name: 'cores', values: [1, 2] }, calls, states],
     contenders: versusShared,
@@ -42,7 +42,7 @@ export function stateGrowth(scale: Scale): Part {
   return {
     name: 'state-growth',
     title: 'What the second core brings',
-    question: 'How many times the rate of one core do two carry, measured in turns?',
+    question: 'By how much does a second core raise the rate, measured in turns?',
     job: 'rsspp-state',
     axes: [calls, states],
     contenders: versusShared,

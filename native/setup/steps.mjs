@@ -40,6 +40,7 @@ const fingerprints = {
         'reframer',
         'rsspp',
         'conntrack',
+        'balancer',
         'capture',
         'experiments',
         'native',

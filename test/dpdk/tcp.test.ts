@@ -30,6 +30,7 @@ const mode = (
 ): TcpTrial => ({
   senders,
   contender,
+  waits: contender === 'off' ? 'none' : 'box',
   delayNs,
   goodputMbps: 1e6 / ns,
   completion: [{ bytes: 10_000, medianUs: 100 * ns, p99Us: 300 * ns }],
@@ -75,6 +76,7 @@ test('wrong options are refused before anything is made', async () => {
     ['--offered', 'native'],
     ['--driver', 'net_null'],
     ['--files', '1,2,3,4,5'],
+    ['--hash', '17'],
   ] as const) {
     const outcome = await reframer(['bench', 'tcp', '--connections', '4', option, value]);
     expect(outcome.code, `${option} ${value}`).toBe(2);
@@ -101,7 +103,7 @@ test.skipIf(missing.length > 0)(
       ...['--connections', '8', '--offered', '20Mbps', '--delays', '2ms', '--adaptive', '0ns'],
     ]);
     expect(rows.map((row) => `${row.senders} ${row.contender}`)).toEqual([
-      ...['many off', 'many timer', 'many 2ms', 'windows off', 'windows 2ms'],
+      ...['many off', 'many timer 2ms', 'many 2ms', 'windows off', 'windows 2ms'],
     ]);
     for (const trial of trials) {
       expect(trial.goodputMbps).toBeGreaterThan(0);

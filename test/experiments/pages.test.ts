@@ -7,31 +7,22 @@ import { describe, expect, test } from 'vitest';
 import { packageRoot } from '../../native/loader.js';
 import { openRun } from '../../experiments/core/runs.js';
 import { skipSuite } from '../helpers/cli.js';
-import { fontSizes, fullness, overlaps, wordsOf, type Word } from '../helpers/pages.js';
+import {
+  fontSizes,
+  fullness,
+  mostPages,
+  overlaps,
+  placesOf,
+  smallestLetter,
+  wordsOf,
+  type Word,
+} from '../helpers/pages.js';
 
 const root = join(packageRoot, 'results', 'reference');
 const names = readdirSync(root).filter((name) => existsSync(join(root, name, 'report.pdf')));
-const mostPages = (experiment: string, profile: string): number =>
-  profile === 'quick' ? 3 : experiment === 'reframer' ? 8 : 6;
-const smallest = 6.5;
 
 const installed = spawnSync('pdftotext', ['-v']).error === undefined;
 if (!installed) skipSuite('pages of reports were not looked at: poppler-utils is missing');
-
-/** Where a figure is named first in a sentence, and where it stands with its caption: pages. */
-function placesOf(words: readonly Word[]): { figure: string; named: number; stands: number }[] {
-  const places = new Map<string, { named: number; stands: number }>();
-  words.forEach(({ text, page }, i) => {
-    if (text.replace(/^\(/, '') !== 'Figure') return;
-    const [, number, end] = /^(\d+)([:.,;)]*)/.exec(words[i + 1]?.text ?? '') ?? [];
-    if (number === undefined) return;
-    const at = places.get(number) ?? { named: Number.NaN, stands: Number.NaN };
-    if (end?.startsWith(':') === true) at.stands = page;
-    else if (Number.isNaN(at.named)) at.named = page;
-    places.set(number, at);
-  });
-  return [...places].map(([figure, at]) => ({ figure, ...at }));
-}
 
 describe.skipIf(!installed).each(names)('pages of %s', (name) => {
   const file = join(root, name, 'report.pdf');
@@ -48,10 +39,10 @@ describe.skipIf(!installed).each(names)('pages of %s', (name) => {
     expect(overlaps(words)).toEqual([]);
   });
 
-  test(`no letter under ${smallest} points`, () => {
+  test(`no letter under ${smallestLetter} points`, () => {
     const sizes = fontSizes(file);
     expect(sizes.size).toBeGreaterThan(0);
-    expect([...sizes].filter(([size]) => size < smallest)).toEqual([]);
+    expect([...sizes].filter(([size]) => size < smallestLetter)).toEqual([]);
   });
 
   test('no page less than half full, but the last', () => {
@@ -75,7 +66,7 @@ describe.skipIf(!installed).each(names)('pages of %s', (name) => {
       'Results',
       'Claims',
       'Limits',
-      'The run again',
+      'How to rerun it',
       'References',
     ])
       expect(text).toContain(part);

@@ -22,7 +22,7 @@ describe.each(names)('reference %s', (name) => {
   const { model, texts } = reportTexts(run, experiment);
   const read = (file: string): string => readFileSync(join(folder, file), 'utf8');
 
-  test.each(['report.md', 'summary.json', 'context.json'])('%s is made of its journal', (file) => {
+  test.each(['report.md', 'context.json'])('%s is made of its journal', (file) => {
     // Not toBe: a difference of megabytes is of no use to anyone.
     expect(
       read(file) === texts.get(file),
@@ -38,7 +38,7 @@ describe.each(names)('reference %s', (name) => {
   });
 
   test('verdicts: no word from fewer than six values, aims apart from published values', () => {
-    expect(check(resultsSchema().summary, JSON.parse(read('summary.json')))).toEqual([]);
+    expect(check(resultsSchema().summary, JSON.parse(texts.get('summary.json') ?? ''))).toEqual([]);
     for (const claim of model.summary.claims) {
       const words: readonly string[] = isAim(claim) ? aimVerdicts : publishedVerdicts;
       expect(words, claim.id).toContain(claim.verdict);

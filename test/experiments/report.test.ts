@@ -114,15 +114,15 @@ describe('content', () => {
     );
     const { summary, apart } = reportTexts(run, { ...experiment, claims: aims }).model;
     expect(claimsFinding(summary)).toBe(
-      'Of 1 published values: 1 falls short. Of 2 aims of this project: 1 reached, 1 not testable here.',
+      'Of 1 published value, 1 falls short. Of 2 aims of this project, 1 is reached and 1 is not testable here.',
     );
     expect(apart.published.rows.map((row) => row[4])).toEqual(['falls short']);
     expect(apart.aims.rows.map((row) => row[4])).toEqual(['reached', 'not testable here']);
     expect(read('report.md')).toContain(
-      'Of 3 published values: 1 reproduced, 1 falls short, 1 not testable here.',
+      'Of 3 published values, 1 is reproduced, 1 falls short and 1 is not testable here.',
     );
     expect(read('report.html')).toContain(
-      'Of 3 published values: 1 reproduced, 1 falls short, 1 not testable here.',
+      'Of 3 published values, 1 is reproduced, 1 falls short and 1 is not testable here.',
     );
     expect(JSON.parse(read('summary.json'))).toMatchObject({
       verdicts: { published: { reproduced: 1, 'falls short': 1 }, aims: { reached: 0 } },
@@ -200,7 +200,7 @@ describe('content', () => {
       'Claims',
       'not testable here',
       'Limits',
-      'The run again',
+      'How to rerun it',
       'References',
       'Figure 1',
       'Table 1',
@@ -359,7 +359,7 @@ test('a figure over T says in its caption how long packets were held', () => {
   const hold = experiment.figures.find(({ id }) => id === 'hold-p50');
   if (figure === undefined || hold === undefined) throw new Error('the figures are gone');
   expect(besideFinding(experiment, summary, figure)).toBe(
-    'Median hold measured, chain paper: 197.0 µs at 8, 213.0 µs at 16. Median hold measured, chain modern: 9.0 µs at 8.',
+    'Median hold measured, paper’s chain: 197 µs at 8, 213 µs at 16. Median hold measured, modern chain: 9.0 µs at 8.',
   );
   expect(besideFinding(experiment, summary, hold)).toBe('');
 });

@@ -1,6 +1,13 @@
 // What a page of a PDF looks like, by poppler's tools: its words with their places, its ink.
 import { spawnSync } from 'node:child_process';
 
+/** A paper that someone reads to its end. */
+export const mostPages = (experiment: string, profile: string): number =>
+  profile === 'quick' ? 3 : experiment === 'reframer' ? 8 : 6;
+
+/** Points; smaller ones nobody reads on paper. */
+export const smallestLetter = 6.5;
+
 export interface Word {
   page: number;
   text: string;
@@ -10,7 +17,8 @@ export interface Word {
   bottom: number;
 }
 
-function poppler(tool: string, ...args: readonly string[]): Buffer | undefined {
+/** @returns undefined where poppler-utils is not installed */
+export function poppler(tool: string, ...args: readonly string[]): Buffer | undefined {
   const { stdout, error, status } = spawnSync(tool, args, { maxBuffer: 2 ** 28 });
   if (error !== undefined) return undefined;
   if (status !== 0) throw new Error(`${tool} ended with ${String(status)}`);
@@ -93,4 +101,21 @@ export function fullness(file: string): number[] {
     at = start + width * height;
   }
   return shares;
+}
+
+/** Where a figure is named first in a sentence, and where it stands with its caption: pages. */
+export function placesOf(
+  words: readonly Word[],
+): { figure: string; named: number; stands: number }[] {
+  const places = new Map<string, { named: number; stands: number }>();
+  words.forEach(({ text, page }, i) => {
+    if (text.replace(/^\(/, '') !== 'Figure') return;
+    const [, number, end] = /^(\d+)([:.,;)]*)/.exec(words[i + 1]?.text ?? '') ?? [];
+    if (number === undefined) return;
+    const at = places.get(number) ?? { named: Number.NaN, stands: Number.NaN };
+    if (end?.startsWith(':') === true) at.stands = page;
+    else if (Number.isNaN(at.named)) at.named = page;
+    places.set(number, at);
+  });
+  return [...places].map(([figure, at]) => ({ figure, ...at }));
 }

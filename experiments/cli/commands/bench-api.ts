@@ -79,7 +79,7 @@ async function bench(options: Options): Promise<void> {
       ),
     );
     print(
-      'capture and capture to flows: whole loops; the others: what a loop with that step takes more than the same loop without it, in the same round; a file in the page cache',
+      'capture: the loop that only reads. keys, hashes, reframe, write: what a loop with that step takes more than that one, in the same round; track: what adding to a table that is there takes more than the loop that makes keys. capture to flows: all of it, with the making of the table and a walk through its flows. A file in the page cache',
     );
   } finally {
     progress.end();

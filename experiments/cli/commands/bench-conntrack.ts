@@ -10,6 +10,8 @@ interface Row {
   flows: number;
   threads: number;
   depth: number;
+  /** Whether the memory of the next keys was asked for before these were worked on. */
+  lookAhead: boolean;
   mops: number;
   mopsLow: number;
   mopsHigh: number;
@@ -19,6 +21,7 @@ interface Row {
   /** Of one insert, in the insert workloads. */
   meanNs?: number;
   p999Ns?: number;
+  p9999Ns?: number;
   maxNs?: number;
   /** Keys that found no room, in the workload `hostile`. */
   refusedPercent?: number;
@@ -28,7 +31,7 @@ export function register(program: Command): void {
   registerBench<Row>(program, {
     name: 'conntrack',
     description:
-      'lookups a second of the burst table, rte_hash and Cuckoo++: hits, misses, a trace-like mix, single inserts by load, hostile keys',
+      'lookups a second of the burst table, rte_hash and Cuckoo++: hits, misses, hits in equal memory, a trace-like mix in a fresh and in a churned table, single inserts by load, hostile keys',
     quick: {
       says: '10 k and 1 M flows and one thread only, fewer rounds: wider intervals',
       spec: { quick: true },
@@ -39,8 +42,13 @@ export function register(program: Command): void {
         'threads',
         'threads, each with a table and a share of the flows of its own, such as 1,2',
       ),
-      names('workloads', 'of hits, misses, trace, inserts, hostile'),
+      names('workloads', 'of hits, misses, equal-memory, trace, churned, inserts, hostile'),
       counts('depths', 'keys that every table takes at once, 1 to 256, such as 32,128'),
+      counts(
+        'lookAhead',
+        '1: tables that can ask for the next keys before they work on these; 0: not; such as 0,1',
+        0,
+      ),
       names('contenders', 'tables, such as burst-table,rte-hash-burst'),
     ],
     columns: [
@@ -48,7 +56,7 @@ export function register(program: Command): void {
       ['workload', (row) => row.workload],
       ['threads', (row) => String(row.threads)],
       ['contender', (row) => row.contender],
-      ['keys at once', (row) => String(row.depth)],
+      ['keys at once', (row) => `${row.depth}${row.lookAhead ? ', and the next' : ''}`],
       ['M/s', (row) => formatFixed(row.mops, 1)],
       [
         '95 % interval',
@@ -58,6 +66,7 @@ export function register(program: Command): void {
       ['bytes/flow', (row) => formatFixed(row.bytesPerFlow, 1)],
       ['mean ns', (row) => formatFixed(row.meanNs, 0)],
       ['p99.9 ns', (row) => formatFixed(row.p999Ns, 0)],
+      ['longest ns', (row) => formatFixed(row.maxNs, 0)],
       ['refused %', (row) => formatFixed(row.refusedPercent, 1)],
     ],
     caption:

@@ -1,10 +1,10 @@
 // One trial of an experiment's part about Linux: a specification on stdin, a record on stdout. The harness
 // starts it, as it starts jobs of reframer-lab.
-import { text } from 'node:stream/consumers';
 import type { Command } from 'commander';
 
-import { CliError, UsageError } from '../errors.js';
+import { CliError } from '../errors.js';
 import { linuxTrial, type TrialSpec } from '../linux/trial-job.js';
+import { trialSpec } from '../linux/trial-spec.js';
 import { group } from '../main.js';
 import { printJson } from '../output.js';
 
@@ -14,18 +14,10 @@ export function register(program: Command): void {
     .description('a trial of `exp reframer --only linux`: its specification on stdin')
     .option('--json', 'print the record, or the error, as JSON')
     .action(async () => {
-      const record = await linuxTrial(specOf(await text(process.stdin)));
+      const record = await linuxTrial(await trialSpec<TrialSpec>('bench linux-trial'));
       const late = Object.entries(record.at).filter(([, { outOfOrder }]) => outOfOrder > 0);
       if (late.length > 0)
         throw new CliError('linux-order', `out of order: ${late.map(([name]) => name).join(', ')}`);
       printJson(record);
     });
-}
-
-function specOf(json: string): TrialSpec {
-  try {
-    return JSON.parse(json) as TrialSpec;
-  } catch {
-    throw new UsageError('bench linux-trial: a specification in JSON is needed on stdin');
-  }
 }

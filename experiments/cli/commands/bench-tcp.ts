@@ -1,8 +1,8 @@
 // `reframer bench tcp`: real TCP of many senders through a box, by T: what one receiver gains.
-import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 
 import { drivers } from '../linux/box.js';
+import { thirdProcessor, twoProcessors } from '../linux/processors.js';
 import { missingForTcp, TcpPath, type TcpMode } from '../linux/tcp.js';
 import { publishedTcp, renderTcp, tcpRows } from '../linux/tcp-report.js';
 import { webTrials } from '../linux/web-bench.js';
@@ -19,7 +19,8 @@ interface Options {
   offered: string;
   gather: string;
   driver: string;
-  cpus: string;
+  hash?: string;
+  cpus?: string;
   boxCpu?: string;
   time: string;
   rounds: string;
@@ -44,7 +45,11 @@ export function register(program: Command): void {
       '30us',
     )
     .option('--driver <driver>', `of the box: ${drivers.join(' or ')}`, 'af_packet')
-    .option('--cpus <senders,receiver>', 'their processors', '0,1')
+    .option(
+      '--hash <queues>',
+      'of the receiver, and a hash stored in each packet, as from a NIC; 1: one queue and no hash; default 4, over af_xdp 1',
+    )
+    .option('--cpus <senders,receiver>', 'their processors')
     .option('--box-cpu <cpu>', 'of the box; by default a third one, or that of the receiver')
     .option('--time <time>', 'of a trial', '3s')
     .option('--rounds <number>', 'of a trial each, forth and back', '6')
@@ -62,19 +67,24 @@ const list = (text: string): string[] =>
 function modesOf(options: Options): TcpMode[] {
   const delays = list(options.delays).map((word) => ({
     contender: word,
+    waits: 'box' as const,
     delayNs: parseDuration(word, '--delays'),
   }));
   const most = parseDuration(options.adaptive, '--adaptive');
   const longest = delays.reduce((a, b) => (b.delayNs > a.delayNs ? b : a), {
     contender: '0ns',
+    waits: 'box',
     delayNs: 0,
   });
-  const off = { contender: 'off', delayNs: 0 };
+  const off = { contender: 'off', waits: 'none', delayNs: 0 } as const;
   return [
     off,
-    // The kernel's own means to the same end, for as long.
-    ...(longest.delayNs > 0 ? [{ contender: 'timer', delayNs: longest.delayNs }, ...delays] : []),
-    ...(most > 0 ? [{ contender: 'adaptive', delayNs: most }] : []),
+    // The kernel's own means to the same end, each for as long.
+    ...delays.flatMap((mode) => [
+      { ...mode, contender: `timer ${mode.contender}`, waits: 'kernel' as const },
+      mode,
+    ]),
+    ...(most > 0 ? [{ contender: 'adaptive', waits: 'adaptive' as const, delayNs: most }] : []),
   ]
     .map((mode): TcpMode => ({ senders: 'many', ...mode }))
     .concat(
@@ -88,29 +98,30 @@ function modesOf(options: Options): TcpMode[] {
 async function bench(options: Options): Promise<void> {
   const offered = parseRate(options.offered, '--offered');
   if (offered === 'native') throw new UsageError('--offered: a rate such as 1500Mbps is needed');
-  const [senderCpu, receiverCpu, ...more] = list(options.cpus).map((word) =>
-    parseCount(word, '--cpus'),
-  );
-  if (senderCpu === undefined || receiverCpu === undefined || more.length > 0)
-    throw new UsageError('--cpus: two processors, as 0,1');
+  const processors = twoProcessors(options.cpus);
+  const [senderCpu, receiverCpu] = processors;
   const files = list(options.files).map((word) => parseCount(word, '--files', 1));
   const connections = parseCount(options.connections, '--connections', 1);
   if (files.length === 0 || files.length > connections)
     throw new UsageError('--files: one at least, and no more than there are connections');
+  const driver = parseChoice(options.driver, '--driver', drivers);
+  const queues = parseCount(options.hash ?? (driver === 'af_packet' ? '4' : '1'), '--hash', 1);
+  if (queues > 16) throw new UsageError('--hash: 1 to 16 queues');
+  if (queues > 1 && driver === 'af_xdp')
+    throw new UsageError('--hash: what leaves over af_xdp has no stored hash');
   const tcp = {
     files,
     connections,
     seconds: parseDuration(options.time, '--time') / 1e9,
     bytesPerSecond: offered / 8,
     gatherNs: parseDuration(options.gather, '--gather'),
-    driver: parseChoice(options.driver, '--driver', drivers),
+    driver,
+    queues,
     senderCpu,
     receiverCpu,
     boxCpu:
       options.boxCpu === undefined
-        ? availableParallelism() > 2
-          ? 2
-          : receiverCpu
+        ? thirdProcessor(processors)
         : parseCount(options.boxCpu, '--box-cpu'),
   };
   const trials = await webTrials(

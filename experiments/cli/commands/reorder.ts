@@ -1,4 +1,6 @@
-// `reframer reorder IN OUT`: writes a capture as it would leave Reframer.
+// `reframer reorder IN OUT`: writes a capture as it would leave Reframer. Each packet comes at its own time
+// and each group leaves at its deadline, as in experiments/examples/reorder.mjs, which writes the same
+// records; a core that polls at intervals gathers packets and lets groups go at its polls.
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 

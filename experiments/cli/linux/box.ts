@@ -18,6 +18,8 @@ export interface BoxPlace {
   in: string;
   out: string;
   cpu: number;
+  /** What leaves gets a hash stored, as from a NIC: AF_PACKET, where `out` has several queues. */
+  hashes?: boolean;
 }
 
 // An AF_PACKET ring; its default of 512 is some milliseconds of what a window of TCP holds.
@@ -30,6 +32,8 @@ export const portName = (driver: Driver, index: 0 | 1): string => `net_${driver}
 export async function openBox(place: BoxPlace, spec: object): Promise<NativeSession<Reply>> {
   const { driver, cpu } = place;
   const depth = driver === 'af_packet' ? `,framecnt=${ringFrames}` : '';
+  // The kernel computes one where it chooses a queue, which its short way out leaves out.
+  const hashes = place.hashes === true ? ',qdisc_bypass=0' : '';
   const [from, to] = [portName(driver, 0), portName(driver, 1)];
   const box = await NativeSession.open<Reply>(
     dpdkProgram,
@@ -38,7 +42,10 @@ export async function openBox(place: BoxPlace, spec: object): Promise<NativeSess
       eal: [
         ...['--no-huge', '-m', '256', '--no-shconf', '--no-telemetry', '--log-level=error'],
         ...['-l', String(cpu), `--file-prefix=reframer-${place.name}-${process.pid}`],
-        ...[`--vdev=${from},iface=${place.in}${depth}`, `--vdev=${to},iface=${place.out}${depth}`],
+        ...[
+          `--vdev=${from},iface=${place.in}${depth}`,
+          `--vdev=${to},iface=${place.out}${depth}${hashes}`,
+        ],
       ],
       in: from,
       out: to,

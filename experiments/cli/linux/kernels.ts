@@ -10,6 +10,8 @@ export interface KernelSettings {
   fraglist: boolean;
   /** A hash in each packet, as a NIC's; without one all flows share one of GRO's buckets. */
   storedHash: boolean;
+  /** GRO may merge; else its look alone is paid for. */
+  merges: boolean;
   /** Checksums are the NIC's affair; else the kernel adds up each segment before it merges. */
   checkedByNic: boolean;
 }
@@ -23,6 +25,7 @@ const asItComes: KernelSettings = {
   flushNs: 0,
   fraglist: false,
   storedHash: false,
+  merges: true,
   checkedByNic: true,
 };
 
@@ -34,15 +37,17 @@ const words: Readonly<Record<string, (number: number | undefined) => Partial<Ker
   timer: (us = usualFlushUs) => ({ flushNs: us * 1000 }),
   hash: (queues = usualQueues) => ({ queues, storedHash: true }),
   fraglist: () => ({ fraglist: true }),
+  nogro: () => ({ merges: false }),
   software: () => ({ checkedByNic: false }),
 };
 const numbered = ['timer', 'hash'];
 
 export const kernelHelp =
-  'default: the kernel as it comes behind a NIC that verifies checksums. Its own means, also joined, as hash8-timer64: timerN (gro_flush_timeout of N µs, 100 without a number, with napi_defer_hard_irqs), hashN (a hash stored in each packet as by a NIC, N queues, 4 without), fraglist (rx-gro-list); software: checksums are left to the kernel';
+  'default: the kernel as it comes behind a NIC that verifies checksums. Its own means, also joined, as hash8-timer64: timerN (gro_flush_timeout of N µs, 100 without a number, with napi_defer_hard_irqs), hashN (a hash stored in each packet as by a NIC, N queues, 4 without), fraglist (rx-gro-list); nogro: GRO may merge nothing (gro_max_size 1; without GRO a veth has no threads to measure); software: checksums are left to the kernel';
 
 /** Of words joined by `-`. */
 export function parseKernel(text: string): Kernel {
+  const said = new Set<string>();
   const settings = text.split('-').map((part) => {
     const [, word = '', digits = ''] = /^([a-z]+)(\d*)$/.exec(part) ?? [];
     const change = words[word];
@@ -51,8 +56,12 @@ export function parseKernel(text: string): Kernel {
       throw new UsageError(
         `--kernels: '${text}' is not of ${Object.keys(words).join(', ')}, joined by -`,
       );
-    if (number !== undefined && (number < 1 || number > (word === 'hash' ? 16 : 1e6)))
-      throw new UsageError(`--kernels: ${part}: 1 to 16 queues, 1 to 1000000 µs`);
+    // With one queue there is nothing to choose, and so no hash.
+    const [least, most] = word === 'hash' ? [2, 16] : [1, 1e6];
+    if (number !== undefined && (number < least || number > most))
+      throw new UsageError(`--kernels: ${part}: 2 to 16 queues, 1 to 1000000 µs`);
+    if (said.has(word)) throw new UsageError(`--kernels: '${text}' says ${word} twice`);
+    said.add(word);
     return change(number);
   });
   return Object.assign({ name: text, ...asItComes }, ...settings) as Kernel;

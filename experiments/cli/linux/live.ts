@@ -5,6 +5,10 @@ import { openBox } from './box.js';
 import type { LinuxPath } from './path.js';
 import { send, type Order, type Sending, type Trial } from './send.js';
 
+/** Packets a second that the box had, of those that were sent: it missed what its ring had no room for. */
+const received = (trial: Trial, lane: { received: number }): number =>
+  trial.packetsPerSecond * Math.min(1, lane.received / trial.sent);
+
 /** @param cpu of the box */
 export async function sendLive(
   path: LinuxPath,
@@ -15,7 +19,10 @@ export async function sendLive(
   const { box: driver = 'af_xdp' } = path.options;
   const delayNs = 'delayNs' in order ? order.delayNs : 0;
   const box = await openBox(
-    { inside: path.inside('box'), name: 'linux', driver, in: 'b0', out: 'b1', cpu },
+    {
+      ...{ inside: path.inside('box'), name: 'linux', driver, in: 'b0', out: 'b1', cpu },
+      hashes: path.options.storedHash,
+    },
     { reframe: delayNs > 0, ...(delayNs > 0 ? { delayNs } : {}) },
   );
   try {
@@ -31,7 +38,7 @@ export async function sendLive(
       ...trial,
       nsPerPacket: (trial.nsPerPacket * trial.sent) / arrived,
       ...('delayNs' in order
-        ? { slf: lane.slfOut, windowPackets: (order.delayNs * sending.packetsPerSecond) / 1e9 }
+        ? { slf: lane.slfOut, windowPackets: (order.delayNs * received(trial, lane)) / 1e9 }
         : {}),
       box: { nsPerPacket: (1e3 * lane.workUs) / lane.received, holdUs: lane.holdP50Us },
     };

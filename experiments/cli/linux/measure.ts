@@ -4,9 +4,10 @@ import { seededRandom, shuffled } from '../../core/random.js';
 import { CliError, exitCodes } from '../errors.js';
 import type { Kernel } from './kernels.js';
 import { sendLive } from './live.js';
+import { highestLossless } from './lossless.js';
 import { LinuxPath, missingForLinux, type LinuxFunction } from './path.js';
 import { rowsOf, type LinuxRow, type Plan } from './rows.js';
-import { send, type Trial } from './send.js';
+import { send, type Sending, type Trial } from './send.js';
 
 export interface Chosen {
   functions: readonly LinuxFunction[];
@@ -44,7 +45,10 @@ export async function measureLinux(
         const trials = await measurePath(path, kernel, flows, plan, stopping, () =>
           told(++done, total),
         );
-        rows.push(...rowsOf(fn, kernel, flows, plan, trials));
+        const measured = rowsOf(fn, kernel, flows, plan, trials);
+        if (plan.lossless === true)
+          await addLossless(measured, path, kernel, flows, plan, stopping);
+        rows.push(...measured);
       }
     } finally {
       path.close();
@@ -52,6 +56,40 @@ export async function measureLinux(
   }
   return rows;
 }
+
+/** Rows of a plan are in the order of its orders. */
+async function addLossless(
+  rows: LinuxRow[],
+  path: LinuxPath,
+  kernel: Kernel,
+  flows: number,
+  plan: Plan,
+  stopping: { stopped: () => boolean },
+): Promise<void> {
+  if (rows.length !== plan.orders.length) return; // it was stopped
+  for (const [i, order] of plan.orders.entries()) {
+    const row = rows[i];
+    if (row === undefined || stopping.stopped()) return;
+    const { kpps, senderIsLimit } = await highestLossless(row.maxKpps * 1e3, (packetsPerSecond) =>
+      send(path, order, { ...sendingOf(plan, kernel, flows, 0), packetsPerSecond }),
+    );
+    row.losslessKpps = kpps;
+    row.senderIsLimit = senderIsLimit;
+  }
+}
+
+const sendingOf = (plan: Plan, kernel: Kernel, flows: number, round: number): Sending => ({
+  traffic: plan.traffic,
+  flows,
+  wireQueues: plan.wireQueues,
+  offeredBps: plan.offeredBps[0] ?? Number.NaN,
+  storedHash: kernel.storedHash,
+  checkedByNic: kernel.checkedByNic,
+  cpu: plan.senderCpu,
+  seconds: plan.seconds,
+  warmSeconds: plan.warmSeconds,
+  seed: plan.seed + round,
+});
 
 async function measurePath(
   path: LinuxPath,
@@ -67,18 +105,7 @@ async function measurePath(
     for (const [i, order] of shuffled([...plan.orders.entries()], random)) {
       if (stopping.stopped()) return trials;
       const { live } = plan;
-      const sending = {
-        traffic: plan.traffic,
-        flows,
-        wireQueues: plan.wireQueues,
-        offeredBps: plan.offeredBps[0] ?? Number.NaN,
-        storedHash: kernel.storedHash,
-        checkedByNic: kernel.checkedByNic,
-        cpu: plan.senderCpu,
-        seconds: plan.seconds,
-        warmSeconds: plan.warmSeconds,
-        seed: plan.seed + round,
-      };
+      const sending = sendingOf(plan, kernel, flows, round);
       const trial = await (live === undefined
         ? send(path, order, sending)
         : sendLive(path, order, { ...sending, packetsPerSecond: live.packetsPerSecond }, live.cpu));

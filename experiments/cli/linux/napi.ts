@@ -1,7 +1,7 @@
 // The kernel's receiving threads of an interface: found, pinned, their time read.
 import { readdirSync, readFileSync } from 'node:fs';
 
-import { CliError } from '../errors.js';
+import { CliError, exitCodes } from '../errors.js';
 import { run } from './spaces.js';
 
 /** Names of the kernel's threads are cut at 15 characters: the interface's name must be short. */
@@ -28,7 +28,8 @@ export function pinThreads(device: string, queues: number, cpu: number): number[
   if (threads.length !== queues)
     throw new CliError(
       'linux-setup',
-      `${threads.length} NAPI threads of ${device} instead of ${queues}: does this kernel have threaded NAPI for veth?`,
+      `${threads.length} NAPI threads of ${device} instead of ${queues}: this kernel has no threaded NAPI for veth (Linux 5.12)`,
+      exitCodes.notSupported,
     );
   for (const thread of threads) run('taskset', '-pc', String(cpu), String(thread));
   return threads;

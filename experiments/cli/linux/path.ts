@@ -94,6 +94,8 @@ export class LinuxPath {
     this.spaces.in('sender', 'ethtool', '-K', 's0', 'tso', 'off', 'gso', 'off');
     if (!this.options.checkedByNic) this.spaces.in('sender', 'ethtool', '-K', 's0', 'tx', 'off');
     this.spaces.in('router', 'ethtool', '-K', this.inbound, 'gro', 'on');
+    if (!this.options.merges)
+      this.spaces.ip('router', 'link', 'set', this.inbound, 'gro_max_size', '1');
     if (this.options.fraglist)
       this.spaces.in('router', 'ethtool', '-K', this.inbound, 'rx-gro-list', 'on');
     for (const [place, device] of this.devices) this.spaces.ip(place, 'link', 'set', device, 'up');

@@ -28,6 +28,8 @@ export interface Plan {
   warmSeconds: number;
   rounds: number;
   seed: number;
+  /** Look for the highest rate without loss, too. */
+  lossless?: boolean;
 }
 
 export interface LinuxRow {
@@ -45,7 +47,8 @@ export interface LinuxRow {
   /** By construction; 1 where Reframer formed the order. */
   inARow: number;
   slf: number;
-  gro: true;
+  /** May it merge. */
+  gro: boolean;
   nsPerPacket: number;
   nsLow: number;
   nsHigh: number;
@@ -54,6 +57,10 @@ export interface LinuxRow {
   segmentsPerMerged: number;
   /** What a core that does nothing else takes at that cost. */
   maxKpps: number;
+  /** The highest rate that it took without loss, by bisection; where that was asked for. */
+  losslessKpps?: number;
+  /** The sender could not send faster than that. */
+  senderIsLimit?: boolean;
   sent: number;
   lost: number;
   outOfOrder: number;
@@ -87,8 +94,8 @@ export function rowsOf(
     medianInterval(
       of.map((trial, round) => 1 - trial.nsPerPacket / (alone[round]?.nsPerPacket ?? Number.NaN)),
     ).value;
-  const offeredBps = (order: Order): number => {
-    if (plan.live !== undefined) return plan.live.packetsPerSecond * wireBits;
+  const offeredBps = (order: Order, of: readonly Trial[]): number => {
+    if (plan.live !== undefined) return middle(of, 'packetsPerSecond') * wireBits;
     return 'delayNs' in order ? order.offeredBps : (plan.offeredBps[0] ?? Number.NaN);
   };
   return plan.orders.flatMap((order, i) => {
@@ -105,12 +112,12 @@ export function rowsOf(
         traffic: plan.traffic,
         mode: plan.live === undefined ? ('aggregate' as const) : ('live' as const),
         flows: plan.traffic === 'campus' ? middle(of, 'flows') : flows,
-        offeredGbps: offeredBps(order) / 1e9,
+        offeredGbps: offeredBps(order, of) / 1e9,
         delayUs: 'delayNs' in order ? order.delayNs / 1e3 : 0,
         windowPackets: middle(of, 'windowPackets'),
         inARow: 'slf' in order ? order.slf : 1,
         slf: middle(of, 'slf'),
-        gro: true as const,
+        gro: kernel.merges,
         nsPerPacket: ns.value,
         nsLow: ns.low,
         nsHigh: ns.high,

@@ -39,9 +39,13 @@ export interface Trial {
   slf: number;
   /** That pass on the wire in front of Reframer during T. */
   windowPackets: number;
+  /** As measured; the pace that was asked for may not be reached. */
+  packetsPerSecond: number;
   /** Of the kernel's core, a segment sent. */
   nsPerPacket: number;
   segmentsPerMerged: number;
+  /** Times that a ring had no room; at a pace. */
+  refused: number;
   sent: number;
   /** Segments whose bytes did not arrive. */
   lost: number;
@@ -56,7 +60,11 @@ export interface Trial {
 interface Answer {
   error?: { code: string; message: string };
   sent: number;
+  /** That it took. */
+  seconds: number;
   all: number;
+  /** Times that a ring had no room, at a pace. */
+  refused: number;
   cpuNs: number;
   flows: number;
   slf: number;
@@ -117,6 +125,8 @@ export async function send(path: LinuxPath, order: Order, sending: Sending): Pro
     flows: answer.flows,
     slf: answer.slf,
     windowPackets: answer.windowPackets,
+    packetsPerSecond: answer.sent / answer.seconds,
+    refused: answer.refused,
     nsPerPacket: answer.cpuNs / answer.sent,
     segmentsPerMerged: segments / arrived.frames,
     sent: answer.all,

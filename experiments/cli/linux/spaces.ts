@@ -23,13 +23,34 @@ export function run(command: string, ...args: string[]): string {
   }
 }
 
-/** Of programs, by their Debian packages, and root; empty: nothing. */
+export const isInstalled = (program: string): boolean =>
+  spawnSync('sh', ['-c', `command -v ${program}`], { env: environment }).status === 0;
+
+/** Of programs, by their Debian packages, root and its rights; empty: nothing. */
 export function missingPrograms(programs: Readonly<Record<string, string>>): string[] {
   const missing = Object.entries(programs)
-    .filter(([name]) => spawnSync('sh', ['-c', `command -v ${name}`], { env: environment }).status)
+    .filter(([name]) => !isInstalled(name))
     .map(([name, debian]) => `${name} (Debian package ${debian})`);
   if (process.getuid?.() !== 0) missing.push('root, for network namespaces');
-  return missing;
+  if (missing.length > 0) return missing;
+  const refused = refusal();
+  return refused === undefined ? [] : [`the right to make network namespaces (${refused})`];
+}
+
+/** What is said where root may not make a namespace with interfaces, as in many containers. */
+function refusal(): string | undefined {
+  const prefix = 'reframer-probe-';
+  sweepSpaces(prefix);
+  const name = `${prefix}${process.pid}`;
+  try {
+    run('ip', 'netns', 'add', name);
+    run('ip', '-n', name, 'link', 'add', 'p0', 'type', 'veth', 'peer', 'name', 'p1');
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    remove(name);
+  }
 }
 
 const isAlive = (pid: number): boolean => {
@@ -117,10 +138,11 @@ export class Spaces<Place extends string> {
   }
 
   /** A veth: frames are single segments with their checksums, as on a wire. */
-  link(one: Place, device: string, other: Place, peer: string): void {
+  link(one: Place, device: string, other: Place, peer: string, queues = 1): void {
+    const count = ['numtxqueues', String(queues), 'numrxqueues', String(queues)];
     this.ip(
       one,
-      ...['link', 'add', device, 'type', 'veth', 'peer', 'name', peer],
+      ...['link', 'add', device, ...count, 'type', 'veth', 'peer', 'name', peer, ...count],
       ...['netns', this.name(other)],
     );
     for (const [place, end] of [

@@ -2,7 +2,7 @@
 import { fewestValues, medianInterval } from '../../core/statistics.js';
 import { renderTable } from '../output.js';
 import { formatFixed } from '../units.js';
-import type { Senders, TcpOptions, TcpTrial } from './tcp.js';
+import type { Senders, TcpOptions, TcpTrial, Waits } from './tcp.js';
 
 /** Of a web server behind Reframer, on a testbed (NSDI'22). */
 export const publishedTcp = { completionPercent: -11, throughputPercent: 20 } as const;
@@ -10,6 +10,7 @@ export const publishedTcp = { completionPercent: -11, throughputPercent: 20 } as
 export interface TcpRow {
   senders: Senders;
   contender: string;
+  waits: Waits;
   delayUs: number;
   windowPackets: number;
   slfIn: number;
@@ -60,6 +61,7 @@ export function tcpRows(trials: readonly TcpTrial[]): TcpRow[] {
     return {
       senders: first.senders,
       contender: first.contender,
+      waits: first.waits,
       delayUs: first.delayNs / 1e3,
       windowPackets: middle(of, (t) => t.windowPackets),
       slfIn: middle(of, (t) => t.slfIn ?? Number.NaN),
@@ -138,20 +140,17 @@ export function renderTcp(rows: readonly TcpRow[], options: TcpOptions): string 
 /** What the columns mean, what was gained, and where nothing can be. */
 export function tcpTexts(rows: readonly TcpRow[], options: TcpOptions): string[] {
   const texts = [
-    `window: frames that come to the receiver during T; merged: frames a packet of its IP layer; receiver ns: of its NAPI thread and its programs, a frame; core: their share of a processor; saved: against the box that only forwards (off), round by round. many: ${options.connections} connections, each at its share of the offered rate, a segment at a time; windows: the same, unpaced. timer: gro_flush_timeout of the receiver instead of a box that holds. The box passes PSH and FIN at once.`,
+    `window: frames that come to the receiver during T; merged: frames a packet of its IP layer; receiver ns: of its NAPI thread and its programs, a frame; core: their share of a processor; saved: against the box that only forwards (off), round by round. many: ${options.connections} connections, each at its share of the offered rate, a segment at a time; windows: the same, unpaced. timer T: the receiver's GRO waits for T more (gro_flush_timeout), and the box holds nothing. ${options.queues > 1 ? `Every packet has a hash stored, as from a NIC, over ${options.queues} queues.` : 'No packet has a hash stored: all share one of the buckets of GRO.'} The box passes PSH and FIN at once.`,
   ];
   const most = Math.max(0, ...rows.map((row) => row.trials));
   if (most < fewestValues)
     texts.push(`Fewer than ${fewestValues} rounds: a direction, no interval.`);
-  const many = rows.filter((row) => row.senders === 'many' && row.slfOut > 0);
-  const best = many.reduce<TcpRow | undefined>(
-    (a, b) => (a === undefined || b.receiverSavedPercent > a.receiverSavedPercent ? b : a),
-    undefined,
-  );
-  const timer = rows.find((row) => row.senders === 'many' && row.contender === 'timer');
+  const many = rows.filter((row) => row.senders === 'many');
+  const best = bestOf(many.filter((row) => row.slfOut > 0));
+  const timer = many.find((row) => row.waits === 'kernel' && row.delayUs === best?.delayUs);
   if (best !== undefined)
     texts.push(
-      `Many senders: of the box's settings ${best.contender} changes the receiver's time a frame most for the better, by ${signed(-best.receiverSavedPercent)} %${timer === undefined ? '' : `, where the kernel's own timer changes it by ${signed(-timer.receiverSavedPercent)} %`}; goodput ${signed(best.goodputPercent)} %, completion of ${best.completion.map((c) => `${bytesText(c.bytes)} ${signed(c.medianPercent)} %`).join(', ')}. Published, on a testbed: completion ${publishedTcp.completionPercent} %, throughput +${publishedTcp.throughputPercent} %.`,
+      `Many senders: of the box's settings ${best.contender} changes the receiver's time a frame most for the better, by ${signed(-best.receiverSavedPercent)} %${timer === undefined ? '' : `, where the kernel's own timer of as long changes it by ${signed(-timer.receiverSavedPercent)} %`}; goodput ${signed(best.goodputPercent)} %, completion of ${best.completion.map((c) => `${bytesText(c.bytes)} ${signed(c.medianPercent)} %`).join(', ')}. Published, on a testbed: completion ${publishedTcp.completionPercent} %, throughput +${publishedTcp.throughputPercent} %.`,
     );
   const whole = rows.find((row) => row.senders === 'windows' && row.slfIn > 0);
   const plain = rows.find((row) => row.senders === 'windows' && row.contender === 'off');
@@ -160,6 +159,13 @@ export function tcpTexts(rows: readonly TcpRow[], options: TcpOptions): string[]
       `Whole windows: ${formatFixed(whole.slfIn, 1)} packets of a connection come in a row to the box as they are, and GRO merges ${formatFixed(plain.framesPerMerged, 1)} without it: holding has little to add.`,
     );
   return texts;
+}
+
+function bestOf(rows: readonly TcpRow[]): TcpRow | undefined {
+  return rows.reduce<TcpRow | undefined>(
+    (a, b) => (a === undefined || b.receiverSavedPercent > a.receiverSavedPercent ? b : a),
+    undefined,
+  );
 }
 
 const signed = (percent: number): string =>

@@ -14,11 +14,14 @@ import { startWebClient, WebServer, webPrograms, type WebAnswer, type WebClient 
 export const senders = ['many', 'windows'] as const;
 export type Senders = (typeof senders)[number];
 
+/** Who lets packets wait: nobody, the box for T or for as long as pays, or the receiver's own GRO for T. */
+export type Waits = 'none' | 'box' | 'adaptive' | 'kernel';
+
 export interface TcpMode {
   senders: Senders;
-  /** What the box does, by name: off, a time, adaptive, or timer, where the receiver's GRO waits instead. */
   contender: string;
-  /** T; of `adaptive` the most, of `timer` gro_flush_timeout. */
+  waits: Waits;
+  /** T; of `adaptive` the most. */
   delayNs: number;
 }
 
@@ -32,6 +35,8 @@ export interface TcpOptions {
   /** How long the receiver's interface gathers frames before its stack sees them, as NICs coalesce interrupts. */
   gatherNs: number;
   driver: Driver;
+  /** Of the receiver's interface; with several, each packet has a hash stored as from a NIC. */
+  queues: number;
   /** Of senders, receiver and box. */
   senderCpu: number;
   receiverCpu: number;
@@ -100,14 +105,14 @@ export class TcpPath {
   private build(): void {
     const { spaces, inbound } = this;
     spaces.link('box', 'b0', 'server', 's0');
-    spaces.link('box', 'b1', 'client', inbound);
+    spaces.link('box', 'b1', 'client', inbound, this.options.queues);
     spaces.ip('server', 'address', 'add', `${server}/24`, 'dev', 's0');
     spaces.ip('client', 'address', 'add', `${client}/24`, 'dev', inbound);
     spaces.in('client', 'ethtool', '-K', inbound, 'gro', 'on');
     const sys = `/sys/class/net/${inbound}`;
     spaces.write('client', `${sys}/napi_defer_hard_irqs`, '100');
     spaces.write('client', `${sys}/threaded`, '1');
-    this.threads.push(...pinThreads(inbound, 1, this.options.receiverCpu));
+    this.threads.push(...pinThreads(inbound, this.options.queues, this.options.receiverCpu));
     // One that paces by itself (BBR) would do so at rates of its own; this one every namespace may have.
     spaces.write('server', '/proc/sys/net/ipv4/tcp_congestion_control', 'reno');
     // A millisecond here stands for some microseconds of a fast wire: ticks of the timestamp option, one a
@@ -134,15 +139,19 @@ export class TcpPath {
     const many = mode.senders === 'many';
     // Else a connection's timer lets go of several segments at once.
     this.spaces.ip('server', 'link', 'set', 's0', 'gso_max_segs', many ? '1' : '65535');
-    const timer = mode.contender === 'timer';
+    // Behind a box that holds for T its packets are gathered, too: the kernel that waits gets both.
+    const own = mode.waits === 'kernel' ? mode.delayNs : 0;
     this.spaces.write(
       'client',
       `/sys/class/net/${this.inbound}/gro_flush_timeout`,
-      String(timer ? Math.max(mode.delayNs, this.options.gatherNs) : this.options.gatherNs),
+      String(this.options.gatherNs + own),
     );
-    const { driver, boxCpu: cpu } = this.options;
+    const { driver, boxCpu: cpu, queues } = this.options;
     const box = await openBox(
-      { inside: this.spaces.inside('box'), name: 'tcp', driver, in: 'b0', out: 'b1', cpu },
+      {
+        ...{ inside: this.spaces.inside('box'), name: 'tcp', driver, in: 'b0', out: 'b1', cpu },
+        hashes: queues > 1,
+      },
       { bothWays: true, ...reframing(mode) },
     );
     try {
@@ -242,8 +251,8 @@ export class TcpPath {
 const fileName = (bytes: number): string => `file-${bytes}`;
 
 /** The last segment of a request or a response does not wait for more: nothing more comes. */
-function reframing({ contender, delayNs }: TcpMode): object {
-  if (contender === 'off' || contender === 'timer') return { reframe: false };
-  const policy = contender === 'adaptive' ? 'adaptive' : 'fixed';
+function reframing({ waits, delayNs }: TcpMode): object {
+  if (waits === 'none' || waits === 'kernel') return { reframe: false };
+  const policy = waits === 'adaptive' ? 'adaptive' : 'fixed';
   return { reframe: true, policy, delayNs, early: ['psh', 'fin'] };
 }

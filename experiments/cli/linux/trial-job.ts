@@ -3,6 +3,7 @@
 import { parseKernel } from './kernels.js';
 import { measureLinux } from './measure.js';
 import type { LinuxFunction } from './path.js';
+import { twoProcessors } from './processors.js';
 import { wireBits, type Live, type LinuxRow, type Plan } from './rows.js';
 import type { Order, Traffic } from './send.js';
 
@@ -18,9 +19,7 @@ export interface TrialSpec {
   warmSeconds: number;
   seed: number;
   /** A box in the path instead of an order formed beforehand. */
-  live?: Live;
-  /** Processors of sender and kernel. */
-  cpus: readonly [number, number];
+  live?: Omit<Live, 'cpu'>;
   /** Kernel before which segments in turn are what all others are compared with. */
   baseline: string;
   /** By the name that the point has: kernel, and either packets in a row or packets that pass during T. */
@@ -46,8 +45,9 @@ export interface TrialRecord {
   at: Record<string, Inner>;
 }
 
-/** @throws CliError */
+/** On the processors that the harness gave this process. @throws CliError */
 export async function linuxTrial(spec: TrialSpec): Promise<TrialRecord> {
+  const [senderCpu, kernelCpu] = twoProcessors(undefined);
   const packetsPerSecond = spec.live?.packetsPerSecond ?? spec.offeredBps / wireBits;
   const delayOf = (windowPackets: number): number =>
     Math.round((windowPackets * 1e9) / packetsPerSecond);
@@ -66,14 +66,14 @@ export async function linuxTrial(spec: TrialSpec): Promise<TrialRecord> {
       }),
     ];
     const plan: Plan = {
-      live: spec.live,
+      live: spec.live === undefined ? undefined : { ...spec.live, cpu: kernelCpu },
       traffic: spec.traffic ?? 'interleaved',
       wireQueues: spec.wireQueues ?? 1,
       orders,
       flows: [spec.flows],
       offeredBps: [spec.offeredBps],
-      senderCpu: spec.cpus[0],
-      kernelCpu: spec.cpus[1],
+      senderCpu,
+      kernelCpu,
       seconds: spec.seconds,
       warmSeconds: spec.warmSeconds,
       rounds: 1,

@@ -1,18 +1,38 @@
 // Bars to the right, each with its name before it and its value behind it.
-import { panelScale, publishedSeries, shownName, type Chart } from '../chart.js';
-import { number } from '../../report/text.js';
-import { framed, tellOf, type Grid } from './frame.js';
-import { valueScale } from './scale.js';
+import { chartScale, publishedSeries, type Chart } from '../chart.js';
+import { shownName } from '../../story/names.js';
+import { brief } from '../../report/text.js';
+import { framed, tellOf, type Box, type Grid } from './frame.js';
+import { tickText, valueScale, type Scale } from './scale.js';
 import { cutTo, element, label, mark, path, textWidth, type Style } from './svg.js';
+
+/** The axis' title stands above; a logarithmic one needs its numbers, too. */
+function ticksBelow(x: Scale, box: Box, style: Style): string {
+  let free = Number.NEGATIVE_INFINITY;
+  return x.ticks
+    .map((tick) => {
+      const [at, text] = [x.at(tick), tickText(tick)];
+      const half = textWidth(text, style.font) / 2;
+      if (at - half < free) return '';
+      free = at + half + style.font * 0.5;
+      return label(at, box.bottom + style.font * 1.3, text, style, { 'text-anchor': 'middle' });
+    })
+    .join('');
+}
 
 export function drawBars(chart: Chart, style: Style): string {
   const { font } = style;
   const line = font * 1.45;
   const names = chart.series.map((s) => s.name);
-  const told = (value: number): string =>
-    number(value, Math.abs(value) >= 1000 ? 0 : Math.min(2, chart.y.digits));
+  const told = (value: number): string => brief(value, Math.min(2, chart.y.digits));
+  const log = chartScale(chart) === 'log';
+  const ends = [...chart.rows, ...chart.published].flatMap((r) => [
+    r.value,
+    r.high ?? r.value,
+    r.low ?? r.value,
+  ]);
   const shared = Math.min(
-    style.width * 0.4,
+    style.width * 0.46,
     Math.max(...names.map((name) => textWidth(shownName(name), font))) + font * 0.8,
   );
   const behind = Math.max(...chart.rows.map((r) => textWidth(told(r.value), font))) + font * 1.1;
@@ -26,7 +46,7 @@ export function drawBars(chart: Chart, style: Style): string {
     ),
   );
   const grid: Grid = {
-    margin: { left: 0, right: behind, top: font * 0.4, bottom: font * 1.3 },
+    margin: { left: 0, right: behind, top: font * 0.4, bottom: font * (log ? 1.8 : 0.8) },
     height: names.length * line,
     columns,
     shared,
@@ -35,13 +55,13 @@ export function drawBars(chart: Chart, style: Style): string {
   return framed(chart, style, grid, (facet, box) => {
     const own = chart.rows.filter((r) => r.facet === facet);
     const published = chart.published.filter((r) => r.facet === facet);
-    const ends = [...own, ...published].flatMap((r) => [
-      r.value,
-      r.high ?? r.value,
-      r.low ?? r.value,
-    ]);
-    const log = panelScale(chart, ends) === 'log';
-    const x = valueScale(ends, log ? 'log' : 'linear', box.left, box.right, 4);
+    const x = valueScale(
+      log ? ends.filter((v) => v > 0) : ends,
+      log ? 'log' : 'linear',
+      box.left,
+      box.right,
+      4,
+    );
     const zero = log ? box.left : x.at(0);
     const column = chart.facets.indexOf(facet) % columns;
     const rows = names.map((name, i) => {
@@ -61,14 +81,30 @@ export function drawBars(chart: Chart, style: Style): string {
       if (row === undefined) return title;
       const end = x.at(row.value);
       const colour = chart.series[i]?.colour ?? '';
-      const bar = element('rect', {
-        x: Math.min(zero, end),
-        y: middle - line * 0.34,
-        width: Math.max(0.6, Math.abs(end - zero)),
-        height: line * 0.68,
-        fill: colour,
-        ...tellOf(style, { ...row, x: '' }),
+      // A bar's length means nothing on a logarithmic axis: there a dot stands at its place.
+      const guide = element('path', {
+        d: path([
+          [zero, middle],
+          [end, middle],
+        ]),
+        stroke: style.faint,
+        'stroke-width': 0.8,
       });
+      const bar = log
+        ? guide +
+          element('path', {
+            d: mark('circle', end, middle, line * 0.55),
+            fill: colour,
+            ...tellOf(style, { ...row, x: '' }),
+          })
+        : element('rect', {
+            x: Math.min(zero, end),
+            y: middle - line * 0.34,
+            width: Math.max(0.6, Math.abs(end - zero)),
+            height: line * 0.68,
+            fill: colour,
+            ...tellOf(style, { ...row, x: '' }),
+          });
       const interval =
         row.low === null || row.high === null || x.at(row.high) - x.at(row.low) < 1
           ? ''
@@ -94,12 +130,12 @@ export function drawBars(chart: Chart, style: Style): string {
                 ...tellOf(style, { ...theirs, x: '' }),
               }),
             );
-      const right = Math.max(
-        zero,
-        end,
-        x.at(row.high ?? row.value),
-        theirs === undefined ? end : x.at(theirs.value) + font * 0.5,
-      );
+      const beside = Math.max(zero, end + (log ? line * 0.3 : 0), x.at(row.high ?? row.value));
+      // The value stands beside its bar; behind the diamond only where that is in its way.
+      const diamondAt = theirs === undefined ? Number.NEGATIVE_INFINITY : x.at(theirs.value);
+      const room = textWidth(told(row.value), font) + font;
+      const hidden = diamondAt > beside - font * 0.5 && diamondAt < beside + room;
+      const right = hidden ? diamondAt + font * 0.5 : beside;
       const value = label(right + font * 0.4, middle + font * 0.36, told(row.value), style);
       return (
         title +
@@ -115,8 +151,7 @@ export function drawBars(chart: Chart, style: Style): string {
       stroke: style.ink,
       'stroke-width': 0.8,
     });
-    // The axis' title stands above; here only what sets this panel apart.
-    const title = label(box.left, box.bottom + font * 1.1, log ? 'log scale' : '', style);
-    return rows.join('') + base + title;
+    const ticks = log ? ticksBelow(x, box, style) : '';
+    return rows.join('') + base + ticks;
   });
 }

@@ -1,5 +1,6 @@
 // What stands around the panels of a figure: title, mark of a quick run, names of panels, a key.
-import { facetTitle, publishedSeries, shownName, type Chart, type Series } from '../chart.js';
+import { facetTitle, publishedSeries, type Chart, type Series } from '../chart.js';
+import { shownName } from '../../story/names.js';
 import type { Row } from '../data.js';
 import { publishedColour } from '../palette.js';
 import { cutTo, element, label, mark, textWidth, type Style } from './svg.js';
@@ -68,6 +69,9 @@ function headOf(chart: Chart, style: Style): { svg: string; height: number } {
   return { svg: title + quick, height: big.font * 1.9 + style.font * 1.6 };
 }
 
+/** Of bold letters over ordinary ones. */
+const boldWidth = 1.12;
+
 const titledByFrame = ({ kind }: Chart): boolean => kind === 'line' || kind === 'bar';
 
 export function framed(chart: Chart, style: Style, grid: Grid, panel: Panel): string {
@@ -81,7 +85,7 @@ export function framed(chart: Chart, style: Style, grid: Grid, panel: Panel): st
   const strip = (named ? font * 1.5 : 0) + margin.top;
   // What the values are, once for all panels.
   const values = titledByFrame(chart)
-    ? label(0, head.height + key.height + font, chart.y.title, style)
+    ? label(0, head.height + key.height + font, cutTo(chart.y.title, width, font), style)
     : '';
   let y = head.height + key.height + (values === '' ? 0 : font * 1.6);
   const body = chart.facets.map((facet, i) => {
@@ -90,9 +94,15 @@ export function framed(chart: Chart, style: Style, grid: Grid, panel: Panel): st
     const left = shared + column * (each + margin.left + margin.right + gap) + margin.left;
     const box: Box = { left, right: left + each, top: y + strip, bottom: y + strip + grid.height };
     const name = named
-      ? label(left, y + font, cutTo(facetTitle(chart, facet), each + margin.right, font), style, {
-          'font-weight': 'bold',
-        })
+      ? label(
+          left,
+          y + font,
+          cutTo(facetTitle(chart, facet), (each + margin.right) / boldWidth, font),
+          style,
+          {
+            'font-weight': 'bold',
+          },
+        )
       : '';
     return name + panel(facet, box);
   });

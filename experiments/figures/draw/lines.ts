@@ -1,5 +1,6 @@
 // Lines by a place on the x axis, with the interval as a band and names at their ends.
-import { panelScale, publishedSeries, shownName, type Chart, type Series } from '../chart.js';
+import { chartScale, publishedSeries, type Chart, type Series } from '../chart.js';
+import { shownName } from '../../story/names.js';
 import type { Row } from '../data.js';
 import { publishedColour } from '../palette.js';
 import { framed, tellOf, type Box, type Grid } from './frame.js';
@@ -234,14 +235,12 @@ export function drawLines(chart: Chart, style: Style): string {
     shared: 0,
     key: direct || panelsAreSeries ? [] : shownNames,
   };
+  const levels = new Set(chart.series.filter((s) => s.level).map((s) => s.name));
+  const places = values.filter((r) => !levels.has(r.series)).map((r) => Number(r.x));
+  const ends = values.flatMap((r) => [r.value, r.low ?? r.value, r.high ?? r.value]);
+  const kind = chartScale(chart);
   return framed(chart, style, grid, (facet, box) => {
     const shown = inPanel(chart, facet);
-    const own = values.filter((r) => r.facet === facet);
-    const ends = own.flatMap((r) => [r.value, r.low ?? r.value, r.high ?? r.value]);
-    const kind = panelScale(
-      chart,
-      own.map((r) => r.value),
-    );
     const y = valueScale(
       kind === 'log' ? ends.filter((v) => v > 0) : ends,
       kind,
@@ -249,9 +248,6 @@ export function drawLines(chart: Chart, style: Style): string {
       box.top,
       Math.max(2, style.panel / font / 3.2),
     );
-    const places = own
-      .filter((r) => !shown.some((s) => s.level && s.name === r.series))
-      .map((r) => Number(r.x));
     const wide = Math.max(...places.map((p) => textWidth(tickText(p), font)), font) + font * 0.7;
     const inner = { ...box, left: box.left + font * 0.5, right: box.right - font * 0.3 };
     const x = placeScale(places, chart.x.scale, inner.left, inner.right, wide);

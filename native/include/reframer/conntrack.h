@@ -16,7 +16,7 @@
  * that goes backwards is taken as standing still.
  *
  * Memory: conntrack_create() reserves addresses up to `max_flows`, and the kernel gives memory as
- * the table comes to need it. A table grows where it is, by a seventh, and each insert makes the
+ * the table comes to need it. A table grows where it is, by a quarter, and each insert makes the
  * next call move some twenty entries: no insert waits for a whole table. The first touch of new
  * memory is a page fault, which conntrack_prepare() takes ahead of need, from any thread. Where
  * addresses are short (RLIMIT_AS) fewer are reserved; a table that needs more then asks the kernel

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
+#include <cstdio>
+#include <cstring>
+#include <memory>
 #include <string_view>
 
 namespace reframer::base {
@@ -31,6 +33,16 @@ std::vector<int> read_list(std::string_view text)
 		at = read.ptr == end ? end : read.ptr + 1;
 	}
 	return list;
+}
+
+// Without streams of the C++ library: linked in whole, they are half of what the archive then has.
+std::string first_line(const std::string &name)
+{
+	const std::unique_ptr<FILE, int (*)(FILE *)> file(std::fopen(name.c_str(), "re"), std::fclose);
+	char line[4096];
+	if (!file || !std::fgets(line, sizeof(line), file.get()))
+		return {};
+	return {line, std::strcspn(line, "\n")};
 }
 
 } // namespace
@@ -74,11 +86,9 @@ std::vector<int> allowed_cores()
 
 std::vector<int> thread_siblings(int cpu, const std::string &root)
 {
-	std::ifstream file(root + "/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
-	std::string line;
-	std::vector<int> list;
-	if (std::getline(file, line))
-		list = read_list(line);
+	const std::string list_file =
+		root + "/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list";
+	const std::vector<int> list = read_list(first_line(list_file));
 	if (std::find(list.begin(), list.end(), cpu) == list.end())
 		return {cpu};
 	return list;

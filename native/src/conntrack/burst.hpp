@@ -419,7 +419,8 @@ template <unsigned KeySize> struct Burst {
 			eight_lines(t.groups[0]->main, eight, home, second);
 			for (uint32_t k = 0; k < count; k++) {
 				__builtin_prefetch(reinterpret_cast<const void *>(home[k]), 1);
-				__builtin_prefetch(reinterpret_cast<const void *>(second[k]), 1);
+				if (!t.home_only)
+					__builtin_prefetch(reinterpret_cast<const void *>(second[k]), 1);
 			}
 		}
 	}

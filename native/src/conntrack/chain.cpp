@@ -17,29 +17,29 @@ constexpr uint32_t most_block = 512, line = 64;
 // pause.
 constexpr uint64_t sweep_interval_ns = 100'000, most_swept_ns = 10 * sweep_interval_ns;
 
-struct Function {
-	conntrack_chain_fn fn;
-	conntrack_chain_ended_fn ended;
-	void *context;
-	uint32_t offset;
-};
-
-struct Burst {
-	uint8_t keys[CONNTRACK_CHAIN_BURST * CONNTRACK_KEY_IPV6]; // of the runs
-	uint64_t digests[CONNTRACK_CHAIN_BURST];
-	void *blocks[CONNTRACK_CHAIN_BURST];
-	uint8_t results[CONNTRACK_CHAIN_BURST];
-	uint32_t first[CONNTRACK_CHAIN_BURST + 1]; // packet of each run; then their number
-	void *packets[CONNTRACK_CHAIN_BURST];
-	uint8_t verdicts[CONNTRACK_CHAIN_BURST];
-	uint32_t nb_runs = 0, count = 0;
-	uint64_t now_ns = 0;
-	bool looked_up = false;
-};
-
 } // namespace
 
 struct conntrack_chain {
+	struct Function {
+		conntrack_chain_fn fn;
+		conntrack_chain_ended_fn ended;
+		void *context;
+		uint32_t offset;
+	};
+
+	struct Burst {
+		uint8_t keys[CONNTRACK_CHAIN_BURST * CONNTRACK_KEY_IPV6]; // of the runs
+		uint64_t digests[CONNTRACK_CHAIN_BURST];
+		void *blocks[CONNTRACK_CHAIN_BURST];
+		uint8_t results[CONNTRACK_CHAIN_BURST];
+		uint32_t first[CONNTRACK_CHAIN_BURST + 1]; // packet of each run; then their number
+		void *packets[CONNTRACK_CHAIN_BURST];
+		uint8_t verdicts[CONNTRACK_CHAIN_BURST];
+		uint32_t nb_runs = 0, count = 0;
+		uint64_t now_ns = 0;
+		bool looked_up = false;
+	};
+
 	conntrack_params params;
 	reframer::api::FlowTable table;
 	Function functions[CONNTRACK_CHAIN_FUNCTIONS];
@@ -50,6 +50,9 @@ struct conntrack_chain {
 };
 
 namespace {
+
+using Burst = conntrack_chain::Burst;
+using Function = conntrack_chain::Function;
 
 void leaves(void *context, const void *key, void *block, int reason)
 {

@@ -1,5 +1,6 @@
 // The C interface: parameters, life cycle, and the calls that are not on a packet's way.
 #include "api/sized.hpp"
+#include "base/entropy.hpp"
 #include "conntrack/parameters.hpp"
 #include "conntrack/table.hpp"
 
@@ -58,7 +59,7 @@ int create_table(const conntrack_params &p, Isa isa, conntrack_table **out)
 	t->protected_classes = p.protected_classes;
 	t->on_removed = p.on_removed;
 	t->context = p.context;
-	t->seed = p.seed ? p.seed : random_seed();
+	t->seed = p.seed ? p.seed : reframer::base::draw_seed();
 	t->hash_key = expand_seed(t->seed);
 	t->group_bits = static_cast<uint32_t>(std::countr_zero(p.nb_groups));
 	t->check_sweeps_at = sweep_grace;

@@ -1,13 +1,11 @@
 #include "conntrack/parameters.hpp"
 
 #include "api/sized.hpp"
+#include "base/entropy.hpp"
 #include "conntrack/clock.hpp"
 #include "conntrack/shared/bucket.hpp"
 
 #include <bit>
-#include <chrono>
-#include <exception>
-#include <random>
 
 namespace reframer::conntrack {
 
@@ -106,19 +104,6 @@ bool take_shared_params(const conntrack_params *given, conntrack_params &full, a
 			full.load_percent, least_load_percent, most_fixed_shared_load_percent);
 	return why.within("nb_groups", full.nb_groups, 1, 1) &&
 	       why.within("tick_ns", full.tick_ns, 1'000'000, 10'000'000'000u);
-}
-
-uint64_t random_seed()
-{
-	try {
-		std::random_device device;
-		uint64_t seed = (uint64_t{device()} << 32) ^ device();
-		return seed ? seed : 1;
-	} catch (const std::exception &) {
-		// No source of randomness: addresses and time are what is left.
-		return static_cast<uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()) ^
-		       reinterpret_cast<uintptr_t>(&take_params);
-	}
 }
 
 void timeout_ticks(const conntrack_params &p, uint32_t *timeout, uint16_t *arm)

@@ -12,8 +12,6 @@ conntrack_params default_params();
 // The parameters of a caller of any version, checked, over the defaults.
 bool take_params(const conntrack_params *given, conntrack_params &full, api::Why &why);
 bool take_shared_params(const conntrack_params *given, conntrack_params &full, api::Why &why);
-// Never 0.
-uint64_t random_seed();
 // Timeouts in ticks, 0 never, and what of them the first 16-bit deadline covers.
 void timeout_ticks(const conntrack_params &p, uint32_t *timeout, uint16_t *arm);
 // Of `buckets`, so that calls every `interval_ns` look at each once a `period_ns`.

@@ -11,10 +11,6 @@ constexpr uint32_t least_late_window = 66'000;
 constexpr unsigned most_repeated = 3;             // nf_conntrack_tcp_max_retrans
 constexpr uint32_t least_shortened_seconds = 300; // see out_of_window()
 
-bool before(uint32_t a, uint32_t b)
-{
-	return static_cast<int32_t>(a - b) < 0;
-}
 bool after(uint32_t a, uint32_t b)
 {
 	return before(b, a);

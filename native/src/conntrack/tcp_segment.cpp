@@ -11,11 +11,6 @@ namespace {
 constexpr uint32_t header_size = 20;
 constexpr uint8_t most_scale = 14; // RFC 7323, 2.3
 
-bool before(uint32_t a, uint32_t b)
-{
-	return static_cast<int32_t>(a - b) < 0;
-}
-
 void read_options(const uint8_t *at, const uint8_t *until, TcpSegment &s)
 {
 	constexpr uint8_t end_of_list = 0, nop = 1, window_scale = 3, sack_permitted = 4, sack = 5;

@@ -19,6 +19,12 @@ struct TcpSegment {
 	uint32_t selectively = 0; // right end of the furthest block of SACK; without any: acknowledged
 };
 
+// Of two sequence numbers, which wrap around.
+constexpr bool before(uint32_t a, uint32_t b)
+{
+	return static_cast<int32_t>(a - b) < 0;
+}
+
 // `length`: bytes of header and payload by the IP header; `captured`: those that are there. Options
 // that were cut off are taken as absent.
 TcpSegment read_tcp(const uint8_t *data, uint32_t captured, uint32_t length);

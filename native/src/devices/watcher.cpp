@@ -1,5 +1,6 @@
 #include "devices/watcher.hpp"
 
+#include "base/distinct.hpp"
 #include "devices/receive_queues.hpp"
 #include "devices/rss_program.hpp"
 #include "devices/table_device.hpp"
@@ -7,7 +8,6 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
-#include <cmath>
 #include <linux/if_link.h>
 #include <net/if.h>
 #include <unistd.h>
@@ -30,20 +30,6 @@ void add(WatchState &sum, const WatchState &one)
 }
 
 } // namespace
-
-double watch_estimate(std::span<const uint8_t> ranks)
-{
-	const double m = static_cast<double>(ranks.size());
-	double sum = 0;
-	size_t empty = 0;
-	for (uint8_t rank : ranks) {
-		sum += std::ldexp(1, -int(rank));
-		empty += rank == 0;
-	}
-	const double raw = 0.7213 / (1 + 1.079 / m) * m * m / sum;
-	// Few flows: how many registers are empty says more.
-	return raw <= 2.5 * m && empty > 0 ? m * std::log(m / static_cast<double>(empty)) : raw;
-}
 
 Watcher::Watcher(const std::string &interface)
 	: queues(receive_queues(interface, most_queues)),
@@ -88,8 +74,8 @@ std::unique_ptr<WatchCounts> Watcher::read()
 	}
 	for (size_t r = 0; r < seen.size(); r++)
 		seen[r] = std::max(seen[r], since[r]);
-	counts->flows_since = watch_estimate(since);
-	counts->flows = watch_estimate(seen);
+	counts->flows_since = base::estimate_distinct(since);
+	counts->flows = base::estimate_distinct(seen);
 	return counts;
 }
 

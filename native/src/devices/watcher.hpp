@@ -7,7 +7,6 @@
 #include <array>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 
 namespace reframer::engine {
@@ -48,8 +47,5 @@ private:
 	std::optional<BpfStatistics> statistics;
 	Ranks seen{};
 };
-
-// How many flows left these ranks (HyperLogLog; Flajolet et al. 2007).
-double watch_estimate(std::span<const uint8_t> ranks);
 
 } // namespace reframer::engine

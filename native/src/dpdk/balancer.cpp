@@ -93,7 +93,7 @@ int rsspp_dpdk_balancer::epoch(rsspp_report *report)
 
 namespace {
 
-rsspp_dpdk_balancer_params default_params()
+rsspp_dpdk_balancer_params default_balancer()
 {
 	rsspp_dpdk_balancer_params params = {};
 	params.size = sizeof(params);
@@ -110,7 +110,7 @@ bool take_params(const rsspp_dpdk_balancer_params *given, rsspp_dpdk_balancer_pa
 {
 	if (!why.given("params", given))
 		return false;
-	full = default_params();
+	full = default_balancer();
 	constexpr size_t own = offsetof(rsspp_dpdk_balancer_params, balancer);
 	if (given->size < own + sizeof(size_t) || given->size > api::most_bytes)
 		return why.size(given->size, sizeof(full));
@@ -141,7 +141,7 @@ void rsspp_dpdk_balancer_params_init(struct rsspp_dpdk_balancer_params *params, 
 {
 	if (params == nullptr)
 		return;
-	rsspp_dpdk_balancer_params full = default_params();
+	rsspp_dpdk_balancer_params full = default_balancer();
 	full.size = size;
 	full.balancer.size = balancer_size;
 	api::write_sized(params, size, full);

@@ -74,8 +74,8 @@ struct rsspp_dpdk_dispatch {
 
 namespace {
 
-constexpr rsspp_dpdk_dispatch_params default_params = {sizeof(rsspp_dpdk_dispatch_params), 512, 1,
-                                                       4096, -1};
+constexpr rsspp_dpdk_dispatch_params default_dispatch = {sizeof(rsspp_dpdk_dispatch_params), 512, 1,
+                                                         4096, -1};
 constexpr uint32_t largest_ring = 1u << 30; // what rte_ring takes
 
 // The parameters of a caller of any version, checked, over the defaults.
@@ -84,7 +84,7 @@ bool take_params(const rsspp_dpdk_dispatch_params *given, rsspp_dpdk_dispatch_pa
 {
 	if (!why.given("params", given))
 		return false;
-	full = default_params;
+	full = default_dispatch;
 	if (!api::read_params(*given, full))
 		return why.size(given->size, sizeof(full));
 	return why.power_of_two("nb_entries", full.nb_entries, 64, 4096) &&
@@ -98,7 +98,7 @@ extern "C" void rsspp_dpdk_dispatch_params_init(rsspp_dpdk_dispatch_params *para
 {
 	if (params == nullptr)
 		return;
-	rsspp_dpdk_dispatch_params full = default_params;
+	rsspp_dpdk_dispatch_params full = default_dispatch;
 	full.size = size;
 	api::write_sized(params, size, full);
 }

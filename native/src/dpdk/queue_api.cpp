@@ -16,7 +16,7 @@ using namespace reframer;
 
 namespace {
 
-reframer_dpdk_params default_params()
+reframer_dpdk_params default_queue()
 {
 	reframer_dpdk_params params = {};
 	params.size = sizeof(params);
@@ -30,7 +30,7 @@ reframer_dpdk_params default_params()
 // stage's stand last, and have a size of their own.
 bool take_params(const reframer_dpdk_params *given, reframer_dpdk_params &full, api::Why &why)
 {
-	full = default_params();
+	full = default_queue();
 	if (given == nullptr)
 		return true;
 	constexpr size_t own = offsetof(reframer_dpdk_params, stage);
@@ -55,7 +55,7 @@ void reframer_dpdk_params_init(struct reframer_dpdk_params *params, size_t size,
 {
 	if (params == nullptr)
 		return;
-	reframer_dpdk_params full = default_params();
+	reframer_dpdk_params full = default_queue();
 	full.size = size;
 	full.stage.size = stage_size;
 	api::write_sized(params, size, full);

@@ -2,31 +2,15 @@
 // policy, statistics.
 #include "reframer/stage.hpp"
 
+#include "base/entropy.hpp"
 #include "reframer/blocks/block_stage.hpp"
 #include "reframer/slots/slot_stage.hpp"
 
 #include <bit>
 #include <cerrno>
-#include <ctime>
 #include <new>
-#include <sys/random.h>
 
 namespace reframer::stage {
-
-namespace {
-
-uint64_t draw_seed()
-{
-	uint64_t seed = 0;
-	if (getrandom(&seed, sizeof seed, 0) == sizeof seed && seed)
-		return seed;
-	timespec now = {};
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (static_cast<uint64_t>(now.tv_nsec) * packet::hash_c0) ^
-	       reinterpret_cast<uintptr_t>(&seed);
-}
-
-} // namespace
 
 std::unique_ptr<Stage> Stage::make(const reframer_params &params)
 {
@@ -49,7 +33,7 @@ int Stage::init_all(const reframer_params &params)
 	max_burst_ = params.max_burst;
 	key_ = static_cast<packet::KeyKind>(params.key);
 	link_ = static_cast<packet::LinkType>(params.link_type);
-	seed_ = params.hash_seed ? params.hash_seed : draw_seed();
+	seed_ = params.hash_seed ? params.hash_seed : base::draw_seed();
 	const size_t straight_at = arena_.reserve<Straight>(nb_straight);
 	// As many datagrams as packets that wait: each that waits may be of another.
 	const uint32_t nb_datagrams = std::bit_ceil(max_packets_);

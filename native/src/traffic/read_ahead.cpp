@@ -19,7 +19,7 @@ ReadAhead::ReadAhead(CaptureReader &reader, Here here)
 
 ReadAhead::~ReadAhead()
 {
-	if (!thread_.joinable())
+	if (!has_thread())
 		return;
 	{
 		std::lock_guard lock(mutex_);
@@ -90,7 +90,7 @@ FrameBatch *ReadAhead::next_here()
 
 FrameBatch *ReadAhead::next()
 {
-	if (!thread_.joinable())
+	if (!has_thread())
 		return next_here();
 	std::unique_lock lock(mutex_);
 	changed_.wait(lock, [this] { return finished_ || !full_.empty(); });

@@ -34,6 +34,7 @@ public:
 	// Batches may be given back in any order, or kept for long; while all are kept, next() would
 	// wait for ever: keep at most max_batches - 1.
 	void give_back(FrameBatch *batch);
+	bool has_thread() const { return thread_.joinable(); }
 
 private:
 	void run();

@@ -149,7 +149,8 @@ TEST_CASE("a table that got no addresses to grow asks again when there are some"
 	CHECK(insert(2) == n);
 	conntrack_stats stats;
 	conntrack_get_stats(t, &stats);
-	CHECK(stats.flows == held + n);
+	// Where there was no memory, some took the places of others.
+	CHECK(stats.flows + stats.evicted == held + n);
 	conntrack_free(t);
 }
 #endif
@@ -163,7 +164,7 @@ TEST_CASE("a snapshot in pieces has every live entry once")
 	            .state_size = 16,
 	            .flags = CONNTRACK_NIC_HASH,
 	            .nb_groups = 4,
-	            .nic_bits = 12};
+	            .nic_bits = 6};
 	Fixture f(setup);
 	conntrack_free_group(conntrack_detach_group(f.table, 2, 0));
 	bool was_growing = false, was_spilled = false, was_expired = false;

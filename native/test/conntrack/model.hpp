@@ -1,8 +1,9 @@
 // The obvious flow table: what every tracker is compared with.
 #pragma once
 
+#include "support/seed.hpp"
+
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <random>
@@ -15,10 +16,7 @@ namespace reframer::test {
 // One seed for a run; REFRAMER_SEED replays it.
 inline uint64_t run_seed()
 {
-	static const uint64_t seed = [] {
-		const char *given = std::getenv("REFRAMER_SEED");
-		return given ? std::strtoull(given, nullptr, 0) : uint64_t{20211};
-	}();
+	static const uint64_t seed = reframer::test::seed_for("conntrack", 20211);
 	return seed;
 }
 

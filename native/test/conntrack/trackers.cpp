@@ -90,11 +90,13 @@ TEST_CASE("every tracker does what the model does, however many keys it takes at
 			options.key_size = key_size;
 			options.depth = depth;
 			options.seed = run_seed();
-			for (bool updates : {false, true}) {
+			for (auto [updates, look_ahead] :
+			     {std::pair{false, false}, {true, false}, {true, true}}) {
 				// DPDK 22.11 loses slots when data is overwritten through a second insert.
 				if (!updates && name.starts_with("rte-hash"))
 					continue;
 				options.updates = updates;
+				options.look_ahead = look_ahead;
 				std::unique_ptr<Tracker> tracker = make_tracker(name, options);
 				if (!tracker) {
 					MESSAGE("skipped: DPDK does not start here");

@@ -2,6 +2,7 @@
 #include "datapath/ports/poisson.hpp"
 #include "measure/marks.hpp"
 #include "nf/prefixes.hpp"
+#include "support/seed.hpp"
 
 #include "cores.hpp"
 
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <deque>
 #include <sched.h>
 #include <stdexcept>
@@ -22,10 +22,7 @@ namespace {
 
 uint64_t seed()
 {
-	const char *given = std::getenv("REFRAMER_SEED");
-	uint64_t s = given ? std::strtoull(given, nullptr, 0) : 1;
-	MESSAGE("REFRAMER_SEED=" << s);
-	return s;
+	return reframer::test::seed_for("virtual queue", 1);
 }
 
 QueueResult simulate(const QueueConfig &given, const std::vector<Arrival> &arrivals)

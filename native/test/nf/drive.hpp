@@ -4,10 +4,9 @@
 #include "frames.hpp"
 
 #include "nf/chain.hpp"
+#include "support/seed.hpp"
 
 #include <doctest/doctest.h>
-
-#include <cstdlib>
 
 namespace drive {
 
@@ -16,10 +15,7 @@ using frames::Flow;
 
 inline uint64_t seed()
 {
-	const char *given = std::getenv("REFRAMER_SEED");
-	uint64_t s = given ? std::strtoull(given, nullptr, 0) : 1;
-	MESSAGE("REFRAMER_SEED=" << s);
-	return s;
+	return reframer::test::seed_for("nf", 1);
 }
 
 // Traffic with runs, of TCP and UDP with and without checksum, VLANs, options, ICMP, and frames

@@ -75,7 +75,6 @@ void run_random(uint64_t seed, uint32_t buckets, uint32_t cores, uint32_t hold, 
 TEST_CASE("passes over the queue: none lost, none reordered, none processed off its owner")
 {
 	const uint64_t seed = seed_of_run();
-	MESSAGE("REFRAMER_SEED=" << seed);
 	for (uint64_t round = 0; round < 40; round++) {
 		CAPTURE(round);
 		run_random(seed + round, 64u << (round % 3), 2 + uint32_t(round % 7), 65536, 1024, true);

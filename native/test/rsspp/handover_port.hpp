@@ -3,10 +3,10 @@
 #pragma once
 
 #include "reframer/rsspp.h"
+#include "support/seed.hpp"
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -45,8 +45,7 @@ struct Handover {
 
 inline uint64_t seed_of_run()
 {
-	const char *given = std::getenv("REFRAMER_SEED");
-	return given ? std::strtoull(given, nullptr, 10) : 20190912;
+	return reframer::test::seed_for("hand-over", 20190912);
 }
 
 // A port with one FIFO a core, driven step by step: every interleaving of the roles that a seed

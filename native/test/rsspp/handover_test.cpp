@@ -17,7 +17,6 @@ using namespace reframer::test;
 TEST_CASE("random moves and interleavings: none lost, none reordered, none processed off its owner")
 {
 	const uint64_t seed = seed_of_run();
-	MESSAGE("REFRAMER_SEED=" << seed);
 	for (uint64_t round = 0; round < 60; round++) {
 		const uint32_t buckets = 64u << (round % 3), cores = 2 + uint32_t(round % 7);
 		Port port(seed + round, buckets, cores, true, 65536);

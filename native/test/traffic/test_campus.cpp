@@ -1,5 +1,6 @@
 // The campus profile against the published distributions. Seeds are fixed: a failure is a change of
 // the generator, never bad luck. REFRAMER_SEED replays with another.
+#include "support/seed.hpp"
 #include "traffic/campus.hpp"
 #include "traffic/generator.hpp"
 #include "traffic/generator_slf.hpp"
@@ -7,7 +8,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <unordered_map>
@@ -19,13 +19,11 @@ namespace {
 
 uint64_t seed()
 {
-	const char *text = std::getenv("REFRAMER_SEED");
-	return text ? std::strtoull(text, nullptr, 10) : 1;
+	return reframer::test::seed_for("campus", 1);
 }
 
 GeneratorParams campus(uint64_t packets)
 {
-	MESSAGE("seed " << seed());
 	GeneratorParams p;
 	p.packets = packets;
 	p.seed = seed();

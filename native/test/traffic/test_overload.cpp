@@ -1,10 +1,10 @@
 // The overloaded device through which the campus profile is fitted, on arrivals whose outcome is known.
+#include "support/seed.hpp"
 #include "traffic/generator.hpp"
 #include "traffic/generator_overload.hpp"
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <vector>
 
 using namespace reframer::traffic;
@@ -69,9 +69,8 @@ TEST_CASE("SLF(T) of campus traffic behind an overloaded device is the published
 		p.delay_ns = delay;
 		devices.emplace_back(p, 8);
 	}
-	const char *text = std::getenv("REFRAMER_SEED");
 	GeneratorParams params;
-	params.seed = text ? std::strtoull(text, nullptr, 10) : 1;
+	params.seed = reframer::test::seed_for("overload", 1);
 	params.packets = 3000000;
 	params.rate_bps = 69900000000;
 	Generator generator(params);

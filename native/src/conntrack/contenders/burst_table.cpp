@@ -16,12 +16,16 @@ namespace {
 class BurstTable final : public Tracker {
 public:
 	explicit BurstTable(const TrackerOptions &options)
-		: key_size_(options.key_size), depth_(options.depth)
+		: key_size_(options.key_size), depth_(options.depth), look_ahead_(options.look_ahead)
 	{
 		conntrack_params params;
 		conntrack_default_params(&params);
 		params.key_size = options.key_size;
 		params.initial_flows = std::max<uint64_t>(options.flows, 64);
+		if (options.load_percent) {
+			params.load_percent = options.load_percent;
+			params.flags = CONNTRACK_FIXED_SIZE | CONNTRACK_NO_EVICTION; // full, and no larger
+		}
 		if (options.power_of_two) {
 			// As the others then: that many slots, whatever comes. 95 % is what it promises to take.
 			params.load_percent = 95;
@@ -41,15 +45,18 @@ public:
 	~BurstTable() override { conntrack_free(table_); }
 
 	uint32_t depth() const override { return depth_; }
+	bool looks_ahead() const override { return true; }
 
 	uint32_t find(const uint8_t *keys, uint32_t n, uint64_t *values, uint8_t *found) override
 	{
 		uint32_t total = 0;
-		each_call(n, [&](uint32_t first, uint32_t count) {
+		each_call(keys, n, [&](uint32_t first, uint32_t count) {
 			void *states[tracker_max_depth];
 			// No time: the tables it is compared with know none.
-			uint32_t nb = conntrack_find_burst(table_, keys + size_t{first} * key_size_, nullptr,
-			                                   count, CONNTRACK_NO_TIME, states);
+			const uint32_t nb =
+				look_ahead_ ? uint32_t(conntrack_collect_found(table_, CONNTRACK_NO_TIME, states))
+							: conntrack_find_burst(table_, keys + size_t{first} * key_size_,
+			                                       nullptr, count, CONNTRACK_NO_TIME, states);
 			total += nb;
 			if (nb == 0) {
 				std::memset(found + first, 0, count);
@@ -67,10 +74,13 @@ public:
 	uint32_t track(const uint8_t *keys, uint32_t n, uint64_t stamp, uint8_t *results) override
 	{
 		uint32_t inserted = 0;
-		each_call(n, [&](uint32_t first, uint32_t count) {
+		each_call(keys, n, [&](uint32_t first, uint32_t count) {
 			void *states[tracker_max_depth];
-			conntrack_find_or_insert_burst(table_, keys + size_t{first} * key_size_, nullptr, count,
-			                               clock_, states, results + first);
+			if (look_ahead_)
+				conntrack_collect(table_, clock_, states, results + first);
+			else
+				conntrack_find_or_insert_burst(table_, keys + size_t{first} * key_size_, nullptr,
+				                               count, clock_, states, results + first);
 			for (uint32_t i = 0; i < count; i++) {
 				if (!states[i]) {
 					results[first + i] = refused;
@@ -96,11 +106,16 @@ public:
 	size_t bytes() const override { return stats_of(table_).bytes; }
 
 private:
-	// One call of the table for `depth` keys: it looks ahead within a call.
-	template <typename Step> void each_call(uint32_t n, Step step)
+	// One call of the table for `depth` keys.
+	template <typename Step> void each_call(const uint8_t *keys, uint32_t n, Step step)
 	{
-		for (uint32_t first = 0; first < n; first += depth_)
-			step(first, std::min(depth_, n - first));
+		in_pieces(
+			n, depth_, look_ahead_,
+			[&](uint32_t first, uint32_t count) {
+				if (look_ahead_)
+					conntrack_submit(table_, keys + size_t{first} * key_size_, nullptr, count);
+			},
+			step);
 	}
 
 	// Time passes as at the 12 million packets a second of the paper's traces, and each bucket is
@@ -109,6 +124,7 @@ private:
 	conntrack_table *table_ = nullptr;
 	uint32_t key_size_;
 	uint32_t depth_;
+	bool look_ahead_;
 	uint64_t clock_ = 1'000'000'000;
 };
 

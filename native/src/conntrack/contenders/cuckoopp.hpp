@@ -47,7 +47,8 @@ public:
 		uint16_t tag() const { return static_cast<uint16_t>(home >> 16 ^ home); }
 	};
 
-	CuckooTable(const TrackerOptions &options, bool timers) : depth_(options.depth)
+	CuckooTable(const TrackerOptions &options, bool timers)
+		: depth_(options.depth), look_ahead_(options.look_ahead && options.depth > 1)
 	{
 		// Full is 95 % here (the paper's claim); sizes are powers of two because of the masks.
 		uint64_t slots = options.power_of_two ? options.flows : options.flows * 100 / 95;
@@ -62,6 +63,7 @@ public:
 	}
 
 	uint32_t depth() const { return depth_; }
+	bool looks_ahead() const { return depth_ > 1; }
 	uint64_t flows() const { return flows_; }
 	uint32_t nb_buckets() const { return mask_ + 1; }
 	size_t bytes() const
@@ -115,38 +117,39 @@ public:
 		return in_bucket(hash.other & mask_, hash.tag(), key);
 	}
 
-	// Runs `step` key by key; where it takes several at once, after hashing all, prefetching all buckets, matching all
-	// tags and prefetching all records.
+	// Runs `step` key by key; where it takes several at once, after hashing all, prefetching all
+	// buckets, matching all tags and prefetching all records. Looking ahead, the records of one piece
+	// come while the keys of the next are hashed.
 	template <typename Step> void each(const uint8_t *keys, uint32_t n, Step step)
 	{
+		const auto key_at = [keys](uint32_t i) { return Key::load(keys + size_t{i} * Size); };
 		if (depth_ == 1) {
-			for (uint32_t i = 0; i < n; i++) {
-				Key key = Key::load(keys + size_t{i} * Size);
-				step(i, key, hash_of(key));
-			}
+			for (uint32_t i = 0; i < n; i++)
+				step(i, key_at(i), hash_of(key_at(i)));
 			return;
 		}
-		Hash hashes[tracker_max_depth];
-		for (uint32_t first = 0; first < n; first += depth_) {
-			uint32_t count = std::min(depth_, n - first);
-			for (uint32_t i = 0; i < count; i++) {
-				hashes[i] = hash_of(Key::load(keys + size_t{first + i} * Size));
-				_mm_prefetch(&buckets_[hashes[i].home & mask_], _MM_HINT_T0);
-				if (timers_)
-					_mm_prefetch(&timers_[hashes[i].home & mask_], _MM_HINT_T0);
-			}
-			for (uint32_t i = 0; i < count; i++) {
-				uint32_t home = hashes[i].home & mask_;
-				uint64_t bits = filter_bits(hashes[i].other);
-				if (uint32_t m = match(buckets_[home], hashes[i].tag()))
-					_mm_prefetch(&record_at(home, static_cast<uint32_t>(std::countr_zero(m))),
-					             _MM_HINT_T0);
-				else if ((buckets_[home].filter & bits) == bits)
-					_mm_prefetch(&buckets_[hashes[i].other & mask_], _MM_HINT_T0);
-			}
-			for (uint32_t i = 0; i < count; i++)
-				step(first + i, Key::load(keys + size_t{first + i} * Size), hashes[i]);
-		}
+		Hash hashes[2][tracker_max_depth];
+		const auto hashes_of = [&](uint32_t first) { return hashes[first / depth_ % 2]; };
+		in_pieces(
+			n, depth_, look_ahead_,
+			[&](uint32_t first, uint32_t count) {
+				if (look_ahead_ && first > 0)
+					ask_records(hashes_of(first - depth_), depth_);
+				Hash *const h = hashes_of(first);
+				for (uint32_t i = 0; i < count; i++) {
+					h[i] = hash_of(key_at(first + i));
+					_mm_prefetch(&buckets_[h[i].home & mask_], _MM_HINT_T0);
+					if (timers_)
+						_mm_prefetch(&timers_[h[i].home & mask_], _MM_HINT_T0);
+				}
+			},
+			[&](uint32_t first, uint32_t count) {
+				const Hash *const h = hashes_of(first);
+				if (!look_ahead_ || first + count == n) // nothing comes behind them
+					ask_records(h, count);
+				for (uint32_t i = 0; i < count; i++)
+					step(first + i, key_at(first + i), h[i]);
+			});
 	}
 
 	// NULL: no room. With timers, dead entries make room at `tick`.
@@ -163,6 +166,20 @@ public:
 	}
 
 private:
+	// Where the tag is found, or else where the filter leads to.
+	void ask_records(const Hash *hashes, uint32_t count)
+	{
+		asm volatile(""); // gcc drops calls of what only prefetches
+		for (uint32_t i = 0; i < count; i++) {
+			const uint32_t home = hashes[i].home & mask_;
+			const uint64_t bits = filter_bits(hashes[i].other);
+			if (const uint32_t m = match(buckets_[home], hashes[i].tag()))
+				_mm_prefetch(&record_at(home, static_cast<uint32_t>(std::countr_zero(m))),
+				             _MM_HINT_T0);
+			else if ((buckets_[home].filter & bits) == bits)
+				_mm_prefetch(&buckets_[hashes[i].other & mask_], _MM_HINT_T0);
+		}
+	}
 	// Stride of the store: a power of two, as in the original, so that records straddle no line.
 	static constexpr size_t stride = std::bit_ceil(sizeof(Record));
 
@@ -303,6 +320,7 @@ private:
 	}
 
 	uint32_t depth_;
+	bool look_ahead_;
 	uint32_t mask_ = 0;
 	uint64_t flows_ = 0;
 	base::Pages bucket_pages_, record_pages_, timer_pages_;

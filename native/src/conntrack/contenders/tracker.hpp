@@ -1,6 +1,7 @@
 // One interface for the burst table and the tables it is compared with.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -21,6 +22,8 @@ public:
 	// Keys that it takes at once: the memory of all of them is asked for before the first is needed.
 	// 1: one key after the other.
 	virtual uint32_t depth() const = 0;
+	// Whether it does what TrackerOptions.look_ahead asks for.
+	virtual bool looks_ahead() const { return false; }
 	// Whether several threads may call find() at once (and nothing else meanwhile).
 	virtual bool reads_only() const { return true; }
 	// values[i] is the state of key i where found[i] is 1. @return keys found.
@@ -51,6 +54,12 @@ struct TrackerOptions {
 	// what a poll brings; 128 is where memory's rate levels off. A table takes fewer where its
 	// library does (rte_hash 64) or cannot be prefetched (the tsl maps 1); see depth().
 	uint32_t depth = tracker_burst;
+	// A loop that knows its next burst: before `depth` keys are worked on, the memory of the `depth`
+	// keys behind them in the same call is asked for.
+	bool look_ahead = false;
+	// Of the burst table: entries a slot at which `flows` are met, and beyond which it does not grow;
+	// 0: its default, and it may.
+	uint32_t load_percent = 0;
 };
 
 // Names of the trackers in this build: TABLE takes one key at a time, whatever the depth;
@@ -59,9 +68,27 @@ std::vector<std::string> tracker_names();
 // NULL: not in this build. Throws std::bad_alloc, std::invalid_argument (unknown name, depth).
 std::unique_ptr<Tracker> make_tracker(const std::string &name, const TrackerOptions &options);
 
+// What takes several keys at once, piece by piece: work(first, count) for `depth` of `n` keys at a
+// time, and `ask(first, count)` before it: for the same piece, or with `ahead` for the next one.
+template <typename Ask, typename Work>
+void in_pieces(uint32_t n, uint32_t depth, bool ahead, Ask ask, Work work)
+{
+	const auto piece = [&](uint32_t first) { return first < n ? std::min(depth, n - first) : 0; };
+	if (ahead && n > 0)
+		ask(0u, piece(0));
+	for (uint32_t first = 0; first < n; first += depth) {
+		const uint32_t asked = ahead ? first + depth : first;
+		if (const uint32_t count = piece(asked))
+			ask(asked, count);
+		work(first, piece(first));
+	}
+}
+
 // One file each; they take options.depth keys at once.
 std::unique_ptr<Tracker> make_burst_table(const TrackerOptions &options);
 std::unique_ptr<Tracker> make_cuckoopp(const TrackerOptions &options);
+// Its entries expire: each packet sets their deadline anew, a new one takes a dead one's place.
+std::unique_ptr<Tracker> make_cuckoopp_timers(const TrackerOptions &options);
 std::unique_ptr<Tracker> make_chaining(const TrackerOptions &options);
 std::unique_ptr<Tracker> make_chaining_stl(const TrackerOptions &options);
 std::unique_ptr<Tracker> make_hopscotch(const TrackerOptions &options);

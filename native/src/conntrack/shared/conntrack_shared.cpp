@@ -1,5 +1,6 @@
 // The C interface of shared tables: life cycle, calls, time.
 #include "api/sized.hpp"
+#include "base/entropy.hpp"
 #include "conntrack/parameters.hpp"
 #include "conntrack/shared/table.hpp"
 
@@ -153,7 +154,7 @@ int conntrack_shared_create(const struct conntrack_params *params, struct conntr
 	t->protected_classes = p.protected_classes;
 	t->on_removed = p.on_removed;
 	t->context = p.context;
-	t->hash_key = expand_seed(p.seed ? p.seed : random_seed());
+	t->hash_key = expand_seed(p.seed ? p.seed : reframer::base::draw_seed());
 	timeout_ticks(p, t->timeout, t->arm);
 	t->operations = shared::find_operations(t->key_size, t->stride);
 	auto *g = new (std::nothrow) Generation;

@@ -2,15 +2,16 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 
 namespace reframer::lab {
 
 namespace {
 
-// Files up to this size are read where they are looked at: a thread for each of thousands takes
-// longer than to read them.
-constexpr uintmax_t small_file = 1 << 18;
+// Files with no more bytes than this are read where they are looked at: a thread for each of thousands
+// takes longer than to read them. Compressed they hold several times as many, and those cost more.
+constexpr uintmax_t small_file = 1 << 18, small_compressed = 1 << 14;
 
 std::unique_ptr<traffic::ReadAhead> read_ahead(traffic::CaptureReader &reader,
                                                const std::string &file, size_t max_batches)
@@ -18,9 +19,10 @@ std::unique_ptr<traffic::ReadAhead> read_ahead(traffic::CaptureReader &reader,
 	std::error_code error;
 	const bool regular = std::filesystem::is_regular_file(file, error);
 	const uintmax_t size = regular ? std::filesystem::file_size(file, error) : 0;
-	if (regular && !error && size <= small_file)
+	const bool packed = reader.compression() != std::string_view("none");
+	if (regular && !error && size <= (packed ? small_compressed : small_file))
 		return std::make_unique<traffic::ReadAhead>(
-			reader, traffic::ReadAhead::Here{std::max<size_t>(size, 4096)});
+			reader, traffic::ReadAhead::Here{packed ? small_file : std::max<size_t>(size, 4096)});
 	return std::make_unique<traffic::ReadAhead>(reader, max_batches);
 }
 

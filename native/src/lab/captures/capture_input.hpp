@@ -24,6 +24,8 @@ public:
 	void give_back(traffic::FrameBatch *batch) { ahead_->give_back(batch); }
 
 	const traffic::CaptureReader &reader() const { return *reader_; }
+	// Is somebody else reading meanwhile?
+	bool reads_ahead() const { return ahead_->has_thread(); }
 	// What the frames' lengths of an interface include; 0 for an interface that is not known.
 	static uint32_t fcs_bytes(const traffic::FrameBatch &batch, const packet::Frame &frame)
 	{

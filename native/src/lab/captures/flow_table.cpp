@@ -1,7 +1,7 @@
 #include "lab/captures/flow_table.hpp"
 
+#include <algorithm>
 #include <bit>
-#include <cmath>
 
 namespace reframer::lab {
 
@@ -25,21 +25,6 @@ void DistinctCounter::add(uint64_t hash)
 	uint8_t &rank = rank_[hash >> (64 - index_bits)];
 	const auto zeros = std::countl_zero(hash << index_bits | 1ull << (index_bits - 1));
 	rank = std::max<uint8_t>(rank, static_cast<uint8_t>(zeros + 1));
-}
-
-double DistinctCounter::estimate() const
-{
-	const double m = static_cast<double>(rank_.size());
-	double sum = 0;
-	size_t zeros = 0;
-	for (const uint8_t rank : rank_) {
-		sum += std::ldexp(1.0, -rank);
-		zeros += rank == 0;
-	}
-	const double raw = 0.7213 / (1 + 1.079 / m) * m * m / sum;
-	if (raw <= 2.5 * m && zeros > 0)
-		return m * std::log(m / static_cast<double>(zeros));
-	return raw;
 }
 
 } // namespace reframer::lab

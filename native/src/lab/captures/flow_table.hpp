@@ -2,6 +2,7 @@
 // with the packets.
 #pragma once
 
+#include "base/distinct.hpp"
 #include "base/pages.hpp"
 
 #include <array>
@@ -123,7 +124,7 @@ private:
 class DistinctCounter {
 public:
 	void add(uint64_t hash);
-	double estimate() const;
+	double estimate() const { return base::estimate_distinct(rank_); }
 
 private:
 	static constexpr int index_bits = 14;

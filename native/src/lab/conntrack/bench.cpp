@@ -2,20 +2,24 @@
 // random cache lines of the same footprint.
 //
 // spec   {"quick": false, "contenders": [...],
-//         "workloads": ["hits","misses","trace","inserts","hostile"],
+//         "workloads": ["hits","misses","equal-memory","trace","churned","inserts","hostile"],
 //         "flows": [10000,100000,1000000,4000000,16000000], "threads": [1, 2],
-//         "depths": [32, 128], "seed": 1}
+//         "depths": [32, 128], "lookAhead": [0, 1], "seed": 1}
 //        (all optional; with several threads each has a tracker of its own and its share of flows;
 //        depths: keys that every contender takes at once; inserts run once, one key at a time,
 //        hostile once a depth, both on one thread and with sizes of their own)
-// record {"row": {"contender","workload","flows","threads","depth","mops","mopsLow","mopsHigh",
-//         "boundMops","bytesPerFlow","hugeShare"}}
+//        equal-memory: hits with Cuckoo++ 90 % full and the burst table in no more bytes, both of
+//        nine tenths of a power of two of flows. trace: packets of live flows and new ones; churned:
+//        the same after every flow has been replaced once, entry by entry. lookAhead 1: of those that
+//        can, the memory of the next `depth` keys is asked for before these are worked on.
+// record {"row": {"contender","workload","flows","threads","depth","lookAhead","mops","mopsLow",
+//         "mopsHigh","boundMops","bytesPerFlow","hugeShare"}}
 //        mops: millions of packets a second, median of the rounds; low and high enclose the middle
 //        95 % of medians resampled from them. depth: keys that the contender takes at once, fewer
 //        than asked where its library takes no more. hugeShare: of the process' memory, what the
 //        kernel has on huge pages.
 //        boundMops: random cache lines over the same memory; null for inserts and hostile.
-//        inserts add "meanNs","p50Ns","p999Ns","maxNs" of one insert; hostile adds "refusedPercent".
+//        inserts add "meanNs","p50Ns","p999Ns","p9999Ns","maxNs" of one insert; hostile adds "refusedPercent".
 //
 // Contenders take turns inside each round, in an order drawn for each pair of rounds and reversed
 // in the second. Every answer is checked; a wrong one ends the job.
@@ -29,6 +33,7 @@
 #include "measure/memory_use.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <functional>
 #include <numeric>
 #include <thread>
@@ -45,6 +50,7 @@ struct Plan {
 	uint64_t seed;
 	uint32_t threads;
 	uint32_t depth;
+	bool look_ahead;
 };
 
 // A contender with a table a thread.
@@ -134,13 +140,27 @@ void fill(Sharded &c, const Plan &plan, uint64_t flows)
 	});
 }
 
-// The flows that are live before a stream's first packet.
-void fill_live(Sharded &c, const Plan &plan, const std::vector<TraceStream> &streams)
+// The flows that are live before a stream's first packet. Churned: each takes the place of another
+// that was there before.
+void fill_live(Sharded &c, const Plan &plan, const std::vector<TraceStream> &streams, bool churned)
 {
 	timed(plan.threads, [&](uint32_t t) {
 		const KeyColumn keys = streams[t].live_keys();
-		for (uint32_t first = 0; first < keys.size(); first += tracker_burst)
-			c.shards[t].insert(keys, first, std::min(tracker_burst, keys.size() - first), 0);
+		const Contender &shard = c.shards[t];
+		KeyColumn former;
+		if (churned)
+			former.add_flows(0, keys.size(), 2);
+		const auto each_burst = [&](auto work) {
+			for (uint32_t first = 0; first < keys.size(); first += tracker_burst)
+				work(first, std::min(tracker_burst, keys.size() - first));
+		};
+		if (churned)
+			each_burst([&](uint32_t first, uint32_t n) { shard.insert(former, first, n, 0); });
+		each_burst([&](uint32_t first, uint32_t n) {
+			if (churned && shard->remove(former.at(first), n) != n)
+				shard.wrong("a flow before could not be removed");
+			shard.insert(keys, first, n, 0);
+		});
 	});
 }
 
@@ -196,6 +216,7 @@ std::vector<Sharded> make_contenders(const std::vector<std::string> &names, cons
 {
 	options.seed = plan.seed;
 	options.depth = plan.depth;
+	options.look_ahead = plan.look_ahead;
 	std::vector<Sharded> contenders;
 	for (const std::string &name : names) {
 		Sharded &c = contenders.emplace_back(Sharded{name, {}, {}});
@@ -203,8 +224,28 @@ std::vector<Sharded> make_contenders(const std::vector<std::string> &names, cons
 			c.shards.emplace_back(name, conntrack::make_tracker(name, options));
 		if (!c.shards[0])
 			throw JobError("not-supported", name + ": DPDK does not start here", 3);
+		if (plan.look_ahead && !c.shards[0]->looks_ahead())
+			contenders.pop_back();
 	}
 	return contenders;
+}
+
+// The fullest that the burst table can be made without taking more bytes than Cuckoo++ does, or
+// else its fullest.
+uint32_t load_of_equal_memory(conntrack::TrackerOptions options)
+{
+	constexpr uint32_t least = 25, most = 95;
+	const size_t bytes = conntrack::make_tracker("cuckoopp-burst", options)->bytes();
+	for (options.load_percent = least; options.load_percent < most; options.load_percent++)
+		if (conntrack::make_tracker("burst-table", options)->bytes() <= bytes)
+			break;
+	return options.load_percent;
+}
+
+// Where nothing tells it from the form without.
+bool only_tracks(const std::string &contender)
+{
+	return contender.find("timers") != std::string::npos;
 }
 
 // The rounds of one workload on filled tables. `round` makes its packets and lets the contenders have
@@ -238,7 +279,8 @@ void run_rounds(std::vector<Sharded> &contenders, const std::string &workload, u
 		size_t bytes = 0;
 		for (const Contender &shard : c.shards)
 			bytes += shard->bytes();
-		emit_row({c.name, workload, flows, plan.threads, c.shards[0]->depth(), double(bytes)},
+		emit_row({c.name, workload, flows, plan.threads, c.shards[0]->depth(), plan.look_ahead,
+		          double(bytes)},
 		         c.samples, plan.seed,
 		         {{"hugeShare", huge_share},
 		          {"boundMops", engine::median(bounds)},
@@ -246,46 +288,77 @@ void run_rounds(std::vector<Sharded> &contenders, const std::string &workload, u
 	}
 }
 
-// Tables are filled once for hits and misses, which leave them as they are, and once for the trace.
+using Names = std::vector<std::string>;
+
+// Tables that are filled once for all of `workloads`, which leave them as they are.
 template <typename Done>
-void run_flows(const std::vector<std::string> &names, const std::vector<std::string> &workloads,
-               uint64_t flows, const Plan &plan, Done done)
+void run_all_lookups(Names names, const Names &workloads, uint64_t flows, const Plan &plan,
+                     uint32_t load_percent, Done done)
 {
+	if (workloads.empty())
+		return;
+	std::erase_if(names, only_tracks);
 	conntrack::TrackerOptions options;
-	std::vector<Sharded> contenders;
 	options.flows = (flows + plan.threads - 1) / plan.threads;
+	options.load_percent = load_percent;
+	std::vector<Sharded> contenders = make_contenders(names, plan, options);
+	if (contenders.empty())
+		return;
+	for (Sharded &c : contenders)
+		fill(c, plan, flows);
 	for (const std::string &workload : workloads) {
-		if (workload == "trace")
-			continue;
-		if (contenders.empty()) {
-			contenders = make_contenders(names, plan, options);
-			for (Sharded &c : contenders)
-				fill(c, plan, flows);
-		}
 		run_rounds(contenders, workload, flows, plan,
 		           [&](uint32_t round, const std::vector<size_t> &order) {
-					   run_lookups(contenders, plan, flows, workload == "hits", round, order);
+					   run_lookups(contenders, plan, flows, workload != "misses", round, order);
 				   });
 		done(workload);
 	}
-	if (std::find(workloads.begin(), workloads.end(), "trace") == workloads.end())
-		return;
-	contenders.clear();
+}
+
+template <typename Done>
+void run_one_trace(const Names &names, const std::string &workload, uint64_t flows,
+                   const Plan &plan, Done done)
+{
+	conntrack::TrackerOptions options;
 	// New flows of a call come before the ended ones go.
 	options.flows = flows / plan.threads + trial_call / 4;
 	options.updates = true;
-	contenders = make_contenders(names, plan, options);
+	std::vector<Sharded> contenders = make_contenders(names, plan, options);
+	if (contenders.empty())
+		return;
 	// A new flow in 31 packets, as on the paper's campus trace.
 	std::vector<TraceStream> streams;
 	for (uint32_t t = 0; t < plan.threads; t++)
 		streams.emplace_back(flows / plan.threads, 31, plan.seed + t);
 	for (Sharded &c : contenders)
-		fill_live(c, plan, streams);
-	run_rounds(contenders, "trace", flows, plan,
+		fill_live(c, plan, streams, workload == "churned");
+	run_rounds(contenders, workload, flows, plan,
 	           [&](uint32_t round, const std::vector<size_t> &order) {
 				   run_trace(contenders, plan, streams, round, order);
 			   });
-	done("trace");
+	done(workload);
+}
+
+template <typename Done>
+void run_flows(const Names &names, const Names &workloads, uint64_t flows, const Plan &plan,
+               Done done)
+{
+	Names lookups;
+	for (const std::string &workload : workloads) {
+		if (workload == "hits" || workload == "misses")
+			lookups.push_back(workload);
+	}
+	run_all_lookups(names, lookups, flows, plan, 0, done);
+	for (const std::string &workload : workloads) {
+		if (workload == "trace" || workload == "churned")
+			run_one_trace(names, workload, flows, plan, done);
+		if (workload != "equal-memory")
+			continue;
+		const uint64_t nearly_full = std::bit_ceil(flows / plan.threads) * 9 / 10 * plan.threads;
+		conntrack::TrackerOptions options;
+		options.flows = nearly_full / plan.threads;
+		run_all_lookups(names, {workload}, nearly_full, plan, load_of_equal_memory(options), done);
+	}
 }
 
 } // namespace
@@ -294,8 +367,8 @@ void emit_row(const Row &row, std::vector<double> mops, uint64_t seed, const Jso
 {
 	const auto [mops_low, mops_high] =
 		mops.size() > 1 ? engine::interval_of_median(mops, seed) : std::pair{mops[0], mops[0]};
-	const Json record =
-		NAMED(row.contender, row.workload, row.flows, row.threads, row.depth, mops_low, mops_high);
+	const Json record = NAMED(row.contender, row.workload, row.flows, row.threads, row.depth,
+	                          row.look_ahead, mops_low, mops_high);
 	emit({{"row", joined(joined(record, {{"mops", engine::median(mops)},
 	                                     {"boundMops", nullptr},
 	                                     {"bytesPerFlow", row.bytes / double(row.flows)}}),
@@ -306,14 +379,16 @@ void run_bench_conntrack(const Json &spec)
 {
 	SpecReader in(spec, "");
 	const bool quick = in.boolean("quick", false);
-	std::vector<std::string> wanted = {"burst-table", "cuckoopp-burst"};
+	std::vector<std::string> wanted = {"burst-table", "cuckoopp-burst", "cuckoopp-timers-burst"};
 	auto known = conntrack::tracker_names();
 	if (std::find(known.begin(), known.end(), "rte-hash-burst") != known.end())
 		wanted.push_back("rte-hash-burst");
 	wanted = in.texts("contenders", wanted);
 	auto workloads = in.several<std::string>("workloads", {{"hits", "hits"},
 	                                                       {"misses", "misses"},
+	                                                       {"equal-memory", "equal-memory"},
 	                                                       {"trace", "trace"},
+	                                                       {"churned", "churned"},
 	                                                       {"inserts", "inserts"},
 	                                                       {"hostile", "hostile"}});
 	const auto flows = in.integers<uint64_t>(
@@ -326,6 +401,7 @@ void run_bench_conntrack(const Json &spec)
 		"threads", quick || cores < 2 ? std::vector<uint32_t>{1} : std::vector<uint32_t>{1, 2}, 1,
 		1024);
 	const auto depths = in.integers<uint32_t>("depths", {32, 128}, 1, conntrack::tracker_max_depth);
+	const auto look_ahead = in.integers<uint32_t>("lookAhead", {0, 1}, 0, 1);
 	const uint64_t seed = in.integer("seed", 1, 0, uint64_t{1} << 53);
 	for (const std::string &name : wanted)
 		if (std::find(known.begin(), known.end(), name) == known.end())
@@ -338,17 +414,20 @@ void run_bench_conntrack(const Json &spec)
 	// These two do not depend on flows and threads.
 	auto takes = [&](const char *name) { return std::erase(workloads, name) > 0; };
 	const bool inserts = takes("inserts"), hostile = takes("hostile");
-	uint64_t done = 0,
-			 total = inserts +
-	                 depths.size() * (flows.size() * workloads.size() * threads.size() + hostile);
+	uint64_t done = 0, total = inserts + depths.size() * (flows.size() * workloads.size() *
+	                                                          threads.size() * look_ahead.size() +
+	                                                      hostile);
 	auto report = [&](const std::string &what) {
 		emit({{"progress", {{"done", ++done}, {"total", total}, {"what", what}}}});
 	};
 	for (uint64_t f : flows)
 		for (uint32_t t : threads)
 			for (uint32_t d : depths)
-				run_flows(wanted, workloads, f,
-				          Plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, seed, t, d}, report);
+				for (uint32_t ahead : look_ahead)
+					run_flows(
+						wanted, workloads, f,
+						Plan{quick ? 1u << 18 : 1u << 20, quick ? 5u : 11u, seed, t, d, ahead != 0},
+						report);
 	if (inserts) {
 		bench_inserts(wanted, quick ? 1u << 20 : 1u << 22, seed);
 		report("inserts");

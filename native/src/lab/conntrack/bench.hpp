@@ -16,12 +16,14 @@ struct Row {
 	std::string contender, workload;
 	uint64_t flows;
 	uint32_t threads, depth;
+	bool look_ahead;
 	double bytes; // of all tables
 };
 // With the median of the samples and its interval, and `more` members.
 void emit_row(const Row &row, std::vector<double> mops, uint64_t seed, const Json &more);
 
-// Workloads "insert-50", "insert-90" (of a table's slots, without growth) and "insert-growth".
+// Workloads "insert-50", "insert-90" (of a table's slots, without growth), "insert-growth" from 16 k to
+// a million flows, and "insert-prepared", the same with memory touched ahead of need.
 void bench_inserts(const std::vector<std::string> &contenders, uint64_t slots, uint64_t seed);
 // Workloads "hostile" (keys with one CRC, the hash of the paper's tables) and, for the burst table,
 // "nic" and "nic-hostile" (places from NIC hashes: spread, and all the same).

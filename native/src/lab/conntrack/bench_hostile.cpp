@@ -48,8 +48,8 @@ void attack(const std::string &name, const std::string &workload, conntrack::Tra
 			wrong_answer(name, "found " + std::to_string(hits) + " of " + std::to_string(inserted) +
 			                       " keys");
 	}
-	emit_row({name, workload, flows, 1, tracker.depth(), double(tracker.bytes())}, mops, seed,
-	         {{"refusedPercent", 100.0 * (tried - inserted) / tried}});
+	emit_row({name, workload, flows, 1, tracker.depth(), false, double(tracker.bytes())}, mops,
+	         seed, {{"refusedPercent", 100.0 * (tried - inserted) / tried}});
 }
 
 } // namespace

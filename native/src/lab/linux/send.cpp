@@ -23,8 +23,9 @@
 //   packetsPerSecond 0: as above; else so many leave a second, each with its time, and the threads work
 //                    when they come
 //   warmSeconds, seconds (0.2, 1), cpu (0), seed (1)
-// Record: sent, fills (times that the rings were filled), all (sent with the warm-up), cpuNs (of the
-//   threads, in the measured time), slf, flows, frameBytes, windowPackets (that pass during T on the wire)
+// Record: sent, fills (times that the rings were filled), refused (times that a ring had no room, at a
+//   pace), seconds (that it took), all (sent with the warm-up), cpuNs (of the threads, in the measured
+//   time), slf, flows, frameBytes, windowPackets (that pass during T on the wire)
 #include "base/cores.hpp"
 #include "jobs/mac.hpp"
 #include "jobs/spec_reader.hpp"
@@ -183,7 +184,8 @@ uint64_t now_ns()
 }
 
 struct Counts {
-	uint64_t sent = 0, fills = 0;
+	uint64_t sent = 0, fills = 0, refused = 0;
+	double seconds = 0; // that it took
 };
 
 class Player {
@@ -198,11 +200,24 @@ public:
 
 	Counts play(double seconds)
 	{
-		if (!gate_)
-			return play_at_pace(seconds);
+		const auto start = Clock::now();
+		Counts counts = gate_ ? play_behind(seconds) : play_at_pace(seconds);
+		counts.seconds = seconds_since(start);
+		return counts;
+	}
+
+	const std::vector<uint32_t> &order() const { return order_; }
+
+private:
+	static double seconds_since(Clock::time_point start)
+	{
+		return std::chrono::duration<double>(Clock::now() - start).count();
+	}
+
+	Counts play_behind(double seconds)
+	{
 		Counts counts;
-		const auto end = Clock::now() + std::chrono::duration<double>(seconds);
-		while (Clock::now() < end) {
+		for (const auto start = Clock::now(); seconds_since(start) < seconds;) {
 			counts.sent += fill();
 			counts.fills++;
 			settle();
@@ -211,12 +226,10 @@ public:
 		return counts;
 	}
 
-	const std::vector<uint32_t> &order() const { return order_; }
-
-private:
 	Counts play_at_pace(double seconds)
 	{
 		Counts counts;
+		refused_ = 0;
 		const auto start = Clock::now();
 		for (double now = 0; now < seconds;) {
 			const auto due = static_cast<uint64_t>(now * pace_);
@@ -225,8 +238,9 @@ private:
 					fill(static_cast<uint32_t>(std::min<uint64_t>(due - counts.sent, most_)));
 			else
 				std::this_thread::sleep_for(pause);
-			now = std::chrono::duration<double>(Clock::now() - start).count();
+			now = seconds_since(start);
 		}
+		counts.refused = refused_;
 		return counts;
 	}
 
@@ -245,8 +259,10 @@ private:
 			const uint32_t taken = socket_.send(segments_.messages() + at_, n);
 			at_ += taken;
 			sent += taken;
-			if (taken == 0)
+			if (taken == 0) {
+				refused_++;
 				break;
+			}
 		}
 		return sent;
 	}
@@ -275,6 +291,7 @@ private:
 	std::vector<uint8_t> others_ = std::vector<uint8_t>(private_caches);
 	uint32_t most_, at_ = batch; // of the batch, the next to send
 	size_t place_ = 0;           // in the order, the next to write
+	uint64_t refused_ = 0;       // times that a ring had no room
 	double pace_;
 };
 
@@ -309,6 +326,8 @@ void run_linux_send(const Json &json)
 	const Counts counts = player.play(s.seconds);
 	emit({{"sent", counts.sent},
 	      {"fills", counts.fills},
+	      {"seconds", counts.seconds},
+	      {"refused", counts.refused},
 	      {"all", warm.sent + counts.sent},
 	      {"cpuNs", cpu_time(s.threads) - before},
 	      {"slf", slf_of(player.order())},

@@ -54,7 +54,7 @@ template <typename Work> int guarded(Work work)
 void balancer_params_init(balancer_params *params, size_t size)
 {
 	if (params)
-		api::write_sized(params, size, default_params());
+		api::write_sized(params, size, balance::default_params());
 }
 
 void balancer_server_init(balancer_server *server, size_t size)

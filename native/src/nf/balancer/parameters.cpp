@@ -1,12 +1,12 @@
 #include "nf/balancer/parameters.hpp"
 
 #include "api/sized.hpp"
+#include "base/entropy.hpp"
 #include "nf/balancer/address.hpp"
 #include "nf/balancer/quic_ids.hpp"
 
 #include <algorithm>
 #include <bit>
-#include <random>
 
 namespace reframer::balance {
 
@@ -50,12 +50,6 @@ bool right(const balancer_params &p, api::Why &why)
 	return true;
 }
 
-void draw_key(uint8_t *key, size_t n)
-{
-	std::random_device device;
-	std::generate(key, key + n, [&] { return static_cast<uint8_t>(device()); });
-}
-
 } // namespace
 
 balancer_params default_params()
@@ -93,8 +87,9 @@ bool read_params(const balancer_params *given, balancer_params &full, api::Why &
 		return why.size(given->size, sizeof(full));
 	if (!right(full, why))
 		return false;
-	if (std::all_of(full.key, full.key + sizeof(full.key), [](uint8_t b) { return b == 0; }))
-		draw_key(full.key, sizeof(full.key));
+	if (std::all_of(full.key, full.key + sizeof(full.key), [](uint8_t b) { return b == 0; }) &&
+	    !base::draw(full.key, sizeof(full.key)))
+		return why.no("key is all zeros, and the kernel has no random numbers for one");
 	return true;
 }
 

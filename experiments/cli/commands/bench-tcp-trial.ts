@@ -1,0 +1,27 @@
+// One trial of an experiment's part about real TCP: a specification on stdin, a record on stdout.
+import type { Command } from 'commander';
+
+import { CliError, exitCodes } from '../errors.js';
+import { missingForTcp } from '../linux/tcp.js';
+import { tcpTrial, type TcpTrialSpec } from '../linux/tcp-trial.js';
+import { trialSpec } from '../linux/trial-spec.js';
+import { group } from '../main.js';
+import { printJson } from '../output.js';
+
+export function register(program: Command): void {
+  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+    .command('tcp-trial', { hidden: true })
+    .description('a trial of `exp reframer --only tcp`: its specification on stdin')
+    .option('--json', 'print the record, or the error, as JSON')
+    .action(async () => {
+      const spec = await trialSpec<TcpTrialSpec>('bench tcp-trial');
+      const missing = missingForTcp();
+      if (missing.length > 0)
+        throw new CliError(
+          'not-supported',
+          `this experiment needs ${missing.join(', ')}`,
+          exitCodes.notSupported,
+        );
+      printJson(await tcpTrial(spec));
+    });
+}
