@@ -1,6 +1,6 @@
 // A native job in a process of its own that is talked to: its first record says that it is ready, then
 // every command, one JSON line on its stdin, gets one record.
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Writable } from 'node:stream';
 
@@ -21,6 +21,7 @@ export class NativeSession<Reply> {
   private constructor(
     /** The job's first record: that it is ready, or why not. */
     readonly first: Reply,
+    private readonly child: ChildProcess,
     private readonly commands: Writable,
     private readonly replies: AsyncIterator<string>,
   ) {}
@@ -38,14 +39,27 @@ export class NativeSession<Reply> {
     return NativeSession.run<Reply>([...within, locate(program), job, '-'], spec);
   }
 
-  /** The same, of a command that is known whole. @throws SessionError */
-  static async run<Reply>(words: readonly string[], spec: object): Promise<NativeSession<Reply>> {
+  /**
+   * The same, of a command that is known whole.
+   * @param signal kills the process, whatever it does
+   * @throws SessionError
+   */
+  static async run<Reply>(
+    words: readonly string[],
+    spec: object,
+    signal?: AbortSignal,
+  ): Promise<NativeSession<Reply>> {
     const [command = '', ...args] = words;
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(command, args, {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      killSignal: 'SIGKILL',
+      ...(signal === undefined ? {} : { signal }),
+    });
     const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
     const replies = lines[Symbol.asyncIterator]();
     const failed = new Promise<never>((_, reject) => {
-      child.once('error', (error) =>
+      // Later ones are of the signal: whoever waits for a reply hears that the process ended.
+      child.on('error', (error) =>
         reject(new SessionError('start', `the native process does not start: ${error.message}`)),
       );
     });
@@ -53,8 +67,11 @@ export class NativeSession<Reply> {
     // A process that ended is noticed by the reply that does not come.
     child.stdin.on('error', () => undefined);
     child.stdin.write(`${JSON.stringify(spec)}\n`);
-    const first = await Promise.race([next<Reply>(replies), failed]);
-    return new NativeSession(first, child.stdin, replies);
+    const first = await Promise.race([next<Reply>(replies), failed]).catch((error: unknown) => {
+      child.kill('SIGKILL');
+      throw error;
+    });
+    return new NativeSession(first, child, child.stdin, replies);
   }
 
   /** One at a time. @throws SessionError */
@@ -66,6 +83,16 @@ export class NativeSession<Reply> {
   /** Closes the job's input: it ends. */
   end(): void {
     this.commands.end();
+  }
+
+  /** The same, and waits until the process is gone; one that takes longer is killed. */
+  async close(patienceMs = 5000): Promise<void> {
+    this.end();
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const gone = new Promise<void>((resolve) => this.child.once('exit', () => resolve()));
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), patienceMs);
+    await gone;
+    clearTimeout(timer);
   }
 }
 

@@ -19,8 +19,8 @@ function speeds({ packetsIn, packetsOut, bitsIn, bitsOut, missed }: Rates): stri
   return `in ${side(packetsIn, bitsIn)}, out ${side(packetsOut, bitsOut)}, ${formatCount(missed)} drops/s`;
 }
 
-const flowsLine = ({ live, began, left, packets, translated, denied, noRoom }: Flows): string =>
-  `flows: ${formatCount(live)} now, ${formatCount(began)} began, ${formatCount(left)} left; ${formatCount(packets)} packets followed, ${formatCount(translated)} translated, ${formatCount(denied)} denied, ${formatCount(noRoom)} without room`;
+const flowsLine = ({ live, began, left, packets, ...did }: Flows): string =>
+  `flows: ${formatCount(live)} now, ${formatCount(began)} began, ${formatCount(left)} left; ${formatCount(packets)} packets followed, ${formatCount(did.translated)} translated, ${formatCount(did.denied)} denied, ${formatCount(did.untranslated)} without translation, ${formatCount(did.noRoom)} without room`;
 
 const balanceLine = (b: Balance): string =>
   `buckets: ${formatCount(b.moves)} of ${b.buckets} moved in ${formatCount(b.epochs)} epochs (${b.table === 'reta' ? "the NIC's table" : 'table in software'}), ${formatCount(b.refused)} refused; ${b.activeCores} cores, imbalance ${formatFixed(b.imbalancePercent, 1)} %; ${formatCount(b.held)} packets waited for their bucket`;

@@ -48,6 +48,8 @@ export interface Flows {
   left: number;
   translated: number;
   denied: number;
+  /** Dropped: NAT has no translation for them. */
+  untranslated: number;
   noRoom: number;
 }
 

@@ -50,7 +50,10 @@ export function addSuiteOptions(command: Command): Command {
       `functions that packets pass, in this order: ${functions.join(', ')}; what they know of a flow moves with its bucket`,
     )
     .option('--rules <file>', 'of the firewall: `allow|deny tcp|udp|any SOURCE DESTINATION [PORT]`')
-    .option('--nat-address <prefix>', 'addresses that NAT gives flows from IN: 192.0.2.0/28')
+    .option(
+      '--nat-address <prefix>',
+      'addresses that NAT gives flows from IN: 192.0.2.0/28. IPv4 that it cannot translate (no TCP or UDP, fragments) is not let out, and nothing in that answers no flow',
+    )
     .option('--flows <number>', 'most flows a core', '1M')
     .option('--flow-timeout <time>', 'a flow is forgotten after so long without a packet', '30s')
     .option('--siblings', 'threads of one core may poll, too')
@@ -122,11 +125,17 @@ export function parseRules(text: string, file: string): object[] {
   });
 }
 
-function natOf(text: string | undefined): object {
+export function natOf(text: string | undefined): object {
   if (text === undefined) return {};
   const { address, bits } = prefixOf(text, '--nat-address');
   if (bits < 16) throw new UsageError('--nat-address: at most a /16');
-  return { natAddress: address, natAddresses: 2 ** (32 - bits) };
+  const addresses = 2 ** (32 - bits);
+  const given = address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+  const first = given - (given % addresses);
+  return {
+    natAddress: [24, 16, 8, 0].map((shift) => (first >>> shift) & 255).join('.'),
+    natAddresses: addresses,
+  };
 }
 
 /** Members of the native specification. */

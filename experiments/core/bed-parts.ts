@@ -1,5 +1,25 @@
 // What parts on a bed have in common: how long they load it, and what they say where it lacks something.
-import type { BedFacts, JsonObject, Metric, Plan, RunOptions } from './types.js';
+import type { BedFacts, Experiment, JsonObject, Metric, Plan, RunOptions } from './types.js';
+
+/**
+ * The experiment as a report of a bed tells it. Published values are judged where their conditions are
+ * rebuilt, on the virtual NIC: a bed has another link, other cores and another tester.
+ */
+export function toldOfBed(experiment: Experiment): Experiment {
+  const { bed, abstract: _ofTheVirtualNic, ...rest } = experiment;
+  if (bed === undefined) return experiment;
+  return {
+    ...rest,
+    title: `${rest.title}, on a bed`,
+    claims: [],
+    shapes: [],
+    ...bed,
+    plan: (options) => {
+      const plan = rest.plan(options);
+      return { ...plan, parts: plan.parts.map(({ story: _story, ...part }) => part) };
+    },
+  };
+}
 
 export interface BedScale {
   warmupMs: number;
@@ -17,13 +37,9 @@ export const needsQueues = ({ queues }: BedFacts, least: number): Lack =>
 export const needsLatency = ({ latency, tester }: BedFacts): Lack =>
   latency ? undefined : `needs a tester that measures latency; ${tester} does not`;
 
-export const needsGenerator = ({ generator, tester }: BedFacts): Lack =>
-  generator
-    ? undefined
-    : `needs a tester that sends the suite's campus traffic; ${tester} sends its own`;
-
 /** The specification of a trial on a bed; with a lack it is left out, and the report says the first. */
 export function bedSpec(
+  { generator, tester }: BedFacts,
   trial: JsonObject,
   bps: number,
   { warmupMs, windowMs }: BedScale,
@@ -34,7 +50,8 @@ export function bedSpec(
   return {
     trial,
     load: { bps, warmupMs, windowMs },
-    source: { profile: 'campus' },
+    // Testers of others send what they have: figures of two beds differ by that, too.
+    source: generator ? { profile: 'campus' } : { tester },
     ...(lack === undefined ? {} : { lack }),
     ...more,
   };
@@ -89,6 +106,20 @@ export const bedMetrics: readonly Metric[] = [
     scale: 100,
     digits: 3,
   },
+  {
+    key: 'notCarried',
+    label: 'share not carried',
+    unit: '',
+    direction: 'lower',
+    path: 'notCarriedShare',
+    digits: 5,
+  },
   gbps('askedGbps', 'asked of the tester', 'askedBps'),
   gbps('sentGbps', 'sent by the tester', 'offeredBps'),
+];
+
+export const bedLimitations: readonly string[] = [
+  'A trial warms up and measures by time; its packets are those that the tester sent in the window. Counts of both machines, from start to stop, stand in each record as bed.',
+  'Latency is the tester’s: from before its send call to behind its receive call, so its own wait for a processor is in it. Where tester and device share processors, figures show that the bed works and tell nothing of the chain.',
+  'A rate that the tester did not reach counts as not carried; over ports that push back instead of dropping, such as memif, a slow device makes the tester late and nothing is lost.',
 ];

@@ -97,16 +97,17 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
     const known = new Set(history.warnings.map((w) => w.name));
     for (const warning of machineWarnings(context, noise))
       if (!known.has(warning.name)) append(warning);
+    const onBed =
+      prepared.bed === undefined
+        ? undefined
+        : makeBedRunner(prepared.bed.bed, prepared.bed.prepared);
     const runTrial =
       options.runTrial ??
       makeRunner({
         program: prepared.program,
         cpus: prepared.cpus,
         logFile: join(folder, 'trials.log'),
-        onBed:
-          prepared.bed === undefined
-            ? undefined
-            : makeBedRunner(prepared.bed.bed, prepared.bed.prepared),
+        onBed: onBed?.run,
       });
     const measuringFrom = performance.now();
     const stop = options.stop === undefined ? {} : { stop: options.stop };
@@ -126,6 +127,7 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
     const wallMs = performance.now() - measuringFrom;
     const trialMs = scheduler.trialMilliseconds;
     append({ type: 'noise', session, when: 'after', measures: runNoise(usage) });
+    for (const warning of onBed?.warnings() ?? []) append(warning);
     append({ type: 'end', session, reason: complete ? 'complete' : 'partial', wallMs, trialMs });
     status.say(
       `${complete ? 'measured' : 'stopped after'} ${planned.length - reused} points in ${duration((performance.now() - started) / 1000)}`,

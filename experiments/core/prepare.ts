@@ -209,7 +209,7 @@ export async function prepare(
 ): Promise<Prepared> {
   const { profile, seed, only, argv } = request;
   const bed = request.testbed === undefined ? undefined : readBed(request.testbed);
-  if (bed !== undefined && experiment.beds !== true)
+  if (bed !== undefined && experiment.bed === undefined)
     throw new HarnessError(
       'no-bed-parts',
       `--testbed: no part of ${experiment.name} runs on a bed; those of reframer and rsspp do`,

@@ -275,6 +275,13 @@ export interface Plan {
   byDefault?: readonly string[];
 }
 
+/** What a report of a bed says in the place of what holds for the virtual NIC. */
+export interface BedTexts {
+  setup: string;
+  limitations: readonly string[];
+  figures: readonly Figure[];
+}
+
 export interface Experiment {
   name: string;
   title: string;
@@ -286,8 +293,8 @@ export interface Experiment {
   figures: readonly Figure[];
   published: () => readonly PublishedRow[];
   plan: (options: RunOptions) => Plan;
-  /** Whether it has parts that run on a bed. */
-  beds?: boolean;
+  /** Its parts that run on a bed: the plan has them where the options have a bed. */
+  bed?: BedTexts;
   /** How a value of a parameter reads in tables and figures. */
   setup: string;
   /** Question, method, findings with numbers, what did not hold: at most 150 words. */

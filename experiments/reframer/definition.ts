@@ -28,7 +28,7 @@ import { groupingKeys, receiveQueues, releasePolicies, sensitiveFlows } from './
 import { published } from './published.js';
 import { coreCount, flowCount, worstCases } from './scale.js';
 import { shapes } from './shapes.js';
-import { bedPlan } from './testbed.js';
+import { bedPlan, bedTexts } from './testbed.js';
 import type { TrialScale } from './trial.js';
 import { telling } from '../story/attach.js';
 import { packetOrder } from '../story/works.js';
@@ -121,7 +121,7 @@ export const reframer = telling({ abstract, stories, captions })({
   figures,
   published,
   plan,
-  beds: true,
+  bed: bedTexts,
   setup:
     'The chain is a flow counter, a router, a firewall and a NAT. The paper’s chain has linear tables behind one-entry caches, verifies the checksums of each packet and walks a list of rules; it is built to cost what was published, a + b / SLF cycles per packet with a ≈ 2,700 and b ≈ 4,600. Cached rules is that walk alone. The modern chain has a trie, tuple-space search and hash tables. Packets arrive by a virtual clock at the offered rate, spread over eight queues; only the measured time of the polling loop advances that clock. So loop, Reframer and chain are real, and the NIC is simulated. Reframer on cores of its own is two such stages in sequence.',
   limitations: [

@@ -1,14 +1,22 @@
 // The parts that run on a bed: real ports, the load from a tester, latency from the wire to the wire.
 import {
+  bedLimitations,
   bedProfile,
   bedSpec,
-  needsGenerator,
   needsLatency,
   needsQueues,
   shareOfLink,
   type BedScale,
 } from '../core/bed-parts.js';
-import type { BedFacts, JsonObject, Params, Part, Plan, RunOptions } from '../core/types.js';
+import type {
+  BedFacts,
+  BedTexts,
+  JsonObject,
+  Params,
+  Part,
+  Plan,
+  RunOptions,
+} from '../core/types.js';
 import { adaptive, burst, contenders, held, off, versusOff, type Row } from './contenders.js';
 
 const common = [
@@ -64,7 +72,7 @@ function inChain({ bed, scale, quick }: Setting): Part {
       contenders(rows),
     ],
     contenders: versusOff,
-    spec: (p) => bedSpec(trial(p), bps, scale, [needsGenerator(bed)]),
+    spec: (p) => bedSpec(bed, trial(p), bps, scale, []),
     headline: 'throughputGbps',
     metrics: common,
     optional: true,
@@ -87,8 +95,7 @@ function load({ bed, scale, quick }: Setting): Part {
     ],
     contenders: versusOff,
     spec: (p) =>
-      bedSpec(trial(p), shareOfLink(bed, Number(p.offeredPercent) / 100), scale, [
-        needsGenerator(bed),
+      bedSpec(bed, trial(p), shareOfLink(bed, Number(p.offeredPercent) / 100), scale, [
         needsLatency(bed),
       ]),
     headline: 'p99Us',
@@ -111,12 +118,12 @@ function zeroLoss({ bed, scale, quick }: Setting): Part {
         from: bed.linkGbps * 0.02,
         to: bed.linkGbps * 0.98,
         resolution: bed.linkGbps * 0.02,
-        metric: 'lossShare',
+        metric: 'notCarried',
         atMost: 0,
       },
     ],
     contenders: versusOff,
-    spec: (p) => bedSpec(trial(p), Number(p.offeredGbps ?? 0) * 1e9, scale, [needsGenerator(bed)]),
+    spec: (p) => bedSpec(bed, trial(p), Number(p.offeredGbps ?? 0) * 1e9, scale, []),
     headline: 'zeroLossGbps',
     metrics: ['zeroLossGbps'],
     optional: true,
@@ -132,8 +139,7 @@ function ownCore({ bed, scale, quick }: Setting): Part {
     axes: [contenders(quick ? [off, held(64)] : [off, burst, held(16), held(64), held(128)])],
     contenders: versusOff,
     spec: (p) =>
-      bedSpec(trial({ ...p, chain: 'forward' }), shareOfLink(bed, 0.4), scale, [
-        needsGenerator(bed),
+      bedSpec(bed, trial({ ...p, chain: 'forward' }), shareOfLink(bed, 0.4), scale, [
         needsLatency(bed),
       ]),
     headline: 'p50Us',
@@ -153,10 +159,11 @@ function cores({ bed, scale }: Setting): Part {
     contenders: versusOff,
     spec: (p) =>
       bedSpec(
+        bed,
         trial(p),
         Math.min(overloadGbps, bed.linkGbps) * 1e9,
         scale,
-        [needsGenerator(bed), needsQueues(bed, 2)],
+        [needsQueues(bed, 2)],
         { queues: Number(p.cores) },
       ),
     headline: 'throughputGbps',
@@ -173,3 +180,38 @@ export function bedPlan(options: RunOptions, bed: BedFacts): Plan {
     parts: [inChain, load, zeroLoss, ownCore, cores].map((part) => part(setting)),
   };
 }
+
+export const bedTexts: BedTexts = {
+  setup:
+    'The device under test is a process on its own machine, or beside the tester: a polling thread a core, each with a receive queue, a stage and a chain, the same loop as on the virtual NIC. The chain is a flow counter, a router, a firewall and a NAT: called paper, with linear tables and a walk over rules, so that it costs what was published; called modern, with a trie, tuple-space search and hash tables. The tester is another process, with ports of its own wired to those of the device; it offers the load, counts what comes back and measures its latency.',
+  limitations: bedLimitations,
+  figures: [
+    {
+      id: 'bed-in-chain',
+      kind: 'bar',
+      title: 'Throughput of the chain behind real ports',
+      part: 'in-chain',
+      category: { param: 'contender', label: 'T' },
+      metric: 'throughputGbps',
+      facet: 'chain',
+    },
+    {
+      id: 'bed-load',
+      kind: 'line',
+      title: '99th percentile of latency by offered load',
+      part: 'load',
+      x: { param: 'offeredPercent', label: 'offered, % of the link' },
+      metric: 'p99Us',
+      series: 'contender',
+    },
+    {
+      id: 'bed-cores',
+      kind: 'line',
+      title: 'Throughput by cores',
+      part: 'cores',
+      x: { param: 'cores', label: 'cores' },
+      metric: 'throughputGbps',
+      series: 'contender',
+    },
+  ],
+};

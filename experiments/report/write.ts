@@ -1,4 +1,5 @@
 // Writes everything that follows from a journal into the folder of its run.
+import { toldOfBed } from '../core/bed-parts.js';
 import { OwnFolder } from '../core/files.js';
 import { summarize, type Summary } from '../core/summary.js';
 import type { Experiment } from '../core/types.js';
@@ -40,7 +41,8 @@ export interface ReportTexts {
 }
 
 /** What a kept run has of its report, apart from figures and PDF; writes nothing. */
-export function reportTexts({ folder, history }: Run, experiment: Experiment): ReportTexts {
+export function reportTexts({ folder, history }: Run, given: Experiment): ReportTexts {
+  const experiment = history.run.bed === undefined ? given : toldOfBed(given);
   const summary = summarize(experiment, history);
   const model = reportModel(experiment, summary, history, readSuperseded(folder));
   const texts = new Map([

@@ -9,7 +9,7 @@ import { imbalanceByCores, imbalanceByMethod, solver } from './imbalance.js';
 import { drops, latency } from './load.js';
 import { autoscale, migration, tableWrites, tap } from './moves.js';
 import { state, stateGrowth } from './state.js';
-import { bedPlan } from './testbed.js';
+import { bedPlan, bedTexts } from './testbed.js';
 import { oneCoreGbps, published, shapes } from './published.js';
 import { telling } from '../story/attach.js';
 import { abstract, captions, stories } from './story.js';
@@ -242,7 +242,7 @@ export const rsspp = telling({ abstract, stories, captions })({
   ],
   published,
   plan,
-  beds: true,
+  bed: bedTexts,
   setup:
     'A port in virtual time. Flows drawn from the published statistics of the campus traces are hashed to 512 buckets; the table sends them to rings of 4,096 descriptors; cores poll 32 packets at a time and serve each in a fixed time. Counting, solving, table changes and the hand-over of buckets are the library’s own code. Their time is not part of the virtual clock, except where a part is about the time of a table write. Epochs last 100 ms; contenders named “10 to 100 ms” use 10 ms within a second of a core above 0.9. Traffic classes use 500 ms and begin on one core. A core that loses buckets takes its ring out without service, at an assumed 25 ns per packet, and may then have one more ring of packets inside.',
   limitations: [

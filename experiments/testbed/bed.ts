@@ -15,8 +15,10 @@ export interface Role {
   via: readonly string[];
   /** reframer-dpdk on that host; undefined: ours, copied where the host is another one. */
   program: string | undefined;
-  /** As EAL takes them, ports included. */
-  eal: readonly string[];
+  /** Options of EAL; the ports come on top, see ealOf(). */
+  words: readonly string[];
+  /** Ports of the role's own process: a device with its arguments, or a PCI address. */
+  ports: readonly string[];
   hugepages: boolean;
   queues: number;
   /** Asked of the ports: rssKey, hashFields, offloads, retaSize, mtu, promiscuous, siblings. */
@@ -132,14 +134,36 @@ function role(reader: Reader): Role {
     host,
     via: reader.words('via'),
     program,
-    eal: [],
+    words: [],
+    ports: [],
     hugepages: false,
     queues: reader.whole('queues', 1, 1, 64),
     port: reader.port(),
   };
 }
 
-/** What EAL needs to open the ports: hugepages where one is of hardware, and the devices themselves. */
+// An AF_PACKET ring; its default of 512 is some milliseconds of what a thread without a CPU misses.
+const ringFrames = 4096;
+
+/** A queue of AF_PACKET is a socket of its own: opened and not polled, its packets would be lost. */
+const withQueues = (port: string, queues: number): string =>
+  port.startsWith('net_af_packet') && !/,(qpairs|framecnt)=/.test(port)
+    ? `${port},qpairs=${queues},framecnt=${ringFrames}`
+    : port;
+
+/** What EAL is given to open the role's ports with so many queues as the role has now. */
+export function ealOf({ words, ports, queues }: Role): string[] {
+  return [
+    ...words,
+    ...portDevices(
+      ports.map((port) => withQueues(port, queues)),
+      words,
+    ),
+    '--log-level=error',
+  ];
+}
+
+/** What EAL needs beside the ports: hugepages where one is of hardware, files of its own. */
 function withPorts<T extends Role>(
   name: string,
   reader: Reader,
@@ -150,7 +174,6 @@ function withPorts<T extends Role>(
   const wanted = reader.take('hugepages') ?? ports.some((port) => isPciAddress(deviceName(port)));
   if (typeof wanted !== 'boolean') reader.fail('hugepages', 'must be true or false');
   const { words } = ealOptions(given.join(' '), 512, { hugepages: wanted, telemetry: false });
-  const devices = portDevices(ports, words);
   // Both roles may be on one machine: EAL's files of one are not the other's.
   const prefix = words.some((word) => word.startsWith('--file-prefix'))
     ? []
@@ -158,7 +181,8 @@ function withPorts<T extends Role>(
   return {
     ...of,
     hugepages: wanted,
-    eal: [...words, ...devices, ...prefix, '--log-level=error'],
+    words: [...words, ...prefix],
+    ports,
   };
 }
 

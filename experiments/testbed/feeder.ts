@@ -1,7 +1,7 @@
 // Our own feeder: a process of reframer-dpdk on any DPDK port; stamps in the payload.
 import { HarnessError } from '../core/errors.js';
 import type { JsonObject } from '../core/types.js';
-import type { TesterRole } from './bed.js';
+import { ealOf, type TesterRole } from './bed.js';
 import type { Place } from './probe.js';
 import { ask, openSession } from './session.js';
 import type { Figures, LatencyNs, Tester } from './tester.js';
@@ -14,6 +14,7 @@ interface Result extends JsonObject {
   outOfOrder: number;
   offeredBps: number;
   receivedBps: number;
+  reachedShare: number;
   latencyNs: LatencyNs & JsonObject;
   all: { sent: number; received: number };
 }
@@ -26,17 +27,23 @@ export async function openFeeder(
   role: TesterRole,
   source: JsonObject,
   seed: number,
+  signal?: AbortSignal,
 ): Promise<Tester> {
-  const session = await openSession(place, 'tester', {
-    eal: [...role.eal],
-    tx: role.tx,
-    rx: role.rx,
-    queues: role.queues,
-    cores: role.cores,
-    source,
-    seed,
-    ...role.port,
-  });
+  const session = await openSession(
+    place,
+    'tester',
+    {
+      eal: ealOf(role),
+      tx: role.tx,
+      rx: role.rx,
+      queues: role.queues,
+      cores: role.cores,
+      source,
+      seed,
+      ...role.port,
+    },
+    signal,
+  );
   return {
     about: session.ready,
     start: async ({ bps, warmupMs, windowMs }) => {
@@ -52,18 +59,17 @@ export async function openFeeder(
       const { result } = await ask<{ result?: Result }>(session, { do: 'stop' });
       if (result === undefined)
         throw new HarnessError('tester', 'the tester ended without a result');
-      const { seconds, sent, received, lost, outOfOrder, offeredBps, receivedBps, latencyNs, all } =
-        result;
       return {
-        seconds,
-        sent,
-        received,
-        lost,
-        outOfOrder,
-        latencyNs,
-        offeredBps,
-        receivedBps,
-        all: { sent: all.sent, received: all.received },
+        seconds: result.seconds,
+        sent: result.sent,
+        received: result.received,
+        lost: result.lost,
+        outOfOrder: result.outOfOrder,
+        latencyNs: result.latencyNs,
+        offeredBps: result.offeredBps,
+        receivedBps: result.receivedBps,
+        reachedShare: result.reachedShare,
+        all: { sent: result.all.sent, received: result.all.received },
         details: {
           duplicates: result.duplicates ?? 0,
           foreign: result.foreign ?? 0,
@@ -72,6 +78,6 @@ export async function openFeeder(
         },
       };
     },
-    close: () => session.end(),
+    close: () => session.close(),
   };
 }

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { HarnessError } from '../core/errors.js';
 import type { TesterRole } from './bed.js';
 import { addressOf } from './address.js';
-import { sleep, type Figures, type Load, type Tester } from './tester.js';
+import { shareOfAsked, sleep, type Figures, type Load, type Tester } from './tester.js';
 
 const answerMs = 5000;
 const graceMs = 200;
@@ -122,6 +122,7 @@ export async function openPktgen(role: TesterRole): Promise<Tester> {
   let load: Load = { bps: 0, warmupMs: 0, windowMs: 0 };
   let openedAt = 0;
   let window: Promise<void> = Promise.resolve();
+  let sends = false;
   return {
     about: {
       tester: (await socket.run('io.write(pktgen.info.Pktgen_Version or "", "\\n")')).trim(),
@@ -140,6 +141,7 @@ export async function openPktgen(role: TesterRole): Promise<Tester> {
         );
       }
       first = await counters(socket, tx, rx);
+      sends = true;
       await socket.run(`pktgen.start("${tx}")`);
       window = sleep(load.warmupMs).then(async () => {
         opened = await counters(socket, tx, rx);
@@ -153,11 +155,13 @@ export async function openPktgen(role: TesterRole): Promise<Tester> {
       const closed = await counters(socket, tx, rx);
       const seconds = (performance.now() - openedAt) / 1000;
       await socket.run(`pktgen.stop("${tx}")`);
+      sends = false;
       await sleep(graceMs);
       const last = await counters(socket, tx, rx);
       // Its packets bear no number of a window: what is lost is known of all of them together.
       const sent = last.sent - first.sent;
       const received = last.received - first.received;
+      const offeredBps = ((closed.sentBytes - opened.sentBytes) * 8) / seconds;
       return {
         seconds,
         sent,
@@ -165,12 +169,19 @@ export async function openPktgen(role: TesterRole): Promise<Tester> {
         lost: Math.max(0, sent - received),
         outOfOrder: undefined,
         latencyNs: undefined,
-        offeredBps: ((closed.sentBytes - opened.sentBytes) * 8) / seconds,
+        offeredBps,
+        reachedShare: shareOfAsked(load, offeredBps),
         receivedBps: ((closed.receivedBytes - opened.receivedBytes) * 8) / seconds,
         all: { sent, received },
         details: {},
       };
     },
-    close: () => socket.close(),
+    close: async () => {
+      try {
+        if (sends) await socket.run(`pktgen.stop("${tx}")`);
+      } finally {
+        socket.close();
+      }
+    },
   };
 }

@@ -14,26 +14,33 @@ export interface Session {
   place: Place;
   ready: JsonObject;
   native: NativeSession<Reply>;
-  end: () => void;
+  /** Once its process is gone. */
+  close: () => Promise<void>;
 }
 
 const exitCodes: Readonly<Record<string, number>> = { 'bad-spec': 2, 'not-supported': 3 };
 
 /** @throws HarnessError with what the job said in place of being ready */
-export async function openSession(place: Place, job: string, spec: JsonObject): Promise<Session> {
+export async function openSession(
+  place: Place,
+  job: string,
+  spec: JsonObject,
+  signal?: AbortSignal,
+): Promise<Session> {
   const { host, program, environment } = place;
   let native: NativeSession<Reply>;
   try {
     native = await NativeSession.run<Reply>(
       host.command([...environment, program, job, '-']),
       spec,
+      signal,
     );
   } catch (error) {
     throw new HarnessError('bed', `${host.name}: ${(error as Error).message}`);
   }
   const { ready, error } = native.first;
   if (ready === undefined) {
-    native.end();
+    await native.close();
     const code = error?.code ?? 'bed';
     throw new HarnessError(
       code,
@@ -41,7 +48,7 @@ export async function openSession(place: Place, job: string, spec: JsonObject): 
       exitCodes[code] ?? 1,
     );
   }
-  return { place, ready, native, end: () => native.end() };
+  return { place, ready, native, close: () => native.close() };
 }
 
 /** @throws HarnessError where the job refuses, or has died */

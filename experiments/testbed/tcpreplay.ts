@@ -1,12 +1,13 @@
 // A capture replayed by tcpreplay, on an interface of Linux. It tells what it sent; what came back is
 // what the interface counts. Order and latency it does not tell.
 import { spawn, type ChildProcess } from 'node:child_process';
+import { quote } from 'zx';
 
 import { HarnessError } from '../core/errors.js';
 import type { TesterRole } from './bed.js';
 import type { Host } from './host.js';
 import type { Place } from './probe.js';
-import { sleep, type Figures, type Load, type Tester } from './tester.js';
+import { shareOfAsked, sleep, type Figures, type Load, type Tester } from './tester.js';
 
 interface Counts {
   packets: number;
@@ -35,19 +36,39 @@ async function arrived(host: Host, name: string): Promise<Counts> {
   return { packets: Number(packets), bytes: Number(bytes) };
 }
 
+// It ends when our end of its input does: over ssh nothing else tells it that nobody waits any more.
+const untilInputEnds =
+  'exec 3<&0; "$@" </dev/null & it=$!; (cat <&3; kill $it) >/dev/null 2>&1 & end=$!; wait $it; code=$?; kill $end 2>/dev/null; exit $code';
+
 export async function openTcpreplay({ host }: Place, role: TesterRole): Promise<Tester> {
   const version = await host.shell('tcpreplay --version 2>&1 | head -1');
+  if (!/^tcpreplay version/.test(version))
+    throw new HarnessError(
+      'no-tester',
+      `tester: tcpreplay does not run there (${version.trim()}); install it`,
+    );
+  const capture = role.capture ?? '';
+  await host.shell(
+    `test -r ${quote(capture)} || { echo ${quote(`there is no capture ${capture}`)} >&2; false; }`,
+  );
   await arrived(host, role.rx);
   let child: ChildProcess | undefined;
   let output = '';
   let ended: Promise<void> = Promise.resolve();
   let before: Counts = { packets: 0, bytes: 0 };
+  let load: Load = { bps: 0, warmupMs: 0, windowMs: 0 };
   return {
     about: { tester: version.trim() },
-    start: async ({ bps, warmupMs, windowMs }: Load) => {
+    start: async (asked) => {
+      load = asked;
+      const { bps, warmupMs, windowMs } = asked;
       before = await arrived(host, role.rx);
       const rate = bps > 0 ? [`--mbps=${bps / 1e6}`] : ['--topspeed'];
       const [command = '', ...args] = host.command([
+        'sh',
+        '-c',
+        untilInputEnds,
+        'tcpreplay',
         'tcpreplay',
         '-q',
         '-i',
@@ -55,10 +76,11 @@ export async function openTcpreplay({ host }: Place, role: TesterRole): Promise<
         ...rate,
         '--loop=0',
         `--duration=${Math.ceil((warmupMs + windowMs) / 1000)}`,
-        role.capture ?? '',
+        capture,
       ]);
       output = '';
-      child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+      child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+      child.stdin?.on('error', () => undefined);
       const add = (part: Buffer): void => {
         output += part.toString();
       };
@@ -76,6 +98,7 @@ export async function openTcpreplay({ host }: Place, role: TesterRole): Promise<
       await sleep(graceMs);
       const after = await arrived(host, role.rx);
       const received = after.packets - before.packets;
+      const offeredBps = (sent.bytes * 8) / sent.seconds;
       // It counts from start to stop: warm-up and window are one.
       return {
         seconds: sent.seconds,
@@ -84,14 +107,16 @@ export async function openTcpreplay({ host }: Place, role: TesterRole): Promise<
         lost: Math.max(0, sent.packets - received),
         outOfOrder: undefined,
         latencyNs: undefined,
-        offeredBps: (sent.bytes * 8) / sent.seconds,
+        offeredBps,
+        reachedShare: shareOfAsked(load, offeredBps),
         receivedBps: ((after.bytes - before.bytes) * 8) / sent.seconds,
         all: { sent: sent.packets, received },
         details: {},
       };
     },
-    close: () => {
-      child?.kill();
+    close: async () => {
+      child?.stdin?.end();
+      await ended.catch(() => undefined);
     },
   };
 }

@@ -4,7 +4,14 @@ import { HarnessError } from '../core/errors.js';
 import type { JsonObject, JsonValue } from '../core/types.js';
 import type { TesterRole } from './bed.js';
 import { addressOf } from './address.js';
-import { sleep, type Figures, type LatencyNs, type Load, type Tester } from './tester.js';
+import {
+  shareOfAsked,
+  sleep,
+  type Figures,
+  type LatencyNs,
+  type Load,
+  type Tester,
+} from './tester.js';
 import { RequestSocket } from './zmtp.js';
 
 const patienceMs = 5000;
@@ -188,6 +195,23 @@ export function countsOf(stats: PgidStats, bytes: number): Counted {
   };
 }
 
+/** Counters of a group may go on from one start to the next; where they began anew they are below. */
+export function sinceStart(now: Counted, before: Counted): Counted {
+  if (now.sent < before.sent || now.received < before.received) return now;
+  const had = new Map(before.histogram);
+  return {
+    ...now,
+    sent: now.sent - before.sent,
+    received: now.received - before.received,
+    sentBytes: now.sentBytes - before.sentBytes,
+    receivedBytes: now.receivedBytes - before.receivedBytes,
+    outOfOrder: Math.max(0, now.outOfOrder - before.outOfOrder),
+    histogram: now.histogram
+      .map(([us, n]) => [us, n - (had.get(us) ?? 0)] as [number, number])
+      .filter(([, n]) => n > 0),
+  };
+}
+
 /** TRex's histogram has two digits: a bucket is known by its lower end. */
 export function latencyOf({ histogram, average, max }: Counted): LatencyNs | undefined {
   const total = histogram.reduce((sum, [, n]) => sum + n, 0);
@@ -220,21 +244,43 @@ const flowCount = 10_000;
 export async function openTrex(role: TesterRole): Promise<Tester> {
   const [tx, rx] = [portNumber(role.tx), portNumber(role.rx)];
   const rpc = await TrexRpc.open(role.address);
-  await rpc.greet();
-  const { version = '' } = await rpc.call<{ version?: string }>('get_version');
+  let version: string;
+  try {
+    await rpc.greet();
+    ({ version = '' } = await rpc.call<{ version?: string }>('get_version'));
+  } catch (error) {
+    rpc.close();
+    throw error;
+  }
   const handlers = new Map<number, string>();
-  for (const port of new Set([tx, rx]))
-    handlers.set(
-      port,
-      await rpc.call<string>('acquire', {
-        port_id: port,
-        user: 'reframer',
-        session_id: process.pid,
-        force: false,
-      }),
-    );
   const own = (port: number): JsonObject => ({ port_id: port, handler: handlers.get(port) ?? '' });
+  let sends = false;
+  // Traffic and ports outlive a client that only hangs up, and the next one finds them taken.
+  const close = async (): Promise<void> => {
+    try {
+      if (sends) await rpc.call('stop_traffic', own(tx));
+      for (const port of handlers.keys()) await rpc.call('release', own(port));
+    } finally {
+      rpc.close();
+    }
+  };
+  try {
+    for (const port of new Set([tx, rx]))
+      handlers.set(
+        port,
+        await rpc.call<string>('acquire', {
+          port_id: port,
+          user: 'reframer',
+          session_id: process.pid,
+          force: false,
+        }),
+      );
+  } catch (error) {
+    await close().catch(() => undefined);
+    throw error;
+  }
   let load: Load = { bps: 0, warmupMs: 0, windowMs: 0 };
+  let first: Counted | undefined;
   let opened: Counted | undefined;
   let openedAt = 0;
   let window: Promise<void> = Promise.resolve();
@@ -262,12 +308,14 @@ export async function openTrex(role: TesterRole): Promise<Tester> {
       ];
       for (const [i, wish] of wishes.entries())
         await rpc.call('add_stream', { ...own(tx), stream_id: i + 1, stream: stream(wish) });
+      first = await counted();
       await rpc.call('start_traffic', {
         ...own(tx),
         mul: { op: 'abs', type: 'raw', value: 1 },
         duration: -1,
         force: true,
       });
+      sends = true;
       window = sleep(load.warmupMs).then(async () => {
         opened = await counted();
         openedAt = performance.now();
@@ -280,10 +328,13 @@ export async function openTrex(role: TesterRole): Promise<Tester> {
       const closed = await counted();
       const seconds = (performance.now() - openedAt) / 1000;
       await rpc.call('stop_traffic', own(tx));
+      sends = false;
       await sleep(graceMs);
-      const last = await counted();
+      const end = await counted();
+      const last = first === undefined ? end : sinceStart(end, first);
       const before = opened ?? closed;
       const latencyNs = latencyOf(last);
+      const offeredBps = ((closed.sentBytes - before.sentBytes) * 8) / seconds;
       // Its packets bear no number of a window: losses and latency are from start to stop.
       return {
         seconds,
@@ -292,14 +343,13 @@ export async function openTrex(role: TesterRole): Promise<Tester> {
         lost: Math.max(0, last.sent - last.received),
         outOfOrder: last.outOfOrder,
         latencyNs,
-        offeredBps: ((closed.sentBytes - before.sentBytes) * 8) / seconds,
+        offeredBps,
+        reachedShare: shareOfAsked(load, offeredBps),
         receivedBps: ((closed.receivedBytes - before.receivedBytes) * 8) / seconds,
         all: { sent: last.sent, received: last.received },
         details: { orderOf: 'the latency stream' },
       };
     },
-    close: () => {
-      rpc.close();
-    },
+    close,
   };
 }

@@ -1,4 +1,5 @@
 // A bed on one machine: a box and a tester, two processes with a memif between them.
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { dpdkProgram } from '../../native/loader.js';
@@ -26,6 +27,7 @@ export interface BoxSample {
     began: number;
     translated: number;
     denied: number;
+    untranslated: number;
     noRoom: number;
   };
   balance?: {
@@ -46,6 +48,16 @@ export interface Said {
   lanes?: BoxSample['lanes'];
   summary?: BoxSample & { lost: number };
 }
+
+/** That this process may use. */
+export const processors: number =
+  /^Cpus_allowed_list:\s*(.+)$/m
+    .exec(readFileSync('/proc/self/status', 'utf8'))?.[1]
+    ?.split(',')
+    .reduce((sum, part) => {
+      const [first = 0, last = first] = part.split('-').map(Number);
+      return sum + last - first + 1;
+    }, 0) ?? 1;
 
 let beds = 0;
 

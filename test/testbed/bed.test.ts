@@ -1,7 +1,7 @@
 // The file of a bed: what is refused, and what becomes of its ports.
 import { expect, test } from 'vitest';
 
-import { parseBed } from '../../experiments/testbed/bed.js';
+import { ealOf, parseBed } from '../../experiments/testbed/bed.js';
 
 test.each([
   ['{', /Expected property name|JSON/],
@@ -26,7 +26,9 @@ test('ports of a bed become options of EAL', () => {
     'bed.json',
   );
   expect([dut.hugepages, tester.hugepages]).toEqual([true, false]);
-  expect(dut.eal.join(' ')).toContain('-a 0000:3b:00.0');
-  expect(tester.eal.join(' ')).toContain('--vdev=net_af_packet0,iface=veth0');
+  expect(ealOf(dut).join(' ')).toContain('-a 0000:3b:00.0');
+  expect(ealOf(tester)).toContain('--vdev=net_af_packet0,iface=veth0,qpairs=1,framecnt=4096');
+  // A queue is a socket, and one that nobody polls would lose its share.
+  expect(ealOf({ ...tester, queues: 2 }).join(' ')).toContain('qpairs=2');
   expect([tester.tx, tester.rx]).toEqual(['net_af_packet0', 'net_af_packet0']);
 });

@@ -7,10 +7,48 @@ export interface Peer {
   address: string;
   /** Requests as they came. */
   asked: string[];
+  /** What the tester would do still if its client were gone. */
+  state: () => { sends: boolean; owned: number };
   close: () => Promise<void>;
 }
 
-function listen(server: Server, asked: string[], sockets: Set<Socket>): Promise<Peer> {
+/** What sends the packets. */
+export interface Wire {
+  start: (pps: number) => Promise<void>;
+  stop: () => Promise<void>;
+  /** Since the first start. */
+  counts: () => Promise<{ sent: number; received: number }>;
+}
+
+/** Sends by the clock, and loses `lossShare` of it. */
+export function clockWire(lossShare: number): Wire {
+  let before = 0;
+  let startedAt = 0;
+  let pps = 0;
+  const sent = (): number =>
+    before + (startedAt === 0 ? 0 : Math.round(((Date.now() - startedAt) / 1000) * pps));
+  return {
+    start: (wanted) => {
+      [pps, startedAt] = [wanted, Date.now()];
+      return Promise.resolve();
+    },
+    stop: () => {
+      [before, startedAt] = [sent(), 0];
+      return Promise.resolve();
+    },
+    counts: () => {
+      const n = sent();
+      return Promise.resolve({ sent: n, received: n - Math.round(n * lossShare) });
+    },
+  };
+}
+
+function listen(
+  server: Server,
+  asked: string[],
+  state: Peer['state'],
+  sockets = new Set<Socket>(),
+): Promise<Peer> {
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
@@ -20,6 +58,7 @@ function listen(server: Server, asked: string[], sockets: Set<Socket>): Promise<
       resolve({
         address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
         asked,
+        state,
         close: () =>
           new Promise((done) => {
             for (const socket of sockets) socket.destroy();
@@ -36,18 +75,23 @@ interface Request {
   params: Record<string, unknown> & { stream?: Record<string, Record<string, unknown>> };
 }
 
-/** Sends by the clock what its streams say, and loses `lossShare` of it. */
+/** Ports with owners, and two streams on one wire: of ten thousand packets one is of the second. */
 class TrexState {
   private streams: Record<string, Record<string, unknown>>[] = [];
-  private startedAt = 0;
-  private stoppedAt = 0;
+  readonly owned = new Set<unknown>();
+  sends = false;
+  private starts = 0;
 
-  constructor(private readonly lossShare: number) {}
+  constructor(private readonly wire: Wire) {}
 
-  answer({ method, params }: Request): { result: unknown } | { error: unknown } {
+  async answer({ method, params }: Request): Promise<{ result: unknown } | { error: unknown }> {
+    const { port_id: port } = params;
     if (method !== 'api_sync_v2' && params.api_h !== 'key')
       return { error: { code: -32000, message: 'bad API handler' } };
-    if (/^(add|remove|start|stop)/.test(method) && params.handler !== 'owner')
+    if (
+      /^(add|remove|start|stop|release)/.test(method) &&
+      (params.handler !== 'owner' || !this.owned.has(port))
+    )
       return { error: { code: -32000, specific_err: 'port is not owned' } };
     switch (method) {
       case 'api_sync_v2':
@@ -55,7 +99,13 @@ class TrexState {
       case 'get_version':
         return { result: { version: 'v3.04', mode: 'STL' } };
       case 'acquire':
+        if (this.owned.has(port) && params.force !== true)
+          return { error: { code: -32000, specific_err: 'port is already owned by reframer' } };
+        this.owned.add(port);
         return { result: 'owner' };
+      case 'release':
+        this.owned.delete(port);
+        return { result: {} };
       case 'remove_all_streams':
         this.streams = [];
         return { result: {} };
@@ -63,30 +113,37 @@ class TrexState {
         if (params.stream !== undefined) this.streams.push(params.stream);
         return { result: {} };
       case 'start_traffic':
-        this.startedAt = Date.now();
-        this.stoppedAt = 0;
+        this.sends = true;
+        this.starts++;
+        await this.wire.start(
+          this.streams.reduce(
+            (sum, { mode }) => sum + (mode as { rate: { value: number } }).rate.value,
+            0,
+          ),
+        );
         return { result: { multiplier: 1 } };
       case 'stop_traffic':
-        this.stoppedAt = Date.now();
+        this.sends = false;
+        await this.wire.stop();
         return { result: {} };
       case 'get_pgid_stats':
-        return { result: this.stats() };
+        return { result: await this.stats() };
       default:
         return { error: { code: -32601, message: `no method ${method}` } };
     }
   }
 
-  private stats(): object {
-    const seconds = ((this.stoppedAt || Date.now()) - this.startedAt) / 1000;
+  private async stats(): Promise<object> {
+    const all = await this.wire.counts();
     const flow: Record<string, object> = {};
     const latency: Record<string, object> = { g: { old_flow: 0, bad_hdr: 0 } };
     for (const stream of this.streams) {
       const rule = stream.flow_stats as { stream_id: number; rule_type: string };
-      const { rate } = stream.mode as { rate: { value: number } };
       const { binary } = stream.packet as { binary: string };
-      const sent = Math.round(rate.value * seconds);
-      const received = sent - Math.round(sent * this.lossShare);
       const bytes = Buffer.from(binary, 'base64').length;
+      const part = (n: number): number =>
+        rule.rule_type === 'latency' ? Math.floor(n / 10_000) : n - Math.floor(n / 10_000);
+      const [sent, received] = [part(all.sent), part(all.received)];
       flow[String(rule.stream_id)] = {
         tp: { '0': sent, '1': 0 },
         rp: { '0': 0, '1': received },
@@ -95,18 +152,26 @@ class TrexState {
       };
       if (rule.rule_type === 'latency')
         latency[String(rule.stream_id)] = {
-          lat: { h: { '10': 90, '20': 9, '100': 1 }, s_avg: 12, t_max: 120, t_min: 9, jit: 1 },
-          er: { ooo: 2 },
+          // Of each start a hundred more; so are packets out of order, two of them.
+          lat: {
+            h: { '10': 90 * this.starts, '20': 9 * this.starts, '100': this.starts },
+            s_avg: 12,
+            t_max: 120,
+            t_min: 9,
+            jit: 1,
+          },
+          er: { ooo: 2 * this.starts },
         };
     }
     return { flow_stats: flow, latency, ver_id: {} };
   }
 }
 
-export function trexPeer(lossShare: number): Promise<Peer> {
+export function trexPeer(wire: Wire): Promise<Peer> {
   const asked: string[] = [];
-  const state = new TrexState(lossShare);
+  const state = new TrexState(wire);
   const server = createServer((socket) => {
+    let last = Promise.resolve();
     let bytes = Buffer.alloc(0);
     let greeted = false;
     let empty = false;
@@ -143,53 +208,61 @@ export function trexPeer(lossShare: number): Promise<Peer> {
         if (!empty) return void socket.destroy();
         const request = JSON.parse(body.toString()) as Request;
         asked.push(request.method);
-        const answer = Buffer.from(
-          JSON.stringify({ jsonrpc: '2.0', id: request.id, ...state.answer(request) }),
-        );
-        const size8 = Buffer.alloc(8);
-        size8.writeBigUInt64BE(BigInt(answer.length));
-        socket.write(Buffer.concat([Buffer.from([1, 0, 2]), size8, answer]));
+        last = last.then(async () => {
+          const answer = Buffer.from(
+            JSON.stringify({ jsonrpc: '2.0', id: request.id, ...(await state.answer(request)) }),
+          );
+          const size8 = Buffer.alloc(8);
+          size8.writeBigUInt64BE(BigInt(answer.length));
+          socket.write(Buffer.concat([Buffer.from([1, 0, 2]), size8, answer]));
+        });
       }
     });
   });
-  return listen(server, asked, new Set());
+  return listen(server, asked, () => ({ sends: state.sends, owned: state.owned.size }));
 }
 
-/** A line is a statement of Lua; of those that the driver sends it knows what they do. */
-export function pktgenPeer(lossShare: number): Promise<Peer> {
+/** Of the frames that an emulated Pktgen sends. */
+const pktgenBytes = 100;
+
+/** A line is a statement of Lua; of those that the driver sends it knows what they do. The link has 10 Gbps. */
+export function pktgenPeer(wire: Wire): Promise<Peer> {
   const asked: string[] = [];
-  let startedAt = 0;
-  let stoppedAt = 0;
   let rate = 100;
-  const sent = (): number =>
-    startedAt === 0
-      ? 0
-      : Math.round((((stoppedAt || Date.now()) - startedAt) / 1000) * 1000 * rate);
-  const run = (line: string): string => {
+  let sends = false;
+  const run = async (line: string): Promise<string> => {
     asked.push(line);
     const mark = /^io\.write\("(.*)\\n"\) io\.flush\(\)$/.exec(line)?.[1];
     if (mark !== undefined) return `${mark}\n`;
-    const [, share] = /^pktgen\.set\("0", "rate", ([\d.]+)\)$/.exec(line) ?? [];
+    const [, share] = /^pktgen\.set\("0", "rate", ([\d.e-]+)\)$/.exec(line) ?? [];
     if (share !== undefined) rate = Number(share);
-    if (line === 'pktgen.start("0")') [startedAt, stoppedAt] = [Date.now(), 0];
-    if (line === 'pktgen.stop("0")') stoppedAt = Date.now();
+    if (line === 'pktgen.start("0")') {
+      sends = true;
+      await wire.start((rate * 1e8) / 8 / pktgenBytes);
+    }
+    if (line === 'pktgen.stop("0")') {
+      sends = false;
+      await wire.stop();
+    }
     if (line.includes('linkState')) return '<UP-10000-FD>\n';
     if (line.includes('Pktgen_Version')) return '23.10.0\n';
     if (!line.includes('portStats')) return '';
-    const n = sent();
-    const back = n - Math.round(n * lossShare);
-    return `0 opackets ${n}\n0 obytes ${n * 100}\n0 ipackets 0\n0 ibytes 0\n1 opackets 0\n1 obytes 0\n1 ipackets ${back}\n1 ibytes ${back * 100}\n`;
+    const { sent, received } = await wire.counts();
+    return `0 opackets ${sent}\n0 obytes ${sent * pktgenBytes}\n0 ipackets 0\n0 ibytes 0\n1 opackets 0\n1 obytes 0\n1 ipackets ${received}\n1 ibytes ${received * pktgenBytes}\n`;
   };
   const server = createServer((socket) => {
     let text = '';
+    let last = Promise.resolve();
     socket.setEncoding('utf8').on('data', (part) => {
       text += String(part);
       const lines = text.split('\n');
       text = lines.pop() ?? '';
       // Two writes: an answer may come in pieces.
       for (const line of lines)
-        for (const piece of run(line).match(/.{1,7}|\n/gs) ?? []) socket.write(piece);
+        last = last.then(async () => {
+          for (const piece of (await run(line)).match(/.{1,7}|\n/gs) ?? []) socket.write(piece);
+        });
     });
   });
-  return listen(server, asked, new Set());
+  return listen(server, asked, () => ({ sends, owned: 0 }));
 }

@@ -7,7 +7,7 @@ import { openPktgen } from '../../experiments/testbed/pktgen.js';
 import { parseTcpreplay } from '../../experiments/testbed/tcpreplay.js';
 import { openTrex, udpFrame } from '../../experiments/testbed/trex.js';
 import { FrameReader, frame, greeting } from '../../experiments/testbed/zmtp.js';
-import { pktgenPeer, trexPeer, type Peer } from './peers.js';
+import { clockWire, pktgenPeer, trexPeer, type Peer } from './peers.js';
 
 const open: Peer[] = [];
 afterAll(() => Promise.all(open.map((peer) => peer.close())));
@@ -19,12 +19,26 @@ const role = (kind: 'trex' | 'pktgen', address: string): ReturnType<typeof parse
   ).tester;
 
 test('TRex: streams, start, counters, latency, order, stop', async () => {
-  const peer = await trexPeer(0.25);
+  const peer = await trexPeer(clockWire(0.25));
   open.push(peer);
   const tester = await openTrex(role('trex', peer.address));
   expect(tester.about).toEqual({ tester: 'TRex v3.04' });
-  await tester.start({ bps: 768 * 8 * 10_000, warmupMs: 50, windowMs: 150 });
-  const figures = await tester.stop();
+  // Its counters go on from one start to the next.
+  for (let again = 0; again < 2; again++) {
+    await tester.start({ bps: 768 * 8 * 10_000, warmupMs: 50, windowMs: 150 });
+    const figures = await tester.stop();
+    expect(figures.sent).toBeGreaterThan(1000);
+    expect(figures.lost / figures.sent).toBeCloseTo(0.25, 2);
+    expect(figures.lost).toBe(figures.sent - figures.received);
+    expect(figures.outOfOrder).toBe(2);
+    expect(figures.latencyNs).toMatchObject({
+      p50: 10_000,
+      p95: 20_000,
+      p999: 100_000,
+      max: 120_000,
+    });
+    expect(figures.offeredBps).toBeGreaterThan(0);
+  }
   expect(peer.asked).toEqual(
     expect.arrayContaining([
       'api_sync_v2',
@@ -34,23 +48,35 @@ test('TRex: streams, start, counters, latency, order, stop', async () => {
       'stop_traffic',
     ]),
   );
-  expect(peer.asked.filter((method) => method === 'add_stream')).toHaveLength(2);
-  expect(figures.sent).toBeGreaterThan(1000);
-  expect(figures.lost / figures.sent).toBeCloseTo(0.25, 2);
-  expect(figures.lost).toBe(figures.sent - figures.received);
-  expect(figures.outOfOrder).toBe(2);
-  expect(figures.latencyNs).toMatchObject({
-    p50: 10_000,
-    p95: 20_000,
-    p999: 100_000,
-    max: 120_000,
-  });
-  expect(figures.offeredBps).toBeGreaterThan(0);
-  tester.close();
+  expect(peer.asked.filter((method) => method === 'add_stream')).toHaveLength(4);
+  expect(peer.state()).toEqual({ sends: false, owned: 2 });
+  await tester.close();
+  expect(peer.state()).toEqual({ sends: false, owned: 0 });
+});
+
+test('a tester of others that is closed while it sends, sends nothing and holds nothing', async () => {
+  const trex = await trexPeer(clockWire(0));
+  const pktgen = await pktgenPeer(clockWire(0));
+  open.push(trex, pktgen);
+  for (let again = 0; again < 2; again++) {
+    const tester = await openTrex(role('trex', trex.address));
+    await tester.start({ bps: 1e6, warmupMs: 50, windowMs: 60_000 });
+    expect(trex.state()).toEqual({ sends: true, owned: 2 });
+    // Ports are one client's: the next one is told so, and takes none of them along.
+    await expect(openTrex(role('trex', trex.address))).rejects.toThrow(/acquire: .*already owned/);
+    expect(trex.state().owned).toBe(2);
+    await tester.close();
+    expect(trex.state()).toEqual({ sends: false, owned: 0 });
+  }
+  const tester = await openPktgen(role('pktgen', pktgen.address));
+  await tester.start({ bps: 1e6, warmupMs: 50, windowMs: 60_000 });
+  expect(pktgen.state().sends).toBe(true);
+  await tester.close();
+  expect(pktgen.state().sends).toBe(false);
 });
 
 test('Pktgen: rate as a share of the link, start, counters, stop', async () => {
-  const peer = await pktgenPeer(0.1);
+  const peer = await pktgenPeer(clockWire(0.1));
   open.push(peer);
   const tester = await openPktgen(role('pktgen', peer.address));
   expect(tester.about).toEqual({ tester: '23.10.0' });
@@ -60,11 +86,11 @@ test('Pktgen: rate as a share of the link, start, counters, stop', async () => {
   expect(peer.asked).toContain('pktgen.stop("0")');
   expect(figures.lost / figures.sent).toBeCloseTo(0.1, 2);
   expect(figures).toMatchObject({ outOfOrder: undefined, latencyNs: undefined });
-  tester.close();
+  await tester.close();
 });
 
 test('a tester that is not there, or is something else, is one line', async () => {
-  const gone = await pktgenPeer(0);
+  const gone = await pktgenPeer(clockWire(0));
   await gone.close();
   await expect(openPktgen(role('pktgen', gone.address))).rejects.toThrow(
     /^tester: Pktgen does not answer at .*; start it with -G$/,
@@ -72,7 +98,7 @@ test('a tester that is not there, or is something else, is one line', async () =
   await expect(openTrex(role('trex', gone.address))).rejects.toThrow(
     /^tester: TRex does not answer at .*; start it with -i$/,
   );
-  const other = await pktgenPeer(0);
+  const other = await pktgenPeer(clockWire(0));
   open.push(other);
   await expect(openTrex(role('trex', other.address))).rejects.toThrow(
     /^tester: TRex: api_sync_v2: /,

@@ -17,6 +17,7 @@ import { foundIn } from '../../report/model.js';
 import { numbered } from '../../story/references.js';
 import { plain } from '../../report/text.js';
 import { writeReport, type Written } from '../../report/write.js';
+import { endBedTrials } from '../../testbed/run.js';
 import { exitCodes, UsageError } from '../errors.js';
 import { print, printJson, printVerdicts, renderTable, talk } from '../output.js';
 import { parseCount } from '../units.js';
@@ -222,6 +223,19 @@ function resumeCommand(prepared: Prepared): string {
   return ['npx', 'reframer', ...words, ...out].map(quote).join(' ');
 }
 
+/** Testers of others go on sending when we are gone: they are told first, then the signal has its way. */
+function endBedFirst(): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    const handlers = process.rawListeners(signal);
+    process.removeAllListeners(signal);
+    process.once(signal, () => {
+      void endBedTrials().finally(() => {
+        for (const handler of handlers) handler.call(process, signal);
+      });
+    });
+  }
+}
+
 async function run(name: string, options: Options): Promise<void> {
   const experiment = findExperiment(name);
   const prepared = await prepare(experiment, requestOf(options), new Date());
@@ -237,6 +251,7 @@ async function run(name: string, options: Options): Promise<void> {
     );
   };
   process.once('exit', interrupted);
+  if (prepared.bed !== undefined) endBedFirst();
   status.say(
     `${experiment.name}: ${options.full === true ? 'full' : 'quick'} run, ${prepared.settings.flatMap((s) => s.points).length} points, seed ${prepared.options.seed}, about ${duration(estimate(prepared).longer)}, in ${prepared.folder}`,
   );

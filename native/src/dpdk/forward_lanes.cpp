@@ -71,8 +71,10 @@ ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : par
 		ports.nb_queues = params.nb_queues;
 		ports.reta_size = granted[0].reta_size;
 		ports.driver = granted[0].record["driver"].get<std::string>();
-		ports.port_hash = symmetric && std::all_of(granted.begin(), granted.end(),
-		                                           [](const PortGrant &g) { return g.nic_hash; });
+		ports.port_hash =
+			symmetric && std::all_of(granted.begin(), granted.end(), [](const PortGrant &g) {
+				return g.nic_hash && g.hashes_ports;
+			});
 		ports.nb_buffers = nb_buffers;
 		together = std::make_unique<Suite>(params.suite, ports, sender, clock, all);
 	} else {

@@ -12,8 +12,9 @@
 //        workPolls, workUs: polls that took or gave packets, and their time;
 //        holds: packets held for less than 2^10, 2^11, ... 2^30 ns, and all of them last; holdSumUs:
 //        their sum by the middle of each bucket of the histogram, 1/16 of an octave wide.
-// FLOWS  {"packets","live","began","left","translated","denied","noRoom"}
-//        packets of flows that are followed; flows now, begun, timed out; packets by what was done
+// FLOWS  {"packets","live","began","left","translated","denied","untranslated","noRoom"}
+//        packets of flows that are followed; flows now, begun, timed out; packets by what was done:
+//        untranslated ones were dropped, because NAT has no translation for them
 // BALANCE {"table","buckets","epochs","moves","refused","activeCores","coresChanged",
 //        "imbalancePercent","held","heldMax","forwarded","handedOver","stateErrors"}
 //        held: packets that waited for their bucket; stateErrors: buckets that came without flows

@@ -203,6 +203,8 @@ PortGrant start_port(uint16_t port, const PortUse &use, rte_mempool *pool)
 	grant.nb_tx_descriptors = nb_tx;
 	grant.promiscuous = rte_eth_promiscuous_get(port) == 1;
 	grant.nic_hash = with.conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH;
+	constexpr uint64_t with_ports = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP;
+	grant.hashes_ports = (with.conf.rx_adv_conf.rss_conf.rss_hf & with_ports) == with_ports;
 	grant.reta_size = info.reta_size;
 	if (rte_eth_dev_get_mtu(port, &grant.mtu) != 0)
 		grant.mtu = 0;

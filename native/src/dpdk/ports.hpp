@@ -49,7 +49,8 @@ struct PortGrant {
 	uint16_t nb_rx_descriptors = 0, nb_tx_descriptors = 0, mtu = 0;
 	uint32_t reta_size = 0;
 	bool promiscuous = false, nic_hash = false;
-	lab::Json record; // all of it, for the user
+	bool hashes_ports = false; // of TCP and UDP over IPv4, beside the addresses
+	lab::Json record;          // all of it, for the user
 };
 
 // Configures and starts the port: RSS and the hash of each packet where the driver has them, frames in

@@ -2,7 +2,6 @@
 
 #include "dpdk/counter.hpp"
 #include "nf/checksum.hpp"
-#include "packet/parse.hpp"
 #include "reframer/dpdk.h"
 
 #include <rte_mbuf.h>
@@ -16,89 +15,30 @@ namespace reframer::dpdk {
 namespace {
 
 constexpr uint8_t verdict_allow = 1, verdict_deny = 2;
-constexpr uint8_t tcp = 6, udp = 17;
 // An entry's other half is refreshed so often: a unit is 2^30 ns, timeouts are many of them.
 constexpr unsigned touch_shift = 30;
 // Endpoints that are tried for a new flow: so many in a row are taken only where nearly all are.
 constexpr uint32_t most_tries = 32;
 constexpr uint64_t sweep_interval_ns = 1'000'000;
 
-using Key = std::array<uint8_t, CONNTRACK_KEY_IPV4>;
-
-bool in_prefix(const uint8_t *address, const std::array<uint8_t, 4> &prefix, uint8_t bits)
+std::array<uint8_t, 4> network_order(uint32_t address)
 {
-	for (uint32_t i = 0; i < 4 && bits > 0; i++) {
-		const uint8_t n = std::min<uint8_t>(bits, 8), mask = uint8_t(0xff00 >> n);
-		if ((address[i] ^ prefix[i]) & mask)
-			return false;
-		bits = uint8_t(bits - n);
-	}
-	return true;
-}
-
-uint16_t word_at(const uint8_t *at)
-{
-	uint16_t word;
-	std::memcpy(&word, at, sizeof(word));
-	return word;
+	return {uint8_t(address >> 24), uint8_t(address >> 16), uint8_t(address >> 8),
+	        uint8_t(address)};
 }
 
 } // namespace
 
-// An IPv4 packet with ports, as far as the functions need it.
-struct FlowWork::Packet {
-	uint8_t *l3 = nullptr, *l4 = nullptr;
-	uint8_t protocol = 0;
-
-	static Packet of(rte_mbuf *mbuf)
-	{
-		Packet p;
-		auto *data = rte_pktmbuf_mtod(mbuf, uint8_t *);
-		const packet::Headers h = packet::parse(data, mbuf->data_len, mbuf->pkt_len,
-		                                        packet::LinkType::ethernet, packet::Depth::outer);
-		const bool whole = h.version == 4 && h.flags & packet::header_ports &&
-		                   !(h.flags & packet::header_fragment);
-		const uint32_t needed = h.protocol == tcp ? 20 : 8;
-		if (!whole || (h.protocol != tcp && h.protocol != udp) || h.l4 + needed > mbuf->data_len)
-			return p;
-		p.l3 = data + h.l3;
-		p.l4 = data + h.l4;
-		p.protocol = h.protocol;
-		return p;
-	}
-	explicit operator bool() const { return l3 != nullptr; }
-	const uint8_t *source() const { return l3 + 12; }
-	const uint8_t *destination() const { return l3 + 16; }
-	// What answers it, once its source is `address`:`port`.
-	Key reply_key(const uint8_t *address, uint16_t port) const
-	{
-		Key key;
-		conntrack_key_ipv4(key.data(), destination(), address, word_at(l4 + 2), port, protocol);
-		return key;
-	}
-	uint32_t reply_hash(const packet::Toeplitz &toeplitz, const uint8_t *address,
-	                    uint16_t port) const
-	{
-		uint8_t addresses[8], ports[4];
-		std::memcpy(addresses, destination(), 4);
-		std::memcpy(addresses + 4, address, 4);
-		std::memcpy(ports, l4 + 2, 2);
-		std::memcpy(ports + 2, &port, 2);
-		return toeplitz.ipv4(addresses, ports);
-	}
-	Key key() const
-	{
-		Key key;
-		conntrack_key_ipv4(key.data(), source(), destination(), word_at(l4), word_at(l4 + 2),
-		                   protocol);
-		return key;
-	}
-};
-
 FlowWork::FlowWork(const FlowWorkConfig &config, const NatPorts *ports, Travelling &travelling,
                    uint64_t seed)
-	: config_(config), ports_(ports), travelling_(travelling), draws_(seed | 1)
+	: config_(config), ports_(ports), firewall_(config.rules), travelling_(travelling),
+	  draws_(seed | 1)
 {
+	for (const FlowFunction function : config_.chain) {
+		behind_nat_ |= function == FlowFunction::firewall && nat_;
+		nat_ |= function == FlowFunction::nat;
+		guarded_ |= function == FlowFunction::firewall;
+	}
 	conntrack_params p;
 	conntrack_default_params(&p);
 	p.key_size = CONNTRACK_KEY_IPV4;
@@ -114,11 +54,6 @@ FlowWork::FlowWork(const FlowWorkConfig &config, const NatPorts *ports, Travelli
 	table_ = api::create<api::FlowTable>(conntrack_create, p);
 	if (!table_)
 		throw std::bad_alloc();
-}
-
-bool FlowWork::has(FlowFunction function) const
-{
-	return std::find(config_.chain.begin(), config_.chain.end(), function) != config_.chain.end();
 }
 
 uint64_t FlowWork::live_flows() const
@@ -152,7 +87,8 @@ void FlowWork::sweep(uint64_t now_ns)
 	                     conntrack_sweep_budget(table_.get(), since, config_.timeout_ns)));
 }
 
-FlowWork::State *FlowWork::find(const Key &key, uint32_t hash, uint64_t now_ns, bool insert)
+FlowWork::State *FlowWork::find(const FlowKeyBytes &key, uint32_t hash, uint64_t now_ns,
+                                bool insert)
 {
 	uint64_t digest;
 	void *state = nullptr;
@@ -168,67 +104,58 @@ FlowWork::State *FlowWork::find(const Key &key, uint32_t hash, uint64_t now_ns, 
 
 // An endpoint whose replies come to this bucket and are nobody's yet. The flow's entry and that of its
 // replies then name each other.
-bool FlowWork::give_endpoint(const Packet &packet, uint32_t bucket, uint64_t now_ns)
+bool FlowWork::give_endpoint(const FlowPacket &packet, uint32_t bucket, uint64_t now_ns)
 {
-	const uint32_t rss = packet.reply_hash(toeplitz_, config_.nat_address.data(), 0);
-	uint32_t hash = rss;
 	for (uint32_t i = 0; i < most_tries; i++) {
 		draws_ ^= draws_ << 13; // xorshift64
 		draws_ ^= draws_ >> 7;
 		draws_ ^= draws_ << 17;
-		std::array<uint8_t, 4> address = config_.nat_address;
-		const uint32_t host = uint32_t(draws_ >> 40) % config_.nat_addresses;
-		address[3] = uint8_t(address[3] + host);
-		address[2] = uint8_t(address[2] + (host >> 8));
-		hash = host == 0 ? rss : packet.reply_hash(toeplitz_, address.data(), 0);
-		const std::vector<uint16_t> &ports = ports_->that_lead_to(bucket, hash);
+		const std::array<uint8_t, 4> address =
+			network_order(config_.nat_address + uint32_t(draws_ >> 40) % config_.nat_addresses);
+		const std::vector<uint16_t> &ports =
+			ports_->that_lead_to(bucket, packet.reply_hash(toeplitz_, address.data(), 0));
 		if (ports.empty())
 			continue;
 		const uint16_t port = rte_cpu_to_be_16(ports[size_t(draws_ >> 8) % ports.size()]);
-		const Key key = packet.reply_key(address.data(), port);
-		hash = packet.reply_hash(toeplitz_, address.data(), port);
+		const FlowKeyBytes key = packet.reply_key(address.data(), port);
+		const uint32_t hash = packet.reply_hash(toeplitz_, address.data(), port);
 		State *reply = find(key, hash, CONNTRACK_NO_TIME, false);
 		if (reply)
 			continue; // another flow's
 		if (!(reply = find(key, hash, now_ns, true)))
 			return false;
-		reply->kind = 1;
+		reply->kind = uint8_t(kind_reply | (turned(key) ? kind_turned : 0));
 		std::memcpy(reply->address.data(), packet.source(), 4);
-		reply->port = word_at(packet.l4);
+		reply->port = packet.source_word();
 		reply->touched = uint32_t(now_ns >> touch_shift);
-		const uint32_t own = toeplitz_.ipv4(packet.l3 + 12, packet.l4);
-		State *flow = find(packet.key(), own, now_ns, true);
+		const FlowKeyBytes own = packet.key();
+		State *flow = find(own, packet.hash(toeplitz_), now_ns, true);
 		if (!flow)
 			return false;
+		flow->kind = turned(own) ? kind_turned : 0;
 		flow->address = address;
 		flow->port = port;
-		flow->touched = reply->touched;
+		flow->touched = uint32_t(now_ns >> touch_shift);
 		return true;
 	}
 	return false;
 }
 
-// Both entries of a translated flow live as long as one of them is used.
-void FlowWork::touch_other(const Packet &packet, State &state, uint64_t now_ns)
+// Of a translated flow the entry of its replies, and the other way round.
+FlowWork::State *FlowWork::other_of(const FlowPacket &packet, const State &state, uint64_t now_ns)
 {
-	const uint32_t now = uint32_t(now_ns >> touch_shift);
-	if (state.touched == now)
-		return;
-	state.touched = now;
-	if (state.kind == 0)
-		find(packet.reply_key(state.address.data(), state.port),
-		     packet.reply_hash(toeplitz_, state.address.data(), state.port), now_ns, false);
-	else {
-		uint8_t fields[12];
-		std::memcpy(fields, state.address.data(), 4);
-		std::memcpy(fields + 4, packet.source(), 4);
-		std::memcpy(fields + 8, &state.port, 2);
-		std::memcpy(fields + 10, packet.l4, 2);
-		Key key;
-		conntrack_key_ipv4(key.data(), fields, fields + 4, word_at(fields + 8),
-		                   word_at(fields + 10), packet.protocol);
-		find(key, toeplitz_.ipv4(fields, fields + 8), now_ns, false);
-	}
+	if (!(state.kind & kind_reply))
+		return find(packet.reply_key(state.address.data(), state.port),
+		            packet.reply_hash(toeplitz_, state.address.data(), state.port), now_ns, false);
+	uint8_t fields[12];
+	std::memcpy(fields, state.address.data(), 4);
+	std::memcpy(fields + 4, packet.source(), 4);
+	std::memcpy(fields + 8, &state.port, 2);
+	std::memcpy(fields + 10, packet.l4, 2);
+	FlowKeyBytes key;
+	conntrack_key_ipv4(key.data(), fields, fields + 4, FlowPacket::word_at(fields + 8),
+	                   FlowPacket::word_at(fields + 10), packet.protocol);
+	return find(key, toeplitz_.ipv4(fields, fields + 8), now_ns, false);
 }
 
 bool FlowWork::from_inside(const rte_mbuf *packet) const
@@ -236,38 +163,43 @@ bool FlowWork::from_inside(const rte_mbuf *packet) const
 	return packet->port == config_.inside_port;
 }
 
-uint8_t FlowWork::judge(const Packet &packet, const State &state, bool translated) const
+// A flow is judged once, whichever way its first packet went; what has no flow, each time.
+bool FlowWork::denies(const FlowPacket &packet, State *state, uint64_t now_ns)
 {
-	if (state.kind == 1) // what answers a flow that passed
-		return verdict_allow;
-	const uint8_t *source =
-		translated && state.port && state.kind == 0 ? state.address.data() : packet.source();
-	const uint16_t port = rte_be_to_cpu_16(word_at(packet.l4 + 2));
-	for (const FirewallRule &r : config_.rules)
-		if ((r.protocol == 0 || r.protocol == packet.protocol) &&
-		    in_prefix(source, r.source, r.source_bits) &&
-		    in_prefix(packet.destination(), r.destination, r.destination_bits) &&
-		    port >= r.first_port && port <= r.last_port)
-			return r.allow ? verdict_allow : verdict_deny;
-	return verdict_allow;
+	if (state && state->verdict != 0)
+		return state->verdict == verdict_deny;
+	if (state && state->kind & kind_reply) // what answers a flow that passed
+		return false;
+	const bool translated = behind_nat_ && state && state->port != 0;
+	const bool allowed = firewall_.allows(packet, packet.version != 4 ? nullptr
+	                                              : translated        ? state->address.data()
+	                                                                  : packet.source());
+	if (!state)
+		return !allowed;
+	state->verdict = allowed ? verdict_allow : verdict_deny;
+	if (!allowed && state->port != 0)
+		if (State *reply = other_of(packet, *state, now_ns))
+			reply->verdict = verdict_deny; // nobody asked for it
+	return !allowed;
 }
 
 // The flow's source becomes its endpoint; the destination of what comes back becomes the source again.
-void FlowWork::translate(const Packet &packet, const State &state)
+void FlowWork::translate(const FlowPacket &packet, const State &state)
 {
-	uint8_t *const address = packet.l3 + (state.kind == 0 ? 12 : 16);
-	uint8_t *const port = packet.l4 + (state.kind == 0 ? 0 : 2);
+	const bool reply = state.kind & kind_reply;
+	uint8_t *const address = packet.l3 + (reply ? 16 : 12);
+	uint8_t *const port = packet.l4 + (reply ? 2 : 0);
 	uint32_t before, after;
 	std::memcpy(&before, address, 4);
 	std::memcpy(&after, state.address.data(), 4);
 	const uint32_t of_address = nf::change32(before, after);
-	const uint32_t of_port = nf::change16(word_at(port), state.port);
+	const uint32_t of_port = nf::change16(FlowPacket::word_at(port), state.port);
 	std::memcpy(address, &after, 4);
 	std::memcpy(port, &state.port, 2);
 	nf::update_checksum(packet.l3 + 10, nf::fold(of_address));
-	nf::update_l4_checksum(packet.l4 + (packet.protocol == tcp ? 16 : 6),
+	nf::update_l4_checksum(packet.l4 + (packet.protocol == FlowPacket::tcp ? 16 : 6),
 	                       nf::fold(nf::fold(of_address) + uint32_t{nf::fold(of_port)}),
-	                       packet.protocol == udp ? 0xffff : 0);
+	                       packet.protocol == FlowPacket::udp ? 0xffff : 0);
 }
 
 uint32_t FlowWork::process(rte_mbuf **packets, uint32_t n, uint64_t now_ns, rte_mbuf **dropped)
@@ -275,82 +207,147 @@ uint32_t FlowWork::process(rte_mbuf **packets, uint32_t n, uint64_t now_ns, rte_
 	uint32_t kept = 0, nb_dropped = 0;
 	for (uint32_t first = 0; first < n; first += CONNTRACK_DPDK_BURST) {
 		const uint32_t count = std::min<uint32_t>(CONNTRACK_DPDK_BURST, n - first);
-		uint8_t drops[CONNTRACK_DPDK_BURST] = {};
-		process_chunk(packets + first, count, now_ns, drops);
+		Fate fates[CONNTRACK_DPDK_BURST] = {};
+		process_chunk(packets + first, count, now_ns, fates);
 		for (uint32_t i = 0; i < count; i++) {
 			rte_mbuf *packet = packets[first + i];
-			(drops[i] ? dropped[nb_dropped++] : packets[kept++]) = packet;
+			(fates[i] == Fate::passes ? packets[kept++] : dropped[nb_dropped++]) = packet;
 		}
 	}
 	sweep(now_ns);
 	return kept;
 }
 
-uint32_t FlowWork::process_chunk(rte_mbuf **packets, uint32_t n, uint64_t now_ns, uint8_t *drops)
+// States of flows, begun where they are new; with NAT only of what it can translate, and from outside
+// none. How many are new.
+uint32_t FlowWork::look_up(rte_mbuf **packets, const FlowPacket *parsed, uint32_t n,
+                           uint64_t now_ns, void **states)
+{
+	uint8_t results[CONNTRACK_DPDK_BURST];
+	const auto nb_new = [&results](uint32_t count) {
+		return uint32_t(std::count_if(results, results + count,
+		                              [](uint8_t r) { return (r & CONNTRACK_NEW) != 0; }));
+	};
+	if (!nat_) {
+		conntrack_dpdk_burst(table_.get(), packets, n, now_ns, states, results);
+		return nb_new(n);
+	}
+	rte_mbuf *inside[CONNTRACK_DPDK_BURST];
+	uint32_t inside_at[CONNTRACK_DPDK_BURST], outside_at[CONNTRACK_DPDK_BURST];
+	FlowKeyBytes keys[CONNTRACK_DPDK_BURST];
+	uint32_t hashes[CONNTRACK_DPDK_BURST], nb_inside = 0, nb_outside = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		states[i] = nullptr;
+		if (!parsed[i].l4)
+			continue;
+		if (from_inside(packets[i])) {
+			inside_at[nb_inside] = i;
+			inside[nb_inside++] = packets[i];
+		} else {
+			outside_at[nb_outside] = i;
+			hashes[nb_outside] = packets[i]->hash.rss;
+			keys[nb_outside++] = parsed[i].key();
+		}
+	}
+	void *found[CONNTRACK_DPDK_BURST];
+	if (nb_outside > 0) {
+		uint64_t digests[CONNTRACK_DPDK_BURST];
+		conntrack_digest_burst(table_.get(), keys, hashes, nb_outside, digests);
+		conntrack_find_burst(table_.get(), keys, digests, nb_outside, now_ns, found);
+		for (uint32_t i = 0; i < nb_outside; i++)
+			states[outside_at[i]] = found[i];
+	}
+	if (nb_inside == 0)
+		return 0;
+	conntrack_dpdk_burst(table_.get(), inside, nb_inside, now_ns, found, results);
+	for (uint32_t i = 0; i < nb_inside; i++)
+		states[inside_at[i]] = found[i];
+	return nb_new(nb_inside);
+}
+
+// Endpoints for flows that have none. True: entries have moved, and states are to be looked up anew.
+bool FlowWork::begin_flows(rte_mbuf **packets, const FlowPacket *parsed, uint32_t n,
+                           uint64_t now_ns, void **states, Fate *fates)
+{
+	bool moved = false;
+	for (uint32_t i = 0; i < n; i++) {
+		const auto *before = static_cast<const State *>(states[i]);
+		if (!parsed[i].l4 || !from_inside(packets[i]) || !before || before->port != 0)
+			continue;
+		State *now = moved ? find(parsed[i].key(), packets[i]->hash.rss, now_ns, false)
+		                   : static_cast<State *>(states[i]);
+		if (!now || now->port != 0)
+			continue;
+		// A flow that is refused before it is translated needs no endpoint.
+		if (guarded_ && !behind_nat_ && denies(parsed[i], now, now_ns))
+			continue;
+		moved = true;
+		if (!give_endpoint(parsed[i], packets[i]->hash.rss & (config_.nb_buckets - 1), now_ns))
+			fates[i] = Fate::no_room;
+	}
+	return moved;
+}
+
+FlowWork::Fate FlowWork::decide(const FlowPacket &packet, bool inside, State *state,
+                                uint64_t now_ns)
+{
+	if (packet.version == 0)
+		return Fate::passes;
+	const bool translates = nat_ && packet.version == 4;
+	if (translates) {
+		if (!packet.l4 || (!inside && !state))
+			return Fate::untranslated;
+		if (!state)
+			return Fate::no_room;
+		// The other way along a flow is none of its packets: to an endpoint from inside, or around one
+		// from outside.
+		if (config_.both_ways && state->port != 0 &&
+		    (inside == bool(state->kind & kind_reply) ||
+		     turned(packet.key()) != bool(state->kind & kind_turned)))
+			return Fate::untranslated;
+	}
+	if (guarded_ && denies(packet, state, now_ns))
+		return Fate::denied;
+	return translates && state->port == 0 ? Fate::no_room : Fate::passes;
+}
+
+void FlowWork::process_chunk(rte_mbuf **packets, uint32_t n, uint64_t now_ns, Fate *fates)
 {
 	void *states[CONNTRACK_DPDK_BURST];
-	uint8_t results[CONNTRACK_DPDK_BURST];
-	Packet parsed[CONNTRACK_DPDK_BURST];
-	conntrack_dpdk_burst(table_.get(), packets, n, now_ns, states, results);
-	const bool nat = has(FlowFunction::nat);
-	if (!config_.chain.empty())
+	FlowPacket parsed[CONNTRACK_DPDK_BURST];
+	if (nat_ || guarded_)
 		for (uint32_t i = 0; i < n; i++)
-			parsed[i] = Packet::of(packets[i]);
-	uint32_t nb_new = 0;
-	bool again = false;
-	for (uint32_t i = 0; i < n; i++) {
-		nb_new += (results[i] & CONNTRACK_NEW) != 0;
-		const auto *state = static_cast<const State *>(states[i]);
-		if (!nat || !parsed[i] || !state || state->port != 0 || !from_inside(packets[i]))
-			continue;
-		// Inserting may move entries: all are looked up anew behind it.
-		again = true;
-		const State *now = find(parsed[i].key(), packets[i]->hash.rss, now_ns, false);
-		if (now && now->port == 0 &&
-		    !give_endpoint(parsed[i], packets[i]->hash.rss & (config_.nb_buckets - 1), now_ns))
-			drops[i] = 1;
-	}
-	if (again)
-		conntrack_dpdk_burst(table_.get(), packets, n, now_ns, states, results);
-	uint64_t tracked = 0, translated = 0, denied = 0, no_room = 0;
+			parsed[i] = FlowPacket::of(packets[i]);
+	const uint32_t nb_new = look_up(packets, parsed, n, now_ns, states);
+	if (nat_ && begin_flows(packets, parsed, n, now_ns, states, fates))
+		look_up(packets, parsed, n, now_ns, states);
+	uint64_t tracked = 0, translated = 0, by_fate[4] = {};
 	for (uint32_t i = 0; i < n; i++) {
 		auto *state = static_cast<State *>(states[i]);
-		if (drops[i] || (!state && parsed[i] && nat && from_inside(packets[i]))) {
-			drops[i] = 1;
-			no_room++;
-			continue;
-		}
-		if (!state)
-			continue; // no flow that the table can name: it passes
+		if (fates[i] == Fate::passes)
+			fates[i] = decide(parsed[i], from_inside(packets[i]), state, now_ns);
+		by_fate[size_t(fates[i])]++;
+		if (fates[i] == Fate::no_room || fates[i] == Fate::untranslated || !state)
+			continue; // not a packet of the flow, or of none that the table can name
 		tracked++;
 		state->packets++;
 		state->bytes += packets[i]->pkt_len;
-		if (!parsed[i])
+		if (fates[i] != Fate::passes || state->port == 0)
 			continue;
-		bool behind_nat = false;
-		for (const FlowFunction function : config_.chain) {
-			if (function == FlowFunction::nat) {
-				behind_nat = true;
-				continue;
-			}
-			if (state->verdict == 0)
-				state->verdict = judge(parsed[i], *state, behind_nat);
-			drops[i] |= state->verdict == verdict_deny;
+		// Both entries of a translated flow live as long as one of them is used.
+		if (const auto now = uint32_t(now_ns >> touch_shift); state->touched != now) {
+			state->touched = now;
+			other_of(parsed[i], *state, now_ns);
 		}
-		denied += drops[i];
-		if (nat && !drops[i] && state->port != 0) {
-			const State as_is = *state;
-			touch_other(parsed[i], *state, now_ns);
-			translate(parsed[i], as_is);
-			translated++;
-		}
+		translate(parsed[i], *state);
+		translated++;
 	}
 	add(counts_.tracked, tracked);
 	add(counts_.flows, nb_new);
 	add(counts_.translated, translated);
-	add(counts_.denied, denied);
-	add(counts_.no_room, no_room);
-	return n;
+	add(counts_.denied, by_fate[size_t(Fate::denied)]);
+	add(counts_.untranslated, by_fate[size_t(Fate::untranslated)]);
+	add(counts_.no_room, by_fate[size_t(Fate::no_room)]);
 }
 
 } // namespace reframer::dpdk

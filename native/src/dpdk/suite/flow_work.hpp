@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/owned.hpp"
+#include "dpdk/suite/firewall.hpp"
 #include "dpdk/suite/nat_ports.hpp"
 #include "packet/toeplitz.hpp"
 
@@ -17,22 +18,15 @@ namespace reframer::dpdk {
 
 enum class FlowFunction : uint8_t { nat, firewall };
 
-// The first rule that holds decides; where none does, the packet passes.
-struct FirewallRule {
-	bool allow = false;
-	uint8_t protocol = 0; // 0: any
-	uint8_t source_bits = 0, destination_bits = 0;
-	std::array<uint8_t, 4> source = {}, destination = {};
-	uint16_t first_port = 0, last_port = 65535; // of the destination
-};
-
 struct FlowWorkConfig {
 	std::vector<FlowFunction> chain; // in the order in which packets pass
 	std::vector<FirewallRule> rules;
-	std::array<uint8_t, 4> nat_address = {};
+	uint32_t nat_address = 0;   // the first one, host order
 	uint32_t nat_addresses = 1; // one behind the other
 	bool both_ways = false;
-	uint16_t inside_port = 0; // flows that begin here are translated
+	// Flows that begin here are translated. With NAT, what comes from the other port is let in only
+	// where it answers one, and IPv4 that NAT cannot translate (no TCP or UDP, a fragment) not let out.
+	uint16_t inside_port = 0;
 	uint32_t nb_buckets = 1;
 	uint64_t max_flows = 1u << 20; // of a core
 	uint64_t timeout_ns = 30'000'000'000;
@@ -47,7 +41,8 @@ struct FlowCounts {
 	std::atomic<uint64_t> flows{0};   // that began
 	std::atomic<uint64_t> left{0};    // by timeout
 	std::atomic<uint64_t> translated{0}, denied{0};
-	std::atomic<uint64_t> no_room{0}; // dropped, for want of an entry or an endpoint
+	std::atomic<uint64_t> untranslated{0}; // dropped: NAT has no translation for them
+	std::atomic<uint64_t> no_room{0};      // dropped, for want of an entry or an endpoint
 };
 
 class FlowWork {
@@ -76,32 +71,41 @@ public:
 	uint64_t live_flows() const;
 
 private:
+	static constexpr uint8_t kind_reply = 1;  // of what comes back to an endpoint, else of the flow
+	static constexpr uint8_t kind_turned = 2; // see turned()
+
 	struct State {
 		uint64_t packets, bytes;
 		std::array<uint8_t, 4> address; // in network order, as is the port
-		uint16_t port;
-		uint8_t verdict;  // 0: not asked yet
-		uint8_t kind;     // 0: of the flow itself; 1: of what comes back to its endpoint
+		uint16_t port;                  // 0: not translated
+		uint8_t verdict;                // 0: not asked yet
+		uint8_t kind;
 		uint32_t touched; // when its other entry was refreshed last, in seconds or so
 		uint32_t unused;
 	};
 	static_assert(sizeof(State) == 32);
-	struct Packet;
+	enum class Fate : uint8_t { passes, denied, untranslated, no_room };
 
 	FlowWork(const FlowWorkConfig &config, const NatPorts *ports, Travelling &travelling,
 	         uint64_t seed);
-	bool has(FlowFunction function) const;
-	uint32_t process_chunk(rte_mbuf **packets, uint32_t n, uint64_t now_ns, uint8_t *drops);
-	bool give_endpoint(const Packet &packet, uint32_t bucket, uint64_t now_ns);
-	State *find(const std::array<uint8_t, CONNTRACK_KEY_IPV4> &key, uint32_t hash, uint64_t now_ns,
-	            bool insert);
-	void touch_other(const Packet &packet, State &state, uint64_t now_ns);
-	uint8_t judge(const Packet &packet, const State &state, bool translated) const;
-	static void translate(const Packet &packet, const State &state);
+	void process_chunk(rte_mbuf **packets, uint32_t n, uint64_t now_ns, Fate *fates);
+	uint32_t look_up(rte_mbuf **packets, const FlowPacket *parsed, uint32_t n, uint64_t now_ns,
+	                 void **states);
+	bool begin_flows(rte_mbuf **packets, const FlowPacket *parsed, uint32_t n, uint64_t now_ns,
+	                 void **states, Fate *fates);
+	Fate decide(const FlowPacket &packet, bool inside, State *state, uint64_t now_ns);
+	bool give_endpoint(const FlowPacket &packet, uint32_t bucket, uint64_t now_ns);
+	State *find(const FlowKeyBytes &key, uint32_t hash, uint64_t now_ns, bool insert);
+	State *other_of(const FlowPacket &packet, const State &state, uint64_t now_ns);
+	bool denies(const FlowPacket &packet, State *state, uint64_t now_ns);
+	static void translate(const FlowPacket &packet, const State &state);
 	bool from_inside(const rte_mbuf *packet) const;
 
 	const FlowWorkConfig config_;
 	const NatPorts *const ports_;
+	const Firewall firewall_;
+	bool nat_ = false, guarded_ = false; // what the chain has
+	bool behind_nat_ = false;            // the firewall sees translated addresses
 	Travelling &travelling_;
 	const packet::Toeplitz toeplitz_{packet::toeplitz_key_symmetric};
 	api::FlowTable table_;

@@ -83,8 +83,13 @@ void SuiteParams::read(lab::SpecReader &in)
 			flows.rules.push_back(rule_of(rule));
 	const std::string address = in.text("natAddress", "");
 	in.read("natAddresses", flows.nat_addresses, 1, 65536);
-	if (!address.empty())
-		flows.nat_address = address_of(in, "natAddress", address);
+	if (!address.empty()) {
+		const std::array<uint8_t, 4> first = address_of(in, "natAddress", address);
+		flows.nat_address = uint32_t{first[0]} << 24 | uint32_t{first[1]} << 16 |
+		                    uint32_t{first[2]} << 8 | first[3];
+	}
+	if (flows.nat_address > UINT32_MAX - (flows.nat_addresses - 1))
+		in.fail("natAddresses", "goes beyond 255.255.255.255");
 	in.read("flows", flows.max_flows, 64, 1u << 26);
 	uint64_t timeout_ms = 30'000;
 	in.read("flowTimeoutMs", timeout_ms, 5'000, 3'600'000);
@@ -122,8 +127,9 @@ BalanceTable table_for(const SuiteParams &params, const SuitePorts &ports)
 			throw refusal("--balance reta moves one port's table: with --both-ways take software");
 		if (!ports.port_hash)
 			throw lab::JobError("not-supported",
-			                    port_name(ports.in) + " gives no hash of each packet by the "
-			                                          "symmetric key, which --balance reta needs",
+			                    port_name(ports.in) +
+			                        " gives no hash of each packet's addresses and ports by the "
+			                        "symmetric key, which --balance reta needs",
 			                    3);
 	}
 	return params.table;
@@ -136,6 +142,7 @@ Suite::Suite(const SuiteParams &params, const SuitePorts &ports, Sender &sender,
 	const auto nb_cores = uint32_t(lanes.size());
 	shared_.in = ports.in;
 	shared_.out = ports.out;
+	shared_.both_ways = ports.both_ways;
 	shared_.sender = &sender;
 	shared_.clock = &clock;
 	shared_.port_hash = ports.port_hash;
@@ -228,6 +235,7 @@ lab::Json Suite::flow_sample() const
 	        {"left", sum(all, &FlowCounts::left)},
 	        {"translated", sum(all, &FlowCounts::translated)},
 	        {"denied", sum(all, &FlowCounts::denied)},
+	        {"untranslated", sum(all, &FlowCounts::untranslated)},
 	        {"noRoom", sum(all, &FlowCounts::no_room)}};
 }
 

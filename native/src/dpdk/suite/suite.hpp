@@ -35,7 +35,7 @@ struct SuitePorts {
 	uint32_t nb_queues;
 	uint32_t reta_size;        // of `in`
 	std::string driver;        // of `in`
-	bool port_hash;            // both ports hash by the symmetric key
+	bool port_hash;            // both ports hash addresses and ports by the symmetric key
 	uint32_t ring_size = 4096; // between cores
 	uint32_t nb_buffers;
 };

@@ -58,15 +58,16 @@ void SuiteCore::receive(uint32_t wanted)
 {
 	Steering *steering = shared_.steering.get();
 	rte_mbuf *packets[burst];
-	nb_received_ = 0;
-	bool may = (!steering || steering->flushed(id_)) && receives_;
+	nb_received_ = nb_from_port_ = 0;
+	size_t nb_asked = 0;
+	bool may = (!steering || steering->flushed(id_)) && receives_ && wanted > 0;
 	for (size_t i = 0; may && i < queues_.size() && nb_in_ + burst <= in_room; i++) {
 		const RxQueue &q = queues_[(next_queue_ + i) % queues_.size()];
-		const uint32_t n =
-			wanted ? rte_eth_rx_burst(q.port, q.queue, packets, uint16_t(wanted)) : 0;
+		const uint32_t n = rte_eth_rx_burst(q.port, q.queue, packets, uint16_t(wanted));
+		nb_asked++;
 		if (n == 0)
 			continue;
-		nb_received_ += n;
+		nb_from_port_ += n;
 		for (uint32_t k = 0; k < n; k++)
 			packets[k]->port = q.port;
 		count_arrivals(lane_, packets, n);
@@ -80,7 +81,10 @@ void SuiteCore::receive(uint32_t wanted)
 		}
 	}
 	next_queue_++;
-	queue_empty_ = nb_received_ == 0;
+	nb_received_ = nb_from_port_;
+	// A queue that was not asked may hold packets.
+	asked_all_ = nb_asked == queues_.size();
+	queue_empty_ = asked_all_ && nb_from_port_ == 0;
 	if (steering)
 		from_others(burst);
 }
@@ -162,6 +166,8 @@ bool SuiteCore::give_up(uint64_t now)
 			work(packets, n, now);
 	}
 	shared_.sender->drain(lane_, shared_.out);
+	if (shared_.both_ways)
+		shared_.sender->drain(lane_, shared_.in);
 	for (uint32_t i = 0; i < gone && flows_; i++)
 		flows_->give_up(buckets_[i], now);
 	rsspp_handover_release(handover, id_);
@@ -270,9 +276,9 @@ bool SuiteCore::finish(uint32_t most)
 {
 	if (receives_) {
 		// What waited in the rings when the signal came leaves too; what came later was not promised.
-		lane_.taken_since_stop += nb_received_;
-		const bool got_all = nb_received_ == 0 && nb_in_ == 0;
-		if (!got_all && lane_.taken_since_stop < most)
+		lane_.taken_since_stop += nb_from_port_;
+		const bool got_all = asked_all_ && nb_from_port_ == 0;
+		if (!got_all && lane_.taken_since_stop < most * std::max<size_t>(1, queues_.size()))
 			return false;
 		receives_ = false;
 		if (!shared_.steering)

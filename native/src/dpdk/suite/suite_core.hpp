@@ -23,6 +23,7 @@ struct RxQueue {
 // What the cores have in common.
 struct SuiteShared {
 	uint16_t in = 0, out = 0; // ports
+	bool both_ways = false;   // packets leave by `in`, too
 	BalanceTable table = BalanceTable::none;
 	uint32_t nb_buckets = 1;
 	uint32_t work_rounds = 0; // of arithmetic a packet
@@ -47,7 +48,8 @@ public:
 
 	// False: there was nothing to do.
 	bool poll();
-	// After the end was announced: takes what waits, at most `most` packets. True: all has left.
+	// After the end was announced: takes what waits, of each queue `most` packets or so. True: all has
+	// left.
 	bool finish(uint32_t most);
 
 	const FlowWork *flows() const { return flows_.get(); }
@@ -84,7 +86,10 @@ private:
 	const packet::Toeplitz toeplitz_{packet::toeplitz_key_symmetric};
 	std::vector<uint16_t> buckets_;
 	size_t next_queue_ = 0;
-	bool receives_ = true, passes_on_ = true, queue_empty_ = false;
+	bool receives_ = true, passes_on_ = true;
+	// Of the last look: at all queues of the port; what other cores passed on included.
+	bool asked_all_ = false, queue_empty_ = false;
+	uint32_t nb_from_port_ = 0;
 	uint64_t passed_ = 0; // through the hand-over
 	uint64_t polls_ = 0;
 	std::atomic<uint64_t> worked_{0}; // what the arithmetic comes to, so that it is done

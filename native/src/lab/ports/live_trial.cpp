@@ -36,10 +36,11 @@ struct alignas(64) LiveTrial::Lane {
 	std::atomic<uint64_t> received{0};
 	// Of the window; the lane's thread's.
 	DpdkOutcome of_window;
+	bool in_window = false;
+	StageCounts opened, closed;
 };
 
-LiveTrial::LiveTrial(const LiveParams &params, const PollerCpus &cpus)
-	: params_(params), cpus_(cpus)
+LiveTrial::LiveTrial(const LiveParams &params, const PollerCpus &cpus) : params_(params)
 {
 	const lab::TrialSpec &t = params_.trial.trial;
 	const uint32_t n = params_.nb_queues;
@@ -139,7 +140,13 @@ void LiveTrial::run(Lane &lane)
 		const bool busy = lane.lane->received() || lane.lane->processed();
 		if (lane.lane->received())
 			add(lane.received, lane.lane->received());
-		if (!in_window_.load(std::memory_order_relaxed))
+		if (const bool inside = in_window_.load(std::memory_order_relaxed);
+		    inside != lane.in_window) [[unlikely]] {
+			lane.in_window = inside;
+			if (lane.queue)
+				(inside ? lane.opened : lane.closed).read(lane.queue);
+		}
+		if (!lane.in_window)
 			return busy;
 		w.polled += lane.lane->received();
 		w.processed += lane.lane->processed();
@@ -161,7 +168,8 @@ void LiveTrial::run(Lane &lane)
 	uint64_t taken = 0;
 	for (uint32_t empty = 0;
 	     empty < empty_polls_at_end && taken < params_.trial.trial.ring_depth;) {
-		empty = poll(false) ? 0 : empty + 1;
+		// A stage without room does not ask, and its ring may hold more.
+		empty = poll(false) ? 0 : empty + (lane.lane->asked() > 0);
 		taken += lane.lane->received();
 	}
 	const auto holds = [&] {
@@ -188,8 +196,14 @@ DpdkOutcome LiveTrial::stop()
 	all.lost = port_counts(in_).missed - missed_before_;
 	all.window_ns = double(closed_at_ - opened_at_) * 1e9 / all.tsc_hz;
 	all.wall_seconds = all.window_ns * 1e-9;
-	for (const auto &lane : lanes_)
-		all.add(lane->of_window, lane->lane->totals(), lane->queue, *lane->chain);
+	for (const auto &lane : lanes_) {
+		all.add(lane->of_window, lane->lane->totals(), *lane->chain);
+		if (!lane->queue)
+			continue;
+		StageCounts end;
+		end.read(lane->queue);
+		all.add_stage(lane->opened, lane->closed, end);
+	}
 	all.offered = all.totals.received + all.lost;
 	return all;
 }

@@ -42,7 +42,6 @@ private:
 	void run(Lane &lane);
 
 	const LiveParams params_;
-	const PollerCpus &cpus_;
 	rte_mempool *pool_ = nullptr;
 	uint16_t in_ = 0, out_ = 0;
 	std::vector<PortGrant> grants_;

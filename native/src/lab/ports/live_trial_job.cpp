@@ -8,8 +8,8 @@
 //   {"do":"close"}              ... and ends: {"window":"closed"}
 //   {"do":"sample"}             {"received"}
 //   {"do":"stop"}               drains; the record of `trial`, with "lanes", as {"record":RECORD}. Costs,
-//                               throughput and latency (from the poll that received a packet) are of the
-//                               window, checks and drops of all. What arrived is what the port gave.
+//                               throughput, SLF, holds and latency (from the poll that received a packet)
+//                               are of the window, checks and drops of all. What arrived is what the port gave.
 //   end of input, SIGTERM       ends
 #include "dpdk/eal.hpp"
 #include "dpdk/jobs.hpp"

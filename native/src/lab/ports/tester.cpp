@@ -174,12 +174,25 @@ uint64_t Tester::due_at(uint64_t number) const
 	return began_ + uint64_t(ns * ns_scale_ * cycles_per_ns_);
 }
 
+double Tester::reached_share(uint64_t now) const
+{
+	const uint64_t due = ns_scale_ > 0 ? due_at(next_) : now;
+	return due >= now || now == began_ ? 1 : 1 - double(now - due) / double(now - began_);
+}
+
+void Tester::end_window(uint64_t now)
+{
+	if (phase_ != window || window_ended_ != 0)
+		return;
+	window_ended_ = now;
+	result_.reached_share = reached_share(now);
+}
+
 void Tester::enter(TesterPhase phase, uint64_t now)
 {
 	if (phase == window)
 		window_began_ = now;
-	if (phase_ == window)
-		window_ended_ = now;
+	end_window(now);
 	phase_ = phase;
 	if (phase == cool_down)
 		ends_ = load_.packets ? now : now + uint64_t(double(cool_down_ns) * cycles_per_ns_);
@@ -199,8 +212,7 @@ bool Tester::send_due(uint64_t now)
 		enter(cool_down, now);
 	const bool stop = stopping_.load(std::memory_order_relaxed);
 	if (stop || now >= ends_) {
-		if (phase_ == window)
-			window_ended_ = now;
+		end_window(now);
 		bool left = false;
 		for (uint32_t q = 0; q < staged_.size(); q++)
 			left |= !flush(q);

@@ -54,6 +54,7 @@ struct TesterResult {
 	uint64_t refused = 0;       // send calls that the port took nothing of
 	double window_seconds = 0;  // from the first to the last of it
 	double late_ns = 0;         // longest that a packet was sent behind its time
+	double reached_share = 1;   // of the load that was due by the window's end; the rest was late
 	uint64_t stragglers_ns = 0; // from the last sent to the last received
 };
 
@@ -90,8 +91,10 @@ private:
 	bool flush(uint32_t queue);
 	bool receive();
 	void take(rte_mbuf *packet, uint64_t now);
+	void end_window(uint64_t now);
 	void enter(TesterPhase phase, uint64_t now);
 	uint64_t due_at(uint64_t number) const;
+	double reached_share(uint64_t now) const;
 
 	const TesterConfig config_;
 	const PollerCpus &cpus_;

@@ -12,7 +12,8 @@
 //   {"do":"stop","now":false}                   {"result":RESULT}: once the window is over, or now
 //   end of input, SIGTERM                       ends
 // RESULT  {"seconds","sent","received","lost","outOfOrder","duplicates","foreign","refused","offeredBps",
-//          "receivedBps","offeredPps","receivedPps","lateNs","stragglersNs","latencyNs","all":{...}}
+//          "receivedBps","offeredPps","receivedPps","lateNs","reachedShare","stragglersNs","latencyNs",
+//          "all":{...}}
 //          of packets sent in the window, but for `all`, which counts from start to stop. A packet is
 //          lost that did not come within `graceMs` after the last one was sent.
 #include "dpdk/eal.hpp"
@@ -86,7 +87,7 @@ Json record_of(const TesterResult &r)
 	const double s = r.window_seconds;
 	using lab::ratio;
 	return lab::joined(NAMED(w.sent, w.received, w.out_of_order, w.duplicates, r.foreign, r.refused,
-	                         r.late_ns, r.stragglers_ns),
+	                         r.late_ns, r.reached_share, r.stragglers_ns),
 	                   {{"seconds", s},
 	                    {"lost", w.sent - std::min(w.sent, w.received)},
 	                    {"offeredBps", ratio(double(w.bits), s)},

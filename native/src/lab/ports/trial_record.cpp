@@ -91,8 +91,7 @@ Json dpdk_trial_record(const DpdkTrial &spec, const DpdkOutcome &o)
 	     {"polls", {{"busy", o.busy_polls}, {"empty", o.empty_polls}}}});
 }
 
-void DpdkOutcome::add(const DpdkOutcome &w, const TrialLane::Totals &t, reframer_dpdk_queue *queue,
-                      const nf::Chain &chain)
+void DpdkOutcome::add(const DpdkOutcome &w, const TrialLane::Totals &t, const nf::Chain &chain)
 {
 	departed += w.departed;
 	departed_bits += w.departed_bits;
@@ -117,21 +116,39 @@ void DpdkOutcome::add(const DpdkOutcome &w, const TrialLane::Totals &t, reframer
 	else
 		for (size_t i = 0; i < own.size(); i++)
 			counters[i].second += own[i].second;
-	if (queue == nullptr)
-		return;
-	has_stage = true;
-	reframer_dpdk_stats s;
-	reframer_dpdk_get_stats(queue, &s);
-	stage.nic_hash = s.nic_hash;
-	stage.stage.packets_in += s.stage.packets_in;
-	stage.stage.packets_out += s.stage.packets_out;
-	stage.stage.runs_in += s.stage.runs_in;
-	stage.stage.runs_out += s.stage.runs_out;
-	stage.stage.packets_thinned += s.stage.packets_thinned;
-	stage.stage.packets_held += s.stage.packets_held;
-	stage.stage.hold_max_ns = std::max(stage.stage.hold_max_ns, s.stage.hold_max_ns);
-	held += s.stage.packets_held;
+}
+
+void StageCounts::read(reframer_dpdk_queue *queue)
+{
+	reframer_dpdk_get_stats(queue, &stats);
+	holds = {};
 	holds.add(reframer_dpdk_stage(queue));
+}
+
+void DpdkOutcome::add_stage(const StageCounts &opened, const StageCounts &closed,
+                            const StageCounts &end)
+{
+	const reframer_stats &from = opened.stats.stage, &to = closed.stats.stage;
+	has_stage = true;
+	stage.nic_hash = end.stats.nic_hash;
+	stage.stage.packets_in += to.packets_in - from.packets_in;
+	stage.stage.packets_out += to.packets_out - from.packets_out;
+	stage.stage.runs_in += to.runs_in - from.runs_in;
+	stage.stage.runs_out += to.runs_out - from.runs_out;
+	stage.stage.packets_thinned += end.stats.stage.packets_thinned;
+	stage.stage.packets_held += end.stats.stage.packets_held;
+	held += end.stats.stage.packets_held;
+	// The longest that was ever held may be of before: no more than the last bucket that was used.
+	uint64_t longest = 0;
+	for (uint32_t b = 0; b < REFRAMER_HISTOGRAM_BUCKETS; b++) {
+		const uint64_t packets = closed.holds.packets[b] - opened.holds.packets[b];
+		holds.packets[b] += packets;
+		if (packets > 0)
+			longest =
+				b + 1 == REFRAMER_HISTOGRAM_BUCKETS ? UINT64_MAX : reframer_histogram_low_ns(b + 1);
+	}
+	stage.stage.hold_max_ns =
+		std::max(stage.stage.hold_max_ns, std::min(longest, end.stats.stage.hold_max_ns));
 }
 
 } // namespace reframer::dpdk

@@ -28,6 +28,14 @@ struct DpdkTrial {
 	uint64_t check_packets = 65536;
 };
 
+// What a stage has counted, at some time.
+struct StageCounts {
+	reframer_dpdk_stats stats = {};
+	stage::HoldTimes holds;
+
+	void read(reframer_dpdk_queue *queue);
+};
+
 struct DpdkOutcome {
 	double tsc_hz = 0, wall_seconds = 0;
 	std::string in_driver, out_driver, feed_driver;
@@ -51,9 +59,11 @@ struct DpdkOutcome {
 	LaneCost cost;
 	engine::Histogram latency;
 
-	// Of a lane of its own: its window, and all that it did. `queue` may be null.
+	// Of a lane of its own: its window, and all that it did.
 	void add(const DpdkOutcome &of_window, const TrialLane::Totals &of_lane,
-	         reframer_dpdk_queue *queue, const nf::Chain &chain);
+	         const nf::Chain &chain);
+	// Of its stage: runs and holds between `opened` and `closed`, what it took out and has left of all.
+	void add_stage(const StageCounts &opened, const StageCounts &closed, const StageCounts &end);
 
 	bool conserved() const
 	{
