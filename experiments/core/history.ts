@@ -43,6 +43,18 @@ export interface History {
   trialMs: number;
 }
 
+const bySetting = new WeakMap<History, Map<string, BlockView[]>>();
+
+/** Whole blocks of the setting that a point belongs to: others of a run's thousands do not hold it. */
+export function blocksOf(history: History, point: string): readonly BlockView[] {
+  const known = bySetting.get(history) ?? new Map<string, BlockView[]>();
+  if (!bySetting.has(history)) {
+    for (const block of history.blocks) push(known, block.record.setting, block);
+    bySetting.set(history, known);
+  }
+  return known.get(history.points.get(point)?.setting ?? '') ?? [];
+}
+
 function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);

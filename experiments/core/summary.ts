@@ -3,7 +3,7 @@ import { median } from 'simple-statistics';
 
 import { costRefused } from './backlog.js';
 import { judgeClaims, type ClaimResult } from './claims.js';
-import { numberAt, type History } from './history.js';
+import { blocksOf, numberAt, type History } from './history.js';
 import type { PointRecord, SampleRecord, WarningRecord } from './records.js';
 import { shortHash } from './hash.js';
 import { runWarnings } from './noise.js';
@@ -102,7 +102,7 @@ function pairsOf(
   prefix = '',
 ): [number, number][] {
   const pairs: [number, number][] = [];
-  for (const { record, slots } of history.blocks) {
+  for (const { record, slots } of blocksOf(history, point)) {
     const once = new Set(record.order).size === record.order.length;
     const half = once ? record.order.length : record.order.length / 2;
     for (const start of once ? [0] : [0, half]) {

@@ -87,7 +87,7 @@ export const figures: readonly Figure[] = [
   ),
   {
     id: 'look-ahead',
-    title: 'Cost with and without looking ahead, T = 64 µs',
+    title: 'Cost with and without prefetching, T = 64 µs',
     part: 'look-ahead',
     where: { stage: '64us' },
     kind: 'bar',
@@ -102,16 +102,16 @@ export const figures: readonly Figure[] = [
   sweepFigure('cost', 'Time per packet', 'nsPerPacket'),
   sweepFigure('latency-p50', 'Median latency at overload', 'p50Us'),
   sweepFigure('latency-p99', '99th percentile of latency at overload', 'p99Us'),
-  sweepFigure('drops', 'Packets lost at overload', 'dropPercent'),
+  sweepFigure('drops', 'Packets dropped at overload', 'dropPercent'),
   bars(
     'modern-throughput',
-    'Throughput of the modern chain at 1000 Gbps, once a packet',
+    'Throughput of the modern chain at 1,000 Gbps offered',
     'overload-modern',
     'throughputGbps',
   ),
   bars(
     'runs-throughput',
-    'Throughput of chains that work once a run',
+    'Throughput of chains that process a run at a time',
     'overload-runs',
     'throughputGbps',
     'chain',
@@ -142,7 +142,7 @@ export const figures: readonly Figure[] = [
   loadFigure('load-p50', 'Median latency by offered load', 'p50Us'),
   loadFigure('load-p99', '99th percentile of latency by offered load', 'p99Us'),
   loadFigure('load-p999', '99.9th percentile of latency by offered load', 'p999Us'),
-  loadFigure('load-drops', 'Packets lost by offered load', 'dropPercent'),
+  loadFigure('load-drops', 'Packets dropped by offered load', 'dropPercent'),
   bars(
     'own-cores',
     'Throughput with Reframer in the chain and on cores in front',
@@ -171,7 +171,7 @@ export const figures: readonly Figure[] = [
   },
   {
     id: 'worst',
-    title: 'The paper’s chain under traffic that leaves nothing to gain',
+    title: 'The paper’s chain under traffic that leaves little to gain',
     part: 'worst',
     where: { chain: 'paper' },
     kind: 'bar',
@@ -216,7 +216,7 @@ export const figures: readonly Figure[] = [
   },
   {
     id: 'dpdk-ports',
-    title: 'Time per packet over DPDK ports, once a packet',
+    title: 'Time per packet over DPDK ports',
     part: 'dpdk-ports',
     where: { form: 'packet' },
     kind: 'bar',

@@ -132,7 +132,15 @@ function ratioOf(
 }
 
 /** Warnings that tell of time taken by others: it does not fall on both runs alike. */
-const disturbances = ['other-load', 'steal', 'void-trials', 'control'];
+const disturbances = ['other-load', 'steal', 'void-trials'];
+
+function disturbed({ warnings }: Summary): string {
+  const controls = warnings.filter(({ name }) => name === 'control').length;
+  return [
+    ...warnings.filter(({ name }) => disturbances.includes(name)).map(({ seen }) => seen),
+    ...(controls > 0 ? [`${controls} of its controls came out as a change`] : []),
+  ].join('; ');
+}
 
 const keyOf = (p: PointSummary): string => canonicalJson([p.part, p.params]);
 
@@ -234,9 +242,8 @@ export function compareRuns(
     ['second', b],
   ] as const) {
     if (!summary.complete) notes.push(`the ${name} run is unfinished`);
-    for (const { name: warning, seen } of summary.warnings)
-      if (disturbances.includes(warning))
-        notes.push(`the ${name} run was disturbed: ${seen}; changes may be its doing`);
+    const seen = disturbed(summary);
+    if (seen !== '') notes.push(`the ${name} run was disturbed: ${seen}; changes may be its doing`);
   }
   const theirs = new Map(a.points.filter((p) => !p.control).map((p) => [keyOf(p), p]));
   const ours = b.points.filter((p) => !p.control);
@@ -283,11 +290,17 @@ export function compareRuns(
   const matched = ours.filter((p) => theirs.has(keyOf(p))).length;
   if (matched === 0) throw new HarnessError('unlike-runs', 'the runs have no point in common', 2);
   // Of the metrics that decide only: the others show their margin in --json.
-  for (const [name, size] of noise)
-    if (size > options.threshold && points.some((p) => p.gate && name === `${p.part}/${p.metric}`))
-      notes.push(
-        `${name.replace('/', ': ')} differs by up to ${(size * 100).toFixed(1)} % when a run is compared with itself; no smaller change is called better or worse`,
-      );
+  const shaky = [...noise].filter(
+    ([name, size]) =>
+      size > options.threshold && points.some((p) => p.gate && name === `${p.part}/${p.metric}`),
+  );
+  if (shaky.length > 0)
+    notes.push(
+      `a run compared with itself differs by up to ${shaky
+        .sort(([, x], [, y]) => y - x)
+        .map(([name, size]) => `${(size * 100).toFixed(0)} % in ${name}`)
+        .join(', ')}; no smaller change is called better or worse there`,
+    );
   const deciding = points.some((p) => p.gate) ? points.filter((p) => p.gate) : points;
   const decides_ = (p: { part: string; metric: string }): boolean =>
     deciding.some((q) => q.part === p.part && q.metric === p.metric);

@@ -3,6 +3,7 @@ import { publishedSeries } from '../figures/chart.js';
 import { columnStyle, drawChart, fileStyle, type Style } from '../figures/draw/index.js';
 import type { FigureView } from './model.js';
 import type { Table } from './tables.js';
+import { bound } from './text.js';
 
 const entities: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -13,10 +14,11 @@ const entities: Readonly<Record<string, string>> = {
 export const escapeHtml = (text: string): string =>
   text.replace(/[&<>"]/g, (char) => entities[char] ?? char);
 
+/** Sentences: a number stays with its unit. */
+const prose = (text: string): string => escapeHtml(bound(text));
 export const list = (items: readonly string[]): string =>
-  `<ul>${items.map((i) => `<li>${escapeHtml(i)}</li>`).join('')}</ul>`;
-export const paragraph = (text: string): string =>
-  text === '' ? '' : `<p>${escapeHtml(text)}</p>`;
+  `<ul>${items.map((i) => `<li>${prose(i)}</li>`).join('')}</ul>`;
+export const paragraph = (text: string): string => (text === '' ? '' : `<p>${prose(text)}</p>`);
 
 /** Words of verdicts, each with the class that colours it. */
 const words: Readonly<Record<string, string>> = {
@@ -39,10 +41,13 @@ const mostRows = 80;
 /** @param name says of what the table is, to who cannot see where it stands */
 export function htmlTable({ columns, numeric, rows }: Table, name: string, filter = -1): string {
   const attribute = (i: number): string => (numeric[i] === true ? ' class="n"' : '');
+  // On a telephone a claim is a card, and each of its values has its heading before it.
+  const label = (i: number): string =>
+    filter < 0 ? '' : ` data-label="${escapeHtml(columns[i] ?? '')}"`;
   const cell = (text: string, i: number): string =>
     words[text] === undefined
-      ? `<td${attribute(i)}>${escapeHtml(text)}</td>`
-      : `<td><span class="w ${wordClass(text)}">${escapeHtml(text)}</span></td>`;
+      ? `<td${attribute(i)}${label(i)}>${escapeHtml(text)}</td>`
+      : `<td${label(i)}><span class="w ${wordClass(text)}">${escapeHtml(text)}</span></td>`;
   const head = columns
     .map((c, i) => `<th scope="col"${attribute(i)}><button>${escapeHtml(c)}</button></th>`)
     .join('');
@@ -71,6 +76,9 @@ const wide: Style = {
   titled: false,
   told: true,
 };
+/** Many panels: lower ones, three beside one another. */
+const dense: Style = { ...wide, columns: 3, panel: 150 };
+const manyPanels = 4;
 /** On a telephone: one panel under another, letters as large. */
 const narrow: Style = { ...columnStyle, ...pageInks, width: 330, columns: 1, font: 11, panel: 150 };
 
@@ -87,10 +95,12 @@ const switches = ({ id, chart }: FigureView): string => {
 
 export function htmlFigure(figure: FigureView): string {
   const { id, part, title, caption, note, chart } = figure;
+  // A caption that begins with the title needs none.
+  const named = caption.startsWith(title) ? '' : `<b>${escapeHtml(title)}.</b> `;
   // Those behind a fold scroll on a telephone instead: a second drawing of each would double the page.
   const small =
     figure.print !== undefined ? `<div class="plot narrow">${drawChart(chart, narrow)}</div>` : '';
-  return `<figure id="figure-${id}"><div class="plot ${figure.print !== undefined ? 'wide' : 'wide only'}" tabindex="0" role="group" aria-label="${escapeHtml(title)}: arrow keys step through its values">${drawChart(chart, wide)}</div>${small}
-<figcaption><b>${escapeHtml(title)}.</b> ${escapeHtml(caption === `${title}.` ? '' : caption)} ${escapeHtml(note)}
+  return `<figure id="figure-${id}"><div class="plot ${figure.print !== undefined ? 'wide' : 'wide only'}" tabindex="0" role="group" aria-label="${escapeHtml(title)}: arrow keys step through its values">${drawChart(chart, chart.facets.length > manyPanels ? dense : wide)}</div>${small}
+<figcaption>${named}${prose(caption)} ${prose(note)}
 <span class="links"><a href="${part}.csv">data</a> <a href="figures/${id}.vl.json">spec</a> <a href="figures/${id}.svg">SVG</a></span></figcaption>${switches(figure)}</figure>`;
 }

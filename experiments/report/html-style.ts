@@ -20,7 +20,7 @@ code { font-size: .85em; overflow-wrap: anywhere; }
 nav { font-size: .88rem; padding: .5rem 1rem; } nav ol { padding-left: 1.2rem; margin: .4rem 0; } nav a[aria-current] { font-weight: 700; color: var(--ink); }
 @media (min-width: 1350px) { nav { position: fixed; left: 0; top: 0; width: 250px; max-height: 100vh; overflow-y: auto; padding-top: 1.5rem; } main { margin-left: 260px; } }
 @media (max-width: 1349px) { nav { max-width: 1180px; margin: 0 auto; } }
-.cards { list-style: none; padding: 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 215px), 1fr)); gap: .8rem; }
+.cards { list-style: none; padding: 0; display: grid; grid-template-columns: repeat(3, 1fr); gap: .8rem; } @media (max-width: 899px) { .cards { grid-template-columns: repeat(2, 1fr); } } @media (max-width: 479px) { .cards { grid-template-columns: 1fr; } }
 .card { background: var(--card); border-top: 4px solid var(--open); padding: .7rem .9rem; border-radius: 4px; } .card p { margin: .35rem 0 0; font-size: .92rem; } .card .value { font-size: 1.05rem; font-weight: 700; } .card .small { font-size: .82rem; }
 .card.good { border-color: var(--good); } .card.bad { border-color: var(--bad); } .card.more { border-color: var(--more); }
 .w { font-weight: 700; white-space: nowrap; } .w.good { color: var(--good); } .w.bad { color: var(--bad); } .w.more { color: var(--more); } .w.open { color: var(--open); }
@@ -29,14 +29,14 @@ nav { font-size: .88rem; padding: .5rem 1rem; } nav ol { padding-left: 1.2rem; m
 table { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .6rem; border-bottom: 1px solid var(--faint); text-align: left; vertical-align: top; }
 th { position: sticky; top: 0; background: var(--card); } th button { font: inherit; font-weight: 700; color: inherit; background: none; border: 0; padding: 0; cursor: pointer; text-align: inherit; } th[aria-sort] button::after { content: " ↓"; } th[aria-sort="ascending"] button::after { content: " ↑"; }
-td.n, th.n { text-align: right; } details td.n { white-space: nowrap; }
+td.n, th.n { text-align: right; } td.n { white-space: nowrap; }
 .beside > figure { margin-left: 0; margin-right: 0; }
 @media (min-width: 1000px) { .beside { display: grid; grid-template-columns: minmax(230px, 27%) 1fr; gap: 1.6rem; } .beside > figure { margin: 0; } }
 figure { margin: 1.2rem 0; } figcaption { font-size: .9rem; color: var(--soft); margin-top: .4rem; } figcaption b { color: var(--ink); } .links a { margin-left: .6rem; white-space: nowrap; }
 .plot svg { width: 100%; height: auto; display: block; } .plot.narrow { display: none; }
-@media (max-width: 599px) { .plot.wide { display: none; } .plot.narrow { display: block; } .plot.only { display: block; overflow-x: auto; } .plot.only svg { min-width: 34rem; } .switches { display: none; } }
+@media (max-width: 599px) { #claims table, #claims tbody, #claims tr, #claims td { display: block; } #claims thead { display: none; } #claims tr { padding: .5rem 0; border-bottom: 1px solid var(--faint); } #claims tr[hidden] { display: none; } #claims td { border: 0; padding: .1rem 0; text-align: left; white-space: normal; } #claims td + td::before { content: attr(data-label) ": "; color: var(--soft); } .plot.wide { display: none; } .plot.narrow { display: block; } .plot.only { display: block; overflow-x: auto; } .plot.only svg { min-width: 34rem; } .switches { display: none; } }
 .plot [data-t]:hover, .plot [data-t].on { stroke: var(--ink); stroke-width: 3; } .plot .off { display: none; }
-details > summary { cursor: pointer; padding: .25rem 0; } .switches { font-size: .85rem; } .switches label { margin-right: .9rem; white-space: nowrap; }
+details > summary { cursor: pointer; padding: .25rem 0; } .mark > summary { padding: 0; } .switches { font-size: .85rem; } .switches label { margin-right: .9rem; white-space: nowrap; }
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
 #tip { position: absolute; z-index: 3; max-width: 20rem; background: var(--card); color: var(--ink); border: 1px solid var(--soft); border-radius: 4px; padding: .35rem .6rem; font-size: .85rem; pointer-events: none; }
 @media print { nav, .switches, .filter, #tip, .skip { display: none; } main { margin: 0; max-width: none; padding: 0; } .scroll { max-height: none; overflow: visible; } figure, tr { break-inside: avoid; } }

@@ -8,21 +8,33 @@ import { pageStyle } from './html-style.js';
 import { commandOf, foundIn, methodText, type ReportModel } from './model.js';
 import { claimTable } from './paper-tables.js';
 import { refusals, type PartView, type Table } from './tables.js';
-import { estimate, plain } from './text.js';
+import { bound, estimate, plain } from './text.js';
 
 /** Code for a script element: nothing in it may end the element. */
 const scriptSafe = (code: string): string =>
   code.replace(/<\/(script)/gi, '<\\/$1').replaceAll('<!--', '<\\!--');
 
-/** Claims that open the page: the first that have a value. */
+/** Claims that open the page. */
 const mostCards = 6;
 
-function cards({ summary }: ReportModel): string {
-  const told = summary.claims.filter((c) => c.ours !== null).slice(0, mostCards);
+function cards({ experiment, summary }: ReportModel): string {
+  // One of each part and metric: six values of one curve would say one thing.
+  const about = new Map(
+    experiment.claims.map(({ id, measured }) => [id, `${measured?.part}/${measured?.metric}`]),
+  );
+  const seen = new Set<string>();
+  const told = summary.claims
+    .filter(({ id, ours }) => {
+      const what = about.get(id);
+      if (ours === null || what === undefined || seen.has(what)) return false;
+      seen.add(what);
+      return true;
+    })
+    .slice(0, mostCards);
   const card = told.map((c) => {
     const unit = c.unit === '' ? '' : ` ${c.unit}`;
     const theirs = `${isAim(c) ? 'aim' : 'published'} ${plain(c.published ?? Number.NaN)}${unit}`;
-    return `<li class="card ${wordClass(c.verdict)}"><span class="w ${wordClass(c.verdict)}">${c.verdict}</span><p>${escapeHtml(c.text)}</p><p class="value">${escapeHtml(estimate(c.ours ?? undefined, undefined))}${escapeHtml(unit)}</p><p class="small">${escapeHtml(theirs)}</p></li>`;
+    return `<li class="card ${wordClass(c.verdict)}"><span class="w ${wordClass(c.verdict)}">${c.verdict}</span><p>${escapeHtml(bound(c.text))}</p><p class="value">${escapeHtml(estimate(c.ours ?? undefined, undefined))}${escapeHtml(unit)}</p><p class="small">${escapeHtml(theirs)}</p></li>`;
   });
   return card.length === 0
     ? ''
@@ -79,7 +91,7 @@ ${more}
 const superseded = ({ superseded: all }: ReportModel): string =>
   all.length === 0
     ? ''
-    : `<div class="mark"><p>Superseded figures of this run</p>${list(all.map(({ what, why }) => `${what}: ${why}`))}</div>\n`;
+    : `<details class="mark"><summary>Superseded: ${all.length} ${all.length === 1 ? 'group' : 'groups'} of figures of this run must not be quoted</summary>${list(all.map(({ what, why }) => `${what}: ${why}`))}</details>\n`;
 
 function contents({ parts }: ReportModel): string {
   const link = (id: string, text: string): string =>
@@ -111,7 +123,7 @@ ${contents(model)}
 <header id="summary"><h1>${escapeHtml(experiment.title)}</h1>
 <p class="small">${summary.profile === 'quick' ? 'Quick' : 'Full'} run of ${day}, seed ${summary.seed}, ${summary.samples} samples. <a href="report.pdf">Paper</a>, <a href="supplement.pdf">supplement</a>, <a href="points.csv">all points</a></p>
 ${model.marks.map((m) => `<p class="mark">${escapeHtml(m)}</p>`).join('')}
-${superseded(model)}<p id="abstract">${escapeHtml(cite(model.abstract))}</p>
+${superseded(model)}<p id="abstract">${escapeHtml(bound(cite(model.abstract)))}</p>
 ${cards(model)}<p class="small">${escapeHtml(controlFinding(summary))}</p></header>
 ${claims(model)}
 ${model.parts.map((view) => section(model, view)).join('\n')}

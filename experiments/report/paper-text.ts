@@ -1,18 +1,11 @@
 // Text for Typst: string literals, never markup, but for what the report itself puts in.
 import type { Experiment } from '../core/types.js';
 import { citations } from '../story/references.js';
+import { bound } from './text.js';
 
 /** A Typst string literal. */
 export const literal = (text: string): string =>
   `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', ' ')}"`;
-
-/** A number stays with its unit, a name in one piece. */
-const bound = (text: string): string =>
-  text
-    .replace(/(\d) (?=(µs|ns|ms|Gbps|%|cycles|MiB|times|M\/s|M|k)(?![A-Za-z]))/g, '$1\u00a0')
-    .replace(/\bT = (?=\d)/g, 'T\u00a0=\u00a0')
-    .replace(/M\/s/g, 'M/\u2060s')
-    .replace(/\+\+/g, '\u2060+\u2060+');
 
 export const plainText = (text: string): string => (text === '' ? '' : `#${literal(bound(text))}`);
 

@@ -1,7 +1,7 @@
 // How well a run repeats itself: the size of differences that come from nothing.
 import { median, quantileSorted } from 'simple-statistics';
 
-import { numberAt, type History } from '../core/history.js';
+import { blocksOf, numberAt, type History } from '../core/history.js';
 import type { PointSummary } from '../core/point-summary.js';
 import type { Metric } from '../core/types.js';
 
@@ -18,7 +18,7 @@ export function visitsOf(
   const point = inside?.point ?? id;
   const path =
     inside === undefined || inside.path === '' ? metric.path : `${inside.path}.${metric.path}`;
-  for (const { slots } of history.blocks) {
+  for (const { slots } of blocksOf(history, point)) {
     let nth = 0;
     for (const sample of slots) {
       if (sample?.point !== point) continue;

@@ -103,3 +103,11 @@ export function estimate(interval: Interval | undefined, digits: number | undefi
     ? `${show(value)} (${show(low)} to ${show(high)})`
     : show(value);
 }
+
+/** A number stays with its unit, a name in one piece. */
+export const bound = (text: string): string =>
+  text
+    .replace(/(\d) (?=(µs|ns|ms|Gbps|%|cycles|MiB|times|M\/s|M|k)(?![A-Za-z]))/g, '$1\u00a0')
+    .replace(/\bT = (?=\d)/g, 'T\u00a0=\u00a0')
+    .replace(/M\/s/g, 'M/\u2060s')
+    .replace(/\+\+/g, '\u2060+\u2060+');

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { experiments } from '../../experiments/core/registry.js';
 import type { Experiment } from '../../experiments/core/types.js';
+import { htmlReport } from '../../experiments/report/html.js';
 import { reportModel, type ReportModel } from '../../experiments/report/model.js';
 import { paperPdf } from '../../experiments/report/pdf.js';
 import { storyTable } from '../../experiments/report/paper-tables.js';
@@ -88,6 +89,14 @@ describe.each(
       for (const row of table?.rows ?? []) expect(row.join(' ')).not.toMatch(/undefined|NaN/);
     }
   });
+});
+
+// A page that a browser draws in a second.
+const mostBytes = 1_000_000;
+
+test.each(experiments)('page of $name: less than a megabyte', (experiment) => {
+  const page = htmlReport(modelOf(experiment, 'full', 'mixed'));
+  expect(Buffer.byteLength(page)).toBeLessThan(mostBytes);
 });
 
 // Half a column of the page holds about as many.

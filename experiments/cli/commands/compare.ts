@@ -128,7 +128,14 @@ function compare(before: string, after: string, options: Options): void {
   else print('nothing changed that the runs can tell; --all lists every point');
   if (printed.length < listed.length)
     print(`and ${listed.length - printed.length} smaller changes: --all lists them`);
-  for (const pooled of comparison.pooled) print(pooledLine(pooled, experiment));
+  const moved = comparison.pooled.filter((p) => p.change !== 'too few');
+  for (const pooled of options.all === true ? comparison.pooled : moved)
+    print(pooledLine(pooled, experiment));
+  const still = comparison.pooled.length - moved.length;
+  if (options.all !== true && still > 0)
+    print(
+      `${still} ${still === 1 ? 'group' : 'groups'} of points with too few values each: no shift that the runs can tell; --all lists them`,
+    );
   const count = (change: string): number => shown.filter((p) => p.change === change).length;
   const few = count('too few');
   print(

@@ -115,6 +115,8 @@ export function framed(chart: Chart, style: Style, grid: Grid, panel: Panel): st
       width,
       height,
       'font-family': fontFamily,
+      'font-size': font,
+      fill: style.ink,
       role: 'img',
       'aria-label': chart.title,
       ...(style.told ? { 'data-x': chart.x.title, 'data-y': chart.y.title } : {}),
@@ -123,9 +125,14 @@ export function framed(chart: Chart, style: Style, grid: Grid, panel: Panel): st
   );
 }
 
+/** What a reader takes from a value under the pointer. */
+const short = (value: number): number => Number(value.toPrecision(4));
+
 /** What a page tells of a mark: place, value, interval; the page knows the names. */
 export const tellOf = (
   style: Style,
   { x, value, low, high }: Pick<Row, 'x' | 'value' | 'low' | 'high'>,
 ): Record<string, string> =>
-  style.told ? { 'data-t': [x, value, low ?? '', high ?? ''].join(';') } : {};
+  style.told
+    ? { 'data-t': [x, ...[value, low, high].map((v) => (v === null ? '' : short(v)))].join(';') }
+    : {};

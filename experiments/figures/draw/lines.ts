@@ -8,6 +8,8 @@ import { placeScale, tickText, valueScale, type Scale } from './scale.js';
 import { apart, cutTo, element, label, mark, path, textWidth, type Style } from './svg.js';
 
 const dashes = [undefined, '4 2', '1.5 1.5'] as const;
+/** Places of a dense curve that a page tells, at most. */
+const mostTold = 24;
 /** Published marks of a series, at most about. */
 const mostMarks = 12;
 /** A level has its own dash: it is no curve. */
@@ -21,44 +23,41 @@ const inPanel = (chart: Chart, facet: string): Series[] =>
 
 function axes(chart: Chart, style: Style, box: Box, x: Scale, y: Scale): string {
   const { font, faint, ink } = style;
-  const stroke = (points: [number, number][], colour: string, width: number): string =>
-    element('path', { d: path(points), stroke: colour, 'stroke-width': width });
-  const across = y.ticks.map((tick) => {
-    const at = y.at(tick);
-    const text = label(box.left - font * 0.4, at + font * 0.36, tickText(tick), style, {
+  type Line = readonly [from: [number, number], to: [number, number]];
+  const stroke = (lines: readonly Line[], colour: string, width: number): string =>
+    element('path', { d: lines.map(path).join(''), stroke: colour, 'stroke-width': width });
+  const across = y.ticks.map((tick) =>
+    label(box.left - font * 0.4, y.at(tick) + font * 0.36, tickText(tick), style, {
       'text-anchor': 'end',
-    });
-    return (
-      stroke(
-        [
-          [box.left, at],
-          [box.right, at],
-        ],
-        faint,
-        0.6,
-      ) + text
-    );
-  });
-  const along = x.ticks.map((tick) => {
-    const at = x.at(tick);
-    const text = label(at, box.bottom + font * 1.35, tickText(tick), style, {
+    }),
+  );
+  const grid = stroke(
+    y.ticks.map((tick): Line => [
+      [box.left, y.at(tick)],
+      [box.right, y.at(tick)],
+    ]),
+    faint,
+    0.6,
+  );
+  const along = x.ticks.map((tick) =>
+    label(x.at(tick), box.bottom + font * 1.35, tickText(tick), style, {
       'text-anchor': 'middle',
-    });
-    return (
-      stroke(
-        [
-          [at, box.bottom],
-          [at, box.bottom + font * 0.35],
-        ],
-        ink,
-        0.6,
-      ) + text
-    );
-  });
+    }),
+  );
+  const notches = stroke(
+    x.ticks.map((tick): Line => [
+      [x.at(tick), box.bottom],
+      [x.at(tick), box.bottom + font * 0.35],
+    ]),
+    ink,
+    0.6,
+  );
   const base = stroke(
     [
-      [box.left, box.bottom],
-      [box.right, box.bottom],
+      [
+        [box.left, box.bottom],
+        [box.right, box.bottom],
+      ],
     ],
     ink,
     0.8,
@@ -66,7 +65,7 @@ function axes(chart: Chart, style: Style, box: Box, x: Scale, y: Scale): string 
   const title = label((box.left + box.right) / 2, box.bottom + font * 2.6, chart.x.title, style, {
     'text-anchor': 'middle',
   });
-  return across.join('') + along.join('') + base + title;
+  return grid + across.join('') + notches + along.join('') + base + title;
 }
 
 function curve(
@@ -103,7 +102,7 @@ function curve(
   const marks = rows.map((r, i) => {
     const [cx = 0, cy = 0] = points[i] ?? [];
     if (dense)
-      return style.told
+      return style.told && i % Math.ceil(points.length / mostTold) === 0
         ? element('circle', { cx, cy, r: style.font * 0.2, ...tellOf(style, r) })
         : '';
     return element('path', { d: mark(shape, cx, cy, style.font * 0.55), ...tellOf(style, r) });

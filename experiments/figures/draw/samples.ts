@@ -1,5 +1,6 @@
 // Every sample: a strip with its box, or the share of samples up to a value. And maps.
 import type { Chart } from '../chart.js';
+import { shownName } from '../../story/names.js';
 import { framed, tellOf, type Grid } from './frame.js';
 import { tickText } from './scale.js';
 import { cutTo, element, label, mark, path, textWidth, type Style } from './svg.js';
@@ -97,7 +98,7 @@ export function drawSamples(chart: Chart, style: Style): string {
           ? label(
               box.left - font * 0.8,
               middle + font * 0.36,
-              cutTo(name, shared - font, font),
+              cutTo(shownName(name), shared - font, font),
               style,
               { 'text-anchor': 'end' },
             )

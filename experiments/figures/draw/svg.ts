@@ -86,16 +86,18 @@ export function cutTo(text: string, room: number, font: number): string {
   return `${kept.trimEnd()}…`;
 }
 
+/** Letters in the picture's own style have their size and colour from its root. */
 export const label = (
   x: number,
   y: number,
   text: string,
-  style: Pick<Style, 'font' | 'ink'>,
+  style: Style | Pick<Style, 'font' | 'ink'>,
   more: Attributes = {},
-): string =>
-  text === ''
-    ? ''
-    : element('text', { x, y, 'font-size': style.font, fill: style.ink, ...more }, escapeXml(text));
+): string => {
+  if (text === '') return '';
+  const own = 'panel' in style ? {} : { 'font-size': style.font, fill: style.ink };
+  return element('text', { x, y, ...own, ...more }, escapeXml(text));
+};
 
 export const path = (points: readonly (readonly [number, number])[]): string =>
   points.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${short(x)} ${short(y)}`).join('');
