@@ -17,7 +17,13 @@ const costContenders = [
   'rte-hash',
   'rte-hash-bulk',
 ] as const;
-const placements = ['cookie', 'tracker', 'maglev', 'ring', 'hash'] as const;
+const memories = ['cookie', 'tracker', 'maglev', 'ring', 'hash'] as const;
+/** Name, bytes behind a cache line at which frames begin, whether they are IPv6. */
+const placements = [
+  ['IPv4, two lines', 0, false],
+  ['IPv4, one line', 56, false],
+  ['IPv6, two lines', 0, true],
+] as const;
 
 /** Name, policy of the job, whether new connections are booked. */
 const policies = [
@@ -69,18 +75,20 @@ const cost = (quick: boolean): Part => ({
 /** A mempool's private size moves where frames begin: 56 bytes bring all that counts into one line. */
 const placement = (quick: boolean): Part => ({
   name: 'placement',
-  title: 'Where frames begin in a cache line',
-  question: 'What does a packet cost where the echo lies in the same cache line as the addresses?',
+  title: 'Where headers lie in cache lines',
+  question:
+    'What does a packet cost where the echo lies in the line of the addresses, and over IPv6?',
   job: 'balancer-cost',
   axes: [
-    { kind: 'list', name: 'frameOffset', values: [0, 56] },
-    { kind: 'list', name: 'contender', values: ['cookie', 'crc-hash', 'rss-hash'] },
+    { kind: 'zip', names: ['frames', 'frameOffset', 'ipv6'], rows: placements },
+    { kind: 'list', name: 'contender', values: ['cookie', 'rss-hash'] },
   ],
   contenders: { axis: 'contender', baseline: 'rss-hash' },
   spec: (p) => ({
     contender: String(p.contender),
     connections: 1_000_000,
     frameOffset: Number(p.frameOffset),
+    ipv6: p.ipv6 === true,
     pieces: quick ? 24 : 64,
   }),
   headline: 'nsPerPacket',
@@ -93,7 +101,7 @@ const changes = (quick: boolean): Part => ({
   title: 'Connections while the pool changes: 24, 30, 22 servers',
   question: 'How many connections reach another server than their first one?',
   job: 'balancer-changes',
-  axes: [{ kind: 'list', name: 'contender', values: placements }],
+  axes: [{ kind: 'list', name: 'contender', values: memories }],
   contenders: { axis: 'contender', baseline: 'hash' },
   deterministic: true,
   seeds: quick ? 6 : 10,
@@ -239,7 +247,7 @@ export const claims: readonly Claim[] = [
     measured: {
       part: 'placement',
       metric: 'nsPerPacket',
-      at: { frameOffset: 56, contender: 'cookie' },
+      at: { frames: 'IPv4, one line', contender: 'cookie' },
       versus: { contender: 'rss-hash' },
     },
   },

@@ -36,15 +36,14 @@ const cost: Story = {
 
 const placement: Story = {
   found: (f) => {
-    const of = (frameOffset: number, contender: string): PointFacts =>
-      at(f, 'placement', { frameOffset, contender });
-    const ratio = (frameOffset: number): string | undefined =>
-      times(
-        of(frameOffset, 'cookie').value('nsPerPacket'),
-        of(frameOffset, 'rss-hash').value('nsPerPacket'),
-      );
+    const of = (frames: string, contender: string): PointFacts =>
+      at(f, 'placement', { frames, contender });
+    const ratio = (frames: string): string | undefined =>
+      times(of(frames, 'cookie').value('nsPerPacket'), of(frames, 'rss-hash').value('nsPerPacket'));
     return together(
-      say`The echo lies across the first two cache lines of a frame that begins with one, the addresses in the first. Where frames begin 56 bytes behind a line, as they do with a mempool of that private size, one line has both: a packet by cookie then costs ${of(56, 'cookie').told('nsPerPacket')}, ${ratio(56)} times one by the NIC's hash, instead of ${of(0, 'cookie').told('nsPerPacket')}, ${ratio(0)} times.`,
+      'The echo lies across the first two cache lines of an IPv4 frame that begins with a line, the addresses in the first.',
+      say`Where frames begin 56 bytes behind a line, as they do with a mempool of that private size, one line has both: a packet by cookie then costs ${of('IPv4, one line', 'cookie').told('nsPerPacket')}, ${ratio('IPv4, one line')} times one by the NIC's hash, instead of ${of('IPv4, two lines', 'cookie').told('nsPerPacket')}, ${ratio('IPv4, two lines')} times.`,
+      say`Over IPv6 both need two lines, and the cookie costs ${of('IPv6, two lines', 'cookie').told('nsPerPacket')}, ${ratio('IPv6, two lines')} times the hash.`,
     );
   },
 };

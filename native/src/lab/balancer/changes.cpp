@@ -100,7 +100,7 @@ void run_balancer_changes(const Json &json)
 		Connection &c = connections[e.connection];
 		const LbEndpoint client = lb_client(e.connection);
 		const auto clock = static_cast<uint32_t>(e.at / ms);
-		uint8_t frame[lb_frame_size];
+		uint8_t frame[lb_most_frame];
 		const bool first = c.server == UINT32_MAX;
 		write_lb_frame(frame, client, {lb_service, lb_port}, first ? 0x02 : 0x10, clock, c.word);
 		const uint32_t server = lb_pass(b.get(), frame, e.at).server;

@@ -3,7 +3,8 @@
 // spec   {"contender": "cookie"|"tracker"|"maglev"|"keyed-hash"|"rss-hash"|"crc-hash"|"rte-hash"|
 //         "rte-hash-bulk", "connections": 1000000, "slf": 1 (packets of a connection in a row),
 //         "servers": 64, "pieces": 64 (of 8192 packets), "frameOffset": 0 (bytes behind a cache line at
-//         which frames begin: a mempool's private size moves it in steps of 8), "seed": 1}
+//         which frames begin: a mempool's private size moves it in steps of 8), "ipv6": false (the
+//         library and "rss-hash" alone), "seed": 1}
 // record {"contender","connections","slf","packets","nsPerPacket","cyclesPerPacket","tscGhz"}
 //         medians of the pieces; or {"contender","unavailable"}
 //
@@ -60,6 +61,9 @@ void run_balancer_cost(const Json &json)
 	in.read("servers", t.servers, 1, 4096);
 	in.read("pieces", t.pieces, 1, 4096);
 	in.read("frameOffset", t.frame_offset, 0, 63);
+	in.read("ipv6", t.ipv6);
+	if (t.ipv6 && (t.contender == "crc-hash" || t.contender.starts_with("rte-hash")))
+		in.fail("ipv6", "is not for this contender");
 	in.read("seed", t.seed, 0, 1ull << 53);
 	in.finish();
 	pin_job(base::allowed_cores().at(0));
@@ -78,6 +82,7 @@ void run_balancer_cost(const Json &json)
 	for (uint32_t i = 0; i < piece; i++)
 		frames.push_back(memory.data() + size_t{i} * nf::Mbuf::stride + nf::Mbuf::data_offset +
 		                 t.frame_offset);
+	const uint32_t size = lb_frame_size(t.ipv6);
 	std::vector<uint32_t> drawn(piece), rss(piece);
 	std::vector<uint64_t> ticks;
 	base::Random random{t.seed};
@@ -86,11 +91,11 @@ void run_balancer_cost(const Json &json)
 			drawn[i] = i % t.slf ? drawn[i - 1] : random.below(t.connections);
 			rss[i] = cost_rss_of(drawn[i]);
 			write_lb_frame(frames[i], lb_client(drawn[i]), {lb_service, lb_port}, 0x10, 77,
-			               connections[drawn[i]].word);
+			               connections[drawn[i]].word, t.ipv6);
 		}
 		for (uint8_t *f : frames)
-			for (uint32_t at = 0; at < lb_frame_size + 63; at += 64)
-				_mm_clflush(f + std::min(at, lb_frame_size - 1));
+			for (uint32_t at = 0; at < size + 63; at += 64)
+				_mm_clflush(f + std::min(at, size - 1));
 		_mm_mfence();
 		const uint64_t start = engine::tsc_start();
 		for (uint32_t i = 0; i < piece; i += cost_burst)
@@ -98,12 +103,12 @@ void run_balancer_cost(const Json &json)
 		ticks.push_back(engine::tsc_stop() - start);
 		for (uint32_t i = 0; i < piece; i++) {
 			const CostConnection &c = connections[drawn[i]];
-			if (lb_destination(frames[i]) != lb_server_net + c.server)
+			if (lb_destination(frames[i], t.ipv6) != lb_server_net + c.server)
 				wrong(t.contender, "a packet went to another server than its SYN");
-			if (!lb_sums_right(frames[i]))
+			if (!lb_sums_right(frames[i], t.ipv6))
 				wrong(t.contender, "a sum is wrong");
 			if (cost->restores() &&
-			    balance::load_be32(frames[i] + lb_tcp_at + 28) != cost_server_clock)
+			    balance::load_be32(frames[i] + lb_tcp_at(t.ipv6) + 28) != cost_server_clock)
 				wrong(t.contender, "a server gets back what it did not send");
 		}
 	}

@@ -9,6 +9,7 @@
 #include <nmmintrin.h>
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 namespace reframer::lab {
@@ -18,7 +19,7 @@ namespace {
 class Ours final : public Cost {
 public:
 	Ours(const CostSpec &t, balancer_memory memory, balancer_policy policy)
-		: cookie_(memory == BALANCER_COOKIE)
+		: cookie_(memory == BALANCER_COOKIE), ipv6_(t.ipv6)
 	{
 		balancer_params p = lb_params(t.seed);
 		p.memory = memory;
@@ -35,27 +36,27 @@ public:
 	CostConnection open(uint32_t number) override
 	{
 		const LbEndpoint client = lb_client(number);
-		const uint32_t server = lb_open(b_.get(), client, cost_now_ns);
-		return {lb_answer(b_.get(), server, client, 0x12, cost_server_clock, cost_now_ns),
+		const uint32_t server = lb_open(b_.get(), client, cost_now_ns, ipv6_);
+		return {lb_answer(b_.get(), server, client, 0x12, cost_server_clock, cost_now_ns, ipv6_),
 		        static_cast<uint16_t>(server)};
 	}
 	void process(uint8_t *const *frames, const uint32_t *) override
 	{
 		balancer_frame f[cost_burst];
 		for (uint32_t i = 0; i < cost_burst; i++)
-			f[i] = {frames[i], lb_frame_size, 0, 0};
+			f[i] = {frames[i], lb_frame_size(ipv6_), 0, 0};
 		balancer_process(b_.get(), f, cost_burst, cost_now_ns);
 	}
 	bool restores() const override { return cookie_; }
 
 private:
 	Lb b_;
-	bool cookie_;
+	const bool cookie_, ipv6_;
 };
 
 // Beside the library, and made like its short way: headers asked for as far ahead, told by the same
 // masked compares, addresses written by the same code. Only how a server is found differs.
-class Plain : public Cost {
+template <typename Usual> class Plain : public Cost {
 public:
 	explicit Plain(const CostSpec &t) : servers_(t.servers)
 	{
@@ -64,19 +65,22 @@ public:
 			s.address = __builtin_bswap32(lb_server_net + i);
 			s.state = balance::ServerState::active;
 			s.change = nf::fold(nf::change32(__builtin_bswap32(lb_service), s.address));
+			put_lb_address6(s.address6.data(), lb_server_net + i);
+			s.change6 = s.change; // but for the last word nothing is another
 			servers_[i] = s;
 		}
-		packet::put_be32(service_, lb_service);
+		put_lb_address6(service_, lb_service);
 	}
 
 protected:
-	using Usual = balance::UsualV4;
+	static constexpr bool v6 = std::is_same_v<Usual, balance::UsualV6>;
 
 	// Calls `each(frame, i)` for those that are for the service.
 	template <typename Each> void each_usual(uint8_t *const *frames, Each each) const
 	{
 		constexpr uint32_t ahead = 16; // as the library
-		const balance::Pattern ip = Usual::ip({service_, false});
+		const balance::Pattern ip = Usual::ip(v6 ? balance::Address{service_, true}
+		                                         : balance::Address{service_ + 12, false});
 		for (uint32_t i = 0; i < ahead; i++)
 			__builtin_prefetch(frames[i] + Usual::type_at, 1);
 		for (uint32_t i = 0; i < cost_burst; i++) {
@@ -93,43 +97,43 @@ protected:
 		if (s.has_mac)
 			std::memcpy(f, s.mac, sizeof(s.mac));
 	}
-	static nf::Ipv4Tuple key_of(const uint8_t *f)
-	{
-		nf::Ipv4Tuple key{};
-		std::memcpy(&key.source, f + lb_ip_at + 12, 8);
-		std::memcpy(&key.source_port, f + lb_tcp_at, 4);
-		key.protocol = 6;
-		key.used = 1;
-		return key;
-	}
-	static nf::Ipv4Tuple key_of(uint32_t number)
-	{
-		uint8_t frame[lb_frame_size];
-		write_lb_frame(frame, lb_client(number), {lb_service, lb_port}, 0x02, 1, 0);
-		return key_of(frame);
-	}
 	uint32_t nb_servers() const { return static_cast<uint32_t>(servers_.size()); }
 
 private:
 	std::vector<balance::Server> servers_;
-	uint8_t service_[4];
+	uint8_t service_[16];
 };
 
-class RssHash final : public Plain {
+nf::Ipv4Tuple key_of(const uint8_t *f)
+{
+	nf::Ipv4Tuple key{};
+	std::memcpy(&key.source, f + lb_ip_at + 12, 8);
+	std::memcpy(&key.source_port, f + lb_tcp_at(false), 4);
+	key.protocol = 6;
+	key.used = 1;
+	return key;
+}
+nf::Ipv4Tuple key_of(uint32_t number)
+{
+	uint8_t frame[lb_most_frame];
+	write_lb_frame(frame, lb_client(number), {lb_service, lb_port}, 0x02, 1, 0);
+	return key_of(frame);
+}
+template <typename Usual> class RssHash final : public Plain<Usual> {
 public:
-	using Plain::Plain;
+	using Plain<Usual>::Plain;
 	CostConnection open(uint32_t number) override
 	{
-		return {1, static_cast<uint16_t>(cost_rss_of(number) % nb_servers())};
+		return {1, static_cast<uint16_t>(cost_rss_of(number) % this->nb_servers())};
 	}
 	void process(uint8_t *const *frames, const uint32_t *rss) override
 	{
-		const uint32_t n = nb_servers();
-		each_usual(frames, [&](uint8_t *f, uint32_t i) { send(f, rss[i] % n); });
+		const uint32_t n = this->nb_servers();
+		this->each_usual(frames, [&](uint8_t *f, uint32_t i) { this->send(f, rss[i] % n); });
 	}
 };
 
-class CrcHash final : public Plain {
+class CrcHash final : public Plain<balance::UsualV4> {
 public:
 	using Plain::Plain;
 	CostConnection open(uint32_t number) override
@@ -151,7 +155,7 @@ private:
 };
 
 // One key after the other, or those of a burst at once.
-class RteHash final : public Plain {
+class RteHash final : public Plain<balance::UsualV4> {
 public:
 	RteHash(const CostSpec &t, std::unique_ptr<conntrack::Tracker> table)
 		: Plain(t), table_(std::move(table))
@@ -203,8 +207,10 @@ std::unique_ptr<Cost> make_cost(const CostSpec &t)
 		return std::make_unique<Ours>(t, BALANCER_FORGET, BALANCER_MAGLEV);
 	if (t.contender == "keyed-hash")
 		return std::make_unique<Ours>(t, BALANCER_FORGET, BALANCER_HASH);
+	if (t.contender == "rss-hash" && t.ipv6)
+		return std::make_unique<RssHash<balance::UsualV6>>(t);
 	if (t.contender == "rss-hash")
-		return std::make_unique<RssHash>(t);
+		return std::make_unique<RssHash<balance::UsualV4>>(t);
 	if (t.contender == "crc-hash")
 		return std::make_unique<CrcHash>(t);
 	conntrack::TrackerOptions options;

@@ -150,7 +150,6 @@ struct UsualV6 : UsualTcp<54> {
 		return s.change6;
 	}
 
-private:
 	enum At : uint32_t { type_at = 12, next_at = 20, client_at = 22, address_at = 38 };
 };
 
