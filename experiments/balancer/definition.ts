@@ -18,11 +18,12 @@ const costContenders = [
   'rte-hash-bulk',
 ] as const;
 const memories = ['cookie', 'tracker', 'maglev', 'ring', 'hash'] as const;
-/** Name, bytes behind a cache line at which frames begin, whether they are IPv6. */
+/** Name, bytes behind a cache line at which frames begin, whether they are IPv6, whether in a program. */
 const placements = [
-  ['IPv4, two lines', 0, false],
-  ['IPv4, one line', 56, false],
-  ['IPv6, two lines', 0, true],
+  ['IPv4, two lines', 0, false, false],
+  ['IPv4, one line', 56, false, false],
+  ['IPv6, two lines', 0, true, false],
+  ['IPv4, in a program', 0, false, true],
 ] as const;
 
 /** Name, policy of the job, whether new connections are booked. */
@@ -75,12 +76,12 @@ const cost = (quick: boolean): Part => ({
 /** A mempool's private size moves where frames begin: 56 bytes bring all that counts into one line. */
 const placement = (quick: boolean): Part => ({
   name: 'placement',
-  title: 'Where headers lie in cache lines',
+  title: 'Cache lines of a header, and the program around',
   question:
-    'What does a packet cost where the echo lies in the line of the addresses, and over IPv6?',
+    'What does a packet cost where the echo lies in the line of the addresses, over IPv6, and between rings?',
   job: 'balancer-cost',
   axes: [
-    { kind: 'zip', names: ['frames', 'frameOffset', 'ipv6'], rows: placements },
+    { kind: 'zip', names: ['frames', 'frameOffset', 'ipv6', 'path'], rows: placements },
     { kind: 'list', name: 'contender', values: ['cookie', 'rss-hash'] },
   ],
   contenders: { axis: 'contender', baseline: 'rss-hash' },
@@ -89,6 +90,7 @@ const placement = (quick: boolean): Part => ({
     connections: 1_000_000,
     frameOffset: Number(p.frameOffset),
     ipv6: p.ipv6 === true,
+    path: p.path === true,
     pieces: quick ? 24 : 64,
   }),
   headline: 'nsPerPacket',

@@ -1,6 +1,7 @@
 // What the report says of each part of the experiment `balancer`.
 import type { Facts, PointFacts, Say, Story } from '../core/story.js';
 import type { Telling } from '../story/attach.js';
+import { readPublished } from '../core/published.js';
 import { say, together, when } from '../story/say.js';
 
 const at = (f: Facts, part: string, params: PointFacts['params']): PointFacts =>
@@ -13,6 +14,16 @@ const sum = (points: readonly PointFacts[], metric: string): number | undefined 
   points.length === 0
     ? undefined
     : points.reduce((total, point) => total + (point.value(metric) ?? 0), 0);
+
+/** Cycles of a whole path over those of the one by the NIC's hash, at the highest load. */
+function publishedRatio(contender: string): string | undefined {
+  const { rows } = readPublished('balancer-cost.csv');
+  const cycles = (of: string): number | undefined => {
+    const row = rows.find((each) => each['contender'] === of);
+    return row === undefined ? undefined : Number(row['atMostLoadCycles']);
+  };
+  return times(cycles(contender), cycles('hash RSS'));
+}
 
 const cost: Story = {
   found: (f) => {
@@ -44,6 +55,7 @@ const placement: Story = {
       'The echo lies across the first two cache lines of an IPv4 frame that begins with a line, the addresses in the first.',
       say`Where frames begin 56 bytes behind a line, as they do with a mempool of that private size, one line has both: a packet by cookie then costs ${of('IPv4, one line', 'cookie').told('nsPerPacket')}, ${ratio('IPv4, one line')} times one by the NIC's hash, instead of ${of('IPv4, two lines', 'cookie').told('nsPerPacket')}, ${ratio('IPv4, two lines')} times.`,
       say`Over IPv6 both need two lines, and the cookie costs ${of('IPv6, two lines', 'cookie').told('nsPerPacket')}, ${ratio('IPv6, two lines')} times the hash.`,
+      say`With what a program does around it, descriptors to buffers, the Ethernet header, buffers to descriptors, it is ${of('IPv4, in a program', 'cookie').told('nsPerPacket')} against ${of('IPv4, in a program', 'rss-hash').told('nsPerPacket')}, ${ratio('IPv4, in a program')} times; published for a path through FastClick: ${publishedRatio('Cheetah stateless')} times by cookie, ${publishedRatio('hash CRC')} by CRC and ${publishedRatio('stateful cuckoo table')} by a cuckoo table.`,
     );
   },
 };

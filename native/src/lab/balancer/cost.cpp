@@ -4,7 +4,8 @@
 //         "rte-hash-bulk", "connections": 1000000, "slf": 1 (packets of a connection in a row),
 //         "servers": 64, "pieces": 64 (of 8192 packets), "frameOffset": 0 (bytes behind a cache line at
 //         which frames begin: a mempool's private size moves it in steps of 8), "ipv6": false (the
-//         library and "rss-hash" alone), "seed": 1}
+//         library and "rss-hash" alone), "path": false (with what a program does around it: a ring of
+//         descriptors, metadata, the Ethernet header, a ring to send from), "seed": 1}
 // record {"contender","connections","slf","packets","nsPerPacket","cyclesPerPacket","tscGhz"}
 //         medians of the pieces; or {"contender","unavailable"}
 //
@@ -18,6 +19,7 @@
 #include "base/cores.hpp"
 #include "base/random.hpp"
 #include "base/region.hpp"
+#include "datapath/ports/ring_port.hpp"
 #include "jobs/record.hpp"
 #include "jobs/spec_reader.hpp"
 #include "lab/balancer/cost_contenders.hpp"
@@ -27,6 +29,7 @@
 #include "measure/median.hpp"
 #include "measure/tsc.hpp"
 #include "nf/mbuf.hpp"
+#include "nf/route.hpp"
 
 #include <emmintrin.h>
 
@@ -43,6 +46,60 @@ void wrong(const std::string &contender, const char *what)
 {
 	throw JobError("check-failed", contender + ": " + what);
 }
+
+// Buffers as a mempool lays them.
+class Buffers {
+public:
+	explicit Buffers(uint32_t frame_offset)
+		: memory_(size_t{piece} * nf::Mbuf::stride), at_(nf::Mbuf::data_offset + frame_offset)
+	{
+	}
+	uint8_t *put(uint32_t i, const uint8_t *frame, uint32_t size)
+	{
+		uint8_t *to = memory_.data() + size_t{i} * nf::Mbuf::stride + at_;
+		std::copy(frame, frame + size, to);
+		return to;
+	}
+
+private:
+	base::Region<uint8_t> memory_;
+	const uint32_t at_;
+};
+
+// What surrounds a balancer in a program: descriptors to buffers, the next hop's Ethernet addresses,
+// buffers to descriptors.
+class Path {
+public:
+	Path() : port_(config(), cost_burst) {}
+
+	uint8_t *arrives(const uint8_t *frame, uint32_t size, uint32_t rss)
+	{
+		const engine::Arrival arrival = {0, frame, size, size, rss, 0};
+		return const_cast<uint8_t *>(port_.fill(filled_++, arrival, 0));
+	}
+	void poll(Cost &cost)
+	{
+		const engine::RingPort::Received got = port_.rx(cost_burst);
+		uint8_t *frames[cost_burst];
+		for (uint32_t i = 0; i < cost_burst; i++)
+			frames[i] = got.packets[i]->data();
+		cost.process(frames, got.hash);
+		for (uint32_t i = 0; i < got.count; i++)
+			nf::write_ethernet(got.packets[i], nf::ethernet_addresses(1), 1);
+		port_.tx(got.packets, got.count, 0);
+	}
+
+private:
+	static engine::QueueConfig config()
+	{
+		engine::QueueConfig c;
+		c.ring_depth = piece;
+		c.burst = cost_burst;
+		return c;
+	}
+	engine::RingPort port_;
+	uint64_t filled_ = 0;
+};
 
 } // namespace
 
@@ -62,6 +119,9 @@ void run_balancer_cost(const Json &json)
 	in.read("pieces", t.pieces, 1, 4096);
 	in.read("frameOffset", t.frame_offset, 0, 63);
 	in.read("ipv6", t.ipv6);
+	in.read("path", t.path);
+	if (t.path && t.frame_offset != 0)
+		in.fail("path", "has frames that begin with a line");
 	if (t.ipv6 && (t.contender == "crc-hash" || t.contender.starts_with("rte-hash")))
 		in.fail("ipv6", "is not for this contender");
 	in.read("seed", t.seed, 0, 1ull << 53);
@@ -77,11 +137,9 @@ void run_balancer_cost(const Json &json)
 	for (uint32_t i = 0; i < t.connections; i++)
 		connections.push_back(cost->open(i));
 
-	base::Region<uint8_t> memory(size_t{piece} * nf::Mbuf::stride);
-	std::vector<uint8_t *> frames;
-	for (uint32_t i = 0; i < piece; i++)
-		frames.push_back(memory.data() + size_t{i} * nf::Mbuf::stride + nf::Mbuf::data_offset +
-		                 t.frame_offset);
+	Buffers buffers(t.frame_offset);
+	Path path;
+	std::vector<uint8_t *> frames(piece);
 	const uint32_t size = lb_frame_size(t.ipv6);
 	std::vector<uint32_t> drawn(piece), rss(piece);
 	std::vector<uint64_t> ticks;
@@ -90,8 +148,10 @@ void run_balancer_cost(const Json &json)
 		for (uint32_t i = 0; i < piece; i++) {
 			drawn[i] = i % t.slf ? drawn[i - 1] : random.below(t.connections);
 			rss[i] = cost_rss_of(drawn[i]);
-			write_lb_frame(frames[i], lb_client(drawn[i]), {lb_service, lb_port}, 0x10, 77,
+			uint8_t frame[lb_most_frame];
+			write_lb_frame(frame, lb_client(drawn[i]), {lb_service, lb_port}, 0x10, 77,
 			               connections[drawn[i]].word, t.ipv6);
+			frames[i] = t.path ? path.arrives(frame, size, rss[i]) : buffers.put(i, frame, size);
 		}
 		for (uint8_t *f : frames)
 			for (uint32_t at = 0; at < size + 63; at += 64)
@@ -99,7 +159,10 @@ void run_balancer_cost(const Json &json)
 		_mm_mfence();
 		const uint64_t start = engine::tsc_start();
 		for (uint32_t i = 0; i < piece; i += cost_burst)
-			cost->process(&frames[i], &rss[i]);
+			if (t.path)
+				path.poll(*cost);
+			else
+				cost->process(&frames[i], &rss[i]);
 		ticks.push_back(engine::tsc_stop() - start);
 		for (uint32_t i = 0; i < piece; i++) {
 			const CostConnection &c = connections[drawn[i]];

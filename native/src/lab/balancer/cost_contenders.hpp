@@ -15,7 +15,7 @@ struct CostSpec {
 	std::string contender = "cookie";
 	uint32_t connections = 1'000'000, slf = 1, servers = 64, pieces = 64;
 	uint32_t frame_offset = 0; // bytes behind a cache line at which frames begin
-	bool ipv6 = false;
+	bool ipv6 = false, path = false;
 	uint64_t seed = 1;
 };
 
