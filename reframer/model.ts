@@ -29,19 +29,16 @@ interface Group<T> {
   deadline: number;
 }
 
-/** A packet that is sent in fragments, as far as it has come. */
+/** A packet that is sent in fragments. */
 interface Datagram {
   /** Key of its flow, once the first fragment has come. */
   flow?: string;
-  seen: number;
-  total?: number;
   /** When it is forgotten. */
   until: number;
 }
 
-// No receiver waits longer for the rest; and duplicates come close behind.
-const incompleteNs = 60_000_000_000;
-const completeNs = 1_000_000;
+// No receiver waits longer for the rest.
+const rememberedNs = 60_000_000_000;
 
 // A step back of the clock beyond this is a new origin, a smaller one is disorder.
 const originStepNs = 10_000_000;
@@ -106,29 +103,19 @@ export class ReframerModel<T> {
   /** The key of a fragment's group: its flow's, or until the first fragment comes, its datagram's. */
   private follow(fragment: Fragment, alone: string): string {
     const known = this.datagrams.get(fragment.datagram);
-    const datagram =
-      known !== undefined && known.until > this.now
-        ? known
-        : { seen: 0, until: this.now + incompleteNs };
+    const datagram: Datagram = known !== undefined && known.until > this.now ? known : { until: 0 };
+    datagram.until = this.now + rememberedNs;
     this.datagrams.set(fragment.datagram, datagram);
     if (fragment.offset === 0) {
+      // The id is used again: those behind the new first may be with the flow that had it before.
+      const before =
+        datagram.flow === undefined || datagram.flow === alone
+          ? undefined
+          : this.find(datagram.flow);
+      if (before !== undefined) this.leave(before, 'early');
       this.release(fragment.datagram, alone);
-      // The id comes around.
-      if (datagram.flow !== undefined) {
-        datagram.seen = 0;
-        delete datagram.total;
-      }
       datagram.flow = alone;
-      datagram.until = this.now + incompleteNs;
     }
-    datagram.seen += fragment.length;
-    if (!fragment.more) datagram.total = fragment.offset + fragment.length;
-    if (
-      datagram.flow !== undefined &&
-      datagram.total !== undefined &&
-      datagram.seen >= datagram.total
-    )
-      datagram.until = this.now + completeNs;
     return datagram.flow ?? fragment.datagram;
   }
 

@@ -103,7 +103,10 @@ enum reframer_option {
 /** Why a group left; index of reframer_stats.released[]. */
 enum reframer_reason {
 	REFRAMER_BY_DEADLINE = 0,
-	/** FIN, RST, PSH; the first fragment that others of its datagram waited for */
+	/**
+	 * FIN, RST, PSH; the first fragment that others of its datagram waited for, or whose id
+	 * another flow has used
+	 */
 	REFRAMER_BY_EARLY = 1,
 	/** A packet that does not wait */
 	REFRAMER_BY_BYPASS = 2,

@@ -127,9 +127,6 @@ Fragment read_fragment(const uint8_t *data, uint32_t captured, LinkType link, Ke
 	fragment.first = h.fragment_offset == 0;
 	if (fragment.first)
 		fragment.flow_hash = hash_of(grouping_key(flow_key_of(h, data), kind), seed);
-	fragment.offset = h.fragment_offset;
-	fragment.length = h.fragment_length;
-	fragment.more = h.more_fragments;
 	return fragment;
 }
 

@@ -5,15 +5,16 @@
 #include "packet/flow_key.hpp"
 
 #include <cstddef>
-#include <vector>
+#include <unordered_map>
+#include <utility>
 
 namespace reframer::packet {
 
 class FragmentTable {
 public:
-	// Default: fragments of one packet lie closer together than this many fragmented packets; more
-	// only costs memory (88 bytes an entry), fewer gives late fragments a flow without ports.
-	explicit FragmentTable(size_t nb_entries = 4096) : entries(nb_entries) {}
+	// Default: between two fragments of a packet lie no more other fragmented packets than that;
+	// fewer gives late fragments a flow without ports. Up to twice as many are kept.
+	explicit FragmentTable(size_t nb_packets = 1 << 16) : nb_packets(nb_packets) {}
 
 	struct Flow {
 		FlowKey tuple;    // five_tuple_of(), with the ports that the first fragment had
@@ -27,7 +28,7 @@ public:
 			return flow;
 		flow.datagram = datagram_key_of(headers, data);
 		if (headers.fragment_offset == 0)
-			entry_of(flow.datagram) = {flow.datagram, flow.tuple};
+			keep(flow);
 		else
 			flow.known = look_up(flow);
 		return flow;
@@ -36,24 +37,24 @@ public:
 	// Once more for what was not known: true, and the tuple, when the first fragment has come since.
 	bool look_up(Flow &flow)
 	{
-		const Entry &entry = entry_of(flow.datagram);
-		if (entry.packet != flow.datagram)
-			return false;
-		flow.tuple = entry.tuple;
-		return true;
+		for (const auto *generation : {&young, &old})
+			if (const auto found = generation->find(flow.datagram); found != generation->end()) {
+				flow.tuple = found->second;
+				return true;
+			}
+		return false;
 	}
 
 private:
-	struct Entry {
-		FlowKey packet{};
-		FlowKey tuple{};
-	};
-	Entry &entry_of(const FlowKey &packet)
+	void keep(const Flow &flow)
 	{
-		return entries[FlowKeyHash{}(packet) % entries.size()];
+		if (young.size() == nb_packets)
+			old = std::exchange(young, {});
+		young[flow.datagram] = flow.tuple;
 	}
 
-	std::vector<Entry> entries;
+	const size_t nb_packets;
+	std::unordered_map<FlowKey, FlowKey> young, old; // tuples by datagram
 };
 
 } // namespace reframer::packet

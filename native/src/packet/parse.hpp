@@ -62,7 +62,6 @@ struct Headers {
 	uint16_t fragment_offset;  // bytes
 	uint32_t fragment_l3;
 	uint32_t fragment_id;
-	uint32_t fragment_length; // bytes of the datagram that are in this fragment
 };
 
 // `wire` matters only where IP states no length; it may be smaller than `captured`.

@@ -2,10 +2,6 @@
 #include "packet/parser.hpp"
 
 #include "packet/bytes.hpp"
-#include "packet/checksum.hpp"
-
-#include <algorithm>
-#include <iterator>
 
 namespace reframer::packet {
 
@@ -39,62 +35,7 @@ void Parser::ip_any(uint32_t at)
 		ipv6(at);
 }
 
-// Does IP of that length end where the frame does? Behind it there is at most the padding of a short
-// frame, or the check sequence. A frame that was cut when it was captured cannot tell.
-bool Parser::ends_with(uint32_t at, uint32_t length) const
-{
-	constexpr uint32_t least_frame = 64, check_sequence = 4;
-	const uint64_t stated = static_cast<uint64_t>(at) + length;
-	return stated >= captured || captured <= least_frame || captured - stated <= check_sequence;
-}
-
-// 16 bytes are there. Addresses that look so, too, cost the packet no more than a coarser group.
-bool Parser::looks_like_ethernet(uint32_t at) const
-{
-	const uint32_t next = data[at + 14] >> 4;
-	switch (be16(data + at + 12)) {
-	case 0x0800:
-		return next == 4;
-	case 0x86dd:
-		return next == 6;
-	case 0x0806:
-		return be16(data + at + 14) == 1;
-	case 0x8100:
-	case 0x88a8:
-	case 0x8847:
-	case 0x8863:
-	case 0x8864:
-	case 0x88cc:
-		return true;
-	}
-	return false;
-}
-
-bool Parser::is_ipv4(uint32_t at) const
-{
-	if (static_cast<uint64_t>(at) + 20 > captured || data[at] >> 4 != 4)
-		return false;
-	const uint32_t header = (data[at] & 0x0f) * 4u;
-	const uint32_t length = be16(data + at + 2);
-	return header >= 20 && length >= header && static_cast<uint64_t>(at) + header <= captured &&
-	       ends_with(at, length) && !looks_like_ethernet(at) && checksum_ipv4(data + at) == 0;
-}
-
-// There is no checksum: the header that follows must be one that IPv6 has.
-bool Parser::is_ipv6(uint32_t at) const
-{
-	constexpr uint8_t next_headers[] = {0,  4,  6,  17, 33, 41,  43,  44,  46,  47,  50,
-	                                    51, 58, 59, 60, 89, 103, 112, 115, 132, 135, 136};
-	if (static_cast<uint64_t>(at) + 40 > captured || data[at] >> 4 != 6 ||
-	    !ends_with(at, 40u + be16(data + at + 4)) || looks_like_ethernet(at))
-		return false;
-	const bool from_multicast = data[at + 8] == 0xff;
-	const bool known = std::find(std::begin(next_headers), std::end(next_headers), data[at + 6]) !=
-	                   std::end(next_headers);
-	return known && !from_multicast;
-}
-
-void Parser::fragment(uint32_t l3, uint32_t id, uint32_t offset, bool more, uint32_t length)
+void Parser::fragment(uint32_t l3, uint32_t id, uint32_t offset, bool more)
 {
 	h.flags |= header_fragment;
 	h.fragment_version = h.version;
@@ -103,7 +44,6 @@ void Parser::fragment(uint32_t l3, uint32_t id, uint32_t offset, bool more, uint
 	h.fragment_id = id;
 	h.fragment_offset = static_cast<uint16_t>(offset);
 	h.more_fragments = more;
-	h.fragment_length = length <= 0xffff ? length : 0;
 }
 
 void Parser::ipv4(uint32_t at)
@@ -129,7 +69,7 @@ void Parser::ipv4(uint32_t at)
 	const uint32_t offset = (fragmented & 0x1fff) * 8;
 	const bool more = fragmented & 0x2000;
 	if (offset != 0 || more)
-		fragment(at, be16(p + 4), offset, more, length > header ? length - header : 0);
+		fragment(at, be16(p + 4), offset, more);
 
 	if (length == 0) {
 		h.flags |= header_length_unstated;
@@ -196,8 +136,7 @@ void Parser::extensions(uint8_t next, uint32_t at)
 			{
 				const uint32_t offset = be16(data + at + 2);
 				if ((offset & 0xfff9) != 0)
-					fragment(h.l3, be32(data + at + 4), offset & 0xfff8, offset & 1,
-					         h.l3 + 40 + be16(data + h.l3 + 4) - (at + 8));
+					fragment(h.l3, be32(data + at + 4), offset & 0xfff8, offset & 1);
 				if ((offset & 0xfff8) != 0) {
 					h.protocol = data[at];
 					h.l4 = at + 8;

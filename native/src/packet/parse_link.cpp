@@ -9,7 +9,7 @@ namespace reframer::packet {
 
 namespace {
 
-// Tags or labels in a row; more is not traffic but an attack on the parser.
+// Tags in a row; more is not traffic but an attack on the parser.
 constexpr int max_stack = 16;
 
 constexpr uint32_t type_ipv4 = 0x0800, type_ipv6 = 0x86dd;
@@ -154,29 +154,6 @@ void Parser::llc(uint32_t at)
 	// RFC 1042 and IEEE 802.1H; an EtherType in SNAP is never a length again.
 	if ((organisation == 0 || organisation == 0x0000f8) && be16(p + 6) >= 0x0600)
 		ether_type(be16(p + 6), at + 8);
-}
-
-void Parser::mpls(uint32_t at)
-{
-	h.mpls = at;
-	for (int label = 0; label < max_stack; label++) {
-		if (!has(at, 4))
-			return;
-		const bool bottom = data[at + 2] & 1;
-		h.nb_mpls++;
-		at += 4;
-		if (bottom) {
-			// MPLS does not name its payload. A first nibble of 4 or 6 may be IP, or the address of
-			// an Ethernet pseudowire without control word (RFC 4928, RFC 8469): look closer.
-			h.labels_whole = true;
-			if (is_ipv4(at))
-				ipv4(at);
-			else if (is_ipv6(at))
-				ipv6(at);
-			return;
-		}
-	}
-	h.flags |= header_malformed;
 }
 
 void Parser::pppoe(uint32_t at)

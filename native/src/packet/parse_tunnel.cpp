@@ -21,7 +21,6 @@ template <typename Inner> void Parser::enter(Tunnel tunnel, Inner &&inner)
 		h.fragment_l3 = outer.fragment_l3;
 		h.fragment_id = outer.fragment_id;
 		h.fragment_offset = outer.fragment_offset;
-		h.fragment_length = outer.fragment_length;
 		h.more_fragments = outer.more_fragments;
 	}
 	h.tunnel_depth = static_cast<uint8_t>(outer.tunnel_depth + 1);

@@ -17,20 +17,23 @@ private:
 	void ethernet(uint32_t at);
 	void ether_type(uint32_t type, uint32_t at);
 	void llc(uint32_t at);
-	void mpls(uint32_t at);
 	void pppoe(uint32_t at);
 	void ppp(uint32_t at);
 	void loopback(uint32_t at);
 	void hdlc(uint32_t at);
 
+	// parse_mpls.cpp
+	void mpls(uint32_t at);
+	bool is_ipv4(uint32_t at) const;
+	bool is_ipv6(uint32_t at) const;
+	bool may_follow(uint8_t protocol, uint32_t at, uint32_t length) const;
+	bool looks_like_ethernet(uint32_t at) const;
+	bool ends_with(uint32_t at, uint32_t length) const;
+
 	// parse_ip.cpp
 	void ip(uint32_t at, uint8_t version);
 	void ip_any(uint32_t at);
-	bool is_ipv4(uint32_t at) const;
-	bool is_ipv6(uint32_t at) const;
-	bool looks_like_ethernet(uint32_t at) const;
-	bool ends_with(uint32_t at, uint32_t length) const;
-	void fragment(uint32_t l3, uint32_t id, uint32_t offset, bool more, uint32_t length);
+	void fragment(uint32_t l3, uint32_t id, uint32_t offset, bool more);
 	void ipv4(uint32_t at);
 	void ipv6(uint32_t at);
 	void extensions(uint8_t next, uint32_t at);

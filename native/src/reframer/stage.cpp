@@ -36,7 +36,7 @@ int Stage::init_all(const reframer_params &params)
 	seed_ = params.hash_seed ? params.hash_seed : base::draw_seed();
 	const size_t straight_at = arena_.reserve<Straight>(nb_straight);
 	// As many datagrams as packets that wait: each that waits may be of another.
-	const uint32_t nb_datagrams = std::bit_ceil(max_packets_);
+	const uint32_t nb_datagrams = packet::FragmentFlows::nb_entries_for(max_packets_);
 	const size_t datagrams_at = arena_.reserve<packet::Datagram>(nb_datagrams);
 	if (!arena_.allocate())
 		return -ENOMEM;

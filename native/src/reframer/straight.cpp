@@ -60,7 +60,7 @@ uint32_t Stage::straight_hash(const uint8_t *data, uint32_t captured)
 	const packet::Fragment fragment = packet::read_fragment(data, captured, link_, key_, seed_);
 	packet::Datagram &datagram =
 		fragment_flows_.find(fragment, now_, [](const packet::Datagram &) {});
-	packet::FragmentFlows::count(datagram, fragment, now_);
+	packet::FragmentFlows::note(datagram, fragment);
 	return datagram.flow_known ? datagram.flow_hash : fragment.own_hash;
 }
 

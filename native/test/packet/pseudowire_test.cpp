@@ -51,6 +51,28 @@ TEST_CASE("a pseudowire is one group, whatever its addresses begin with")
 			}
 }
 
+TEST_CASE("a pseudowire whose address states the length of some frames, around what is not IP")
+{
+	// MACsec, precision time, slow protocols, bridged, a length, SNAP
+	for (const uint16_t type : {0x88e5, 0x88f7, 0x8809, 0x6558, 0x0030, 0x9100})
+		for (const uint8_t from : {0, 6, 17, 44, 41, 58})
+			for (const uint8_t third : {0x00, 0x1b, 0x20, 0x3a, 0xfe, 0x52}) {
+				Mac mac;
+				mac.destination = {0x60, 0, 0, 0, 0, 60};
+				mac.source = {from, 0x80, third, 0x53, 0x11, 0x22};
+				CAPTURE(type);
+				CAPTURE(from);
+				CAPTURE(third);
+				std::set<uint32_t> hashes;
+				for (uint32_t i = 0; i < 64; i++) {
+					const Bytes counted = join({Bytes(12, 0xbe), be32_bytes(i * 0x01030507)});
+					const Bytes inside = ethernet(type, join({counted, Bytes(52 + i, 'i')}), mac);
+					hashes.insert(classify_of(ethernet(type_mpls, mpls(100, true, inside))).hash);
+				}
+				CHECK(hashes.size() == 1);
+			}
+}
+
 TEST_CASE("pseudowires are told apart by their label stack, not by class or time to live")
 {
 	const Bytes inside = ethernet(type_arp, Bytes(46, 0), {.destination = {0x4c, 0, 0, 0, 0, 1}});
@@ -85,6 +107,20 @@ TEST_CASE("IP in MPLS is still seen, whole, padded, with a check sequence or cut
 		CHECK(classify(frame6.data(), captured, LinkType::ethernet, KeyKind::five_tuple, 7).hash ==
 		      flow6);
 	}
+	// Padded where it was sent, before it had labels: the frame is longer than the least one.
+	const Bytes padded = join({ipv4({}, tcp()), Bytes(6, 0)});
+	CHECK(classify_of(ethernet(type_mpls, mpls(16, false, mpls(17, true, padded)))).hash == flow4);
+	// What IPv6 may carry, and to whom.
+	const auto kept = [&](const Bytes &ip) {
+		return classify_of(in_mpls(ip)).hash == classify_of(ethernet(type_ipv6, ip)).hash;
+	};
+	for (const char *to : {"2001:db8::9", "ff02::1", "fe80::1", "fd00::1", "::1", "64:ff9b::1"})
+		for (const Segment &s :
+		     {udp({.payload = Bytes(60, 1)}), tcp({.payload = Bytes(60, 1)}), esp(777), sctp(1, 2),
+		      gre({}, Bytes(60, 0)), segment(58, Bytes(60, 128)),
+		      fragment6(9, 0, true, udp({.payload = Bytes(60, 1)})),
+		      extension(60, udp({.payload = Bytes(60, 1)}))})
+			CHECK(kept(ipv6({.destination = to}, s)));
 	Bytes wrong = v4;
 	wrong[10] ^= 1; // checksum
 	CHECK(classify_of(in_mpls(wrong)).hash != flow4);

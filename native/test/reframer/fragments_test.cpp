@@ -76,6 +76,57 @@ TEST_CASE("a fragment whose first never comes leaves at its time, alone")
 	CHECK(stage.poll(134'000) == Ids{3, 4});
 }
 
+TEST_CASE("duplicates of a complete datagram stay with its flow, however long T is")
+{
+	for (const uint32_t bypass : {0u, uint32_t{REFRAMER_BYPASS_DNS}}) { // both ways to hold
+		Stage stage([&](reframer_params &p) {
+			p.lookahead = 0;
+			p.bypass = bypass;
+			p.delay_ns = 50'000'000;
+		});
+		stage.push({{1, udp_first(5, 1)}, {2, later(1, 24, false)}}, 0);
+		stage.push({{3, later(1, 24, false)}}, 10'000'000);
+		stage.push({{4, udp_whole(5)}}, 20'000'000);
+		CHECK(stage.poll(50'000'000) == Ids{1, 2, 3, 4});
+		CHECK(stage.last_runs.size() == 1);
+	}
+}
+
+TEST_CASE("an id that another flow has used: what came before its new first leaves with that")
+{
+	for (const uint32_t bypass : {0u, uint32_t{REFRAMER_BYPASS_DNS}}) {
+		Stage stage([&](reframer_params &p) {
+			p.lookahead = 0;
+			p.bypass = bypass;
+		});
+		stage.push({{1, udp_first(5, 1)}, {2, later(1, 24, false)}}, 0);
+		CHECK(stage.poll(64'000) == Ids{1, 2});
+		// Sent last first, and the next datagram of its flow is whole.
+		stage.push({{3, udp_whole(6)}}, 100'000);
+		stage.push({{4, later(1, 24, false)}, {5, udp_first(6, 1)}, {6, udp_whole(6)}}, 110'000);
+		CHECK(stage.poll(110'000) == Ids{4});
+		CHECK(stage.poll(164'000) == Ids{3, 5, 6});
+	}
+}
+
+TEST_CASE("many datagrams at once in a small stage")
+{
+	Stage stage([](reframer_params &p) {
+		p.lookahead = 0;
+		p.max_packets = 32;
+	});
+	for (uint32_t id = 0; id < 32; id++)
+		stage.push({{1 + id, udp_first(static_cast<uint16_t>(id), id)}}, id);
+	stage.poll(70'000);
+	for (uint32_t id = 0; id < 32; id++) {
+		const auto port = static_cast<uint16_t>(id);
+		const uint64_t now = 100'000 + 100'000 * id;
+		stage.push({{100, udp_whole(port)}, {101, later(id, 24, false)}, {102, udp_whole(port)}},
+		           now);
+		CHECK(stage.poll(now + 64'000) == Ids{100, 101, 102});
+	}
+}
+
 TEST_CASE("a burst limit and a burst policy end the wait of fragments too")
 {
 	Stage stage([](reframer_params &p) {

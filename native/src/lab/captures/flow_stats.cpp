@@ -42,7 +42,7 @@ void FlowStats::finish()
 
 void FlowStats::count_seen(bool all)
 {
-	size_t done = 0, known = 0;
+	size_t known = done_;
 	for (; known < waiting_.size(); known++) {
 		Seen &seen = waiting_[known];
 		if (seen.flow.known || all || waiting_.size() - known > max_waiting)
@@ -50,12 +50,16 @@ void FlowStats::count_seen(bool all)
 		if (!fragments_.look_up(seen.flow))
 			break;
 	}
-	while (done < known) {
-		const size_t count = std::min(burst, known - done);
-		add_burst(waiting_.data() + done, count);
-		done += count;
+	while (done_ < known) {
+		const size_t count = std::min(burst, known - done_);
+		add_burst(waiting_.data() + done_, count);
+		done_ += count;
 	}
-	waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(done));
+	// What is done is thrown away once it is the greater part, or every packet would be moved often.
+	if (2 * done_ < waiting_.size())
+		return;
+	waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<ptrdiff_t>(done_));
+	done_ = 0;
 }
 
 void FlowStats::add_burst(const Seen *seen, size_t count)

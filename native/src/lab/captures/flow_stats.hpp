@@ -91,7 +91,7 @@ private:
 		bool without_length;
 	};
 	// Packets that wait at most; a fragment whose first is further away has a flow without ports.
-	static constexpr size_t max_waiting = 4096;
+	static constexpr size_t max_waiting = 1 << 16;
 
 	void count_seen(bool all);
 	void add_burst(const Seen *seen, size_t count);
@@ -110,6 +110,7 @@ private:
 	FlowTable flows_;
 	packet::FragmentTable fragments_;
 	std::vector<Seen> waiting_;
+	size_t done_ = 0; // of them
 	DistinctCounter distinct_, distinct_bidirectional_;
 	uint64_t bidirectional_ = 0;
 	uint64_t forgotten_ = 0;

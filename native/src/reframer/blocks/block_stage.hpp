@@ -42,6 +42,7 @@ private:
 	bool waits(const packet::Datagram &datagram);
 	void place_orphan(const Batch &one, packet::Datagram &datagram);
 	void release_orphans(uint32_t head, uint32_t hash);
+	void release_flow(uint32_t hash);
 
 	// rare.cpp
 	void place_one(const Batch &batch, uint32_t i);

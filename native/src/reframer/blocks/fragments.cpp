@@ -35,9 +35,11 @@ void BlockStage::place_with_fragments(const Batch &batch, uint32_t first, uint32
 		const packet::Fragment fragment = packet::read_fragment(
 			unread_.data[first + at], unread_.captured[first + at], link_, key_, seed_);
 		packet::Datagram &datagram = datagram_of(fragment);
+		if (packet::FragmentFlows::is_used_again(datagram, fragment))
+			release_flow(datagram.flow_hash);
 		if (fragment.first && waits(datagram))
 			release_orphans(datagram.waiting, fragment.flow_hash);
-		packet::FragmentFlows::count(datagram, fragment, now_);
+		packet::FragmentFlows::note(datagram, fragment);
 		Batch one = batch.part(at, 1);
 		one.hash = datagram.flow_known ? &datagram.flow_hash : &fragment.own_hash;
 		if (datagram.flow_known) {
@@ -78,6 +80,12 @@ void BlockStage::release_orphans(uint32_t head, uint32_t hash)
 			take_out(flow, REFRAMER_BY_EARLY);
 	}
 	take_out(head, REFRAMER_BY_EARLY);
+}
+
+void BlockStage::release_flow(uint32_t hash)
+{
+	if (const BlockBucket::Way *const way = blocks_.find(hash))
+		take_out(blocks_.head_of(blocks_.position_of(way->word)), REFRAMER_BY_EARLY);
 }
 
 } // namespace reframer::stage

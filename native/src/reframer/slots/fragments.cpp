@@ -46,9 +46,11 @@ void SlotStage::place_fragments(const Arrivals &arrivals, uint32_t count)
 		from = at + 1;
 		const packet::Fragment &fragment = fragment_[at];
 		packet::Datagram &datagram = datagram_of(fragment);
+		if (packet::FragmentFlows::is_used_again(datagram, fragment))
+			release_flow(datagram.flow_hash);
 		if (fragment.first && waits(datagram))
 			release_orphans(datagram.waiting, fragment.flow_hash);
-		packet::FragmentFlows::count(datagram, fragment, now_);
+		packet::FragmentFlows::note(datagram, fragment);
 		if (!datagram.flow_known) {
 			place_orphan(arrivals.id[at], datagram, fragment.own_hash, arrivals.traits[at]);
 			continue;
@@ -113,6 +115,13 @@ void SlotStage::release_orphans(uint32_t id, uint32_t hash)
 			make_ready(flow, REFRAMER_BY_EARLY);
 	}
 	make_ready(id, REFRAMER_BY_EARLY);
+}
+
+void SlotStage::release_flow(uint32_t hash)
+{
+	const Bucket &bucket = table_.bucket(table_.bucket_of(hash));
+	if (const uint32_t same = GroupTable::look(bucket, hash).same)
+		make_ready(bucket.head[std::countr_zero(same)], REFRAMER_BY_EARLY);
 }
 
 } // namespace reframer::stage

@@ -64,6 +64,7 @@ private:
 	bool waits(const packet::Datagram &datagram) const;
 	void place_orphan(uint32_t id, packet::Datagram &datagram, uint32_t hash, uint32_t traits);
 	void release_orphans(uint32_t id, uint32_t hash);
+	void release_flow(uint32_t hash);
 
 	// release.cpp
 	Fifo *first_due(uint64_t limit);
