@@ -169,3 +169,25 @@ TEST_CASE("defect 12: ACKs with SACK or timestamps are merged, and data packets 
 	for (size_t i = 0; i < burst.size(); i++)
 		CHECK(stage.frame(burst[i].id) == before[i].frame);
 }
+
+TEST_CASE("ACK thinning leaves probes alone: they are sent for an answer")
+{
+	const auto numbered = [](uint32_t sequence, uint32_t acknowledgment) {
+		Tcp header;
+		header.sequence = sequence;
+		header.acknowledgment = acknowledgment;
+		return tcp_frame(1, header);
+	};
+	Stage stage([](reframer_params &p) { p.options = REFRAMER_OPT_ACK_THINNING; });
+	// 3 is a probe: a keep-alive that acknowledges what has just come. Nor does it cover 2, as the
+	// acknowledgement of a probe is not looked at.
+	stage.push({{1, numbered(5000, 100)},
+	            {2, numbered(5000, 200)},
+	            {3, numbered(4999, 300)},
+	            {4, numbered(5000, 400)},
+	            {5, numbered(5000, 500)},
+	            {6, numbered(5000, 600)}},
+	           0);
+	CHECK(stage.poll(64'000) == std::vector<uint64_t>{1, 2, 3, 4, 6});
+	CHECK(stage.take_thinned() == std::vector<uint64_t>{5});
+}

@@ -4,6 +4,14 @@ namespace reframer::stage {
 
 namespace {
 
+// A probe of a closed window or of a silent peer has an old sequence number, and is sent for the answer:
+// its acknowledgement is not looked at (RFC 9293, 3.10.7.4).
+bool covers(const Segment &later, const Segment &earlier)
+{
+	return later.sequence == earlier.sequence &&
+	       sequence_before(earlier.acknowledgement, later.acknowledgement);
+}
+
 bool same_clock(const Segment &a, const Segment &b)
 {
 	return a.has_timestamp == b.has_timestamp &&
@@ -25,14 +33,13 @@ uint32_t thin_acks(std::span<const Segment> segments, uint8_t *taken)
 			before = candidate = nullptr;
 			continue;
 		}
-		if (candidate && sequence_before(candidate->acknowledgement, segment.acknowledgement) &&
-		    same_clock(*candidate, segment)) {
+		if (candidate && covers(segment, *candidate) && same_clock(*candidate, segment)) {
 			taken[candidate->position] = 1;
 			nb_taken++;
 		} else if (candidate) {
 			before = candidate;
 		}
-		if (!before || !sequence_before(before->acknowledgement, segment.acknowledgement)) {
+		if (!before || !covers(segment, *before)) {
 			before = &segment;
 			candidate = nullptr;
 		} else {
