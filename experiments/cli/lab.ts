@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 
 import { labProgram, locate } from '../../native/loader.js';
-import { CliError, LabError, type ErrorRecord } from './errors.js';
+import { CliError, exitCodes, LabError, type ErrorRecord } from './errors.js';
 import { handOver } from './file-names.js';
 import { ProgressLine, type Progress } from './output.js';
 
@@ -93,6 +93,8 @@ export async function tryLab<T extends object>(
     }
     const { code, signal } = await ended;
     if (code === 0 && reported === undefined) return { records };
+    // The reader of standard output left (`| head`): nothing more to say, as in main.ts.
+    if (signal === 'SIGPIPE') process.exit(exitCodes.ok);
     return { records, error: failure(job, reported, code, signal, stderrTail) };
   } finally {
     running.delete(child);

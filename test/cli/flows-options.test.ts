@@ -88,6 +88,9 @@ describe('flows', () => {
     [['--address', 'here'], 'not an IP address'],
     [['--sort', 'size'], 'start, bytes, packets, duration'],
     [['--top', '0'], '--top'],
+    [['--state', 'open'], 'established'],
+    [['--protocol', 'tpc'], 'tcp, udp, icmp'],
+    [['--protocol', '256'], 'up to 255'],
   ])('%j is wrong usage', async (options, says) => {
     const { code, stderr } = await reframer(['flows', file, ...options]);
     expect(code).toBe(2);

@@ -121,6 +121,15 @@ describe('writing', () => {
     expect(readPcap(written.subarray(6)).frames).toHaveLength(100);
   });
 
+  test('a reader that leaves early is nothing to complain of', () => {
+    const { code, stdout, stderr } = shell(
+      '$REFRAMER generate --packets 1M --quiet - | head -c 4; echo ${PIPESTATUS[0]}',
+    );
+    expect(code).toBe(0);
+    expect(stderr).toBe('');
+    expect(stdout.subarray(4).toString()).toBe('0\n');
+  });
+
   test('one command into the other', () => {
     const { code, stdout } = shell(
       'set -o pipefail; $REFRAMER generate --packets 1000 --quiet - 2>/dev/null | $REFRAMER reorder --quiet - - 2>/dev/null | $REFRAMER analyze --json -',

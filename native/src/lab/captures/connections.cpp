@@ -192,7 +192,6 @@ void ConnectionTracker::track_other(uint32_t index, const Arrival &a)
 {
 	if (!expire_)
 		return;
-	Kept &c = kept_[index];
 	const bool answered = kept_.packets(index, true) > 0; // before this packet
 	switch (a.ends.protocol) {
 	case udp:
@@ -208,16 +207,28 @@ void ConnectionTracker::track_other(uint32_t index, const Arrival &a)
 	case icmp:
 	case icmp6:
 		return set_timeout(index, a.now, conntrack::icmp_timeout_seconds);
-	case sctp: {
-		bool associated = c.has(Kept::associated);
-		const bool is_first = !answered && kept_.packets(index, false) == 0;
-		const uint32_t seconds = sctp_seconds(associated, is_first, *a.frame, a.headers);
-		c.set(Kept::associated, associated);
-		return set_timeout(index, a.now, seconds);
-	}
+	case sctp:
+		return track_sctp(index, a);
 	default:
 		return set_timeout(index, a.now, conntrack::generic_timeout_seconds);
 	}
+}
+
+void ConnectionTracker::track_sctp(uint32_t index, const Arrival &a)
+{
+	Association &known = associations_[index];
+	const bool reply = kept_.is_reply(index, a.ends);
+	const bool is_first = known.sctp.state() == conntrack::SctpState::none;
+	if (is_first)
+		known.turned = reply;
+	const packet::Frame &frame = *a.frame;
+	const uint32_t captured = frame.captured > a.headers.l4 ? frame.captured - a.headers.l4 : 0;
+	const uint32_t seconds =
+		known.sctp.add(frame.data + a.headers.l4, captured, reply != known.turned);
+	if (seconds != 0)
+		set_timeout(index, a.now, seconds);
+	else if (is_first) // nf_conntrack has none that it finds in the middle
+		set_timeout(index, a.now, conntrack::sctp_timeout_seconds);
 }
 
 // Puts the table's entry into the class whose timeout, from now on, is the first that ends behind the

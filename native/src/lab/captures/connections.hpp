@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/owned.hpp"
+#include "conntrack/sctp_association.hpp"
 #include "lab/captures/believable_clock.hpp"
 #include "lab/captures/kept_connections.hpp"
 #include "packet/parse.hpp"
@@ -68,12 +69,18 @@ private:
 		uint64_t began_ns, expires_ns; // by the tracker's clock
 	};
 
+	struct Association {
+		conntrack::SctpAssociation sctp;
+		bool turned; // begun against the connection's first packet
+	};
+
 	static api::FlowTable make_table(uint32_t key_size, bool expire);
 	bool arrive(const packet::Frame &frame, uint64_t next_ns, Arrival &arrival);
 	void add_key(uint32_t arrival);
 	void look_up(Keys &keys);
 	void track(const Arrival &arrival);
 	void track_other(uint32_t index, const Arrival &arrival);
+	void track_sctp(uint32_t index, const Arrival &arrival);
 	void arm(const Arrival &arrival, uint32_t index);
 	uint32_t begin(const Arrival &arrival);
 	bool is_over(uint32_t index, const Arrival &arrival, bool reply);
@@ -90,8 +97,9 @@ private:
 	const bool expire_;
 	Keys ipv4_, ipv6_;
 	KeptConnections kept_;
-	Chunks<Timing> timings_;                          // with expire_
-	std::unordered_map<uint32_t, Doubtful> doubtful_; // by index; few have one
+	Chunks<Timing> timings_;                                 // with expire_
+	std::unordered_map<uint32_t, Doubtful> doubtful_;        // by index; few have one
+	std::unordered_map<uint32_t, Association> associations_; // of SCTP, by index; with expire_
 	BelievableClock clock_;
 	uint64_t packets_ = 0, untracked_ = 0, origin_ns_ = 0;
 	Arrival arrivals_[burst_size];

@@ -40,9 +40,9 @@ void append_end(std::string &to, const Connection &c, const uint8_t *address, ui
 }
 
 // Null: it has a number only.
-const char *protocol_name(const Connection &c)
+const char *protocol_name(uint8_t protocol)
 {
-	switch (c.protocol) {
+	switch (protocol) {
 	case tcp:
 		return "tcp";
 	case udp:
@@ -55,11 +55,13 @@ const char *protocol_name(const Connection &c)
 	}
 }
 
+constexpr const char *single = "single", *answered = "answered";
+
 const char *state_name(const Connection &c)
 {
 	if (c.protocol == tcp)
 		return conntrack::tcp_state_name(c.state);
-	return c.packets[1] ? "answered" : "single";
+	return c.packets[1] ? answered : single;
 }
 
 double seconds(uint64_t ns)
@@ -84,7 +86,7 @@ uint64_t key_of(const Connection &c, FlowOrder order)
 
 bool matches(const Connection &c, const FlowFilter &filter, const uint8_t *address)
 {
-	const char *name = protocol_name(c);
+	const char *name = protocol_name(c.protocol);
 	if (!filter.protocol.empty() && filter.protocol != std::to_string(c.protocol) &&
 	    (!name || filter.protocol != name))
 		return false;
@@ -97,6 +99,24 @@ bool matches(const Connection &c, const FlowFilter &filter, const uint8_t *addre
 }
 
 } // namespace
+
+bool is_state(const std::string &name)
+{
+	for (unsigned i = 0; i < conntrack::nb_tcp_states; i++)
+		if (name == conntrack::tcp_state_name(static_cast<conntrack::TcpState>(i)))
+			return true;
+	return name == single || name == answered;
+}
+
+bool is_protocol(const std::string &name)
+{
+	for (uint32_t number = 0; number < 256; number++) {
+		const char *known = protocol_name(static_cast<uint8_t>(number));
+		if (name == std::to_string(number) || (known && name == known))
+			return true;
+	}
+	return false;
+}
 
 uint64_t show_flows(const ConnectionTracker &tracker, const FlowFilter &filter, FlowOrder order,
                     uint64_t top, const std::function<void(const Connection &)> &show)
@@ -155,7 +175,7 @@ uint64_t show_flows(const ConnectionTracker &tracker, const FlowFilter &filter, 
 void append_json(std::string &to, const Connection &c, uint64_t origin_ns)
 {
 	to += "{\"protocol\":";
-	if (const char *name = protocol_name(c))
+	if (const char *name = protocol_name(c.protocol))
 		to.append("\"").append(name).append("\"");
 	else
 		append_number(to, unsigned{c.protocol});
@@ -181,7 +201,7 @@ void append_json(std::string &to, const Connection &c, uint64_t origin_ns)
 
 void append_csv(std::string &to, const Connection &c, uint64_t origin_ns)
 {
-	if (const char *name = protocol_name(c))
+	if (const char *name = protocol_name(c.protocol))
 		to += name;
 	else
 		append_number(to, unsigned{c.protocol});

@@ -18,6 +18,10 @@ struct FlowFilter {
 	uint16_t port = 0;           // of either end
 };
 
+// Whether there is a state, and a protocol, that is printed so.
+bool is_state(const std::string &name);
+bool is_protocol(const std::string &name);
+
 // Calls `show(connection)` for those that match: all in order of their beginning, or the first `top`
 // (0: all) with most of what `order` says. @return how many
 uint64_t show_flows(const ConnectionTracker &tracker, const FlowFilter &filter, FlowOrder order,

@@ -96,7 +96,12 @@ void run_flows(const Json &spec)
 	asked.top = reader.integer("top", 0, 0, 1e12);
 	asked.csv = reader.boolean("csv", false);
 	asked.filter.protocol = reader.text("protocol", "");
+	if (!asked.filter.protocol.empty() && !is_protocol(asked.filter.protocol))
+		reader.fail("protocol", "must be tcp, udp, icmp or a number up to 255");
 	asked.filter.state = reader.text("state", "");
+	if (!asked.filter.state.empty() && !is_state(asked.filter.state))
+		reader.fail("state", "must be one of nf_conntrack's, such as established or time-wait, or "
+		                     "single or answered where it is not TCP");
 	asked.filter.address = reader.text("address", "");
 	asked.filter.port = static_cast<uint16_t>(reader.integer("port", 0, 0, 65535));
 	reader.finish();

@@ -67,8 +67,8 @@ struct TcpPart {
 class KeptConnections {
 public:
 	struct Kept {
-		static constexpr uint8_t ipv6 = 1, turned = 2, tcp_ended = 4, associated = 8, followed = 16,
-								 one_segment = 32;
+		static constexpr uint8_t ipv6 = 1, turned = 2, tcp_ended = 4, followed = 8,
+								 one_segment = 16;
 		static constexpr uint32_t no_tcp = UINT32_MAX;
 
 		uint64_t first_ns, last_ns;
@@ -80,8 +80,8 @@ public:
 		uint32_t tcp; // of segments_ or of parts_
 		uint8_t protocol;
 		conntrack::TcpState state;
-		// turned: the segment that began the connection came from `destination`; associated: the
-		// handshake of SCTP is done, or was missed; the others see above and below
+		// turned: the segment that began the connection came from `destination`; the others see above
+		// and below
 		uint8_t flags;
 		uint8_t syn_known; // bit a direction
 
