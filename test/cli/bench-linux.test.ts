@@ -50,6 +50,8 @@ describe('bench linux', () => {
       ['--kernels', 'hash99'],
       ['--kernels', 'hash1'],
       ['--kernels', 'hash-hash2'],
+      ['--kernels', 'hash-busy'],
+      ['--kernels', 'busy'],
       // Of something that was not asked for.
       ['--pace', '1k'],
       ['--box-cpu', '0'],
@@ -70,6 +72,8 @@ describe('bench linux', () => {
       [['--live', 'af_xdp', '--kernels', 'software-hash'], '--live'],
       [['--live', 'af_packet', '--kernels', 'hash'], '--live'],
       [['--live', 'af_packet', '--traffic', 'campus'], '--live'],
+      [['--lossless', '--functions', 'bridge', '--kernels', 'busy'], '--kernels'],
+      [['--lossless', '--live', 'af_xdp'], '--lossless'],
       [['--traffic', 'campus', '--slf', '1'], '--slf'],
       [['--traffic', 'campus', '--flows', '64'], '--flows'],
       [['--traffic', 'campus', '--offered', '1Gbps,2Gbps'], '--offered'],
@@ -121,22 +125,27 @@ describe('bench linux', () => {
   });
 
   test(
-    'a kernel that may not merge does not; the highest rate without loss is one that it took',
+    'a kernel that may not merge does not, a program may poll; the highest rate without loss is one that it took',
     { timeout: 120_000 },
     async () => {
       const { rows, notTestable } = await reframerJson<{
         rows: (Row & { gro: boolean; losslessKpps: number | null })[];
         notTestable: { row: string; reason: string }[];
       }>([
-        ...['bench', 'linux', '--quick', '--quiet', '--json', '--kernels', 'nogro', '--slf', '16'],
+        ...['bench', 'linux', '--quick', '--quiet', '--kernels', 'nogro,busy', '--slf', '16'],
         ...['--delays', '', '--lossless', '--rounds', '1', '--time', '100ms'],
       ]);
-      expect(rows.map(({ gro }) => gro)).toEqual([false, false]);
+      expect(rows.map(({ gro }) => gro)).toEqual([false, false, true, true]);
       for (const row of rows) {
-        expect(row.segmentsPerMerged).toBeCloseTo(1, 6);
+        if (!row.gro) expect(row.segmentsPerMerged).toBeCloseTo(1, 6);
+        expect(row.outOfOrder).toBe(0);
+        expect(row.nsPerPacket).toBeGreaterThan(0);
         // On a machine that does something else it may find none.
         if (row.losslessKpps !== null) expect(row.losslessKpps).toBeLessThan(1.6 * row.maxKpps);
       }
+      // A program's polls merge, too: the core never sleeps, and finds what came meanwhile.
+      expect(rows[3]?.slf).toBeCloseTo(16, 0);
+      expect(rows[3]?.segmentsPerMerged).toBeGreaterThan(2);
       expect(notTestable).toHaveLength(1);
       expect(notTestable[0]?.reason).toContain('no guest');
       expect(ours()).toEqual([]);

@@ -191,6 +191,12 @@ async function bench(options: Options): Promise<void> {
   const { live } = plan;
   if (live !== undefined && chosen.kernels.some((k) => k.checkedByNic))
     throw new UsageError('--live: a box passes on no checksums that a NIC looked after: software');
+  if (chosen.kernels.some((k) => k.busyPoll)) {
+    if (plan.lossless !== true || live !== undefined)
+      throw new UsageError('--kernels: of busy its highest rate tells: with --lossless');
+    if (chosen.functions.includes('bridge'))
+      throw new UsageError('--kernels: a bridge has no address that a program could poll: no busy');
+  }
   if (live?.driver === 'af_xdp' && chosen.kernels.some((k) => k.storedHash))
     throw new UsageError('--live: what leaves over af_xdp has no stored hash; af_packet');
   const progress = new ProgressLine('bench linux', options.quiet);

@@ -10,6 +10,8 @@ export interface KernelSettings {
   fraglist: boolean;
   /** A hash in each packet, as a NIC's; without one all flows share one of GRO's buckets. */
   storedHash: boolean;
+  /** A program polls the queue, in place of a thread of the kernel. */
+  busyPoll: boolean;
   /** GRO may merge; else its look alone is paid for. */
   merges: boolean;
   /** Checksums are the NIC's affair; else the kernel adds up each segment before it merges. */
@@ -25,6 +27,7 @@ const asItComes: KernelSettings = {
   flushNs: 0,
   fraglist: false,
   storedHash: false,
+  busyPoll: false,
   merges: true,
   checkedByNic: true,
 };
@@ -37,13 +40,14 @@ const words: Readonly<Record<string, (number: number | undefined) => Partial<Ker
   timer: (us = usualFlushUs) => ({ flushNs: us * 1000 }),
   hash: (queues = usualQueues) => ({ queues, storedHash: true }),
   fraglist: () => ({ fraglist: true }),
+  busy: () => ({ busyPoll: true }),
   nogro: () => ({ merges: false }),
   software: () => ({ checkedByNic: false }),
 };
 const numbered = ['timer', 'hash'];
 
 export const kernelHelp =
-  'default: the kernel as it comes behind a NIC that verifies checksums. Its own means, also joined, as hash8-timer64: timerN (gro_flush_timeout of N µs, 100 without a number, with napi_defer_hard_irqs), hashN (a hash stored in each packet as by a NIC, N queues, 4 without), fraglist (rx-gro-list); nogro: GRO may merge nothing (gro_max_size 1; without GRO a veth has no threads to measure); software: checksums are left to the kernel';
+  'default: the kernel as it comes behind a NIC that verifies checksums. Its own means, also joined, as hash8-timer64: timerN (gro_flush_timeout of N µs, 100 without a number, with napi_defer_hard_irqs), hashN (a hash stored in each packet as by a NIC, N queues, 4 without), fraglist (rx-gro-list), busy (a program polls the queue and never sleeps, with --lossless); nogro: GRO may merge nothing (gro_max_size 1; without GRO a veth has no threads to measure); software: checksums are left to the kernel';
 
 /** Of words joined by `-`. */
 export function parseKernel(text: string): Kernel {
@@ -64,5 +68,10 @@ export function parseKernel(text: string): Kernel {
     said.add(word);
     return change(number);
   });
-  return Object.assign({ name: text, ...asItComes }, ...settings) as Kernel;
+  const kernel = Object.assign({ name: text, ...asItComes }, ...settings) as Kernel;
+  if (kernel.busyPoll && kernel.queues > 1)
+    throw new UsageError(
+      `--kernels: '${text}': a program polls one queue, and a hash takes several`,
+    );
+  return kernel;
 }

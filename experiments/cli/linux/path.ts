@@ -24,9 +24,13 @@ const names = ['sender', 'box', 'router', 'sink'] as const;
 type Place = (typeof names)[number];
 
 const senderAddress = '10.78.0.1';
+const routerAddress = '10.78.0.254';
 const sinkAddress = '10.78.1.1';
 // Long enough that the interrupt stays off while packets come without a pause.
 const deferredPolls = '100';
+// Of a queue that a program polls: how long after its last look the kernel looks itself.
+const watchNs = 200_000;
+const busyPort = 9;
 
 const programs = { ip: 'iproute2', ethtool: 'ethtool', nft: 'nftables', taskset: 'util-linux' };
 
@@ -49,6 +53,12 @@ interface SinkReply extends Arrived {
   error?: { code: string; message: string };
 }
 
+interface PollerReply {
+  ready?: { thread: number };
+  error?: { code: string; message: string };
+  napi?: number;
+}
+
 export class LinuxPath {
   readonly destination = sinkAddress;
   readonly source = senderAddress;
@@ -57,6 +67,7 @@ export class LinuxPath {
   threads: number[] = [];
   destinationMac = '';
   private sink: NativeSession<SinkReply> | undefined;
+  private poller: NativeSession<PollerReply> | undefined;
 
   private readonly spaces = new Spaces(prefix, names);
 
@@ -67,6 +78,7 @@ export class LinuxPath {
     try {
       path.build();
       await path.startSink();
+      if (options.busyPoll) await path.startPolling();
     } catch (error) {
       path.close();
       throw error;
@@ -101,10 +113,12 @@ export class LinuxPath {
     for (const [place, device] of this.devices) this.spaces.ip(place, 'link', 'set', device, 'up');
     this.startFunction();
     const sys = `/sys/class/net/${this.inbound}`;
-    if (this.options.flushNs > 0) {
-      this.spaces.write('router', `${sys}/gro_flush_timeout`, String(this.options.flushNs));
+    const flushNs = this.options.flushNs || (this.options.busyPoll ? watchNs : 0);
+    if (flushNs > 0) {
+      this.spaces.write('router', `${sys}/gro_flush_timeout`, String(flushNs));
       this.spaces.write('router', `${sys}/napi_defer_hard_irqs`, deferredPolls);
     }
+    if (this.options.busyPoll) return;
     this.spaces.write('router', `${sys}/threaded`, '1');
     this.threads = pinThreads(this.inbound, queues, cpu);
     // Beside a box that polls on their processor: else packets wait in the ring for their turn, and it
@@ -177,7 +191,7 @@ export class LinuxPath {
       return;
     }
     this.destinationMac = this.mac('router', this.inbound);
-    this.spaces.ip('router', 'address', 'add', '10.78.0.254/24', 'dev', this.inbound);
+    this.spaces.ip('router', 'address', 'add', `${routerAddress}/24`, 'dev', this.inbound);
     this.spaces.ip('router', 'address', 'add', '10.78.1.254/24', 'dev', 'r1');
     this.spaces.ip('router', 'neighbour', 'replace', sinkAddress, 'lladdr', sinkMac, 'dev', 'r1');
     this.spaces.write('router', '/proc/sys/net/ipv4/ip_forward', '1');
@@ -200,6 +214,29 @@ export class LinuxPath {
     );
   }
 
+  /** A program that polls the queue of the router's interface; which one, a datagram tells it. */
+  private async startPolling(): Promise<void> {
+    const { cpu } = this.options;
+    const spec = { address: routerAddress, port: busyPort, cpu };
+    const inside = this.spaces.inside('router');
+    this.poller = await NativeSession.open<PollerReply>(labProgram, 'linux-busy', spec, inside);
+    const { ready, error } = this.poller.first;
+    if (ready === undefined)
+      throw new CliError(
+        error?.code ?? 'linux-busy',
+        `polling the queue: ${error?.message ?? 'the program did not get ready'}`,
+        exitCodes.notSupported,
+      );
+    this.threads = [ready.thread];
+    this.spaces.ip('sender', 'address', 'add', `${senderAddress}/24`, 'dev', 's0');
+    for (let tries = 0; tries < 20; tries++) {
+      this.spaces.in('sender', 'bash', '-c', `echo > /dev/udp/${routerAddress}/${busyPort}`);
+      if (((await this.poller.ask({ do: 'read' })).napi ?? 0) > 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new CliError('linux-busy', 'no datagram told the program which queue it is to poll');
+  }
+
   /** What arrives counts from here on, and the flows begin anew. */
   async beginCount(): Promise<void> {
     await this.sink?.ask({ do: 'begin' });
@@ -211,6 +248,7 @@ export class LinuxPath {
   }
 
   close(): void {
+    this.poller?.end();
     this.sink?.end();
     this.spaces.close();
   }

@@ -67,6 +67,9 @@ export function renderRows(rows: readonly LinuxRow[], plan: Plan): string {
     "ns of the kernel's core a segment sent, the drop behind it included; merged: segments a frame that leaves; kpps: what a core that does nothing else takes at that cost";
   const { row, reason } = noGuest();
   const guest = `Not testable here: ${row}: ${reason}.`;
+  const busy = rows.some((each) => each.kernel.includes('busy'))
+    ? ' busy: a core that never sleeps; ns by the rate that came through while as much was sent as can be.'
+    : '';
   const lossless =
     plan.lossless === true
       ? ' lossless: the highest rate in thousands a second, by bisection, of which no more than 0.1 % was lost; with > it is all that the sender sends.'
@@ -74,5 +77,5 @@ export function renderRows(rows: readonly LinuxRow[], plan: Plan): string {
   const orders = 'lost: segments; out of order: frames behind a later one of their flow.';
   if (plan.live !== undefined)
     return `${table}\n${counted}; here it was not always busy, so that the cost of waking up is in it. ${orders} The box, over ${plan.live.driver}, held packets as they passed, ${plan.live.packetsPerSecond / 1e3} thousand a second; without T it only forwards. window: packets that pass in T; box ns: of its own core, a packet; latency: from sender to sink, of the first segment of each frame.${few} ${guest}`;
-  return `${table}\n${limitTexts(rows).join('\n')}\n${counted}; its rings were full whenever it began. ${orders} T: the real stage formed the order beforehand, at ${plan.offeredBps.map((bps) => bps / 1e9).join(', ')} Gbps by a virtual clock, as in front of many cores; its own cost is not in it (bench reframer).${lossless}${few} ${guest}`;
+  return `${table}\n${limitTexts(rows).join('\n')}\n${counted}; its rings were full whenever it began. ${orders} T: the real stage formed the order beforehand, at ${plan.offeredBps.map((bps) => bps / 1e9).join(', ')} Gbps by a virtual clock, as in front of many cores; its own cost is not in it (bench reframer).${busy}${lossless}${few} ${guest}`;
 }

@@ -41,7 +41,7 @@ export interface Trial {
   windowPackets: number;
   /** As measured; the pace that was asked for may not be reached. */
   packetsPerSecond: number;
-  /** Of the kernel's core, a segment sent. */
+  /** Of the kernel's core, a segment sent; of one that never sleeps, by the rate that it took. */
   nsPerPacket: number;
   segmentsPerMerged: number;
   /** Times that a ring had no room; at a pace. */
@@ -127,7 +127,7 @@ export async function send(path: LinuxPath, order: Order, sending: Sending): Pro
     windowPackets: answer.windowPackets,
     packetsPerSecond: answer.sent / answer.seconds,
     refused: answer.refused,
-    nsPerPacket: answer.cpuNs / answer.sent,
+    nsPerPacket: (path.options.busyPoll ? 1e9 * answer.seconds : answer.cpuNs) / answer.sent,
     segmentsPerMerged: segments / arrived.frames,
     sent: answer.all,
     lost: answer.all - segments,

@@ -1,6 +1,7 @@
 // reframer-lab: every job that needs no DPDK.
 #include "jobs/program.hpp"
 #include "lab/balancer/jobs.hpp"
+#include "lab/linux/busy.hpp"
 #include "lab/linux/flood.hpp"
 #include "lab/linux/listen.hpp"
 #include "lab/rsspp/balance_cpumap.hpp"
@@ -45,6 +46,7 @@ constexpr JobEntry jobs[] = {
 	{"balance-tap", run_balance_tap},
 	{"balance-ethtool", run_balance_ethtool},
 	{"balance-cpumap", run_balance_cpumap},
+	{"linux-busy", run_linux_busy},
 	{"linux-flood", run_linux_flood},
 	{"linux-listen", run_linux_listen},
 	{"balance-servers", run_balance_servers},
