@@ -233,7 +233,8 @@ export const claims: readonly Claim[] = [
     published: -11,
     tolerance: 0.3,
     kind: 'near',
-    untestable: 'needs TCP endpoints; the paper’s delay value and set-up are not published',
+    untestable:
+      'the paper’s delay value and set-up are not published; part tcp asks real connections, at other ones',
   },
   {
     id: 'llc',

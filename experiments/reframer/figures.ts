@@ -281,6 +281,7 @@ export const figures: readonly Figure[] = [
     kind: 'bar',
     category: { param: 'contender', label: 'who waits' },
     metric: 'receiverNs',
+    facet: 'hash',
   },
   {
     id: 'tcp-completion',
@@ -289,6 +290,7 @@ export const figures: readonly Figure[] = [
     kind: 'bar',
     category: { param: 'contender', label: 'who waits' },
     metric: 'completion',
+    facet: 'hash',
   },
   {
     id: 'linux-window',

@@ -256,6 +256,20 @@ describe('bench linux', () => {
     },
   );
 
+  test.skipIf(!dpdkBuilt)(
+    'a box over af_packet gives each packet a hash, by which GRO finds 32 flows',
+    { timeout: 120_000 },
+    async () => {
+      const { rows } = await reframerJson<{ rows: LiveRow[] }>([
+        ...['bench', 'linux', '--quick', '--quiet', '--live', 'af_packet', '--pace', '20k'],
+        ...['--flows', '32', '--delays', '', '--rounds', '1'],
+        ...['--kernels', 'software-timer8000,software-hash-timer8000'],
+      ]);
+      const [without, hashed] = rows;
+      expect(hashed?.segmentsPerMerged).toBeGreaterThan(2 * (without?.segmentsPerMerged ?? 9));
+    },
+  );
+
   test('what a killed run left behind goes at the next start', { timeout: 120_000 }, async () => {
     await reframer([...small, '--time', '5s'], {
       started: (kill) => {

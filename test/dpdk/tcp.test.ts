@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 
-import { missingForTcp, type TcpTrial } from '../../experiments/cli/linux/tcp.js';
-import { tcpRows, type TcpRow } from '../../experiments/cli/linux/tcp-report.js';
+import { missingForTcp, type TcpOptions, type TcpTrial } from '../../experiments/cli/linux/tcp.js';
+import { tcpRows, tcpTexts, type TcpRow } from '../../experiments/cli/linux/tcp-report.js';
 import { parseWrk } from '../../experiments/cli/linux/web.js';
 import { packageRoot } from '../../native/loader.js';
 import { reframer, reframerJson, skipSuite } from '../helpers/cli.js';
@@ -68,6 +68,29 @@ test('rows compare with the box that only forwards, trial beside trial', () => {
   expect(held?.retransmitted).toBe(2);
   expect(held?.windowPackets).toBe(50);
   expect(whole?.receiverSavedPercent).toBeCloseTo(0, 9);
+});
+
+test('what is said of the best setting fits its sign, and the timer beside it is of the same T', () => {
+  const options = { connections: 64, files: [10_000], queues: 4 } as unknown as TcpOptions;
+  const timer = (delayNs: number, ns: number): TcpTrial => ({
+    ...mode('many', `timer ${delayNs}`, delayNs, ns),
+    waits: 'kernel',
+  });
+  const told = (ns: number): string =>
+    tcpTexts(
+      tcpRows([
+        mode('many', 'off', 0, 1000),
+        timer(64e3, 900),
+        timer(1e6, 500),
+        mode('many', '64us', 64e3, ns),
+      ]),
+      options,
+    ).join('\n');
+  expect(told(800)).toContain("64us saves most of the receiver's time a frame, 20 %");
+  expect(told(800)).toContain('of as long changes it by -10 %');
+  expect(told(1100)).toContain(
+    "no setting of the box saves the receiver's time; 64us adds least, 10 %",
+  );
 });
 
 test('wrong options are refused before anything is made', async () => {

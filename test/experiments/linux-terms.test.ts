@@ -37,7 +37,7 @@ test.each([
 });
 
 test('part tcp: each T of the box is one of the kernel, too', () => {
-  const { settings } = tcp(false).spec({ connections: 64 }) as unknown as {
+  const { settings } = tcp(false).spec({ connections: 64, hash: 'stored' }) as unknown as {
     settings: Record<string, { waits: string; delayNs: number }>;
   };
   const delays = (waits: string): number[] =>

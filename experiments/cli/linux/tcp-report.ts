@@ -146,11 +146,15 @@ export function tcpTexts(rows: readonly TcpRow[], options: TcpOptions): string[]
   if (most < fewestValues)
     texts.push(`Fewer than ${fewestValues} rounds: a direction, no interval.`);
   const many = rows.filter((row) => row.senders === 'many');
-  const best = bestOf(many.filter((row) => row.slfOut > 0));
+  const best = bestOf(many.filter((row) => row.waits === 'box' || row.waits === 'adaptive'));
   const timer = many.find((row) => row.waits === 'kernel' && row.delayUs === best?.delayUs);
   if (best !== undefined)
     texts.push(
-      `Many senders: of the box's settings ${best.contender} changes the receiver's time a frame most for the better, by ${signed(-best.receiverSavedPercent)} %${timer === undefined ? '' : `, where the kernel's own timer of as long changes it by ${signed(-timer.receiverSavedPercent)} %`}; goodput ${signed(best.goodputPercent)} %, completion of ${best.completion.map((c) => `${bytesText(c.bytes)} ${signed(c.medianPercent)} %`).join(', ')}. Published, on a testbed: completion ${publishedTcp.completionPercent} %, throughput +${publishedTcp.throughputPercent} %.`,
+      `Many senders: ${
+        best.receiverSavedPercent > 0
+          ? `of the box's settings ${best.contender} saves most of the receiver's time a frame, ${formatFixed(best.receiverSavedPercent, 0)} %`
+          : `no setting of the box saves the receiver's time; ${best.contender} adds least, ${formatFixed(-best.receiverSavedPercent, 0)} %`
+      }${timer === undefined ? '' : `, where the kernel's own timer of as long changes it by ${signed(-timer.receiverSavedPercent)} %`}; goodput ${signed(best.goodputPercent)} %, completion of ${best.completion.map((c) => `${bytesText(c.bytes)} ${signed(c.medianPercent)} %`).join(', ')}. Published, on a testbed: completion ${publishedTcp.completionPercent} %, throughput +${publishedTcp.throughputPercent} %.`,
     );
   const whole = rows.find((row) => row.senders === 'windows' && row.slfIn > 0);
   const plain = rows.find((row) => row.senders === 'windows' && row.contender === 'off');
