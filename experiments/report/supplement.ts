@@ -11,19 +11,28 @@ const mostRows = 120;
 // Letters of a line of 6.6 points across a page on its side.
 const lineWidth = 182;
 
-function tableText(table: Table): string {
+// Lines that stay together, each group with the headings above it.
+const together = 25;
+
+function tableBlocks(table: Table): string {
   const rows = table.rows.slice(0, mostRows);
-  const { text, left } = textTable({ ...table, rows }, { width: lineWidth });
+  const { head, lines, left } = textTable({ ...table, rows }, { width: lineWidth });
+  const blocks = Array.from({ length: Math.ceil(lines.length / together) }, (_, i) =>
+    rawBlock([...head, ...lines.slice(i * together, (i + 1) * together)].join('\n')),
+  );
   const more = [
     ...(rows.length < table.rows.length
       ? [`${table.rows.length - rows.length} more rows in the CSV file`]
       : []),
     ...(left.length > 0 ? [`columns in the CSV file alone: ${left.join(', ')}`] : []),
   ];
-  return more.length === 0 ? text : `${text}\n(${more.join('; ')})`;
+  return [...blocks, ...(more.length === 0 ? [] : [plainText(`(${more.join('; ')})`)])].join(
+    '\n\n',
+  );
 }
 
-const rawBlock = (text: string): string => `#raw(block: true, ${literalLines(text)})`;
+const rawBlock = (text: string): string =>
+  `#block(breakable: false, raw(block: true, ${literalLines(text)}))`;
 const literalLines = (text: string): string =>
   `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
 
@@ -35,12 +44,12 @@ export function supplementSource(model: ReportModel): string {
     typstFigure(
       f.id,
       f.chart,
-      [f.print === undefined ? f.caption : `${f.title}, whole.`, f.note].join(' ').trim(),
+      [f.print === undefined ? f.caption : `${f.title}: all of it.`, f.note].join(' ').trim(),
     ),
   );
   const tables = parts.flatMap(({ part }) => [
     `== ${plainText(part.title)} (${plainText(`${part.name}.csv`)})`,
-    rawBlock(tableText(partTable(experiment, summary, part))),
+    tableBlocks(partTable(experiment, summary, part)),
   ]);
   const title = `Supplement to: ${experiment.title}`;
   return `${documentHead(title, summary.profile === 'quick')}#show raw: set text(size: 6.6pt)

@@ -38,10 +38,17 @@ test('a table of fixed width leaves out the columns that have no room, and names
     rows: [['one', '1', '100000000']],
   };
   expect(textTable(table, { width: 12 })).toEqual({
-    text: 'name  value\none       1',
+    head: ['name  value'],
+    lines: ['one       1'],
     left: ['further'],
   });
   expect(textTable(table, { width: 100 }).left).toEqual([]);
+  const long = { ...table, columns: ['name', 'value', 'worst core above the bound'] };
+  expect(textTable(long, { width: 100 }).head).toEqual([
+    '             worst core',
+    '              above the',
+    'name  value       bound',
+  ]);
 });
 
 test('what a list keeps is of this journal, or nothing', () => {
