@@ -99,7 +99,12 @@ export function hostOf(name: string, role: Role): Host {
             ? resolve()
             : reject(new HarnessError('no-copy', `${name} (${role.host}): ${lastLine(stderr)}`, 1)),
         );
-        createReadStream(file).on('error', reject).pipe(child.stdin);
+        createReadStream(file)
+          .on('error', (error) => {
+            child.kill();
+            reject(error);
+          })
+          .pipe(child.stdin);
       });
     },
   };

@@ -91,7 +91,8 @@ function checkHugepages(name: string, role: Role, context: JsonObject): void {
 /** The libraries that lie beside our program, which it needs where nothing is installed. */
 const libraries = (program: string): string[] =>
   readdirSync(dirname(program))
-    .filter((name) => /^libreframer(_dpdk)?\.so/.test(name))
+    // Beside them lie folders of their objects, in a clone.
+    .filter((name) => /^libreframer(_dpdk)?\.so[.\d]*$/.test(name))
     .map((name) => join(dirname(program), name));
 
 async function programOn(host: Host, role: Role): Promise<Pick<Place, 'program' | 'environment'>> {

@@ -115,6 +115,25 @@ async function trial(
   }
 }
 
+/**
+ * Both ends come up and go again: what is wrong with ports, queues or a tester is said in one line before
+ * anything is measured. @throws HarnessError
+ */
+export async function rehearse(bed: Bed, prepared: Prepared): Promise<void> {
+  const opened = new Opened();
+  const end = (): Promise<void> => opened.abort();
+  running.add(end);
+  try {
+    const device = liveTrial(prepared, bed, { chain: 'forward', policy: 'off' }, 1);
+    await opened.keep(device.open(opened.stop.signal));
+    const source = bed.tester.kind === 'feeder' ? { profile: 'campus' } : {};
+    await opened.keep(openTester(bed, prepared, source, 1, opened.stop.signal));
+  } finally {
+    running.delete(end);
+    await opened.close();
+  }
+}
+
 const running = new Set<() => Promise<void>>();
 let ended = false;
 

@@ -1,4 +1,6 @@
 // A native job of the bed, on whichever host, that is talked to line by line.
+import { quote } from 'zx';
+
 import { SessionError, NativeSession } from '../../native/session.js';
 import { HarnessError } from '../core/errors.js';
 import type { JsonObject } from '../core/types.js';
@@ -18,6 +20,33 @@ export interface Session {
   close: () => Promise<void>;
 }
 
+/**
+ * The file of a memif's socket outlives a process that was killed, and DPDK takes it for one in use. Where
+ * nobody has it bound, it is rubbish.
+ */
+async function clearSockets({ host, role }: Place): Promise<void> {
+  for (const port of role.ports) {
+    const file = /^net_memif.*,socket=([^,]+)/.exec(port)?.[1];
+    if (file === undefined || !port.includes('role=server') || !port.includes('socket-abstract=no'))
+      continue;
+    await host.shell(
+      `test -S ${quote(file)} && ! grep -qF ${quote(` ${file}`)} /proc/net/unix && rm -f ${quote(file)}; true`,
+    );
+  }
+}
+
+/** What DPDK says is of its own options; the bed's file has ports. */
+function inTermsOfTheBed(message: string, { role }: Place): string {
+  if (message.includes('EAL does not come up'))
+    return message.replace(/; its options.*/, `: is there a device ${role.ports.join(' and ')}?`);
+  if (/does not start.*not permitted/.test(message))
+    return `${message}: is its other end up, under the same name?`;
+  return message.replace(
+    /; --eal makes or allows one.*/,
+    '; is it bound to a driver of DPDK there?',
+  );
+}
+
 const exitCodes: Readonly<Record<string, number>> = { 'bad-spec': 2, 'not-supported': 3 };
 
 /** @throws HarnessError with what the job said in place of being ready */
@@ -28,6 +57,7 @@ export async function openSession(
   signal?: AbortSignal,
 ): Promise<Session> {
   const { host, program, environment } = place;
+  await clearSockets(place);
   let native: NativeSession<Reply>;
   try {
     native = await NativeSession.run<Reply>(
@@ -44,7 +74,7 @@ export async function openSession(
     const code = error?.code ?? 'bed';
     throw new HarnessError(
       code,
-      `${host.name}: ${error?.message ?? 'it did not get ready'}`,
+      `${host.name}: ${inTermsOfTheBed(error?.message ?? 'it did not get ready', place)}`,
       exitCodes[code] ?? 1,
     );
   }

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 
 import { natOf, parseRules } from '../../experiments/cli/suite-options.js';
 import { packageRoot } from '../../native/loader.js';
-import { skipSuite, temporaryFolder } from '../helpers/cli.js';
+import { reframer, reframerJson, skipSuite, temporaryFolder } from '../helpers/cli.js';
 import { openBed, processors } from '../helpers/bed.js';
 
 const folder = temporaryFolder();
@@ -82,6 +82,20 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors <
       expect(denied).toBeGreaterThan(10);
       expect(flows?.untranslated).toBe(0);
       expect(flows?.translated).toBe(300_000 - denied);
+    });
+
+    test('bench suite says what was lost, and what --scaling would need', async () => {
+      const record = await reframerJson<Record<string, number>>([
+        ...['bench', 'suite', '--packets', '200k', '--moves', '400', '--quiet'],
+      ]);
+      expect(record).toMatchObject({ packets: 200_000, lost: 0, outOfOrder: 0, duplicates: 0 });
+      expect(record.moves).toBeGreaterThan(20);
+      const needed = processors + 1;
+      const { code, stderr } = await reframer([
+        ...['bench', 'suite', '--scaling', '--cores', String(processors)],
+      ]);
+      expect(code).toBe(3);
+      expect(stderr).toContain(`needs ${needed} processors; this process may use ${processors}`);
     });
   });
 }

@@ -1,91 +1,22 @@
 // A bed is run to its end: two processes with a memif between them, two namespaces with a veth pair,
 // testers of others. Counts of both sides agree to the packet, the report says what carried them, and a
 // run that was interrupted goes on.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
 import { missingPrograms, Spaces } from '../../experiments/cli/linux/spaces.js';
-import { execute } from '../../experiments/core/execute.js';
-import { prepare } from '../../experiments/core/prepare.js';
-import { findExperiment } from '../../experiments/core/registry.js';
 import { openRun } from '../../experiments/core/runs.js';
-import { makeStatus } from '../../experiments/core/status.js';
-import type { Experiment, JsonObject, Plan } from '../../experiments/core/types.js';
 import { writeReport } from '../../experiments/report/write.js';
 import { packageRoot } from '../../native/loader.js';
 import { processors } from '../helpers/bed.js';
 import { reframer, skipSuite, temporaryFolder } from '../helpers/cli.js';
 import { feederWire } from './feeder-wire.js';
+import { brief, expectSound, measure, samplesOf } from './measure.js';
 import { pktgenPeer, trexPeer } from './peers.js';
 
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
-
-/** A sample of each point: enough to see that it runs. */
-function brief(name: string): Experiment {
-  const whole = findExperiment(name);
-  return {
-    ...whole,
-    plan: (options): Plan => {
-      const plan = whole.plan(options);
-      return { ...plan, parts: plan.parts.map((part) => ({ ...part, deterministic: true })) };
-    },
-  };
-}
-
-interface Sample {
-  part: string;
-  point: string;
-  record: JsonObject & {
-    engine: string;
-    tester: { sentInAll: number; outOfOrder?: number };
-    bed: { agree: boolean };
-  };
-}
-
-const samplesOf = (run: string): Sample[] => {
-  const lines = readFileSync(join(run, 'journal.jsonl'), 'utf8').trim().split('\n');
-  const records = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
-  const parts = new Map(
-    records.filter((r) => r.type === 'point').map((r) => [r.id, r.part as string]),
-  );
-  return records
-    .filter((r) => r.type === 'sample' && (r.record as JsonObject).bed !== undefined)
-    .map((r) => ({ part: parts.get(r.point) ?? '', ...(r as unknown as Omit<Sample, 'part'>) }));
-};
-
-let runs = 0;
-
-/** @param stopAfter trials after which the run is interrupted */
-async function measure(
-  experiment: Experiment,
-  bed: object,
-  only: readonly string[],
-  { out = folder.file(`run-${++runs}`), stopAfter = Infinity } = {},
-): Promise<{ out: string; complete: boolean; reused: number }> {
-  const file = folder.file('bed.json');
-  writeFileSync(file, JSON.stringify(bed));
-  const request = {
-    profile: 'quick' as const,
-    seed: 1,
-    traceFiles: [],
-    only,
-    out,
-    mode: 'auto' as const,
-    argv: [],
-    testbed: file,
-  };
-  const prepared = await prepare(experiment, request, new Date());
-  let asked = 0;
-  const { complete, reused } = await execute(prepared, {
-    status: makeStatus({ tty: false, quiet: true }),
-    argv: [],
-    now: new Date(),
-    stop: () => asked++ >= stopAfter,
-  });
-  return { out, complete, reused };
-}
 
 const memif = (role: 'server' | 'client', socket: string): string =>
   `net_memif0,role=${role},id=0,socket=${socket},socket-abstract=no`;
@@ -99,25 +30,16 @@ function memifBed(name: string, tester: object = {}): object {
   };
 }
 
-function expectSound(samples: readonly Sample[]): void {
-  expect(samples.length).toBeGreaterThan(0);
-  for (const { record } of samples) {
-    expect(record.engine).toBe('testbed');
-    expect(record.tester.sentInAll).toBeGreaterThan(100);
-    expect(record.bed).toMatchObject({ agree: true, onTheWay: 0, onTheWayBack: 0 });
-  }
-}
-
 if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors < 2) {
   skipSuite('beds were not run: they need reframer-dpdk and two processors');
 } else {
   describe('a bed over memif', () => {
     test('in-chain is interrupted, goes on, and ends with a report of that engine', async () => {
       const bed = memifBed('resumed');
-      const cut = await measure(brief('reframer'), bed, ['in-chain'], { stopAfter: 2 });
+      const cut = await measure(folder, brief('reframer'), bed, ['in-chain'], { stopAfter: 2 });
       expect(cut.complete).toBe(false);
       const before = samplesOf(cut.out);
-      const whole = await measure(brief('reframer'), bed, ['in-chain'], { out: cut.out });
+      const whole = await measure(folder, brief('reframer'), bed, ['in-chain'], { out: cut.out });
       expect(whole.complete).toBe(true);
       const samples = samplesOf(whole.out);
       expect(samples.slice(0, before.length)).toEqual(before);
@@ -125,7 +47,9 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors <
       expectSound(samples);
       for (const { record } of samples) expect(record.tester.outOfOrder).toBe(0);
       // A third time there is nothing left.
-      expect(await measure(brief('reframer'), bed, ['in-chain'], { out: cut.out })).toMatchObject({
+      expect(
+        await measure(folder, brief('reframer'), bed, ['in-chain'], { out: cut.out }),
+      ).toMatchObject({
         complete: true,
         reused: 2,
       });
@@ -138,7 +62,7 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors <
     });
 
     test('load, own-core and cores run, each with the queues it asks for', async () => {
-      const { out, complete } = await measure(brief('reframer'), memifBed('parts'), [
+      const { out, complete } = await measure(folder, brief('reframer'), memifBed('parts'), [
         'load',
         'own-core',
         'cores',
@@ -155,7 +79,7 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors <
     });
 
     test('rsspp: latency, imbalance and autoscale run', async () => {
-      const { out, complete } = await measure(brief('rsspp'), memifBed('rsspp'), []);
+      const { out, complete } = await measure(folder, brief('rsspp'), memifBed('rsspp'), []);
       expect(complete).toBe(true);
       const samples = samplesOf(out);
       expectSound(samples);
@@ -169,7 +93,7 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors <
     test('the highest rate without loss is found by bisection, and counts only what was offered', async () => {
       // More than the two ends of this bed carry together on two processors: the tester stays behind.
       const bed = { ...memifBed('search'), linkGbps: 80 };
-      const { out, complete } = await measure(brief('reframer'), bed, ['zero-loss']);
+      const { out, complete } = await measure(folder, brief('reframer'), bed, ['zero-loss']);
       expect(complete).toBe(true);
       const fastest = samplesOf(out).filter(({ record }) => Number(record.askedBps) > 78e9);
       expect(fastest.length).toBeGreaterThan(0);
@@ -189,6 +113,7 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors <
       const peer = await peerOf(wire);
       try {
         const { out, complete } = await measure(
+          folder,
           brief('reframer'),
           {
             linkGbps: 0.1,
@@ -235,6 +160,7 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || missing.leng
     test('af_packet over a veth pair: every packet is accounted for', () =>
       withSpaces(async ({ dut, tester }) => {
         const { out, complete } = await measure(
+          folder,
           brief('reframer'),
           {
             linkGbps: 0.02,
@@ -256,6 +182,7 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || missing.leng
         const made = await reframer(['generate', capture, '--packets', '2000', '--quiet']);
         expect(made.code).toBe(0);
         const { out, complete } = await measure(
+          folder,
           brief('reframer'),
           {
             linkGbps: 0.02,

@@ -17,7 +17,7 @@ import { foundIn } from '../../report/model.js';
 import { numbered } from '../../story/references.js';
 import { plain } from '../../report/text.js';
 import { writeReport, type Written } from '../../report/write.js';
-import { endBedTrials } from '../../testbed/run.js';
+import { endBedTrials, rehearse } from '../../testbed/run.js';
 import { exitCodes, UsageError } from '../errors.js';
 import { print, printJson, printVerdicts, renderTable, talk } from '../output.js';
 import { parseCount } from '../units.js';
@@ -240,6 +240,10 @@ async function run(name: string, options: Options): Promise<void> {
   const experiment = findExperiment(name);
   const prepared = await prepare(experiment, requestOf(options), new Date());
   if (options.dryRun === true) return dryRun(prepared, options.json === true);
+  if (prepared.bed !== undefined) {
+    endBedFirst();
+    await rehearse(prepared.bed.bed, prepared.bed.prepared);
+  }
   const status = makeStatus({
     tty: process.stderr.isTTY === true && options.ci !== true,
     quiet: false,
@@ -251,7 +255,6 @@ async function run(name: string, options: Options): Promise<void> {
     );
   };
   process.once('exit', interrupted);
-  if (prepared.bed !== undefined) endBedFirst();
   status.say(
     `${experiment.name}: ${options.full === true ? 'full' : 'quick'} run, ${prepared.settings.flatMap((s) => s.points).length} points, seed ${prepared.options.seed}, about ${duration(estimate(prepared).longer)}, in ${prepared.folder}`,
   );

@@ -146,10 +146,12 @@ void Balancing::shuffle()
 	}
 	for (owed_ += seconds * params_.shuffle; owed_ >= 1; owed_--) {
 		const auto b = uint16_t(random_() % shared_.nb_buckets);
-		const auto to = uint16_t(random_() % active_);
+		if (active_ < 2)
+			continue; // nowhere to go
+		const auto to = uint16_t((owners_[b] + 1 + random_() % (active_ - 1)) % active_);
 		const bool known = std::any_of(moves.begin(), moves.end(),
 		                               [&](const rsspp_move &m) { return m.bucket == b; });
-		if (!known && owners_[b] != to)
+		if (!known && owners_[b] < active_)
 			moves.push_back({b, owners_[b], to, 0});
 	}
 	if (!moves.empty())
