@@ -63,24 +63,26 @@ const handshake = (steps: number): Story =>
     0,
     steps,
   );
-const sctpPacket = fc
-  .record({
-    reply: fc.constantFrom<0 | 1>(0, 1),
-    kinds: fc.oneof(
-      { weight: 4, arbitrary: fc.constantFrom(...chunks).map((kind) => [kind]) },
-      {
-        weight: 1,
-        arbitrary: fc.array(fc.constantFrom(...chunks), { minLength: 2, maxLength: 3 }),
-      },
-    ),
-    wrong: fc.nat(9),
-  })
-  .map(({ reply, kinds, wrong }) =>
-    sctp(reply, kinds, wrong === 0 ? 0x33333333 : kinds[0] === 1 ? 0 : tags[reply]),
-  );
+const sctpPacket = (several: boolean): fc.Arbitrary<Packet> =>
+  fc
+    .record({
+      reply: fc.constantFrom<0 | 1>(0, 1),
+      kinds: fc.oneof(
+        { weight: 4, arbitrary: fc.constantFrom(...chunks).map((kind) => [kind]) },
+        {
+          weight: several ? 1 : 0,
+          arbitrary: fc.array(fc.constantFrom(...chunks), { minLength: 2, maxLength: 3 }),
+        },
+      ),
+      wrong: fc.nat(9),
+    })
+    .map(({ reply, kinds, wrong }) =>
+      sctp(reply, kinds, wrong === 0 ? 0x33333333 : kinds[0] === 1 ? 0 : tags[reply]),
+    );
+// Several chunks in a packet only where an association has begun.
 const sctpStory = fc
-  .tuple(fc.nat(4), fc.array(sctpPacket, { maxLength: 5 }))
-  .map(([steps, rest]): Story => [...handshake(steps), ...rest]);
+  .tuple(fc.nat(4), fc.array(sctpPacket(true), { maxLength: 5 }), fc.array(sctpPacket(false)))
+  .map(([steps, rest, found]): Story => (steps === 0 ? found : [...handshake(steps), ...rest]));
 
 const written: Story[] = [
   [udp(0)],
@@ -100,6 +102,10 @@ const written: Story[] = [
   handshake(4),
   [...handshake(4), sctp(0, [6], 0x33333333)],
   [...handshake(4), sctp(0, [7], tags[0]), sctp(1, [8], tags[1]), sctp(0, [14], tags[0])],
+  [...handshake(4), sctp(0, [7], tags[0]), sctp(1, [1], 0)],
+  [...handshake(4), sctp(1, [7], tags[1]), sctp(0, [1], 0)],
+  // found in the middle: what may begin an association, and what may not
+  ...chunks.map((kind): Story => [sctp(0, [kind], tags[0]), sctp(0, [4], tags[0])]),
   [sctp(0, [4], tags[0])],
   [sctp(0, [4], tags[0]), sctp(1, [5], tags[1])],
 ];

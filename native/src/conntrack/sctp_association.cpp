@@ -21,15 +21,15 @@ struct Row {
 };
 // Columns in the order of SctpState. Source: what Linux 6.18 does.
 constexpr Row rows[] = {
-	{init, "--WHE--AW", ".-WHE--A."},
-	{init_ack, "--WHESRA-", ".WWHESRA."},
-	{abort, "---------", ".-------."},
-	{shutdown, "--WHSSRA-", ".-WHRSRA."},
+	{init, "--WHE--AW", ".-WHESRA."},
+	{init_ack, ".-WHESRA-", ".WWHESRA."},
+	{abort, ".--------", ".-------."},
+	{shutdown, ".-WHSSRA-", ".-WHRSRA."},
 	{shutdown_ack, "A-WHEAAAA", ".-WHEAAA."},
-	{error, "--WHESRA-", ".-W-ESRA."},
-	{cookie_echo, "--HHESRA-", ".-HHESRA."},
-	{cookie_ack, "--WEESRA-", ".-WEESRA."},
-	{shutdown_complete, "--WHESR--", ".-WHESR-."},
+	{error, ".-WHESRA-", ".-W-ESRA."},
+	{cookie_echo, ".-HHESRA-", ".-HHESRA."},
+	{cookie_ack, ".-WEESRA-", ".-WEESRA."},
+	{shutdown_complete, ".-WHESR--", ".-WHESR-."},
 	{heartbeat, "B-WHESRAB", ".-WHESRAB"},
 	{heartbeat_ack, "--WHESRAB", ".-WHESRAE"},
 };
@@ -84,9 +84,7 @@ bool SctpAssociation::begin(const uint8_t *packet, uint32_t captured)
 			tags_[0] = tag;
 		else if (chunk[0] != init)
 			tags_[1] = tag;
-		else if (tag != 0 || end - chunk < 8)
-			return false;
-		return true;
+		return chunk[0] != init || (tag == 0 && end - chunk >= 8);
 	});
 }
 
@@ -99,9 +97,8 @@ bool SctpAssociation::is_tagged(const uint8_t *chunk, uint32_t tag, bool reply, 
 	case init:
 		return tag == 0;
 	case abort:
-		return tag == own || tag == other;
 	case shutdown_complete:
-		return tag == own || (chunk[1] & without_tag);
+		return tag == (chunk[1] & without_tag ? other : own);
 	case cookie_echo:
 		return tag == own;
 	case heartbeat:

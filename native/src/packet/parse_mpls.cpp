@@ -126,7 +126,7 @@ bool Parser::may_follow(uint8_t protocol, uint32_t at, uint32_t length) const
 		return length >= 4 &&
 		       (!there(1) || (p[0] >= 1 && p[0] <= 4) || (p[0] >= 128 && p[0] < 202));
 	case esp:
-		return length >= 8 && (!there(4) || be32(p) > 255);
+		return length >= 8;
 	case in_ipv4:
 	case in_ipv6:
 		return length >= 20 && (!there(1) || p[0] >> 4 == (protocol == in_ipv4 ? 4 : 6));
