@@ -23,7 +23,12 @@ export function published(): PublishedRow[] {
   const drops = readPublished('balancer-cores.csv').rows.flatMap((row) =>
     [70, 80, 90, 100, 110].map((percent) => ({
       part: 'cores',
-      params: { contender: String(row.policy), load: percent / 100, rsspp: false, keys: 'own' },
+      params: {
+        contender: String(row.policy),
+        load: percent / 100,
+        servers: 'static RSS',
+        keys: 'own',
+      },
       metric: 'dropPercent',
       value: Number(row[`dropPercentAt${percent}`]),
     })),
@@ -31,7 +36,7 @@ export function published(): PublishedRow[] {
   const variances = readPublished('balancer-cores.csv').rows.flatMap((row) =>
     (['coreVariance', 'serverVariance'] as const).map((metric) => ({
       part: 'cores',
-      params: { contender: String(row.policy), load: 0.5, rsspp: false, keys: 'own' },
+      params: { contender: String(row.policy), load: 0.5, servers: 'static RSS', keys: 'own' },
       metric,
       value: Number(row[`${metric}At50`]),
     })),

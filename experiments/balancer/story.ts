@@ -65,7 +65,7 @@ const changes: Story = {
     const broken = (contender: string): string | undefined =>
       at(f, 'changes', { contender }).bare('broken');
     return together(
-      say`Of the connections ${broken('cookie')} break by cookie and ${broken('tracker')} by flow table.`,
+      say`By cookie ${broken('cookie')} connections break, by flow table ${broken('tracker')}.`,
       say`Maglev’s table breaks ${broken('maglev')}, a ring ${broken('ring')}, a hash modulo servers ${broken('hash')}.`,
     );
   },
@@ -87,7 +87,9 @@ const policies: Story = {
 const cores: Story = {
   found: (f) => {
     const of = (contender: string, keys = 'own'): PointFacts =>
-      at(f, 'cores', { contender, load: 0.5, rsspp: false, keys });
+      at(f, 'cores', { contender, load: 0.5, servers: 'static RSS', keys });
+    const withRsspp = (contender: string): PointFacts =>
+      at(f, 'cores', { contender, load: 0.9, servers: 'RSS++', keys: 'own' });
     const best = (keys: string): number | undefined => {
       const others = ['hash', 'round-robin', 'power-of-two', 'least'].map((p) => of(p, keys));
       const values = others.flatMap((point) => point.value('coreVariance') ?? []);
@@ -98,6 +100,7 @@ const cores: Story = {
       say`At half the load the variance of utilisation over cores is ${ours.told('coreVariance')} by CrossRSS, and ${times(best('own'), ours.value('coreVariance'))} times that by the best of the other policies.`,
       say`Unbooked it is ${of('cross-rss unbooked').told('coreVariance')}.`,
       say`Where all servers have one RSS key it is ${of('cross-rss', 'same').told('coreVariance')}, and ${times(best('same'), of('cross-rss', 'same').value('coreVariance'))} times that by the best other: a flow's core on one server then tells its core on every other.`,
+      say`Where each server runs RSS++, too, the two work against one another: at 90 % load ${withRsspp('cross-rss').told('dropPercent')} of packets are dropped by CrossRSS, ${withRsspp('least').told('dropPercent')} by the least loaded server.`,
     );
   },
   figures: ['cores', 'drops'],
@@ -135,7 +138,7 @@ const loss: Story = {
   found: (f) => {
     const undone = (contender: string): string | undefined =>
       at(f, 'loss', { contender }).bare('undone');
-    return say`Of losses that were real the server takes ${undone('direct')} window cuts back without a balancer, ${undone('balanced')} through this one, and ${undone('blurred')} where the low eight bits of echoes are lost.`;
+    return say`Where losses are real the server takes ${undone('direct')} window cuts back by timestamps without a balancer, ${undone('balanced')} through this one, and ${undone('blurred')} where the low eight bits of echoes are lost.`;
   },
 };
 

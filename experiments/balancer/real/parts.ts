@@ -90,7 +90,14 @@ export const realParts = (quick: boolean): readonly Part[] => [
     spec: (p) => ({ contender: String(p.contender), oneIn: 100, downloads: quick ? 5 : 20 }),
     headline: 'undone',
     timeoutSeconds: 600,
-    metrics: ['undone', 'undonePercent', 'retransmitted', 'megabitsPerSecond', 'broken'],
+    metrics: [
+      'undone',
+      'undonePercent',
+      'undoneDsack',
+      'retransmitted',
+      'megabitsPerSecond',
+      'broken',
+    ],
   },
   {
     name: 'quic',

@@ -40,8 +40,8 @@ void Engine::process_by_cookie(balancer_frame *frames, uint32_t n, uint64_t now)
 	// From the type to the echo: two lines of a frame that begins with one, one of a frame that begins
 	// 56 bytes behind.
 	const auto ask = [&](uint32_t i) {
-		__builtin_prefetch(frames[i].data + UsualV4::type_at, 1);
-		__builtin_prefetch(frames[i].data + UsualV4::size - 1, 1);
+		ask_for(frames[i].data, UsualV4::type_at);
+		ask_for(frames[i].data, UsualV4::size - 1);
 	};
 	for (uint32_t i = 0; i < std::min(n, ahead); i++)
 		ask(i);
@@ -84,7 +84,7 @@ void Engine::process_by_hash(balancer_frame *frames, uint32_t n, uint64_t now)
 	UsualGroup<HashedV4> v4(service(false));
 	const bool serves_v4 = serves(false) && policy.by_hash(0) != Pool::none;
 	uint32_t done = 0;
-	const auto ask = [&](uint32_t i) { __builtin_prefetch(frames[i].data + UsualV4::type_at, 1); };
+	const auto ask = [&](uint32_t i) { ask_for(frames[i].data, UsualV4::type_at); };
 	for (uint32_t i = 0; i < std::min(n, ahead); i++)
 		ask(i);
 	for (uint32_t at = 0; at < n; at += mask_group) {
@@ -126,10 +126,10 @@ void Engine::process_by_key(balancer_frame *frames, uint32_t n, uint64_t now)
 	uint64_t digests[burst];
 	uint8_t verdict[burst];
 	for (uint32_t i = 0; i < std::min(n, ahead); i++)
-		__builtin_prefetch(frames[i].data);
+		ask_for(frames[i].data, 0);
 	for (uint32_t i = 0; i < n; i++) {
 		if (i + ahead < n)
-			__builtin_prefetch(frames[i + ahead].data);
+			ask_for(frames[i + ahead].data, 0);
 		verdict[i] = read(frames[i].data, frames[i].length, packets[i]);
 		if (verdict[i] != nf::verdict_pass)
 			packets[i].key = {};

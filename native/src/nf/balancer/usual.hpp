@@ -79,8 +79,8 @@ struct UsualV4 : UsualTcp<34> {
 		p.mask[place_at + 1 - at] = 0xff;
 		p.mask[protocol_at - at] = 0xff;
 		p.value[protocol_at - at] = 6;
-		store32(p.mask + address_at - at, ~0u);
-		store32(p.value + address_at - at, service.v4());
+		store32(p.mask + (address_at - at), ~0u);
+		store32(p.value + (address_at - at), service.v4());
 		return p;
 	}
 	static bool is(const uint8_t *f)
@@ -185,6 +185,12 @@ private:
 	uint64_t inputs_[Family::words * mask_group] = {}; // of those that are not taken, too
 	uint32_t masks_[mask_group];
 };
+
+// Asks for a line of a frame, which may end before it, or be none.
+inline void ask_for(const uint8_t *frame, uint32_t at)
+{
+	__builtin_prefetch(reinterpret_cast<const void *>(reinterpret_cast<uintptr_t>(frame) + at), 1);
+}
 
 // What the compiler must not put together again.
 inline uint32_t load_halves(const uint8_t *p)
