@@ -1,9 +1,9 @@
 // One trial of an experiment's part about real TCP: a specification on stdin, a record on stdout.
 import type { Command } from 'commander';
 
-import { CliError, exitCodes } from '../errors.js';
 import { missingForTcp } from '../linux/tcp.js';
 import { tcpTrial, type TcpTrialSpec } from '../linux/tcp-trial.js';
+import { refuseWithout } from '../linux/spaces.js';
 import { trialSpec } from '../linux/trial-spec.js';
 import { group } from '../main.js';
 import { printJson } from '../output.js';
@@ -15,13 +15,7 @@ export function register(program: Command): void {
     .option('--json', 'print the record, or the error, as JSON')
     .action(async () => {
       const spec = await trialSpec<TcpTrialSpec>('bench tcp-trial');
-      const missing = missingForTcp();
-      if (missing.length > 0)
-        throw new CliError(
-          'not-supported',
-          `this experiment needs ${missing.join(', ')}`,
-          exitCodes.notSupported,
-        );
+      refuseWithout(missingForTcp());
       printJson(await tcpTrial(spec));
     });
 }

@@ -1,13 +1,13 @@
 // Trials of every path that was chosen, in rounds: each round in an order drawn anew, so that drift
 // meets all alike.
 import { seededRandom, shuffled } from '../../core/random.js';
-import { CliError, exitCodes } from '../errors.js';
 import type { Kernel } from './kernels.js';
 import { sendLive } from './live.js';
 import { highestLossless } from './lossless.js';
 import { LinuxPath, missingForLinux, type LinuxFunction } from './path.js';
 import { rowsOf, type LinuxRow, type Plan } from './rows.js';
 import { send, type Sending, type Trial } from './send.js';
+import { refuseWithout } from './spaces.js';
 
 export interface Chosen {
   functions: readonly LinuxFunction[];
@@ -21,13 +21,7 @@ export async function measureLinux(
   stopping: { stopped: () => boolean },
   told: (done: number, total: number) => void,
 ): Promise<LinuxRow[]> {
-  const missing = missingForLinux();
-  if (missing.length > 0)
-    throw new CliError(
-      'not-supported',
-      `this measurement needs ${missing.join(', ')}`,
-      exitCodes.notSupported,
-    );
+  refuseWithout(missingForLinux());
   const paths = functions.flatMap((fn) => kernels.map((kernel) => ({ fn, kernel })));
   const total = paths.length * plan.flows.length * plan.orders.length * plan.rounds;
   const rows: LinuxRow[] = [];

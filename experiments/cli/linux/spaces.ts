@@ -2,7 +2,7 @@
 // behind goes at the next start.
 import { execFileSync, spawnSync } from 'node:child_process';
 
-import { CliError } from '../errors.js';
+import { CliError, exitCodes } from '../errors.js';
 
 export const environment = {
   ...process.env,
@@ -35,6 +35,16 @@ export function missingPrograms(programs: Readonly<Record<string, string>>): str
   if (missing.length > 0) return missing;
   const refused = refusal();
   return refused === undefined ? [] : [`the right to make network namespaces (${refused})`];
+}
+
+/** @throws CliError with the reason, where something is missing */
+export function refuseWithout(missing: readonly string[]): void {
+  if (missing.length === 0) return;
+  throw new CliError(
+    'not-supported',
+    `this measurement needs ${missing.join(', ')}`,
+    exitCodes.notSupported,
+  );
 }
 
 /** What is said where root may not make a namespace with interfaces, as in many containers. */

@@ -1,7 +1,8 @@
 // Trials of a web path, one mode after the other, forth and back, until the rounds are over or Ctrl-C.
-import { CliError, exitCodes } from '../errors.js';
+import { CliError } from '../errors.js';
 import { ProgressLine } from '../output.js';
 import { untilStopped } from '../until-stopped.js';
+import { refuseWithout } from './spaces.js';
 
 interface WebPath<Mode, Trial> {
   trial(mode: Mode): Promise<Trial>;
@@ -16,12 +17,7 @@ export async function webTrials<Mode, Trial>(
   missing: readonly string[],
   open: () => WebPath<Mode, Trial>,
 ): Promise<Trial[]> {
-  if (missing.length > 0)
-    throw new CliError(
-      'not-supported',
-      `this experiment needs ${missing.join(', ')}`,
-      exitCodes.notSupported,
-    );
+  refuseWithout(missing);
   const stopping = untilStopped(0);
   const progress = new ProgressLine(what.name, what.quiet);
   const path = open();
