@@ -221,7 +221,10 @@ export function drawLines(chart: Chart, style: Style): string {
       )
     : font;
   const values = [...chart.rows, ...chart.published];
-  const widest = Math.max(...values.map((r) => textWidth(tickText(Math.round(r.value)), font)));
+  // Ticks are about as long as the values are, rounded.
+  const rounded = (value: number): number =>
+    Math.abs(value) < 1 ? Number(value.toPrecision(1)) : Math.round(value);
+  const widest = Math.max(...values.map((r) => textWidth(tickText(rounded(r.value)), font)));
   const grid: Grid = {
     margin: {
       left: Math.max(font * 2.4, widest + font * 1.2),
