@@ -23,6 +23,7 @@ constexpr Named known[] = {
 #endif
 	{"cuckoopp", false, make_cuckoopp},
 	{"cuckoopp-burst", true, make_cuckoopp},
+	{"cuckoopp-timers", false, make_cuckoopp_timers},
 	{"cuckoopp-timers-burst", true, make_cuckoopp_timers},
 #ifdef REFRAMER_HAVE_HOPSCOTCH
 	{"hopscotch", false, make_hopscotch},
