@@ -19,7 +19,7 @@ interface Result extends JsonObject {
   all: { sent: number; received: number };
 }
 
-/** After the last packet was sent: a queue of 4096 at a packet in 50 µs is empty by then. */
+/** Of silence after the last packet was sent. */
 const graceMs = 200;
 
 export async function openFeeder(

@@ -39,7 +39,7 @@ struct TesterLoad {
 	uint64_t warmup_ns = 0, window_ns = 0; // 0: until it is told to stop
 	uint64_t packets = 0;                  // of the window; 0: time tells
 	uint32_t in_flight = 0;                // packets under way at most; 0: any
-	uint64_t grace_ns = 0; // after the last packet was sent: what comes later is lost
+	uint64_t grace_ns = 0; // of silence after the last packet was sent: what comes later is lost
 };
 
 struct TesterCounts {

@@ -15,7 +15,7 @@
 //          "receivedBps","offeredPps","receivedPps","lateNs","reachedShare","stragglersNs","latencyNs",
 //          "all":{...}}
 //          of packets sent in the window, but for `all`, which counts from start to stop. A packet is
-//          lost that did not come within `graceMs` after the last one was sent.
+//          lost that did not come before `graceMs` of silence behind the last one that was sent.
 #include "dpdk/eal.hpp"
 #include "dpdk/jobs.hpp"
 #include "jobs/device_session.hpp"
