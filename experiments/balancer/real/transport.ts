@@ -17,7 +17,7 @@ const draw = (seed: number): Draw => {
   const below = randomOf(seed);
   return {
     client: endsOf[4].clients[below(endsOf[4].clients.length)] ?? '',
-    port: 5201 + 2 * below(1000),
+    port: 5201 + 4 * below(1000),
   };
 };
 
@@ -131,19 +131,21 @@ export async function measureTransport(way: Way, seed = 1): Promise<Transport> {
   try {
     const sent = await watched(network, way, drawn, true);
     const received = await watched(network, way, drawn, false);
+    // A receiver's estimate begins with what it can guess: on a busy machine one transfer may end above it.
+    const again = await watched(network, way, { ...drawn, port: drawn.port + 2 }, false);
     const cookies = /TcpExtSyncookiesRecv +(\d+)/.exec(network.in('s1', 'nstat', '-asz'))?.[1];
     // What else runs on this machine only adds to them.
-    const least = (of: typeof sent, key: 'rttMs' | 'receiverRttMs'): number =>
-      Math.min(...of.samples.flatMap((sample) => sample[key] ?? []));
+    const least = (of: (typeof sent)['samples'], key: 'rttMs' | 'receiverRttMs'): number =>
+      Math.min(...of.flatMap((sample) => sample[key] ?? []));
     const last = received.samples.at(-1);
     return {
-      rttMs: least(sent, 'rttMs'),
-      receiverRttMs: least(received, 'receiverRttMs'),
+      rttMs: least(sent.samples, 'rttMs'),
+      receiverRttMs: least([...received.samples, ...again.samples], 'receiverRttMs'),
       windowScale: Number((last?.windowScale ?? '0,0').split(',')[1]),
       sack: last?.sack === true ? 1 : 0,
       ecn: last?.ecn === true ? 1 : 0,
       openedByCookie: Number(cookies ?? 0),
-      broken: sent.broken || received.broken ? 1 : 0,
+      broken: sent.broken || received.broken || again.broken ? 1 : 0,
     };
   } finally {
     network.close();
