@@ -8,7 +8,7 @@ import { deviceName, ealOptions, interfaceDevice, namedDevices, portDevices } fr
 import { addGuardOptions, guardRules, type GuardOptions, type GuardRules } from './guard.js';
 import { talk } from './output.js';
 import { addSuiteOptions, suiteSpec, type SuiteOptions } from './suite-options.js';
-import { parseChoice, parseCount, parseDuration } from './units.js';
+import { parseChoice, parseCount, parseHold } from './units.js';
 
 export interface BoxOptions extends GuardOptions, SuiteOptions {
   in: string;
@@ -134,7 +134,7 @@ function nativeSpec(
     user: options.user,
     reframe: options.reframe && options.stage,
     ...suiteSpec(options),
-    delayNs: parseDuration(options.delay, '--delay'),
+    delayNs: parseHold(options.delay, '--delay'),
     policy: parseChoice(options.policy, '--policy', policies),
     key: parseChoice(options.key, '--key', keys),
     hash: parseChoice(options.hash, '--hash', hashes),

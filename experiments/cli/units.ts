@@ -37,6 +37,13 @@ export function parseDuration(text: string, option: string): number {
   return Math.round(parts.value * factor);
 }
 
+/** How long packets may be held: up to the second that reframer.h allows. */
+export function parseHold(text: string, option: string): number {
+  const ns = parseDuration(text, option);
+  if (ns > 1e9) throw new UsageError(`${option}: '${text}' is longer than 1s`);
+  return ns;
+}
+
 /** A duration in milliseconds, of at least one: nothing here ticks faster. */
 export function parseMilliseconds(text: string, option: string): number {
   const ms = parseDuration(text, option) / 1e6;

@@ -157,6 +157,16 @@ describe('arguments', () => {
     );
   });
 
+  test.each([
+    ['reorder', '2s', "--delay: '2s' is longer than 1s"],
+    ['reorder', '1.5', "--delay: '1.5' is not a duration"],
+    ['run', '2s', "--delay: '2s' is longer than 1s"],
+  ])('%s --delay %s: refused by the name of the option', async (command, value, says) => {
+    const ends = command === 'run' ? ['--in', 'a', '--out', 'b'] : ['a.pcap', 'b.pcap'];
+    const { code, stderr } = await runHere([command, '--delay', value, ...ends]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(says)]);
+  });
+
   test('of any kind, as processes', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -13,7 +13,7 @@ import type { LinuxRow, Plan } from '../linux/rows.js';
 import { traffics, type Order } from '../linux/send.js';
 import { group } from '../main.js';
 import { print, printJson, ProgressLine } from '../output.js';
-import { parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
+import { parseChoice, parseCount, parseDuration, parseHold, parseRate } from '../units.js';
 import { untilStopped } from '../until-stopped.js';
 
 interface Options {
@@ -143,7 +143,7 @@ function planOf(options: Options): Plan {
     })),
     ...offeredBps.flatMap((bps) =>
       list(options.delays, (word) => ({
-        delayNs: parseDuration(word, '--delays'),
+        delayNs: parseHold(word, '--delays'),
         offeredBps: bps,
       })),
     ),

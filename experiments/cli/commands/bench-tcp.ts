@@ -9,7 +9,7 @@ import { webTrials } from '../linux/web-bench.js';
 import { UsageError } from '../errors.js';
 import { group } from '../main.js';
 import { print, printJson } from '../output.js';
-import { parseChoice, parseCount, parseDuration, parseRate } from '../units.js';
+import { parseChoice, parseCount, parseDuration, parseHold, parseRate } from '../units.js';
 
 interface Options {
   delays: string;
@@ -68,7 +68,7 @@ function modesOf(options: Options): TcpMode[] {
   const delays = list(options.delays).map((word) => ({
     contender: word,
     waits: 'box' as const,
-    delayNs: parseDuration(word, '--delays'),
+    delayNs: parseHold(word, '--delays'),
   }));
   const most = parseDuration(options.adaptive, '--adaptive');
   const longest = delays.reduce((a, b) => (b.delayNs > a.delayNs ? b : a), {

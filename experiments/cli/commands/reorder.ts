@@ -13,7 +13,7 @@ import {
   formatFixed,
   parseChoice,
   parseCount,
-  parseDuration,
+  parseHold,
   parseRate,
 } from '../units.js';
 
@@ -70,7 +70,7 @@ async function reorder(input: string, output: string, options: Options): Promise
   const spec = {
     in: input,
     out: output,
-    delayNs: parseDuration(options.delay, '--delay'),
+    delayNs: parseHold(options.delay, '--delay'),
     rate: parseRate(options.rate, '--rate'),
     policy: parseChoice(options.policy, '--policy', policies),
     key: parseChoice(options.key, '--key', keys),
