@@ -51,7 +51,12 @@ export interface Said {
 let beds = 0;
 
 /** EAL's options of one end. */
-function eal(role: 'server' | 'client', socket: string, ports: number, more = ''): string[] {
+export function memifEal(
+  role: 'server' | 'client',
+  socket: string,
+  ports: number,
+  more = '',
+): string[] {
   const name = `${role}-${process.pid}-${beds}`;
   return [
     '--no-huge',
@@ -89,7 +94,7 @@ export async function openBed(
   const socket = join(folder, `memif-${beds}.sock`);
   const out = `net_memif${ports - 1}`;
   const opened = await NativeSession.open<Said>(dpdkProgram, 'forward', {
-    eal: eal('server', socket, ports),
+    eal: memifEal('server', socket, ports),
     in: 'net_memif0',
     out,
     user: 'root',
@@ -100,7 +105,7 @@ export async function openBed(
     throw new Error(opened.first.error?.message);
   }
   const sender = await NativeSession.open<Said>(dpdkProgram, 'tester', {
-    eal: eal('client', socket, ports),
+    eal: memifEal('client', socket, ports),
     tx: 'net_memif0',
     rx: out,
     ...tester,

@@ -97,5 +97,17 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors <
       expect(code).toBe(3);
       expect(stderr).toContain(`needs ${needed} processors; this process may use ${processors}`);
     });
+
+    test('bench memif measures both ends of the comparison', async () => {
+      const { rows } = await reframerJson<{
+        rows: { name: string; virtual: number; memif: number }[];
+      }>(['bench', 'memif', '--rounds', '1', '--quiet']);
+      expect(rows.map(({ name }) => name.split(',')[0])).toEqual([
+        'throughput',
+        'chain alone',
+        'all but the chain',
+      ]);
+      for (const { virtual, memif } of rows) expect(Math.min(virtual, memif)).toBeGreaterThan(0);
+    });
   });
 }
