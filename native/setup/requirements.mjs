@@ -303,6 +303,14 @@ export const requirements = [
     size: '20 MiB',
   },
   {
+    name: 'tcpreplay',
+    need: 'test',
+    program: ['tcpreplay'],
+    debian: 'tcpreplay',
+    brings: 'a capture as the tester of a bed',
+    optional: true,
+  },
+  {
     name: 'clang-format 14',
     need: 'test',
     program: ['clang-format-14'],
