@@ -28,7 +28,7 @@ describe.skipIf(programs.length === 0)('native test programs', () => {
     async (_, path) => {
       const { code, stdout, stderr } = await runProgram(path, [], { cwd: packageRoot });
       const closing = /^(\d+) passed, (\d+) failed$/m.exec(stdout);
-      expect(`${stdout}${stderr}`.slice(-4000)).toMatch(/\d+ passed, 0 failed/);
+      expect(`${stderr}${stdout}`.slice(-4000)).toMatch(/\d+ passed, 0 failed/);
       expect(Number(closing?.[1])).toBeGreaterThan(0);
       expect(code).toBe(0);
     },

@@ -141,7 +141,8 @@ describe('flows', () => {
     const { bytes, inserted, moved } = tracker.stats();
     expect(inserted).toBe(nb);
     expect(moved).toBeGreaterThan(0);
-    expect(bytes / nb).toBeLessThan(60);
+    // 61 just after a step, and the stash.
+    expect(bytes / nb).toBeLessThan(64);
     tracker.close();
   });
 });

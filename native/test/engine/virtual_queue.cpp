@@ -22,7 +22,8 @@ namespace {
 
 uint64_t seed()
 {
-	return reframer::test::seed_for("virtual queue", 1);
+	static const uint64_t seed = reframer::test::seed_for("virtual queue", 1);
+	return seed;
 }
 
 QueueResult simulate(const QueueConfig &given, const std::vector<Arrival> &arrivals)

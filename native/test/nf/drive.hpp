@@ -15,7 +15,8 @@ using frames::Flow;
 
 inline uint64_t seed()
 {
-	return reframer::test::seed_for("nf", 1);
+	static const uint64_t seed = reframer::test::seed_for("nf", 1);
+	return seed;
 }
 
 // Traffic with runs, of TCP and UDP with and without checksum, VLANs, options, ICMP, and frames

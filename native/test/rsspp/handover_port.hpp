@@ -45,7 +45,8 @@ struct Handover {
 
 inline uint64_t seed_of_run()
 {
-	return reframer::test::seed_for("hand-over", 20190912);
+	static const uint64_t seed = reframer::test::seed_for("hand-over", 20190912);
+	return seed;
 }
 
 // A port with one FIFO a core, driven step by step: every interleaving of the roles that a seed

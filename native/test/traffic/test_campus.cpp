@@ -19,7 +19,8 @@ namespace {
 
 uint64_t seed()
 {
-	return reframer::test::seed_for("campus", 1);
+	static const uint64_t seed = reframer::test::seed_for("campus", 1);
+	return seed;
 }
 
 GeneratorParams campus(uint64_t packets)
