@@ -28,6 +28,8 @@ interface Reply {
 export class TrexRpc {
   private id = 0;
   private apiHandle: string | undefined;
+  /** The server answers one request at a time, and the window asks by a clock of its own. */
+  private turn: Promise<unknown> = Promise.resolve();
 
   private constructor(private readonly socket: RequestSocket) {}
 
@@ -43,8 +45,14 @@ export class TrexRpc {
     }
   }
 
-  /** @throws HarnessError with the server's words */
-  async call<T extends JsonValue>(method: string, params: JsonObject = {}): Promise<T> {
+  /** Once what was asked before has its answer. @throws HarnessError with the server's words */
+  call<T extends JsonValue>(method: string, params: JsonObject = {}): Promise<T> {
+    const mine = this.turn.then(() => this.exchange<T>(method, params));
+    this.turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  private async exchange<T extends JsonValue>(method: string, params: JsonObject): Promise<T> {
     const request = {
       jsonrpc: '2.0',
       id: ++this.id,
