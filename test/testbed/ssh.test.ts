@@ -1,5 +1,5 @@
 // A device under test over ssh: an sshd of our own on loopback, with its own keys and configuration. What
-// runs there is copied there, counts agree, and nothing is left when the harness is killed.
+// runs there is copied there, counts are told, and nothing is left when the harness is killed.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, connect, type AddressInfo } from 'node:net';
