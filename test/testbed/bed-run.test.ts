@@ -1,6 +1,6 @@
 // A bed is run to its end: two processes with a memif between them, two namespaces with a veth pair,
-// testers of others. Counts of both sides agree, or say that they do not; the report says what carried them, and a
-// run that was interrupted goes on.
+// testers of others. Counts of both sides agree, or say that they do not; the report says what carried
+// them, and a run that was interrupted goes on.
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
