@@ -38,6 +38,10 @@ const uncited = (text: string, { experiment }: ReportModel): string =>
     .join('')
     .replace(/ (?=[,.;)])/g, '');
 
+/** The parts that a superseded figure is of: "parts load, cores: gains by T". */
+const partsNamed = (what: string): string[] =>
+  /^parts? ([^:]*)/.exec(what)?.[1]?.split(/, | and /) ?? [];
+
 function textOf(run: string, part: string, file: string): string {
   const model = modelOf(run);
   const view = model.parts.find(({ part: { name } }) => name === part);
@@ -47,11 +51,13 @@ function textOf(run: string, part: string, file: string): string {
     view === undefined ? claimsFinding(model.summary) : uncited(foundIn(model, view.part), model);
   const link = relative(join(file, '..'), join('results', 'reference', run, 'report.md'));
   const day = model.summary.started.slice(0, 10);
+  const own = model.superseded.filter(({ what }) => partsNamed(what).includes(part));
   const old =
-    model.superseded.length > 0
+    own.length === 0 && model.superseded.length > 0
       ? '; some of its figures are superseded, the report says which'
       : '';
-  return `${told} ([run of ${day}](${link})${old})`;
+  const why = own.map((one) => ` ${one.why}`).join('');
+  return `${told} ([run of ${day}](${link})${old})${why === '' ? '' : ` **Superseded:**${why}`}`;
 }
 
 const markers = /(<!-- results: ([a-z-]+)\/([a-z0-9-]+) -->\n)[^]*?(\n<!-- \/results -->)/g;
