@@ -78,7 +78,7 @@ function coresOf(where: string, given: unknown): Json {
     throw wrong('key must have 80 hex digits');
   if (!numbers(table, 255) || !table.every(Number.isInteger) || !tableSizes.includes(table.length))
     throw wrong('table must have a power of two of cores, each 0 to 255, at most 512 of them');
-  if (!numbers(loads, 1e12) || ![0, Math.max(...table) + 1].includes(loads.length))
+  if (!numbers(loads, mostLoad) || ![0, Math.max(...table) + 1].includes(loads.length))
     throw wrong('loads must have a number of 0 or more for each core of table');
   return loads.length === 0 ? { key, table } : { key, table, loads };
 }

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 
 import { runLabTalking } from './lab.js';
-import { group } from './main.js';
+import { benchGroup } from './main.js';
 import { print, printJson, renderTable, talk } from './output.js';
 import { parseCount } from './units.js';
 
@@ -49,11 +49,7 @@ export const names = (name: string, says: string): BenchList => ({
 });
 
 export function registerBench<Row>(program: Command, bench: Bench<Row>): void {
-  const command = group(
-    program,
-    'bench',
-    'costs of the parts, beside the physical bound measured in the same run',
-  )
+  const command = benchGroup(program)
     .command(bench.name)
     .description(bench.description)
     .option('--quick', bench.quick.says)

@@ -20,6 +20,10 @@ export function group(program: Command, name: string, description: string): Comm
   return program.command(name).description(description).helpCommand(false);
 }
 
+/** `reframer bench`, which each of its commands adds itself to. */
+export const benchGroup = (program: Command): Command =>
+  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run');
+
 /**
  * Loads the file of the command that was asked for, NAME.js, or its parts, NAME-*.js; without one,
  * all of them, as --help wants. Figures and reports alone take longer to load than `analyze` to run.

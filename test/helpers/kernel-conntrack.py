@@ -3,30 +3,11 @@
 
 Input, a JSON document: stories, each a list of [reply, flags, sequence, acknowledged, window, payload,
 options as hex]. Output: for each story a list of [state or "-", seconds left], one a segment."""
-import fcntl, json, os, socket, struct, subprocess, sys
+import json, os, socket, struct, sys
 
-TUNSETIFF, TUN_WITHOUT_HEADER = 0x400454CA, 0x1001
+from kernel_tun import checksum, track_forwarded, tun
+
 CLIENT, SERVER, FIRST_PORT = '10.1.0.2', '10.2.0.2', 1024
-
-
-def tun(name, address):
-    device = os.open('/dev/net/tun', os.O_RDWR)
-    fcntl.ioctl(device, TUNSETIFF, struct.pack('16sH', name.encode(), TUN_WITHOUT_HEADER))
-    for words in (('address', 'add', address, 'dev', name), ('link', 'set', name, 'up')):
-        subprocess.run(('ip', *words), check=True)
-    return device
-
-
-def setting(path, value):
-    with open(f'/proc/sys/net/{path}', 'w') as file:
-        file.write(value)
-
-
-def checksum(data):
-    total = sum(struct.unpack(f'!{len(data) // 2}H', data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def packet(port, reply, flags, sequence, acknowledged, window, payload, options):
@@ -51,12 +32,7 @@ def entry(port):
 
 
 devices = [tun('tun0', '10.1.0.1/24'), tun('tun1', '10.2.0.1/24')]
-setting('ipv4/ip_forward', '1')
-setting('netfilter/nf_conntrack_checksum', '0')
-for name in ('all', 'tun0', 'tun1'):
-    setting(f'ipv4/conf/{name}/rp_filter', '0')
-rules = 'table ip t { chain f { type filter hook forward priority 0; ct state established accept; }; }'
-subprocess.run(('nft', '-f', '-'), input=rules, text=True, check=True)
+track_forwarded()
 told = []
 for number, story in enumerate(json.load(sys.stdin)):
     told.append([])

@@ -4,29 +4,9 @@ its own (unshare -n): packets go in by one TUN device and out by another, past a
 Input, a JSON document: stories, each a list of [reply, protocol, what follows IP as hex]; story i is
 between 10.1.x.y and 10.2.x.y with x.y = i + 1. Output: for each story the seconds that its entry has
 left after the last packet, or null where there is none."""
-import fcntl, json, os, re, socket, struct, subprocess, sys
+import json, os, re, socket, struct, sys
 
-TUNSETIFF, TUN_WITHOUT_HEADER = 0x400454CA, 0x1001
-
-
-def tun(name, address):
-    device = os.open('/dev/net/tun', os.O_RDWR)
-    fcntl.ioctl(device, TUNSETIFF, struct.pack('16sH', name.encode(), TUN_WITHOUT_HEADER))
-    for words in (('address', 'add', address, 'dev', name), ('link', 'set', name, 'up')):
-        subprocess.run(('ip', *words), check=True)
-    return device
-
-
-def setting(path, value):
-    with open(f'/proc/sys/net/{path}', 'w') as file:
-        file.write(value)
-
-
-def checksum(data):
-    total = sum(struct.unpack(f'!{len(data) // 2}H', data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+from kernel_tun import checksum, track_forwarded, tun
 
 
 def address(side, number):
@@ -49,12 +29,7 @@ def seconds_left(number):
 
 
 devices = [tun('tun0', '10.1.255.254/16'), tun('tun1', '10.2.255.254/16')]
-setting('ipv4/ip_forward', '1')
-setting('netfilter/nf_conntrack_checksum', '0')
-for name in ('all', 'tun0', 'tun1'):
-    setting(f'ipv4/conf/{name}/rp_filter', '0')
-rules = 'table ip t { chain f { type filter hook forward priority 0; ct state established accept; }; }'
-subprocess.run(('nft', '-f', '-'), input=rules, text=True, check=True)
+track_forwarded()
 told = []
 for number, story in enumerate(json.load(sys.stdin), 1):
     for reply, protocol, content in story:

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 
 import { benchApi } from '../api-bench.js';
 import { runLabOnce } from '../lab.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { print, printJson, ProgressLine, renderTable } from '../output.js';
 import { formatFixed, parseCount } from '../units.js';
 
@@ -21,7 +21,7 @@ interface Options {
 }
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('api')
     .description(
       'ns per packet of the TypeScript interface: read a capture, make keys, track, reframe, write',

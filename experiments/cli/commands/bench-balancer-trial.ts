@@ -9,7 +9,7 @@ import { missingForQuic, runQuic, type QuicSpec } from '../../balancer/real/quic
 import { runLoss, runTransports, type LossSpec } from '../../balancer/real/transport.js';
 import { CliError, exitCodes } from '../errors.js';
 import { missingPrograms } from '../linux/spaces.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { printJson } from '../output.js';
 import { parseChoice } from '../units.js';
 
@@ -44,7 +44,7 @@ const jobs: Readonly<
 };
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('balancer-trial', { hidden: true })
     .description('a trial of `exp balancer` with real connections: its specification on stdin')
     .argument('<part>', parts.join(', '))

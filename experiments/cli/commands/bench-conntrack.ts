@@ -46,7 +46,7 @@ export function register(program: Command): void {
       counts('depths', 'keys that every table takes at once, 1 to 256, such as 32,128'),
       counts(
         'lookAhead',
-        '1: tables that can ask for the next keys before they work on these; 0: not; such as 0,1',
+        '1: tables that can ask for the next keys before they work on these; 0: not, the default; such as 0,1',
         0,
       ),
       names('contenders', 'tables, such as burst-table,rte-hash-burst'),

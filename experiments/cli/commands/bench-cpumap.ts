@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { medianInterval } from '../../core/statistics.js';
 import { CpumapPath, missingForCpumap, modes, type CpumapTrial } from '../linux/cpumap.js';
 import { webTrials } from '../linux/web-bench.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { print, printJson, renderTable } from '../output.js';
 import { formatCount, formatFixed, parseCount, parseDuration } from '../units.js';
 
@@ -19,7 +19,7 @@ interface Options {
 }
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('cpumap')
     .description(
       'requests a second of nginx, a worker a CPU, behind a veth: packets spread by nothing, by RPS, by balance --backend cpumap; root',

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { medianInterval } from '../../core/statistics.js';
 import { FloodPath, missingForFlood, modes, type FloodTrial } from '../linux/flood.js';
 import { webTrials } from '../linux/web-bench.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { print, printJson, renderTable } from '../output.js';
 import { formatCount, formatFixed, parseCount, parseDuration } from '../units.js';
 
@@ -24,7 +24,7 @@ interface Options {
 const publishedGainPercent = 287;
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('flood')
     .description(
       'requests a second of nginx behind the box: without a flood of UDP, with it, and with it denied by --deny udp; root',

@@ -5,11 +5,11 @@ import type { Command } from 'commander';
 import { CliError } from '../errors.js';
 import { linuxTrial, type TrialSpec } from '../linux/trial-job.js';
 import { trialSpec } from '../linux/trial-spec.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { printJson } from '../output.js';
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('linux-trial', { hidden: true })
     .description('a trial of `exp reframer --only linux`: its specification on stdin')
     .option('--json', 'print the record, or the error, as JSON')

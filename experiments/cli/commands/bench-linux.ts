@@ -11,7 +11,7 @@ import { twoProcessors } from '../linux/processors.js';
 import { renderRows } from '../linux/report.js';
 import type { LinuxRow, Plan } from '../linux/rows.js';
 import { traffics, type Order } from '../linux/send.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { print, printJson, ProgressLine } from '../output.js';
 import { parseChoice, parseCount, parseDuration, parseHold, parseRate } from '../units.js';
 import { untilStopped } from '../until-stopped.js';
@@ -61,7 +61,7 @@ const liveKernels = 'software'; // checksums do not pass a box unseen
 const quickly = { functions: 'forward', kernels: 'default', time: '200ms', rounds: '2' };
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('linux')
     .description(
       'ns a packet and highest rate of one kernel core that forwards TCP segments, by their order: in rows of one flow, and as Reframer in front of it would release them; root',

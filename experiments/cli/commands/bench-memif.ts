@@ -11,7 +11,7 @@ import { medianInterval, pairedRatio, type Interval } from '../../core/statistic
 import { memifEal } from '../../testbed/local-bed.js';
 import { CliError, exitCodes } from '../errors.js';
 import { runLabOnce } from '../lab.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { print, printJson, renderTable, talk } from '../output.js';
 import { formatFixed, parseCount } from '../units.js';
 
@@ -42,7 +42,7 @@ const overload = 1.2;
 const probePps = 3e6;
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('memif')
     .description(
       'the same trial, under overload, on the virtual NIC and between two processes over memif: throughput, and what the chain alone takes; needs two processors',

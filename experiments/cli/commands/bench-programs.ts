@@ -9,7 +9,7 @@ import { locate, packageRoot, type NativeFile } from '../../../native/loader.js'
 import { medianInterval, type Interval } from '../../core/statistics.js';
 import { CliError, exitCodes } from '../errors.js';
 import { runLabOnce } from '../lab.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { print, printJson, ProgressLine, renderTable, type Column } from '../output.js';
 import { needOvs, ovsActions, runOvs, type OvsActions } from '../programs/ovs.js';
 import { needTestpmd, runTestpmd, testpmdModes, type TestpmdMode } from '../programs/testpmd.js';
@@ -64,7 +64,7 @@ interface Row extends Setting {
 }
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('programs')
     .description(
       'time a packet of dpdk-testpmd and Open vSwitch (net_pcap to net_null), plain and with libreframer_preload.so',

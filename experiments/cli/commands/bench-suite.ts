@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import { medianInterval } from '../../core/statistics.js';
 import { openBed, type BoxSample, type TesterResult } from '../../testbed/local-bed.js';
 import { CliError, exitCodes } from '../errors.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { print, printJson, talk } from '../output.js';
 import { parseRules } from '../suite-options.js';
 import { formatCount, formatFixed, parseCount, parseDuration } from '../units.js';
@@ -25,7 +25,7 @@ interface Options {
 }
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('suite')
     .description(
       'the box with stage, RSS++, flow tracking, NAT and firewall over memif: what is lost or reordered while buckets move and cores come and go; exit code 1 where anything is',

@@ -5,11 +5,11 @@ import { missingForTcp } from '../linux/tcp.js';
 import { tcpTrial, type TcpTrialSpec } from '../linux/tcp-trial.js';
 import { refuseWithout } from '../linux/spaces.js';
 import { trialSpec } from '../linux/trial-spec.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { printJson } from '../output.js';
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('tcp-trial', { hidden: true })
     .description('a trial of `exp reframer --only tcp`: its specification on stdin')
     .option('--json', 'print the record, or the error, as JSON')

@@ -7,7 +7,7 @@ import { missingForTcp, TcpPath, type TcpMode } from '../linux/tcp.js';
 import { publishedTcp, renderTcp, tcpRows } from '../linux/tcp-report.js';
 import { webTrials } from '../linux/web-bench.js';
 import { UsageError } from '../errors.js';
-import { group } from '../main.js';
+import { benchGroup } from '../main.js';
 import { print, printJson } from '../output.js';
 import { parseChoice, parseCount, parseDuration, parseHold, parseRate } from '../units.js';
 
@@ -29,7 +29,7 @@ interface Options {
 }
 
 export function register(program: Command): void {
-  group(program, 'bench', 'costs of the parts, beside the physical bound measured in the same run')
+  benchGroup(program)
     .command('tcp')
     .description(
       'real TCP, many senders to one receiver through a box: goodput, completion times, time of the receiver, by T; root',

@@ -119,6 +119,7 @@ nf::Ipv4Tuple key_of(uint32_t number)
 	write_lb_frame(frame, lb_client(number), {lb_service, lb_port}, 0x02, 1, 0);
 	return key_of(frame);
 }
+
 template <typename Usual> class RssHash final : public Plain<Usual> {
 public:
 	using Plain<Usual>::Plain;

@@ -4,7 +4,7 @@
 // spec   {"quick": false, "contenders": [...],
 //         "workloads": ["hits","misses","equal-memory","trace","churned","inserts","hostile"],
 //         "flows": [10000,100000,1000000,4000000,16000000], "threads": [1, 2],
-//         "depths": [32, 128], "lookAhead": [0, 1], "seed": 1}
+//         "depths": [32, 128], "lookAhead": [0], "seed": 1}
 //        (all optional; with several threads each has a tracker of its own and its share of flows;
 //        depths: keys that every contender takes at once; inserts run once, one key at a time,
 //        hostile once a depth, both on one thread and with sizes of their own)
@@ -401,7 +401,7 @@ void run_bench_conntrack(const Json &spec)
 		"threads", quick || cores < 2 ? std::vector<uint32_t>{1} : std::vector<uint32_t>{1, 2}, 1,
 		1024);
 	const auto depths = in.integers<uint32_t>("depths", {32, 128}, 1, conntrack::tracker_max_depth);
-	const auto look_ahead = in.integers<uint32_t>("lookAhead", {0, 1}, 0, 1);
+	const auto look_ahead = in.integers<uint32_t>("lookAhead", {0}, 0, 1);
 	const uint64_t seed = in.integer("seed", 1, 0, uint64_t{1} << 53);
 	for (const std::string &name : wanted)
 		if (std::find(known.begin(), known.end(), name) == known.end())
