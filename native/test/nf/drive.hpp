@@ -12,6 +12,8 @@ namespace drive {
 
 using namespace reframer;
 using frames::Flow;
+using frames::get16;
+using frames::get32;
 
 inline uint64_t seed()
 {
@@ -138,6 +140,19 @@ inline Outcome run_chain(const nf::Config &config, nf::Form form,
 		else if (name == "checksumUnchecked")
 			out.unchecked = value;
 	return out;
+}
+
+inline std::vector<uint8_t> bytes_of(const nf::Mbuf *m)
+{
+	return {m->data(), m->data() + m->captured};
+}
+
+// One packet through a chain; empty where it was dropped.
+inline std::vector<uint8_t> pass(nf::Chain &chain, const std::vector<uint8_t> &frame)
+{
+	frames::Pool pool(1);
+	nf::Mbuf *m = pool.load(0, frame), *dropped;
+	return chain.process({}, &m, 1, &dropped) ? bytes_of(m) : std::vector<uint8_t>();
 }
 
 } // namespace drive

@@ -22,6 +22,14 @@ struct Flow {
 	bool udp_checksum = true;
 };
 
+inline uint32_t get16(const uint8_t *p)
+{
+	return static_cast<uint32_t>(p[0] << 8 | p[1]);
+}
+inline uint32_t get32(const uint8_t *p)
+{
+	return get16(p) << 16 | get16(p + 2);
+}
 inline void put16(uint8_t *p, uint32_t v)
 {
 	p[0] = static_cast<uint8_t>(v >> 8);

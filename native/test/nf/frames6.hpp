@@ -11,15 +11,6 @@ namespace frames {
 
 using Bytes = std::vector<uint8_t>;
 
-inline uint32_t get16(const uint8_t *p)
-{
-	return static_cast<uint32_t>(p[0] << 8 | p[1]);
-}
-inline uint32_t get32(const uint8_t *p)
-{
-	return get16(p) << 16 | get16(p + 2);
-}
-
 // Its last word is the IPv4 address; most of the others differ, too, from address to address.
 inline std::array<uint8_t, 16> six(uint32_t address)
 {

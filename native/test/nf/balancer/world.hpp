@@ -25,10 +25,7 @@ inline void put_address(uint8_t out[4], uint32_t address)
 {
 	frames::put32(out, address);
 }
-inline uint32_t get32(const uint8_t *p)
-{
-	return reframer::balance::load_be32(p);
-}
+using frames::get32;
 
 struct TcpOptions {
 	std::optional<std::pair<uint32_t, uint32_t>> stamps; // value, echo
