@@ -96,13 +96,14 @@ function plan(options: RunOptions): Plan {
           oneByOne: true,
           warmup: { max: 1, drift: 0.05 },
         }
-      : // Trials warm up by themselves, in virtual time; a block measures every contender twice.
+      : // Trials warm up by themselves, in virtual time; a block measures every contender twice. Three blocks
+        // give the six values that a verdict takes; on two slow cores they are an hour of trials.
         {
           name: 'full',
           blocks: { min: 3, max: 10 },
           precision: 0.02,
           budgetSeconds: 1500,
-          limitSeconds: 1800 + 60 * options.traces.length,
+          limitSeconds: 5400 + 120 * options.traces.length,
           warmup: { max: 0, drift: 0.02 },
         },
     parts,
