@@ -8,6 +8,8 @@ const durations: Readonly<Record<string, number>> = {
   μs: 1e3,
   ms: 1e6,
   s: 1e9,
+  min: 60e9,
+  h: 3600e9,
 };
 const rates: Readonly<Record<string, number>> = {
   bps: 1,
@@ -31,7 +33,7 @@ export function parseDuration(text: string, option: string): number {
   const factor = parts === undefined ? undefined : durations[parts.unit];
   if (parts === undefined || factor === undefined) {
     throw new UsageError(
-      `${option}: '${text}' is not a duration; write a number with ns, us, ms or s, such as 64us`,
+      `${option}: '${text}' is not a duration; write a number with ns, us, ms, s, min or h, such as 64us`,
     );
   }
   return Math.round(parts.value * factor);

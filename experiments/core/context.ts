@@ -135,6 +135,8 @@ export interface CaptureOptions {
   binarySha256: string;
   argv: readonly string[];
   cpus: string | undefined;
+  /** Where the run was given another than its profile's. */
+  budgetSeconds?: number;
   /** Both machines of a bed: the one under test is the run's machine. */
   bed?: JsonObject & { dut: JsonObject; tester: JsonObject };
 }
@@ -143,11 +145,13 @@ export function captureContext({
   binarySha256,
   argv,
   cpus: pinned,
+  budgetSeconds,
   bed,
 }: CaptureOptions): JsonObject {
   const processors = cpus();
   return {
     ...(bed === undefined ? {} : { bed }),
+    ...(budgetSeconds === undefined ? {} : { budgetSeconds }),
     machine: {
       cpu: processors[0]?.model.trim() ?? 'unknown',
       family: /cpu family\s*:\s*(\d+)/.exec(readText('/proc/cpuinfo') ?? '')?.[1] ?? 'unknown',

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { reopened } from './budget.js';
 import { readHistory } from './history.js';
 import { Journal, schemaVersion } from './journal.js';
 import type { JournalRecord } from './records.js';
@@ -69,7 +70,7 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
   const append = (record: JournalRecord): void => journal.append(record);
   process.once('exit', release);
   try {
-    const history = readHistory(journal.records);
+    const history = reopened(readHistory(journal.records), plan);
     const planned = settings.flatMap((s) => s.points);
     const reused = planned.filter((p) => history.done.has(p.id)).length;
     if (journal.repaired)

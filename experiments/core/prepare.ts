@@ -5,6 +5,7 @@ import { statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { dpdkProgram, labProgram, locate } from '../../native/loader.js';
+import { reopened, withBudget } from './budget.js';
 import { cleanLine } from './clean.js';
 import { captureContext, usableCpus } from './context.js';
 import { HarnessError } from './errors.js';
@@ -23,6 +24,8 @@ export interface Request {
   traceFiles: readonly string[];
   /** Parts, or figures whose parts, alone are measured. */
   only: readonly string[];
+  /** Seconds of trials, in the place of the profile's. */
+  budgetSeconds?: number | undefined;
   out: string | undefined;
   mode: 'auto' | 'resume' | 'fresh';
   argv: readonly string[];
@@ -141,13 +144,19 @@ interface Place {
   finished: string | undefined;
 }
 
-const isFinished = (folder: string, settings: readonly Setting[]): boolean => {
-  const { done } = openRun(folder).history;
+const isFinished = (folder: string, plan: Plan, settings: readonly Setting[]): boolean => {
+  const { done } = reopened(openRun(folder).history, plan);
   return settings.flatMap((s) => s.points).every((point) => done.has(point.id));
 };
 
 /** The folder to measure in: the one given, an interrupted run's, or a new one. */
-function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[], now: Date): Place {
+function placeOf(
+  request: Request,
+  key: ResumeKey,
+  plan: Plan,
+  settings: readonly Setting[],
+  now: Date,
+): Place {
   const { out, mode, results } = request;
   const { experiment, profile, seed } = key;
   const given = out === undefined ? undefined : resolve(out);
@@ -170,7 +179,7 @@ function placeOf(request: Request, key: ResumeKey, settings: readonly Setting[],
     return { folder: given, resumed: true, finished: undefined };
   }
   const found = mode === 'fresh' || given !== undefined ? undefined : resumable(key, results);
-  const finished = found !== undefined && isFinished(found, settings) ? found : undefined;
+  const finished = found !== undefined && isFinished(found, plan, settings) ? found : undefined;
   if (mode === 'resume' && (found === undefined || finished !== undefined)) {
     const which = `${experiment} (${profile}, seed ${seed}, this build, this machine)`;
     const what =
@@ -207,7 +216,7 @@ export async function prepare(
   request: Request,
   now: Date,
 ): Promise<Prepared> {
-  const { profile, seed, only, argv } = request;
+  const { profile, seed, only, argv, budgetSeconds } = request;
   const bed = request.testbed === undefined ? undefined : readBed(request.testbed);
   if (bed !== undefined && experiment.bed === undefined)
     throw new HarnessError(
@@ -221,7 +230,7 @@ export async function prepare(
     traces: await nameTraces(request.traceFiles),
     ...(bed === undefined ? {} : { bed: bedFacts(bed) }),
   };
-  const plan = experiment.plan(options);
+  const plan = withBudget(experiment.plan(options), budgetSeconds);
   const parts = chosenParts(experiment, plan, only);
   const program = locate(labProgram);
   const onPorts = (part: Part): boolean =>
@@ -239,6 +248,7 @@ export async function prepare(
     binarySha256: binary,
     argv,
     cpus,
+    ...(budgetSeconds === undefined ? {} : { budgetSeconds }),
     ...(bed === undefined || prepared === undefined
       ? {}
       : {
@@ -252,6 +262,7 @@ export async function prepare(
   const place = placeOf(
     request,
     { experiment: experiment.name, profile, seed, binary, context },
+    plan,
     settings,
     now,
   );

@@ -1,5 +1,6 @@
 // Measures what a plan still lacks: warm-up, then blocks in ABBA order, settings taking turns, until
 // the stopping rule that was fixed beforehand says enough.
+import { reopened } from './budget.js';
 import { HarnessError } from './errors.js';
 import { numberAt, readHistory, type History } from './history.js';
 import type { Journal } from './journal.js';
@@ -52,7 +53,7 @@ export class Scheduler {
   private readonly started = performance.now();
 
   constructor(private readonly task: Task) {
-    this.history = readHistory(task.journal.records);
+    this.history = reopened(readHistory(task.journal.records), task);
     const partOf = new Map(task.settings.flatMap((s) => s.points.map((p) => [p.id, s] as const)));
     this.standing = new Standing(this.history, task.journal.records, (point, record) => {
       const setting = partOf.get(point);

@@ -2,6 +2,7 @@
 import { median } from 'simple-statistics';
 
 import { costRefused } from './backlog.js';
+import { budgetOf, withBudget } from './budget.js';
 import { judgeClaims, type ClaimResult } from './claims.js';
 import { blocksOf, numberAt, type History } from './history.js';
 import type { PointRecord, SampleRecord, WarningRecord } from './records.js';
@@ -82,7 +83,8 @@ export function metricOf(experiment: Experiment, key: string): Metric {
 export function planOf(experiment: Experiment, history: History): Plan {
   const traces: Trace[] = history.run.traces.map((t) => ({ ...t, file: t.name }));
   const { profile, seed, bed } = history.run;
-  return experiment.plan({ profile, seed, traces, ...(bed === undefined ? {} : { bed }) });
+  const plan = experiment.plan({ profile, seed, traces, ...(bed === undefined ? {} : { bed }) });
+  return withBudget(plan, budgetOf(history.context));
 }
 
 const valueOf = (metric: Metric, sample: SampleRecord, prefix = ''): number | undefined => {

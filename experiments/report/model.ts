@@ -1,4 +1,5 @@
 // What every form of the report shows, put together once.
+import { budgetOf } from '../core/budget.js';
 import type { History } from '../core/history.js';
 import { planOf, type Summary } from '../core/summary.js';
 import type { Experiment, Figure, Part, Plan } from '../core/types.js';
@@ -161,7 +162,7 @@ export function methodText({ plan, summary }: Pick<ReportModel, 'plan' | 'summar
     'Every trial is a process of its own, pinned to its processors.',
     'Contenders are interleaved: a block runs each of them once in a shuffled order and once more in the reverse of it, on the same traffic; the next block brings other traffic.',
     `Before its first block a point is warmed up until two trials in a row differ by less than ${warmup.drift * 100} %, at most ${warmup.max} times.`,
-    `Stopping rule, fixed before the run: at least ${blocks.min} blocks, then until the 95 % interval of the median is within ±${precision * 100} %, at most ${blocks.max} blocks or ${budgetSeconds} s of trials${limitSeconds === undefined ? '' : `; after ${limitSeconds} s no second block starts`}.`,
+    `Stopping rule, ${budgetOf(summary.context) === undefined ? 'fixed before the run' : 'its budget given by hand, all else fixed before the run'}: at least ${blocks.min} blocks, then until the 95 % interval of the median is within ±${precision * 100} %, at most ${blocks.max} blocks or ${budgetSeconds} s of trials${limitSeconds === undefined ? '' : `; after ${limitSeconds} s no second block starts`}.`,
     'Values are medians with percentile-bootstrap 95 % intervals; ratios are medians of the pairs of a block with their own interval. Fewer than six values have no interval and get no verdict. Outliers count like every other sample.',
     verdictRules,
     `Seed ${summary.seed}; ${summary.samples} samples, ${summary.setAside} of them set aside with interrupted blocks.`,

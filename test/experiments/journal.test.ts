@@ -10,6 +10,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
+import { withBudget } from '../../experiments/core/budget.js';
 import { readHistory } from '../../experiments/core/history.js';
 import { Journal, readJournal } from '../../experiments/core/journal.js';
 import type { SampleRecord } from '../../experiments/core/records.js';
@@ -133,6 +134,32 @@ describe('order of execution', () => {
       ratio: { pairs: 6 },
     });
     expect(controlFinding(summary)).toMatch(/^None of the 2 .* the 6 pairs .* no change\.$/);
+  });
+
+  test('a run that ended on its budget goes on with a larger one, and ends for good when it is precise', async () => {
+    const path = folder.file('more');
+    const profile = {
+      name: 'quick',
+      blocks: { min: 1, max: 5 },
+      precision: 1e-9,
+      budgetSeconds: 0.1,
+      warmup: { max: 0, drift: 1 },
+    } as const;
+    const run = (seconds: number | undefined): ReturnType<typeof runTiny> => {
+      const { profile: given } = withBudget({ profile, parts: [] }, seconds);
+      return runTiny(path, { experiment: tiny([sweep()], given) });
+    };
+    const ended = (): string[] =>
+      [...openRun(path).history.done.values()].map((d) => `${d.reason} ${d.samples / 2}`);
+    await run(undefined);
+    expect(new Set(ended())).toEqual(new Set(['budget 1']));
+    expect(await run(undefined)).toMatchObject({ measured: 0, complete: true });
+    await run(0.3);
+    expect(ended().every((end) => end.startsWith('budget'))).toBe(true);
+    expect(ended()).not.toContain('budget 1');
+    await run(60);
+    expect(new Set(ended())).toEqual(new Set(['blocks 5']));
+    expect(await run(120)).toMatchObject({ measured: 0, complete: true });
   });
 
   test('a void trial is measured again and not counted', async () => {

@@ -20,13 +20,14 @@ import { writeReport, type Written } from '../../report/write.js';
 import { endBedTrials, rehearse } from '../../testbed/run.js';
 import { exitCodes, UsageError } from '../errors.js';
 import { print, printJson, printVerdicts, renderTable, talk } from '../output.js';
-import { parseCount } from '../units.js';
+import { parseCount, parseMilliseconds } from '../units.js';
 
 interface Options {
   full?: boolean;
   quick?: boolean;
   trace: string[];
   seed: string;
+  budget?: string;
   out?: string;
   testbed?: string;
   only: string[];
@@ -54,6 +55,10 @@ export function register(program: Command): void {
       '--testbed <file>',
       'measure on the ports and machines that this file names; see docs/REAL-HARDWARE.md',
     )
+    .option(
+      '--budget <time>',
+      "time for trials, such as 40min, in the place of the profile's; a run that ended on its budget goes on",
+    )
     .option('--seed <number>', 'seed of order and traffic', '1')
     .option('--out <folder>', 'folder of the run (default: results/runs/<name>-<time>)')
     .option('--resume', 'go on with the newest run; fail when none was interrupted')
@@ -74,6 +79,10 @@ function requestOf(options: Options): Request {
     seed: parseCount(options.seed, '--seed'),
     traceFiles: options.trace,
     only: options.only,
+    budgetSeconds:
+      options.budget === undefined
+        ? undefined
+        : parseMilliseconds(options.budget, '--budget') / 1000,
     out: options.out,
     testbed: options.testbed,
     mode: options.resume === true ? 'resume' : options.fresh === true ? 'fresh' : 'auto',
