@@ -83,9 +83,11 @@ constexpr const char *expressions[] = {
 	"administrator:500:",
 };
 
-int count(unsigned int, unsigned long long, unsigned long long, unsigned int, void *found)
+int note(unsigned int, unsigned long long, unsigned long long end, unsigned int, void *matches)
 {
-	++*static_cast<uint32_t *>(found);
+	auto &m = *static_cast<PatternScanner::Matches *>(matches);
+	m.count++;
+	m.first_end = std::min<uint64_t>(m.first_end, end);
 	return 0;
 }
 
@@ -149,11 +151,11 @@ void PatternScanner::restart(uint32_t stream)
 	hs_reset_stream(streams_->all[stream], 0, nullptr, nullptr, nullptr);
 }
 
-uint32_t PatternScanner::scan(uint32_t stream, const uint8_t *data, uint32_t size)
+PatternScanner::Matches PatternScanner::scan(uint32_t stream, const uint8_t *data, uint32_t size)
 {
-	uint32_t found = 0;
+	Matches found;
 	hs_scan_stream(streams_->all[stream], reinterpret_cast<const char *>(data), size, 0,
-	               streams_->scratch, count, &found);
+	               streams_->scratch, note, &found);
 	return found;
 }
 

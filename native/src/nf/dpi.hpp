@@ -6,6 +6,7 @@
 #include "nf/chain.hpp"
 #include "nf/flow_hash.hpp"
 #include "nf/open_table.hpp"
+#include "nf/payload.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -34,9 +35,14 @@ public:
 	PatternScanner(PatternScanner &&) noexcept;
 	~PatternScanner();
 
+	struct Matches {
+		uint32_t count = 0;
+		uint64_t first_end = UINT64_MAX; // bytes of the stream up to the end of the first one
+	};
+
 	void restart(uint32_t stream);
 	// Matches that end in these bytes, the stream's next.
-	uint32_t scan(uint32_t stream, const uint8_t *data, uint32_t size);
+	Matches scan(uint32_t stream, const uint8_t *data, uint32_t size);
 	uint32_t nb_streams() const { return nb_streams_; }
 
 private:
@@ -86,8 +92,7 @@ public:
 			c.verdict = verdict_table_full;
 			return;
 		}
-		const uint8_t *payload;
-		uint32_t size = payload_of(c, payload);
+		const auto [payload, size] = payload_of(*c.mbuf, c.l3, c.l4, c.layer4);
 		if (!size)
 			return;
 		s->bytes += size;
@@ -132,22 +137,10 @@ private:
 	// A run of 128 full frames would leave the second-level cache; this stays in the first.
 	static constexpr uint32_t gather_bytes = 16384;
 
-	static uint32_t payload_of(const Context &c, const uint8_t *&payload)
-	{
-		const uint8_t *frame = c.mbuf->data();
-		uint32_t start = c.l4, end = std::min<uint32_t>(
-								   c.l3 + __builtin_bswap16(load16(c.ip() + 2)), c.mbuf->captured);
-		if (c.layer4 == layer4_tcp)
-			start += (frame[c.l4 + 12] >> 4) * 4u;
-		else if (c.layer4 == layer4_udp)
-			start += 8;
-		payload = frame + start;
-		return c.has_ports() && end > start ? end - start : 0;
-	}
 	void scan(State &s, const uint8_t *data, uint32_t size)
 	{
 		scans_++;
-		uint32_t found = scanner_.scan(s.stream_plus_one - 1, data, size);
+		const uint32_t found = scanner_.scan(s.stream_plus_one - 1, data, size).count;
 		s.matches += found;
 		matches_ += found;
 	}
