@@ -1,13 +1,12 @@
 // The embedded engine for arm64: cross-compiled as a user would, its programs run under qemu-user. What
 // comes out must be what comes out here, where the vector loops run.
 import { execFileSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../native/loader.js';
 import { runProgram, skipSuite, temporaryFolder } from './helpers/cli.js';
-import { readPackageFile, runnableBlocks } from './helpers/readme.js';
 
 const missing = ['aarch64-linux-gnu-g++', 'qemu-aarch64', 'meson'].filter((program) => {
   try {
@@ -103,12 +102,8 @@ describe.skipIf(missing.length > 0)('arm64', { timeout: 120_000 }, () => {
     expect(await there(source, 'gcc')).toBe(stdout);
   });
 
-  test("the README's program and the hand-over between two cores", async () => {
-    const block = runnableBlocks(readPackageFile('README.md')).find(
-      ({ file }) => file === 'inline.c',
-    );
-    const inline = folder.file('inline.c');
-    writeFileSync(inline, block?.text ?? '');
+  test('the program inline.c and the hand-over between two cores', async () => {
+    const inline = join(packageRoot, 'native/examples/inline.c');
     expect(await there(inline, 'gcc')).toBe('run of 2: a1 ...\nrun of 2: b1 ...\n');
     const handOver = join(packageRoot, 'native/examples/hand_over.c');
     expect(await there(handOver, 'gcc', '50000')).toMatch(
