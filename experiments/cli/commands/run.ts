@@ -218,14 +218,16 @@ function report(
   for (const text of summaryLines(summary)) print(text);
   const joined = oversizedText(summary);
   if (joined !== undefined) print(joined);
-  if (summary.lost > 0)
-    print(
-      `${formatCount(summary.lost)} packets could not be sent: their port took none for a second`,
-    );
-  else
-    print(
-      short.length === 0
-        ? 'drained; no packet was dropped here'
-        : 'drained, but not all of it reached the disk',
-    );
+  print(endText(summary, short));
+}
+
+/** What became of the packets that were received and not sent. */
+function endText({ lanes, lost }: Sample & { lost: number }, short: readonly ShortFile[]): string {
+  if (lost > 0)
+    return `${formatCount(lost)} packets could not be sent: their port took none for a second`;
+  if (short.length > 0) return 'drained, but not all of it reached the disk';
+  const stopped = total(lanes, (lane) => lane.received - lane.sent);
+  return stopped > 0
+    ? `drained; the chain stopped ${formatCount(stopped)} packets, no other was dropped here`
+    : 'drained; no packet was dropped here';
 }
