@@ -37,7 +37,7 @@ conntrack_params params_of(uint64_t timeout_ns)
 // A packet of a connection between two ends, with a text.
 std::vector<uint8_t> carry(uint16_t number, bool reply, const std::string &text)
 {
-	Flow f{1, 2, number, 80, static_cast<uint8_t>(number & 1 ? 6 : 17)};
+	frames::Flow f{1, 2, number, 80, static_cast<uint8_t>(number & 1 ? 6 : 17)};
 	if (reply) {
 		std::swap(f.source, f.destination);
 		std::swap(f.source_port, f.destination_port);

@@ -8,6 +8,7 @@
 #include "api/owned.hpp"
 #include "nf/block/functions.hpp"
 #include "nf/block/gather.hpp"
+#include "nf/flow_hash.hpp"
 
 #include <new>
 #include <utility>

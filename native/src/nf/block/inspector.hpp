@@ -77,15 +77,18 @@ private:
 			return;
 		}
 		const auto found = scanner_.scan(stream - 1, gathered_.data(), used);
-		s.searched[reply] += used;
+		s.searched[reply] = before + used;
 		if (found.count) {
 			s.matched = 1;
 			matched_flows++;
-			if (drops_)
-				packets.each(run, [&](uint32_t i) {
-					if (end_of[i] >= found.first_end)
-						packets.drop(run, i, verdict_denied);
-				});
+			// Up to the packet in which it ended, wherever the run did: so nothing depends on bursts.
+			packets.each(run, [&](uint32_t i) {
+				if (end_of[i] < found.first_end)
+					return;
+				s.searched[reply] = std::min(s.searched[reply], end_of[i]);
+				if (drops_)
+					packets.drop(run, i, verdict_denied);
+			});
 			give_back(s.stream_plus_one[!reply]);
 		}
 		if (s.matched || s.searched[reply] == depth_)
