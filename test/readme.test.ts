@@ -13,8 +13,8 @@ const project = userProject();
 afterAll(() => project.remove());
 
 describe('README', () => {
-  test('has commands, a JavaScript program and a C program', () => {
-    expect(blocks.map((block) => block.language).sort()).toEqual(['c', 'js', 'sh']);
+  test('has commands and a JavaScript program', () => {
+    expect(blocks.map((block) => block.language).sort()).toEqual(['js', 'sh']);
   });
 
   test.each(blocks.map((block) => [block.file ?? `${block.language} commands`, block] as const))(
@@ -27,7 +27,6 @@ describe('README', () => {
       expect(code).toBe(0);
       expect(stdout).not.toBe('');
       if (block.language === 'js') expect(stdout).toBe('flow 1: 2 packets\nflow 2: 2 packets\n');
-      if (block.language === 'c') expect(stdout).toBe('run of 2: a1 ...\nrun of 2: b1 ...\n');
     },
   );
 
