@@ -143,6 +143,7 @@ export class BatchMemory {
         `key is '${key}', must be one of ${hashKeys.join(', ')}`,
         'key',
       );
+    checkSeed(seed);
     const { struct, nbFrames, count } = this.columns;
     const made = made_(this.#hashes, `${kind} ${seed}`, () => new Uint32Array(nbFrames));
     if (made.generation !== this.generation) {
@@ -151,6 +152,19 @@ export class BatchMemory {
     }
     return made.memory;
   }
+}
+
+function checkSeed(seed: number | bigint): void {
+  const fits =
+    typeof seed === 'bigint'
+      ? BigInt.asUintN(64, seed) === seed
+      : Number.isSafeInteger(seed) && seed >= 0;
+  if (!fits)
+    throw new CaptureError(
+      'bad-option',
+      `seed is ${String(seed)}, must be a whole number from 0 to 2^64 - 1`,
+      'seed',
+    );
 }
 
 function made_<K, T>(all: Map<K, Made<T>>, key: K, make: () => T): Made<T> {
@@ -271,7 +285,7 @@ export class CaptureBurst implements Iterable<CapturedPacket> {
   }
 
   #fresh(): BatchMemory {
-    if (this.#memory.generation !== this.#generation)
+    if (this.#isStale())
       throw new CaptureError(
         'stale',
         'the memory of this burst was filled again when the next one was asked for; packet(i) keeps packets',
@@ -281,14 +295,19 @@ export class CaptureBurst implements Iterable<CapturedPacket> {
 
   /** @internal */
   [Symbol.for('nodejs.util.inspect.custom')](): unknown {
-    const stale = this.#memory.generation !== this.#generation;
+    const stale = this.#isStale();
     return inspectAs('CaptureBurst', {
       count: this.count,
       ...(stale ? { stale } : { timeNs: this.timeNs }),
     });
   }
 
-  toJSON(): { count: number; timeNs: string } {
-    return { count: this.count, timeNs: String(this.timeNs) };
+  toJSON(): { count: number; timeNs?: string; stale?: true } {
+    const { count } = this;
+    return this.#isStale() ? { count, stale: true } : { count, timeNs: String(this.timeNs) };
+  }
+
+  #isStale(): boolean {
+    return this.#memory.generation !== this.#generation;
   }
 }

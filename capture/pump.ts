@@ -3,6 +3,11 @@ import { CaptureError } from './errors.js';
 
 // Bytes that may wait on the native side before the source is left alone.
 const mostWaiting = 1 << 22;
+// A reader may take all of it without giving a packet, as from a large block that it skips: it is asked
+// again after this time, ms.
+const askAgainMs = 20;
+// The native side counts the bytes of a call with 32 bits.
+const mostAtOnce = 1 << 30;
 
 /** Feeds a stream of the caller's into a capture, not much faster than it is read. @internal */
 export class Pump {
@@ -39,6 +44,26 @@ export class Pump {
     this.#source.return?.(undefined).catch(() => undefined);
   }
 
+  /** Waits until enough of it was read. @returns false where nobody wants more */
+  async #hand(bytes: Uint8Array): Promise<boolean> {
+    if (this.#capture === undefined) return false;
+    let waiting = this.#native.feed(this.#capture, bytes, bytes.length);
+    if (waiting < 0)
+      throw new CaptureError('out-of-memory', `no memory for ${bytes.length} bytes of the stream`);
+    while (waiting > mostWaiting) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, askAgainMs).unref();
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      if (this.#capture === undefined) return false;
+      waiting = this.#native.feed(this.#capture, null, 1);
+    }
+    return true;
+  }
+
   async #run(): Promise<void> {
     try {
       for (;;) {
@@ -51,12 +76,9 @@ export class Pump {
         const { value } = next;
         if (!(value instanceof Uint8Array))
           throw new CaptureError('bad-burst', `the stream gave ${typeof value}, not bytes`);
-        if (value.length === 0) continue;
-        let waiting = this.#native.feed(this.#capture, value, value.length);
-        while (waiting > mostWaiting) {
-          await new Promise<void>((resolve) => (this.#wake = resolve));
-          if (this.#capture === undefined) return;
-          waiting = this.#native.feed(this.#capture, null, 1);
+        for (let at = 0; at < value.length; at += mostAtOnce) {
+          const piece = value.subarray(at, at + mostAtOnce);
+          if (!(await this.#hand(piece))) return;
         }
       }
     } catch (error) {

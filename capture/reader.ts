@@ -56,6 +56,19 @@ function spanOf(span: number | bigint | undefined): bigint | undefined {
   return BigInt(span);
 }
 
+function checkSource(source: unknown): void {
+  const isStream =
+    typeof source === 'object' &&
+    source !== null &&
+    typeof (source as Partial<AsyncIterable<unknown>>)[Symbol.asyncIterator] === 'function';
+  if (!isStream && typeof source !== 'string')
+    throw new CaptureError(
+      'bad-option',
+      'source must be the name of a file, or a stream of bytes',
+      'source',
+    );
+}
+
 /** What a failure record says, as an error. @internal */
 export function captureError({ code, message, offset }: NativeFailure): CaptureError {
   const at = Number(offset);
@@ -85,7 +98,10 @@ export class Capture implements AsyncIterable<CaptureBurst>, Iterable<CaptureBur
   #current: BatchMemory | undefined;
   #at = 0;
   #filling: Promise<BatchMemory | undefined> | undefined;
+  /** The `next()` that is being answered: the ones behind it wait their turn. */
+  #turn: Promise<unknown> | undefined;
   #started = false;
+  #ended = false;
   #packets = 0;
 
   /** @internal */
@@ -105,6 +121,7 @@ export class Capture implements AsyncIterable<CaptureBurst>, Iterable<CaptureBur
     this.#native = captureFunctions();
     const { free } = this.#native;
     const out: [NativeCapture | null] = [null];
+    checkSource(source);
     this.#name = typeof source === 'string' ? source : 'stream';
     const status = this.#native.create(typeof source === 'string' ? source : null, out);
     const [capture] = out;
@@ -137,12 +154,13 @@ export class Capture implements AsyncIterable<CaptureBurst>, Iterable<CaptureBur
     this.#start();
     return {
       next: () => {
-        const burst = this.#cut();
+        const burst = this.#turn === undefined ? this.#cut() : undefined;
         return burst === undefined
-          ? this.#advance()
+          ? this.#inTurn()
           : Promise.resolve({ done: false, value: burst });
       },
       return: async () => {
+        this.#ended = true;
         await this.close();
         return { done: true, value: undefined };
       },
@@ -183,9 +201,11 @@ export class Capture implements AsyncIterable<CaptureBurst>, Iterable<CaptureBur
   /** Ends reading, and frees what it took. Closing twice is harmless. */
   async close(): Promise<void> {
     if (this.#capture === undefined) return;
-    if (this.#filling !== undefined) {
+    // A `next()` under way may begin another read when this one ends: no thread may have it then.
+    for (let filling = this.#filling; filling !== undefined; filling = this.#filling) {
       this.#cancel();
-      await this.#filling.catch(() => undefined);
+      await filling.catch(() => undefined);
+      if (this.#filling === filling) this.#filling = undefined;
     }
     this.#free();
     this.#pump?.stop();
@@ -248,23 +268,42 @@ export class Capture implements AsyncIterable<CaptureBurst>, Iterable<CaptureBur
     return new CaptureBurst(memory, first, end - first);
   }
 
+  /** One after the other, as an async generator does it. */
+  #inTurn(): Promise<IteratorResult<CaptureBurst, undefined>> {
+    const turn = (this.#turn ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => this.#advance())
+      .finally(() => {
+        if (this.#turn === turn) this.#turn = undefined;
+      });
+    this.#turn = turn;
+    return turn;
+  }
+
   async #advance(): Promise<IteratorResult<CaptureBurst, undefined>> {
+    const burst = this.#cut();
+    if (burst !== undefined) return { done: false, value: burst };
+    if (this.#ended) return { done: true, value: undefined };
     try {
       const filled = await (this.#filling ??= this.#fill());
+      // Closed meanwhile: nothing of it is given out.
+      this.#alive();
       this.#filling = undefined;
       if (filled !== undefined) {
         this.#take(filled);
         this.#filling = this.#fill();
         // Whoever waits for it is told; nobody may.
         this.#filling.catch(() => undefined);
-        const burst = this.#cut();
-        if (burst !== undefined) return { done: false, value: burst };
+        const first = this.#cut();
+        if (first !== undefined) return { done: false, value: first };
       }
     } catch (error) {
       this.#filling = undefined;
+      this.#ended = true;
       await this.close();
       throw this.#pump?.failure ?? error;
     }
+    this.#ended = true;
     await this.close();
     return { done: true, value: undefined };
   }

@@ -36,6 +36,8 @@ export class CaptureWriter {
   readonly #file: string;
   readonly #columns = new NativeColumns(stagingBytes, stagingFrames);
   #writer: NativeCaptureWriter | undefined;
+  /** Under way. */
+  #closing: Promise<void> | undefined;
   #count = 0;
   #packets = 0;
 
@@ -63,24 +65,23 @@ export class CaptureWriter {
    * @param timeNs instead of the packet's own time
    * @throws CaptureError `bad-burst`, `capture-write`, `closed`
    */
-  write(packet: PacketToWrite, timeNs: number | bigint = packet.timeNs ?? 0): void {
+  write(packet: PacketToWrite, timeNs?: number | bigint): void {
     this.#alive();
-    const { data, wireLength = data.length, linkType = 1 } = packet;
-    if (!(data instanceof Uint8Array))
-      throw new CaptureError('bad-burst', 'the packet has no bytes: `data` is no Uint8Array');
+    const row = checked(packet, timeNs);
+    const { length } = row.data;
     const { bytes, offsets } = this.#columns;
     let at = offsets[this.#count] ?? 0;
-    if (this.#count === stagingFrames || at + data.length > bytes.length) {
+    if (this.#count === stagingFrames || at + length > bytes.length) {
       this.#flush();
       at = 0;
     }
-    if (data.length > bytes.length) {
-      const columns = new NativeColumns(data.length, 1);
-      put(columns, 0, 0, data, timeNs, wireLength, linkType);
+    if (length > bytes.length) {
+      const columns = new NativeColumns(length, 1);
+      put(columns, 0, 0, row);
       columns.count = 1;
       this.#send(columns, 0, 1);
     } else {
-      put(this.#columns, this.#count++, at, data, timeNs, wireLength, linkType);
+      put(this.#columns, this.#count++, at, row);
     }
     this.#packets++;
   }
@@ -98,22 +99,35 @@ export class CaptureWriter {
   }
 
   /** Writes what is left, and gives the file its name. Closing twice is harmless. @throws CaptureError `capture-write` */
-  async close(): Promise<void> {
-    if (this.#writer === undefined) return;
+  close(): Promise<void> {
+    this.#closing ??= this.#finish().finally(() => (this.#closing = undefined));
+    return this.#closing;
+  }
+
+  async #finish(): Promise<void> {
+    const writer = this.#writer;
+    if (writer === undefined) return;
     const failure = {} as NativeFailure;
     try {
       this.#flush();
-      if ((await this.#native.finishLater(this.#alive(), failure)) !== 0)
-        throw captureError(failure);
+      // Another thread has it from here on: nobody else may write, or free it.
+      this.#release();
+      if ((await this.#native.finishLater(writer, failure)) !== 0) throw captureError(failure);
     } finally {
-      this.abandon();
+      this.#release();
+      this.#native.writeFree(writer);
     }
   }
 
-  /** Gives the file up: nothing is left of it. */
+  /** Gives the file up: nothing is left of it. Once it is being closed, that goes on. */
   abandon(): void {
-    if (this.#writer === undefined) return;
-    this.#native.writeFree(this.#writer);
+    const writer = this.#writer;
+    if (writer === undefined) return;
+    this.#release();
+    this.#native.writeFree(writer);
+  }
+
+  #release(): void {
     this.#writer = undefined;
     unclosed.unregister(this);
   }
@@ -152,25 +166,60 @@ export class CaptureWriter {
   }
 }
 
+interface Row {
+  data: Uint8Array;
+  timeNs: bigint;
+  wireLength: number;
+  linkType: number;
+}
+
+const latest = 2n ** 63n - 1n;
+
+function word(name: string, value: number): number {
+  if (value >>> 0 === value) return value;
+  throw new CaptureError(
+    'bad-burst',
+    `${name} is ${String(value)}: a whole number from 0 to 2^32 - 1`,
+  );
+}
+
+/** Before anything of it is taken: a packet that is refused leaves no trace. */
+function checked(
+  packet: PacketToWrite | null | undefined,
+  given: number | bigint | undefined,
+): Row {
+  const { data, linkType = 1, timeNs: own = 0 } = packet ?? {};
+  if (!(data instanceof Uint8Array))
+    throw new CaptureError('bad-burst', 'the packet has no bytes: `data` is no Uint8Array');
+  const timeNs = given ?? own;
+  const isTime =
+    typeof timeNs === 'bigint'
+      ? timeNs >= 0n && timeNs <= latest
+      : Number.isSafeInteger(timeNs) && timeNs >= 0;
+  if (!isTime)
+    throw new CaptureError(
+      'bad-burst',
+      `timeNs is ${String(timeNs)}: whole nanoseconds from 0 to 2^63 - 1; beyond 2^53 pass a bigint`,
+    );
+  return {
+    data,
+    timeNs: BigInt(timeNs),
+    wireLength: word('wireLength', packet?.wireLength ?? data.length),
+    linkType: word('linkType', linkType),
+  };
+}
+
 function put(
   columns: NativeColumns,
   i: number,
   at: number,
-  data: Uint8Array,
-  timeNs: number | bigint,
-  wireLength: number,
-  linkType: number,
+  { data, timeNs, wireLength, linkType }: Row,
 ): void {
-  if (typeof timeNs === 'number' && !(Number.isSafeInteger(timeNs) && timeNs >= 0))
-    throw new CaptureError(
-      'bad-burst',
-      `timeNs is ${timeNs}: whole nanoseconds from 0; beyond 2^53 pass a bigint`,
-    );
   columns.bytes.set(data, at);
   columns.offsets[i] = at;
   columns.offsets[i + 1] = at + data.length;
   columns.wire[i] = wireLength;
-  columns.timesNs[i] = BigInt(timeNs);
+  columns.timesNs[i] = timeNs;
   columns.links[i] = linkType;
 }
 
