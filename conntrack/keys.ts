@@ -8,6 +8,12 @@ export type KeyKind = 'ipv4' | 'ipv6';
 /** Bytes of a key. */
 export const keyBytes: Readonly<Record<KeyKind, number>> = { ipv4: 16, ipv6: 40 };
 
+/** @throws ConntrackError `bad-option`: the native side would write as many bytes as it likes */
+function bytesOf(kind: KeyKind): number {
+  if (Object.hasOwn(keyBytes, kind)) return keyBytes[kind];
+  throw new ConntrackError('bad-option', `kind is '${String(kind)}', must be ipv4 or ipv6`, 'kind');
+}
+
 /** Addresses as text; ports in 0..65535, 0 where the protocol has none; protocol as in the IP header. */
 export interface FiveTuple {
   source: string;
@@ -43,22 +49,23 @@ const networkOrder = (port: number): number => ((port & 0xff) << 8) | (port >> 8
 /**
  * Writes the key of a packet in its own direction; see `makeSymmetric` for one key of both.
  * @param into where, at byte `at`; default: a new array
- * @throws ConntrackError `bad-key`, `bad-burst` (no room)
+ * @throws ConntrackError `bad-key`, `bad-burst` (no room), `bad-option` (no such kind)
  */
 export function encodeKey(
   tuple: FiveTuple,
   kind: KeyKind = 'ipv4',
-  into: Uint8Array = new Uint8Array(keyBytes[kind]),
+  into: Uint8Array = new Uint8Array(bytesOf(kind)),
   at = 0,
 ): Uint8Array {
-  if (at < 0 || at + keyBytes[kind] > into.length)
+  const bytes = bytesOf(kind);
+  if (!Number.isInteger(at) || at < 0 || at + bytes > into.length)
     throw new ConntrackError(
       'bad-burst',
-      `a key of ${keyBytes[kind]} bytes at ${at} does not fit into ${into.length}`,
+      `a key of ${bytes} bytes at ${at} does not fit into ${into.length}`,
     );
   const { keyIpv4, keyIpv6 } = conntrackFunctions();
   (kind === 'ipv4' ? keyIpv4 : keyIpv6)(
-    into.subarray(at, at + keyBytes[kind]),
+    into.subarray(at, at + bytes),
     address('source', tuple.source, kind),
     address('destination', tuple.destination, kind),
     networkOrder(within('sourcePort', tuple.sourcePort, 65535)),
@@ -100,7 +107,7 @@ export function decodeKey(key: Uint8Array): FiveTuple {
  * @throws ConntrackError `bad-burst`
  */
 export function makeSymmetric(keys: Uint8Array, kind: KeyKind = 'ipv4'): Uint8Array {
-  const bytes = keyBytes[kind];
+  const bytes = bytesOf(kind);
   if (keys.length % bytes !== 0)
     throw new ConntrackError(
       'bad-burst',

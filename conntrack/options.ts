@@ -108,7 +108,8 @@ export function applyOptions(
     if (!known.has(name)) throw bad(name, `is not an option; there are ${[...known].join(', ')}`);
   }
   const kind = options.keys ?? 'ipv4';
-  if (!(kind in keyBytes)) throw bad('keys', `is '${String(kind)}', must be ipv4 or ipv6`);
+  if (!Object.hasOwn(keyBytes, kind))
+    throw bad('keys', `is '${String(kind)}', must be ipv4 or ipv6`);
   if (options.state !== undefined && options.stateBytes !== undefined)
     throw bad('stateBytes', 'is what state says: give one of the two');
   const described = options.state === undefined ? undefined : new StateLayout(options.state);

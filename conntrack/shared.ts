@@ -261,7 +261,11 @@ export class SharedFlowTracker {
 
   /** Buckets a call so that calls every `intervalNs` look at each bucket once a `periodNs`. */
   sweepBudget(intervalNs: Time, periodNs: Time): number {
-    return this.#native.sweepBudget(this.#alive(), checkTime(intervalNs), checkTime(periodNs));
+    return this.#native.sweepBudget(
+      this.#alive(),
+      checkTime(intervalNs, 'intervalNs'),
+      checkTime(periodNs, 'periodNs'),
+    );
   }
 
   /** Sums over all workers; exact when none is inside a call. */

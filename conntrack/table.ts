@@ -19,6 +19,8 @@ export function checkTime(now: Time, name = 'now'): Time {
 export class FlowBurst<S extends StateSchema = StateSchema> {
   /** @internal */
   layout: StateLayout | undefined;
+  /** Goes up with each call that fills it, of whatever tracker. @internal */
+  fills = 0;
   /** Keys of the burst. */
   count = 0;
   /** 1 where the key has a flow now. */
@@ -141,5 +143,6 @@ export function burstFor(
     );
   }
   burst.count = count;
+  burst.fills++;
   return burst;
 }

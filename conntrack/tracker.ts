@@ -31,6 +31,9 @@ import {
 interface Rows {
   pointers: BigUint64Array;
   epoch: number;
+  /** The burst as this tracker filled it: another one may have filled it since. */
+  fills: number;
+  count: number;
 }
 
 type Removed = readonly [key: Uint8Array, state: Uint8Array, reason: number];
@@ -191,17 +194,21 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
   /** @throws ConntrackError `stale`, `closed` */
   store(burst: FlowBurst): void {
     const table = this.#alive();
-    this.#native.storeStates(table, this.#current(burst), burst.count, burst.states);
+    const { pointers, count } = this.#current(burst);
+    this.#native.storeStates(table, pointers, count, burst.states);
   }
 
   /** @throws ConntrackError `stale`, `bad-burst` (no such key, or it has no flow), `bad-option`, `bad-time`, `closed` */
   setClass(burst: FlowBurst, i: number, timeoutClass: number, now: Time): void {
     const table = this.#alive();
-    const pointer = this.#current(burst)[i];
-    if (i >= burst.count || pointer === undefined || pointer === 0n)
+    const { pointers, count } = this.#current(burst);
+    const pointer = pointers[i];
+    if (i >= count || pointer === undefined || pointer === 0n)
       throw new ConntrackError('bad-burst', `key ${i} of this burst has no flow`);
     if (
       !Number.isInteger(timeoutClass) ||
+      timeoutClass < 0 ||
+      timeoutClass >= timeoutClasses ||
       this.#native.setClass(table, pointer, timeoutClass, checkTime(now)) !== 0
     ) {
       throw new ConntrackError(
@@ -294,15 +301,18 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
    * are found nowhere. @throws ConntrackError `detached` (it is out already, or there is no such group)
    */
   detach(group: number, now: Time): FlowGroup {
-    const native = this.#changing((table) =>
-      this.#native.detachGroup(table, group, checkTime(now)),
-    );
-    if (native === null)
+    const there = Number.isInteger(group) && group >= 0 && group < this.#params.nb_groups;
+    // Held by its object before anything else is called: what onRemoved throws must not lose it.
+    const out = this.#changing((table) => {
+      const native = there ? this.#native.detachGroup(table, group, checkTime(now)) : null;
+      return native === null ? undefined : new FlowGroup(native);
+    });
+    if (out === undefined)
       throw new ConntrackError(
         'detached',
         `group ${group} is not in this tracker, which has ${this.#params.nb_groups}`,
       );
-    return new FlowGroup(native);
+    return out;
   }
 
   /**
@@ -311,16 +321,18 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
    */
   attach(group: FlowGroup, now: Time): void {
     const native = group.native();
-    const status = this.#changing((table) =>
-      this.#native.attachGroup(table, native, checkTime(now)),
-    );
+    const status = this.#changing((table) => {
+      const result = this.#native.attachGroup(table, native, checkTime(now));
+      // The table has it from here on, whatever onRemoved throws: nobody else may free it.
+      if (result === 0) group.release();
+      return result;
+    });
     if (status === -17) throw new ConntrackError('taken', 'the tracker has that group already');
     if (status !== 0)
       throw new ConntrackError(
         'other-table',
         'the group comes from a tracker with other options, or another seed',
       );
-    group.release();
   }
 
   /** Frees the table; nothing is reported to `onRemoved`. Closing twice is harmless. */
@@ -362,6 +374,8 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
     const rows: Rows = this.#rows.get(burst) ?? {
       pointers: new BigUint64Array(burst.capacity),
       epoch: 0,
+      fills: 0,
+      count: 0,
     };
     const { pointers } = rows;
     this.#changing((table) => {
@@ -369,6 +383,8 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
       this.#native.loadStates(table, pointers, burst.count, burst.states);
       for (let i = 0; i < burst.count; i++) burst.found[i] = pointers[i] === 0n ? 0 : 1;
       rows.epoch = this.#epoch;
+      rows.fills = burst.fills;
+      rows.count = burst.count;
       this.#rows.set(burst, rows);
     });
     return burst;
@@ -396,14 +412,14 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
     return this.#digests;
   }
 
-  #current(burst: FlowBurst): BigUint64Array {
+  #current(burst: FlowBurst): Rows {
     const rows = this.#rows.get(burst);
-    if (rows === undefined || rows.epoch !== this.#epoch)
+    if (rows === undefined || rows.epoch !== this.#epoch || rows.fills !== burst.fills)
       throw new ConntrackError(
         'stale',
         'the states of this burst may have moved: look its keys up again',
       );
-    return rows.pointers;
+    return rows;
   }
 
   // A call after which no older state pointer holds. What left is told when the table is at rest again.
@@ -415,10 +431,20 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
     }
     this.#epoch++;
     const result = call(table);
-    if (this.#removed.length > 0) {
-      for (const [key, state, reason] of this.#removed.splice(0))
-        this.#onRemoved?.(key, state, reasons[reason] ?? 'removed');
-    }
+    if (this.#removed.length > 0) this.#report();
     return result;
+  }
+
+  // Each flow that left is told, also behind one for which the callback threw; its first error is thrown.
+  #report(): void {
+    const failures: unknown[] = [];
+    for (const [key, state, reason] of this.#removed.splice(0)) {
+      try {
+        this.#onRemoved?.(key, state, reasons[reason] ?? 'removed');
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 }
