@@ -84,6 +84,12 @@ const errno = {
   noSpace: -28,
 } as const;
 
+// Frees the instance of an object that nobody closed.
+const unclosed = new FinalizationRegistry<() => void>((free) => free());
+
+/** As ids are passed on; the native side cuts others to 32 bits, and would mean another server. */
+const isId = (id: number): boolean => Number.isInteger(id) && id >= 0 && id < noServer;
+
 /** Decides which server each frame belongs to, and rewrites it in place. */
 export class LoadBalancer {
   readonly #functions: BalancerFunctions;
@@ -107,7 +113,10 @@ export class LoadBalancer {
             'bad-option',
             reasonFrom((...to) => this.#functions.check(params, ...to)),
           );
-    this.#native = out[0];
+    const { free } = this.#functions;
+    const [created] = out;
+    this.#native = created;
+    unclosed.register(this, () => free(created), this);
   }
 
   /**
@@ -127,7 +136,11 @@ export class LoadBalancer {
       throw new LoadBalancerError('full', 'there are as many servers as maxServers allows');
     if (id === errno.noMemory) throw new LoadBalancerError('out-of-memory', 'no memory for tables');
     if ((options.weight ?? 0) > 1000)
-      throw new LoadBalancerError('bad-option', `weight is ${options.weight}, must be 0 to 1000`);
+      throw new LoadBalancerError(
+        'bad-option',
+        `weight is ${options.weight}, must be 0 to 1000`,
+        'weight',
+      );
     throw new LoadBalancerError(
       'bad-option',
       `address is ${told}: a server has the families of the service`,
@@ -136,47 +149,71 @@ export class LoadBalancer {
   }
   /** No new connections; those that it has go on. */
   drain(id: number): void {
-    this.#checked(this.#functions.drain(this.#open(), id), id);
+    this.#checked(this.#functions.drain(this.#open(), this.#known(id)), id);
   }
   /** Takes new connections again. */
   activate(id: number): void {
-    this.#checked(this.#functions.activate(this.#open(), id), id);
+    this.#checked(this.#functions.activate(this.#open(), this.#known(id)), id);
   }
   /** Ends its connections too. */
   remove(id: number): void {
-    this.#checked(this.#functions.remove(this.#open(), id), id);
+    this.#checked(this.#functions.remove(this.#open(), this.#known(id)), id);
   }
   /** @param weight 0..1000 */
   setWeight(id: number, weight: number): void {
     if (!Number.isInteger(weight) || weight < 0 || weight > 1000)
       throw new LoadBalancerError('bad-option', `weight is ${weight}, must be 0 to 1000`, 'weight');
-    this.#checked(this.#functions.setWeight(this.#open(), id, weight), id);
+    this.#checked(this.#functions.setWeight(this.#open(), this.#known(id), weight), id);
   }
   /** How busy a server is, 0 or more, on any scale that all share. */
   reportLoad(id: number, load: number): void {
-    this.#checked(this.#functions.reportLoad(this.#open(), id, load), id, `load is ${load}`);
+    const result = this.#functions.reportLoad(this.#open(), this.#known(id), load);
+    this.#checked(result, id, `load is ${load}`, 'load');
   }
   /** For `cross-rss`: how a server spreads packets over its cores. */
   setCores(id: number, of: ServerCores): void {
-    const table = Uint16Array.from(of.table);
-    const cores = of.cores ?? Math.max(...table) + 1;
-    const result = this.#functions.setCores(this.#open(), id, {
+    const given = Array.from(of.table);
+    const table = Uint16Array.from(given);
+    // What 16 bits do not hold would come out as another core.
+    const odd = given.findIndex((core, i) => table[i] !== core);
+    if (odd >= 0)
+      throw new LoadBalancerError(
+        'bad-option',
+        `table[${odd}] is ${given[odd]}, which is no core`,
+        'table',
+      );
+    const cores = of.cores ?? Math.max(0, ...table) + 1;
+    if (!Number.isInteger(cores) || cores < 1)
+      throw new LoadBalancerError(
+        'bad-option',
+        `cores is ${cores}, no whole number from 1`,
+        'cores',
+      );
+    const result = this.#functions.setCores(this.#open(), this.#known(id), {
       key: bytesOf('key', of.key, 40),
       nb_buckets: table.length,
       nb_cores: cores,
       table,
     });
-    this.#checked(result, id, `table has ${table.length} buckets for ${cores} cores`);
+    this.#checked(result, id, `table has ${table.length} buckets for ${cores} cores`, 'table');
   }
   /** Load of each core, on the scale of `connectionLoad`. */
   reportCores(id: number, loads: ArrayLike<number>): void {
+    const odd = Array.from(loads).findIndex((load) => !(load >= 0 && Number.isFinite(load)));
+    if (odd >= 0)
+      throw new LoadBalancerError('bad-option', `loads[${odd}] is ${loads[odd]}, no load`, 'loads');
     const result = this.#functions.reportCores(
       this.#open(),
-      id,
+      this.#known(id),
       Float32Array.from(loads),
       loads.length,
     );
-    this.#checked(result, id, `loads has ${loads.length} entries, which are not its cores`);
+    this.#checked(
+      result,
+      id,
+      `loads has ${loads.length} entries, which are not its cores`,
+      'loads',
+    );
   }
   /** Ids of servers in the pool. */
   servers(): number[] {
@@ -200,7 +237,7 @@ export class LoadBalancer {
   }
   /** @returns whether there was such a rotation */
   clearQuic(rotation: number): boolean {
-    return this.#functions.clearQuic(this.#open(), rotation) === 0;
+    return isId(rotation) && this.#functions.clearQuic(this.#open(), rotation) === 0;
   }
   /** A connection id of a server, as the server itself would make it. */
   quicId(rotation: number, id: number, nonce: Uint8Array): Uint8Array {
@@ -208,7 +245,10 @@ export class LoadBalancer {
     const padded = new Uint8Array(20); // as long as the longest nonce
     padded.set(nonce.subarray(0, 20));
     const out = new Uint8Array(20);
-    const length = this.#functions.quicId(native, rotation, id, padded, out);
+    const length =
+      isId(rotation) && isId(id)
+        ? this.#functions.quicId(native, rotation, id, padded, out)
+        : errno.noEntry;
     if (length < 0)
       throw new LoadBalancerError(
         'bad-option',
@@ -225,10 +265,14 @@ export class LoadBalancer {
       this.#frames = new Uint32Array(frames.length * frameWords);
     const words = this.#frames;
     const pointers = new BigUint64Array(words.buffer);
-    frames.forEach((frame, i) => {
+    for (let i = 0; i < frames.length; i++) {
+      const frame: unknown = frames[i];
+      // All of them before any is rewritten: a gap in the list would leave an earlier call's pointer.
+      if (!(frame instanceof Uint8Array))
+        throw new LoadBalancerError('bad-frame', `frame ${i} has no bytes: it is no Uint8Array`);
       pointers[(i * frameWords) / 2] = addressOf(frame);
       words[i * frameWords + 2] = frame.length;
-    });
+    }
     this.#functions.process(native, words, frames.length, nowNs);
     return frames.map((_, i) => {
       const server = words[i * frameWords + 3] ?? noServer;
@@ -238,7 +282,9 @@ export class LoadBalancer {
   }
   /** Rewrites a frame of verdict `all`, or a copy of it, for one server. */
   direct(frame: Uint8Array, id: number): void {
-    const result = this.#functions.direct(this.#open(), frame, frame.length, id);
+    if (!((frame as unknown) instanceof Uint8Array))
+      throw new LoadBalancerError('bad-frame', 'the frame has no bytes: it is no Uint8Array');
+    const result = this.#functions.direct(this.#open(), frame, frame.length, this.#known(id));
     if (result === errno.invalid)
       throw new LoadBalancerError('bad-frame', 'this frame cannot be directed to a server');
     this.#checked(result, id);
@@ -257,8 +303,10 @@ export class LoadBalancer {
   }
 
   close(): void {
-    if (this.#native !== undefined) this.#functions.free(this.#native);
+    if (this.#native === undefined) return;
+    this.#functions.free(this.#native);
     this.#native = undefined;
+    unclosed.unregister(this);
   }
   [Symbol.dispose](): void {
     this.close();
@@ -274,11 +322,17 @@ export class LoadBalancer {
       throw new LoadBalancerError('closed', 'this load balancer was closed');
     return this.#native;
   }
-  #checked(result: number, id: number, what = 'an option is out of range'): void {
-    if (result === errno.noEntry)
-      throw new LoadBalancerError('no-server', `no server of the pool has the id ${id}`);
+  #known(id: number): number {
+    if (isId(id)) return id;
+    throw noServerWith(id);
+  }
+  #checked(result: number, id: number, what = 'an option is out of range', option?: string): void {
+    if (result === errno.noEntry) throw noServerWith(id);
     if (result === errno.noMemory)
       throw new LoadBalancerError('out-of-memory', 'no memory for tables');
-    if (result < 0) throw new LoadBalancerError('bad-option', what);
+    if (result < 0) throw new LoadBalancerError('bad-option', what, option);
   }
 }
+
+const noServerWith = (id: number): LoadBalancerError =>
+  new LoadBalancerError('no-server', `no server of the pool has the id ${String(id)}`);

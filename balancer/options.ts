@@ -1,6 +1,6 @@
 import type { NativeParams, NativeQuic, NativeServer } from '../native/binding-balancer.js';
 import { addressBytes } from '../native/address.js';
-import type { Time } from '../native/time.js';
+import { isTime, noTime, type Time } from '../native/time.js';
 import { LoadBalancerError } from './errors.js';
 
 /** In the order of the header's enum balancer_policy. */
@@ -139,10 +139,55 @@ function whole(name: string, value: number): number {
   throw new LoadBalancerError('bad-option', `${name} is ${value}, no whole number from 0`, name);
 }
 
+/** @throws LoadBalancerError `bad-option`: a name that none of `names` is would be ignored */
+function only(given: object, names: readonly string[]): void {
+  const odd = Object.keys(given).find((name) => !names.includes(name));
+  if (odd !== undefined)
+    throw new LoadBalancerError(
+      'bad-option',
+      `${odd} is not an option; there are ${names.join(', ')}`,
+      odd,
+    );
+}
+
+const optionNames: readonly (keyof LoadBalancerOptions)[] = [
+  'service',
+  'maxServers',
+  'versionBits',
+  'checkBits',
+  'policy',
+  'memory',
+  'book',
+  'connectionLoad',
+  'floodPerSecond',
+  'maxConnections',
+  'openingNs',
+  'establishedNs',
+  'closingNs',
+  'udpNs',
+  'key',
+  'quicPort',
+];
+const quicNames: readonly (keyof QuicOptions)[] = [
+  'rotation',
+  'serverIdLength',
+  'nonceLength',
+  'lengthEncoded',
+  'key',
+];
+const serverNames: readonly (keyof ServerOptions)[] = ['mac', 'weight', 'clock'];
+
+/** As given: the native side would take what is none for another time. */
+function time(name: string, value: number | bigint): number | bigint {
+  if (isTime(value)) return value;
+  throw new LoadBalancerError('bad-option', noTime(name, value), name);
+}
+
 const book = 2; // BALANCER_BOOK
 
 export function nativeParams(options: LoadBalancerOptions, defaults: NativeParams): NativeParams {
   const o = options;
+  only(o, optionNames);
   const service = addresses('service', o.service);
   return {
     ...defaults,
@@ -155,11 +200,11 @@ export function nativeParams(options: LoadBalancerOptions, defaults: NativeParam
     memory: index('memory', memories, o.memory ?? 'cookie'),
     flags: o.book === false ? 0 : book,
     flood_per_second: whole('floodPerSecond', o.floodPerSecond ?? defaults.flood_per_second),
-    max_connections: o.maxConnections ?? defaults.max_connections,
-    opening_ns: o.openingNs ?? defaults.opening_ns,
-    established_ns: o.establishedNs ?? defaults.established_ns,
-    closing_ns: o.closingNs ?? defaults.closing_ns,
-    udp_ns: o.udpNs ?? defaults.udp_ns,
+    max_connections: whole('maxConnections', Number(o.maxConnections ?? defaults.max_connections)),
+    opening_ns: time('openingNs', o.openingNs ?? defaults.opening_ns),
+    established_ns: time('establishedNs', o.establishedNs ?? defaults.established_ns),
+    closing_ns: time('closingNs', o.closingNs ?? defaults.closing_ns),
+    udp_ns: time('udpNs', o.udpNs ?? defaults.udp_ns),
     connection_load: o.connectionLoad ?? defaults.connection_load,
     key: o.key === undefined ? defaults.key : bytesOf('key', o.key, 16),
     quic_port: whole('quicPort', o.quicPort ?? defaults.quic_port),
@@ -167,6 +212,7 @@ export function nativeParams(options: LoadBalancerOptions, defaults: NativeParam
 }
 
 export function nativeQuic(o: QuicOptions, defaults: NativeQuic): NativeQuic {
+  only(o, quicNames);
   return {
     ...defaults,
     rotation: whole('rotation', o.rotation ?? defaults.rotation),
@@ -183,6 +229,7 @@ export function nativeServer(
   options: ServerOptions,
   defaults: NativeServer,
 ): NativeServer {
+  only(options, serverNames);
   const { v4, v6 } = addresses('address', address);
   return {
     ...defaults,
