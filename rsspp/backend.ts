@@ -39,10 +39,15 @@ export class Balancing {
   ): Promise<Balancing> {
     const { dryRun, ...rest } = options;
     const balancer = new Balancer({ ...rest, buckets: await backend.tableSize() });
-    const table = await backend.readTable();
-    balancer.setTable(table);
-    balancer.step(await backend.sample());
-    return new Balancing(backend, balancer, table, dryRun === true);
+    try {
+      const table = await backend.readTable();
+      balancer.setTable(table);
+      balancer.step(await backend.sample());
+      return new Balancing(backend, balancer, table, dryRun === true);
+    } catch (error) {
+      balancer.close();
+      throw error;
+    }
   }
 
   /**

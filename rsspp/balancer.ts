@@ -11,6 +11,7 @@ import { inspectAs } from '../native/inspect.js';
 import { asNumber, type Time } from '../native/time.js';
 import { RssppError } from './errors.js';
 import {
+  leastShare,
   maxBuckets,
   maxCores,
   methodIndex,
@@ -114,6 +115,10 @@ function real(
   throw new RssppError('bad-option', `${name} is ${value}; it is from ${low} to ${high}`, name);
 }
 
+function share(name: string, value: number | undefined, fallback: number, high: number): number {
+  return value === undefined ? fallback : Math.max(leastShare, real(name, value, 0, 0, high));
+}
+
 /** Of `intervalNs` or `intervalMs`, in microseconds; undefined where neither is given. */
 function interval(
   name: 'interval' | 'busyInterval',
@@ -123,15 +128,45 @@ function interval(
 ): number | undefined {
   const [ns, ms] = [options[`${name}Ns`], options[`${name}Ms`]];
   if (ns === undefined && ms === undefined) return undefined;
+  if (ns !== undefined && ms !== undefined)
+    throw new RssppError('bad-option', `${name}Ms is ${name}Ns: give one of the two`, `${name}Ms`);
   return ns === undefined
     ? Math.round(real(`${name}Ms`, ms, 0, lowUs / 1e3, highUs / 1e3) * 1e3)
     : Math.round(real(`${name}Ns`, asNumber(ns), 0, lowUs * 1e3, highUs * 1e3) / 1e3);
 }
 
+const known: ReadonlySet<string> = new Set<keyof BalancerOptions>([
+  'cores',
+  'buckets',
+  'method',
+  'autoscale',
+  'targetLoad',
+  'minCores',
+  'threshold',
+  'smoothing',
+  'trend',
+  'nodePenalty',
+  'tolerance',
+  'holdEpochs',
+  'shrinkEpochs',
+  'intervalNs',
+  'busyIntervalNs',
+  'intervalMs',
+  'busyIntervalMs',
+  'nodes',
+]);
+
 function nativeParams(
   options: BalancerOptions,
   defaults: NativeBalancerParams,
 ): NativeBalancerParams {
+  const odd = Object.keys(options).find((name) => !known.has(name));
+  if (odd !== undefined)
+    throw new RssppError(
+      'bad-option',
+      `${odd} is not an option; there are ${[...known].join(', ')}`,
+      odd,
+    );
   const cores = whole('cores', options.cores, 1, maxCores);
   const method = methodIndex(options.method ?? 'balanced');
   const intervalUs = interval('interval', options, 1, 3.6e9) ?? defaults.interval_us;
@@ -169,18 +204,37 @@ function nativeParams(
       1,
       1_000_000,
     ),
-    tolerance: real('tolerance', options.tolerance, defaults.tolerance, 0, 1),
-    node_penalty: real('nodePenalty', options.nodePenalty, defaults.node_penalty, 0, 10),
+    tolerance: share('tolerance', options.tolerance, defaults.tolerance, 1),
+    node_penalty: share('nodePenalty', options.nodePenalty, defaults.node_penalty, 10),
     interval_us: intervalUs,
     busy_interval_us: busyIntervalUs,
     node: options.nodes === undefined ? null : Uint16Array.from(options.nodes),
   };
 }
 
+const isWord16 = (value: number): boolean =>
+  Number.isInteger(value) && value >= 0 && value <= 0xffff;
+
+/** A count, which a bigint of 64 bits holds. */
+function counter(name: string, value: number | bigint): bigint {
+  const fits =
+    typeof value === 'bigint'
+      ? BigInt.asUintN(64, value) === value
+      : Number.isSafeInteger(value) && value >= 0;
+  if (fits) return BigInt(value);
+  throw new RssppError(
+    'bad-problem',
+    `${name} is ${String(value)}; it is a whole number from 0 to 2^64 - 1`,
+  );
+}
+
 function sized(name: string, length: number, expected: number): void {
   if (length !== expected)
     throw new RssppError('bad-problem', `${name} has ${length} entries instead of ${expected}`);
 }
+
+// Frees the instance of an object that nobody closed.
+const unclosed = new FinalizationRegistry<() => void>((free) => free());
 
 /** Decides once an epoch which buckets change owner. Bound to no device: `Balancing` does that. */
 export class Balancer {
@@ -211,7 +265,10 @@ export class Balancer {
             `the balancer refused the options: ${reasonFrom((...to) => this.#functions.check(params, ...to))}`,
           );
     }
-    this.#native = out[0];
+    const { balancerFree } = this.#functions;
+    const [created] = out;
+    this.#native = created;
+    unclosed.register(this, () => balancerFree(created), this);
     this.cores = params.nb_cores;
     this.buckets = params.nb_buckets;
     this.#counters = new BigUint64Array(this.buckets);
@@ -230,7 +287,13 @@ export class Balancer {
   /** Takes over the table that a device has. @throws RssppError `bad-problem` */
   setTable(owners: ArrayLike<number>): void {
     const table = Uint16Array.from(owners);
-    if (table.length !== this.buckets || this.#functions.setTable(this.#open(), table) !== 0) {
+    // What 16 bits do not hold would come out as another core.
+    const whole = Array.from(owners).every(isWord16);
+    if (
+      !whole ||
+      table.length !== this.buckets ||
+      this.#functions.setTable(this.#open(), table) !== 0
+    ) {
       throw new RssppError(
         'bad-problem',
         `a table has ${this.buckets} entries, each from 0 to ${this.cores - 1}`,
@@ -246,11 +309,14 @@ export class Balancer {
     sized('coreLoads', epoch.coreLoads.length, this.cores);
     if (epoch.queueFill !== undefined) sized('queueFill', epoch.queueFill.length, this.cores);
     if (epoch.waiting !== undefined) sized('waiting', epoch.waiting.length, this.cores);
-    for (let b = 0; b < this.buckets; b++) this.#counters[b] = BigInt(epoch.packets[b] ?? 0);
+    for (let b = 0; b < this.buckets; b++)
+      this.#counters[b] = counter(`packets[${b}]`, epoch.packets[b] ?? 0);
     for (let c = 0; c < this.cores; c++) {
       this.#loads[c] = epoch.coreLoads[c] ?? 0;
-      this.#fill[c] = epoch.queueFill?.[c] ?? 0;
-      this.#waiting[c] = BigInt(epoch.waiting?.[c] ?? 0);
+      const fill = epoch.queueFill?.[c] ?? 0;
+      // As a load that is no number: none.
+      this.#fill[c] = Number.isNaN(fill) ? 0 : fill;
+      this.#waiting[c] = counter(`waiting[${c}]`, epoch.waiting?.[c] ?? 0);
     }
     const out = {} as NativeReport;
     const columns = {
@@ -290,7 +356,8 @@ export class Balancer {
   /** The device refused these moves: their buckets are where they were. */
   reject(moves: readonly Move[]): void {
     const words = Uint16Array.from(moves.flatMap(({ bucket, from, to }) => [bucket, from, to, 0]));
-    if (this.#functions.reject(this.#open(), words, moves.length) !== 0) {
+    const whole = moves.every((move) => [move.bucket, move.from, move.to].every(isWord16));
+    if (!whole || this.#functions.reject(this.#open(), words, moves.length) !== 0) {
       throw new RssppError('bad-problem', 'a move names a bucket or core that there is not');
     }
     for (const { bucket, from } of moves) this.#owners[bucket] = from;
@@ -298,7 +365,7 @@ export class Balancer {
 
   /** A core that died: its buckets leave at the next step. @throws RssppError `bad-option` for the last one */
   removeCore(core: number): void {
-    if (this.#functions.removeCore(this.#open(), core) !== 0) {
+    if (!isWord16(core) || this.#functions.removeCore(this.#open(), core) !== 0) {
       throw new RssppError(
         'bad-option',
         `core ${core} cannot be removed: unknown, removed already, or the last one`,
@@ -308,15 +375,17 @@ export class Balancer {
   }
 
   restoreCore(core: number): void {
-    if (this.#functions.restoreCore(this.#open(), core) !== 0) {
+    if (!isWord16(core) || this.#functions.restoreCore(this.#open(), core) !== 0) {
       throw new RssppError('bad-option', `core ${core} was not removed`, 'core');
     }
   }
 
   /** Frees the native instance; harmless twice. */
   close(): void {
-    if (this.#native !== undefined) this.#functions.balancerFree(this.#native);
+    if (this.#native === undefined) return;
+    this.#functions.balancerFree(this.#native);
     this.#native = undefined;
+    unclosed.unregister(this);
   }
 
   [Symbol.dispose](): void {

@@ -105,10 +105,19 @@ export class Device implements Backend {
 
   /** @throws RssppError `not-supported`, `bad-option`, `backend` */
   static async open({ kind, ...spec }: DeviceSpec): Promise<Device> {
+    if (!Object.hasOwn(jobs, kind))
+      throw new RssppError(
+        'bad-option',
+        `kind is '${String(kind)}', must be one of ${Object.keys(jobs).join(', ')}`,
+        'kind',
+      );
     const { program, job } = jobs[kind];
     const session = await orBackend(NativeSession.open<Reply>(program, job, spec));
     const { first } = session;
-    if (first.ready === undefined) throw openingError(first);
+    if (first.ready === undefined) {
+      session.end();
+      throw openingError(first);
+    }
     return new Device(first.ready.name, first.ready.entries, first.ready.queues, session);
   }
 
@@ -140,11 +149,12 @@ export class Device implements Backend {
     return { packets, coreLoads: loads };
   }
 
-  /** Puts the first table back and ends the device's process. */
+  /** Puts the first table back and ends the device's process; that ends whatever it answers. */
   async close(): Promise<DeviceSummary> {
-    const { summary } = await this.#ask({ do: 'stop' });
+    const answer = this.#ask({ do: 'stop' });
     this.#ended = true;
-    this.#session.end();
+    // Its input ends: it puts the table back by itself, and this process is not kept.
+    const { summary } = await answer.finally(() => this.#session.end());
     if (summary === undefined)
       throw new RssppError('backend', `${this.name}: ended without a summary`);
     return summary;

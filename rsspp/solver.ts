@@ -93,9 +93,26 @@ function theSolver(): NativeSolver {
 const flags = (values: ArrayLike<boolean> | undefined): Uint8Array | null =>
   values === undefined ? null : Uint8Array.from(values, (value) => (value ? 1 : 0));
 
+const isNode = (node: number): boolean => Number.isInteger(node) && node >= 0 && node <= 0xffff;
+
 function wrong(what: string): never {
   throw new RssppError('bad-problem', what);
 }
+
+/** A tolerance or penalty of none: the native side takes 0 for "default". @internal */
+export const leastShare = 1e-9;
+
+function share(name: string, value: number | undefined): number {
+  if (value === undefined) return 0;
+  if (value >= 0 && value <= 10) return Math.max(value, leastShare);
+  return wrong(`${name} is ${String(value)}; it is from 0 to 10`);
+}
+
+/** As a result. */
+const tooLarge = -7;
+
+// Loads are 32-bit floats in the native library.
+const largestLoad = 3.4e38;
 
 function check({ loads, owners, cores, active, pinned, nodes }: Problem): void {
   const buckets = loads.length;
@@ -112,6 +129,9 @@ function check({ loads, owners, cores, active, pinned, nodes }: Problem): void {
     if (length !== undefined && length !== expected)
       wrong(`${name} has ${length} entries instead of ${expected}`);
   }
+  const odd = nodes === undefined ? -1 : Array.from(nodes).findIndex((node) => !isNode(node));
+  if (odd >= 0) wrong(`nodes[${odd}] is ${String(nodes?.[odd])}; a node is from 0 to 65535`);
+  let sum = 0;
   for (let b = 0; b < buckets; b++) {
     const owner = owners[b] ?? -1;
     if (!Number.isInteger(owner) || owner < 0 || owner >= cores)
@@ -121,7 +141,11 @@ function check({ loads, owners, cores, active, pinned, nodes }: Problem): void {
       wrong(`bucket ${b} has the load ${String(load)}, a ${typeof load}: loads are numbers`);
     if (!(load >= 0) || !Number.isFinite(load))
       wrong(`bucket ${b} has load ${load}; loads are finite and not negative`);
+    sum += load;
   }
+  if (sum > largestLoad)
+    wrong(`the loads add up to ${sum}, beyond ${largestLoad}; scale them down`);
+  if (active !== undefined && !Array.from(active).some(Boolean)) wrong('no core is active');
 }
 
 /**
@@ -146,19 +170,18 @@ export function solve(problem: Problem, method: Method = 'balanced'): Solution {
       active: flags(problem.active),
       pinned: flags(problem.pinned),
       node: problem.nodes === undefined ? null : Uint16Array.from(problem.nodes),
-      tolerance: problem.tolerance ?? 0,
-      node_penalty: problem.nodePenalty ?? 0,
+      tolerance: share('tolerance', problem.tolerance),
+      node_penalty: share('nodePenalty', problem.nodePenalty),
     },
     newOwner,
     out,
   );
-  if (result !== 0) {
-    if (method !== 'exact') wrong('no core is active');
+  if (result === tooLarge)
     throw new RssppError(
       'too-large',
       `${loads.length} buckets on ${cores} cores are too many for an exact search; use 'balanced' or 'lpt'`,
     );
-  }
+  if (result !== 0) wrong('the solver refused the problem');
   const moves = [...newOwner].flatMap((to, bucket) => {
     const from = owners[bucket] ?? 0;
     return from === to ? [] : [{ bucket, from, to }];
