@@ -134,13 +134,25 @@ function prefixBytes(text: string): Uint8Array {
   return bytes;
 }
 
+// What a rule does not name matches everything: a name that is none would be a rule for all.
+const ruleNames: ReadonlySet<string> = new Set<keyof LatencyRule>([
+  'address',
+  'protocol',
+  'dscp',
+  'port',
+  'delayNs',
+]);
+
 function nativeRule(rule: LatencyRule, index: number): NativeRule {
   const at = (name: string): string => `rules[${index}].${name}`;
+  const odd = Object.keys(rule).find((name) => !ruleNames.has(name));
+  if (odd !== undefined)
+    throw bad(at(odd), `is not a member; there are ${[...ruleNames].join(', ')}`);
   const [low, high] =
     typeof rule.port === 'number' ? [rule.port, rule.port] : (rule.port ?? [0, 0]);
-  const [address = '', prefix] = (rule.address ?? '').split('/');
+  const [address = '', prefix, more] = (rule.address ?? '').split('/');
   const version = rule.address === undefined ? 0 : isIP(address);
-  if (rule.address !== undefined && version === 0)
+  if (rule.address !== undefined && (version === 0 || more !== undefined))
     throw bad(at('address'), `is '${rule.address}', not an IP address or prefix`);
   const width = version === 4 ? 32 : 128;
   if (rule.port !== undefined) {
@@ -154,7 +166,7 @@ function nativeRule(rule: LatencyRule, index: number): NativeRule {
         ? 0
         : prefix === undefined
           ? width
-          : whole(at('address'), Number(prefix === '' ? Number.NaN : prefix), 0, width),
+          : whole(at('address'), /^\d+$/.test(prefix) ? Number(prefix) : Number.NaN, 0, width),
     ip_version: version,
     protocol: rule.protocol === undefined ? 0 : whole(at('protocol'), rule.protocol, 1, 255),
     dscp_plus_one: rule.dscp === undefined ? 0 : whole(at('dscp'), rule.dscp, 0, 63) + 1,

@@ -90,6 +90,8 @@ export class Reframer<T = Uint8Array> {
     this.#native.defaultParams(defaults);
     const params = applyOptions(options, defaults);
     const headerBytes = whole('headerBytes', options.headerBytes ?? 512, 64, 65536);
+    // Waiting packets, and as many again that are due but not yet polled.
+    this.#slots = slotsFor<T>(2 * params.max_packets, headerBytes);
     const stage: [NativeStage | null] = [null];
     const status = this.#native.create(params, stage);
     if (status !== 0 || stage[0] === null) {
@@ -107,8 +109,6 @@ export class Reframer<T = Uint8Array> {
     const created = stage[0];
     this.#stage = created;
     this.maxPackets = params.max_packets;
-    // Waiting packets, and as many again that are due but not yet polled.
-    this.#slots = new SlotPool(2 * params.max_packets, headerBytes);
     // The registry keeps `slots` alive until the engine that reads from it is gone.
     const slots = this.#slots;
     unclosed.register(
@@ -385,6 +385,18 @@ export class Reframer<T = Uint8Array> {
       if (last?.hash === hash && last.reason === reason) last.count += count;
       else runs.push({ first, count, hash, reason });
     }
+  }
+}
+
+function slotsFor<T>(size: number, headerBytes: number): SlotPool<T> {
+  try {
+    return new SlotPool<T>(size, headerBytes);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new ReframerError(
+      'out-of-memory',
+      `cannot allocate ${size} headers of ${headerBytes} bytes: lower maxPackets or headerBytes`,
+    );
   }
 }
 
