@@ -51,7 +51,7 @@ function only(where: string, given: Json, names: readonly string[]): void {
 function macOf(where: string, given: Json, name: string): string {
   const value = given[name];
   if (value === undefined) throw new UsageError(`${where}: ${name} is missing`);
-  if (typeof value === 'string' && /^([0-9a-f]{1,2}(:|$)){6}$/i.test(value)) return value;
+  if (typeof value === 'string' && /^[0-9a-f]{1,2}(:[0-9a-f]{1,2}){5}$/i.test(value)) return value;
   throw new UsageError(`${where}: ${name} must be six bytes, 02:00:00:00:00:01`);
 }
 

@@ -176,7 +176,8 @@ export function examinePort(port: string, root = '/'): Finding[] {
   const machine = new Machine(root);
   if (!isPciAddress(port))
     throw new UsageError(`--port ${port}: write a PCI address, 0000:3b:00.0; lspci lists them`);
-  const address = port.split(':').length === 2 ? `0000:${port}` : port;
+  // As the kernel writes it.
+  const address = (port.split(':').length === 2 ? `0000:${port}` : port).toLowerCase();
   const device = ['sys/bus/pci/devices', address];
   const kind = machine.text(...device, 'class');
   if (kind === undefined)

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 
 import { UsageError } from './errors.js';
-import { parseChoice, parseCount, parseDuration } from './units.js';
+import { parseChoice, parseCount, parseDuration, parseMilliseconds } from './units.js';
 
 export interface SuiteOptions {
   balance?: string | true;
@@ -98,7 +98,7 @@ export function parseRules(text: string, file: string): object[] {
       throw new UsageError(`${where}: '${action}' is neither allow nor deny`);
     if (
       protocol === undefined ||
-      !(protocol in protocols) ||
+      !Object.hasOwn(protocols, protocol) ||
       source === undefined ||
       destination === undefined ||
       more !== undefined
@@ -106,7 +106,7 @@ export function parseRules(text: string, file: string): object[] {
       throw new UsageError(
         `${where}: write ${action} tcp|udp|any SOURCE DESTINATION [PORT or FIRST-LAST]`,
       );
-    const [, first = '0', last = first] = /^(\d+)(?:-(\d+))?$/.exec(port ?? '0-65535') ?? [];
+    const [, first, last = first] = /^(\d+)(?:-(\d+))?$/.exec(port ?? '0-65535') ?? [];
     if (!(Number(first) <= Number(last) && Number(last) <= 65535))
       throw new UsageError(`${where}: '${port}' is no port or range of ports`);
     const [from, to] = [prefixOf(source, where), prefixOf(destination, where)];
@@ -141,6 +141,8 @@ export function natOf(text: string | undefined): object {
 /** Members of the native specification. */
 export function suiteSpec(options: SuiteOptions): object {
   const chain = words(options.chain).map((word) => parseChoice(word, '--chain', functions));
+  if (options.natAddress !== undefined && !chain.includes('nat'))
+    throw new UsageError('--nat-address goes with --chain nat');
   const count = (value: string | undefined, name: string, option: string): object =>
     value === undefined ? {} : { [name]: parseCount(value, option) };
   return {
@@ -151,7 +153,7 @@ export function suiteSpec(options: SuiteOptions): object {
           ? 'auto'
           : parseChoice(options.balance, '--balance', tables),
     buckets: parseCount(options.buckets, '--buckets', 64),
-    balanceMs: Math.max(1, parseDuration(options.balanceInterval, '--balance-interval') / 1e6),
+    balanceMs: parseMilliseconds(options.balanceInterval, '--balance-interval'),
     autoscale: options.autoscale === true,
     ...count(options.shuffle, 'shuffle', '--shuffle'),
     ...count(options.txQueues, 'txQueues', '--tx-queues'),

@@ -1,42 +1,46 @@
 // Quantities as people type and read them: 64us, 40Gbps, 100k.
 import { UsageError } from './errors.js';
 
+// Powers of ten, of nanoseconds the first ones.
 const durations: Readonly<Record<string, number>> = {
-  ns: 1,
-  us: 1e3,
-  µs: 1e3,
-  μs: 1e3,
-  ms: 1e6,
-  s: 1e9,
-  min: 60e9,
-  h: 3600e9,
+  ns: 0,
+  us: 3,
+  µs: 3,
+  μs: 3,
+  ms: 6,
+  s: 9,
+  min: 9,
+  h: 9,
 };
-const rates: Readonly<Record<string, number>> = {
-  bps: 1,
-  kbps: 1e3,
-  mbps: 1e6,
-  gbps: 1e9,
-  tbps: 1e12,
-};
-const multiples: Readonly<Record<string, number>> = { '': 1, k: 1e3, m: 1e6, g: 1e9 };
+const secondsOf: Readonly<Record<string, number>> = { min: 60, h: 3600 };
+const rates: Readonly<Record<string, number>> = { bps: 0, kbps: 3, mbps: 6, gbps: 9, tbps: 12 };
+const multiples: Readonly<Record<string, number>> = { '': 0, k: 3, m: 6, g: 9 };
 
-function split(text: string): { value: number; unit: string } | undefined {
-  const match = /^(\d+(?:\.\d+)?(?:e\d+)?)\s*([a-zµμ]*)$/i.exec(text.trim());
+/** The power goes into the text of the number: 4.1k is 4100, where 4.1 * 1000 is a little less. */
+function split(text: string): { times: (power: number) => number; unit: string } | undefined {
+  const match = /^(\d+(?:\.\d+)?)(?:e(\d+))?\s*([a-zµμ/]*)$/i.exec(text.trim());
   if (match === null) return undefined;
-  return { value: Number(match[1]), unit: match[2] ?? '' };
+  const [, digits = '', exponent = '0', unit = ''] = match;
+  return { times: (power) => Number(`${digits}e${Number(exponent) + power}`), unit };
 }
+
+/** What a table of units has of its own. */
+const powerOf = (units: Readonly<Record<string, number>>, unit: string): number | undefined =>
+  Object.hasOwn(units, unit) ? units[unit] : undefined;
 
 /** @returns nanoseconds */
 export function parseDuration(text: string, option: string): number {
   const parts = split(text);
-  if (parts?.value === 0 && parts.unit === '') return 0;
-  const factor = parts === undefined ? undefined : durations[parts.unit];
-  if (parts === undefined || factor === undefined) {
+  if (parts?.unit === '' && parts.times(0) === 0) return 0;
+  const power = parts === undefined ? undefined : powerOf(durations, parts.unit);
+  const whole = secondsOf[parts?.unit ?? ''] ?? 1;
+  const ns = power === undefined ? Number.NaN : (parts?.times(power) ?? Number.NaN) * whole;
+  if (!Number.isFinite(ns)) {
     throw new UsageError(
       `${option}: '${text}' is not a duration; write a number with ns, us, ms, s, min or h, such as 64us`,
     );
   }
-  return Math.round(parts.value * factor);
+  return Math.round(ns);
 }
 
 /** How long packets may be held: up to the second that reframer.h allows. */
@@ -57,21 +61,22 @@ export function parseMilliseconds(text: string, option: string): number {
 export function parseRate(text: string, option: string): number | 'native' {
   if (text === 'native') return 'native';
   const parts = split(text);
-  const factor =
-    parts === undefined ? undefined : rates[parts.unit.toLowerCase().replace('bit/s', 'bps')];
-  if (parts === undefined || factor === undefined || parts.value === 0) {
+  const unit = parts?.unit.toLowerCase().replace('bit/s', 'bps') ?? '';
+  const power = powerOf(rates, unit);
+  const bps = power === undefined ? undefined : parts?.times(power);
+  if (bps === undefined || bps === 0 || !Number.isFinite(bps)) {
     throw new UsageError(
       `${option}: '${text}' is not a rate; write native, or a number with Mbps or Gbps, such as 40Gbps`,
     );
   }
-  return parts.value * factor;
+  return bps;
 }
 
 /** A whole number; 100k, 1M and 1e6 are understood. */
 export function parseCount(text: string, option: string, low = 0): number {
   const parts = split(text);
-  const factor = parts === undefined ? undefined : multiples[parts.unit.toLowerCase()];
-  const value = parts === undefined || factor === undefined ? Number.NaN : parts.value * factor;
+  const power = parts === undefined ? undefined : powerOf(multiples, parts.unit.toLowerCase());
+  const value = (power === undefined ? undefined : parts?.times(power)) ?? Number.NaN;
   if (!Number.isSafeInteger(value) || value < low) {
     throw new UsageError(
       `${option}: '${text}' is not a whole number of at least ${low} (100k and 1M are understood)`,

@@ -13,6 +13,9 @@ export interface Stopping {
   release: () => void;
 }
 
+// A longer timer would ring at once.
+const longestTimerMs = 2 ** 31 - 1;
+
 /**
  * Takes the signals from the command line's own handler: something has to be put back or drained first.
  * @param durationMs 0: no end of its own
@@ -44,7 +47,10 @@ export function untilStopped(durationMs: number): Stopping {
     stopped: () => ended || signal !== 0 || Date.now() >= end,
     sleep: (ms) =>
       new Promise((resolve) => {
-        const timer = setTimeout(resolve, Math.max(0, Math.min(ms, end - Date.now())));
+        const timer = setTimeout(
+          resolve,
+          Math.max(0, Math.min(ms, end - Date.now(), longestTimerMs)),
+        );
         wake = () => {
           clearTimeout(timer);
           resolve();

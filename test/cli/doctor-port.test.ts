@@ -29,6 +29,11 @@ function machine(
   return root;
 }
 
+test('an address in capitals is the same device', () => {
+  const root = machine('capitals', {});
+  expect(examinePort('0000:3B:00.0', root)[0]).toMatchObject({ found: true });
+});
+
 const lacks = (root: string): string[] =>
   examinePort('3b:00.0', root)
     .filter((f) => !f.found)

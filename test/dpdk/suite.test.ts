@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
-import { natOf, parseRules } from '../../experiments/cli/suite-options.js';
+import { natOf, parseRules, suiteSpec } from '../../experiments/cli/suite-options.js';
 import { packageRoot } from '../../native/loader.js';
 import { reframer, reframerJson, skipSuite, temporaryFolder } from '../helpers/cli.js';
 import { openBed, processors } from '../helpers/bed.js';
@@ -22,6 +22,10 @@ test('rules of a firewall are read line by line, and refused with the line', () 
     'deny icmp any any',
     'deny tcp 1.2.3 any',
     'deny tcp any any 9-1',
+    'deny tcp any any http',
+    'deny tcp any any 80,443',
+    'deny tcp any any 80-',
+    'deny toString any any',
   ])
     expect(() => parseRules(`\n${bad}`, 'f')).toThrow(/^f: line 2: /);
 });
@@ -30,6 +34,19 @@ test('a prefix of NAT is the addresses that it names', () => {
   expect(natOf('192.0.2.21/28')).toEqual({ natAddress: '192.0.2.16', natAddresses: 16 });
   expect(natOf('192.0.2.21')).toEqual({ natAddress: '192.0.2.21', natAddresses: 1 });
   expect(natOf('10.1.255.255/16')).toEqual({ natAddress: '10.1.0.0', natAddresses: 65536 });
+});
+
+test('what --chain does not name takes no address', () => {
+  const given = {
+    buckets: '512',
+    balanceInterval: '100ms',
+    flows: '1M',
+    flowTimeout: '30s',
+    promiscuous: true,
+    natAddress: '192.0.2.0/28',
+  };
+  expect(() => suiteSpec({ ...given, chain: 'firewall' })).toThrow('--nat-address goes with');
+  expect(suiteSpec({ ...given, chain: 'firewall, nat' })).toMatchObject({ natAddresses: 16 });
 });
 
 if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors < 2) {

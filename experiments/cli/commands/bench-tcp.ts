@@ -70,7 +70,7 @@ function modesOf(options: Options): TcpMode[] {
     waits: 'box' as const,
     delayNs: parseHold(word, '--delays'),
   }));
-  const most = parseDuration(options.adaptive, '--adaptive');
+  const most = parseHold(options.adaptive, '--adaptive');
   const longest = delays.reduce((a, b) => (b.delayNs > a.delayNs ? b : a), {
     contender: '0ns',
     waits: 'box',

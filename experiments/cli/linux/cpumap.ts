@@ -64,6 +64,12 @@ function cpuTimes(): Busy[] {
     });
 }
 
+/** The mask of as many CPUs as sysfs reads it: 32 bits a word, commas between them. */
+export function firstCpus(count: number): string {
+  const digits = ((1n << BigInt(count)) - 1n).toString(16);
+  return digits.replace(/\B(?=(?:.{8})+$)/g, ',');
+}
+
 export class CpumapPath {
   private readonly spaces = new Spaces('reframer-cpumap-bench-', places);
   private readonly web: WebServer;
@@ -87,9 +93,8 @@ export class CpumapPath {
   }
 
   async trial(mode: CpumapMode): Promise<CpumapTrial> {
-    const everyCpu = (2 ** availableParallelism() - 1).toString(16);
     const rps = '/sys/class/net/s0/queues/rx-0/rps_cpus';
-    this.spaces.write('server', rps, mode === 'rps' ? everyCpu : '0');
+    this.spaces.write('server', rps, mode === 'rps' ? firstCpus(availableParallelism()) : '0');
     const end = mode === 'static' || mode === 'balanced' ? await this.balance(mode) : undefined;
     let balanced: Balanced | undefined;
     let measured;

@@ -54,7 +54,7 @@ export function parseKernel(text: string): Kernel {
   const said = new Set<string>();
   const settings = text.split('-').map((part) => {
     const [, word = '', digits = ''] = /^([a-z]+)(\d*)$/.exec(part) ?? [];
-    const change = words[word];
+    const change = Object.hasOwn(words, word) ? words[word] : undefined;
     const number = digits === '' ? undefined : Number(digits);
     if (change === undefined || (number !== undefined && !numbered.includes(word)))
       throw new UsageError(
