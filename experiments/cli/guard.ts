@@ -127,13 +127,16 @@ interface RulesReply {
   failed?: string;
 }
 
-/** Puts the rules of a file in force when it has changed; words that are none leave the former ones. */
+/**
+ * Puts the rules of a file in force when it has changed; words that are none leave the former ones.
+ * @param file as it was before the rules in force were read: a change while the box started counts
+ */
 export function rulesReloader(
   session: { ask(command: object): Promise<RulesReply> },
   path: string,
   read: () => GuardRules[] | undefined,
+  file: ChangedFile,
 ): () => Promise<void> {
-  const file = new ChangedFile(path);
   return async () => {
     if (!file.changed()) return;
     let failure: string | undefined;

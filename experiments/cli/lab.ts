@@ -34,6 +34,9 @@ export function stopLabs(signal: NodeJS.Signals = 'SIGTERM'): void {
   for (const child of running) child.kill(signal);
 }
 
+// However this process ends, no job goes on for nobody.
+process.once('exit', () => stopLabs());
+
 // Enough to see an assertion or a loader's complaint, not a flood.
 const stderrTailBytes = 4096;
 
@@ -96,6 +99,10 @@ export async function tryLab<T extends object>(
     // The reader of standard output left (`| head`): nothing more to say, as in main.ts.
     if (signal === 'SIGPIPE') process.exit(exitCodes.ok);
     return { records, error: failure(job, reported, code, signal, stderrTail) };
+  } catch (error) {
+    // Nobody reads what it says any more: it would wait for that for ever, and this process for it.
+    child.kill('SIGKILL');
+    throw error;
   } finally {
     running.delete(child);
   }

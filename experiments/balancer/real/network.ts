@@ -3,14 +3,14 @@
 // its own addresses.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { labProgram } from '../../../native/loader.js';
 import { NativeSession } from '../../../native/session.js';
 import { environment, missingPrograms, Spaces } from '../../cli/linux/spaces.js';
+import { temporaryFolder } from '../../cli/temporary.js';
 
 export type Family = 4 | 6;
 
@@ -77,7 +77,8 @@ export interface NetworkOptions {
 const prefix = 'reframer-lb-';
 
 export class Network {
-  readonly folder = mkdtempSync(join(tmpdir(), 'reframer-balancer-'));
+  readonly #temporary = temporaryFolder('reframer-balancer-');
+  readonly folder = this.#temporary.path;
   readonly file = join(this.folder, 'file');
   readonly sha256: string;
   readonly ends: Ends;
@@ -255,6 +256,6 @@ export class Network {
     for (const session of this.#sessions) session.end();
     for (const child of this.#children) child.kill('SIGKILL');
     this.#spaces.close();
-    rmSync(this.folder, { recursive: true, force: true });
+    this.#temporary.remove();
   }
 }

@@ -20,13 +20,7 @@ import {
 import { BalanceView, type BalanceEpoch } from '../balance-view.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
 import { print, printJson, talk } from '../output.js';
-import {
-  formatCount,
-  formatFixed,
-  parseChoice,
-  parseDuration,
-  parseMilliseconds,
-} from '../units.js';
+import { formatCount, formatFixed, parseChoice, parseMilliseconds } from '../units.js';
 import { untilStopped } from '../until-stopped.js';
 
 interface Options extends DeviceOptions {
@@ -106,7 +100,7 @@ class Totals {
 async function balance(options: Options): Promise<void> {
   const intervalMs = parseMilliseconds(options.interval, '--interval');
   const durationMs =
-    options.duration === undefined ? 0 : parseDuration(options.duration, '--duration') / 1e6;
+    options.duration === undefined ? 0 : parseMilliseconds(options.duration, '--duration');
   // `ours` is what `balanced` was called.
   const word = options.method === 'ours' ? 'balanced' : options.method;
   const method: Method = parseChoice(word, '--method', methods);

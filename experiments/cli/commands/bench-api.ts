@@ -1,6 +1,4 @@
 // `reframer bench api`: what the TypeScript interface costs a packet, from a capture to flows and back.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 
@@ -8,6 +6,7 @@ import { benchApi } from '../api-bench.js';
 import { runLabOnce } from '../lab.js';
 import { benchGroup } from '../main.js';
 import { print, printJson, ProgressLine, renderTable } from '../output.js';
+import { temporaryFolder } from '../temporary.js';
 import { formatFixed, parseCount } from '../units.js';
 
 interface Options {
@@ -44,7 +43,7 @@ async function bench(options: Options): Promise<void> {
     .split(',')
     .map((text) => parseCount(text.trim(), '--bursts', 1));
   const seed = parseCount(options.seed, '--seed');
-  const folder = mkdtempSync(join(tmpdir(), 'reframer-bench-api-'));
+  const { path: folder, remove } = temporaryFolder('reframer-bench-api-');
   const progress = new ProgressLine('bench api', options.quiet);
   try {
     const file = join(folder, 'campus.pcap');
@@ -83,6 +82,6 @@ async function bench(options: Options): Promise<void> {
     );
   } finally {
     progress.end();
-    rmSync(folder, { recursive: true, force: true });
+    remove();
   }
 }

@@ -1,7 +1,6 @@
 // `reframer bench memif`: the same trial on the virtual NIC and between two processes over memif. What the
 // chain takes for a packet should agree; what receiving and sending take does not, and this says by how much.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 
@@ -13,6 +12,7 @@ import { CliError, exitCodes } from '../errors.js';
 import { runLabOnce } from '../lab.js';
 import { benchGroup } from '../main.js';
 import { print, printJson, renderTable, talk } from '../output.js';
+import { temporaryFolder } from '../temporary.js';
 import { formatFixed, parseCount } from '../units.js';
 
 interface Options {
@@ -127,7 +127,7 @@ async function bench(options: Options): Promise<void> {
       'bench memif: needs two processors, one for each end; this process may use 1',
       exitCodes.notSupported,
     );
-  const folder = mkdtempSync(join(tmpdir(), 'reframer-bench-'));
+  const { path: folder, remove } = temporaryFolder('reframer-bench-');
   const pairs: { virtual: Trial; memif: Trial }[] = [];
   try {
     const capture = join(folder, 'campus.pcap');
@@ -148,7 +148,7 @@ async function bench(options: Options): Promise<void> {
       if (options.quiet !== true) talk(`bench memif: round ${round + 1} of ${rounds}`);
     }
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    remove();
   }
   report(options, pairs);
 }

@@ -1,11 +1,10 @@
 // `reframer bench programs`: what the preloaded library gives to, and takes from, programs of DPDK
 // that know nothing of it.
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 
-import { locate, packageRoot, type NativeFile } from '../../../native/loader.js';
+import { locate, type NativeFile } from '../../../native/loader.js';
 import { medianInterval, type Interval } from '../../core/statistics.js';
 import { CliError, exitCodes } from '../errors.js';
 import { runLabOnce } from '../lab.js';
@@ -14,6 +13,7 @@ import { print, printJson, ProgressLine, renderTable, type Column } from '../out
 import { needOvs, ovsActions, runOvs, type OvsActions } from '../programs/ovs.js';
 import { needTestpmd, runTestpmd, testpmdModes, type TestpmdMode } from '../programs/testpmd.js';
 import { writeTrains } from '../programs/trains.js';
+import { temporaryFolder } from '../temporary.js';
 import type { ProgramRun, ProgramTrial } from '../programs/trial.js';
 import { formatFixed, parseChoice, parseCount, parseDuration } from '../units.js';
 
@@ -196,9 +196,8 @@ async function bench(options: Options): Promise<void> {
   const timeMs = parseDuration(options.time, '--time') / 1e6;
   const seed = parseCount(options.seed, '--seed');
   const snaplen = parseCount(options.snaplen, '--snaplen', 60);
-  const library =
-    process.env[preload.variable] ?? join(packageRoot, 'native', 'build', preload.file);
-  if (!existsSync(library)) locate(preload);
+  // What is measured with it must not be measured without: a file that is not there is only a warning of ld.so.
+  const library = locate(preload);
   if (settings.some(({ program }) => program !== 'ovs')) needTestpmd();
   if (settings.some(({ program }) => program === 'ovs')) needOvs();
   if (cpus().length < 2)
@@ -207,7 +206,7 @@ async function bench(options: Options): Promise<void> {
       'two CPUs are needed: one forwards, one waits',
       exitCodes.notSupported,
     );
-  const folder = mkdtempSync(join(tmpdir(), 'reframer-bench-'));
+  const { path: folder, remove } = temporaryFolder('reframer-bench-');
   const progress = new ProgressLine('bench programs', options.quiet);
   const rows: Row[] = [];
   try {
@@ -236,7 +235,7 @@ async function bench(options: Options): Promise<void> {
     }
   } finally {
     progress.end();
-    rmSync(folder, { recursive: true, force: true });
+    remove();
   }
   if (options.json === true) return printJson({ rows });
   print(tableOf(rows));

@@ -2,8 +2,8 @@
 // not depend on what else the machine does; time is not measured here.
 import type { Command } from 'commander';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 import { packageRoot } from '../../../native/loader.js';
@@ -11,6 +11,7 @@ import { readPublished } from '../../core/published.js';
 import type { JsonObject } from '../../core/types.js';
 import { CliError } from '../errors.js';
 import { print, printJson, ProgressLine, renderTable, talk } from '../output.js';
+import { temporaryFolder } from '../temporary.js';
 
 interface Options {
   json?: boolean;
@@ -82,9 +83,14 @@ function buildLab(): string {
 }
 
 /** Runs beside others; what the command is, is in its error. */
-function start(command: string, args: readonly string[], what: string): Promise<string> {
+function start(
+  command: string,
+  args: readonly string[],
+  what: string,
+  signal: AbortSignal,
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], signal });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
@@ -112,6 +118,7 @@ async function count(
   spec: JsonObject,
   lastLevel: string,
   file: string,
+  signal: AbortSignal,
 ): Promise<Counts> {
   const specFile = `${file}.json`;
   const outFile = `${file}.out`;
@@ -130,7 +137,8 @@ async function count(
     lastLevel,
     `--callgrind-out-file=${outFile}`,
   ];
-  const stdout = await start('valgrind', [...valgrind, lab, 'trial', specFile], 'valgrind');
+  const command = [...valgrind, lab, 'trial', specFile];
+  const stdout = await start('valgrind', command, 'valgrind', signal);
   const record = JSON.parse(stdout.split('\n')[0] ?? '') as { checks: { out: number } };
   const lines = readFileSync(outFile, 'utf8').split('\n');
   const words = (head: string): string[] =>
@@ -224,7 +232,11 @@ async function misses(options: Options): Promise<void> {
   if (options.quiet !== true && !existsSync(join(buildFolder, 'reframer-lab')))
     talk('misses: building reframer-lab for valgrind, once; some minutes');
   const lab = buildLab();
-  const folder = mkdtempSync(join(tmpdir(), 'reframer-misses-'));
+  const { path: folder, remove } = temporaryFolder('reframer-misses-');
+  // One that failed, or Ctrl-C, ends the others: they take minutes.
+  const stop = new AbortController();
+  const abort = (): void => stop.abort();
+  process.once('exit', abort);
   const progress = new ProgressLine('misses', options.quiet);
   const all = points();
   const trials = all.flatMap((point) => trialsOf(point.spec));
@@ -236,15 +248,18 @@ async function misses(options: Options): Promise<void> {
     const worker = async (): Promise<void> => {
       for (let i = next++; i < trials.length; i = next++) {
         const trial = trials[i];
-        if (trial === undefined) break;
-        counts[i] = await count(lab, trial.spec, trial.lastLevel, join(folder, String(i)));
+        if (trial === undefined || stop.signal.aborted) break;
+        const file = join(folder, String(i));
+        counts[i] = await count(lab, trial.spec, trial.lastLevel, file, stop.signal);
         progress.update({ done: ++done, total: trials.length, what: 'trials under valgrind' });
       }
     };
     await Promise.all(Array.from({ length: Math.min(availableParallelism(), 8) }, worker));
   } finally {
     progress.end();
-    rmSync(folder, { recursive: true, force: true });
+    abort();
+    process.removeListener('exit', abort);
+    remove();
   }
   const found = all.map((point, i) => ({ ...point, ...missesOf(counts.slice(4 * i, 4 * i + 4)) }));
   if (options.json === true)

@@ -11,13 +11,13 @@ import { metricsOf, ratesOf } from '../box-metrics.js';
 import { intervalLine, oversizedText, picture, summaryLines } from '../box-view.js';
 import { shortText, WrittenCaptures, type ShortFile } from '../capture-ports.js';
 import { CliError, exitCodes, UsageError } from '../errors.js';
-import { rulesReloader } from '../guard.js';
+import { ChangedFile, rulesReloader } from '../guard.js';
 import { grantLine } from '../suite-options.js';
 import { LiveView } from '../live-view.js';
 import { exposition, parseAddress, serveMetrics } from '../metrics.js';
 import { print, printJson, talk } from '../output.js';
 import { followUser } from '../privileges.js';
-import { formatCount, parseDuration } from '../units.js';
+import { formatCount, parseDuration, parseMilliseconds } from '../units.js';
 import { untilStopped, type Stopping } from '../until-stopped.js';
 
 export function register(program: Command): void {
@@ -56,12 +56,14 @@ interface Options extends BoxOptions {
 }
 
 async function run(options: Options): Promise<void> {
+  const { denyFile } = options;
+  // Looked at before it is read.
+  const denied = denyFile === undefined ? undefined : { denyFile, file: new ChangedFile(denyFile) };
   const { spec, devices, rules, balancer } = boxSpec(options);
   const intervalMs = Math.max(10, parseDuration(options.interval, '--interval') / 1e6);
-  const idleMs =
-    options.idle === undefined ? Infinity : parseDuration(options.idle, '--idle') / 1e6;
+  const idleMs = options.idle === undefined ? Infinity : parseMilliseconds(options.idle, '--idle');
   const durationMs =
-    options.duration === undefined ? 0 : parseDuration(options.duration, '--duration') / 1e6;
+    options.duration === undefined ? 0 : parseMilliseconds(options.duration, '--duration');
   const address =
     options.metrics === undefined ? undefined : parseAddress(options.metrics, '--metrics');
   if (options.json === true && options.quiet === true)
@@ -75,8 +77,9 @@ async function run(options: Options): Promise<void> {
       .text;
   const metrics = address === undefined ? undefined : await serveMetrics(address, read);
   let written: WrittenCaptures | undefined;
+  let session: NativeSession<Reply> | undefined;
   try {
-    const session = await NativeSession.open<Reply>(dpdkProgram, 'forward', spec);
+    session = await NativeSession.open<Reply>(dpdkProgram, 'forward', spec);
     const { ready } = session.first;
     if (ready === undefined) throw openingError(session.first);
     written = new WrittenCaptures(devices);
@@ -99,10 +102,10 @@ async function run(options: Options): Promise<void> {
         json: options.json === true,
         quiet: options.quiet === true,
         reload: [
-          ...(options.denyFile === undefined
+          ...(denied === undefined
             ? []
-            : [rulesReloader(session, options.denyFile, rules)]),
-          ...(balancer === undefined ? [] : [() => balancer.reload(session)]),
+            : [rulesReloader(session, denied.denyFile, rules, denied.file)]),
+          ...(balancer === undefined ? [] : [balancer.reload.bind(balancer, session)]),
         ],
       },
       (sample) => {
@@ -110,7 +113,6 @@ async function run(options: Options): Promise<void> {
       },
     );
     const { summary } = await session.ask({ do: 'stop' });
-    session.end();
     if (summary === undefined)
       throw new CliError('failed', 'reframer-dpdk ended without a summary');
     report(summary, written.short(summary.ports), options.json === true);
@@ -119,6 +121,8 @@ async function run(options: Options): Promise<void> {
       ? new CliError('native-ended', `reframer-dpdk: ${error.message}`)
       : error;
   } finally {
+    // Of one that failed, too: a box does not forward for nobody.
+    session?.end();
     written?.close();
     metrics?.close();
     stopping.release();

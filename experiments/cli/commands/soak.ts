@@ -1,6 +1,7 @@
 // `reframer soak`: random policies, keys, capacities, clocks and migrations; counts broken promises.
 import type { Command } from 'commander';
 
+import { CliError } from '../errors.js';
 import { tryLab } from '../lab.js';
 import { print, printJson, ProgressLine } from '../output.js';
 import { formatCount, formatFixed, parseCount } from '../units.js';
@@ -49,8 +50,8 @@ async function soak(options: Options): Promise<void> {
     onProgress: (p) => progress.update(p),
   }).finally(() => progress.end());
   const [result] = records;
-  if (result === undefined && error !== undefined) throw error;
-  if (result === undefined) return;
+  if (result === undefined)
+    throw error ?? new CliError('lab-output', 'reframer-lab soak ended well without a record');
   process.exitCode = error?.exitCode ?? 0;
   if (options.json === true) return printJson(result);
   print(

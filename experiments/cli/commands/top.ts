@@ -250,8 +250,9 @@ async function top(options: Options): Promise<void> {
   const intervalMs = Math.max(10, parseDuration(options.interval, '--interval') / 1e6);
   const socket = options.socket ?? findSocket(options.filePrefix);
   const stopping = untilStopped(0);
+  let session: NativeSession<Reply> | undefined;
   try {
-    const session = await NativeSession.open<Reply>(labProgram, 'telemetry', { socket });
+    session = await NativeSession.open<Reply>(labProgram, 'telemetry', { socket });
     const { error } = session.first;
     const program = greeting(session.first.program);
     if (program === undefined)
@@ -281,12 +282,12 @@ async function top(options: Options): Promise<void> {
       await stopping.sleep(intervalMs);
       if (stopping.stopped()) break;
     }
-    session.end();
   } catch (error) {
     throw error instanceof SessionError
       ? new CliError('native-ended', `reframer-lab telemetry: ${error.message}`)
       : error;
   } finally {
+    session?.end();
     stopping.release();
   }
 }

@@ -7,7 +7,7 @@ import { CliError, exitCodes, UsageError } from '../errors.js';
 import { LiveView } from '../live-view.js';
 import { exposition, parseAddress, serveMetrics } from '../metrics.js';
 import { print, printJson, talk, wrap } from '../output.js';
-import { formatCount, formatFixed, parseDuration } from '../units.js';
+import { formatCount, formatFixed, parseDuration, parseMilliseconds } from '../units.js';
 import { untilStopped, type Stopping } from '../until-stopped.js';
 import { Action } from '../watch/action.js';
 import { localityOf, type Locality, type Sample, type WatchReply } from '../watch/sample.js';
@@ -52,7 +52,7 @@ export function register(program: Command): void {
 async function watch(options: Options): Promise<void> {
   const intervalMs = Math.max(10, parseDuration(options.interval, '--interval') / 1e6);
   const durationMs =
-    options.duration === undefined ? 0 : parseDuration(options.duration, '--duration') / 1e6;
+    options.duration === undefined ? 0 : parseMilliseconds(options.duration, '--duration');
   const trigger = options.when === undefined ? undefined : new Trigger(options.when);
   if (options.run !== undefined && trigger === undefined)
     throw new UsageError('--run needs --when: when is it to run?');
@@ -62,8 +62,9 @@ async function watch(options: Options): Promise<void> {
   const stopping = untilStopped(durationMs);
   let page = '';
   const metrics = address === undefined ? undefined : await serveMetrics(address, () => page);
+  let session: NativeSession<WatchReply> | undefined;
   try {
-    const session = await NativeSession.open<WatchReply>(labProgram, 'watch', {
+    session = await NativeSession.open<WatchReply>(labProgram, 'watch', {
       interface: options.interface,
     });
     const { ready } = session.first;
@@ -82,11 +83,11 @@ async function watch(options: Options): Promise<void> {
       page = exposition(metricsOf(options.interface, sample, locality, trigger?.on));
       tell(options, locality, turned);
     });
-    session.end();
     summarize(options, last, (performance.now() - started) / 1000);
   } catch (error) {
     throw error instanceof SessionError ? new CliError('native-ended', error.message) : error;
   } finally {
+    session?.end();
     action.stop();
     metrics?.close();
     stopping.release();

@@ -93,7 +93,7 @@ function remove(name: string): void {
 export function sweepSpaces(prefix: string): void {
   const { stdout } = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8', env: environment });
   for (const [name = ''] of (stdout ?? '').split('\n').map((line) => line.split(' '))) {
-    const pid = Number(new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]);
+    const pid = Number(new RegExp(`^${prefix}(\\d+)(?:-|$)`).exec(name)?.[1]);
     if (Number.isInteger(pid) && !isAlive(pid)) remove(name);
   }
 }

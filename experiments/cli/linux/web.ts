@@ -1,11 +1,11 @@
 // nginx and wrk, each in a namespace: a file that many connections ask for.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { labProgram, locate } from '../../../native/loader.js';
 import { CliError } from '../errors.js';
+import { temporaryFolder } from '../temporary.js';
 import { environment } from './spaces.js';
 
 export interface WebAnswer {
@@ -30,7 +30,8 @@ export interface WebOptions {
 export const webPrograms = { nginx: 'nginx-light', wrk: 'wrk' };
 
 export class WebServer {
-  private readonly folder = mkdtempSync(join(tmpdir(), 'reframer-web-'));
+  private readonly temporary = temporaryFolder('reframer-web-');
+  private readonly folder = this.temporary.path;
   private readonly child: ChildProcess;
 
   constructor({ inside, address, port = 80, files, workers = 1, bytesPerSecond }: WebOptions) {
@@ -75,7 +76,7 @@ export class WebServer {
 
   close(): void {
     this.child.kill('SIGTERM');
-    rmSync(this.folder, { recursive: true, force: true });
+    this.temporary.remove();
   }
 }
 
