@@ -160,7 +160,8 @@ export function judgeClaim(claim: Claim, judging: Judging): ClaimResult {
   const ratio = point && versus ? ratioTo(point, versus, key, judging) : undefined;
   const interval = versus === undefined ? point?.metrics[key] : ratio;
   if (interval === undefined) return { ...base, ...nothing, ...missing(judging, part, at) };
-  if (Number.isNaN(share?.value ?? interval.value)) {
+  const compared = share?.value ?? (as === 'times-less' ? 1 / interval.value : interval.value);
+  if (!Number.isFinite(compared)) {
     return {
       ...base,
       ...nothing,

@@ -64,12 +64,14 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
   const { status } = options;
   mkdirSync(folder, { recursive: true });
   const release = lockRun(folder);
-  const started = performance.now();
-  const journal = openJournal(prepared, options);
-  // Records of one session are written as they come; a killed run has no end record, and needs none.
-  const append = (record: JournalRecord): void => journal.append(record);
   process.once('exit', release);
+  const started = performance.now();
+  let opened: Journal | undefined;
   try {
+    const journal = openJournal(prepared, options);
+    opened = journal;
+    // Records of one session are written as they come; a killed run has no end record, and needs none.
+    const append = (record: JournalRecord): void => journal.append(record);
     const history = reopened(readHistory(journal.records), plan);
     const planned = settings.flatMap((s) => s.points);
     const reused = planned.filter((p) => history.done.has(p.id)).length;
@@ -136,7 +138,7 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
     return { complete, reused, measured: planned.length - reused, wallMs, trialMs };
   } finally {
     status.end();
-    journal.close();
+    opened?.close();
     release();
     process.removeListener('exit', release);
   }

@@ -15,7 +15,14 @@ import { expandPart, type Identity, type Setting } from './points.js';
 import { bedFacts, describeBed, readBed, type Bed } from '../testbed/bed.js';
 import { prepareBed, type Prepared as PreparedBed } from '../testbed/probe.js';
 import { bedJob, dpdkJob } from './runner.js';
-import { journalName, newRunFolder, openRun, resumable, type ResumeKey } from './runs.js';
+import {
+  journalName,
+  newRunFolder,
+  openRun,
+  otherThan,
+  resumable,
+  type ResumeKey,
+} from './runs.js';
 import type { Experiment, JsonObject, Part, Plan, RunOptions, Trace } from './types.js';
 
 export interface Request {
@@ -168,7 +175,8 @@ function placeOf(
         2,
       );
     }
-    const { run } = openRun(given).history;
+    const { history } = openRun(given);
+    const { run } = history;
     if (run.experiment !== experiment || run.profile !== profile || run.seed !== seed) {
       throw new HarnessError(
         'other-run',
@@ -176,6 +184,14 @@ function placeOf(
         2,
       );
     }
+    // Its samples and those that came now would stand in one table, under the name of the last machine.
+    const other = otherThan(history, key);
+    if (other !== undefined)
+      throw new HarnessError(
+        'other-run',
+        `${out}: was measured with ${other}; give another folder, and \`reframer compare\` the two`,
+        2,
+      );
     return { folder: given, resumed: true, finished: undefined };
   }
   const found = mode === 'fresh' || given !== undefined ? undefined : resumable(key, results);

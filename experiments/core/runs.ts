@@ -110,16 +110,47 @@ export interface ResumeKey {
   context: JsonObject;
 }
 
+interface Programs {
+  lab: string;
+  dpdk?: string | undefined;
+  bed?: string | undefined;
+}
+
+/** As prepare() puts them together: that of the ports is in it where a part needs it. */
+function programsOf(binary: unknown): Programs {
+  const [lab = '', ...more] = String(binary).split('+');
+  return { lab, dpdk: more.find((h) => h.length === 64), bed: more.find((h) => h.length === 16) };
+}
+
+function sameBuild(one: Programs, other: Programs): boolean {
+  const both = one.dpdk !== undefined && other.dpdk !== undefined;
+  return one.lab === other.lab && one.bed === other.bed && (!both || one.dpdk === other.dpdk);
+}
+
+/** What a session of this run was measured with and on, where it is not what there is now; in words. */
+export function otherThan({ context, sessions }: History, key: ResumeKey): string | undefined {
+  if (sessions === 0) return undefined;
+  const build = context.build as JsonObject | undefined;
+  const other = [
+    ...(sameBuild(programsOf(build?.binarySha256), programsOf(key.binary))
+      ? []
+      : ['another build']),
+    ...(machineFingerprint(context) === machineFingerprint(key.context) ? [] : ['another machine']),
+  ];
+  return other.length === 0 ? undefined : other.join(' and ');
+}
+
 /** Whether points of this run may be taken over: same program, seed, profile and machine. */
 function fits(history: History, key: ResumeKey): boolean {
-  const { run, context } = history;
+  const { run, sessions, context } = history;
   const build = context.build as JsonObject | undefined;
   return (
     run.experiment === key.experiment &&
     run.profile === key.profile &&
     run.seed === key.seed &&
+    sessions > 0 &&
     build?.binarySha256 === key.binary &&
-    machineFingerprint(context) === machineFingerprint(key.context)
+    otherThan(history, key) === undefined
   );
 }
 

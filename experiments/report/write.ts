@@ -92,11 +92,17 @@ export function writeReport(run: Run, experiment: Experiment, png = false): Writ
   write('claims.csv', tableCsv(model.claims));
   for (const { part, table } of model.parts) write(`${part.name}.csv`, tableCsv(table));
   write('report.html', htmlReport(model));
-  try {
-    write('report.pdf', paperPdf(model));
-    write('supplement.pdf', supplementPdf(model));
-  } catch (error) {
-    notes.push(`pdf: ${(error as Error).message} -> the other forms of the report are complete`);
+  const pdfs = { 'report.pdf': paperPdf, 'supplement.pdf': supplementPdf };
+  for (const [name, make] of Object.entries(pdfs)) {
+    try {
+      write(name, make(model));
+    } catch (error) {
+      // One of an earlier journal must not lie beside this report.
+      target.remove((other) => other === name);
+      notes.push(
+        `${name}: ${(error as Error).message} -> the other forms of the report are complete`,
+      );
+    }
   }
   figureFolder.close();
   target.close();

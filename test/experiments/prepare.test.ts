@@ -1,4 +1,5 @@
 // Which folder a run measures in, and what it refuses before it measures.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
@@ -62,6 +63,31 @@ describe('the folder', () => {
       folder: first.folder,
       resumed: true,
     });
+  });
+});
+
+describe('a folder that is named', () => {
+  const out = folder.file('named');
+  const journal = join(out, 'journal.jsonl');
+  test('goes on, but not with another build or machine', async () => {
+    await measure(await prepare(tiny(), request('any', { out }), fixedTime), true);
+    const again = () => prepare(tiny(), request('any', { out }), fixedTime);
+    expect(await again()).toMatchObject({ folder: out, resumed: true });
+    const text = readFileSync(journal, 'utf8');
+    for (const [other, what] of [
+      [text.replace(/"binarySha256":"[^"]*"/, '"binarySha256":"0"'), /with another build; give/],
+      [text.replace(/"memoryGiB":\d+/, '"memoryGiB":0'), /with another machine; give/],
+    ] as const) {
+      expect(other).not.toBe(text);
+      writeFileSync(journal, other);
+      await expect(again()).rejects.toMatchObject({
+        code: 'other-run',
+        exitCode: 2,
+        message: expect.stringMatching(what) as string,
+      });
+    }
+    writeFileSync(journal, text);
+    expect(await again()).toMatchObject({ resumed: true });
   });
 });
 

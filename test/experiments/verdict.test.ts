@@ -294,6 +294,31 @@ describe('judging a run', () => {
       judging([share(5)], [], [point('off', 'paper', [0, 1, 1, 1, 1, 1]), left])[0],
     ).toMatchObject({ verdict: 'not testable here' });
   });
+  test('where one of both has nothing there is no ratio, however it is told', () => {
+    const against = (as?: 'times-less'): Claim => ({
+      ...claim,
+      unit: '%',
+      measured: {
+        part: 'sweep',
+        metric: 'throughputGbps',
+        at: { chain: 'paper', contender: 'fixed' },
+        versus: { contender: 'burst' },
+        ...(as === undefined ? {} : { as }),
+      },
+    });
+    const none = (contender: string): PointSummary =>
+      point(contender, 'paper', six(0), { ratios: ratioOf(1) });
+    const some = (contender: string): PointSummary =>
+      point(contender, 'paper', six(5), { ratios: ratioOf(1) });
+    for (const [wanted, points] of [
+      [against(), [some('fixed'), none('burst')]],
+      [against('times-less'), [none('fixed'), some('burst')]],
+    ] as const)
+      expect(judging([wanted], [], [...points])[0]).toMatchObject({
+        verdict: 'not testable here',
+        reason: expect.stringMatching(/no ratio/) as string,
+      });
+  });
   test('against a contender that is not the baseline', () => {
     const less: Claim = {
       ...claim,
