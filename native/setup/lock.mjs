@@ -1,6 +1,6 @@
 // One set-up at a time in one folder. The lock names the process that works and the command that
 // it runs now: killed outright it cannot tidy up, and its npm or ninja may still be writing.
-import { closeSync, openSync, readFileSync, unlinkSync, writeFileSync, writeSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 
 const pollMs = 200;
 
@@ -20,17 +20,25 @@ function holder(file) {
   return undefined;
 }
 
+/** Complete from the first moment: an empty lock would be taken for a dead one's. */
+function take(file) {
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, String(process.pid));
+  try {
+    linkSync(own, file);
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+    return false;
+  } finally {
+    rmSync(own, { force: true });
+  }
+}
+
 /** Waits for its turn; `say` is told once when there is something to wait for. */
 export async function acquire(file, say) {
   for (let waited = false; ;) {
-    try {
-      const lock = openSync(file, 'wx');
-      writeSync(lock, String(process.pid));
-      closeSync(lock);
-      return;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-    }
+    if (take(file)) return;
     let other;
     try {
       other = holder(file);
@@ -46,7 +54,9 @@ export async function acquire(file, say) {
 }
 
 export function nameChild(file, pid) {
-  writeFileSync(file, `${process.pid} ${pid}`);
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, `${process.pid} ${pid}`);
+  renameSync(own, file);
 }
 
 export function release(file) {

@@ -1,0 +1,51 @@
+// One set-up at a time: processes that begin at once never both have the lock.
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+
+import { packageRoot } from '../native/loader.js';
+import { temporaryFolder } from './helpers/cli.js';
+
+const folder = temporaryFolder();
+afterAll(() => folder.remove());
+
+test('of many that begin at once one works', { timeout: 60_000 }, async () => {
+  // The lock asks whether its owner is a set-up by this name.
+  const script = folder.file('setup.mjs');
+  writeFileSync(
+    script,
+    `import { rmSync, writeFileSync } from 'node:fs';
+import { acquire, nameChild, release } from ${JSON.stringify(join(packageRoot, 'native', 'setup', 'lock.mjs'))};
+const [lock, inside] = process.argv.slice(2);
+let both = 0;
+for (let i = 0; i < 5; i++) {
+  await acquire(lock, () => undefined);
+  try {
+    writeFileSync(inside, '', { flag: 'wx' });
+  } catch {
+    both++;
+  }
+  for (let j = 0; j < 20; j++) nameChild(lock, 1);
+  rmSync(inside, { force: true });
+  release(lock);
+}
+process.stdout.write(String(both));
+// None is gone while others may ask after it.
+process.stdin.resume();
+`,
+  );
+  const children = Array.from({ length: 6 }, () =>
+    spawn(process.execPath, [script, folder.file('lock'), folder.file('inside')], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    }),
+  );
+  const both = await Promise.all(
+    children.map(
+      (child) =>
+        new Promise<string>((resolve) => child.stdout.setEncoding('utf8').once('data', resolve)),
+    ),
+  );
+  for (const child of children) child.stdin.end();
+  expect(both).toEqual(children.map(() => '0'));
+});
