@@ -20,34 +20,32 @@ const { version, engines, license, peerDependencies } = JSON.parse(
 );
 const name = '@reframer/cli';
 const folder = mkdtempSync(join(tmpdir(), 'reframer-cli-'));
-try {
-  const manifest = {
-    name,
-    version,
-    description: 'The command line of the package reframer: experiments, captures, reports',
-    license,
-    type: 'module',
-    engines,
-    bin: { reframer: './reframer.mjs' },
-    files: ['reframer.mjs'],
-    dependencies: { reframer: version, ...peerDependencies },
-  };
-  writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
-  writeFileSync(join(folder, 'reframer.mjs'), "#!/usr/bin/env node\nimport 'reframer/cli';\n", {
-    mode: 0o755,
-  });
-  writeFileSync(
-    join(folder, 'README.md'),
-    `# ${name}\n\nThe command \`reframer\`. The programming interface is the package [reframer](https://www.npmjs.com/package/reframer), which this one installs.\n`,
-  );
-  mkdirSync(resolve(output), { recursive: true });
-  const { status } = spawnSync(
-    'npm',
-    ['pack', folder, '--pack-destination', resolve(output), '--ignore-scripts', '--silent'],
-    { stdio: ['ignore', 2, 2] },
-  );
-  if (status !== 0) process.exit(1);
-  process.stdout.write(`${join(output, `reframer-cli-${version}.tgz`)}\n`);
-} finally {
-  rmSync(folder, { recursive: true, force: true });
-}
+// process.exit() runs no `finally`.
+process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+const manifest = {
+  name,
+  version,
+  description: 'The command line of the package reframer: experiments, captures, reports',
+  license,
+  type: 'module',
+  engines,
+  bin: { reframer: './reframer.mjs' },
+  files: ['reframer.mjs'],
+  dependencies: { reframer: version, ...peerDependencies },
+};
+writeFileSync(join(folder, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+writeFileSync(join(folder, 'reframer.mjs'), "#!/usr/bin/env node\nimport 'reframer/cli';\n", {
+  mode: 0o755,
+});
+writeFileSync(
+  join(folder, 'README.md'),
+  `# ${name}\n\nThe command \`reframer\`. The programming interface is the package [reframer](https://www.npmjs.com/package/reframer), which this one installs.\n`,
+);
+mkdirSync(resolve(output), { recursive: true });
+const { status } = spawnSync(
+  'npm',
+  ['pack', folder, '--pack-destination', resolve(output), '--ignore-scripts', '--silent'],
+  { stdio: ['ignore', 2, 2] },
+);
+if (status !== 0) process.exit(1);
+process.stdout.write(`${join(output, `reframer-cli-${version}.tgz`)}\n`);

@@ -16,38 +16,37 @@ if (output === undefined) {
 }
 
 const work = mkdtempSync(join(tmpdir(), 'reframer-debian-'));
+// process.exit() runs no `finally`.
+process.once('exit', () => rmSync(work, { recursive: true, force: true }));
 const tree = join(work, 'reframer');
-try {
-  for (const name of [
-    'src',
-    'include',
-    'man',
-    'meson.build',
-    'meson_options.txt',
-    'libreframer.map',
-    'libreframer_dpdk.map',
-    'libreframer_preload.map',
-  ]) {
-    cpSync(join(root, 'native', name), join(tree, 'native', name), { recursive: true });
-  }
-  for (const name of ['package.json', 'debian'])
-    cpSync(join(root, name), join(tree, name), { recursive: true });
-  const { status, error } = spawnSync('dpkg-buildpackage', ['-us', '-uc', '-b'], {
-    cwd: tree,
-    stdio: ['ignore', 2, 2],
-  });
-  if (error !== undefined) {
-    process.stderr.write(
-      `packaging: dpkg-buildpackage does not start (${error.message}); apt-get install dpkg-dev debhelper\n`,
-    );
-    process.exit(3);
-  }
-  if (status !== 0) process.exit(1);
-  mkdirSync(resolve(output), { recursive: true });
-  for (const name of readdirSync(work).filter((file) => file.endsWith('.deb'))) {
-    cpSync(join(work, name), join(resolve(output), name));
-    process.stdout.write(`${join(output, name)}\n`);
-  }
-} finally {
-  rmSync(work, { recursive: true, force: true });
+for (const name of [
+  'src',
+  'include',
+  'man',
+  'meson.build',
+  'meson_options.txt',
+  'libreframer.map',
+  'libreframer_capture.map',
+  'libreframer_dpdk.map',
+  'libreframer_preload.map',
+]) {
+  cpSync(join(root, 'native', name), join(tree, 'native', name), { recursive: true });
+}
+for (const name of ['package.json', 'debian'])
+  cpSync(join(root, name), join(tree, name), { recursive: true });
+const { status, error } = spawnSync('dpkg-buildpackage', ['-us', '-uc', '-b'], {
+  cwd: tree,
+  stdio: ['ignore', 2, 2],
+});
+if (error !== undefined) {
+  process.stderr.write(
+    `packaging: dpkg-buildpackage does not start (${error.message}); apt-get install dpkg-dev debhelper\n`,
+  );
+  process.exit(3);
+}
+if (status !== 0) process.exit(1);
+mkdirSync(resolve(output), { recursive: true });
+for (const name of readdirSync(work).filter((file) => file.endsWith('.deb'))) {
+  cpSync(join(work, name), join(resolve(output), name));
+  process.stdout.write(`${join(output, name)}\n`);
 }

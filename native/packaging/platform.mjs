@@ -44,44 +44,42 @@ const capture = 'libreframer_capture.so';
 const { version, engines, license } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 const name = `@reframer/${process.platform}-${process.arch}`;
 const work = mkdtempSync(join(tmpdir(), 'reframer-platform-'));
-try {
-  let library = given;
-  if (library === undefined) {
-    const build = join(work, 'build');
-    run(
-      'meson',
-      'setup',
-      build,
-      join(root, 'native'),
-      `-Dmarch=${march}`,
-      '-Ddpdk=disabled',
-      '-Dtests=false',
-      '-Dlab=false',
-      '-Dcpp_link_args=-static-libstdc++ -static-libgcc',
-      '--strip',
-    );
-    const files = [`libreframer.so.${version}`, `${capture}.${version}`];
-    run('ninja', '-C', build, ...files);
-    library = join(build, `libreframer.so.${version}`);
-    run('strip', '--strip-unneeded', ...files.map((file) => join(build, file)));
-  }
-  const folder = join(work, 'package');
-  mkdirSync(folder);
-  cpSync(library, join(folder, 'libreframer.so'), { dereference: true });
-  cpSync(join(dirname(library), capture), join(folder, capture), { dereference: true });
-  writeFileSync(
-    join(folder, 'package.json'),
-    `${JSON.stringify({ name, version, description: `Prebuilt library of the package reframer for ${process.platform}-${process.arch}`, license, os: [process.platform], cpu: [process.arch], libc: ['glibc'], engines, files: ['libreframer.so', capture] }, null, 2)}\n`,
+// process.exit() runs no `finally`.
+process.once('exit', () => rmSync(work, { recursive: true, force: true }));
+let library = given;
+if (library === undefined) {
+  const build = join(work, 'build');
+  run(
+    'meson',
+    'setup',
+    build,
+    join(root, 'native'),
+    `-Dmarch=${march}`,
+    '-Ddpdk=disabled',
+    '-Dtests=false',
+    '-Dlab=false',
+    '-Dcpp_link_args=-static-libstdc++ -static-libgcc',
+    '--strip',
   );
-  writeFileSync(
-    join(folder, 'README.md'),
-    `# ${name}\n\nThe embedded engine of [reframer](https://www.npmjs.com/package/reframer), prebuilt. Install it beside that package, in the same version.\n`,
-  );
-  mkdirSync(resolve(output), { recursive: true });
-  run('npm', 'pack', folder, '--pack-destination', resolve(output), '--ignore-scripts', '--silent');
-  process.stdout.write(
-    `${join(output, `reframer-${process.platform}-${process.arch}-${version}.tgz`)}\n`,
-  );
-} finally {
-  rmSync(work, { recursive: true, force: true });
+  const files = [`libreframer.so.${version}`, `${capture}.${version}`];
+  run('ninja', '-C', build, ...files);
+  library = join(build, `libreframer.so.${version}`);
+  run('strip', '--strip-unneeded', ...files.map((file) => join(build, file)));
 }
+const folder = join(work, 'package');
+mkdirSync(folder);
+cpSync(library, join(folder, 'libreframer.so'), { dereference: true });
+cpSync(join(dirname(library), capture), join(folder, capture), { dereference: true });
+writeFileSync(
+  join(folder, 'package.json'),
+  `${JSON.stringify({ name, version, description: `Prebuilt library of the package reframer for ${process.platform}-${process.arch}`, license, os: [process.platform], cpu: [process.arch], libc: ['glibc'], engines, files: ['libreframer.so', capture] }, null, 2)}\n`,
+);
+writeFileSync(
+  join(folder, 'README.md'),
+  `# ${name}\n\nThe embedded engine of [reframer](https://www.npmjs.com/package/reframer), prebuilt. Install it beside that package, in the same version.\n`,
+);
+mkdirSync(resolve(output), { recursive: true });
+run('npm', 'pack', folder, '--pack-destination', resolve(output), '--ignore-scripts', '--silent');
+process.stdout.write(
+  `${join(output, `reframer-${process.platform}-${process.arch}-${version}.tgz`)}\n`,
+);
