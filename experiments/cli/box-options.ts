@@ -7,7 +7,8 @@ import { UsageError } from './errors.js';
 import { deviceName, ealOptions, interfaceDevice, namedDevices, portDevices } from './eal.js';
 import { addGuardOptions, guardRules, type GuardOptions, type GuardRules } from './guard.js';
 import { talk } from './output.js';
-import { addSuiteOptions, suiteSpec, type SuiteOptions } from './suite-options.js';
+import { refuseIgnored } from './ignored.js';
+import { addSuiteOptions, suiteNeeds, suiteSpec, type SuiteOptions } from './suite-options.js';
 import { parseChoice, parseCount, parseHold } from './units.js';
 
 export interface BoxOptions extends GuardOptions, SuiteOptions {
@@ -102,6 +103,21 @@ export function addBoxOptions(command: Command): Command {
       '--balancer <file>',
       'balance a service over servers: JSON with service, clientMac, policy, quic, and servers with address, mac, weight, state, load; read again when it changes. IN faces clients, OUT servers; needs --both-ways',
     );
+}
+
+/** @throws UsageError where an option would change nothing for want of another */
+export function refuseIgnoredOf(options: BoxOptions, command: Command): void {
+  refuseIgnored(command, [
+    {
+      options: [
+        ...['delay', 'policy', 'key', 'hash', 'packets', 'maxBurst', 'bypass', 'early', 'repair'],
+        'thin',
+      ],
+      met: options.reframe && options.stage,
+      text: 'changes nothing with --no-stage',
+    },
+    ...suiteNeeds(options),
+  ]);
 }
 
 function parseList<T extends string>(

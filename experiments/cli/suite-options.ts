@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 
 import { UsageError } from './errors.js';
+import type { Need } from './ignored.js';
 import { parseChoice, parseCount, parseDuration, parseMilliseconds } from './units.js';
 
 export interface SuiteOptions {
@@ -138,11 +139,31 @@ export function natOf(text: string | undefined): object {
   };
 }
 
+/** What some of these options need. */
+export function suiteNeeds({ balance, chain, track }: SuiteOptions): Need[] {
+  return [
+    {
+      options: ['buckets', 'balanceInterval', 'autoscale', 'shuffle'],
+      met: balance !== undefined && balance !== 'off',
+      text: 'goes with --balance',
+    },
+    {
+      options: ['flows', 'flowTimeout'],
+      met: track === true || chain !== undefined,
+      text: 'goes with --track or --chain',
+    },
+    {
+      options: ['rules'],
+      met: words(chain).includes('firewall'),
+      text: 'goes with --chain firewall',
+    },
+    { options: ['natAddress'], met: words(chain).includes('nat'), text: 'goes with --chain nat' },
+  ];
+}
+
 /** Members of the native specification. */
 export function suiteSpec(options: SuiteOptions): object {
   const chain = words(options.chain).map((word) => parseChoice(word, '--chain', functions));
-  if (options.natAddress !== undefined && !chain.includes('nat'))
-    throw new UsageError('--nat-address goes with --chain nat');
   const count = (value: string | undefined, name: string, option: string): object =>
     value === undefined ? {} : { [name]: parseCount(value, option) };
   return {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
-import { natOf, parseRules, suiteSpec } from '../../experiments/cli/suite-options.js';
+import { natOf, parseRules } from '../../experiments/cli/suite-options.js';
 import { packageRoot } from '../../native/loader.js';
 import { reframer, reframerJson, skipSuite, temporaryFolder } from '../helpers/cli.js';
 import { openBed, processors } from '../helpers/bed.js';
@@ -36,17 +36,20 @@ test('a prefix of NAT is the addresses that it names', () => {
   expect(natOf('10.1.255.255/16')).toEqual({ natAddress: '10.1.0.0', natAddresses: 65536 });
 });
 
-test('what --chain does not name takes no address', () => {
-  const given = {
-    buckets: '512',
-    balanceInterval: '100ms',
-    flows: '1M',
-    flowTimeout: '30s',
-    promiscuous: true,
-    natAddress: '192.0.2.0/28',
-  };
-  expect(() => suiteSpec({ ...given, chain: 'firewall' })).toThrow('--nat-address goes with');
-  expect(suiteSpec({ ...given, chain: 'firewall, nat' })).toMatchObject({ natAddresses: 16 });
+test.each([
+  ['--nat-address 192.0.2.0/28 --chain firewall', '--nat-address goes with --chain nat'],
+  ['--rules none --chain nat', '--rules goes with --chain firewall'],
+  ['--buckets 64 --track', '--buckets goes with --balance'],
+  ['--shuffle 100 --balance off', '--shuffle goes with --balance'],
+  ['--flow-timeout 1s --balance', '--flow-timeout goes with --track or --chain'],
+  ['--delay 16us --no-stage', '--delay changes nothing with --no-stage'],
+  ['--thin --no-reframe', '--thin changes nothing with --no-stage'],
+])('%s is refused: an option would change nothing', async (given, words) => {
+  const { code, stderr } = await reframer([
+    ...['run', '--in', 'net_null0', '--out', 'net_null1'],
+    ...given.split(' '),
+  ]);
+  expect([code, stderr.trim()]).toEqual([2, `reframer: ${words}`]);
 });
 
 if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors < 2) {

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { dpdkProgram } from '../../../native/loader.js';
 import { NativeSession, SessionError } from '../../../native/session.js';
 import { total, type Reply, type Sample } from '../box.js';
-import { addBoxOptions, boxSpec, type BoxOptions } from '../box-options.js';
+import { addBoxOptions, boxSpec, refuseIgnoredOf, type BoxOptions } from '../box-options.js';
 import { metricsOf, ratesOf } from '../box-metrics.js';
 import { intervalLine, oversizedText, picture, summaryLines } from '../box-view.js';
 import { shortText, WrittenCaptures, type ShortFile } from '../capture-ports.js';
@@ -55,7 +55,8 @@ interface Options extends BoxOptions {
   json?: boolean;
 }
 
-async function run(options: Options): Promise<void> {
+async function run(options: Options, command: Command): Promise<void> {
+  refuseIgnoredOf(options, command);
   const { denyFile } = options;
   // Looked at before it is read.
   const denied = denyFile === undefined ? undefined : { denyFile, file: new ChangedFile(denyFile) };
