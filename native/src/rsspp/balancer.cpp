@@ -100,7 +100,9 @@ uint32_t rsspp_balancer::read_loads(const rsspp_epoch &epoch)
 		load[c] = std::clamp(seen, 0.0f, 1.0f);
 		if (load[c] < clipped_at || !active[c])
 			continue;
-		const float fill = epoch.queue_fill ? std::clamp(epoch.queue_fill[c], 0.0f, 1.0f) : 0.0f;
+		// What is no number is no backlog.
+		const float given = epoch.queue_fill ? epoch.queue_fill[c] : 0.0f;
+		const float fill = given > 0 ? std::min(given, 1.0f) : 0.0f;
 		clipped += !epoch.queue_fill || fill > 0.25f;
 		// What waits costs as much as what was served.
 		if (epoch.waiting && core_packets[c] > 0)

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <random>
 #include <vector>
 
@@ -111,6 +112,26 @@ TEST_CASE(
 	for (int e = 0; e < 40; e++)
 		ours.epoch(still, 0.7 * 8 / (512 * 1200.0));
 	CHECK(ours.report.solution.worst_after <= ours.report.solution.lower_bound * 1.01f);
+}
+
+TEST_CASE("a fill level that is no number is none")
+{
+	Balancer with(64, 2), without(64, 2);
+	const float odd[] = {NAN, 0}, none[] = {0, 0};
+	for (int e = 0; e < 5; e++) {
+		for (size_t bucket = 0; bucket < 64; bucket++) {
+			const uint64_t packets = bucket % 2 ? 10 : 1000; // of core 0 by the first table
+			with.counter[bucket] += packets;
+			without.counter[bucket] += packets;
+		}
+		const std::vector<float> load = {1.0f, 0.01f};
+		const int n = with.step(load, odd);
+		CHECK(n == without.step(load, none));
+		if (e == 0)
+			CHECK(n > 0);
+		for (int i = 0; i < n; i++)
+			CHECK(with.moves[size_t(i)].bucket == without.moves[size_t(i)].bucket);
+	}
 }
 
 TEST_CASE("counters may wrap and are never reset")
