@@ -273,7 +273,8 @@ export function judgeShapeClaim(claim: ShapeClaim, judging: Judging): ClaimResul
   const rule = `every ratio within ${format(tolerance * 100)} % of the published one`;
   const reason =
     n < fewestValues ? tooFew(n) : apart.length > 0 ? `not ${rule}: ${apart.join(', ')}` : rule;
-  const verdict: PublishedVerdict = judgeShape(judged.map((j) => j.verdict));
+  const verdict: PublishedVerdict =
+    n < fewestValues ? 'undecided' : judgeShape(judged.map((j) => j.verdict));
   return { ...base, n, steps, verdict, reason };
 }
 

@@ -243,7 +243,9 @@ export function permutationP(a: readonly number[], b: readonly number[], seed: n
     }
     if (apart(sum) >= least) extreme += 1;
   }
-  return extreme / permutations;
+  // What was seen is one of the ways to draw, so no probability is 0: B. Phipson and G. K. Smyth,
+  // "Permutation P-values Should Never Be Zero" (2010).
+  return (extreme + 1) / (permutations + 1);
 }
 
 // Iglewicz and Hoaglin, "How to Detect and Handle Outliers" (1993): modified Z above 3.5.

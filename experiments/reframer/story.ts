@@ -1,6 +1,6 @@
 // What the report says of the first questions: the chain at overload, and why.
 import type { Facts, PointFacts, Say, Story } from '../core/story.js';
-import { at } from '../story/ask.js';
+import { at, pairedChange } from '../story/ask.js';
 import { counted } from '../story/counts.js';
 import { say, together, told, when } from '../story/say.js';
 import { furtherCaptions, furtherStories } from './story-further.js';
@@ -109,9 +109,10 @@ const runs: Story = {
       const point = (contender: string): PointFacts => at(f, 'overload-runs', { chain, contender });
       const [off, held] = [point('off').told(gbps), point('64us').told(gbps)];
       const change = point('64us').change(gbps);
+      const size = pairedChange(point('off'), point('64us'), gbps);
       return told(change, {
-        better: say`${name} carries ${held} with T = 64 µs instead of ${off} (${change?.percent}).`,
-        worse: say`${name} loses: ${held} with T = 64 µs, ${off} without (${change?.percent}).`,
+        better: say`${name} gains: ${held} with T = 64 µs, ${off} without (${size}).`,
+        worse: say`${name} loses: ${held} with T = 64 µs, ${off} without (${size}).`,
         same: say`${name} gains nothing: ${held} with T = 64 µs, ${off} without.`,
         open: say`${name} is undecided: ${held} with T = 64 µs, ${off} without (${change?.span}).`,
       });
@@ -132,7 +133,7 @@ const modern: Story = {
     const [fixed, adaptive] = [point('64us').change(gbps), point('adaptive').change(gbps)];
     return together(
       told(fixed, {
-        better: say`Beyond its limit the modern chain carries ${held} with T = 64 µs instead of ${off} (${fixed?.percent}).`,
+        better: say`Beyond its limit the modern chain gains: ${held} with T = 64 µs, ${off} without (${pairedChange(point('off'), point('64us'), gbps)}).`,
         worse: say`T = 64 µs costs the modern chain ${fixed?.size} of its throughput: holding saves less in its hashed tables than the stage takes.`,
         same: say`T = 64 µs changes nothing: ${held} with it and ${off} without.`,
         open: say`Whether T = 64 µs changes anything is undecided: ${held} with it and ${off} without (${fixed?.span}).`,

@@ -172,7 +172,10 @@ export function methodText({ plan, summary }: Pick<ReportModel, 'plan' | 'summar
 /** The run again, and one of its parts. */
 export const commandOf = ({ argv }: Pick<ReportModel, 'argv'>, part?: string): string => {
   const only = part === undefined || argv.some((word) => word.startsWith('--only'));
-  // A run from the beginning is what the command does where none was interrupted.
-  const asked = argv.filter((word) => !['--fresh', '--resume', '--json', '--ci'].includes(word));
+  // A run from the beginning is what the command does where none was interrupted, in a folder of its own.
+  const left = ['--fresh', '--resume', '--json', '--ci', '--out'];
+  const asked = argv.filter(
+    (word, i) => !left.includes(word) && argv[i - 1] !== '--out' && !word.startsWith('--out='),
+  );
   return ['npx reframer', ...asked, ...(only ? [] : ['--only', part])].join(' ');
 };

@@ -6,6 +6,18 @@ import { listed } from './say.js';
 export const at = (f: Facts, part: string, params: PointFacts['params']): PointFacts =>
   f.part(part).at(params);
 
+/**
+ * The change of a metric as a sentence gives it behind both medians. Ratios are of the pairs of a block; where the
+ * machine drifts between blocks the medians may point the other way, and the sentence says so.
+ */
+export function pairedChange(off: PointFacts, on: PointFacts, metric: string): Sentence {
+  const change = on.change(metric);
+  const [before, after] = [off.value(metric), on.value(metric)];
+  if (change === undefined || before === undefined || after === undefined) return undefined;
+  const agree = (after - before) * (change.ratio - 1) >= 0;
+  return agree ? change.percent : `pair by pair ${change.percent}, as blocks drifted`;
+}
+
 /** `open`: undecided, or too few values. */
 type Ending = 'better' | 'worse' | 'no change' | 'open';
 

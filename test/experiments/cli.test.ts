@@ -44,7 +44,7 @@ describe('exp', () => {
     expect(first.stderr).toContain('report:');
     expect(first.code).toBe(0);
     expect(first.stdout).toMatch(/QUICK RUN/);
-    expect(first.stdout).toMatch(/the modern chain carries \S+\sGbps with T = 64\sµs/);
+    expect(first.stdout).toMatch(/the modern chain gains: \S+\sGbps with T = 64\sµs/);
     expect(first.stdout).toMatch(/Of 22 published values, .*not in this run/);
     expect(first.stdout.split('\n').length).toBeLessThan(30);
     expect(readFileSync(join(whole, 'report.md'), 'utf8')).toMatch(/off \(again\)/);

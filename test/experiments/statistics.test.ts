@@ -116,5 +116,9 @@ test('outliers are told apart, and equal values have none', () => {
 test('permutation test', () => {
   expect(permutationP([1, 2, 3, 2, 1, 2, 3], [11, 12, 13, 12, 11, 12, 13], 1)).toBeLessThan(0.01);
   expect(permutationP([1, 2, 3, 4], [1, 2, 3, 4], 1)).toBeGreaterThan(0.9);
+  // However far apart: what was seen is one of the ways to draw.
+  const apart = permutationP(Array<number>(40).fill(1), Array<number>(40).fill(100), 1);
+  expect(apart).toBeGreaterThan(0);
+  expect(apart).toBeLessThan(0.001);
   expect(permutationP([1], [2], 1)).toBeNaN();
 });

@@ -5,6 +5,7 @@ import type { PointSummary } from '../../experiments/core/point-summary.js';
 import type { Change, Reference } from '../../experiments/core/story.js';
 import { metrics } from '../../experiments/reframer/metrics.js';
 import { linuxStories } from '../../experiments/reframer/story-linux.js';
+import { pairedChange } from '../../experiments/story/ask.js';
 import { changeOf, factsOf } from '../../experiments/story/facts.js';
 import { bibtex, citations, numbered, referenceText } from '../../experiments/story/references.js';
 import { listed, say, together, told, when, wordsOf } from '../../experiments/story/say.js';
@@ -68,6 +69,11 @@ describe('facts', () => {
     outliers: {},
     values: {},
   });
+  const run = {
+    claims: [],
+    verdicts: { published: {}, aims: {} } as never,
+    profile: 'full',
+  } as const;
   const facts = factsOf(
     {
       metrics,
@@ -76,10 +82,8 @@ describe('facts', () => {
       ],
     },
     {
+      ...run,
       points: [point('off', 32), point('64us', 48, 1.5), { ...point('x', 9), control: true }],
-      claims: [],
-      verdicts: { published: {}, aims: {} } as never,
-      profile: 'full',
     },
   );
   const part = facts.part('overload');
@@ -94,6 +98,22 @@ describe('facts', () => {
     });
     expect(part.published({ contender: '64us' }, 'throughputGbps')).toBe('51.3 Gbps');
     expect(part.points({ chain: 'paper' }).length).toBe(2);
+  });
+
+  test('a change of pairs says so where the medians point the other way', () => {
+    const told = (off: number, on: number, of: number): unknown =>
+      pairedChange(
+        factsOf({ metrics, published: () => [] }, { ...run, points: [point('off', off)] })
+          .part('overload')
+          .at({ contender: 'off' }),
+        factsOf({ metrics, published: () => [] }, { ...run, points: [point('64us', on, of)] })
+          .part('overload')
+          .at({ contender: '64us' }),
+        'throughputGbps',
+      );
+    expect(told(32, 48, 1.5)).toBe('+50 %');
+    expect(told(343, 335, 1.08)).toBe('pair by pair +8.0 %, as blocks drifted');
+    expect(told(343, 335, 0.9)).toBe('−10 %');
   });
 
   test('what is not there answers nothing', () => {
