@@ -23,7 +23,8 @@ export interface BoxOptions extends GuardOptions, SuiteOptions {
   eal: string;
   hugepages?: boolean;
   reframe: boolean;
-  stage: boolean;
+  /** Nothing is said: yes. */
+  stage?: boolean;
   delay: string;
   policy: string;
   key: string;
@@ -113,7 +114,7 @@ export function refuseIgnoredOf(options: BoxOptions, command: Command): void {
         ...['delay', 'policy', 'key', 'hash', 'packets', 'maxBurst', 'bypass', 'early', 'repair'],
         'thin',
       ],
-      met: options.reframe && options.stage,
+      met: options.reframe && options.stage !== false,
       text: 'changes nothing with --no-stage',
     },
     ...suiteNeeds(options),
@@ -148,7 +149,7 @@ function nativeSpec(
       ? {}
       : { buffers: parseCount(options.buffers, '--buffers', 64) }),
     user: options.user,
-    reframe: options.reframe && options.stage,
+    reframe: options.reframe && options.stage !== false,
     ...suiteSpec(options),
     delayNs: parseHold(options.delay, '--delay'),
     policy: parseChoice(options.policy, '--policy', policies),

@@ -1,7 +1,7 @@
 // A load balancer in the hands of a caller who mixes things up.
 import { expect, test } from 'vitest';
 
-import { LoadBalancer, LoadBalancerError, type LoadBalancerOptions } from '../../balancer/index.js';
+import { LoadBalancer, LoadBalancerError } from '../../balancer/index.js';
 
 const service = '192.0.2.1';
 
@@ -26,9 +26,10 @@ test('options that are none, or no numbers, are refused by name', () => {
     ['udpNs', Number.NaN],
     ['closingNs', -1n],
   ] as const)
-    expect(
-      told(() => new LoadBalancer({ service, [option]: value } as LoadBalancerOptions)),
-    ).toEqual(['bad-option', option]);
+    expect(told(() => new LoadBalancer({ service, [option]: value }))).toEqual([
+      'bad-option',
+      option,
+    ]);
   using balancer = new LoadBalancer({ service });
   expect(told(() => balancer.add('10.0.0.1', { wieght: 3 } as object))).toEqual([
     'bad-option',

@@ -42,8 +42,8 @@ class Box {
       join(packageRoot, 'experiments/cli/reframer.mjs'),
       'run',
       ...args,
-      '--packets',
-      '8k',
+      // Refused where nothing is held.
+      ...(args.includes('--no-reframe') ? [] : ['--packets', '8k']),
       '--eal',
       eal,
       '--interval',

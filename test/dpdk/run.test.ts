@@ -367,7 +367,7 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
           .slice(1, -1)
           .every(
             ({ seconds = 0, rates }) =>
-              seconds > 0.1 && (rates?.['packetsIn'] ?? 0) > 0 && (rates?.['bitsIn'] ?? 0) > 0,
+              seconds > 0 && (rates?.['packetsIn'] ?? 0) > 0 && (rates?.['bitsIn'] ?? 0) > 0,
           ),
       ).toBe(true);
     });

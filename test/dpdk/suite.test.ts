@@ -52,6 +52,15 @@ test.each([
   expect([code, stderr.trim()]).toEqual([2, `reframer: ${words}`]);
 });
 
+test('one that has what it needs is not', async () => {
+  const { stderr } = await reframer([
+    ...['run', '--in', 'no-such-port', '--out', 'net_null1', '--delay', '16us', '--track'],
+    ...['--flows', '1k', '--balance', 'software', '--buckets', '64'],
+  ]);
+  expect(stderr).not.toContain('goes with');
+  expect(stderr).not.toContain('changes nothing');
+});
+
 if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk')) || processors < 2) {
   skipSuite('the suite on a port was not tested: needs reframer-dpdk and two processors');
 } else {

@@ -8,7 +8,6 @@ import {
   RssppError,
   solve,
   type Backend,
-  type BalancerOptions,
   type DeviceSpec,
 } from '../../rsspp/index.js';
 
@@ -79,7 +78,7 @@ test('options that contradict each other, or are none, are refused by name', () 
     ['busyIntervalMs', { busyIntervalNs: 1e6, busyIntervalMs: 1 }],
     ['bucket', { bucket: 128 }],
   ] as const)
-    expect(() => new Balancer({ cores: 2, ...options } as BalancerOptions)).toThrow(
+    expect(() => new Balancer({ cores: 2, ...options })).toThrow(
       expect.objectContaining({ code: 'bad-option', option }),
     );
 });
