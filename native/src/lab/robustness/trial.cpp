@@ -25,7 +25,7 @@
 //          "setupP50Us","setupP99Us" (what the box added to such a handshake: SYN and ACK, arrival to
 //          departure, together), "setupOwnP99Us" (less the time in the stage),
 //          "establishedEvicted","establishedLost","evicted","refused","tableMiB","heldMax",
-//          "grownMiB" (of the process, from the start of traffic), "loadShare", "void","checks"}
+//          "grownMiB" (of the process, from the start of traffic), "loadShare", "void", "voidReason", "checks"}
 //
 // Each packet goes through the whole parser into a flow table of fixed size that is placed by the
 // NIC's hash, the weaker way under attack. Flows whose handshake is over are protected from early
@@ -147,7 +147,7 @@ void run_robustness_trial(const Json &json)
 	const engine::Histogram &latency = r.watched_latency;
 	const bool conserved = r.arrived == r.departed + r.ring_dropped && r.held == 0;
 	// As in job `trial`: what the machine took away must not decide the figures.
-	const bool is_void = !r.absences.void_reason(r.polls, r.total_ns).empty();
+	const std::string why = r.absences.void_reason(r.polls, r.total_ns);
 	const engine::Histogram &own = r.watched_own_latency, &setup = openings.setup();
 	const auto us = [](const engine::Histogram &h, double q) {
 		return h.count() ? Json(h.quantile(q) / 1e3) : Json(nullptr);
@@ -179,7 +179,8 @@ void run_robustness_trial(const Json &json)
 	             {"tableMiB", double(table.bytes) / (1 << 20)},
 	             {"heldMax", held.packets_held_max},
 	             {"grownMiB", double(grown) / (1 << 20)},
-	             {"void", is_void}}));
+	             {"void", !why.empty()},
+	             {"voidReason", why.empty() ? Json(nullptr) : Json(why)}}));
 	if (!conserved || r.reordered > 0)
 		throw JobError("check-failed",
 		               "packets were lost or left out of order; see checks in the record");
