@@ -24,7 +24,7 @@ const programs = existsSync(folder)
 describe.skipIf(programs.length === 0)('native test programs', () => {
   test.concurrent.each(programs.map((path) => [basename(path), path] as const))(
     '%s',
-    { timeout: 240_000 },
+    { timeout: 600_000 },
     async (_, path) => {
       const { code, stdout, stderr } = await runProgram(path, [], { cwd: packageRoot });
       const closing = /^(\d+) passed, (\d+) failed$/m.exec(stdout);
