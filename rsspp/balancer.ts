@@ -216,7 +216,7 @@ const isWord16 = (value: number): boolean =>
   Number.isInteger(value) && value >= 0 && value <= 0xffff;
 
 /** A count, which a bigint of 64 bits holds. */
-function counter(name: string, value: number | bigint): bigint {
+function counter(name: string, i: number, value: number | bigint): bigint {
   const fits =
     typeof value === 'bigint'
       ? BigInt.asUintN(64, value) === value
@@ -224,7 +224,7 @@ function counter(name: string, value: number | bigint): bigint {
   if (fits) return BigInt(value);
   throw new RssppError(
     'bad-problem',
-    `${name} is ${String(value)}; it is a whole number from 0 to 2^64 - 1`,
+    `${name}[${i}] is ${String(value)}; it is a whole number from 0 to 2^64 - 1`,
   );
 }
 
@@ -310,13 +310,13 @@ export class Balancer {
     if (epoch.queueFill !== undefined) sized('queueFill', epoch.queueFill.length, this.cores);
     if (epoch.waiting !== undefined) sized('waiting', epoch.waiting.length, this.cores);
     for (let b = 0; b < this.buckets; b++)
-      this.#counters[b] = counter(`packets[${b}]`, epoch.packets[b] ?? 0);
+      this.#counters[b] = counter('packets', b, epoch.packets[b] ?? 0);
     for (let c = 0; c < this.cores; c++) {
       this.#loads[c] = epoch.coreLoads[c] ?? 0;
       const fill = epoch.queueFill?.[c] ?? 0;
       // As a load that is no number: none.
       this.#fill[c] = Number.isNaN(fill) ? 0 : fill;
-      this.#waiting[c] = counter(`waiting[${c}]`, epoch.waiting?.[c] ?? 0);
+      this.#waiting[c] = counter('waiting', c, epoch.waiting?.[c] ?? 0);
     }
     const out = {} as NativeReport;
     const columns = {
