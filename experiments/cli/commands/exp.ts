@@ -57,7 +57,7 @@ export function register(program: Command): void {
     )
     .option(
       '--budget <time>',
-      "time for trials, such as 40min, in the place of the profile's; a run that ended on its budget goes on",
+      "time for all trials of the run, such as 40min, in the place of the profile's; what earlier sessions took is part of it. Opens again only points that ended on their budget or time limit: a run whose points ended on their blocks or on narrow intervals is complete, and more takes a new run",
     )
     .option('--seed <number>', 'seed of order and traffic', '1')
     .option('--out <folder>', 'folder of the run (default: results/runs/<name>-<time>)')
