@@ -1,13 +1,13 @@
-// Figures of the READMEs, from the reference runs: npm run docs:figures
+// Figures of the READMEs and of docs/RELIABILITY.md, from the reference runs: npm run docs:figures
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
-const { filled, readmes, readmeText } = await import(
+const { filled, readmeText, withFigures } = await import(
   join(root, 'dist', 'experiments', 'report', 'readme.js')
 );
-for (const file of readmes) {
+for (const file of withFigures) {
   const before = readmeText(file);
   const after = filled(before, file);
   if (after === before) continue;

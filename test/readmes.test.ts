@@ -1,25 +1,26 @@
-// READMEs are short, and their figures are those of the reference runs.
+// READMEs are short; their figures, and those of docs/RELIABILITY.md, are those of the reference runs.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../native/loader.js';
-import { filled, readmes, readmeText } from '../experiments/report/readme.js';
+import { filled, readmes, readmeText, withFigures } from '../experiments/report/readme.js';
 
 const linesOf = (file: string): number => readmeText(file).trimEnd().split('\n').length;
 
-describe.each(readmes)('%s', (file) => {
+describe.each(withFigures)('%s', (file) => {
   test('figures between markers are those of results/reference', () => {
     const text = readmeText(file);
     expect(filled(text, file) === text, 'run: npm run docs:figures').toBe(true);
-  });
-  test('is short', () => {
-    expect(linesOf(file)).toBeLessThanOrEqual(file === 'README.md' ? 130 : 150);
   });
   test('links lead somewhere', () => {
     for (const [, link = ''] of readmeText(file).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g))
       expect(existsSync(join(packageRoot, dirname(file), link)), link).toBe(true);
   });
+});
+
+test.each(readmes)('%s is short', (file) => {
+  expect(linesOf(file)).toBeLessThanOrEqual(file === 'README.md' ? 130 : 150);
 });
 
 test('the root README has three figures of reference runs', () => {
@@ -32,6 +33,32 @@ test('a figure that was changed by hand is found', () => {
   expect(filled(changed, 'README.md')).toBe(text);
   const wrong = '<!-- results: reframer/nowhere -->\nx\n<!-- /results -->';
   expect(() => filled(wrong, 'README.md')).toThrow(/no part nowhere/);
+});
+
+describe('the table of attacks', () => {
+  const file = 'docs/RELIABILITY.md';
+  const text = readmeText(file);
+
+  test('has intervals, and the word of the aim', () => {
+    const line = text.split('\n').find((each) => each.startsWith('| SYN flood |')) ?? '';
+    const cells = line.split('|').map((cell) => cell.trim());
+    const value = /^\d[\d.,]* \([\d.,]+ to [\d.,]+\)$/;
+    const word = /^(reached|missed|undecided)$/;
+    expect(cells.slice(2, 8)).toEqual(
+      [value, value, word, value, value, word].map(
+        (form) => expect.stringMatching(form) as string,
+      ),
+    );
+  });
+
+  test('a word that was changed by hand is found', () => {
+    const changed = text.replace(
+      /(\| SYN flood \|[^\n]*?\| )(reached|missed|undecided) \|/,
+      (_, before: string, word: string) => `${before}${word === 'missed' ? 'reached' : 'missed'} |`,
+    );
+    expect(changed).not.toBe(text);
+    expect(filled(changed, file)).toBe(text);
+  });
 });
 
 test('notes are dated, with one subject a file', () => {

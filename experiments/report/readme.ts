@@ -7,18 +7,28 @@ import { packageRoot } from '../../native/loader.js';
 import { HarnessError } from '../core/errors.js';
 import { findExperiment } from '../core/registry.js';
 import { openRun } from '../core/runs.js';
+import { attackTable } from '../robustness/table.js';
 import { claimsFinding } from './findings.js';
+import { markdownTable } from './markdown.js';
 import { foundIn, type ReportModel } from './model.js';
 import { citations } from '../story/references.js';
+import type { Table } from './tables.js';
 import { reportTexts } from './write.js';
 
-/** Files with figures between markers. */
+/** Short ones, with figures between markers. */
 export const readmes = [
   'README.md',
   'reframer/README.md',
   'rsspp/README.md',
   'conntrack/README.md',
 ] as const;
+/** Every file with figures between markers. */
+export const withFigures = [...readmes, 'docs/RELIABILITY.md'] as const;
+
+/** What a document has as a table, with a sentence or two on what it comes to. */
+const tables: Readonly<Record<string, (model: ReportModel) => { table: Table; told: string }>> = {
+  'robustness/attack-table': attackTable,
+};
 
 const models = new Map<string, ReportModel>();
 
@@ -44,11 +54,13 @@ const partsNamed = (what: string): string[] =>
 
 function textOf(run: string, part: string, file: string): string {
   const model = modelOf(run);
+  const made = tables[`${run}/${part}`]?.(model);
   const view = model.parts.find(({ part: { name } }) => name === part);
-  if (part !== 'claims' && view === undefined)
+  if (part !== 'claims' && view === undefined && made === undefined)
     throw new HarnessError('no-part', `${file}: the reference run ${run} has no part ${part}`, 2);
-  const told =
+  const found =
     view === undefined ? claimsFinding(model.summary) : uncited(foundIn(model, view.part), model);
+  const told = made === undefined ? found : `${markdownTable(made.table)}\n\n${made.told}`;
   const link = relative(join(file, '..'), join('results', 'reference', run, 'report.md'));
   const day = model.summary.started.slice(0, 10);
   const own = model.superseded.filter(({ what }) => partsNamed(what).includes(part));
