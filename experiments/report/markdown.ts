@@ -15,6 +15,13 @@ const plain = (text: string): string =>
 
 const cell = (text: string): string => plain(text).replaceAll('|', '\\|');
 
+/** Whatever backticks are in it. */
+function codeSpan(text: string): string {
+  const longest = Math.max(0, ...(text.match(/`+/g) ?? []).map((run) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return longest === 0 ? `${fence}${text}${fence}` : `${fence} ${text} ${fence}`;
+}
+
 // Longer tables nobody reads here; the CSV file has them whole.
 const mostRows = 60;
 
@@ -97,7 +104,7 @@ export function markdownReport(model: ReportModel): string {
     plain(cite(model.abstract)),
     glance(model),
     `${claimsFinding(summary)} ${controlFinding(summary)}`,
-    `The run again: \`${commandOf(model)}\``,
+    `The run again: ${codeSpan(commandOf(model))}`,
     folded('Claims', ...claimTables),
     ...model.parts.map((view) => section(model, view)),
     folded('Method', cite(experiment.setup), methodText(model)),

@@ -1,6 +1,7 @@
 // What every form of the report shows, put together once.
 import { budgetOf } from '../core/budget.js';
 import type { History } from '../core/history.js';
+import { shellWord } from '../core/shell.js';
 import { planOf, type Summary } from '../core/summary.js';
 import type { Experiment, Figure, Part, Plan } from '../core/types.js';
 import type { Facts, PrintedFigure } from '../core/story.js';
@@ -169,7 +170,7 @@ export function methodText({ plan, summary }: Pick<ReportModel, 'plan' | 'summar
   ].join(' ');
 }
 
-/** The run again, and one of its parts. */
+/** The run again, and one of its parts, as a shell takes it. */
 export const commandOf = ({ argv }: Pick<ReportModel, 'argv'>, part?: string): string => {
   const only = part === undefined || argv.some((word) => word.startsWith('--only'));
   // A run from the beginning is what the command does where none was interrupted, in a folder of its own.
@@ -177,5 +178,5 @@ export const commandOf = ({ argv }: Pick<ReportModel, 'argv'>, part?: string): s
   const asked = argv.filter(
     (word, i) => !left.includes(word) && argv[i - 1] !== '--out' && !word.startsWith('--out='),
   );
-  return ['npx reframer', ...asked, ...(only ? [] : ['--only', part])].join(' ');
+  return ['npx', 'reframer', ...asked, ...(only ? [] : ['--only', part])].map(shellWord).join(' ');
 };

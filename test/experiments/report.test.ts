@@ -13,6 +13,7 @@ import { reframer } from '../../experiments/reframer/definition.js';
 import { besideFinding, claimsFinding } from '../../experiments/report/findings.js';
 import { compareRuns } from '../../experiments/report/compare.js';
 import { keepRun } from '../../experiments/report/keep.js';
+import { commandOf } from '../../experiments/report/model.js';
 import { reportTexts, writeReport, type Written } from '../../experiments/report/write.js';
 import { literal } from '../../experiments/report/paper-text.js';
 import { temporaryFolder } from '../helpers/cli.js';
@@ -325,6 +326,19 @@ describe('comparison', () => {
     await runTiny(spec, { experiment: longer });
     expect(() => compareRuns(run, openRun(spec), tiny(), options)).toThrow(/other specifications/);
   });
+});
+
+test('the command of a run is one that a shell understands', () => {
+  const argv = ['exp', 'tiny', '--trace', "it's a b.pcap", '--only', '$(x)`y`;*', '--seed=~', ''];
+  const command = commandOf({ argv });
+  expect(command).toMatch(/^npx reframer exp tiny --trace 'it/);
+  const { stdout } = spawnSync('bash', ['-c', `printf '%s\\n' ${command}`], { encoding: 'utf8' });
+  expect(stdout.split('\n').slice(0, -1)).toEqual(['npx', 'reframer', ...argv]);
+  const { history } = run;
+  const asked = { ...run, history: { ...history, run: { ...history.run, argv } } };
+  const { texts } = reportTexts(asked, tiny());
+  // Backticks do not end it in Markdown.
+  expect(texts.get('report.md')).toContain(`The run again: \`\` ${command} \`\`\n`);
 });
 
 test('an unfinished run says so', async () => {

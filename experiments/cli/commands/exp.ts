@@ -8,6 +8,7 @@ import { describeParams } from '../../core/points.js';
 import { blockOrder } from '../../core/order.js';
 import { findExperiment } from '../../core/registry.js';
 import { openRun } from '../../core/runs.js';
+import { shellWord } from '../../core/shell.js';
 import { duration, makeStatus } from '../../core/status.js';
 import type { Summary } from '../../core/summary.js';
 import type { ClaimResult } from '../../core/claims.js';
@@ -220,16 +221,13 @@ function printSummary(
   );
 }
 
-const quote = (word: string): string =>
-  /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-
 /** The same command again resumes; --fresh would throw the work away. */
 function resumeCommand(prepared: Prepared): string {
   const words = process.argv.slice(2).filter((word) => word !== '--fresh' && word !== '--resume');
   const out = words.some((word) => word.startsWith('--out'))
     ? []
     : ['--out', relative(process.cwd(), prepared.folder)];
-  return ['npx', 'reframer', ...words, ...out].map(quote).join(' ');
+  return ['npx', 'reframer', ...words, ...out].map(shellWord).join(' ');
 }
 
 /** Testers of others go on sending when we are gone: they are told first, then the signal has its way. */
