@@ -56,6 +56,18 @@ function spanOf(span: number | bigint | undefined): bigint | undefined {
   return BigInt(span);
 }
 
+/** The system would take a name with a NUL byte for the one in front of it. @internal */
+export function checkName(option: string, name: unknown): void {
+  if (typeof name !== 'string')
+    throw new CaptureError('bad-option', `${option} must be the name of a file`, option);
+  if (name.includes('\0'))
+    throw new CaptureError(
+      'bad-option',
+      `${option} is ${JSON.stringify(name)}: no file has a name with a NUL byte`,
+      option,
+    );
+}
+
 function checkSource(source: unknown): void {
   const isStream =
     typeof source === 'object' &&
@@ -67,6 +79,7 @@ function checkSource(source: unknown): void {
       'source must be the name of a file, or a stream of bytes',
       'source',
     );
+  if (!isStream) checkName('source', source);
 }
 
 /** What a failure record says, as an error. @internal */

@@ -8,7 +8,7 @@ import {
 import { inspectAs } from '../native/inspect.js';
 import { CaptureBurst } from './burst.js';
 import { CaptureError } from './errors.js';
-import { captureError } from './reader.js';
+import { captureError, checkName } from './reader.js';
 
 /** A packet to be written; one that was read is one. */
 export interface PacketToWrite {
@@ -29,7 +29,8 @@ const unclosed = new FinalizationRegistry<() => void>((free) => free());
 
 /**
  * A capture being written: pcap with nanoseconds; pcapng from the first packet on that pcap cannot
- * hold. A regular file takes its name in `close()`: what ends before leaves no file that looks whole.
+ * hold. A regular file takes its name in `close()`: what ends before leaves no file that looks whole,
+ * also where `await using` ends a block that threw. So a block that went well ends with `close()`.
  */
 export class CaptureWriter {
   readonly #native: CaptureFunctions;
@@ -43,6 +44,7 @@ export class CaptureWriter {
 
   /** @internal */
   constructor(file: string) {
+    checkName('file', file);
     this.#file = file;
     this.#native = captureFunctions();
     const { writeFree } = this.#native;
@@ -132,8 +134,13 @@ export class CaptureWriter {
     unclosed.unregister(this);
   }
 
+  /**
+   * `await using` cannot tell whether its block threw, and half of a capture must not look whole: what
+   * `close()` has not ended is given up, as in `abandon()`.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+    this.abandon();
+    await this.#closing;
   }
 
   /** @internal */
@@ -233,7 +240,7 @@ function put(
  * ```
  *
  * @param file its name, or `-` for standard output
- * @throws CaptureError `capture-write`; NativeError
+ * @throws CaptureError `bad-option`, `capture-write`; NativeError
  */
 export function writeCapture(file: string): CaptureWriter {
   return new CaptureWriter(file);

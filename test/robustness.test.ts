@@ -172,6 +172,22 @@ describe.skipIf(!built)('specifications of reframer-lab', () => {
     );
   });
 
+  test('a name with a NUL byte is not that of the file in front of it', async () => {
+    const name = `${join(packageRoot, 'package.json')}\0.pcap`;
+    for (const [job, spec] of [
+      ['analyze', { ...sound['analyze'], files: [name] }],
+      ['reorder', { ...sound['reorder'], in: name }],
+      ['flows', { ...sound['flows'], file: name }],
+    ] as const) {
+      const { code, lines } = await ask(job, JSON.stringify({ ...spec, checkOnly: true }));
+      expect(lines).toHaveLength(1);
+      expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+        error: { code: 'bad-spec', message: expect.stringContaining('NUL byte') as string },
+      });
+      expect(code).toBe(2);
+    }
+  });
+
   test('garbage: one error, exit code 2', async () => {
     await fc.assert(
       fc.asyncProperty(

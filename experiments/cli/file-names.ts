@@ -41,6 +41,7 @@ export function handOver(spec: object): HandedOver {
   };
   const read = (name: unknown): unknown => {
     if (typeof name !== 'string') return name;
+    checkWhole(name);
     const descriptor = descriptorOf(name, 0);
     if (descriptor !== undefined) return take(name, checked(name, descriptor, 'read'));
     if (!name.includes(lost) || existsSync(name)) return name;
@@ -54,6 +55,7 @@ export function handOver(spec: object): HandedOver {
     }
     const name = changed[output];
     if (typeof name === 'string') {
+      checkWhole(name);
       const descriptor = descriptorOf(name, 1);
       if (descriptor !== undefined)
         changed[output] = take(name, checked(name, descriptor, 'write'));
@@ -76,6 +78,15 @@ export function handOver(spec: object): HandedOver {
           return name === undefined ? text : JSON.stringify(name).slice(1, -1);
         });
   return { spec: changed, descriptors, asGiven, close };
+}
+
+/** No command line holds such a name; a program that calls this one may. */
+function checkWhole(name: string): void {
+  if (name.includes('\0'))
+    throw new CliError(
+      'file-name',
+      `${JSON.stringify(name)}: no file has a name with a NUL byte; what stands before it is another file`,
+    );
 }
 
 /** The number of an open descriptor that a name stands for. */

@@ -156,6 +156,21 @@ describe('a reader', () => {
       );
   });
 
+  test('takes no name with a NUL byte for the one in front of it', () => {
+    const name = `${file}\0.bak`;
+    expect(() => openCapture(name)).toThrow(
+      expect.objectContaining({ name: 'CaptureError', code: 'bad-option', option: 'source' }),
+    );
+    const out = folder.file('in-front.pcap');
+    expect(() => writeCapture(`${out}\0.bak`)).toThrow(
+      expect.objectContaining({ name: 'CaptureError', code: 'bad-option', option: 'file' }),
+    );
+    expect(existsSync(out)).toBe(false);
+    expect(() => writeCapture(undefined as unknown as string)).toThrow(
+      expect.objectContaining({ code: 'bad-option', option: 'file' }),
+    );
+  });
+
   test('refuses seeds that a Reframer would refuse', async () => {
     for await (const burst of openCapture(file, { burst: 10 })) {
       for (const seed of [-1, 1.5, Number.NaN, -1n, 2n ** 64n])

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 
-import { openCapture, writeCapture } from '../../capture/index.js';
+import { openCapture, writeCapture, type CaptureWriter } from '../../capture/index.js';
 import { bytes, codeOf, packetsOf, writeFrames } from '../helpers/captures.js';
 import { temporaryFolder } from '../helpers/cli.js';
 import { frame, readPcap } from '../helpers/frames.js';
@@ -53,6 +53,38 @@ describe('writeCapture', () => {
       expect.objectContaining({ code: 'closed' }),
     );
     await writer.close();
+  });
+
+  test('`await using`: what close() has not ended is given up', async () => {
+    // What the keyword does, which Node 20 does not know.
+    const written = async (
+      name: string,
+      work: (writer: CaptureWriter) => Promise<void>,
+    ): Promise<void> => {
+      const writer = writeCapture(folder.file(name));
+      try {
+        writer.write({ data: frame() });
+        await work(writer);
+      } finally {
+        await writer[Symbol.asyncDispose]();
+      }
+    };
+    const left = (name: string): string[] =>
+      readdirSync(folder.path).filter((each) => each.includes(name));
+    await expect(
+      written('thrown.pcap', () => Promise.reject(new Error('no more'))),
+    ).rejects.toThrow('no more');
+    expect(left('thrown')).toEqual([]);
+    await written('forgotten.pcap', () => Promise.resolve());
+    expect(left('forgotten')).toEqual([]);
+    await written('closed.pcap', (writer) => writer.close());
+    expect(readPcap(readFileSync(folder.file('closed.pcap'))).frames).toHaveLength(1);
+    // Not waited for: it goes on, and the block with it.
+    await written('closing.pcap', (writer) => {
+      void writer.close();
+      return Promise.resolve();
+    });
+    expect(readPcap(readFileSync(folder.file('closing.pcap'))).frames).toHaveLength(1);
   });
 
   test('errors have a code', async () => {

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../../native/loader.js';
+import { handOver } from '../../experiments/cli/file-names.js';
 import { skipSuite, temporaryFolder } from '../helpers/cli.js';
 import { frame, pcap, readPcap } from '../helpers/frames.js';
 
@@ -37,6 +38,18 @@ const oneLine = (text: string): void => {
   expect(text.trim().split('\n')).toHaveLength(1);
   expect(text).not.toMatch(/\bat .*\.js:\d+/);
 };
+
+test('a name with a NUL byte is refused, as input and as output', () => {
+  for (const spec of [
+    { file: `${plain}\0.gz` },
+    { files: [plain, `${plain}\0`] },
+    { out: folder.file('a\0b') },
+  ])
+    expect(() => handOver(spec)).toThrow(
+      expect.objectContaining({ code: 'file-name', message: expect.stringMatching(/u0000.*NUL/) as string }),
+    );
+  expect(readdirSync(folder.path)).toEqual(['plain.pcap']);
+});
 
 describe('reading', () => {
   test.each([

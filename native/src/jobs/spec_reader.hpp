@@ -81,9 +81,8 @@ public:
 	std::string text(const char *name, const std::string &fallback)
 	{
 		const Json *v = take(name);
-		if (v && !v->is_string())
-			fail(name, "must be a string");
-		return (understood_[name] = v ? v->get<std::string>() : fallback).get<std::string>();
+		return (understood_[name] = v ? whole_text(name, *v, "must be a string") : fallback)
+		    .get<std::string>();
 	}
 
 	// What no job can do without.
@@ -162,11 +161,8 @@ public:
 		if (!v)
 			return fallback;
 		std::vector<std::string> out;
-		for (const Json &item : list(name, *v)) {
-			if (!item.is_string())
-				fail(name, "must be a list of strings");
-			out.push_back(item.get<std::string>());
-		}
+		for (const Json &item : list(name, *v))
+			out.push_back(whole_text(name, item, "must be a list of strings"));
 		return out;
 	}
 
@@ -191,6 +187,17 @@ public:
 	}
 
 private:
+	// Of a name with a NUL byte the system would take what stands in front of it.
+	std::string whole_text(const char *name, const Json &v, const char *must) const
+	{
+		if (!v.is_string())
+			fail(name, must);
+		const std::string &text = v.get_ref<const std::string &>();
+		if (text.find('\0') != std::string::npos)
+			fail(name, "is " + v.dump(-1, ' ', true) + ", must not hold a NUL byte");
+		return text;
+	}
+
 	double number(const char *name, double fallback, double low, double high, bool whole)
 	{
 		const Json *v = take(name);
