@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import type { DeviceSpec } from '../../rsspp/index.js';
 import { ealOptions } from './eal.js';
 import { UsageError } from './errors.js';
+import { refuseIgnored } from './ignored.js';
 import { talk } from './output.js';
 import { parseChoice, parseCount } from './units.js';
 
@@ -77,13 +78,45 @@ export function numberBetween(text: string, option: string, low: number, high: n
   return value;
 }
 
+const backends = ['tap', 'ethtool', 'cpumap', 'dpdk'] as const;
+type BackendName = (typeof backends)[number];
+
+// By the names of the options' values.
+const backendsOf: Readonly<Record<string, readonly BackendName[]>> = {
+  interface: ['ethtool', 'cpumap'],
+  cpus: ['ethtool', 'cpumap'],
+  port: ['dpdk'],
+  table: ['dpdk'],
+  eal: ['dpdk'],
+  cores: ['tap', 'dpdk'],
+  reta: ['tap', 'cpumap', 'dpdk'],
+  queueDepth: ['cpumap'],
+  rate: ['tap'],
+  flows: ['tap'],
+  skew: ['tap'],
+  work: ['tap', 'dpdk'],
+  seed: ['tap'],
+};
+
+/** @throws UsageError where an option would change nothing on that device */
+export function refuseIgnoredOf(options: DeviceOptions, command: Command): void {
+  const backend = parseChoice(options.backend, '--backend', backends);
+  refuseIgnored(command, [
+    ...Object.entries(backendsOf).map(([name, having]) => ({
+      options: [name],
+      met: having.includes(backend),
+      text: `goes with --backend ${having.join(' or ')}`,
+    })),
+    {
+      options: ['reta'],
+      met: backend !== 'dpdk' || options.table !== 'reta',
+      text: 'goes with --table flow or software: the RETA of a port has its own size',
+    },
+  ]);
+}
+
 export function deviceSpec(options: DeviceOptions): DeviceSpec {
-  const backend = parseChoice(options.backend, '--backend', [
-    'tap',
-    'ethtool',
-    'cpumap',
-    'dpdk',
-  ] as const);
+  const backend = parseChoice(options.backend, '--backend', backends);
   if (backend === 'dpdk') {
     if (options.port === undefined)
       throw new UsageError('--backend dpdk needs --port: whose table?');

@@ -15,6 +15,7 @@ import {
   deviceSpec,
   numberBetween,
   quickToWrite,
+  refuseIgnoredOf,
   type DeviceOptions,
 } from '../balance-device.js';
 import { BalanceView, type BalanceEpoch } from '../balance-view.js';
@@ -97,7 +98,8 @@ class Totals {
   }
 }
 
-async function balance(options: Options): Promise<void> {
+async function balance(options: Options, command: Command): Promise<void> {
+  refuseIgnoredOf(options, command);
   const intervalMs = parseMilliseconds(options.interval, '--interval');
   const durationMs =
     options.duration === undefined ? 0 : parseMilliseconds(options.duration, '--duration');
