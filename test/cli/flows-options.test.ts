@@ -77,6 +77,24 @@ describe('flows', () => {
     expect(lines[0]).toBe('udp,10.0.0.1:1000,10.0.0.2:2000,single,1,82,0,0,0,0');
   });
 
+  test('--csv of nothing is the head; of what cannot be read it is nothing', async () => {
+    const none = await reframer(['flows', file, '--csv', '--quiet', '--state', 'answered']);
+    expect(none.stdout).toBe(
+      'protocol,a,b,state,packetsAB,bytesAB,packetsBA,bytesBA,start,duration\n',
+    );
+    expect(none.code).toBe(0);
+    const cut = folder.file('cut.pcap');
+    writeFileSync(cut, pcap(packets).subarray(0, -7));
+    for (const path of [cut, folder.file('absent.pcap')]) {
+      const { code, stdout, stderr } = await reframer(['flows', path, '--csv', '--quiet']);
+      expect(stdout).toBe('');
+      expect(stderr).toContain(path);
+      expect(code).toBe(1);
+    }
+    const sound = await reframer(['flows', cut, '--csv', '--quiet', '--keep-going']);
+    expect(sound.stdout.split('\n').length).toBeGreaterThan(40);
+  });
+
   test('a table shows twenty, those with most bytes first', async () => {
     const { stdout } = await reframer(['flows', file, '--quiet']);
     expect(stdout.trimEnd().split('\n')).toHaveLength(22);

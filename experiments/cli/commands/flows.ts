@@ -74,6 +74,7 @@ export function register(program: Command): void {
 
 // How a record of connections begins; it ends with ]}.
 const rowsBegin = '{"flows":[';
+const csvHead = 'protocol,a,b,state,packetsAB,bytesAB,packetsBA,bytesBA,start,duration\n';
 
 /** Standard output, no faster than its reader: what waits for it waits in memory. */
 class Output {
@@ -110,15 +111,14 @@ async function flows(file: string, options: Options): Promise<void> {
   let summary: Summary | undefined;
   const output = new Output();
   let pieces = 0;
-  if (options.csv === true)
-    output.write('protocol,a,b,state,packetsAB,bytesAB,packetsBA,bytesBA,start,duration\n');
   await runLabTalking<{ flows?: Flow[]; csv?: string; summary?: Summary }>('flows', spec, {
     label: file,
     quiet: options.quiet,
     keep: false,
     onRecord: (record) => {
       summary ??= record.summary;
-      if (record.csv !== undefined) output.write(record.csv);
+      // What is wrong with the input was found before the first record: then there is no head either.
+      if (options.csv === true) output.write(`${pieces++ === 0 ? csvHead : ''}${record.csv ?? ''}`);
       shown.push(...(record.flows ?? []));
       return output.written();
     },
