@@ -51,11 +51,15 @@ export function parseHold(text: string, option: string): number {
 }
 
 /** A duration in milliseconds, of at least one: nothing here ticks faster. */
-export function parseMilliseconds(text: string, option: string): number {
+export function parseMilliseconds(text: string, option: string, least = 1): number {
   const ms = parseDuration(text, option) / 1e6;
-  if (ms < 1) throw new UsageError(`${option}: '${text}' is shorter than 1ms`);
+  if (ms < least) throw new UsageError(`${option}: '${text}' is shorter than ${least}ms`);
   return ms;
 }
+
+/** Between two looks at the counters of another process: shorter ones would be of the looking. */
+export const parseLooks = (text: string, option: string): number =>
+  parseMilliseconds(text, option, 10);
 
 /** @returns bits per second, or 'native': the capture's own timing */
 export function parseRate(text: string, option: string): number | 'native' {

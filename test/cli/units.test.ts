@@ -7,6 +7,7 @@ import {
   parseCount,
   parseDuration,
   parseHold,
+  parseLooks,
   parseMilliseconds,
   parseRate,
 } from '../../experiments/cli/units.js';
@@ -55,6 +56,8 @@ describe('quantities', () => {
       expect(() => parseRate(text, '--n')).toThrow(/^--n: /);
     expect(() => parseHold('1.1s', '--n')).toThrow(/longer than 1s/);
     expect(() => parseMilliseconds('0', '--n')).toThrow(/shorter than 1ms/);
+    expect(() => parseLooks('9.9ms', '--n')).toThrow(/^--n: '9.9ms' is shorter than 10ms$/);
+    expect(parseLooks('10ms', '--n')).toBe(10);
   });
 
   test('of CPUs become the masks that sysfs reads', () => {

@@ -17,7 +17,7 @@ import { LiveView } from '../live-view.js';
 import { exposition, parseAddress, serveMetrics } from '../metrics.js';
 import { print, printJson, talk } from '../output.js';
 import { followUser } from '../privileges.js';
-import { formatCount, parseDuration, parseMilliseconds } from '../units.js';
+import { formatCount, parseLooks, parseMilliseconds } from '../units.js';
 import { untilStopped, type Stopping } from '../until-stopped.js';
 
 export function register(program: Command): void {
@@ -27,7 +27,7 @@ export function register(program: Command): void {
       'forward between two DPDK ports, with Reframer on every receive queue, until Ctrl-C, which drains and ends with exit code 0; drops nothing',
     );
   addBoxOptions(command)
-    .option('--interval <time>', 'between two looks at the counters', '1s')
+    .option('--interval <time>', 'between two looks at the counters, at least 10ms', '1s')
     .option('--duration <time>', 'end after this time; otherwise at Ctrl-C')
     .option('--idle <time>', 'end when, after the first packet, none came for this long')
     .option('--metrics <host:port>', 'serve the counters to Prometheus, at /metrics')
@@ -61,7 +61,7 @@ async function run(options: Options, command: Command): Promise<void> {
   // Looked at before it is read.
   const denied = denyFile === undefined ? undefined : { denyFile, file: new ChangedFile(denyFile) };
   const { spec, devices, rules, balancer } = boxSpec(options);
-  const intervalMs = Math.max(10, parseDuration(options.interval, '--interval') / 1e6);
+  const intervalMs = parseLooks(options.interval, '--interval');
   const idleMs = options.idle === undefined ? Infinity : parseMilliseconds(options.idle, '--idle');
   const durationMs =
     options.duration === undefined ? 0 : parseMilliseconds(options.duration, '--duration');

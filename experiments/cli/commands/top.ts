@@ -9,7 +9,7 @@ import { cleanLine } from '../../core/clean.js';
 import { CliError, exitCodes, UsageError, type ErrorRecord } from '../errors.js';
 import { LiveView } from '../live-view.js';
 import { printJson, renderTable } from '../output.js';
-import { formatCount, formatFixed, parseDuration } from '../units.js';
+import { formatCount, formatFixed, parseLooks } from '../units.js';
 import { untilStopped } from '../until-stopped.js';
 
 interface Options {
@@ -55,7 +55,7 @@ export function register(program: Command): void {
     )
     .option('--socket <path>', "the program's telemetry socket; otherwise found by its file prefix")
     .option('--file-prefix <name>', 'as the program was given to EAL', 'rte')
-    .option('--interval <time>', 'between two looks', '1s')
+    .option('--interval <time>', 'between two looks, at least 10ms', '1s')
     .option('--once', 'look once')
     .option('--json', 'print one JSON line a look')
     .action(top);
@@ -247,7 +247,7 @@ function greeting(value: unknown): { version: string; pid: number } | undefined 
 }
 
 async function top(options: Options): Promise<void> {
-  const intervalMs = Math.max(10, parseDuration(options.interval, '--interval') / 1e6);
+  const intervalMs = parseLooks(options.interval, '--interval');
   const socket = options.socket ?? findSocket(options.filePrefix);
   const stopping = untilStopped(0);
   let session: NativeSession<Reply> | undefined;

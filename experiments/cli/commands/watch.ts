@@ -7,7 +7,7 @@ import { CliError, exitCodes, UsageError } from '../errors.js';
 import { LiveView } from '../live-view.js';
 import { exposition, parseAddress, serveMetrics } from '../metrics.js';
 import { print, printJson, talk, wrap } from '../output.js';
-import { formatCount, formatFixed, parseDuration, parseMilliseconds } from '../units.js';
+import { formatCount, formatFixed, parseLooks, parseMilliseconds } from '../units.js';
 import { untilStopped, type Stopping } from '../until-stopped.js';
 import { Action } from '../watch/action.js';
 import { localityOf, type Locality, type Sample, type WatchReply } from '../watch/sample.js';
@@ -36,7 +36,7 @@ export function register(program: Command): void {
       'count what comes to an interface and how much locality it has, by an XDP program that passes all on, until Ctrl-C; then say what holding packets would bring. The program leaves with the command, however that ends; root',
     )
     .requiredOption('--interface <name>', 'whose received packets')
-    .option('--interval <time>', 'between two looks', '1s')
+    .option('--interval <time>', 'between two looks, at least 10ms', '1s')
     .option('--duration <time>', 'end after this time; otherwise at Ctrl-C, exit code 0')
     .option('--when <expression>', whenHelp)
     .option(
@@ -50,7 +50,7 @@ export function register(program: Command): void {
 }
 
 async function watch(options: Options): Promise<void> {
-  const intervalMs = Math.max(10, parseDuration(options.interval, '--interval') / 1e6);
+  const intervalMs = parseLooks(options.interval, '--interval');
   const durationMs =
     options.duration === undefined ? 0 : parseMilliseconds(options.duration, '--duration');
   const trigger = options.when === undefined ? undefined : new Trigger(options.when);
