@@ -82,7 +82,8 @@ export class Balancing {
   }
 
   /**
-   * Epoch after epoch, each when it is due, until `signal` ends it; then the first table is put back.
+   * Epoch after epoch until `signal` ends it; then the first table is put back. Epochs are due by the
+   * start of the one before, however long that took; one that is late puts off those behind it.
    * @param onEpoch gets each report
    * @throws RssppError `backend`: the first table was put back, if the device takes it
    */
@@ -94,10 +95,13 @@ export class Balancing {
     onEpoch?: (report: Report) => void;
   }): Promise<void> {
     try {
+      let due = performance.now();
       while (!signal.aborted) {
         const report = await this.epoch();
         onEpoch?.(report);
-        await wait(report.nextEpochNs / 1e6, signal);
+        const now = performance.now();
+        due = Math.max(due + report.nextEpochNs / 1e6, now);
+        await wait(due - now, signal);
       }
     } finally {
       await this.stop();
