@@ -1,4 +1,5 @@
-// One set-up at a time: processes that begin at once never both have the lock.
+// One set-up at a time: processes that begin at once never both have the lock, and that of a dead one
+// is no obstacle.
 import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,12 +11,12 @@ import { temporaryFolder } from './helpers/cli.js';
 const folder = temporaryFolder();
 afterAll(() => folder.remove());
 
-test('of many that begin at once one works', { timeout: 60_000 }, async () => {
+test('of many that begin at once one works, also where one dies', { timeout: 60_000 }, async () => {
   // The lock asks whether its owner is a set-up by this name.
   const script = folder.file('setup.mjs');
   writeFileSync(
     script,
-    `import { rmSync, writeFileSync } from 'node:fs';
+    `import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { acquire, nameChild, release } from ${JSON.stringify(join(packageRoot, 'native', 'setup', 'lock.mjs'))};
 const [lock, inside] = process.argv.slice(2);
 let both = 0;
@@ -28,7 +29,12 @@ for (let i = 0; i < 5; i++) {
   }
   for (let j = 0; j < 20; j++) nameChild(lock, 1);
   rmSync(inside, { force: true });
-  release(lock);
+  if (i % 2 === 0) release(lock);
+  else {
+    // As if it had died: no process has this number.
+    writeFileSync(lock + '.dead' + process.pid, '4194305');
+    renameSync(lock + '.dead' + process.pid, lock);
+  }
 }
 process.stdout.write(String(both));
 // None is gone while others may ask after it.

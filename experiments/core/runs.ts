@@ -1,18 +1,10 @@
 // Folders of runs: where they are, which one to go on with, and who is writing to it.
-import {
-  existsSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
+import { giveBack, take } from '#held-file';
 import { packageRoot } from '../../native/loader.js';
-import { machineFingerprint, readText } from './context.js';
+import { machineFingerprint } from './context.js';
 import { HarnessError } from './errors.js';
 import { kindOf } from './files.js';
 import { readHistory, type History } from './history.js';
@@ -195,28 +187,14 @@ function isAlive(pid: number): boolean {
 export function lockRun(folder: string): () => void {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, 'lock');
-  // Made complete beside it and linked into place, so that of two that start at once one gets it.
-  const own = `${file}.${process.pid}`;
-  rmSync(own, { force: true }); // of an earlier process with this number
-  writeFileSync(own, String(process.pid), { flag: 'wx' });
-  try {
-    for (;;) {
-      try {
-        linkSync(own, file);
-        return () => rmSync(file, { force: true });
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
-      const owner = kindOf(file) === 'file' ? Number(readText(file)) : 0;
-      if (owner > 0 && owner !== process.pid && isAlive(owner)) {
-        throw new HarnessError(
-          'run-in-use',
-          `${folder} is being written by process ${owner}; wait for it, or give another folder`,
-        );
-      }
-      rmSync(file, { force: true });
-    }
-  } finally {
-    rmSync(own, { force: true });
-  }
+  const held = take(file, (text) => {
+    const owner = Number(text);
+    return owner > 0 && owner !== process.pid && isAlive(owner);
+  });
+  if (held !== undefined)
+    throw new HarnessError(
+      'run-in-use',
+      `${folder} is being written by process ${Number(held)}; wait for it, or give another folder`,
+    );
+  return () => giveBack(file);
 }

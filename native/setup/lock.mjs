@@ -1,10 +1,13 @@
 // One set-up at a time in one folder. The lock names the process that works and the command that
 // it runs now: killed outright it cannot tidy up, and its npm or ninja may still be writing.
-import { linkSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+
+import { giveBack, take } from './held-file.mjs';
 
 const pollMs = 200;
 
 function runs(pid, what) {
+  if (!/^\d+$/.test(pid)) return false; // /proc/cmdline is the kernel's
   try {
     return what.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
   } catch {
@@ -13,42 +16,21 @@ function runs(pid, what) {
 }
 
 /** The process that must be waited for, if there is one. */
-function holder(file) {
-  const [owner = '', child = ''] = readFileSync(file, 'utf8').split(' ');
-  if (runs(owner, /setup\.mjs/)) return owner;
+function holder(text) {
+  const [owner = '', child = ''] = text.split(' ');
+  // One with the number of this process is of an earlier one.
+  if (owner !== String(process.pid) && runs(owner, /setup\.mjs/)) return owner;
   if (runs(child, /npm|meson|ninja|apt-get|tsc/)) return child;
   return undefined;
 }
 
-/** Complete from the first moment: an empty lock would be taken for a dead one's. */
-function take(file) {
-  const own = `${file}.${process.pid}`;
-  writeFileSync(own, String(process.pid));
-  try {
-    linkSync(own, file);
-    return true;
-  } catch (error) {
-    if (error.code !== 'EEXIST') throw error;
-    return false;
-  } finally {
-    rmSync(own, { force: true });
-  }
-}
-
 /** Waits for its turn; `say` is told once when there is something to wait for. */
 export async function acquire(file, say) {
-  for (let waited = false; ;) {
-    if (take(file)) return;
-    let other;
-    try {
-      other = holder(file);
-      if (other === undefined) unlinkSync(file);
-    } catch {
-      continue; // it was given back meanwhile
-    }
-    if (other === undefined) continue;
-    if (!waited) say(`another set-up (process ${other}) is at work here; waiting`);
-    waited = true;
+  for (let waited = false; ; waited = true) {
+    const held = take(file, (text) => holder(text) !== undefined);
+    if (held === undefined) return;
+    if (!waited)
+      say(`another set-up (process ${holder(held) ?? held.split(' ')[0]}) is at work here; waiting`);
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }
@@ -59,10 +41,4 @@ export function nameChild(file, pid) {
   renameSync(own, file);
 }
 
-export function release(file) {
-  try {
-    unlinkSync(file);
-  } catch {
-    // somebody took it for dead; nothing is lost
-  }
-}
+export const release = giveBack;
