@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../native/loader.js';
 import { runProgram, skipSuite, temporaryFolder, type Outcome } from './helpers/cli.js';
+import { ealOf } from './helpers/eal.js';
 import { flags, frame, pcap, readPcap } from './helpers/frames.js';
 
 const folder = temporaryFolder();
@@ -55,22 +56,10 @@ if (!hasDpdk) {
       expect([stderr, code]).toEqual(['', 0]);
     }, 60_000);
 
-    const eal = (device: string): string[] => [
-      '--no-pci',
-      '--no-huge',
-      '-m',
-      '256',
-      '--no-shconf',
-      '--no-telemetry',
-      '--log-level=error',
-      `--file-prefix=reframer-examples-${process.pid}`,
-      `--vdev=${device}`,
-      '--',
-    ];
     const nat = (input: string, output: string, ...more: string[]): Promise<Outcome> =>
       runProgram(
         program,
-        [...eal(`net_pcap0,rx_pcap=${input},tx_pcap=${output}`), '192.0.2.1', ...more],
+        [...ealOf('examples', `net_pcap0,rx_pcap=${input},tx_pcap=${output}`), '192.0.2.1', ...more],
         {
           env: { LD_LIBRARY_PATH: build },
           started: (kill) => endOnceWritten(output, () => kill('SIGTERM')),
@@ -171,7 +160,7 @@ kill -TERM $!
 wait $!`;
       const { stdout, code, stderr } = await runProgram(
         'unshare',
-        ['--net', 'bash', '-c', script, 'bash', program, ...eal('net_af_packet0,iface=far')],
+        ['--net', 'bash', '-c', script, 'bash', program, ...ealOf('examples', 'net_af_packet0,iface=far')],
         { env: { LD_LIBRARY_PATH: build } },
       );
       expect([stderr, code]).toEqual(['', 0]);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 import { packageRoot } from '../native/loader.js';
 import { reframer, runProgram, temporaryFolder } from './helpers/cli.js';
+import { ealOf } from './helpers/eal.js';
 import { hasDpdk, install, meson, skipWhatIsMissing } from './helpers/installed.js';
 import { readPackageFile } from './helpers/readme.js';
 
@@ -201,19 +202,7 @@ int main(int argc, char **argv)
     const out = folder.file('nat/out.pcap');
     const { code, stdout } = await runProgram(
       program,
-      [
-        '--no-pci',
-        '--no-huge',
-        '-m',
-        '256',
-        '--no-shconf',
-        '--no-telemetry',
-        `--file-prefix=reframer-nat-${process.pid}`,
-        '--log-level=error',
-        `--vdev=net_pcap0,rx_pcap=${capture},tx_pcap=${out}`,
-        '--',
-        '192.0.2.1',
-      ],
+      [...ealOf('nat', `net_pcap0,rx_pcap=${capture},tx_pcap=${out}`), '192.0.2.1'],
       { env: environment, started: (kill) => stopLater(kill, out) },
     );
     expect(code).toBe(0);
