@@ -68,7 +68,8 @@ enum conntrack_flag {
 	 * places entries (so a bucket can be prefetched before the packet is parsed) and, by its low
 	 * bits, chooses the group. What is inside a page, and where keys go whose page is full, stays
 	 * keyed by a secret seed, so colliding NIC hashes do not chain; finding such keys costs about
-	 * twice what spread ones cost, of more than four such hashes at a time somewhat more.
+	 * twice what spread ones cost, of more than four such hashes at a time somewhat more. Where
+	 * they fill a table, its early eviction takes them first, whatever key needs the place.
 	 */
 	CONNTRACK_NIC_HASH = 1u << 1,
 	/**
@@ -354,7 +355,8 @@ uint64_t conntrack_snapshot_next(struct conntrack_table *t, uint64_t now_ns, uin
 /**
  * Asks the kernel for the memory of the next two steps of growth. Any thread may call it while
  * another uses the table, as long as no group is attached, detached or freed meanwhile; then no
- * insert meets a page fault. @return 0, -ENOMEM, -ENOTSUP (fixed size).
+ * insert meets a page fault. With CONNTRACK_NIC_HASH it prepares for colliding hashes too, whose
+ * place grows even in a table of fixed size. @return 0, -ENOMEM, -ENOTSUP (nothing of it can grow).
  */
 int conntrack_prepare(struct conntrack_table *t);
 /** What conntrack_get_stats() calls: writes `size` bytes, no more. */

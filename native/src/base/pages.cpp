@@ -106,9 +106,18 @@ Reserve::~Reserve()
 		munmap(data_, room_);
 }
 
-bool Reserve::take(size_t bytes, size_t most)
+void Reserve::advise()
 {
-	huge_first_ = bytes >= huge_page;
+	if (page_size_ == PageSize::small)
+		madvise(data_, room_, MADV_NOHUGEPAGE); // where the kernel gives them unasked
+	else
+		advise_huge(data_, huge_first_ ? 0 : huge_page, room_);
+}
+
+bool Reserve::take(size_t bytes, size_t most, PageSize page_size)
+{
+	page_size_ = page_size;
+	huge_first_ = bytes >= huge_page && page_size == PageSize::huge;
 	for (size_t size = round_up(std::max(bytes, most), page);;
 	     size = round_up(std::max(bytes, size / 2), page)) {
 		if ((data_ = reserve(size))) {
@@ -118,7 +127,7 @@ bool Reserve::take(size_t bytes, size_t most)
 		if (size <= round_up(bytes, page))
 			return false;
 	}
-	advise_huge(data_, huge_first_ ? 0 : huge_page, room_);
+	advise();
 	// Small tables come with their pages at once: met one by one, their faults are 3 us each.
 	if (!huge_first_)
 		return populate(0, bytes);
@@ -142,7 +151,7 @@ bool Reserve::extend(size_t used, size_t bytes)
 		munmap(data_ + used, room_ - used);
 	data_ = to;
 	room_ = bytes;
-	advise_huge(data_, huge_first_ ? 0 : huge_page, room_);
+	advise();
 	return true;
 }
 
@@ -165,6 +174,8 @@ bool Reserve::populate(size_t from, size_t to) const
 size_t Reserve::resident(size_t used) const
 {
 	used = round_up(used, page);
+	if (page_size_ == PageSize::small)
+		return used;
 	return used <= huge_page && !huge_first_ ? used : std::min(round_up(used, huge_page), room_);
 }
 

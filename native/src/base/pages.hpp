@@ -42,6 +42,9 @@ private:
 	size_t given_back_ = 0;
 };
 
+// What the kernel is to give for a touch: 2 MiB where it has them, or 4 KiB.
+enum class PageSize { huge, small };
+
 // Addresses for a table that grows where it is. The kernel gives memory as it is touched; what has
 // been touched stays. Pages below the first 2 MiB are small ones, unless the table begins larger.
 class Reserve {
@@ -53,7 +56,7 @@ public:
 
 	// Of `bytes` needed now and `most` wanted as many addresses as there are, the former at least.
 	// Touches the first. False where there are not even these.
-	bool take(size_t bytes, size_t most);
+	bool take(size_t bytes, size_t most, PageSize size = PageSize::huge);
 	// Makes room for `bytes` where `data()` may move to. False where there is none: nothing
 	// changes.
 	bool extend(size_t used, size_t bytes);
@@ -67,9 +70,12 @@ public:
 	size_t resident(size_t used) const;
 
 private:
+	void advise();
+
 	uint8_t *data_ = nullptr;
 	size_t room_ = 0;
 	bool huge_first_ = false;
+	PageSize page_size_ = PageSize::huge;
 };
 
 } // namespace reframer::base

@@ -317,10 +317,12 @@ int conntrack_prepare(struct conntrack_table *t)
 {
 	if (!t)
 		return -EINVAL;
-	if (t->flags & CONNTRACK_FIXED_SIZE)
+	const bool fixed = t->flags & CONNTRACK_FIXED_SIZE, nic_hash = t->flags & CONNTRACK_NIC_HASH;
+	if (fixed && !nic_hash)
 		return -ENOTSUP;
 	for (const conntrack_group *g : t->group_storage)
-		if (g && !populate_ahead(*t, g->main))
+		if (g && ((!fixed && !populate_ahead(*t, g->main)) ||
+		          (nic_hash && !populate_ahead(*t, g->stash))))
 			return -ENOMEM;
 	return 0;
 }

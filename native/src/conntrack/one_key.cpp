@@ -62,11 +62,10 @@ void consider(const Table &t, const Cell &c, const HandedOut &out, Victim &victi
 	victim = {c, left};
 }
 
-// Takes out the unprotected entry whose deadline comes first: of the key's two lines, or else of
-// its page. @return whether there was one.
-bool evict(Table &t, Group &g, uint64_t digest, const HandedOut &out)
+// The unprotected entry whose deadline comes first: of the key's two lines in a region, or else of
+// its page.
+Cell victim_in(const Table &t, Region &r, uint64_t digest, const HandedOut &out)
 {
-	Region &r = g.main;
 	Line *page = page_at(r, page_of(t, r, digest));
 	const uint32_t home = digest_line(digest);
 	Victim victim;
@@ -76,10 +75,29 @@ bool evict(Table &t, Group &g, uint64_t digest, const HandedOut &out)
 	for (uint32_t line = 0; !victim.cell && line < lines_per_page; line++)
 		for (uint32_t at = 0; at < 2; at++)
 			consider(t, {&r, page + (home ^ line), at}, out, victim);
-	if (!victim.cell)
+	return victim.cell;
+}
+
+// @return whether there was one to take out.
+bool evict(Table &t, Group &g, uint64_t digest, const HandedOut &out)
+{
+	const Cell victim = victim_in(t, g.main, digest, out);
+	if (victim)
+		vacate(t, g, victim, CONNTRACK_EVICTED);
+	return bool(victim);
+}
+
+// Where a NIC hash is flooded, what fills the table lies in a stash, which no other key's page
+// leads to: without this, a flood on one page would keep all new flows out until it times out.
+bool evict_flood(Table &t, uint64_t digest, const HandedOut &out)
+{
+	Group *g = t.groups[t.flooded_group];
+	if (!g || !g->flooded.nb)
 		return false;
-	vacate(t, g, victim.cell, CONNTRACK_EVICTED);
-	return true;
+	const Cell victim = victim_in(t, g->stash, digest, out);
+	if (victim)
+		vacate(t, *g, victim, CONNTRACK_EVICTED);
+	return bool(victim);
 }
 
 // The table is full by its count: a dead entry goes, or one that may be evicted.
@@ -88,7 +106,7 @@ bool make_place(Table &t, Group &g, Line *page, bool timed, uint64_t digest, con
 	if (t.flows < t.max_flows)
 		return true;
 	if (!(t.flags & CONNTRACK_NO_EVICTION))
-		return evict(t, g, digest, out);
+		return evict_flood(t, digest, out) || evict(t, g, digest, out);
 	for (uint32_t line = 0; timed && line < lines_per_page; line++)
 		if (bury(t, g, g.main, page[line]))
 			return true;
@@ -107,8 +125,10 @@ Cell place_in_stash(Table &t, Group &g, const Sought &key, Line &home, const Han
 	if (home.nb_spilled != full_count)
 		home.nb_spilled++;
 	home.filter |= static_cast<uint16_t>(1u << digest_filter(key.digest));
-	if (t.flags & CONNTRACK_NIC_HASH && home.nb_spilled > many_spilled)
+	if (t.flags & CONNTRACK_NIC_HASH && home.nb_spilled > many_spilled) {
 		g.flooded.add(digest_position(key.digest));
+		t.flooded_group = g.index;
+	}
 	return c;
 }
 

@@ -279,6 +279,69 @@ TEST_CASE("a SYN flood never pushes out established flows")
 	conntrack_free(t);
 }
 
+// The flood of a sender who knows the NIC's hash key: all of it on one page of the table.
+TEST_CASE("a SYN flood on one NIC hash keeps neither established nor new flows out")
+{
+	CAPTURE(run_seed());
+	for (uint32_t nb_groups : {1u, 8u}) {
+		CAPTURE(nb_groups);
+		constexpr uint64_t room = 10'000, nb_established = 7000;
+		conntrack_params params = tcp_params(room);
+		params.flags |= CONNTRACK_NIC_HASH;
+		params.nb_groups = nb_groups;
+		conntrack_table *t = nullptr;
+		REQUIRE(conntrack_create(&params, &t) == 0);
+		std::mt19937_64 random(run_seed());
+		const auto fresh = [&] { return KeyWords<16>{{random(), random()}}; };
+		const auto digest = [&](const KeyWords<16> &key, uint32_t nic) {
+			uint64_t d;
+			conntrack_digest_burst(t, key.word, &nic, 1, &d);
+			return d;
+		};
+		const auto hash = [](const KeyWords<16> &key) { return uint32_t(key.word[0] >> 32); };
+		const auto state_of = [&](const KeyWords<16> &key) {
+			const uint64_t d = digest(key, hash(key));
+			void *state = conntrack_find(t, key.word, &d, second);
+			return state ? TcpState(*static_cast<uint8_t *>(state)) : TcpState::none;
+		};
+		const auto packet_of = [&](const KeyWords<16> &key, uint32_t nic, TcpPacket p) {
+			const uint64_t d = digest(key, nic);
+			if (void *state = conntrack_find_or_insert(t, key.word, &d, second, nullptr)) {
+				uint32_t timeout_class = 0;
+				step_state(state, &timeout_class, p);
+				conntrack_set_class(t, state, timeout_class, second);
+			}
+		};
+		std::vector<KeyWords<16>> established(nb_established);
+		for (auto &key : established) {
+			key = fresh();
+			for (TcpPacket p : handshake)
+				packet_of(key, hash(key), p);
+		}
+		const auto aim = uint32_t(random());
+		uint32_t opened = 0, tried = 0;
+		for (uint64_t i = 0; i < 5 * room; i++) {
+			packet_of(fresh(), aim, handshake[0]);
+			if (i < room || i % 100)
+				continue;
+			const KeyWords<16> client = fresh();
+			for (TcpPacket p : handshake)
+				packet_of(client, hash(client), p);
+			opened += state_of(client) == TcpState::established;
+			tried++;
+		}
+		conntrack_stats stats;
+		conntrack_get_stats(t, &stats);
+		CHECK(stats.flows <= room);
+		CHECK(stats.refused == 0);
+		CHECK(stats.evicted > 4 * room);
+		CHECK(opened == tried);
+		for (const auto &key : established)
+			REQUIRE(state_of(key) == TcpState::established);
+		conntrack_free(t);
+	}
+}
+
 TEST_CASE("a SYN flood from two threads never pushes established flows out of a shared table")
 {
 	CAPTURE(run_seed());
