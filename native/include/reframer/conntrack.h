@@ -66,10 +66,9 @@ enum conntrack_flag {
 	/**
 	 * Callers hand in the NIC's RSS hash of each key, always the same one for the same key. It
 	 * places entries (so a bucket can be prefetched before the packet is parsed) and, by its low
-	 * bits, chooses the group. What is inside a page, and where keys go whose page is full, stays
-	 * keyed by a secret seed, so colliding NIC hashes do not chain; finding such keys costs about
-	 * twice what spread ones cost, of more than four such hashes at a time somewhat more. Where
-	 * they fill a table, its early eviction takes them first, whatever key needs the place.
+	 * bits, chooses the group. A secret seed orders keys inside a page, and places those whose page
+	 * is full, so colliding NIC hashes do not chain. Finding such keys costs about twice what spread
+	 * ones cost, more with over four such hashes. Early eviction takes them first in a full table.
 	 */
 	CONNTRACK_NIC_HASH = 1u << 1,
 	/**
@@ -353,10 +352,9 @@ uint64_t conntrack_snapshot(struct conntrack_table *t, uint64_t now_ns, uint64_t
 uint64_t conntrack_snapshot_next(struct conntrack_table *t, uint64_t now_ns, uint64_t *cursor,
                                  uint64_t room, void *keys, void *states, uint8_t *classes);
 /**
- * Asks the kernel for the memory of the next two steps of growth. Any thread may call it while
- * another uses the table, as long as no group is attached, detached or freed meanwhile; then no
- * insert meets a page fault. With CONNTRACK_NIC_HASH it prepares for colliding hashes too, whose
- * place grows even in a table of fixed size. @return 0, -ENOMEM, -ENOTSUP (nothing of it can grow).
+ * Asks the kernel for the memory of the next two steps of growth, for colliding hashes too. Any
+ * thread may call it while another uses the table, if no group is attached, detached or freed
+ * meanwhile; then no insert meets a page fault. @return 0, -ENOMEM, -ENOTSUP (nothing can grow).
  */
 int conntrack_prepare(struct conntrack_table *t);
 /** What conntrack_get_stats() calls: writes `size` bytes, no more. */
