@@ -171,12 +171,30 @@ export function methodText({ plan, summary }: Pick<ReportModel, 'plan' | 'summar
 }
 
 /** The run again, and one of its parts, as a shell takes it. */
-export const commandOf = ({ argv }: Pick<ReportModel, 'argv'>, part?: string): string => {
+export const commandOf = (
+  { argv, summary }: Pick<ReportModel, 'argv' | 'summary'>,
+  part?: string,
+): string => {
   const only = part === undefined || argv.some((word) => word.startsWith('--only'));
   // A run from the beginning is what the command does where none was interrupted, in a folder of its own.
-  const left = ['--fresh', '--resume', '--json', '--ci', '--out'];
+  const left = ['--fresh', '--resume', '--json', '--ci'];
+  const other = ['--out', '--budget'];
   const asked = argv.filter(
-    (word, i) => !left.includes(word) && argv[i - 1] !== '--out' && !word.startsWith('--out='),
+    (word, i) =>
+      !left.includes(word) &&
+      !other.includes(argv[i - 1] ?? '') &&
+      !other.some((option) => word === option || word.startsWith(`${option}=`)),
   );
-  return ['npx', 'reframer', ...asked, ...(only ? [] : ['--only', part])].map(shellWord).join(' ');
+  // What it was given in the end, if it began with a budget.
+  const given = argv.some((word) => word.startsWith('--budget'));
+  const budget = given ? budgetOf(summary.context) : undefined;
+  return [
+    'npx',
+    'reframer',
+    ...asked,
+    ...(budget === undefined ? [] : ['--budget', `${budget}s`]),
+    ...(only ? [] : ['--only', part]),
+  ]
+    .map(shellWord)
+    .join(' ');
 };

@@ -8,7 +8,7 @@ import { openRun, type Run } from '../../experiments/core/runs.js';
 import { check, resultsSchema } from '../../experiments/core/schema.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
 import { summarize } from '../../experiments/core/summary.js';
-import { ownTarget, type Part } from '../../experiments/core/types.js';
+import { ownTarget, type JsonObject, type Part } from '../../experiments/core/types.js';
 import { reframer } from '../../experiments/reframer/definition.js';
 import { besideFinding, claimsFinding } from '../../experiments/report/findings.js';
 import { compareRuns } from '../../experiments/report/compare.js';
@@ -330,7 +330,8 @@ describe('comparison', () => {
 
 test('the command of a run is one that a shell understands', () => {
   const argv = ['exp', 'tiny', '--trace', "it's a b.pcap", '--only', '$(x)`y`;*', '--seed=~', ''];
-  const command = commandOf({ argv });
+  const { summary } = reportTexts(run, tiny()).model;
+  const command = commandOf({ argv, summary });
   expect(command).toMatch(/^npx reframer exp tiny --trace 'it/);
   const { stdout } = spawnSync('bash', ['-c', `printf '%s\\n' ${command}`], { encoding: 'utf8' });
   expect(stdout.split('\n').slice(0, -1)).toEqual(['npx', 'reframer', ...argv]);
@@ -339,6 +340,16 @@ test('the command of a run is one that a shell understands', () => {
   const { texts } = reportTexts(asked, tiny());
   // Backticks do not end it in Markdown.
   expect(texts.get('report.md')).toContain(`The run again: \`\` ${command} \`\`\n`);
+});
+
+test('the command of a run has the budget that the run had in the end', () => {
+  const { summary } = reportTexts(run, tiny()).model;
+  const given = (argv: string[], context: JsonObject): string =>
+    commandOf({ argv, summary: { ...summary, context } });
+  const argv = ['exp', 'tiny', '--budget', '50min', '--full'];
+  expect(given(argv, { budgetSeconds: 6000 })).toBe('npx reframer exp tiny --full --budget 6000s');
+  expect(given(argv, {})).toBe('npx reframer exp tiny --full');
+  expect(given(['exp', 'tiny'], { budgetSeconds: 6000 })).toBe('npx reframer exp tiny');
 });
 
 test('an unfinished run says so', async () => {
