@@ -59,7 +59,11 @@ if (!hasDpdk) {
     const nat = (input: string, output: string, ...more: string[]): Promise<Outcome> =>
       runProgram(
         program,
-        [...ealOf('examples', `net_pcap0,rx_pcap=${input},tx_pcap=${output}`), '192.0.2.1', ...more],
+        [
+          ...ealOf('examples', `net_pcap0,rx_pcap=${input},tx_pcap=${output}`),
+          '192.0.2.1',
+          ...more,
+        ],
         {
           env: { LD_LIBRARY_PATH: build },
           started: (kill) => endOnceWritten(output, () => kill('SIGTERM')),
@@ -160,7 +164,15 @@ kill -TERM $!
 wait $!`;
       const { stdout, code, stderr } = await runProgram(
         'unshare',
-        ['--net', 'bash', '-c', script, 'bash', program, ...ealOf('examples', 'net_af_packet0,iface=far')],
+        [
+          '--net',
+          'bash',
+          '-c',
+          script,
+          'bash',
+          program,
+          ...ealOf('examples', 'net_af_packet0,iface=far'),
+        ],
         { env: { LD_LIBRARY_PATH: build } },
       );
       expect([stderr, code]).toEqual(['', 0]);

@@ -45,9 +45,7 @@ describe('the table of attacks', () => {
     const value = /^\d[\d.,]* \([\d.,]+ to [\d.,]+\)$/;
     const word = /^(reached|missed|undecided)$/;
     expect(cells.slice(2, 8)).toEqual(
-      [value, value, word, value, value, word].map(
-        (form) => expect.stringMatching(form) as string,
-      ),
+      [value, value, word, value, value, word].map((form) => expect.stringMatching(form) as string),
     );
   });
 

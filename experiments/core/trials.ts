@@ -2,13 +2,7 @@
 import { HarnessError } from './errors.js';
 import type { Journal } from './journal.js';
 import type { Ledger, Slot } from './ledger.js';
-import {
-  describeParams,
-  portableSpec,
-  type Identity,
-  type Point,
-  type Setting,
-} from './points.js';
+import { describeParams, portableSpec, type Identity, type Point, type Setting } from './points.js';
 import type { SampleRecord } from './records.js';
 import type { RunTrial } from './runner.js';
 import type { Standing } from './standing.js';

@@ -107,10 +107,10 @@ export function attackTable(model: Pick<ReportModel, 'experiment' | 'summary' | 
       rows,
     },
     told: together(
-        `Aims without Reframer: ${String(judged(summary, 'off', measured))}.`,
-        `With T = 64 µs, less the hold: ${String(judged(summary, 'fixed', measured))}.`,
-        without === undefined ? undefined : `Not in the table, no trial of it counts: ${without}.`,
-        spared(policies.flatMap((p) => measured.flatMap((a) => pointOf(summary, p, a) ?? []))),
+      `Aims without Reframer: ${String(judged(summary, 'off', measured))}.`,
+      `With T = 64 µs, less the hold: ${String(judged(summary, 'fixed', measured))}.`,
+      without === undefined ? undefined : `Not in the table, no trial of it counts: ${without}.`,
+      spared(policies.flatMap((p) => measured.flatMap((a) => pointOf(summary, p, a) ?? []))),
     ),
   };
 }

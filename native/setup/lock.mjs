@@ -30,7 +30,9 @@ export async function acquire(file, say) {
     const held = take(file, (text) => holder(text) !== undefined);
     if (held === undefined) return;
     if (!waited)
-      say(`another set-up (process ${holder(held) ?? held.split(' ')[0]}) is at work here; waiting`);
+      say(
+        `another set-up (process ${holder(held) ?? held.split(' ')[0]}) is at work here; waiting`,
+      );
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }

@@ -77,13 +77,15 @@ describe('usage', () => {
       /--profile.*campus, clients, uniform/,
     ],
     ['a bench that is not there', ['bench', 'nothing'], /nothing/],
-    ...[['top'], ['watch', '--interface', 'lo'], ['run', '--in', 'net_null0', '--out', 'net_null1']].map(
-      (command): [string, string[], RegExp] => [
-        `${command.join(' ')}: looks closer together than they can be`,
-        [...command, '--interval', '5ms'],
-        /^reframer: --interval: '5ms' is shorter than 10ms\n$/,
-      ],
-    ),
+    ...[
+      ['top'],
+      ['watch', '--interface', 'lo'],
+      ['run', '--in', 'net_null0', '--out', 'net_null1'],
+    ].map((command): [string, string[], RegExp] => [
+      `${command.join(' ')}: looks closer together than they can be`,
+      [...command, '--interval', '5ms'],
+      /^reframer: --interval: '5ms' is shorter than 10ms\n$/,
+    ]),
   ])('%s', async (_, args, message) => {
     const { code, stdout, stderr } = await reframer(args, { cwd: folder.path });
     expect(stderr).toMatch(message);

@@ -46,7 +46,10 @@ test('a name with a NUL byte is refused, as input and as output', () => {
     { out: folder.file('a\0b') },
   ])
     expect(() => handOver(spec)).toThrow(
-      expect.objectContaining({ code: 'file-name', message: expect.stringMatching(/u0000.*NUL/) as string }),
+      expect.objectContaining({
+        code: 'file-name',
+        message: expect.stringMatching(/u0000.*NUL/) as string,
+      }),
     );
   expect(readdirSync(folder.path)).toEqual(['plain.pcap']);
 });

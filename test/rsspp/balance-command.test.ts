@@ -191,12 +191,21 @@ test('options that cannot be meant', async () => {
     [['--backend', 'dpdk'], /--port/],
     [[], /--backend/],
     // Options that would change nothing there.
-    [['--backend', 'cpumap', '--interface', 'lo', '--cores', '2'], /--cores goes with .* tap or dpdk/],
+    [
+      ['--backend', 'cpumap', '--interface', 'lo', '--cores', '2'],
+      /--cores goes with .* tap or dpdk/,
+    ],
     [['--backend', 'ethtool', '--interface', 'lo', '--reta', '256'], /--reta goes with/],
     [['--backend', 'tap', '--table', 'flow'], /--table goes with --backend dpdk/],
     [['--backend', 'tap', '--interface', 'lo'], /--interface goes with .* ethtool or cpumap/],
-    [['--backend', 'dpdk', '--port', 'net_null0', '--rate', '5k'], /--rate goes with --backend tap/],
-    [['--backend', 'dpdk', '--port', 'net_null0', '--reta', '256'], /--reta goes with --table flow/],
+    [
+      ['--backend', 'dpdk', '--port', 'net_null0', '--rate', '5k'],
+      /--rate goes with --backend tap/,
+    ],
+    [
+      ['--backend', 'dpdk', '--port', 'net_null0', '--reta', '256'],
+      /--reta goes with --table flow/,
+    ],
   ] as const) {
     const { code, stderr } = await reframer(['balance', ...args]);
     expect(code).toBe(2);
