@@ -19,6 +19,16 @@ afterAll(() => folder.remove());
 const samplesIn = (path: string): SampleRecord[] =>
   readJournal(join(path, 'journal.jsonl')).records.filter((r) => r.type === 'sample');
 
+const rateSearch = {
+  kind: 'search',
+  name: 'offeredGbps',
+  from: 1,
+  to: 100,
+  resolution: 5,
+  metric: 'throughputGbps',
+  atMost: 60,
+} as const;
+
 describe('order of execution', () => {
   test('warm-up first, then blocks there and back, settings taking turns', async () => {
     const path = folder.file('order');
@@ -194,18 +204,7 @@ describe('order of execution', () => {
     const path = folder.file('search');
     const part: Part = {
       ...sweep(),
-      axes: [
-        ...sweep().axes,
-        {
-          kind: 'search',
-          name: 'offeredGbps',
-          from: 1,
-          to: 100,
-          resolution: 5,
-          metric: 'throughputGbps',
-          atMost: 60,
-        },
-      ],
+      axes: [...sweep().axes, rateSearch],
       spec: ({ contender = '', offeredGbps = 0 }) => ({ policy: contender, rate: offeredGbps }),
       headline: 'zeroLossGbps',
       metrics: ['zeroLossGbps'],
@@ -291,18 +290,7 @@ describe('order of execution', () => {
     // 6 points of 7 probes, 1 ms each.
     const search: Part = {
       ...sweep(),
-      axes: [
-        ...sweep().axes,
-        {
-          kind: 'search',
-          name: 'offeredGbps',
-          from: 1,
-          to: 100,
-          resolution: 5,
-          metric: 'throughputGbps',
-          atMost: 60,
-        },
-      ],
+      axes: [...sweep().axes, rateSearch],
       spec: ({ offeredGbps = 0 }) => ({ rate: offeredGbps }),
       headline: 'zeroLossGbps',
       metrics: ['zeroLossGbps'],

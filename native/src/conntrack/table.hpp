@@ -21,8 +21,8 @@ constexpr uint64_t grow_numerator = 5, grow_denominator = 4;
 // Home lines whose keys move for each insert: some 20 entries. What has not moved then fills by 3 % of
 // its cells.
 constexpr uint32_t lines_per_move = 16;
-// The same of a stash, half as many: where a NIC hash is flooded each insert of a burst pays, and a
-// poll of 32 took 80 us. Eight a page move in the time in which 13 may come.
+// The same of a stash, half as many: where a NIC hash is flooded each insert of a burst pays for a
+// move. A page takes eight moves, and 13 inserts may come before its stash is crowded.
 constexpr uint32_t lines_per_stash_move = 8;
 static_assert(lines_per_page % lines_per_move == 0 && lines_per_page % lines_per_stash_move == 0);
 // Load of the fillable cells at which growth in small steps has long ended. A call that may get
