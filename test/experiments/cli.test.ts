@@ -149,9 +149,7 @@ describe('exp', () => {
       '--trace',
       trace,
       '--only',
-      'capture-locality',
-      '--only',
-      'capture-throughput',
+      'capture-locality, capture-throughput',
       '--out',
       path,
     ]);
@@ -186,6 +184,11 @@ describe('exp', () => {
       'an unknown figure',
       ['exp', 'reframer', '--only', 'nothing'],
       /--only nothing: there are the parts .*overload/,
+    ],
+    [
+      'an unknown figure beside a known one',
+      ['exp', 'reframer', '--only', 'modern-throughput,nothing'],
+      /--only nothing: there are/,
     ],
     ['a figure that needs more', ['exp', 'reframer', '--only', 'capture-locality'], /needs --full/],
     ['both profiles', ['exp', 'reframer', '--quick', '--full'], /--quick/],

@@ -40,6 +40,10 @@ interface Options {
 }
 
 const collect = (value: string, before: string[]): string[] => [...before, value];
+const collectNames = (value: string, before: string[]): string[] => [
+  ...before,
+  ...value.split(',').map((name) => name.trim()),
+];
 
 export function register(program: Command): void {
   program
@@ -51,7 +55,12 @@ export function register(program: Command): void {
     .option('--quick', 'few points and samples, about two minutes (default)')
     .option('--full', 'every point, until the intervals are narrow')
     .option('--trace <file>', 'a capture to measure as well; may be repeated', collect, [])
-    .option('--only <figure>', 'measure what this figure needs; may be repeated', collect, [])
+    .option(
+      '--only <names>',
+      'measure these parts, or what these figures need, separated by commas; may be repeated',
+      collectNames,
+      [],
+    )
     .option(
       '--testbed <file>',
       'measure on the ports and machines that this file names; see docs/REAL-HARDWARE.md',

@@ -69,6 +69,9 @@ enum conntrack_flag {
 	 * bits, chooses the group. A secret seed orders keys inside a page, and places those whose page
 	 * is full, so colliding NIC hashes do not chain. Finding such keys costs about twice what spread
 	 * ones cost, more with over four such hashes. Early eviction takes them first in a full table.
+	 * Of such keys one in about two million finds its two lines full of keys with the same two
+	 * lines, and no third place: an entry of its page is then evicted, or the key refused, although
+	 * the table has room.
 	 */
 	CONNTRACK_NIC_HASH = 1u << 1,
 	/**

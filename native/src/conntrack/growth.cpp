@@ -91,11 +91,11 @@ Line &home_of(const Table &t, Region &r, uint64_t digest)
 	return page_at(r, page_of(t, r, digest))[digest_line(digest)];
 }
 
-// Keys that move together: of an old page those with lines_per_move home lines.
+// Keys that move together: of an old page those with `nb_lines` home lines.
 struct Batch {
-	uint32_t page, first_line;
+	uint32_t page, first_line, nb_lines;
 
-	bool has(uint32_t line) const { return line - first_line < lines_per_move; }
+	bool has(uint32_t line) const { return line - first_line < nb_lines; }
 };
 
 // Takes the keys in the stash out of the books. @return whether there are any.
@@ -103,7 +103,7 @@ bool forget_spilled(const Region &r, Batch batch)
 {
 	bool any = false;
 	Line *first = page_at(r, batch.page) + batch.first_line;
-	for (Line *line = first; line < first + lines_per_move; line++) {
+	for (Line *line = first; line < first + batch.nb_lines; line++) {
 		any |= line->nb_spilled != 0;
 		line->nb_spilled = 0;
 		if (line->nb_away == 0)
@@ -166,8 +166,9 @@ void prefetch_page(const Region &r, uint32_t page)
 
 void move_batch(Table &t, Group &g, Region &r)
 {
-	r.frontier -= lines_per_move;
-	const Batch batch{r.frontier / lines_per_page, r.frontier % lines_per_page};
+	const uint32_t nb_lines = r.stash ? lines_per_stash_move : lines_per_move;
+	r.frontier -= nb_lines;
+	const Batch batch{r.frontier / lines_per_page, r.frontier % lines_per_page, nb_lines};
 	bool spilled = !r.stash && forget_spilled(r, batch);
 	Line *page = page_at(r, batch.page);
 	for (uint32_t i = 0; i < cells_per_page; i++) {
