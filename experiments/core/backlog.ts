@@ -1,10 +1,10 @@
-// A cost a packet says what a packet costs only while packets wait: a core that runs out of them takes
-// fewer at a poll, and the figure then tells of the gap between arrivals.
+// A cost a packet says what a packet costs only while packets wait: a core that runs out of them, or that
+// waits for the hold to end, takes fewer at a poll, and the figure then tells of the gap between arrivals.
 import { numberAt } from './history.js';
 import type { Backlog, JsonObject } from './types.js';
 
-export const ranEmpty = 'not measured: the queue ran empty';
-export const untold = 'not measured: nothing tells that the queue never ran empty';
+export const ranEmpty = 'not measured: the core was not always busy';
+export const untold = 'not measured: nothing tells that the core was always busy';
 
 // Time between polls that is no one's, and the last poll of the window, are less than this.
 const leastBusy = 0.99;

@@ -36,7 +36,13 @@ export interface ClaimResult {
   /** Values, or pairs of values, that ours rests on. */
   n: number;
   /** Of a curve: each value over the first. */
-  steps?: { label: string; published: number; ours: Interval; n: number }[];
+  steps?: {
+    label: string;
+    published: number;
+    ours: Interval;
+    n: number;
+    verdict: PublishedVerdict;
+  }[];
   verdict: ClaimVerdict;
   reason: string;
   /** The author's clause for this verdict. */
@@ -251,30 +257,22 @@ export function judgeShapeClaim(claim: ShapeClaim, judging: Judging): ClaimResul
   const refused = all.find((p) => p?.refused[key] !== undefined)?.refused[key];
   if (refused !== undefined) return { ...base, verdict: 'not testable here', reason: refused };
   const better = directionOf(judging.experiment, key);
-  const judged = claim.steps.map((step, i) => {
+  const steps = claim.steps.map((step, i) => {
     const published = step.published / from.published;
     const ours = overFirst(points[i] as PointSummary, first as PointSummary, key);
     const verdict = judgePublished(ours, publishedBounds({ published, tolerance }), better);
-    return {
-      step: {
-        label: step.label,
-        published,
-        ours: { value: ours.value, low: ours.low, high: ours.high },
-        n: ours.n,
-      },
-      verdict,
-    };
+    const { value, low, high, n } = ours;
+    return { label: step.label, published, ours: { value, low, high }, n, verdict };
   });
-  const steps = judged.map((j) => j.step);
   const n = Math.min(...steps.map((s) => s.n));
-  const apart = judged
-    .filter((j) => j.verdict !== 'reproduced')
-    .map((j) => `${j.step.label} ${j.verdict}`);
+  const apart = steps
+    .filter((s) => s.verdict !== 'reproduced')
+    .map((s) => `${s.label} ${s.verdict}`);
   const rule = `every ratio within ${format(tolerance * 100)} % of the published one`;
   const reason =
     n < fewestValues ? tooFew(n) : apart.length > 0 ? `not ${rule}: ${apart.join(', ')}` : rule;
   const verdict: PublishedVerdict =
-    n < fewestValues ? 'undecided' : judgeShape(judged.map((j) => j.verdict));
+    n < fewestValues ? 'undecided' : judgeShape(steps.map((s) => s.verdict));
   return { ...base, n, steps, verdict, reason };
 }
 

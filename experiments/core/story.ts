@@ -67,6 +67,8 @@ export interface PrintedFigure {
   only?: Readonly<Record<string, readonly ParamValue[]>>;
   /** All series in one panel, to be compared there. */
   onePanel?: true;
+  /** Only where this holds: without it the figure would show nothing of what the text is about. */
+  if?: (facts: Facts) => boolean;
 }
 
 /** What the report says of a part. */

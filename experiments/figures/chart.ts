@@ -94,6 +94,28 @@ function seriesFrom(names: readonly string[], levels: readonly string[] = []): S
   });
 }
 
+/** One look for all, but for the levels. */
+function alikeBut(series: Series[]): Series[] {
+  const first = series.find((s) => !s.level);
+  if (first === undefined) return series;
+  const { colour, plain, alike, shape } = first;
+  return series.map((s) => (s.level ? s : { ...s, colour, plain, alike, shape }));
+}
+
+/** Panels that have a line; of lone points the table tells. All, where no panel has one. */
+export function withLines(chart: Chart): Chart {
+  if (chart.kind !== 'line') return chart;
+  const has = (facet: string): boolean =>
+    chart.series.some(
+      ({ name, level }) =>
+        !level && chart.rows.filter((r) => r.facet === facet && r.series === name).length > 1,
+    );
+  const facets = chart.facets.filter(has);
+  return facets.length === 0 || facets.length === chart.facets.length
+    ? chart
+    : { ...chart, facets };
+}
+
 type Shown = Pick<Chart, 'x' | 'y' | 'series' | 'rows' | 'published'>;
 
 function lineChart(figure: LineFigure, input: Input): Shown {
@@ -125,7 +147,11 @@ function lineChart(figure: LineFigure, input: Input): Shown {
       scale: figure.y ?? 'auto',
       digits: metric.digits ?? 2,
     },
-    series: seriesFrom(names, levels),
+    // A panel each: a colour of its own would only be taken for that of a level.
+    series:
+      facet !== undefined && facet === seriesParam && levels.length > 0
+        ? alikeBut(seriesFrom(names, levels))
+        : seriesFrom(names, levels),
     rows,
     published,
   };

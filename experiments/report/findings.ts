@@ -51,6 +51,17 @@ function pooledFinding({ control, controlPooled }: Summary): string {
   );
 }
 
+/** How far a control differs that is neither the best nor the worst. */
+export function typicalFinding({ control }: Summary): string | undefined {
+  const decided = control.filter((c) => c.verdict !== 'too few');
+  if (decided.length < fewestValues) return undefined;
+  const apart = decided.map((c) => Math.abs(c.ratio.value - 1)).sort((a, b) => a - b);
+  const [middle = 0, most = 0] = [apart[Math.floor(apart.length / 2)], apart.at(-1)];
+  // Where they hardly differ at all, the worst of them says enough.
+  if (most < 0.05) return undefined;
+  return `Half of all ${decided.length} controls differ by less than ${(middle * 100).toFixed(1)} %.`;
+}
+
 export function controlFinding(summary: Summary): string {
   if (summary.control.length === 0) return 'The run has no same-against-same control.';
   const decided = summary.control.filter(

@@ -5,7 +5,7 @@ import { shellWord } from '../core/shell.js';
 import { planOf, type Summary } from '../core/summary.js';
 import type { Experiment, Figure, Part, Plan } from '../core/types.js';
 import type { Facts, PrintedFigure } from '../core/story.js';
-import { chartOf, type Chart } from '../figures/chart.js';
+import { chartOf, withLines, type Chart } from '../figures/chart.js';
 import { quickMark } from '../figures/draw/index.js';
 import { factsOf } from '../story/facts.js';
 import { besideFinding, claimsFinding } from './findings.js';
@@ -65,12 +65,12 @@ function printedFigures(experiment: Experiment, part: Part): readonly PrintedFig
 function printOf(
   figure: Figure,
   chart: Chart,
-  { experiment, summary }: Pick<ReportModel, 'experiment' | 'summary'>,
+  { experiment, summary, facts }: Pick<ReportModel, 'experiment' | 'summary' | 'facts'>,
   print: PrintedFigure | undefined,
 ): Chart | undefined {
-  if (print === undefined) return undefined;
+  if (print === undefined || print.if?.(facts) === false) return undefined;
   const { only, onePanel } = print;
-  if (only === undefined && onePanel === undefined) return chart;
+  if (only === undefined && onePanel === undefined) return withLines(chart);
   const points = summary.points.filter(({ params }) =>
     Object.entries(only ?? {}).every(([name, values]) => values.includes(params[name] ?? '')),
   );
@@ -79,11 +79,19 @@ function printOf(
   return chartOf(cut, experiment, { ...summary, points }) ?? chart;
 }
 
+/** What figures of one part share is told below the first of them. */
+function once(finding: string, told: Set<string>): string {
+  if (finding === '' || told.has(finding)) return '';
+  told.add(finding);
+  return finding;
+}
+
 function figureView(
   figure: Figure,
   chart: Chart,
   { experiment, summary, facts }: Pick<ReportModel, 'experiment' | 'summary' | 'facts'>,
   print: PrintedFigure | undefined,
+  told: Set<string>,
 ): FigureView {
   const { id, title, part } = figure;
   return {
@@ -92,10 +100,10 @@ function figureView(
     part,
     chart,
     caption: figure.says?.(facts) ?? `${title}.`,
-    note: [besideFinding(experiment, summary, figure), figure.note ?? '']
+    note: [once(besideFinding(experiment, summary, figure), told), figure.note ?? '']
       .filter((text) => text !== '')
       .join(' '),
-    print: printOf(figure, chart, { experiment, summary }, print),
+    print: printOf(figure, chart, { experiment, summary, facts }, print),
   };
 }
 
@@ -120,11 +128,12 @@ export function reportModel(
   const printed = new Map(
     parts.flatMap(({ part }) => printedFigures(experiment, part)).map((print) => [print.id, print]),
   );
+  const told = new Set<string>();
   const figures = experiment.figures.flatMap((figure) => {
     const chart = chartOf(figure, experiment, summary);
     return chart === undefined
       ? []
-      : [figureView(figure, chart, { experiment, summary, facts }, printed.get(figure.id))];
+      : [figureView(figure, chart, { experiment, summary, facts }, printed.get(figure.id), told)];
   });
   return {
     experiment,

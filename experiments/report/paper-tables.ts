@@ -1,6 +1,7 @@
 // Tables of the printed paper: what the text uses, and the verdicts.
 import type { ClaimResult } from '../core/claims.js';
 import type { PointSummary } from '../core/point-summary.js';
+import { fewestValues } from '../core/statistics.js';
 import { metricOf } from '../core/summary.js';
 import type { Part } from '../core/types.js';
 import { isAim } from '../core/verdict.js';
@@ -56,16 +57,22 @@ export const verdictColours: Readonly<Record<string, string>> = {
 const withUnit = (text: string, unit: string): string =>
   unit === '' || text === '-' ? text : `${text} ${unit}`;
 
-/** "1.52 (1.50 to 1.55)", or of a curve its last place. */
+/** As the sentences have it. */
+const minus = (text: string): string => text.replace(/(^|[ (])-(?=\d)/g, '$1−');
+
+/** "1.52 (1.50 to 1.55)", or of a curve the place that decides: where values are too few, or the last of its verdict. */
 function oursOf(claim: ClaimResult): [string, string, string] {
   if (claim.steps !== undefined) {
-    const last = claim.steps.at(-1);
-    if (last === undefined) return ['-', '-', '-'];
+    const place =
+      claim.steps.find((s) => s.n < fewestValues) ??
+      claim.steps.filter((s) => s.verdict === claim.verdict).at(-1) ??
+      claim.steps.at(-1);
+    if (place === undefined) return ['-', '-', '-'];
     const at = (value: number): string => `${plain(value)}x`;
     return [
-      `${at(last.published)} at ${last.label}`,
-      estimate(last.ours, undefined),
-      plain(Number((last.ours.value / last.published).toPrecision(2))),
+      `${at(place.published)} at ${place.label}`,
+      estimate(place.ours, undefined),
+      plain(Number((place.ours.value / place.published).toPrecision(2))),
     ];
   }
   if (claim.ours === null || claim.published === null)
@@ -90,7 +97,8 @@ export function claimTable(model: ReportModel, aims: boolean, all = false): Prin
   if (own.length === 0) return undefined;
   const rows = own.map((claim) => {
     const [published, ours, ratio] = oursOf(claim);
-    return [claim.text, published, ours, ratio, claim.verdict, claim.clause ?? claim.reason];
+    const why = claim.clause ?? claim.reason;
+    return [claim.text, ...[published, ours, ratio].map(minus), claim.verdict, minus(why)];
   });
   const titles = [
     'claim',
@@ -117,7 +125,9 @@ export function claimTable(model: ReportModel, aims: boolean, all = false): Prin
 }
 
 // Claims that `--full` or `--only` would measure are counted; the page and claims.csv list them.
-const leftOut = /--full|--only|has no part|no sample/;
+const leftOut = /--full|--only|has no part/;
+/** More than these are counted, too. */
+const mostNamed = 4;
 
 /** Claims without a value of ours, by the reason. */
 export function untold({ summary }: ReportModel): { verdict: string; text: string }[] {
@@ -128,9 +138,9 @@ export function untold({ summary }: ReportModel): { verdict: string; text: strin
     const reasons = [...new Set(own.map((c) => c.reason))];
     const lines = reasons.map((reason) => {
       const claims = own.filter((c) => c.reason === reason);
-      return leftOut.test(reason)
+      return leftOut.test(reason) || (/no sample/.test(reason) && claims.length > mostNamed)
         ? `${claims.length} ${claims.length === 1 ? 'claim' : 'claims'}: ${reason}.`
-        : `${claims.map((c) => c.text).join('; ')}: ${reason}.`;
+        : `${claims.length > mostNamed ? `${String(claims[0]?.text)}, and ${claims.length - 1} claims like it` : claims.map((c) => c.text).join('; ')}: ${reason}.`;
     });
     return own.length === 0 ? [] : [{ verdict, text: lines.join(' ') }];
   });

@@ -1,7 +1,8 @@
 // The paper: Typst source, two columns. Sentences are the author's; see experiments/story.
 import type { Part } from '../core/types.js';
 import { bibtex } from '../story/references.js';
-import { claimsFinding, controlFinding } from './findings.js';
+import { isAim } from '../core/verdict.js';
+import { claimsFinding, controlFinding, typicalFinding } from './findings.js';
 import type { Chart } from '../figures/chart.js';
 import { listed } from '../story/say.js';
 import { commandOf, contextValue, foundIn, type ReportModel } from './model.js';
@@ -48,6 +49,9 @@ function withReferences(text: string, references: readonly string[], model: Repo
   if (shown === '') return cited(text, model.experiment);
   const [, first, rest] = /^(.*?[A-Za-zµ%)0-9+])\.(?= [A-Z]|$)(.*)$/s.exec(text) ?? [];
   if (first === undefined) return `${cited(text, model.experiment)} See ${shown}.`;
+  // Two pairs of brackets in a row are one too many.
+  if (/\([^()]*\d[^()]*\)$/.test(first))
+    return `${cited(`${first.slice(0, -1)}; `, model.experiment)}${shown}).${cited(rest ?? '', model.experiment)}`;
   return `${cited(first, model.experiment)} (${shown}).${cited(rest ?? '', model.experiment)}`;
 }
 
@@ -90,6 +94,17 @@ function resultsSection(model: ReportModel): string {
   ].join('\n\n');
 }
 
+/** What the words mean, of the kinds of claims that the run has. */
+function rulesOf({ summary }: ReportModel): string {
+  const published =
+    'A published value is reproduced if our median and its whole 95 % interval lie within the tolerance; it is exceeded, or falls short, if the whole interval lies outside on the better, or the worse, side; it is undecided if the interval crosses a bound.';
+  const aims = (start: string): string =>
+    `${start} is reached or missed if the whole interval lies on one side of its bound, and else undecided.`;
+  const own = summary.claims.filter(isAim).length;
+  if (own === 0) return published;
+  return own === summary.claims.length ? aims('An aim') : `${published} ${aims('An aim of ours')}`;
+}
+
 function claimsSection(model: ReportModel): string {
   const tables = [claimTable(model, false), claimTable(model, true)].flatMap((t) => t ?? []);
   const rest = untold(model).map(
@@ -99,7 +114,7 @@ function claimsSection(model: ReportModel): string {
   const names = tables.map((t) => `@${t.label}`).join(' and ');
   return [
     '= Claims',
-    `${plainText(claimsFinding(model.summary))}${names === '' ? '' : ` ${names} ${tables.length > 1 ? 'list' : 'lists'} those with a value of ours.`} ${plainText('A published value is reproduced if our median and its whole 95 % interval lie within the tolerance, exceeds or falls short if the whole interval lies outside, and is undecided if the interval crosses a bound.')}`,
+    `${plainText(claimsFinding(model.summary))}${names === '' ? '' : ` ${names} ${tables.length > 1 ? 'list' : 'lists'} those with a value of ours.`} ${plainText(rulesOf(model))}`,
     ...rest,
     ...tables.map(typstTable),
   ].join('\n\n');
@@ -125,8 +140,9 @@ function methodSection(model: ReportModel): string {
   const { blocks, precision } = plan.profile;
   const method = [
     'Each trial is a process of its own. A block runs every contender twice, in shuffled order and back, on the same traffic; the next block brings other traffic.',
-    `A point gets ${blocks.min === blocks.max ? `${blocks.min} blocks` : `${blocks.min} to ${blocks.max} blocks, until its interval is within ±${precision * 100} %`}. We report medians with bootstrap 95 % intervals, and ratios over the pairs of a block; fewer than six values get no verdict.`,
+    `A point (one contender in one setting) gets ${blocks.min === blocks.max ? `${blocks.min} blocks` : `${blocks.min} to ${blocks.max} blocks, until its interval is within ±${precision * 100} %`}. We report medians with bootstrap 95 % intervals; fewer than six values get no verdict. A change in % is the median over the pairs of a block: where the machine drifts between blocks it differs from the ratio of the two medians.`,
     controlFinding(summary),
+    typicalFinding(summary),
   ].join(' ');
   return `= Method\n\n${cited(experiment.setup, experiment)}\n\n${plainText(method)}`;
 }
@@ -151,6 +167,12 @@ function warningsText({ summary }: ReportModel): string {
     : `*This run.* ${plainText(told.map((w) => sentence(w.seen)).join(' '))}`;
 }
 
+/** Which part a figure is of: sections follow their order, but for those that have nothing to say. */
+const partsTold = (model: ReportModel): string =>
+  model.parts.every(({ part }) => partSection(model, part) !== '')
+    ? 'PART, in the order of Sections 2.1, 2.2 and so on:'
+    : 'PART is one of:';
+
 function limitsSection(model: ReportModel): string {
   const { experiment } = model;
   return [
@@ -160,7 +182,7 @@ function limitsSection(model: ReportModel): string {
     '= How to rerun it',
     `${plainText(machineText(model))}`,
     `The whole run: ${code(commandOf(model))}\\ One part: the same with ${code('--only PART')}\\ The figures again, from the journal: ${code('npx reframer report RUN')}`,
-    `Parts: ${model.parts.map(({ part }) => code(part.name)).join(', ')}. All tables and figures are in ${code(supplementName)}, the CSV files, and the page ${code('report.html')}`,
+    `${plainText(partsTold(model))} ${model.parts.map(({ part }) => code(part.name)).join(', ')}. All tables and figures are in ${code(supplementName)}, the CSV files, and the page ${code('report.html')}.`,
   ].join('\n\n');
 }
 

@@ -52,14 +52,19 @@ const uncited = (text: string, { experiment }: ReportModel): string =>
 const partsNamed = (what: string): string[] =>
   /^parts? ([^:]*)/.exec(what)?.[1]?.split(/, | and /) ?? [];
 
+/** "Reframer: of 22 published values, ..." */
+const claimsOf = ({ experiment, summary }: ReportModel): string => {
+  const told = claimsFinding(summary);
+  return `${String(experiment.title.split(':')[0])}: ${told.charAt(0).toLowerCase()}${told.slice(1)}`;
+};
+
 function textOf(run: string, part: string, file: string): string {
   const model = modelOf(run);
   const made = tables[`${run}/${part}`]?.(model);
   const view = model.parts.find(({ part: { name } }) => name === part);
   if (part !== 'claims' && view === undefined && made === undefined)
     throw new HarnessError('no-part', `${file}: the reference run ${run} has no part ${part}`, 2);
-  const found =
-    view === undefined ? claimsFinding(model.summary) : uncited(foundIn(model, view.part), model);
+  const found = view === undefined ? claimsOf(model) : uncited(foundIn(model, view.part), model);
   const told = made === undefined ? found : `${markdownTable(made.table)}\n\n${made.told}`;
   const link = relative(join(file, '..'), join('results', 'reference', run, 'report.md'));
   const day = model.summary.started.slice(0, 10);

@@ -102,7 +102,7 @@ export function refusals(summary: Summary, part: Part): string {
   const without = own.filter((p) => Object.keys(p.refused).length > 0).length;
   if (without === 0) return '';
   const where = without === own.length ? 'all' : `${without} of ${own.length}`;
-  return `The cost per packet is left out at ${where} points, where the queue may have run empty: it would count the gaps between arrivals.`;
+  return `The cost per packet is left out at ${where} points, where the core was not always busy: it would count time without work.`;
 }
 
 const steps = (

@@ -15,7 +15,9 @@ export function pairedChange(off: PointFacts, on: PointFacts, metric: string): S
   const [before, after] = [off.value(metric), on.value(metric)];
   if (change === undefined || before === undefined || after === undefined) return undefined;
   const agree = (after - before) * (change.ratio - 1) >= 0;
-  return agree ? change.percent : `pair by pair ${change.percent}, as blocks drifted`;
+  return agree
+    ? change.percent
+    : `${change.percent} in the median pair; the medians say otherwise, for the machine drifted between blocks`;
 }
 
 /** `open`: undecided, or too few values. */
@@ -29,19 +31,28 @@ const ended = (change: Change | undefined, ending: Ending): boolean =>
 const nameOf = (point: PointFacts, param: string): string =>
   shownName(String(point.params[param]), param);
 
-/** "NAT (−12 %) and load balancer (−5.1 %)": the points whose change against their baseline is this. */
+/** A longer list has no room for intervals. */
+const mostSpans = 2;
+
+/** "NAT (−12 %), load balancer (−5.1 %) and ...": the points whose change against their baseline is this. */
 export const changed = (
   points: readonly PointFacts[],
   param: string,
   metric: string,
   ending: Ending,
-): Sentence =>
-  listed(
-    points.flatMap((point) => {
-      const change = point.change(metric);
-      return ended(change, ending) ? [`${nameOf(point, param)} (${String(change?.percent)})`] : [];
-    }),
+): Sentence => {
+  const own = points.flatMap((point) => {
+    const change = point.change(metric);
+    return change !== undefined && ended(change, ending)
+      ? [{ name: nameOf(point, param), change }]
+      : [];
+  });
+  return listed(
+    own.map(({ name, change: { percent, span } }) =>
+      own.length > mostSpans ? `${name} (${percent})` : `${name} (${percent}; ${span})`,
+    ),
   );
+};
 
 /** The same without the size of the change. */
 export const named = (

@@ -21,5 +21,8 @@ export function counted(counts: Readonly<Record<string, number>>, what: string):
     ([word, count]) => `${count} ${verbs[word]?.[count === 1 ? 0 : 1] ?? word}`,
   );
   const of = all === 1 ? what.replace(/(?<=value|ratio|aim)s/, '') : what;
+  const only = told.length === 1 && all > 1 ? told[0]?.[0] : undefined;
+  if (only === 'not testable here') return `None of the ${all} ${of} is testable here.`;
+  if (only !== undefined) return `All ${all} ${of} ${verbs[only]?.[1] ?? only}.`;
   return all === 0 ? '' : `Of ${all} ${of}, ${listed(parts) ?? ''}.`;
 }

@@ -28,7 +28,7 @@ export function changeOf(ratio: Ratio): Change | undefined {
     times: `${brief(ratio.value, 2)} times`,
     span: hasInterval(ratio)
       ? `95 % interval ${shortChange(ratio.low)} to ${shortChange(ratio.high)}`
-      : `${ratio.pairs} pairs, fewer than the ${fewestValues} of an interval`,
+      : `${ratio.pairs} pairs; an interval takes ${fewestValues}`,
   };
 }
 

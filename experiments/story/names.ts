@@ -15,6 +15,11 @@ const names: Readonly<Record<string, string>> = {
   'fw+nat': 'firewall and NAT',
   'fw+nat+dpi': 'firewall, NAT and DPI',
   fw: 'firewall',
+  blind: 'no prefetching',
+  'looking ahead': 'prefetching',
+  // Traffic.
+  'uniform, 100 k flows': 'uniform traffic',
+  'incast, 256 senders': 'incast of 256 senders',
   // Grouping keys.
   '5tuple': '5-tuple',
   // Traces.

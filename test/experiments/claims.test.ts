@@ -5,6 +5,8 @@ import { costRefused, ranEmpty, untold } from '../../experiments/core/backlog.js
 import { judgeClaims, type ClaimResult, type Judging } from '../../experiments/core/claims.js';
 import type { PointSummary } from '../../experiments/core/point-summary.js';
 import { ownTarget, type Claim, type ShapeClaim } from '../../experiments/core/types.js';
+import type { ReportModel } from '../../experiments/report/model.js';
+import { claimTable } from '../../experiments/report/paper-tables.js';
 import { sweep, tiny } from './helpers.js';
 
 describe('judging a run', () => {
@@ -274,6 +276,25 @@ describe('judging a run', () => {
         [...apart, point('off', 'modern', six(1))],
       )[0],
     ).toMatchObject({ verdict: 'undecided', n: 3 });
+  });
+
+  test('of a curve the printed table has the place that decides', () => {
+    const rowOf = (points: PointSummary[]): readonly string[] => {
+      const model = { summary: { claims: judging([], [curve], points) } };
+      return claimTable(model as unknown as ReportModel, false)?.rows[0] ?? [];
+    };
+    const low = point('burst', 'paper', six(25), { ratios: ratioOf(1) });
+    const few = point('burst', 'paper', [50, 50, 50], {
+      ratios: { throughputGbps: { value: 2, low: 2, high: 2, pairs: 3, verdict: 'too few' } },
+    });
+    expect(rowOf([off, burst, fixed])[1]).toBe('3x at fixed');
+    expect(rowOf([off, low, fixed]).slice(1, 5)).toEqual([
+      '2x at burst',
+      '1',
+      '0.5',
+      'falls short',
+    ]);
+    expect(rowOf([off, few, fixed]).slice(1, 5)).toEqual(['2x at burst', '2', '1', 'undecided']);
   });
 });
 

@@ -9,7 +9,13 @@ import { packageRoot } from '../../native/loader.js';
 import { openRun } from '../../experiments/core/runs.js';
 import { summarize, type Summary } from '../../experiments/core/summary.js';
 import type { Experiment } from '../../experiments/core/types.js';
-import { chartOf, chartsOf, facetTitle, type Chart } from '../../experiments/figures/chart.js';
+import {
+  chartOf,
+  chartsOf,
+  facetTitle,
+  withLines,
+  type Chart,
+} from '../../experiments/figures/chart.js';
 import { columnStyle, drawChart, fileStyle } from '../../experiments/figures/draw/index.js';
 import { placeScale, tickText, valueScale } from '../../experiments/figures/draw/scale.js';
 import { apart, cutTo, textWidth } from '../../experiments/figures/draw/svg.js';
@@ -113,6 +119,40 @@ describe('figures', () => {
   test('the published value stands where its parameters are, and nowhere else', () => {
     const line = chartsOf(experiment(), summary).find((f) => f.id === 'line');
     expect(line?.published).toMatchObject([{ facet: 'paper', x: 16, value: 51, series: 'paper' }]);
+  });
+
+  test('panels of a series each look alike, for their colours would be taken for those of levels', () => {
+    const line = chartsOf(experiment(), summary).find((f) => f.id === 'line');
+    const looks = (level: boolean): Set<string> =>
+      new Set((line?.series ?? []).filter((s) => s.level === level).map((s) => s.colour));
+    expect(line?.facets.length).toBe(2);
+    expect(looks(false).size).toBe(1);
+    expect(looks(true)).not.toEqual(looks(false));
+  });
+
+  test('a panel of lone points is left out on paper, unless all are', () => {
+    const line = chartsOf(experiment(), summary).find((f) => f.id === 'line');
+    if (line === undefined) throw new Error('no line');
+    expect(withLines(line)).toBe(line);
+    const lone = line.rows.filter((r) => r.facet === 'paper' || r.x === 16);
+    expect(withLines({ ...line, rows: lone }).facets).toEqual(['paper']);
+    const none = { ...line, rows: line.rows.filter((r) => r.x === 16) };
+    expect(withLines(none)).toBe(none);
+  });
+
+  test('no value of a bar stands behind a diamond on paper, where it would be taken for that one’s', () => {
+    const bars = chartsOf(experiment(), summary).find((f) => f.id === 'bars');
+    const facet = bars?.facets[0] ?? '';
+    const rows = (bars?.rows ?? []).filter((r) => r.facet === facet);
+    const [first] = rows;
+    if (bars === undefined || first === undefined) throw new Error('no bars');
+    const near = { ...first, value: (first.high ?? first.value) * 1.001 };
+    const places = (published: Chart['published']): Set<string | undefined> => {
+      const svg = drawChart({ ...bars, facets: [facet], rows, published }, columnStyle);
+      return new Set([...svg.matchAll(/<text x="([\d.]+)"[^>]*>[\d.,]+</g)].map(([, x]) => x));
+    };
+    expect(places([]).size).toBeGreaterThan(1);
+    expect(places([near]).size).toBe(1);
   });
 
   test('a figure without points is left out', () => {

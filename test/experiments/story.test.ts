@@ -6,6 +6,7 @@ import type { Change, Reference } from '../../experiments/core/story.js';
 import { metrics } from '../../experiments/reframer/metrics.js';
 import { linuxStories } from '../../experiments/reframer/story-linux.js';
 import { pairedChange } from '../../experiments/story/ask.js';
+import { counted } from '../../experiments/story/counts.js';
 import { changeOf, factsOf } from '../../experiments/story/facts.js';
 import { bibtex, citations, numbered, referenceText } from '../../experiments/story/references.js';
 import { listed, say, together, told, when, wordsOf } from '../../experiments/story/say.js';
@@ -37,6 +38,19 @@ describe('sentences', () => {
     expect(told(change, outcomes)).toBe(sentence);
     expect(told(change, {})).toBeUndefined();
     expect(told(undefined, outcomes)).toBeUndefined();
+  });
+
+  test('how many ended in which word', () => {
+    const values = 'published values';
+    expect(counted({ reproduced: 3, 'falls short': 1, undecided: 0 }, values)).toBe(
+      'Of 4 published values, 3 are reproduced and 1 falls short.',
+    );
+    expect(counted({ reproduced: 0 }, values)).toBe('');
+    expect(counted({ missed: 5 }, 'aims')).toBe('All 5 aims are missed.');
+    expect(counted({ 'not testable here': 5 }, 'aims')).toBe(
+      'None of the 5 aims is testable here.',
+    );
+    expect(counted({ missed: 1 }, 'aims')).toBe('Of 1 aim, 1 is missed.');
   });
 
   test('lists and words', () => {
@@ -112,7 +126,9 @@ describe('facts', () => {
         'throughputGbps',
       );
     expect(told(32, 48, 1.5)).toBe('+50 %');
-    expect(told(343, 335, 1.08)).toBe('pair by pair +8.0 %, as blocks drifted');
+    expect(told(343, 335, 1.08)).toBe(
+      '+8.0 % in the median pair; the medians say otherwise, for the machine drifted between blocks',
+    );
     expect(told(343, 335, 0.9)).toBe('−10 %');
   });
 
@@ -134,7 +150,7 @@ describe('facts', () => {
     const ratio = { value: 1.02, low: Number.NaN, high: Number.NaN, pairs: 3 };
     expect(changeOf({ ...ratio, verdict: 'too few' })).toMatchObject({
       size: '2.0 %',
-      span: '3 pairs, fewer than the 6 of an interval',
+      span: '3 pairs; an interval takes 6',
     });
     expect(changeOf({ ...ratio, value: Number.NaN, verdict: 'undecided' })).toBeUndefined();
   });

@@ -91,7 +91,7 @@ function pointOf(
   for (const key of new Set([...part.metrics, part.headline])) {
     const metric = metricOf(experiment, key);
     if (outcome === 'no values' && metric.backlog !== undefined) {
-      point.refused[key] = 'not measured: the queue ran empty';
+      point.refused[key] = 'not measured: the core was not always busy';
       continue;
     }
     const verdict =

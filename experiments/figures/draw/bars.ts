@@ -2,6 +2,7 @@
 import { chartScale, publishedSeries, type Chart } from '../chart.js';
 import { shownName } from '../../story/names.js';
 import { brief } from '../../report/text.js';
+import type { Row } from '../data.js';
 import { framed, tellOf, type Box, type Grid } from './frame.js';
 import { tickText, valueScale, type Scale } from './scale.js';
 import { cutTo, element, label, mark, path, textWidth, type Style } from './svg.js';
@@ -64,6 +65,17 @@ export function drawBars(chart: Chart, style: Style): string {
     );
     const zero = log ? box.left : x.at(0);
     const column = chart.facets.indexOf(facet) % columns;
+    const beside = (row: Row): number =>
+      Math.max(zero, x.at(row.value) + (log ? line * 0.3 : 0), x.at(row.high ?? row.value));
+    // A value stands beside its bar, or behind the diamond that is in its way, as if it were the diamond's.
+    const inTheWay = (row: Row): number | undefined => {
+      const theirs = published.find((p) => p.series === row.series);
+      if (theirs === undefined) return undefined;
+      const [at, from] = [x.at(theirs.value), beside(row)];
+      const room = textWidth(told(row.value), font) + font;
+      return at > from - font * 0.5 && at < from + room ? at : undefined;
+    };
+    const inColumn = style.inColumn && own.some((row) => inTheWay(row) !== undefined);
     const rows = names.map((name, i) => {
       const middle = box.top + (i + 0.5) * line;
       const title =
@@ -130,12 +142,12 @@ export function drawBars(chart: Chart, style: Style): string {
                 ...tellOf(style, { ...theirs, x: '' }),
               }),
             );
-      const beside = Math.max(zero, end + (log ? line * 0.3 : 0), x.at(row.high ?? row.value));
-      // The value stands beside its bar; behind the diamond only where that is in its way.
-      const diamondAt = theirs === undefined ? Number.NEGATIVE_INFINITY : x.at(theirs.value);
-      const room = textWidth(told(row.value), font) + font;
-      const hidden = diamondAt > beside - font * 0.5 && diamondAt < beside + room;
-      const right = hidden ? diamondAt + font * 0.5 : beside;
+      const diamondAt = inTheWay(row);
+      const right = inColumn
+        ? box.right + font * 0.5
+        : diamondAt === undefined
+          ? beside(row)
+          : diamondAt + font * 0.5;
       const value = label(right + font * 0.4, middle + font * 0.36, told(row.value), style);
       return (
         title +

@@ -216,7 +216,7 @@ export function drawLines(chart: Chart, style: Style): string {
     shownNames.length * font * 1.12 <= style.panel;
   const room = direct
     ? Math.min(
-        style.width * 0.36,
+        style.width * 0.4,
         Math.max(...shownNames.map((s) => textWidth(shownName(s.name), font))) + font,
       )
     : font;

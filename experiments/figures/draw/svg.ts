@@ -16,6 +16,8 @@ export interface Style {
   titled: boolean;
   /** Marks carry what they show, for a page that tells it. */
   told: boolean;
+  /** Values of bars stand in a column where a diamond is in the way of one: on paper it is close. */
+  inColumn: boolean;
 }
 
 const inks = { ink: '#1a1a1a', faint: '#d9d9d9', paper: '#ffffff' } as const;
@@ -28,6 +30,7 @@ export const columnStyle: Style = {
   panel: 92,
   titled: false,
   told: false,
+  inColumn: true,
 };
 export const pageStyle: Style = { ...columnStyle, width: 500, columns: 4, panel: 72 };
 /** A file of its own. */
@@ -39,6 +42,7 @@ export const fileStyle: Style = {
   panel: 250,
   titled: true,
   told: false,
+  inColumn: false,
 };
 
 const escapes: Readonly<Record<string, string>> = {
