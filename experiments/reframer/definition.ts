@@ -124,12 +124,13 @@ export const reframer = telling({ abstract, stories, captions })({
   plan,
   bed: bedTexts,
   setup:
-    'The chain is a flow counter, a router, a firewall and a NAT. The paper’s chain has linear tables behind one-entry caches, verifies the checksums of each packet and walks a list of rules; it is built to cost what was published, a + b / SLF cycles per packet with a ≈ 2,700 and b ≈ 4,600. Cached rules is that walk alone. The modern chain has a trie, tuple-space search and hash tables. Packets arrive by a virtual clock at the offered rate, spread over eight queues; only the measured time of the polling loop advances that clock. So loop, Reframer and chain are real, and the NIC is simulated. Reframer on cores of its own is two such stages in sequence.',
+    'The chain is a flow counter, a router, a firewall and a NAT. The paper’s chain has linear tables behind one-entry caches, verifies the checksums of each packet and walks a list of rules; it is built to cost what was published, a + b / SLF cycles per packet with a ≈ 2,700 and b ≈ 4,600. The chain of cached rules is that walk alone. The modern chain has a trie, tuple-space search and hash tables. Packets arrive by a virtual clock at the offered rate, spread over eight queues; only the measured time of the polling loop advances that clock. So loop, Reframer and chain are real, and the NIC is simulated. Where Reframer has cores of its own, what these release arrives at the rings of the chain’s cores.',
   limitations: [
     'The NIC is simulated: frames come from memory that another core wrote; no bus and no driver takes part.',
     'Queues are measured one after another on one core, however many a figure names, so cores do not compete for caches and memory.',
-    'The paper’s campus trace is not public. Traffic is generated and fitted to its published distributions.',
+    'The paper’s campus trace is not public. Traffic is generated and fitted to its published distributions, and to the published SLF behind a model of the published device.',
     'The paper’s chain is rebuilt from its published cost. A gain beyond the published one is a property of this chain, not of Reframer.',
+    'So two published values go in rather than come out: the SLF and the cycles per packet without Reframer.',
   ],
   references: [packetOrder],
 });

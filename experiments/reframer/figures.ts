@@ -206,11 +206,11 @@ export const figures: readonly Figure[] = [
   },
   {
     id: 'rx-queues-slf',
-    title: 'Packets of a flow in a row at the ring, by receive queues',
+    title: 'Packets of a flow in a row at the chain, by receive queues',
     part: 'rx-queues',
     kind: 'line',
     x: { param: 'queues', label: 'receive queues', scale: 'log' },
-    metric: 'slfIn',
+    metric: 'slfOut',
     series: 'contender',
     publishedBeyond: true,
   },

@@ -20,7 +20,7 @@ export function releasePolicies(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'policies',
     title: 'Early release, bypass and ACK thinning',
-    question: 'What does it cost to let some packets leave early, and what does ACK thinning save?',
+    question: 'What do early release, bypass and ACK thinning do to the gain?',
     job: 'trial',
     axes: [
       {

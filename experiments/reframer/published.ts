@@ -80,10 +80,11 @@ const sources: readonly (() => PublishedRow[])[] = [
       contender: delayed(Number(row.delayUs)),
     })),
   // Throughput is not ours to compare: our queues have a core each, theirs shared eight.
+  // Without Reframer the SLF at the chain is that at the ring.
   () =>
     rowsOf('reframer-rx-queues.csv', 'rx-queues', ['slfIn'], (row) =>
       row.delayUs === 0 ? { queues: Number(row.queues), contender: 'off' } : undefined,
-    ),
+    ).map((row) => ({ ...row, metric: 'slfOut' })),
   // Thirty segments are 70 Gbps. Their class is the small flows, ours UDP.
   () =>
     readPublished('reframer-sensitive-flows.csv').rows.flatMap((row) => {

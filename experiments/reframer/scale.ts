@@ -86,7 +86,7 @@ export function worstCases(quick: boolean, scale: TrialScale): Part {
   return {
     name: 'worst',
     title: 'Worst cases',
-    question: 'What does Reframer cost where it cannot help?',
+    question: 'What does Reframer do to traffic that is chosen against it?',
     job: 'trial',
     axes: [
       { kind: 'list', name: 'chain', values: quick ? ['paper'] : ['paper', 'modern'] },

@@ -1,9 +1,10 @@
-// What the report says of the further questions: functions, latency, load, cores, traffic.
-import type { Change, Facts, PointFacts, Say, Story } from '../core/story.js';
+// What the report says of the further questions: functions, latency, load.
+import type { Facts, PointFacts, Say, Story } from '../core/story.js';
 import { at, changed, named } from '../story/ask.js';
 import { shownName } from '../story/names.js';
 import { listed, say, together, told, when } from '../story/say.js';
 import { policyCaptions, policyStories } from './story-policies.js';
+import { scaleCaptions, scaleStories } from './story-scale.js';
 
 const gbps = 'throughputGbps';
 const cost = 'nsPerPacket';
@@ -52,11 +53,14 @@ const held: Story = {
     const points = (contender: string): PointFacts[] =>
       f.part('functions-held').points({ contender });
     return together(
-      say`T = 64 µs makes cheaper: ${changed(points('64us'), 'chain', cost, 'better')}.`,
-      say`It makes dearer: ${changed(points('64us'), 'chain', cost, 'worse')}; a function this cheap saves less than the stage takes.`,
-      say`No change: ${named(points('64us'), 'chain', cost, 'no change')}.`,
+      say`With T = 64 µs a packet costs less in ${changed(points('64us'), 'chain', cost, 'better')}.`,
+      say`With T = 64 µs a packet costs more in ${changed(points('64us'), 'chain', cost, 'worse')}: so cheap a function saves less than the stage takes.`,
+      say`T = 64 µs changes nothing in ${named(points('64us'), 'chain', cost, 'no change')}.`,
       say`Undecided: ${named(points('64us'), 'chain', cost, 'open')}.`,
-      say`The adaptive policy still adds cost to ${changed(points('adaptive'), 'chain', cost, 'worse')}.`,
+      say`With adaptive T a packet costs more in ${changed(points('adaptive'), 'chain', cost, 'worse')}.`,
+      say`With adaptive T it costs less in ${changed(points('adaptive'), 'chain', cost, 'better')}.`,
+      say`Adaptive T changes nothing in ${named(points('adaptive'), 'chain', cost, 'no change')}.`,
+      say`What adaptive T costs is undecided for ${named(points('adaptive'), 'chain', cost, 'open')}.`,
     );
   },
   figures: ['functions-held'],
@@ -66,9 +70,9 @@ const lookAhead: Story = {
   found: (f) => {
     const points = f.part('look-ahead').points({ stage: '64us', contender: 'looking ahead' });
     return together(
-      say`Prefetching the headers and the state of the burst at hand makes cheaper: ${changed(points, 'chain', cost, 'better')}.`,
-      say`It makes dearer: ${changed(points, 'chain', cost, 'worse')}.`,
-      say`It does not change ${named(points, 'chain', cost, 'no change')}.`,
+      say`Behind T = 64 µs, prefetching makes a packet cheaper in ${changed(points, 'chain', cost, 'better')}.`,
+      say`Prefetching makes a packet dearer in ${changed(points, 'chain', cost, 'worse')}.`,
+      say`Prefetching changes nothing in ${named(points, 'chain', cost, 'no change')}.`,
       say`Undecided: ${named(points, 'chain', cost, 'open')}.`,
     );
   },
@@ -89,7 +93,7 @@ const fixedRate: Story = {
         same: say`Close to the chain’s limit, T = 64 µs does not change the mean latency (${on}).`,
         open: say`Close to the chain’s limit, the mean latency is ${off} without Reframer and ${on} with T = 64 µs; whether they differ is undecided (${change?.span}).`,
       }),
-      say`Without the hold, its median would be ${fixedAt(f, '64us').told('ownP50Us')}.`,
+      say`The median latency is ${fixedAt(f, 'off').told('p50Us')} without Reframer; with T = 64 µs it is ${fixedAt(f, '64us').told('p50Us')}, of which all but ${fixedAt(f, '64us').told('ownP50Us')} is the hold.`,
     );
   },
   figures: [{ id: 'fixed-rate-mean', only: { chain: ['paper'] } }],
@@ -100,7 +104,7 @@ const zeroLoss: Story = {
     const point = (contender: string): string | undefined =>
       at(f, 'zero-loss', { contender }).told('zeroLossGbps');
     return together(
-      say`The highest rate without a ring overflow is ${point('off')} without Reframer and ${point('64us')} with T = 64 µs.`,
+      say`In one search each, in steps of 2 Gbps, the highest rate without a ring overflow is ${point('off')} without Reframer and ${point('64us')} with T = 64 µs.`,
       say`Adaptive T reaches ${point('adaptive')}.`,
     );
   },
@@ -128,78 +132,6 @@ const load: Story = {
   figures: ['load-throughput', 'load-p50'],
 };
 
-const ownCores: Story = {
-  found: (f) => {
-    const [front, inside] = ['64us, 8 in front', '64us'].map((contender) =>
-      at(f, 'own-cores', { contender }),
-    );
-    const change = front?.change(gbps);
-    const [far, near] = [front?.value('perCoreGbps') ?? 0, inside?.value('perCoreGbps') ?? 0];
-    return together(
-      told(change, {
-        better: say`Eight further cores that run only Reframer raise the throughput by ${change?.size}, to ${front?.told(gbps)}.`,
-        same: say`Eight further cores that run only Reframer bring nothing.`,
-        worse: say`Eight further cores that run only Reframer cost throughput (${change?.percent}).`,
-        open: say`Whether eight further cores that run only Reframer bring anything is undecided (${change?.span}).`,
-      }),
-      say`Per core paid for, that is ${front?.told('perCoreGbps')}, against ${inside?.told('perCoreGbps')} with Reframer on the chain’s own cores.`,
-      when(near > far && far > 0, 'Cores of its own do not pay here.'),
-    );
-  },
-  figures: [
-    {
-      id: 'own-cores',
-      only: {
-        contender: ['off', '64us', '64us, 8 in front', '128us, 8 in front', '64us, 2 in front'],
-      },
-    },
-  ],
-};
-
-const flows: Story = {
-  found: (f) => {
-    const change = (count: number): Change | undefined =>
-      at(f, 'flows', { chain: 'paper', flows: count, contender: '64us' }).change(gbps);
-    return together(
-      say`T = 64 µs changes the throughput by ${change(1e3)?.percent} with 1,000 flows and by ${change(1e5)?.percent} with 100,000.`,
-      told(change(1e7), {
-        better: say`With ten million it still gains ${change(1e7)?.size}.`,
-        worse: say`With ten million it costs ${change(1e7)?.size}: no two packets of a flow meet within the hold.`,
-        same: say`With ten million it neither gains nor costs: no two packets of a flow meet within the hold.`,
-        open: say`With ten million the change is undecided.`,
-      }),
-    );
-  },
-  figures: ['flows'],
-};
-
-const cores: Story = {
-  found: (f) => {
-    const change = (count: number): Change | undefined =>
-      at(f, 'cores', { cores: count, contender: '128us' }).change(gbps);
-    return together(
-      say`T = 128 µs changes the throughput by ${change(1)?.percent} on one core and by ${change(8)?.percent} on eight, where the offered 70 Gbps set the limit.`,
-      say`More queues mean fewer flows in each, so runs get longer even without Reframer; sixteen cores gain ${change(16)?.percent}.`,
-    );
-  },
-  figures: ['cores'],
-};
-
-const worst: Story = {
-  found: (f) => {
-    const points = (contender: string): PointFacts[] =>
-      f.part('worst').points({ chain: 'paper', contender });
-    return together(
-      say`T = 64 µs costs the paper’s chain throughput under ${changed(points('64us'), 'traffic', gbps, 'worse')}.`,
-      say`It gains under ${changed(points('64us'), 'traffic', gbps, 'better')}.`,
-      say`No change under ${named(points('64us'), 'traffic', gbps, 'no change')}.`,
-      say`Undecided under ${named(points('64us'), 'traffic', gbps, 'open')}.`,
-      say`Adaptive T loses under ${changed(points('adaptive'), 'traffic', gbps, 'worse')}.`,
-    );
-  },
-  figures: ['worst'],
-};
-
 const library: Story = {
   found: (f) => {
     const part = 'library-functions';
@@ -209,7 +141,7 @@ const library: Story = {
       const [one, many] = ends(f, part, chain) ?? [];
       return say`${shownName(chain)} from ${one?.told(cost)} to ${many?.told(cost)}` ?? [];
     });
-    return say`From SLF 1 to the longest runs the cost per packet falls or rises so: ${listed(each)}.`;
+    return say`Cost per packet from SLF 1 to the longest runs: ${listed(each)}.`;
   },
   figures: ['library-function-cost'],
 };
@@ -218,9 +150,9 @@ const ports: Story = {
   found: (f) => {
     const points = f.part('dpdk-ports').points({ form: 'packet', contender: '64us' });
     return together(
-      say`T = 64 µs makes cheaper: ${changed(points, 'port', cost, 'better')}.`,
-      say`It makes dearer: ${changed(points, 'port', cost, 'worse')}.`,
-      say`It does not change ${named(points, 'port', cost, 'no change')}.`,
+      say`With T = 64 µs a packet costs less over ${changed(points, 'port', cost, 'better')}.`,
+      say`With T = 64 µs a packet costs more over ${changed(points, 'port', cost, 'worse')}.`,
+      say`T = 64 µs changes nothing over ${named(points, 'port', cost, 'no change')}.`,
       say`Undecided: ${named(points, 'port', cost, 'open')}.`,
     );
   },
@@ -234,12 +166,9 @@ export const furtherStories: Readonly<Record<string, Story>> = {
   'fixed-rate': fixedRate,
   'zero-loss': zeroLoss,
   load,
-  'own-cores': ownCores,
-  flows,
-  cores,
-  worst,
   'library-functions': library,
   'dpdk-ports': ports,
+  ...scaleStories,
   ...policyStories,
 };
 
@@ -274,21 +203,6 @@ export const furtherCaptions: Readonly<Record<string, Say>> = {
   'load-p50': (f) =>
     say`Median latency by offered load: T = 64 µs takes it to ${loadAt(f, 10, '64us').told('p50Us')} at 10 Gbps and to ${loadAt(f, 70, '64us').told('p50Us')} at 70 Gbps.` ??
     say`Median latency by offered load.`,
-  'own-cores': (f) =>
-    say`T = 64 µs brings ${gainAt(f, 'own-cores', { contender: '64us' })} on the chain’s own cores and ${gainAt(f, 'own-cores', { contender: '64us, 8 in front' })} on eight further cores in front.` ??
-    say`Throughput with Reframer on the chain’s own cores, and on further cores in front.`,
-  flows: (f) =>
-    say`With T = 64 µs the paper’s chain changes by ${gainAt(f, 'flows', { chain: 'paper', flows: 1e3, contender: '64us' })} at 1,000 flows and by ${gainAt(f, 'flows', { chain: 'paper', flows: 1e7, contender: '64us' })} at ten million.` ??
-    say`Throughput by the number of concurrent flows.`,
-  cores: (f) =>
-    say`T = 128 µs changes the throughput by ${gainAt(f, 'cores', { cores: 1, contender: '128us' })} on one core and by ${gainAt(f, 'cores', { cores: 8, contender: '128us' })} on eight.` ??
-    say`Throughput by the number of cores, 70 Gbps offered.`,
-  worst: (f) => {
-    const points = f.part('worst').points({ chain: 'paper', contender: '64us' });
-    const lost = named(points, 'traffic', gbps, 'worse');
-    return lost === undefined
-      ? say`Traffic that leaves little to group: T = 64 µs loses under none of it.`
-      : say`Traffic that leaves little to group: T = 64 µs loses under ${lost}.`;
-  },
+  ...scaleCaptions,
   ...policyCaptions,
 };

@@ -1,7 +1,7 @@
 // What the report says of release policies, grouping keys, classes, queues, and captures.
 import type { Facts, PointFacts, Say, Story } from '../core/story.js';
 import { at, changed } from '../story/ask.js';
-import { listed, say, together, told } from '../story/say.js';
+import { listed, say, together, told, when } from '../story/say.js';
 
 const gbps = 'throughputGbps';
 
@@ -11,11 +11,11 @@ const policies: Story = {
     const others = ['FIN, RST, PSH end the wait', 'SYN passes', 'new flows pass', 'ACKs thinned'];
     const each = others.flatMap((contender) => {
       const change = at(f, 'policies', { contender }).change(gbps);
-      return change === undefined ? [] : [`${change.percent} where ${contender}`];
+      return change === undefined ? [] : [`${change.percent} (${contender})`];
     });
     return together(
       say`T = 64 µs alone changes the throughput by ${held?.percent}.`,
-      say`With exceptions it is ${listed(each)}.`,
+      say`With exceptions the change is ${listed(each)}.`,
     );
   },
   figures: ['policies'],
@@ -27,7 +27,13 @@ const keys: Story = {
       at(f, 'keys', { chain, contender }).change(gbps)?.percent;
     return together(
       say`In front of the paper’s chain, grouping by 5-tuple changes the throughput by ${change('paper', '5tuple')} and grouping by destination by ${change('paper', 'destination')}.`,
-      say`For the router, which looks at destinations only, it is ${change('paper-router', '5tuple')} and ${change('paper-router', 'destination')}.`,
+      say`In front of its firewall alone it is ${change('paper-firewall', '5tuple')} and ${change('paper-firewall', 'destination')}.`,
+      when(
+        (at(f, 'keys', { chain: 'paper-router', contender: 'off' }).value('dropPercent') ?? 1) <
+          0.1,
+        'The router alone carries all that is offered, so no key can bring anything there.',
+        say`In front of the router, which looks at destinations only, it is ${change('paper-router', '5tuple')} and ${change('paper-router', 'destination')}.`,
+      ),
     );
   },
   figures: ['keys'],
@@ -41,8 +47,8 @@ const sensitive: Story = {
     const mean = (contender: string): string | undefined =>
       classAt(f, contender).told('sensitiveMeanUs');
     return together(
-      say`At 70 Gbps the mean latency of the class is ${mean('off')} without Reframer, ${mean('all wait')} if every packet waits, and ${mean('UDP passes')} if the class passes.`,
-      say`The chain then carries ${classAt(f, 'UDP passes').told(gbps)}, against ${classAt(f, 'all wait').told(gbps)} if every packet waits.`,
+      say`The class is UDP. At 70 Gbps its mean latency is ${mean('off')} without Reframer, ${mean('all wait')} if every packet waits, and ${mean('UDP passes')} if the class passes.`,
+      say`The chain then carries ${classAt(f, 'UDP passes').told(gbps)}, against ${classAt(f, 'all wait').told(gbps)} if every packet waits and ${classAt(f, 'off').told(gbps)} without Reframer.`,
     );
   },
   figures: ['sensitive-mean'],
@@ -108,7 +114,7 @@ export const policyCaptions: Readonly<Record<string, Say>> = {
     const gain = (contender: string): string | undefined =>
       at(f, 'policies', { contender }).change(gbps)?.percent;
     return (
-      say`T = 64 µs alone brings ${gain('64us')}; where FIN, RST and PSH end the wait it is ${gain('FIN, RST, PSH end the wait')}, where new flows pass ${gain('new flows pass')}.` ??
+      say`T = 64 µs alone brings ${gain('64us')}; if FIN, RST and PSH end the wait it is ${gain('FIN, RST, PSH end the wait')}, if new flows pass ${gain('new flows pass')}.` ??
       say`Throughput by release policy.`
     );
   },
@@ -121,11 +127,11 @@ export const policyCaptions: Readonly<Record<string, Say>> = {
     );
   },
   'sensitive-mean': (f) =>
-    say`At 70 Gbps, letting the class pass takes its mean latency from ${classAt(f, 'all wait').told('sensitiveMeanUs')} to ${classAt(f, 'UDP passes').told('sensitiveMeanUs')}.` ??
+    say`At 70 Gbps, letting UDP pass takes its mean latency from ${classAt(f, 'all wait').told('sensitiveMeanUs')} to ${classAt(f, 'UDP passes').told('sensitiveMeanUs')}.` ??
     say`Mean latency of the class, by who waits.`,
   'rx-queues-slf': (f) =>
     say`64 receive queues take the SLF to ${at(f, 'rx-queues', { queues: 64, contender: 'off' }).bare('slfIn')}; Reframer on eight reaches ${at(f, 'rx-queues', { queues: 8, contender: '64us' }).bare('slfOut')}.` ??
-    say`SLF at the ring by the number of receive queues.`,
+    say`SLF at the chain by the number of receive queues.`,
   'capture-locality': () => say`SLF of each capture by buffering time and replay rate.`,
   'capture-throughput': () => say`Throughput of the paper’s chain on your captures.`,
 };
