@@ -66,13 +66,13 @@ export const conntrack = telling({ abstract, stories, captions })({
   published: () => sections.flatMap((section) => section.published()),
   plan,
   setup:
-    'Each trial is a process with one contender. Keys are IPv4 5-tuples, made outside the timed parts. Every contender of a figure takes as many keys at once: one, as in the paper, 32 (a burst), or 128; what cannot says so in its name. The lab hands keys over in calls of 4,096 (of 32 in the load balancer and with threads). Tables hold 8 bytes of state. Each trial compares every answer, and the final contents, with the expected ones. Cycles are those of the time stamp counter.',
+    'Keys are IPv4 5-tuples, made outside the timed parts. All tables of a figure take the same number of keys at once: one, as in the paper, 32 (a burst) or 128; the name of a table says where it cannot. Keys come in calls of 4,096 (of 32 in the load balancer and with threads). Tables hold 8 bytes of state. Each trial compares every answer, and the final contents, with the expected ones. Cycles are those of the time stamp counter.',
   limitations: [
-    'Published cycles and rates are of a 2.3 GHz server with a 100 Gbps NIC, and of a packet’s whole path; ours are of memory alone, on this machine. Orders and ratios compare, absolute numbers hardly do.',
+    'Published cycles are counted inside a packet’s path on a server of 2.3 GHz, and published rates are of that whole path with a 100 Gbps NIC; ours are of the table alone, on this machine. Orders and ratios compare, absolute numbers hardly do.',
     'rte_hash is Debian’s (DPDK 22.11, compiled for SSE4.2; at most 64 keys in bulk); the other tables are compiled for this processor.',
     'Pages differ: burst table, Cuckoo++ and Chaining ask for huge pages, rte_hash has them if the machine set some aside, and maps that allocate by themselves (tsl, absl, Boost, the standard library, Concurrency Kit) lie on 4 KiB pages.',
     'An insert is a find-or-insert of an absent key; the published ones begin after the lookup that missed. Maps of tsl end at 92.5 % load, where this release doubles them.',
-    'The load balancer’s traffic is drawn (Zipf 1.1) with the published shares of new flows. A burst is looked up before its misses are inserted, as in the paper, so a fused find-or-insert gains nothing there.',
+    'The load balancer’s traffic is drawn (Zipf 1.1) with the published shares of new flows. A burst is looked up before its misses are inserted, as in the paper, so a find-or-insert in one call gains nothing there.',
     'Threads run on at most the cores of this machine, and hold locks for a burst of 32. The published points are packets per second of the whole path, which the NIC limits to 12 M/s.',
     'In the part on expiry a second of the paper lasts 0.2 s (0.03 s in a quick run), and flows and table shrink with it.',
     'The attacker knows the hash of the fixed tables, and the NIC’s, but not the burst table’s seed. Tables without room refuse hostile keys: read slowdown and refusals together.',

@@ -26,8 +26,7 @@ function expiry({ quick }: Scale): Part {
   return {
     name: part,
     title: 'Expiry by tick',
-    question:
-      'What do packets, ticks and memory pay so that flows end 5 s after their last packet?',
+    question: 'What does it cost, in time and memory, that flows end 5 s after their last packet?',
     job: 'conntrack-expiry',
     axes: [
       { kind: 'list', name: 'ticksPerSecond', values: quick ? [1000, 1] : [1000, 100, 10, 1] },

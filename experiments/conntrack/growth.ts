@@ -48,7 +48,6 @@ const line = (id: string, title: string, metric: string): Figure => ({
   x: { param: 'flows', label: 'flows', scale: 'log' },
   metric,
   series: 'contender',
-  note: 'Runs from before each insert moved two buckets show 3 to 43 ms for the slowest insert of the burst table: it moved the rest of the old table at once.',
 });
 const us = (key: string, label: string, path: string): Section['metrics'][number] => ({
   key,

@@ -102,6 +102,8 @@ const at = (contender: string, loadPercent: number): Record<string, string | num
 });
 
 /** Cycles of another processor generation: half and double still count as the same. */
+const inPath = 'published inside a packet’s path, on another processor';
+
 const near = (
   id: string,
   contender: string,
@@ -118,8 +120,8 @@ const near = (
   kind: 'near',
   measured: { part, metric, at: at(contender, loadPercent) },
   why: {
-    exceeds: 'another processor, and memory alone: no packet’s way around it',
-    'falls short': 'another processor, and memory alone',
+    exceeds: inPath,
+    'falls short': inPath,
   },
 });
 
