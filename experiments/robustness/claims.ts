@@ -108,7 +108,11 @@ export const claims: readonly Claim[] = [
     128,
     'software',
   ),
-  ...slower('same-set-p99', 'Legitimate p99 when their NIC hashes agree in 20 bits', 'same-set'),
+  ...slower(
+    'same-set-p99',
+    'Legitimate p99 when the attacker’s NIC hashes agree in 20 bits',
+    'same-set',
+  ),
   ...slower(
     'fragments-p99',
     'Legitimate p99 among fragments that are never completed',

@@ -28,15 +28,14 @@ function hurting(f: Facts): string | undefined {
 const sum = (points: readonly PointFacts[], metric: string): number =>
   points.reduce((all, p) => all + (p.value(metric) ?? 0), 0);
 
-const failing = (f: Facts): string | undefined =>
-  listed(
-    f
-      .part('attacks')
-      .points({ policy: 'fixed' })
-      .flatMap((p) =>
-        (p.value('connectedPercent') ?? 100) < 99 ? [withValue(p, 'connectedPercent')] : [],
-      ),
-  );
+/** Attacks under which clients fail to connect. */
+const failing = (f: Facts): PointFacts[] =>
+  f
+    .part('attacks')
+    .points({ policy: 'fixed' })
+    .filter((p) => (p.value('connectedPercent') ?? 100) < 99);
+
+const nameOf = (point: PointFacts): string => shownName(String(point.params.attack));
 
 /** Of established flows: what the attacks took from the table. */
 function established(points: readonly PointFacts[]): string | undefined {
@@ -51,9 +50,10 @@ const attacks: Story = {
   found: (f) =>
     together(
       say`Without an attack the p99 is ${p99(f, 'off', 'none')} without Reframer and ${p99(f, 'fixed', 'none')} with T = 64 µs, most of it the hold.`,
-      say`Without Reframer, attacks that more than double it are: ${hurting(f)}.`,
+      say`Without Reframer it more than doubles under ${hurting(f)}.`,
       established(f.part('attacks').points()),
-      say`New clients fail to connect under ${failing(f)}.`,
+      say`Of the handshakes of new clients only ${listed(failing(f).map((p) => `${String(p.told('connectedPercent'))} under ${nameOf(p)}`))} succeed.`,
+      say`The process grows by ${attackAt(f, 'fixed', 'syn-flood').told('grownMiB')} under the SYN flood, and by ${attackAt(f, 'fixed', 'none').told('grownMiB')} without an attack.`,
     ),
   figures: ['attack-own-p99', 'attack-connected'],
 };
@@ -91,13 +91,13 @@ const oneHash: Story = {
     return together(
       when(
         point('nic', 128, 'none') !== undefined && !oneHashCounts(f),
-        'No trial under this attack counts: too many polls of each took far longer than their like. What it costs is unknown; the lines are without it.',
+        'No trial under this attack counts: in each, too many polls took far longer than others of their size. What the attack costs is unknown.',
       ),
       say`Flows of one NIC hash take the p99 from ${point('nic', 128, 'none')} to ${point('nic', 128, 'same-hash')} with groups of up to 128 packets, and to ${point('nic', 16, 'same-hash')} with 16.`,
       say`With groups by a keyed hash of the header it is ${point('software', 128, 'same-hash')}.`,
     );
   },
-  figures: ['one-hash'],
+  figures: [{ id: 'one-hash', if: oneHashCounts }],
 };
 
 const ourTable = (f: Facts): PointFacts =>
@@ -122,7 +122,7 @@ const tables: Story = {
         same: say`In the burst table a lookup of colliding keys takes ${ourTable(f).told('nsPerFind')}, as long as one of random keys.`,
         open: say`In the burst table a lookup of colliding keys takes ${ourTable(f).told('nsPerFind')}; whether random keys differ is undecided (${change?.span}).`,
       }),
-      say`More than twice as slow are ${listed(slower)}.`,
+      say`A lookup takes more than twice as long as one of random keys in ${listed(slower)}.`,
     );
   },
   figures: ['tables'],
@@ -130,9 +130,13 @@ const tables: Story = {
 
 const long: Story = {
   found: (f) => {
-    const flood = at(f, 'flood-10m', { attack: 'syn-flood' });
+    const [flood, calm] = [
+      at(f, 'flood-10m', { attack: 'syn-flood' }),
+      at(f, 'flood-10m', { attack: 'none' }),
+    ];
     return together(
-      say`After ten million SYNs in ten seconds the process has grown by ${flood.told('grownMiB')}, and the p99 is ${flood.told('p99Us')}.`,
+      say`After ten million SYNs in ten seconds the process has grown by ${flood.told('grownMiB')}, after as long without an attack by ${calm.told('grownMiB')}.`,
+      say`The p99 is ${flood.told('p99Us')} instead of ${calm.told('p99Us')} (${flood.change('p99Us')?.percent}; ${flood.change('p99Us')?.span}).`,
       established(f.part('flood-10m').points({ attack: 'syn-flood' })),
     );
   },
@@ -163,10 +167,10 @@ export const captions: Readonly<Record<string, Say>> = {
   'attack-own-p99': () =>
     say`p99 of legitimate packets without their time in Reframer, by attack, with T = 64 µs and without Reframer.`,
   'attack-connected': (f) => {
-    const bad = failing(f);
+    const bad = listed(failing(f).map(nameOf));
     return bad === undefined
       ? say`Handshakes of new clients that succeeded, by attack.`
-      : say`Handshakes of new clients that succeeded: they fail under ${bad}.`;
+      : say`Handshakes of new clients that succeeded: fewer than 99 % under ${bad}.`;
   },
   'flood-rate': (f) => {
     const last = f.part('flood-rate').points({ attack: 'syn-flood' }).at(-1);
@@ -188,6 +192,10 @@ export const captions: Readonly<Record<string, Say>> = {
 function clients(f: Facts): string | undefined {
   const points = f.part('attacks').points({ policy: 'fixed' });
   const told = points.flatMap((p) => p.value('connectedPercent') ?? []);
+  const shares = failing(f)
+    .map((p) => [p.value('connectedPercent') ?? 0, p.told('connectedPercent')] as const)
+    .sort(([a], [b]) => a - b)
+    .map(([, share]) => String(share));
   const sameHash = at(f, 'attacks', { policy: 'fixed', attack: 'same-hash' });
   const unknown = sameHash.value('connectedPercent') === undefined;
   const kept = told.filter((share) => share < 99).length;
@@ -195,7 +203,7 @@ function clients(f: Facts): string | undefined {
     told.length > 0,
     kept === 0
       ? 'New clients connect under every attack.'
-      : `New clients fail to connect under ${kept} of ${told.length - 1} attacks${unknown ? '; that of one NIC hash has no trial that counts' : ''}.`,
+      : `Under ${kept} of ${told.length - 1} attacks only ${[...new Set([shares[0], shares.at(-1)])].join(' to ')} of new clients connect${unknown ? '; no trial of the attack on one NIC hash counts' : ''}.`,
   );
 }
 
