@@ -8,6 +8,7 @@ export default defineConfig({
   test: {
     // Command and native tests start child processes; two at a time leaves them a core each.
     maxWorkers: 2,
+    globalSetup: './test/helpers/eal-folders.ts',
     reporters: ['./test/helpers/skipped.ts', 'default'],
     projects: [
       {

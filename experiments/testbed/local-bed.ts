@@ -3,6 +3,7 @@ import { join } from 'node:path';
 
 import { dpdkProgram } from '../../native/loader.js';
 import { NativeSession } from '../../native/session.js';
+import { ownPrefix } from './eal-folder.js';
 
 export interface TesterResult {
   seconds: number;
@@ -57,7 +58,6 @@ export function memifEal(
   ports: number,
   more = '',
 ): string[] {
-  const name = `${role}-${process.pid}-${beds}`;
   return [
     '--no-huge',
     '-m',
@@ -66,7 +66,7 @@ export function memifEal(
     '--no-telemetry',
     '--log-level=error',
     '--file-prefix',
-    `reframer-bed-${name}`,
+    ownPrefix(`bed-${role}-${beds}`),
     ...Array.from(
       { length: ports },
       (_, i) =>

@@ -1,5 +1,6 @@
 // What commands leave behind when they end in the middle: no folder, no process.
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 
@@ -7,6 +8,7 @@ import { tryLab } from '../../experiments/cli/lab.js';
 import { run } from '../../experiments/cli/main.js';
 import { temporaryFolder as ofCommands } from '../../experiments/cli/temporary.js';
 import { Action } from '../../experiments/cli/watch/action.js';
+import { ealFolders, ownPrefix } from '../../experiments/testbed/eal-folder.js';
 import { temporaryFolder } from '../helpers/cli.js';
 
 const folder = temporaryFolder();
@@ -53,6 +55,17 @@ test('a temporary folder goes with the process, however that ends', () => {
   expect(existsSync(path)).toBe(false);
   remove();
   expect(process.listeners('exit').filter((listener) => !before.has(listener))).toEqual([]);
+});
+
+test('what EAL leaves of a prefix goes with the process', () => {
+  const before = new Set(process.listeners('exit'));
+  const left = join(ealFolders(), ownPrefix('test-left'));
+  const added = process.listeners('exit').filter((listener) => !before.has(listener));
+  mkdirSync(left, { recursive: true });
+  writeFileSync(join(left, 'dpdk_telemetry.v2'), '');
+  ownPrefix('test-never-started');
+  for (const listener of added) listener.call(process, 0);
+  expect(existsSync(left)).toBe(false);
 });
 
 describe('a job', () => {

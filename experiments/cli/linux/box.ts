@@ -1,6 +1,7 @@
 // `reframer run` in a namespace of an experiment, between two of its interfaces.
 import { dpdkProgram } from '../../../native/loader.js';
 import { NativeSession } from '../../../native/session.js';
+import { ownPrefix } from '../../testbed/eal-folder.js';
 import type { Reply } from '../box.js';
 import { CliError, exitCodes } from '../errors.js';
 
@@ -41,7 +42,7 @@ export async function openBox(place: BoxPlace, spec: object): Promise<NativeSess
     {
       eal: [
         ...['--no-huge', '-m', '256', '--no-shconf', '--no-telemetry', '--log-level=error'],
-        ...['-l', String(cpu), `--file-prefix=reframer-${place.name}-${process.pid}`],
+        ...['-l', String(cpu), `--file-prefix=${ownPrefix(place.name)}`],
         ...[
           `--vdev=${from},iface=${place.in}${depth}`,
           `--vdev=${to},iface=${place.out}${depth}${hashes}`,

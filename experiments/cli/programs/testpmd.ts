@@ -1,6 +1,7 @@
 // dpdk-testpmd between net_pcap and net_null, one forwarding core.
 import { spawn } from 'node:child_process';
 
+import { ownPrefix } from '../../testbed/eal-folder.js';
 import { CliError } from '../errors.js';
 import { lastWords, needProgram, warmUpMs, type ProgramRun, type ProgramTrial } from './trial.js';
 
@@ -23,7 +24,7 @@ export function runTestpmd(mode: TestpmdMode, run: ProgramRun): Promise<ProgramT
       '--no-shconf',
       '--no-telemetry',
       '--file-prefix',
-      `reframer-bench-${process.pid}`,
+      ownPrefix('bench'),
       '--vdev',
       `net_pcap0,rx_pcap=${run.capture},infinite_rx=1`,
       '--vdev',
