@@ -62,7 +62,7 @@ const finding = (
 function driverOf(machine: Machine, address: string, device: string[]): Finding {
   const driver = machine.link(...device, 'driver');
   const brings = 'a driver that lets a program have the device';
-  const bind = `modprobe vfio-pci && dpdk-devbind.py --bind=vfio-pci ${address}`;
+  const bind = `modprobe vfio-pci && dpdk-devbind.py --bind=vfio-pci ${address} (Debian's package dpdk has that program)`;
   if (driver === undefined) return finding('driver', false, 'none is bound', brings, bind);
   if (handing.includes(driver)) return finding('driver', true, driver, brings);
   const pmd = beside[driver];
@@ -81,10 +81,49 @@ function driverOf(machine: Machine, address: string, device: string[]): Finding 
   );
 }
 
+// Intel E810, by device: -C by backplane, QSFP, SFP; -XXV likewise.
+const e810 = ['0x1591', '0x1592', '0x1593', '0x1599', '0x159a', '0x159b'];
+
+/** What DPDK's ice loads into the NIC. Without it the port does not start. */
+function ddpPackage(machine: Machine, device: string[]): Finding | undefined {
+  const [vendor, id] = [machine.text(...device, 'vendor'), machine.text(...device, 'device')];
+  if (vendor !== '0x8086' || id === undefined || !e810.includes(id)) return undefined;
+  const folders = ['lib/firmware/updates/intel/ice/ddp', 'lib/firmware/intel/ice/ddp'];
+  const [found] = folders.flatMap((folder) =>
+    machine
+      .list(folder)
+      .filter((name) => name.startsWith('ice') && name.includes('.pkg'))
+      .map((name) => `/${folder}/${name}`),
+  );
+  return finding(
+    'DDP package',
+    found !== undefined,
+    found ?? 'no /lib/firmware/intel/ice/ddp/ice.pkg',
+    'the parser and RSS of the NIC: DPDK does not start the port without it',
+    "Intel's DDP package for the E810, as /lib/firmware/intel/ice/ddp/ice.pkg; Debian has it in its component non-free-firmware",
+  );
+}
+
+/** What DPDK's mlx5 and mlx4 work through: the kernel's RDMA device of the port. */
+function rdmaDevice(machine: Machine, device: string[]): Finding | undefined {
+  if (!/^mlx[45]_core$/.test(machine.link(...device, 'driver') ?? '')) return undefined;
+  const [name] = machine.list(...device, 'infiniband');
+  return finding(
+    'RDMA device',
+    name !== undefined,
+    name ?? 'none of this port',
+    'the way by which DPDK works beside the kernel: without it, it finds no port',
+    'apt-get install -y rdma-core && modprobe -a mlx5_ib ib_uverbs',
+  );
+}
+
 function iommu(machine: Machine, device: string[]): Finding {
   const group = machine.link(...device, 'iommu_group');
   const without = machine.text('sys/module/vfio/parameters/enable_unsafe_noiommu_mode') === 'Y';
   const brings = 'memory that the device may reach, and no other';
+  const driver = machine.link(...device, 'driver');
+  if (group === undefined && driver !== undefined && Object.hasOwn(beside, driver))
+    return finding('IOMMU', true, `none, and ${driver} needs none`, brings);
   if (group !== undefined) {
     const others = machine
       .list('sys/kernel/iommu_groups', group, 'devices')
@@ -123,12 +162,18 @@ function hugepages(machine: Machine, node: number): Finding {
     .join('; ');
   const where =
     node >= 0 ? `/sys/devices/system/node/node${node}/hugepages` : '/sys/kernel/mm/hugepages';
+  const mounts = machine.text('proc', 'mounts');
+  const mounted = mounts === undefined || / hugetlbfs /.test(mounts);
+  const steps = [
+    ...(free >= 512 ? [] : [`echo 1024 > ${where}/hugepages-2048kB/nr_hugepages`]),
+    ...(mounted ? [] : ['mkdir -p /dev/hugepages && mount -t hugetlbfs none /dev/hugepages']),
+  ];
   return finding(
     node >= 0 ? `hugepages on node ${node}` : 'hugepages',
-    free >= 512,
-    detail === '' ? 'none reserved' : detail,
+    steps.length === 0,
+    `${detail === '' ? 'none reserved' : detail}${mounted ? '' : '; no hugetlbfs is mounted'}`,
     'packet buffers in physical memory that stays where it is; 1 GiB is enough for a box of some cores',
-    `echo 1024 > ${where}/hugepages-2048kB/nr_hugepages (as root, soon after boot)`,
+    `${steps.join('; ')} (as root, soon after boot)`,
   );
 }
 
@@ -139,7 +184,7 @@ function processors(machine: Machine, device: string[], node: number): Finding {
   return finding(
     'processors near it',
     near !== '',
-    `${near === '' ? 'not told' : near}${node >= 0 ? ` (node ${node})` : ''}${isolated === undefined ? '; none is isolated' : `; isolated: ${isolated}`}`,
+    `${near === '' ? 'not told' : near}${node >= 0 ? ` (node ${node})` : ''}${isolated === undefined ? '; none is isolated' : `; isolated: ${isolated}, which no program gets that does not name them (--eal '-l ${isolated}')`}`,
     'cores on the node of the device: each packet crosses between nodes otherwise. `reframer run` takes these first',
   );
 }
@@ -193,6 +238,8 @@ export function examinePort(port: string, root = '/'): Finding[] {
       'another address: lspci | grep -i ethernet',
     ),
     driverOf(machine, address, device),
+    ddpPackage(machine, device),
+    rdmaDevice(machine, device),
     iommu(machine, device),
     vfio(machine, device, machine.link(...device, 'driver')),
     hugepages(machine, node),

@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 import { labProgram, library, locate, packageRoot } from '../../native/loader.js';
@@ -60,7 +60,6 @@ export async function examine(): Promise<Finding[]> {
       };
     }),
     nativeBuild(check.setUp),
-    chromium(),
     cores(),
     clock(),
     governor(),
@@ -95,23 +94,6 @@ function nativeBuild(current: boolean): Finding {
   } catch {
     return { ...base, found: false };
   }
-}
-
-function chromium(): Finding {
-  const names = ['chromium', 'chromium-browser', 'google-chrome'];
-  const where = (process.env['PATH'] ?? '')
-    .split(delimiter)
-    .flatMap((folder) => names.map((name) => join(folder, name)))
-    .find((path) => existsSync(path));
-  const finding = {
-    name: 'Chromium',
-    found: where !== undefined,
-    need: 'test',
-    brings: 'a look at the HTML report in a real browser, in tests',
-  } as const;
-  return where === undefined
-    ? { ...finding, get: 'apt-get install -y --no-install-recommends chromium' }
-    : { ...finding, detail: where };
 }
 
 function cores(): Finding {

@@ -78,6 +78,7 @@ test('each thing that is missing is named, with the step that gets it', () => {
   // The kernel keeps those that DPDK works beside.
   const mlx = machine('mlx', {}, { [`${device}/driver`]: '../../../bus/pci/drivers/mlx5_core' });
   expect(lacks(mlx)).not.toContain('driver');
+  expect(lacks(mlx)).not.toContain('IOMMU');
   const slow = machine('slow', {
     [`${device}/current_link_speed`]: '8.0 GT/s PCIe',
     [`${device}/max_link_speed`]: '16.0 GT/s PCIe',
@@ -87,6 +88,39 @@ test('each thing that is missing is named, with the step that gets it', () => {
   expect(lacks(slow)).toContain('PCIe link');
   const disk = machine('disk', { [`${device}/class`]: '0x010802' });
   expect(lacks(disk)).toContain('network device');
+});
+
+test('hugepages that are not mounted are as good as none', () => {
+  const files = { [`${pages}/nr_hugepages`]: '1024', [`${pages}/free_hugepages`]: '1024' };
+  const bare = machine('unmounted', { ...files, 'proc/mounts': 'none /proc proc rw 0 0' });
+  const found = examinePort('3b:00.0', bare).find((f) => f.name === 'hugepages on node 1');
+  expect(found).toMatchObject({ found: false });
+  expect(found?.detail).toContain('1024 of 2 MiB, 1024 free; no hugetlbfs is mounted');
+  expect(found?.get).toContain('mount -t hugetlbfs none /dev/hugepages');
+  expect(found?.get).not.toContain('echo');
+  const mounts = 'none /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0';
+  expect(lacks(machine('mounted', { ...files, 'proc/mounts': mounts }))).not.toContain(
+    'hugepages on node 1',
+  );
+});
+
+test('an E810 needs its DDP package, a ConnectX its RDMA device', () => {
+  const e810 = { [`${device}/vendor`]: '0x8086', [`${device}/device`]: '0x1592' };
+  const without = machine('e810', e810);
+  expect(lacks(without)).toContain('DDP package');
+  for (const [name, file] of [
+    ['e810-plain', 'lib/firmware/intel/ice/ddp/ice.pkg'],
+    ['e810-newer', 'lib/firmware/updates/intel/ice/ddp/ice-1.3.30.0.pkg.xz'],
+  ] as const)
+    expect(lacks(machine(name, { ...e810, [file]: '' }))).not.toContain('DDP package');
+  const i40e = { [`${device}/vendor`]: '0x8086', [`${device}/device`]: '0x1583' };
+  expect(lacks(machine('xl710', i40e))).not.toContain('DDP package');
+
+  const mlx = { [`${device}/driver`]: '../../../bus/pci/drivers/mlx5_core' };
+  expect(lacks(machine('mlx-no-rdma', {}, mlx))).toContain('RDMA device');
+  expect(
+    lacks(machine('mlx-rdma', { [`${device}/infiniband/mlx5_0/node_type`]: '1' }, mlx)),
+  ).not.toContain('RDMA device');
 });
 
 test('what is no device is one line', async () => {

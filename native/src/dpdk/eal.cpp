@@ -9,12 +9,43 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <grp.h>
 #include <pwd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 namespace reframer::dpdk {
+
+namespace {
+
+bool has_mounted_hugepages()
+{
+	std::ifstream mounts("/proc/mounts");
+	std::string device, place, type, rest;
+	while (mounts >> device >> place >> type && std::getline(mounts, rest))
+		if (type == "hugetlbfs")
+			return true;
+	return false;
+}
+
+// EAL's own reason for hugepages that nobody mounted is "Permission denied".
+std::string why_not(int error, const std::vector<std::string> &wanted)
+{
+	const auto given = [&](const char *word) {
+		return std::find(wanted.begin(), wanted.end(), word) != wanted.end();
+	};
+	if (!given("--no-huge") && !given("--in-memory") && !has_mounted_hugepages())
+		return "no hugetlbfs is mounted, from which it takes hugepages; as root: mkdir -p "
+			   "/dev/hugepages && mount -t hugetlbfs none /dev/hugepages";
+	std::string words;
+	for (const std::string &word : wanted)
+		words += " " + word;
+	return std::string(rte_strerror(error)) + "; its options, of which --eal gives some, were" +
+	       words;
+}
+
+} // namespace
 
 void start_eal(const std::vector<std::string> &wanted)
 {
@@ -39,9 +70,7 @@ void start_eal(const std::vector<std::string> &wanted)
 	close(saved);
 	if (result < 0)
 		throw lab::JobError("not-supported",
-		                    std::string("DPDK's EAL does not come up: ") + rte_strerror(rte_errno) +
-		                        "; its options were given by --eal",
-		                    3);
+		                    "DPDK's EAL does not come up: " + why_not(rte_errno, wanted), 3);
 }
 
 std::optional<NewUser> drop_root(const std::string &user)
