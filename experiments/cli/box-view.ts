@@ -3,7 +3,7 @@ import { total, type Balance, type Flows, type Lane, type Sample } from './box.j
 import { ratesOf, type Rates } from './box-metrics.js';
 import { guardLine } from './guard.js';
 import { renderTable } from './output.js';
-import { formatCount, formatFixed } from './units.js';
+import { counted, formatCount, formatFixed } from './units.js';
 
 function counts({ lanes, missed, noBuffer }: Sample): string {
   const starved =
@@ -108,8 +108,9 @@ export function oversizedText({ lanes }: Sample): string | undefined {
   const joined = lanes.filter((lane) => lane.oversized > 0);
   if (joined.length === 0) return undefined;
   const from = [...new Set(joined.map((lane) => lane.in))].join(', ');
+  const frames = total(joined, (l) => l.oversized);
   return (
-    `${formatCount(total(joined, (l) => l.oversized))} frames from ${from} are longer than 9,238 bytes, more than a link carries: a host's segmentation offload joined them (TSO, GRO). ` +
+    `${counted(frames, 'frame')} from ${from} ${frames === 1 ? 'is' : 'are'} longer than 9,238 bytes, more than a link carries: a host's segmentation offload joined them (TSO, GRO). ` +
     'Packets, SLF and runs count the joined frames; ethtool -K INTERFACE tso off gso off gro off ends it, a capture off the wire has none'
   );
 }

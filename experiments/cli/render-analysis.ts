@@ -1,6 +1,6 @@
 // What `analyze` found, for people.
 import { renderTable, wrap, type Column } from './output.js';
-import { formatCount, formatFixed, formatRate } from './units.js';
+import { counted, formatCount, formatFew, formatFixed, formatRate } from './units.js';
 
 export interface Gain {
   /** SLF after holding, and how many times the capture's that is. */
@@ -14,6 +14,7 @@ export interface Analysis {
   packets: number;
   bytes: number;
   flows: number;
+  flowsBidirectional: number;
   flowsExact: boolean;
   slf: number;
   sizes: {
@@ -59,14 +60,15 @@ function heading(a: Analysis): string {
   const rate =
     a.bitsPerSecond === null || a.packetsPerSecond === null
       ? 'no timing'
-      : `${formatRate(a.bitsPerSecond)}, ${formatCount(a.packetsPerSecond)} packets/s`;
+      : `${formatRate(a.bitsPerSecond)}, ${formatFew(a.packetsPerSecond)} packets/s`;
+  const about = a.flowsExact ? '' : 'about ';
   const mix = Object.entries(a.protocols)
     .filter(([, share]) => share >= 0.0005)
     .map(([name, share]) => `${name} ${percent(share)}`);
   return [
     a.file,
-    `  ${formatCount(a.packets)} packets of ${a.flowsExact ? '' : 'about '}${formatCount(a.flows)} flows in ${formatFixed(a.durationSeconds, 3)} s (${rate})`,
-    `  length: mean ${formatFixed(a.sizes.mean, 0)}, median ${formatCount(a.sizes.p50)}, 95 % below ${formatCount(a.sizes.p95)} bytes`,
+    `  ${counted(a.packets, 'packet')} of ${about}${counted(a.flows, 'flow')} (${about}${formatCount(a.flowsBidirectional)} with both directions as one) in ${formatFixed(a.durationSeconds, 3)} s (${rate})`,
+    `  length: mean ${formatCount(a.sizes.mean)}, median ${formatCount(a.sizes.p50)}, 95 % at most ${formatCount(a.sizes.p95)} bytes`,
     ...(mix.length > 0 ? [`  ${mix.join(', ')}`] : []),
   ].join('\n');
 }

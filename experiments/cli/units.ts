@@ -81,6 +81,8 @@ export function parseCount(text: string, option: string, low = 0): number {
   const parts = split(text);
   const power = parts === undefined ? undefined : powerOf(multiples, parts.unit.toLowerCase());
   const value = (power === undefined ? undefined : parts?.times(power)) ?? Number.NaN;
+  if (Number.isInteger(value) && value > Number.MAX_SAFE_INTEGER)
+    throw new UsageError(`${option}: '${text}' is too large`);
   if (!Number.isSafeInteger(value) || value < low) {
     throw new UsageError(
       `${option}: '${text}' is not a whole number of at least ${low} (100k and 1M are understood)`,
@@ -104,6 +106,13 @@ const grouping = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 
 export const formatCount = (value: number): string => grouping.format(value);
 
+/** 1 packet, 2 packets. */
+export const counted = (value: number, noun: string, nouns = `${noun}s`): string =>
+  `${formatCount(value)} ${value === 1 ? noun : nouns}`;
+
+/** What may be below one, such as packets per second. */
+export const formatFew = (value: number): string => (value < 10 ? trim(value) : formatCount(value));
+
 export function formatFixed(value: number | null | undefined, digits: number): string {
   return value === null || value === undefined || !Number.isFinite(value)
     ? '-'
@@ -111,9 +120,11 @@ export function formatFixed(value: number | null | undefined, digits: number): s
 }
 
 export function formatRate(bps: number): string {
+  if (bps < 1e3) return `${trim(bps)} bps`;
   if (bps < 1e6) return `${trim(bps / 1e3)} kbps`;
   if (bps < 1e9) return `${trim(bps / 1e6)} Mbps`;
   return `${trim(bps / 1e9)} Gbps`;
 }
 
-const trim = (value: number): string => String(Number(value.toPrecision(3)));
+const trim = (value: number): string =>
+  value < 1e-3 ? (value === 0 ? '0' : 'less than 0.001') : String(Number(value.toPrecision(3)));

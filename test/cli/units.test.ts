@@ -4,6 +4,9 @@ import { describe, expect, test } from 'vitest';
 import { firstCpus } from '../../experiments/cli/linux/cpumap.js';
 import { parseKernel } from '../../experiments/cli/linux/kernels.js';
 import {
+  counted,
+  formatFew,
+  formatRate,
   parseCount,
   parseDuration,
   parseHold,
@@ -34,6 +37,27 @@ describe('quantities', () => {
     expect(parseRate('40Gbit/s', '--n')).toBe(40e9);
     expect(parseRate('10 mbit/s', '--n')).toBe(10e6);
     expect(parseRate('native', '--n')).toBe('native');
+  });
+
+  test('are shown as they are read: small ones too, and one of a kind', () => {
+    expect([0.06, 60.7, 999, 1500, 2.5e6, 7e9].map(formatRate)).toEqual([
+      '0.06 bps',
+      '60.7 bps',
+      '999 bps',
+      '1.5 kbps',
+      '2.5 Mbps',
+      '7 Gbps',
+    ]);
+    expect([0, 1e-9, 0.316, 5.5, 1234.4].map(formatFew)).toEqual([
+      '0',
+      'less than 0.001',
+      '0.316',
+      '5.5',
+      '1,234',
+    ]);
+    expect(counted(1, 'packet')).toBe('1 packet');
+    expect(counted(0, 'packet')).toBe('0 packets');
+    expect(counted(2000, 'entry', 'entries')).toBe('2,000 entries');
   });
 
   test('that are none are refused with the option', () => {

@@ -4,10 +4,10 @@ import type { Command } from 'commander';
 import { once } from 'node:events';
 import { isIP } from 'node:net';
 
-import { UsageError } from '../errors.js';
+import { exitCodes, UsageError } from '../errors.js';
 import { runLabTalking } from '../lab.js';
 import { print, renderTable, talk } from '../output.js';
-import { formatCount, formatFixed, parseChoice, parseCount } from '../units.js';
+import { counted, formatCount, formatFixed, parseChoice, parseCount } from '../units.js';
 
 const orders = ['start', 'bytes', 'packets', 'duration'] as const;
 
@@ -130,6 +130,8 @@ async function flows(file: string, options: Options): Promise<void> {
     },
   });
   summary?.warnings.forEach((warning) => talk(`reframer: ${warning}`));
+  // As of analyze and reorder: what comes before the damage is not all there was.
+  if (summary !== undefined && summary.damage !== null) process.exitCode = exitCodes.failed;
   if (options.csv === true) return;
   if (options.json === true) {
     const rest = JSON.stringify({ ...summary, flows: undefined, connections: summary?.flows });
@@ -167,7 +169,7 @@ async function flows(file: string, options: Options): Promise<void> {
   if (summary === undefined) return;
   const rest = summary.flows > shown.length ? `, ${formatCount(shown.length)} of them shown` : '';
   print(
-    `${summary.file}: ${formatCount(summary.packets)} packets, ${formatCount(summary.flows)} connections${rest}; ` +
-      `${formatCount(summary.untracked)} packets without a readable connection`,
+    `${summary.file}: ${counted(summary.packets, 'packet')}, ${counted(summary.flows, 'connection')}${rest}; ` +
+      `${counted(summary.untracked, 'packet')} without a readable connection`,
   );
 }

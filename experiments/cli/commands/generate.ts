@@ -5,7 +5,7 @@ import { UsageError } from '../errors.js';
 import { isStandardOutput } from '../file-names.js';
 import { runLabOnce } from '../lab.js';
 import { print, talk } from '../output.js';
-import { formatCount, formatFixed, parseChoice, parseCount, parseRate } from '../units.js';
+import { counted, formatFixed, parseChoice, parseCount, parseRate } from '../units.js';
 
 const profiles = ['campus', 'clients', 'uniform'] as const;
 
@@ -98,13 +98,11 @@ async function generate(out: string, options: Options): Promise<void> {
   const say = isStandardOutput(out) ? talk : print;
   if (options.json === true) return say(JSON.stringify(result));
   const facts = [
-    result.flows === undefined ? undefined : `${formatCount(result.flows)} flows`,
+    result.flows === undefined ? undefined : counted(result.flows, 'flow'),
     result.durationSeconds === undefined
       ? undefined
       : `${formatFixed(result.durationSeconds, 6)} s`,
     result.slf === undefined ? undefined : `SLF ${formatFixed(result.slf, 2)}`,
   ].filter((fact) => fact !== undefined);
-  say(
-    `${formatCount(result.packets)} packets${facts.map((fact) => `, ${fact}`).join('')} to ${out}`,
-  );
+  say(`${counted(result.packets, 'packet')}${facts.map((fact) => `, ${fact}`).join('')} to ${out}`);
 }

@@ -1,9 +1,10 @@
 // `reframer rss FILE`: how unbalanced is RSS on this capture, and what would rewriting its table bring?
 import type { Command } from 'commander';
 
+import { exitCodes } from '../errors.js';
 import { runLabOnce } from '../lab.js';
 import { print, printJson, renderTable, talk } from '../output.js';
-import { formatCount, formatFixed, parseCount, parseMilliseconds } from '../units.js';
+import { counted, formatCount, formatFixed, parseCount, parseMilliseconds } from '../units.js';
 
 interface Options {
   cores: string;
@@ -54,6 +55,12 @@ export function register(program: Command): void {
     .action(rss);
 }
 
+// Where a core gets nothing the ratio has no bound: the library counts up to this.
+const mostImbalance = 2000;
+
+const imbalanceText = (percent: number): string =>
+  percent >= mostImbalance ? `above ${formatCount(mostImbalance)} %` : `${formatCount(percent)} %`;
+
 async function rss(file: string, options: Options): Promise<void> {
   const spec = {
     file,
@@ -63,11 +70,15 @@ async function rss(file: string, options: Options): Promise<void> {
     keepGoing: options.keepGoing === true,
   };
   const result = await runLabOnce<RssResult>('rss', spec, { label: file, quiet: options.quiet });
-  result.warnings.forEach((warning) => talk(`reframer: ${warning.message}`));
+  // Each is a damage, with what comes before it used.
+  result.warnings.forEach((warning) => {
+    talk(`reframer: ${warning.message} (what comes before was used)`);
+    process.exitCode = exitCodes.failed;
+  });
   if (options.json === true) return printJson(result);
   print(
-    `${result.file}: ${formatCount(result.packets)} packets on ${result.cores} cores, ` +
-      `table of ${result.reta}, ${formatCount(result.epochs)} epochs of ${result.epoch}`,
+    `${result.file}: ${counted(result.packets, 'packet')} on ${counted(result.cores, 'core')}, ` +
+      `table of ${result.reta}, ${counted(result.epochs, 'epoch')} of ${result.epoch}`,
   );
   const columns = ['method', '(max-min)/min', 'worst core over mean', 'moves an epoch'].map(
     (title, i) => ({
@@ -82,10 +93,14 @@ async function rss(file: string, options: Options): Promise<void> {
     )
     .map(([label, f]) => [
       label,
-      `${formatFixed(f.imbalancePercent, 0)} %`,
+      imbalanceText(f.imbalancePercent),
       `${formatFixed(f.worstOverMeanPercent, 0)} %`,
       formatFixed(f.movesPerEpoch, 1),
     ]);
   print(renderTable(columns, rows));
   print('medians over epochs; packets count as load; moves take effect in the epoch after');
+  if (Object.values(result.methods).some((f) => f.imbalancePercent >= mostImbalance))
+    print(
+      `above ${formatCount(mostImbalance)} %: in half of the epochs or more, a core had next to nothing to do; a longer --interval or fewer --cores tell more`,
+    );
 }

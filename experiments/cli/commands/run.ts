@@ -17,7 +17,7 @@ import { LiveView } from '../live-view.js';
 import { exposition, parseAddress, serveMetrics } from '../metrics.js';
 import { print, printJson, talk } from '../output.js';
 import { followUser } from '../privileges.js';
-import { formatCount, parseLooks, parseMilliseconds } from '../units.js';
+import { counted, parseLooks, parseMilliseconds } from '../units.js';
 import { untilStopped, type Stopping } from '../until-stopped.js';
 
 export function register(program: Command): void {
@@ -229,10 +229,10 @@ function report(
 /** What became of the packets that were received and not sent. */
 function endText({ lanes, lost }: Sample & { lost: number }, short: readonly ShortFile[]): string {
   if (lost > 0)
-    return `${formatCount(lost)} packets could not be sent: their port took none for a second`;
+    return `${counted(lost, 'packet')} could not be sent: their port took none for a second`;
   if (short.length > 0) return 'drained, but not all of it reached the disk';
   const stopped = total(lanes, (lane) => lane.received - lane.sent);
   return stopped > 0
-    ? `drained; the chain stopped ${formatCount(stopped)} packets, no other was dropped here`
+    ? `drained; the chain stopped ${counted(stopped, 'packet')}, no other was dropped here`
     : 'drained; no packet was dropped here';
 }

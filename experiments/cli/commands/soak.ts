@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { CliError } from '../errors.js';
 import { tryLab } from '../lab.js';
 import { print, printJson, ProgressLine } from '../output.js';
-import { formatCount, formatFixed, parseCount } from '../units.js';
+import { counted, formatFixed, parseCount } from '../units.js';
 
 interface Options {
   packets: string;
@@ -55,7 +55,7 @@ async function soak(options: Options): Promise<void> {
   process.exitCode = error?.exitCode ?? 0;
   if (options.json === true) return printJson(result);
   print(
-    `${formatCount(result.packets)} packets in ${formatCount(result.rounds)} rounds, ${formatCount(result.moves)} buckets moved, ` +
+    `${counted(result.packets, 'packet')} in ${counted(result.rounds, 'round')}, ${counted(result.moves, 'bucket')} moved, ` +
       `${formatFixed(result.seconds, 1)} s (seed ${result.seed})`,
   );
   print(

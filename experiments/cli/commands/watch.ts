@@ -7,7 +7,7 @@ import { CliError, exitCodes, UsageError } from '../errors.js';
 import { LiveView } from '../live-view.js';
 import { exposition, parseAddress, serveMetrics } from '../metrics.js';
 import { print, printJson, talk, wrap } from '../output.js';
-import { formatCount, formatFixed, parseLooks, parseMilliseconds } from '../units.js';
+import { counted, formatFixed, parseLooks, parseMilliseconds } from '../units.js';
 import { untilStopped, type Stopping } from '../until-stopped.js';
 import { Action } from '../watch/action.js';
 import { localityOf, type Locality, type Sample, type WatchReply } from '../watch/sample.js';
@@ -173,7 +173,7 @@ function summarize(options: Options, sample: Sample, seconds: number): void {
     return;
   }
   print(
-    `${options.interface}: ${formatCount(sample.packets)} packets, ${formatCount(sample.bytes)} bytes, about ${formatCount(all.flows)} flows in ${formatFixed(seconds, 1)} s`,
+    `${options.interface}: ${counted(sample.packets, 'packet')}, ${counted(sample.bytes, 'byte')}, about ${counted(all.flows, 'flow')} in ${formatFixed(seconds, 1)} s`,
   );
   for (const text of verdict) print(wrap(text));
   if (nsPerPacket !== null)

@@ -30,9 +30,6 @@ struct Sizes {
 	const char *name;
 	uint32_t low, high;
 };
-// 9216 bytes, the usual limit of switches, and an Ethernet header with two VLAN tags.
-constexpr uint32_t longest_frame = 9216 + 22;
-
 // As in RMON (RFC 2819, etherStatsPkts*), without the check sequence.
 constexpr Sizes size_classes[] = {
 	{"0-64", 0, 64},
@@ -82,7 +79,8 @@ Json gain_of(const FlowStats &stats)
 std::string super_frames_of(const FlowStats &stats)
 {
 	constexpr uint32_t longest_usual = 1526; // an MTU of 1500 with two VLAN tags and check sequence
-	constexpr uint32_t longest_jumbo = 9234; // an MTU of 9216 and the link's header
+	// An MTU of 9216, the usual limit of switches, and an Ethernet header with two VLAN tags.
+	constexpr uint32_t longest_jumbo = 9216 + 22;
 	const uint64_t certain = stats.nb_sizes(longest_jumbo + 1, UINT32_MAX);
 	const uint64_t longer = stats.nb_sizes(longest_usual + 1, UINT32_MAX);
 	const uint64_t mean = stats.bytes() / stats.packets();
@@ -90,13 +88,13 @@ std::string super_frames_of(const FlowStats &stats)
 		"; the packets on the wire are more and shorter, and runs of a flow longer. For those, "
 		"capture with offloads off (ethtool -K INTERFACE tso off gso off gro off lro off)";
 	if (certain)
-		return std::to_string(certain) + " frames are longer than any MTU (the longest has " +
-		       std::to_string(stats.size_quantile(1)) + " bytes, the mean is " +
-		       std::to_string(mean) + "): they are super-frames of TSO or GRO" + advice;
+		return std::to_string(certain) + (certain == 1 ? " frame is" : " frames are") +
+		       " longer than any MTU (the longest has " + std::to_string(stats.size_quantile(1)) +
+		       " bytes, the mean is " + std::to_string(mean) +
+		       "): they are super-frames of TSO or GRO" + advice;
 	if (longer * 100 > stats.packets())
-		return std::to_string(longer) +
-		       " frames are longer than an MTU of 1500 allows (the "
-		       "longest has " +
+		return std::to_string(longer) + (longer == 1 ? " frame is" : " frames are") +
+		       " longer than an MTU of 1500 allows (the longest has " +
 		       std::to_string(stats.size_quantile(1)) + " bytes, the mean is " +
 		       std::to_string(mean) +
 		       "): jumbo frames, or super-frames of TSO or GRO. If the MTU "
@@ -115,17 +113,11 @@ std::vector<std::string> warnings_of(const CaptureInput &input, const FlowStats 
 		               "speed");
 	if (stats.time_backwards())
 		said.push_back("the clock steps back " + std::to_string(stats.time_backwards()) +
-		               " times; it was held at the latest time for the gain at native speed");
+		               (stats.time_backwards() == 1 ? " time" : " times") +
+		               "; it was held at the latest time for the gain at native speed");
 	if (stats.without_length())
 		said.push_back(std::to_string(stats.without_length()) +
 		               " packets have lost their original length; the captured length counts");
-	if (const uint64_t joined = stats.nb_sizes(longest_frame + 1, UINT32_MAX); joined > 0)
-		said.push_back(std::to_string(joined) + " frames are longer than " +
-		               std::to_string(longest_frame) +
-		               " bytes, more than a link carries: a host's segmentation offload joined "
-		               "them (TSO, GRO). Packets, SLF and runs count the joined frames; a capture "
-		               "off the wire, or one after ethtool -K INTERFACE tso off gso off gro off, "
-		               "has none");
 	if (!stats.flows_exact())
 		said.push_back("more flows than are kept at a time: flow counts are estimates (about 1 %)");
 	const std::string merged = super_frames_of(stats);

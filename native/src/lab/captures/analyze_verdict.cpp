@@ -69,14 +69,14 @@ std::string native_sentence(const FlowStats &stats)
 	if (!stats.has_time())
 		return "All time stamps are equal, so what holding brings at its own speed cannot be said.";
 	const double seconds = static_cast<double>(stats.duration_ns()) / 1e9;
-	const std::string speed = scaled(static_cast<double>(stats.bytes()) * 8 / seconds, "bit/s") +
+	const std::string speed = scaled(static_cast<double>(stats.bytes()) * 8 / seconds, "bps") +
 	                          ", " +
 	                          scaled(static_cast<double>(stats.packets()) / seconds, "packets/s");
 	if (choice(stats, 0) == nb_delays)
-		return text("At its own speed (%s) holding for 16, 64 or 128 us gives an SLF of %s: too "
+		return text("At its own speed (%s) holding for 16, 64 or 128 µs gives an SLF of %s: too "
 		            "few packets of a flow come that close together for it to be worth a delay.",
 		            speed.c_str(), gains(stats, 0).c_str());
-	return text("At its own speed (%s) holding for 16, 64 or 128 us gives an SLF of %s, up to "
+	return text("At its own speed (%s) holding for 16, 64 or 128 µs gives an SLF of %s, up to "
 	            "%.2f times the capture's.",
 	            speed.c_str(), gains(stats, 0).c_str(), ratio(stats, 0, nb_delays - 1));
 }
@@ -101,7 +101,7 @@ std::string advice(const FlowStats &stats)
 		if (best == nb_delays)
 			said += "at " + where + " hold nothing";
 		else
-			said += text("at %s T = %d us is enough (runs %s%.2f times as long)", where.c_str(),
+			said += text("at %s T = %d µs is enough (runs %s%.2f times as long)", where.c_str(),
 			             static_cast<int>(gain_delays_ns[best] / 1000),
 			             next > rate + 1 ? "at least " : "", least);
 		rate = next;
@@ -136,9 +136,9 @@ std::string too_short_for(const FlowStats &stats)
 	for (size_t rate = 1; rate < nb_rates; rate++) {
 		const double ns = bits / static_cast<double>(gain_rates_gbps[rate]);
 		if (ns < needed)
-			return text("from %d Gbps on the whole capture passes in less than %.0f us: its gain "
+			return text("from %d Gbps on the whole capture passes in less than %.2f ms: its gain "
 			            "there is that of a short burst, not of steady traffic",
-			            static_cast<int>(gain_rates_gbps[rate]), needed / 1000);
+			            static_cast<int>(gain_rates_gbps[rate]), needed / 1e6);
 	}
 	return "";
 }
