@@ -98,7 +98,10 @@ export async function tryLab<T extends object>(
     if (code === 0 && reported === undefined) return { records };
     // The reader of standard output left (`| head`): nothing more to say, as in main.ts.
     if (signal === 'SIGPIPE') process.exit(exitCodes.ok);
-    return { records, error: failure(job, reported, code, signal, stderrTail) };
+    const error = failure(job, reported, code, signal, stderrTail);
+    if (error.code === 'capture-damaged' && (spec as { keepGoing?: unknown }).keepGoing === false)
+      error.message += ', or read what comes before the damage with --keep-going';
+    return { records, error };
   } catch (error) {
     // Nobody reads what it says any more: it would wait for that for ever, and this process for it.
     child.kill('SIGKILL');

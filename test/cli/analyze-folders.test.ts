@@ -33,5 +33,5 @@ test('a folder is its captures, in the order of their names', { timeout: 120_000
 test('a folder without captures is told', async () => {
   const { stderr, code } = await reframer(['analyze', folder.file('empty'), '--quiet']);
   expect(code).toBe(1);
-  expect(stderr).toContain('is a directory');
+  expect(stderr).toContain('a folder without captures');
 });

@@ -30,17 +30,19 @@ export function register(program: Command): void {
     .action(analyze);
 }
 
+const noCaptures =
+  'a folder without captures; their names end in .pcap, .pcapng, .cap, .dmp or .erf, or in one of these and .gz, .xz or .zst';
 const captureName = /\.(pcap|pcapng|cap|dmp|erf)\d*(\.(gz|xz|zst))?$/i;
 
-/** Folders as the captures in them, in the order of their names. */
-function captures(names: readonly string[]): string[] {
+/** Folders as the captures in them, in the order of their names; `empty` gets those without any. */
+function captures(names: readonly string[], empty: Set<string>): string[] {
   return names.flatMap((name) => {
     if (statSync(name, { throwIfNoEntry: false })?.isDirectory() !== true) return [name];
     const found = readdirSync(name, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && captureName.test(entry.name))
       .map((entry) => join(entry.parentPath, entry.name))
       .sort();
-    // The job says of a folder that it is one.
+    if (found.length === 0) empty.add(name);
     return found.length === 0 ? [name] : found;
   });
 }
@@ -57,10 +59,11 @@ async function analyze(names: string[], options: Options): Promise<void> {
     worst = Math.max(worst, 1);
   };
   // One process for all, until one of them cannot be read: another goes on behind it.
-  let files = captures(names);
+  const empty = new Set<string>();
+  let files = captures(names, empty);
   while (files.length > 0) {
     const before = analyses.length;
-    const spec = { files, ...(options.keepGoing === true ? { keepGoing: true } : {}) };
+    const spec = { files, keepGoing: options.keepGoing === true };
     const { error } = await tryLabTalking<Analysis>('analyze', spec, {
       label: files.length === 1 ? (files[0] ?? '') : 'analyze',
       quiet: options.quiet,
@@ -70,6 +73,8 @@ async function analyze(names: string[], options: Options): Promise<void> {
     const done = analyses.length - before;
     const file = files[done] ?? '';
     files = files.slice(done + 1);
+    // All that the job can say of a folder is that it is one.
+    if (empty.has(file)) error.message = `${file}: ${noCaptures}`;
     talk(`reframer: ${error.message}`);
     const described = describeError(error);
     errors.push({ file, ...(described?.record ?? { code: 'failed', message: error.message }) });

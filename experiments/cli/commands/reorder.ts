@@ -9,6 +9,7 @@ import { isStandardOutput } from '../file-names.js';
 import { runLabOnce } from '../lab.js';
 import { print, talk } from '../output.js';
 import {
+  counted,
   formatCount,
   formatFixed,
   parseChoice,
@@ -66,16 +67,24 @@ export function register(program: Command): void {
     .action(reorder);
 }
 
+/** In the bounds of the job. */
+function rateOf(text: string): number | 'native' {
+  const rate = parseRate(text, '--rate');
+  if (rate !== 'native' && (rate < 1e3 || rate > 1e12))
+    throw new UsageError(`--rate: '${text}' is not from 1kbps to 1000Gbps`);
+  return rate;
+}
+
 async function reorder(input: string, output: string, options: Options): Promise<void> {
   const spec = {
     in: input,
     out: output,
     delayNs: parseHold(options.delay, '--delay'),
-    rate: parseRate(options.rate, '--rate'),
+    rate: rateOf(options.rate),
     policy: parseChoice(options.policy, '--policy', policies),
     key: parseChoice(options.key, '--key', keys),
     ...(options.seed === undefined ? {} : { seed: parseCount(options.seed, '--seed') }),
-    ...(options.keepGoing === true ? { keepGoing: true } : {}),
+    keepGoing: options.keepGoing === true,
   };
   const toStdout = isStandardOutput(output);
   if (!toStdout && resolve(input) === resolve(output))
@@ -93,7 +102,7 @@ async function reorder(input: string, output: string, options: Options): Promise
   if (options.json === true) return say(JSON.stringify(result));
   say(
     [
-      `${formatCount(result.packetsIn)} packets in, ${formatCount(result.packetsOut)} out to ${output}`,
+      `${counted(result.packetsIn, 'packet')} in, ${formatCount(result.packetsOut)} out to ${output}`,
       `SLF (packets of a flow in a row): ${formatFixed(result.slfIn, 2)} in, ${formatFixed(result.slfOut, 2)} out, ${formatFixed(result.slfOut / result.slfIn, 2)} times as long`,
       `hold time: median ${formatFixed(result.holdP50Us, 1)} µs, longest ${formatFixed(result.holdMaxUs, 1)} µs`,
       `flows out of order: ${result.flowsReordered}`,

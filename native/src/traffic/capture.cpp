@@ -72,8 +72,7 @@ void CaptureReader::damaged(uint64_t offset, const std::string &what) const
 	throw CaptureError("capture-damaged", file_, static_cast<int64_t>(offset),
 	                   file_ + ": damaged at byte " + std::to_string(offset) +
 	                       (inside ? " of the decompressed data: " : ": ") + what +
-	                       "; fetch or cut the file again, or read what comes before the damage "
-	                       "with --keep-going");
+	                       "; fetch or cut the file again");
 }
 
 void CaptureReader::unsupported(uint64_t offset, const std::string &what) const

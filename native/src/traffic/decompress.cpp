@@ -78,8 +78,7 @@ protected:
 		failure_.emplace("capture-damaged", file_, static_cast<int64_t>(offset),
 		                 file_ + ": the " + compression() + " data is damaged at byte " +
 		                     std::to_string(offset) + " of the compressed file (" + what +
-		                     "); fetch the file again, or read what comes before the damage "
-		                     "with --keep-going");
+		                     "); fetch the file again");
 	}
 
 	const uint8_t *next_ = nullptr;
