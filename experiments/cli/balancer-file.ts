@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 
 import { policies } from '../../balancer/options.js';
 import { addressBytes, addressText } from '../../native/address.js';
+import { systemText } from '../core/errors.js';
 import { UsageError } from './errors.js';
 import { ChangedFile } from './guard.js';
 import { talk } from './output.js';
@@ -107,7 +108,9 @@ export function readPool(path: string): Pool {
   try {
     given = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new UsageError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(
+      error instanceof SyntaxError ? `${path}: ${error.message}` : systemText(error, path),
+    );
   }
   if (!isObject(given) || !Array.isArray(given['servers']))
     throw new UsageError(`${path}: must be an object with a list of servers`);

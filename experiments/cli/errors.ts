@@ -1,6 +1,7 @@
 // Errors that a command ends with. The message says what was wrong, where, and the next step.
 
 import { NativeError } from '../../native/loader.js';
+import { systemText } from '../core/errors.js';
 
 export const exitCodes = { ok: 0, failed: 1, usage: 2, notSupported: 3, regression: 4 } as const;
 
@@ -72,7 +73,7 @@ export function describeError(
 ): { record: ErrorRecord; exitCode: number } | undefined {
   if (isSystemError(error))
     return {
-      record: { code: error.code ?? 'system', message: error.message },
+      record: { code: error.code ?? 'system', message: systemText(error) },
       exitCode: exitCodes.failed,
     };
   if (error instanceof NativeError)

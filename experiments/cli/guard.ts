@@ -3,6 +3,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 
+import { systemText } from '../core/errors.js';
 import { xdpInterface } from './eal.js';
 import { UsageError } from './errors.js';
 import { talk } from './output.js';
@@ -57,9 +58,7 @@ function fileRules(file: string): string[] {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UsageError(
-      `--deny-file: ${file}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new UsageError(`--deny-file ${systemText(error, file)}`);
   }
   return text
     .split('\n')

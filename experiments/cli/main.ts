@@ -7,6 +7,7 @@ import { packageVersion } from '../../native/loader.js';
 import { cleanText } from '../core/clean.js';
 import { describeError, exitCodes } from './errors.js';
 import { stopLabs } from './lab.js';
+import { asOption, calledBy } from './option-names.js';
 import { printJson, talk } from './output.js';
 
 interface CommandModule {
@@ -92,8 +93,11 @@ export async function run(args: readonly string[]): Promise<number> {
       return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
     const described = describeError(error);
     if (described === undefined) throw error;
-    talk(`reframer: ${described.record.message}`);
-    if (args.includes('--json')) printJson({ error: described.record });
-    return described.exitCode;
+    const { record, exitCode } = described;
+    if (exitCode === exitCodes.usage)
+      record.message = asOption(record.message, calledBy(program, args));
+    talk(`reframer: ${record.message}`);
+    if (args.includes('--json')) printJson({ error: record });
+    return exitCode;
   }
 }

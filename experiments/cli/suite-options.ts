@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 
+import { systemText } from '../core/errors.js';
 import { UsageError } from './errors.js';
 import type { Need } from './ignored.js';
 import { parseChoice, parseCount, parseDuration, parseMilliseconds } from './units.js';
@@ -200,7 +201,7 @@ function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UsageError(`--rules: ${(error as Error).message}`);
+    throw new UsageError(`--rules ${systemText(error, file)}`);
   }
 }
 

@@ -1,8 +1,8 @@
 // Measures what a prepared run lacks. Ends well however it ends: the journal is always good.
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { reopened } from './budget.js';
+import { makeFolder } from './files.js';
 import { readHistory } from './history.js';
 import { Journal, schemaVersion } from './journal.js';
 import type { JournalRecord } from './records.js';
@@ -62,7 +62,7 @@ function openJournal(prepared: Prepared, { argv, now }: ExecuteOptions): Journal
 export async function execute(prepared: Prepared, options: ExecuteOptions): Promise<Outcome> {
   const { folder, settings, experiment, plan, identity, context } = prepared;
   const { status } = options;
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const release = lockRun(folder);
   process.once('exit', release);
   const started = performance.now();

@@ -11,9 +11,10 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import { HarnessError } from './errors.js';
 
@@ -21,9 +22,19 @@ const { O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY
 
 const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
 
+/** A stat that a file in the place of a folder of the path does not fail: nothing is there then. */
+function looked<T>(stat: () => T | undefined): T | undefined {
+  try {
+    return stat();
+  } catch (error) {
+    if (codeOf(error) === 'ENOTDIR') return undefined;
+    throw error;
+  }
+}
+
 /** What the path itself is, links not followed; undefined where there is nothing. */
 export function kindOf(path: string): 'file' | 'folder' | 'link' | 'other' | undefined {
-  const found = lstatSync(path, { throwIfNoEntry: false });
+  const found = looked(() => lstatSync(path, { throwIfNoEntry: false }));
   if (found === undefined) return undefined;
   if (found.isSymbolicLink()) return 'link';
   return found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other';
@@ -64,6 +75,40 @@ export function readOwnFile(path: string, limit: number): Buffer {
   }
 }
 
+/** @throws HarnessError `not-a-folder`: a file, or a link that leads nowhere */
+export function refuseNoFolder(path: string, what = path): void {
+  if (kindOf(path) === undefined) return;
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isDirectory() === true) return;
+  throw new HarnessError(
+    'not-a-folder',
+    `${what}: ${found === undefined ? 'a link that leads nowhere' : 'not a folder'}; name a folder, or what is not there yet`,
+    2,
+  );
+}
+
+/**
+ * As `mkdir -p`. Node's own recursive one tries for ever where a file system has the parent and still
+ * answers that there is none, as /proc does.
+ */
+export function makeFolder(path: string): void {
+  refuseNoFolder(path);
+  const missing: string[] = [];
+  let at = resolve(path);
+  while (looked(() => statSync(at, { throwIfNoEntry: false })) === undefined) {
+    missing.push(at);
+    at = dirname(at);
+  }
+  for (const folder of missing.reverse()) {
+    try {
+      mkdirSync(folder);
+    } catch (error) {
+      // Somebody else made it meanwhile.
+      if (codeOf(error) !== 'EEXIST' || kindOf(folder) !== 'folder') throw error;
+    }
+  }
+}
+
 /**
  * A folder that is held open: what is written goes into it, even if its name comes to mean another.
  * Each file appears whole or not at all.
@@ -76,7 +121,7 @@ export class OwnFolder {
 
   /** The folder that the user named; made if need be. A link there is the user's own. */
   static open(path: string): OwnFolder {
-    mkdirSync(path, { recursive: true });
+    makeFolder(path);
     return new OwnFolder(path, openSync(path, O_RDONLY | O_DIRECTORY));
   }
 

@@ -9,7 +9,7 @@ import { reopened, withBudget } from './budget.js';
 import { cleanLine } from './clean.js';
 import { captureContext, usableCpus } from './context.js';
 import { HarnessError } from './errors.js';
-import { kindOf } from './files.js';
+import { kindOf, refuseNoFolder } from './files.js';
 import { hashFile, shortHash } from './hash.js';
 import { expandPart, type Identity, type Setting } from './points.js';
 import { bedFacts, describeBed, readBed, type Bed } from '../testbed/bed.js';
@@ -167,6 +167,7 @@ function placeOf(
   const { out, mode, results } = request;
   const { experiment, profile, seed } = key;
   const given = out === undefined ? undefined : resolve(out);
+  if (given !== undefined) refuseNoFolder(given, `--out ${out}`);
   if (given !== undefined && kindOf(join(given, journalName)) !== undefined) {
     if (mode === 'fresh') {
       throw new HarnessError(

@@ -1,12 +1,12 @@
 // Folders of runs: where they are, which one to go on with, and who is writing to it.
-import { existsSync, lstatSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 
 import { giveBack, take } from '#held-file';
 import { packageRoot } from '../../native/loader.js';
 import { machineFingerprint } from './context.js';
 import { HarnessError } from './errors.js';
-import { kindOf } from './files.js';
+import { kindOf, makeFolder } from './files.js';
 import { readHistory, type History } from './history.js';
 import { readJournal } from './journal.js';
 import type { JsonObject, RunOptions } from './types.js';
@@ -77,6 +77,11 @@ export function findRun(name: string): Run {
       .sort((a, b) => changedMs(a) - changedMs(b))
       .at(-1);
     if (newest !== undefined) return openRun(newest);
+    throw new HarnessError(
+      'no-run',
+      `${name}: no run was made here yet; \`reframer exp NAME\` makes one`,
+      2,
+    );
   }
   const found = folders.filter((f) => basename(f) === name);
   const [only] = found;
@@ -89,7 +94,9 @@ export function findRun(name: string): Run {
     );
   throw new HarnessError(
     'no-run',
-    `no run is called '${name}'; \`reframer list\` shows the runs`,
+    kindOf(name) === 'file'
+      ? `${name} is a file; name the folder of a run`
+      : `no run is called '${name}'; \`reframer list\` shows the runs`,
     2,
   );
 }
@@ -185,7 +192,7 @@ function isAlive(pid: number): boolean {
 
 /** One writer a run. A lock whose process is gone is taken over. @returns the release */
 export function lockRun(folder: string): () => void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const file = join(folder, 'lock');
   const held = take(file, (text) => {
     const owner = Number(text);

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 
 import { deviceName, ealOptions, interfaceDevice, isPciAddress, portDevices } from '../cli/eal.js';
-import { HarnessError } from '../core/errors.js';
+import { HarnessError, systemText } from '../core/errors.js';
 import type { BedFacts, JsonObject, JsonValue } from '../core/types.js';
 
 export const testerKinds = ['feeder', 'trex', 'pktgen', 'tcpreplay'] as const;
@@ -242,7 +242,7 @@ export function readBed(file: string): Bed {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new HarnessError('bad-bed', `--testbed ${file}: ${(error as Error).message}`, 2);
+    throw new HarnessError('bad-bed', `--testbed ${systemText(error, file)}`, 2);
   }
   return parseBed(text, file);
 }

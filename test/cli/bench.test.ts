@@ -84,7 +84,7 @@ describe('bench reframer', () => {
     ['--bursts', '0', /bursts/],
     ['--bursts', '513', /bursts/],
     ['--strides', '2000', /strides/],
-    ['--in-flight', '16', /inFlight/],
+    ['--in-flight', '16', /--in-flight is 16, must be/],
     ['--touched-kib', 'some', /--touched-kib: 'some'/],
   ])('%s %s is a usage error that says what is wrong', async (option, value, message) => {
     const { code, stdout, stderr } = await reframer(['bench', 'reframer', option, value]);

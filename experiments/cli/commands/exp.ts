@@ -1,4 +1,5 @@
 // `reframer exp NAME`: measures an experiment, goes on where it was interrupted, writes its report.
+import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { Command } from 'commander';
 
@@ -266,6 +267,7 @@ async function run(name: string, options: Options): Promise<void> {
   });
   const interrupted = (): void => {
     status.end();
+    if (!existsSync(prepared.folder)) return;
     talk(
       `what was measured is kept in ${prepared.folder}\nresume with: ${resumeCommand(prepared)}`,
     );

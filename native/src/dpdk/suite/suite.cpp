@@ -97,7 +97,7 @@ void SuiteParams::read(lab::SpecReader &in)
 	const bool nat =
 		std::find(flows.chain.begin(), flows.chain.end(), FlowFunction::nat) != flows.chain.end();
 	if (nat && address.empty())
-		in.fail("natAddress", "is missing: NAT needs an address of its own (--nat-address)");
+		in.fail("natAddress", "is missing: NAT needs an address of its own");
 	if (!flows.rules.empty() && std::find(flows.chain.begin(), flows.chain.end(),
 	                                      FlowFunction::firewall) == flows.chain.end())
 		in.fail("rules", "go with --chain firewall");

@@ -27,7 +27,7 @@
 #include "base/pages.hpp"
 #include "conntrack/contenders/tracker.hpp"
 #include "jobs/job.hpp"
-#include "jobs/spec_reader.hpp"
+#include "jobs/known_word.hpp"
 #include "lab/conntrack/workload.hpp"
 #include "measure/median.hpp"
 #include "measure/memory_use.hpp"
@@ -404,8 +404,7 @@ void run_bench_conntrack(const Json &spec)
 	const auto look_ahead = in.integers<uint32_t>("lookAhead", {0}, 0, 1);
 	const uint64_t seed = in.integer("seed", 1, 0, uint64_t{1} << 53);
 	for (const std::string &name : wanted)
-		if (std::find(known.begin(), known.end(), name) == known.end())
-			in.fail("contenders", "has " + name + ", and no tracker is called so");
+		check_known(in, "contenders", name, known);
 	for (const uint32_t t : threads)
 		if (t > cores)
 			throw JobError("not-supported", "this machine has " + std::to_string(cores) + " cores",

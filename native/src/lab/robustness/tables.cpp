@@ -10,7 +10,7 @@
 #include "conntrack/contenders/key_words.hpp"
 #include "conntrack/contenders/tracker.hpp"
 #include "jobs/job.hpp"
-#include "jobs/spec_reader.hpp"
+#include "jobs/known_word.hpp"
 #include "measure/median.hpp"
 #include "measure/tsc.hpp"
 
@@ -54,9 +54,7 @@ void run_robustness_tables(const Json &spec)
 	const uint64_t flows = in.integer("flows", 4000, 32, 20'000);
 	const uint64_t seed = in.integer("seed", 1, 0, 1ull << 53);
 	const uint64_t rounds = in.integer("rounds", 9, 1, 1000);
-	const std::vector<std::string> known = conntrack::tracker_names();
-	if (std::find(known.begin(), known.end(), name) == known.end())
-		in.fail("contender", "is " + name + ", and no tracker is called so");
+	check_known(in, "contender", name, conntrack::tracker_names());
 	in.finish();
 
 	const std::vector<uint8_t> keys = make_keys(flows, colliding, seed);
