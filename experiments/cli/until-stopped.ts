@@ -1,4 +1,6 @@
 // Commands that run until they are told to stop.
+import { constants } from 'node:os';
+
 export interface Stopping {
   /** A signal came, the time is over, or stop() was called. */
   stopped: () => boolean;
@@ -11,6 +13,27 @@ export interface Stopping {
   signal: () => number;
   /** Gives the signals back. */
   release: () => void;
+}
+
+// `timeout` and others signal a program and then its group: the same wish, heard twice. People who mean
+// it a second time take longer.
+const echoMs = 500;
+
+/** Calls `first` at the first signal, and `again` at one that is no echo of it. @returns takes them off */
+export function onStopSignals(
+  signals: readonly NodeJS.Signals[],
+  first: (signal: NodeJS.Signals) => void,
+  again: (signal: NodeJS.Signals) => void,
+): () => void {
+  let began: number | undefined;
+  const handler = (signal: NodeJS.Signals): void => {
+    if (began === undefined) {
+      began = performance.now();
+      first(signal);
+    } else if (performance.now() - began >= echoMs) again(signal);
+  };
+  for (const signal of signals) process.on(signal, handler);
+  return () => signals.forEach((signal) => process.off(signal, handler));
 }
 
 // A longer timer would ring at once.
@@ -26,23 +49,17 @@ export function untilStopped(durationMs: number): Stopping {
   let signal = 0;
   let ended = false;
   let wake: () => void = () => undefined;
-  const handlers = (
-    [
-      ['SIGINT', 2],
-      ['SIGTERM', 15],
-      ['SIGHUP', 1],
-    ] as const
-  ).map(([name, value]) => {
-    process.removeAllListeners(name);
-    const handler = (): void => {
-      // The second one leaves at once; the native process still ends in good order.
-      if (signal !== 0) process.exit(128 + value);
-      signal = value;
+  const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const name of names) process.removeAllListeners(name);
+  const release = onStopSignals(
+    names,
+    (name) => {
+      signal = constants.signals[name];
       wake();
-    };
-    process.on(name, handler);
-    return () => process.off(name, handler);
-  });
+    },
+    // The second one leaves at once; the native process still ends in good order.
+    (name) => process.exit(128 + constants.signals[name]),
+  );
   return {
     stopped: () => ended || signal !== 0 || Date.now() >= end,
     sleep: (ms) =>
@@ -65,6 +82,6 @@ export function untilStopped(durationMs: number): Stopping {
       end = endFromNow();
     },
     signal: () => signal,
-    release: () => handlers.forEach((off) => off()),
+    release,
   };
 }

@@ -7,6 +7,7 @@ import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { tryLab } from '../../experiments/cli/lab.js';
 import { run } from '../../experiments/cli/main.js';
 import { temporaryFolder as ofCommands } from '../../experiments/cli/temporary.js';
+import { onStopSignals } from '../../experiments/cli/until-stopped.js';
 import { Action } from '../../experiments/cli/watch/action.js';
 import { ealFolders, ownPrefix } from '../../experiments/testbed/eal-folder.js';
 import { temporaryFolder } from '../helpers/cli.js';
@@ -66,6 +67,28 @@ test('what EAL leaves of a prefix goes with the process', () => {
   ownPrefix('test-never-started');
   for (const listener of added) listener.call(process, 0);
   expect(existsSync(left)).toBe(false);
+});
+
+test('a signal to a program and to its group is one wish; a later one is another', () => {
+  const now = vi.spyOn(performance, 'now').mockReturnValue(1000);
+  const heard: string[] = [];
+  const off = onStopSignals(
+    ['SIGUSR2', 'SIGWINCH'],
+    (signal) => heard.push(`first ${signal}`),
+    (signal) => heard.push(`again ${signal}`),
+  );
+  const send = (signal: NodeJS.Signals): boolean => process.emit(signal, signal);
+  send('SIGUSR2');
+  send('SIGUSR2');
+  now.mockReturnValue(1499);
+  send('SIGWINCH');
+  expect(heard).toEqual(['first SIGUSR2']);
+  now.mockReturnValue(1500);
+  send('SIGWINCH');
+  expect(heard).toEqual(['first SIGUSR2', 'again SIGWINCH']);
+  off();
+  send('SIGUSR2');
+  expect(heard).toHaveLength(2);
 });
 
 describe('a job', () => {

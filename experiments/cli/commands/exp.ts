@@ -23,6 +23,7 @@ import { endBedTrials, rehearse } from '../../testbed/run.js';
 import { exitCodes, UsageError } from '../errors.js';
 import { print, printJson, printVerdicts, renderTable, talk } from '../output.js';
 import { parseCount, parseMilliseconds } from '../units.js';
+import { onStopSignals } from '../until-stopped.js';
 
 interface Options {
   full?: boolean;
@@ -242,15 +243,13 @@ function resumeCommand(prepared: Prepared): string {
 
 /** Testers of others go on sending when we are gone: they are told first, then the signal has its way. */
 function endBedFirst(): void {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    const handlers = process.rawListeners(signal);
-    process.removeAllListeners(signal);
-    process.once(signal, () => {
-      void endBedTrials().finally(() => {
-        for (const handler of handlers) handler.call(process, signal);
-      });
-    });
-  }
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const handlers = new Map(signals.map((signal) => [signal, process.rawListeners(signal)]));
+  for (const signal of signals) process.removeAllListeners(signal);
+  const leave = (signal: NodeJS.Signals): void => {
+    for (const handler of handlers.get(signal as 'SIGINT') ?? []) handler.call(process, signal);
+  };
+  onStopSignals(signals, (signal) => void endBedTrials().finally(() => leave(signal)), leave);
 }
 
 async function run(name: string, options: Options): Promise<void> {
