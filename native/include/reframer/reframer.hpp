@@ -20,6 +20,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace reframer {
 
@@ -119,7 +120,7 @@ public:
 	uint32_t push(const Burst<T> &burst, uint64_t now_ns)
 	{
 		const reframer_burst columns = {
-			reinterpret_cast<void *const *>(burst.packets.data()),
+			reinterpret_cast<void *const *>(const_cast<Plain *const *>(burst.packets.data())),
 			column(burst.data),
 			column(burst.captured),
 			column(burst.wire),
@@ -151,6 +152,9 @@ public:
 	reframer_stage *get() const { return stage_.get(); }
 
 private:
+	// The library hands packets through and never looks at them: they may be const.
+	using Plain = std::remove_const_t<T>;
+
 	struct Free {
 		void operator()(reframer_stage *stage) const { reframer_free(stage); }
 	};
@@ -164,8 +168,9 @@ private:
 	Released<T> take(Poll poll, uint64_t now_ns, std::span<T *> out, std::span<reframer_run> runs)
 	{
 		auto nb_runs = static_cast<uint32_t>(runs.size());
-		const uint32_t nb = poll(stage_.get(), now_ns, reinterpret_cast<void **>(out.data()),
-		                         static_cast<uint32_t>(out.size()), runs.data(), &nb_runs);
+		const uint32_t nb =
+			poll(stage_.get(), now_ns, reinterpret_cast<void **>(const_cast<Plain **>(out.data())),
+		         static_cast<uint32_t>(out.size()), runs.data(), &nb_runs);
 		return {out.first(nb), runs.first(nb_runs)};
 	}
 

@@ -53,10 +53,10 @@ public:
 	}
 	bool size(size_t size, size_t ours)
 	{
-		return no(
-			"size is %zu, where this library has %zu: fill the struct in with its default_params()"
-			" before setting members, and set none that this version lacks",
-			size, ours);
+		// Whole in the 128 bytes that the headers promise to be enough, with any numbers.
+		return no("size is %zu, not %zu: call its default_params() first, "
+		          "set no member that this library lacks",
+		          size, ours);
 	}
 	[[gnu::format(printf, 2, 3)]] bool no(const char *format, ...)
 	{

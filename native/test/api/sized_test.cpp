@@ -58,6 +58,11 @@ template <typename Params, typename Init, typename Check> void each_length(Init 
 	full.size = 0;
 	CHECK(check(&full, nullptr, 0) == -EINVAL);
 	full.size = size_t(-1);
+	// The headers say that 128 bytes are enough.
+	char enough[128], more[512];
+	CHECK(check(&full, enough, sizeof enough) == -EINVAL);
+	CHECK(check(&full, more, sizeof more) == -EINVAL);
+	CHECK(std::string(enough) == more);
 	CHECK(check(&full, nullptr, 0) == -EINVAL);
 	init(nullptr, 8);
 	char why[256];

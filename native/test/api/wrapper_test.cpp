@@ -52,6 +52,22 @@ TEST_CASE("a stage in C++ gives groups as a range, and frees itself")
 	CHECK(moved.get() != nullptr);
 }
 
+TEST_CASE("packets that nobody may change go through a stage as such")
+{
+	reframer::Stage<const Packet> stage;
+	const std::array<Packet, 3> made = {{{1, 0}, {2, 1}, {1, 2}}};
+	const std::array<const Packet *, 3> packets = {&made[0], &made[1], &made[2]};
+	const std::array<uint32_t, 3> hash = {1, 2, 1}, wire = {60, 60, 60};
+	CHECK(stage.push({packets, {}, {}, wire, hash}, 0) == 3);
+	std::array<const Packet *, 32> out;
+	std::array<reframer_run, 32> runs;
+	std::string order;
+	for (const auto &[group, run] : stage.drain(0, out, runs))
+		for (const Packet *packet : group)
+			order += std::to_string(packet->number);
+	CHECK(order == "021");
+}
+
 TEST_CASE("a stage that cannot be made says why")
 {
 	auto params = reframer::defaults();
