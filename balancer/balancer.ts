@@ -261,6 +261,8 @@ export class LoadBalancer {
   process(frames: readonly Uint8Array[], nowNs: Time): FrameResult[] {
     const native = this.#open();
     if (!isTime(nowNs)) throw new LoadBalancerError('bad-option', noTime('nowNs', nowNs), 'nowNs');
+    if (!Array.isArray(frames))
+      throw new LoadBalancerError('bad-frame', 'the frames are no array of Uint8Array');
     if (this.#frames.length < frames.length * frameWords)
       this.#frames = new Uint32Array(frames.length * frameWords);
     const words = this.#frames;

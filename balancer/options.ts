@@ -107,8 +107,15 @@ interface Addresses {
 
 /** Zeros stand for a family that is not there. */
 function addresses(name: string, given: string | readonly string[]): Addresses {
+  const list: readonly string[] = typeof given === 'string' ? [given] : given;
+  if (!(list instanceof Array))
+    throw new LoadBalancerError(
+      'bad-option',
+      `${name} is missing: an address, or one of each family in an array`,
+      name,
+    );
   const found: Partial<Addresses> = {};
-  for (const text of typeof given === 'string' ? [given] : given) {
+  for (const text of list) {
     const bytes = addressBytes(text);
     if (bytes === undefined)
       throw new LoadBalancerError(

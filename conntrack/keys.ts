@@ -108,6 +108,11 @@ export function decodeKey(key: Uint8Array): FiveTuple {
  */
 export function makeSymmetric(keys: Uint8Array, kind: KeyKind = 'ipv4'): Uint8Array {
   const bytes = bytesOf(kind);
+  if (!((keys as unknown) instanceof Uint8Array))
+    throw new ConntrackError(
+      'bad-burst',
+      'the keys are no Uint8Array, in which one lies behind the other',
+    );
   if (keys.length % bytes !== 0)
     throw new ConntrackError(
       'bad-burst',

@@ -119,6 +119,11 @@ export interface FlowTable {
 
 /** How many keys there are. */
 export function countKeys(keys: Uint8Array, keyBytes: number): number {
+  if (!((keys as unknown) instanceof Uint8Array))
+    throw new ConntrackError(
+      'bad-burst',
+      'the keys are no Uint8Array, in which one lies behind the other',
+    );
   const count = keys.length / keyBytes;
   if (Number.isInteger(count)) return count;
   throw new ConntrackError(

@@ -39,6 +39,15 @@ test('options that are none, or no numbers, are refused by name', () => {
   expect(told(() => balancer.setQuic({ rotaton: 3 } as object))).toEqual(['bad-option', 'rotaton']);
 });
 
+test('a service, an address or frames that are not there are told', () => {
+  for (const odd of [undefined, null, 5, {}] as unknown as string[]) {
+    expect(told(() => new LoadBalancer({ service: odd }))).toEqual(['bad-option', 'service']);
+    using balancer = new LoadBalancer({ service });
+    expect(told(() => balancer.add(odd))).toEqual(['bad-option', 'address']);
+    expect(told(() => balancer.process(odd as unknown as Uint8Array[], 0))).toEqual(['bad-frame']);
+  }
+});
+
 test('an id that is none means no server', () => {
   using balancer = new LoadBalancer({ service });
   const id = balancer.add('10.0.0.1');

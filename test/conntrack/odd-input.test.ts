@@ -121,6 +121,21 @@ test('keys of no kind are refused, and written nowhere', () => {
   expect([...small]).toEqual([0, 0, 0, 0]);
 });
 
+test('keys that are no bytes are refused by every call that takes them', () => {
+  using tracker = new FlowTracker();
+  using shared = new SharedFlowTracker();
+  for (const odd of [undefined, null, 16, 'a key of 16 byte', [1]] as unknown as Uint8Array[])
+    for (const call of [
+      () => tracker.find(odd, 0),
+      () => tracker.findOrInsert(odd, 0),
+      () => tracker.remove(odd, 0),
+      () => shared.find(odd, 0),
+      () => shared.update(odd, 0, () => undefined),
+      () => makeSymmetric(odd),
+    ])
+      expect(codeOf(call)).toBe('bad-burst');
+});
+
 test('errors of sweepBudget name the argument', () => {
   using shared = new SharedFlowTracker();
   expect(() => shared.sweepBudget(-1, 1)).toThrow(/intervalNs is -1/);
