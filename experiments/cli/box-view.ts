@@ -91,6 +91,9 @@ function holdText(lane: Lane): string {
 }
 
 export function summaryLines(summary: Sample): string[] {
+  // Where flows are followed or balanced, the stage gets the hash that chooses their bucket, of the NIC or not.
+  const steered = summary.flows !== undefined || summary.balance !== undefined;
+  const given = steered ? 'the hash that chooses its bucket' : "the NIC's hash";
   return [
     counts(summary),
     ...(summary.guards ?? []).map(guardLine),
@@ -98,7 +101,7 @@ export function summaryLines(summary: Sample): string[] {
     ...summary.lanes.map(
       (lane) =>
         `${lane.in} > ${lane.out} queue ${lane.queue}: ${formatCount(lane.received)} packets, ${formatCount(lane.bytesIn)} bytes; ` +
-        `SLF ${formatFixed(lane.slfIn, 2)} in, ${formatFixed(lane.slfOut, 2)} out; ${holdText(lane)}; grouped by ${lane.nicHash ? "the NIC's hash" : 'a hash of the header'}`,
+        `SLF ${formatFixed(lane.slfIn, 2)} in, ${formatFixed(lane.slfOut, 2)} out; ${holdText(lane)}; grouped by ${lane.nicHash ? given : 'a hash of the header'}`,
     ),
   ];
 }

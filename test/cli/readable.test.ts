@@ -2,6 +2,8 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 
+import type { Flows, Lane, Sample } from '../../experiments/cli/box.js';
+import { summaryLines } from '../../experiments/cli/box-view.js';
 import { reframer, temporaryFolder } from '../helpers/cli.js';
 import { frame, pcap } from '../helpers/frames.js';
 
@@ -39,6 +41,19 @@ test('rates far below a kilobit have their unit, and what comes once a minute is
   expect(said).toMatch(/At its own speed \(\d+(\.\d+)? bps, /);
   expect(said).toContain('holding for 16, 64 or 128 µs');
   expect(said).not.toMatch(/\d us\b|bit\/s/);
+});
+
+test('what packets were grouped by is not said to be of a NIC where it need not be', () => {
+  const lane = { in: 'a', out: 'b', queue: 0, received: 1, sent: 1, bytesIn: 60, nicHash: true };
+  const sample = { lanes: [lane], ports: [], missed: 0, noBuffer: 0 } as unknown as Sample;
+  const said = (more: Partial<Sample> = {}): string =>
+    summaryLines({ ...sample, ...more }).join('\n');
+  expect(said()).toContain("grouped by the NIC's hash");
+  const flows = { packets: 1, live: 1 } as Flows;
+  expect(said({ flows })).toContain('grouped by the hash that chooses its bucket');
+  expect(said({ lanes: [{ ...lane, nicHash: false } as unknown as Lane] })).toContain(
+    'grouped by a hash of the header',
+  );
 });
 
 test('an imbalance that the library cuts off is not shown as a measured one', async () => {
