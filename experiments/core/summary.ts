@@ -293,6 +293,9 @@ function poolControls(
   return { settings: pairs.length, ratio, verdict: controlWord(ratio, equivalenceMargin) };
 }
 
+const counted = (count: number, one: string, several: string): string =>
+  `${count} ${count === 1 ? one : several}`;
+
 /** `points`: as they were measured, before records that tell about several points are taken apart. */
 function resultWarnings(
   summary: Pick<Summary, 'points' | 'control' | 'profile'>,
@@ -329,12 +332,13 @@ function resultWarnings(
   const few = summary.points.filter(
     (p) => Object.values(p.ratios).some((r) => r.pairs < 10) && !p.control,
   ).length;
-  if (few > 0) add('few-pairs', `${few} points rest on fewer than 10 pairs`, more);
+  if (few > 0)
+    add('few-pairs', `${counted(few, 'point rests', 'points rest')} on fewer than 10 pairs`, more);
   const odd = summary.points.reduce((sum, p) => sum + Math.max(0, ...Object.values(p.outliers)), 0);
   if (odd > 0)
     add(
       'outliers',
-      `${odd} samples lie far from their median; they are counted like the others`,
+      `${counted(odd, 'sample lies far from its', 'samples lie far from their')} median; ${odd === 1 ? 'it is' : 'they are'} counted like the others`,
       'look at the box figure; stop other programs',
     );
   const unsettled = summary.points.filter(
@@ -347,20 +351,20 @@ function resultWarnings(
   if (unsettled > 0)
     add(
       'warm-up',
-      `${unsettled} points still drifted after ${plan.profile.warmup.max} warm-up trials`,
+      `${counted(unsettled, 'point', 'points')} still drifted after ${plan.profile.warmup.max} warm-up trials`,
       'let the machine settle, then run again',
     );
   if (unmeasured > 0)
     add(
       'no-samples',
-      `${unmeasured} points have no sample that may be used: every trial was void or failed`,
+      `${counted(unmeasured, 'point has', 'points have')} no sample that may be used: every trial was void or failed`,
       'keep other programs off the processors, then run again',
     );
   const cut = summary.points.filter(short).length;
   if (cut > 0)
     add(
       'time-limit',
-      `${cut} points had fewer than ${plan.profile.blocks.min} blocks when the time limit of ${plan.profile.limitSeconds} s was reached`,
+      `${counted(cut, 'point', 'points')} had fewer than ${plan.profile.blocks.min} blocks when the time limit of ${plan.profile.limitSeconds} s was reached`,
       more,
     );
   const wide = summary.points.filter(
@@ -369,7 +373,7 @@ function resultWarnings(
   if (wide > 0)
     add(
       'wide-intervals',
-      `${wide} points ended on the number of blocks or the budget before their interval was as narrow as asked`,
+      `${counted(wide, 'point', 'points')} ended on the number of blocks or the budget before ${wide === 1 ? 'its' : 'their'} interval was as narrow as asked`,
       more,
     );
   return found;

@@ -28,12 +28,12 @@ import { onStopSignals } from '../until-stopped.js';
 interface Options {
   full?: boolean;
   quick?: boolean;
-  trace: string[];
+  trace?: string[];
   seed: string;
   budget?: string;
   out?: string;
   testbed?: string;
-  only: string[];
+  only?: string[];
   dryRun?: boolean;
   resume?: boolean;
   fresh?: boolean;
@@ -41,8 +41,8 @@ interface Options {
   json?: boolean;
 }
 
-const collect = (value: string, before: string[]): string[] => [...before, value];
-const collectNames = (value: string, before: string[]): string[] => [
+const collect = (value: string, before: string[] = []): string[] => [...before, value];
+const collectNames = (value: string, before: string[] = []): string[] => [
   ...before,
   ...value.split(',').map((name) => name.trim()),
 ];
@@ -56,12 +56,11 @@ export function register(program: Command): void {
     .argument('<name>', 'experiment; `reframer list` shows them')
     .option('--quick', 'few points and samples, about two minutes (default)')
     .option('--full', 'every point, until the intervals are narrow')
-    .option('--trace <file>', 'a capture to measure as well; may be repeated', collect, [])
+    .option('--trace <file>', 'a capture to measure as well; may be repeated', collect)
     .option(
       '--only <names>',
       'measure these parts, or what these figures need, separated by commas; may be repeated',
       collectNames,
-      [],
     )
     .option(
       '--testbed <file>',
@@ -89,8 +88,8 @@ function requestOf(options: Options): Request {
   return {
     profile: options.full === true ? 'full' : 'quick',
     seed: parseCount(options.seed, '--seed'),
-    traceFiles: options.trace,
-    only: options.only,
+    traceFiles: options.trace ?? [],
+    only: options.only ?? [],
     budgetSeconds:
       options.budget === undefined
         ? undefined
