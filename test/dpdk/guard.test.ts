@@ -264,7 +264,7 @@ describe('AF_XDP that takes only what it claims', { timeout: 120_000 }, () => {
 test('rules that are none, and ports without XDP, are refused by name', async () => {
   for (const [args, words] of [
     [['--in', 'net_null0', '--claim', 'tcp port 80'], /--claim and --deny need --in af_xdp/],
-    [['--in', 'af_xdp:no-such', '--deny-file', '/no/such'], /--deny-file: \/no\/such/],
+    [['--in', 'af_xdp:no-such', '--deny-file', '/no/such'], /--deny-file \/no\/such: no such file/],
   ] as const) {
     const { code, stderr } = await reframer(['run', '--out', 'net_null1', ...args]);
     expect(stderr).toMatch(words);
