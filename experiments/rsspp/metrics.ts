@@ -35,7 +35,7 @@ export const metrics: readonly Metric[] = [
   {
     key: 'dropKpps',
     label: 'packets dropped',
-    unit: '1000/s',
+    unit: 'kpps',
     direction: 'lower',
     path: 'dropsPerSecond',
     scale: 1e-3,

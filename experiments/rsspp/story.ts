@@ -57,14 +57,18 @@ const latency: Story = {
   },
 };
 
+const droppedBy = (f: Facts, contender: string): PointFacts =>
+  at(f, 'drops', { placing: 'core load', load: 0.94, contender });
 const dropAt = (f: Facts, contender: string): string | undefined =>
-  at(f, 'drops', { placing: 'core load', load: 0.94, contender }).told('dropKpps');
+  droppedBy(f, contender).told('dropKpps');
 
 const drops: Story = {
   found: (f) =>
     together(
       say`At 120 % of the trace’s speed, placed by core load, static RSS drops ${dropAt(f, 'static RSS')}, the greedy with short epochs ${dropAt(f, greedyFast)} and ours ${dropAt(f, fast)}.`,
-      say`The two bounds drop ${dropAt(f, sharedQueue)} and ${dropAt(f, idealSplit)}.`,
+      [sharedQueue, idealSplit].every((bound) => droppedBy(f, bound).value('dropKpps') === 0)
+        ? 'The two bounds drop nothing.'
+        : say`The two bounds drop ${dropAt(f, sharedQueue)} and ${dropAt(f, idealSplit)}.`,
       when(
         f.part('drops').points().length > 0,
         'Above a load of 1 every method must drop what the cores cannot serve.',

@@ -20,6 +20,9 @@ const names: Readonly<Record<string, string>> = {
   // Traffic.
   'uniform, 100 k flows': 'uniform traffic',
   'incast, 256 senders': 'incast of 256 senders',
+  // Ways of balancing, as long as a line's end has room for.
+  'RSS++ greedy, 10 to 100 ms': 'greedy, 10 to 100 ms',
+  'bound: one shared queue': 'bound: shared queue',
   // Grouping keys.
   '5tuple': '5-tuple',
   // Traces.

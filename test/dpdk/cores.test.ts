@@ -170,7 +170,7 @@ if (!built || allowed.length < 2) {
       await refused(['--rss-key', 'abc'], /--rss-key is microsoft, symmetric/);
       await refused(['--rss-key', 'abcd'], /net_null0 does not hash, so it takes no key/);
       await refused(['--balance', 'reta', '--queues', '2', '--cores', '2'], /does not steer by it/);
-      await refused(['--chain', 'nat'], /natAddress/);
+      await refused(['--chain', 'nat'], /--nat-address is missing/);
       await refused(['--autoscale'], /goes with --balance/);
     });
 
