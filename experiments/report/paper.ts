@@ -18,7 +18,7 @@ export const figureFile = (id: string): string => `/figures/${id}.print.svg`;
 /** Panels beside one another need both columns. */
 export const isWide = ({ facets }: Chart): boolean => facets.length > 2;
 
-export const typstFigure = (id: string, chart: Chart, caption: string): string =>
+const typstFigure = (id: string, chart: Chart, caption: string): string =>
   `#figure(placement: auto, scope: ${isWide(chart) ? '"parent"' : '"column"'}, caption: [${plainText(caption)}], image(${literal(figureFile(id))}, width: 100%)) <fig-${id}>`;
 
 interface PrintedView {

@@ -1,7 +1,7 @@
 // The supplement: figures and tables that the paper has no room for, set without typography: a table
 // of hundreds of rows is text of fixed width.
 import type { ReportModel } from './model.js';
-import { documentHead, typstFigure } from './paper.js';
+import { documentHead, figureFile, isWide } from './paper.js';
 import { literal, plainText } from './paper-text.js';
 import { partTable, type Table } from './tables.js';
 import { textTable } from './text-table.js';
@@ -36,16 +36,40 @@ const rawBlock = (text: string): string =>
 const literalLines = (text: string): string =>
   `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
 
+// Nothing but figures: floating ones would leave holes, as no text flows between them.
+const inPlace = (id: string, caption: string): string =>
+  `figure(caption: [${plainText(caption)}], image(${literal(figureFile(id))}, width: 100%))`;
+
+interface Placed {
+  picture: string;
+  wide: boolean;
+}
+
+/** Wide ones across the page, others two beside one another. */
+function inRows(figures: readonly Placed[]): string[] {
+  const narrow = figures.filter((f) => !f.wide);
+  const pairs = narrow.flatMap((left, i) => (i % 2 === 0 ? [[left, narrow[i + 1]]] : []));
+  return [
+    ...figures.filter((f) => f.wide).map(({ picture }) => `#${picture}`),
+    ...pairs.map(
+      ([left, right]) =>
+        `#grid(columns: (1fr, 1fr), column-gutter: 0.7cm, ${left?.picture ?? ''}, ${right?.picture ?? '[]'})`,
+    ),
+  ];
+}
+
 export function supplementSource(model: ReportModel): string {
   const { experiment, summary, parts } = model;
   // Those that the paper has in part are here whole.
   const figures = model.figures.filter((f) => f.print !== f.chart);
-  const pictures = figures.map((f) =>
-    typstFigure(
-      f.id,
-      f.chart,
-      [f.print === undefined ? f.caption : `${f.title}: all of it.`, f.note].join(' ').trim(),
-    ),
+  const pictures = inRows(
+    figures.map((f) => ({
+      wide: isWide(f.chart),
+      picture: inPlace(
+        f.id,
+        [f.print === undefined ? f.caption : `${f.title}: all of it.`, f.note].join(' ').trim(),
+      ),
+    })),
   );
   const tables = parts.flatMap(({ part }) => [
     `== ${plainText(part.title)} (${plainText(`${part.name}.csv`)})`,
@@ -54,7 +78,8 @@ export function supplementSource(model: ReportModel): string {
   const title = `Supplement to: ${experiment.title}`;
   return `${documentHead(title, summary.profile === 'quick')}#show raw: set text(size: 6.6pt)
 #show raw.where(block: true): set par(justify: false, leading: 0.4em)
-#place(top, scope: "parent", float: true, align(center, text(size: 14pt, weight: "bold", ${literal(title)})))
+#set page(columns: 1)
+#align(center, text(size: 14pt, weight: "bold", ${literal(title)}))
 Made from the journal of the run. Figures that the paper shows are not repeated; every number is in the CSV files.
 
 ${pictures.length === 0 ? '' : `= Figures\n\n${pictures.join('\n\n')}`}
