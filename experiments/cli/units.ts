@@ -1,4 +1,5 @@
 // Quantities as people type and read them: 64us, 40Gbps, 100k.
+import { formatCount } from '../core/count.js';
 import { UsageError } from './errors.js';
 
 // Powers of ten, of nanoseconds the first ones.
@@ -102,13 +103,7 @@ export function parseChoice<T extends string>(
   return found;
 }
 
-const grouping = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
-
-export const formatCount = (value: number): string => grouping.format(value);
-
-/** 1 packet, 2 packets. */
-export const counted = (value: number, noun: string, nouns = `${noun}s`): string =>
-  `${formatCount(value)} ${value === 1 ? noun : nouns}`;
+export { counted, formatCount } from '../core/count.js';
 
 /** What may be below one, such as packets per second. */
 export const formatFew = (value: number): string => (value < 10 ? trim(value) : formatCount(value));

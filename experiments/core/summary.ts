@@ -1,4 +1,5 @@
 // The outcome of a run, from its journal alone.
+import { counted } from './count.js';
 import { median } from 'simple-statistics';
 
 import { costRefused } from './backlog.js';
@@ -293,9 +294,6 @@ function poolControls(
   return { settings: pairs.length, ratio, verdict: controlWord(ratio, equivalenceMargin) };
 }
 
-const counted = (count: number, one: string, several: string): string =>
-  `${count} ${count === 1 ? one : several}`;
-
 /** `points`: as they were measured, before records that tell about several points are taken apart. */
 function resultWarnings(
   summary: Pick<Summary, 'points' | 'control' | 'profile'>,
@@ -351,7 +349,7 @@ function resultWarnings(
   if (unsettled > 0)
     add(
       'warm-up',
-      `${counted(unsettled, 'point', 'points')} still drifted after ${plan.profile.warmup.max} warm-up trials`,
+      `${counted(unsettled, 'point')} still drifted after ${plan.profile.warmup.max} warm-up trials`,
       'let the machine settle, then run again',
     );
   if (unmeasured > 0)
@@ -364,7 +362,7 @@ function resultWarnings(
   if (cut > 0)
     add(
       'time-limit',
-      `${counted(cut, 'point', 'points')} had fewer than ${plan.profile.blocks.min} blocks when the time limit of ${plan.profile.limitSeconds} s was reached`,
+      `${counted(cut, 'point')} had fewer than ${plan.profile.blocks.min} blocks when the time limit of ${plan.profile.limitSeconds} s was reached`,
       more,
     );
   const wide = summary.points.filter(
@@ -373,7 +371,7 @@ function resultWarnings(
   if (wide > 0)
     add(
       'wide-intervals',
-      `${counted(wide, 'point', 'points')} ended on the number of blocks or the budget before ${wide === 1 ? 'its' : 'their'} interval was as narrow as asked`,
+      `${counted(wide, 'point')} ended on the number of blocks or the budget before ${wide === 1 ? 'its' : 'their'} interval was as narrow as asked`,
       more,
     );
   return found;
