@@ -100,8 +100,10 @@ export class SharedFlowTracker {
     unclosed.register(this, this.#finish, this);
   }
 
-  /** An instance for this worker, of the table that `share` gave the ticket for. @throws ConntrackError `taken`, `busy` */
+  /** An instance for this worker, of the table that `share` gave the ticket for. @throws ConntrackError `taken`, `busy`, `bad-option` */
   static join(ticket: SharedTicket): SharedFlowTracker {
+    if (!((ticket as Partial<SharedTicket> | undefined)?.used instanceof SharedArrayBuffer))
+      throw new ConntrackError('bad-option', 'this is no ticket that share() gave', 'ticket');
     if (Atomics.exchange(new Int32Array(ticket.used), 0, 1) !== 0)
       throw new ConntrackError('taken', 'this ticket was used; share() gives another one');
     return new SharedFlowTracker(ticket, true);

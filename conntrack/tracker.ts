@@ -317,9 +317,11 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
 
   /**
    * Takes a group in that a tracker with equal options and an equal seed gave up. The group is used
-   * up by it. @throws ConntrackError `taken`, `other-table`, `detached`
+   * up by it. @throws ConntrackError `taken`, `other-table`, `detached`, `bad-option`
    */
   attach(group: FlowGroup, now: Time): void {
+    if (!((group as unknown) instanceof FlowGroup))
+      throw new ConntrackError('bad-option', `group is ${String(group)}, no FlowGroup`, 'group');
     const native = group.native();
     const status = this.#changing((table) => {
       const result = this.#native.attachGroup(table, native, checkTime(now));

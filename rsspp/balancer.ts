@@ -228,9 +228,13 @@ function counter(name: string, i: number, value: number | bigint): bigint {
   );
 }
 
-function sized(name: string, length: number, expected: number): void {
+function sized(name: string, list: ArrayLike<unknown> | undefined, expected: number): void {
+  const length = list?.length;
   if (length !== expected)
-    throw new RssppError('bad-problem', `${name} has ${length} entries instead of ${expected}`);
+    throw new RssppError(
+      'bad-problem',
+      `${name} has ${length ?? 'no'} entries instead of ${expected}`,
+    );
 }
 
 // Frees the instance of an object that nobody closed.
@@ -286,14 +290,11 @@ export class Balancer {
 
   /** Takes over the table that a device has. @throws RssppError `bad-problem` */
   setTable(owners: ArrayLike<number>): void {
+    sized('the table', owners, this.buckets);
     const table = Uint16Array.from(owners);
     // What 16 bits do not hold would come out as another core.
     const whole = Array.from(owners).every(isWord16);
-    if (
-      !whole ||
-      table.length !== this.buckets ||
-      this.#functions.setTable(this.#open(), table) !== 0
-    ) {
+    if (!whole || this.#functions.setTable(this.#open(), table) !== 0) {
       throw new RssppError(
         'bad-problem',
         `a table has ${this.buckets} entries, each from 0 to ${this.cores - 1}`,
@@ -305,10 +306,12 @@ export class Balancer {
   /** Ends an epoch. The first call takes the counters as a base and changes nothing. */
   step(epoch: Epoch): Report {
     const native = this.#open();
-    sized('packets', epoch.packets.length, this.buckets);
-    sized('coreLoads', epoch.coreLoads.length, this.cores);
-    if (epoch.queueFill !== undefined) sized('queueFill', epoch.queueFill.length, this.cores);
-    if (epoch.waiting !== undefined) sized('waiting', epoch.waiting.length, this.cores);
+    // Callers in JavaScript may leave out what the type asks for.
+    const given: Partial<Epoch> | undefined = epoch;
+    sized('packets', given?.packets, this.buckets);
+    sized('coreLoads', given?.coreLoads, this.cores);
+    if (epoch.queueFill !== undefined) sized('queueFill', epoch.queueFill, this.cores);
+    if (epoch.waiting !== undefined) sized('waiting', epoch.waiting, this.cores);
     for (let b = 0; b < this.buckets; b++)
       this.#counters[b] = counter('packets', b, epoch.packets[b] ?? 0);
     for (let c = 0; c < this.cores; c++) {

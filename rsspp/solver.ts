@@ -114,7 +114,15 @@ const tooLarge = -7;
 // Loads are 32-bit floats in the native library.
 const largestLoad = 3.4e38;
 
-function check({ loads, owners, cores, active, pinned, nodes }: Problem): void {
+const isList = (value: unknown): boolean =>
+  typeof (value as ArrayLike<unknown> | null | undefined)?.length === 'number';
+
+function check(problem: Problem): void {
+  for (const name of ['loads', 'owners'] as const) {
+    const list: unknown = (problem as Partial<Problem> | undefined)?.[name];
+    if (!isList(list)) wrong(`${name} is ${String(list)}; a problem has a list of them`);
+  }
+  const { loads, owners, cores, active, pinned, nodes } = problem;
   const buckets = loads.length;
   if (buckets < 1 || buckets > maxBuckets)
     wrong(`there are ${buckets} buckets; 1 to ${maxBuckets} are taken`);

@@ -58,6 +58,15 @@ test('classes and groups are whole numbers that there are', () => {
     expect(codeOf(() => tracker.detach(group, 0))).toBe('detached');
 });
 
+test('what is no key, no group and no ticket is refused by name', () => {
+  using tracker = new FlowTracker({ nicHash: true, groups: 4 });
+  for (const none of [undefined, null, 'x', {}] as never[]) {
+    expect(codeOf(() => tracker.attach(none, 0))).toBe('bad-option');
+    expect(codeOf(() => SharedFlowTracker.join(none))).toBe('bad-option');
+    expect(codeOf(() => encodeKey(none))).toBe('bad-key');
+  }
+});
+
 describe('a report of removals that throws', () => {
   const full = (onRemoved: () => void) =>
     new FlowTracker({ nicHash: true, groups: 2, seed: 1, timeoutsNs: 1e9, onRemoved });

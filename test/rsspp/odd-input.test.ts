@@ -37,6 +37,8 @@ test('a problem that 32 bits do not hold is refused as one', () => {
     for (const method of ['balanced', 'exact'] as const)
       expect(codeOf(() => solve({ ...problem, ...more }, method))).toBe('bad-problem');
   expect(codeOf(() => solve({ loads: [], owners: [], cores: 1 }))).toBe('bad-problem');
+  for (const none of [undefined, null, {}, { loads: [1] }, { loads: 1, owners, cores: 2 }])
+    expect(codeOf(() => solve(none as never))).toBe('bad-problem');
 });
 
 test('a tolerance of 0 is one, and not the default', () => {
@@ -51,7 +53,10 @@ test('tables, moves and counters that are none are refused', () => {
   using balancer = new Balancer({ cores: 2, buckets: 2 });
   for (const table of [[0, 65_536], [0, Number.NaN], [0, 0.5], [0, -1], [0]])
     expect(codeOf(() => balancer.setTable(table))).toBe('bad-problem');
+  expect(codeOf(() => balancer.setTable(undefined as never))).toBe('bad-problem');
   expect(balancer.table()).toEqual([0, 1]);
+  for (const none of [undefined, {}, { packets: [0, 0] }, { packets: 1, coreLoads: [0, 0] }])
+    expect(codeOf(() => balancer.step(none as never))).toBe('bad-problem');
   const coreLoads = [0.1, 0.1];
   for (const packets of [
     [0, -1],
