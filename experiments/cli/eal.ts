@@ -11,7 +11,7 @@ const hugepageWords = [
 
 export interface EalOptions {
   words: string[];
-  /** Of them, those that the user did not give. */
+  /** Of them, those that the user did not give and may want to know of. */
   added: string[];
 }
 
@@ -39,7 +39,9 @@ export function ealOptions(
     ...(has('--no-shconf') || has('--proc-type') ? [] : ['--no-shconf']),
     ...(use.telemetry || has('--telemetry') || has('--no-telemetry') ? [] : ['--no-telemetry']),
   ];
-  return { words: [...added, ...words], added };
+  // The processors it sees and the like: lines that stand above an error and say nothing of it.
+  const quiet = has('--log-level') ? [] : ['--log-level=lib.*:warning'];
+  return { words: [...quiet, ...added, ...words], added };
 }
 
 /** The device of `--vdev=DEVICE` or `--vdev DEVICE`, of each. */

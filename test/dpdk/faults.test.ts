@@ -172,6 +172,20 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
       expect(frames(output).sort()).toEqual(frames(input).sort());
     });
 
+    test('kill -9 beside another of its file prefix: `top` asks the one that lives', async () => {
+      const dead = new Box(folder.file('dead.pcap'));
+      expect(await dead.next()).toHaveProperty('ready');
+      const living = new Box(folder.file('living.pcap'));
+      expect(await living.next()).toHaveProperty('ready');
+      dead.child.kill('SIGKILL');
+      await dead.closed;
+      await living.allSeen();
+      const { code, stdout } = await reframer(['top', '--file-prefix', prefix, '--once', '--json']);
+      await living.stop();
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ queues: [{ packets_in: packets }] });
+    });
+
     test('kill -9 of its owner: it drains and ends by itself', async () => {
       const output = folder.file('orphan.pcap');
       const box = new Box(output, { delayNs: 1e9, maxPackets: 16384 });

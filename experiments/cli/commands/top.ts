@@ -1,5 +1,5 @@
 // `reframer top`: what Reframer, RSS++ and flow tables inside running DPDK programs do, by telemetry.
-import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 
@@ -74,6 +74,19 @@ function isOurs(path: string): boolean {
   );
 }
 
+/**
+ * Sockets that a process has open, as the kernel lists them for this network namespace. The file of a
+ * program that was killed stays; where another of its prefix runs, that one has the next name.
+ */
+function openSockets(): ReadonlySet<string> {
+  try {
+    const lines = readFileSync('/proc/net/unix', 'utf8').split('\n');
+    return new Set(lines.flatMap((line) => /\s(\/.*)$/.exec(line)?.[1] ?? []));
+  } catch {
+    return new Set();
+  }
+}
+
 /** Where EAL keeps a program's sockets: root's, else the user's. */
 function findSocket(prefix: string): string {
   if (!/^[^/]+$/.test(prefix) || prefix.startsWith('.'))
@@ -85,13 +98,15 @@ function findSocket(prefix: string): string {
       : [join(process.env['XDG_RUNTIME_DIR'], 'dpdk')]),
     shared,
   ];
+  const open = openSockets();
   let foreign = '';
   for (const folder of folders) {
     const sockets = join(folder, prefix);
     if (!existsSync(sockets)) continue;
-    const found = readdirSync(sockets)
+    const all = readdirSync(sockets)
       .filter((name) => name.startsWith('dpdk_telemetry.v2'))
-      .sort()[0];
+      .sort();
+    const found = all.find((name) => open.has(join(sockets, name))) ?? all[0];
     if (found === undefined) continue;
     const socket = join(sockets, found);
     if (folder !== shared || (isOurs(sockets) && isOurs(socket))) return socket;

@@ -96,10 +96,11 @@ async function watch(options: Options): Promise<void> {
 
 function openingError({ error }: WatchReply): CliError {
   if (error === undefined) return new CliError('failed', 'the watching program did not start');
+  const codes = { 'not-supported': exitCodes.notSupported, 'bad-spec': exitCodes.usage };
   return new CliError(
     error.code,
     error.message,
-    error.code === 'not-supported' ? exitCodes.notSupported : exitCodes.failed,
+    error.code in codes ? codes[error.code as keyof typeof codes] : exitCodes.failed,
   );
 }
 

@@ -37,7 +37,7 @@ Watcher::Watcher(const std::string &interface)
 {
 	const unsigned index = if_nametoindex(interface.c_str());
 	if (index == 0)
-		throw DeviceError("no-interface", "there is no interface " + interface, false);
+		throw DeviceError("bad-spec", "there is no interface '" + interface + "'", false);
 	attach(index);
 }
 
