@@ -1,5 +1,5 @@
-// `reframer run` on ports that lead elsewhere: memif to a second process; tap, af_packet and af_xdp to
-// kernels that talk TCP through the box.
+// `reframer run` on ports that lead elsewhere: memif and vhost to a second process; tap, af_packet and
+// af_xdp to kernels that talk TCP through the box.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +35,8 @@ class Box {
   private readonly child: ChildProcess;
 
   constructor(name: string, args: readonly string[], within: readonly string[] = []) {
-    const eal = `--no-huge -m 256 --no-shconf --no-telemetry --file-prefix reframer-${name}-${process.pid}`;
+    // virtio-user can share memory only where it is one file.
+    const eal = `--no-huge -m 256 --single-file-segments --no-shconf --no-telemetry --file-prefix reframer-${name}-${process.pid}`;
     const [command = '', ...rest] = [
       ...within,
       process.execPath,
@@ -100,13 +101,27 @@ const ip = (...args: string[]): void => run('ip', ...args);
 
 if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
   skipSuite(
-    'reframer-dpdk was not built (libdpdk-dev is missing): `reframer run` was not tested on memif, tap, af_packet and af_xdp',
+    'reframer-dpdk was not built (libdpdk-dev is missing): `reframer run` was not tested on memif, vhost, tap, af_packet and af_xdp',
   );
 } else {
-  test(
-    'memif: a box hands every packet to another process, grouped',
+  // Of each the end that waits, and the one that connects to it as its port starts.
+  test.each([
+    {
+      kind: 'memif',
+      waits: (socket: string) =>
+        `net_memif0,role=server,id=0,socket=${socket},socket-abstract=no,bsize=2048`,
+      connects: (socket: string) =>
+        `net_memif0,role=client,id=0,socket=${socket},socket-abstract=no,bsize=2048`,
+    },
+    {
+      kind: 'vhost to virtio-user, as to a virtual machine',
+      waits: (socket: string) => `net_vhost0,iface=${socket},queues=1`,
+      connects: (socket: string) => `net_virtio_user0,path=${socket},queues=1`,
+    },
+  ])(
+    '$kind: a box hands every packet to another process, grouped',
     { timeout: 60_000 },
-    async () => {
+    async ({ kind, waits, connects }) => {
       const packets = 3000;
       expect(
         (
@@ -121,23 +136,22 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
           ])
         ).code,
       ).toBe(0);
-      const socket = folder.file('memif.sock');
-      const memif = (role: string): string =>
-        `net_memif0,role=${role},id=0,socket=${socket},socket-abstract=no,bsize=2048`;
+      const name = kind.slice(0, 5);
+      const socket = folder.file(`${name}.sock`);
       // Held longer than the capture takes, so that the order depends on arrivals alone.
-      const first = new Box('memif-a', [
+      const first = new Box(`${name}-a`, [
         '--in',
         `net_pcap0,rx_pcap=${folder.file('in.pcap')},tx_pcap=/dev/null`,
         '--out',
-        memif('server'),
+        waits(socket),
         '--delay',
         '1s',
       ]);
       // A client connects as its port starts, while it may still do so.
       await expect.poll(() => first.lanes.length || first.stderr, { timeout: 20_000 }).toBe(1);
-      const second = new Box('memif-b', [
+      const second = new Box(`${name}-b`, [
         '--in',
-        memif('client'),
+        connects(socket),
         '--out',
         `net_pcap0,rx_pcap=${folder.file('in.pcap')},tx_pcap=${folder.file('out.pcap')}`,
         '--no-reframe',
