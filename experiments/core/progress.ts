@@ -2,14 +2,29 @@
 import { describeParams, type Point, type Setting } from './points.js';
 import type { Standing } from './standing.js';
 import type { Progress } from './status.js';
-import { secondsLeft } from './time-left.js';
+import { secondsLeft, type Unfinished } from './time-left.js';
 import type { Metric, Profile } from './types.js';
 
+export interface Run {
+  settings: readonly Setting[];
+  profile: Profile;
+  standing: Standing;
+}
+
+type Pending = (setting: Setting) => readonly Point[];
+
+export const unfinishedOf = ({ settings, standing }: Run, pending: Pending): Unfinished[] =>
+  settings.map((setting) => ({
+    setting,
+    blocks: pending(setting).map((point) => standing.blocks(point)),
+    perTrial: standing.trialSeconds(setting.part.name),
+  }));
+
 export function progressOf(
-  run: { settings: readonly Setting[]; profile: Profile; standing: Standing },
+  run: Run,
   setting: Setting,
   point: Point,
-  now: { block: number; metric: Metric; pending: (setting: Setting) => readonly Point[] },
+  now: { block: number; metric: Metric; pending: Pending },
 ): Progress {
   const { settings, profile, standing } = run;
   const { metric, pending } = now;
@@ -29,14 +44,6 @@ export function progressOf(
     blocks: setting.part.deterministic === true ? (setting.part.seeds ?? 1) : profile.blocks.max,
     label: `${setting.part.name} ${describeParams(point.params)}`,
     estimate: Number.isNaN(interval.value) ? '' : `${text(interval.value)}${spread} ${metric.unit}`,
-    secondsLeft: secondsLeft(
-      settings.map((each) => ({
-        setting: each,
-        blocks: pending(each).map((p) => standing.blocks(p)),
-        perTrial: standing.trialSeconds(each.part.name),
-      })),
-      profile,
-      standing.spentMs / 1000,
-    ),
+    secondsLeft: secondsLeft(unfinishedOf(run, pending), profile, standing.spentMs / 1000),
   };
 }

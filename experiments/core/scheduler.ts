@@ -6,10 +6,11 @@ import { numberAt, readHistory, type History } from './history.js';
 import { Ledger, type Slot } from './ledger.js';
 import { blockOrder, blockSeed } from './order.js';
 import { describeParams, makePoint, type Point, type Setting } from './points.js';
-import { progressOf } from './progress.js';
+import { progressOf, unfinishedOf } from './progress.js';
 import { bisect, type Found } from './search.js';
 import { Standing } from './standing.js';
 import { relativeHalfWidth } from './statistics.js';
+import { isShortOfTime } from './time-left.js';
 import { Trials, type Task } from './trials.js';
 import type { JsonObject, Metric, SearchAxis } from './types.js';
 
@@ -48,7 +49,7 @@ export class Scheduler {
           do {
             await this.turn(setting, warm);
             if (this.task.stop?.() === true) return false;
-          } while (this.task.profile.oneByOne === true && this.lacksBlocks(setting));
+          } while (this.lacksBlocks(setting) && this.oneByOne());
         }
       }
     }
@@ -70,6 +71,18 @@ export class Scheduler {
     }
     await this.block(setting, contenders);
     this.judge(setting);
+  }
+
+  /**
+   * Whether a setting gets its least number of blocks before the next has its turn. Where time is short the
+   * first questions of the definition have an answer then, instead of none of them.
+   */
+  private oneByOne(): boolean {
+    const { profile, settings } = this.task;
+    const { standing } = this;
+    if (profile.oneByOne === true) return true;
+    const unfinished = unfinishedOf({ profile, settings, standing }, (s) => this.ledger.pending(s));
+    return isShortOfTime(unfinished, profile, standing.spentMs / 1000);
   }
 
   private lacksBlocks(setting: Setting): boolean {

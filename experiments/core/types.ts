@@ -127,7 +127,7 @@ export interface Profile {
    * Each setting gets its least number of blocks before the next begins, in the order of the
    * definition: when time is short, the first questions have an answer and the others a value,
    * not every question a value. Default: a block of each in turn, so that each sees all of the
-   * run's time.
+   * run's time, as long as all of them fit into the limit.
    */
   oneByOne?: boolean;
   /** What a trial takes on an ordinary machine, for the estimate before the first; default by name. */

@@ -89,6 +89,36 @@ describe('order of execution', () => {
     );
   });
 
+  test('where the limit is too short for all, the first settings get the blocks that a verdict takes', async () => {
+    const path = folder.file('short');
+    // Two settings, eight trials of a second in a block of each: all of it would take 48 s.
+    const profile = {
+      name: 'full',
+      blocks: { min: 3, max: 3 },
+      precision: 1e-9,
+      budgetSeconds: 1,
+      limitSeconds: 30,
+      warmup: { max: 0, drift: 1 },
+    } as const;
+    const { runTrial } = fakeTrials();
+    const slow: RunTrial = async (...args) => ({ ...(await runTrial(...args)), wallMs: 1000 });
+    await runTiny(path, { experiment: tiny([sweep()], profile), runTrial: slow });
+    const { done } = openRun(path).history;
+    expect([...done.values()].map((d) => [d.reason, d.samples])).toEqual([
+      ...Array.from({ length: 4 }, () => ['blocks', 6]),
+      ...Array.from({ length: 4 }, () => ['limit', 2]),
+    ]);
+    // With time for all they take turns.
+    const turns = folder.file('turns');
+    await runTiny(turns, {
+      experiment: tiny([sweep()], { ...profile, limitSeconds: 60 }),
+      runTrial: slow,
+    });
+    const order = openRun(turns).history.blocks.map((b) => b.record.setting);
+    const [one, other] = order;
+    expect(order).toEqual([one, other, one, other, one, other]);
+  });
+
   test('the limit ends a run before the minimum, and the report says so', async () => {
     const path = folder.file('limit');
     const experiment = tiny([sweep()], {
