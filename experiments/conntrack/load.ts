@@ -150,6 +150,7 @@ const claims: readonly Claim[] = [
       metric: 'insertOver50',
       at: { ...at('burst table', 90), depth: burst },
     },
+    why: { missed: 'in a full page an insert first moves flows to their other lines' },
   },
   {
     id: 'insert-ours-p999',

@@ -101,6 +101,7 @@ export const memorySection: Section = {
         metric: 'bytesPerFlow',
         at: { contender: 'burst table', flows: 4_000_000, keySize: 16 },
       },
+      why: { missed: 'the cells of a page cannot all be filled: room is left to move flows in it' },
     },
   ],
   published: () => [],

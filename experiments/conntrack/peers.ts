@@ -75,6 +75,9 @@ const against = (
     at: { workload, flows, depth: mostAtOnce, contender: 'burst table' },
     versus: { contender: 'Cuckoo++' },
   },
+  ...(workload === 'misses'
+    ? { why: { missed: 'both read one line for a miss, and Cuckoo++ computes less' } }
+    : {}),
 });
 
 const workloads = [

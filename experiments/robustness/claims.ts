@@ -51,6 +51,9 @@ const connected = (attack: string, text: string): readonly Claim[] =>
     ...exact,
     kind: 'at-least',
     measured: { part: 'attacks', metric: 'connectedPercent', at: { policy, attack } },
+    why: {
+      missed: 'the table is full of unproven flows, and some give way before the client answers',
+    },
   }));
 const none = (id: string, text: string, metric: string, attack = 'syn-flood'): Claim => ({
   id,
