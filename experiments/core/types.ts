@@ -295,8 +295,10 @@ export interface Experiment {
   plan: (options: RunOptions) => Plan;
   /** Its parts that run on a bed: the plan has them where the options have a bed. */
   bed?: BedTexts;
-  /** How a value of a parameter reads in tables and figures. */
+  /** What was set up, in the method of the report. */
   setup: string;
+  /** Of parts that are set up otherwise: a report of such parts says this, beside or in the place of `setup`. */
+  setups?: readonly { parts: readonly string[]; text: string }[];
   /** Question, method, findings with numbers, what did not hold: at most 150 words. */
   abstract?: Say;
   limitations: readonly string[];

@@ -22,7 +22,7 @@ import {
   ownCores,
   zeroLoss,
 } from './in-chain.js';
-import { linux, linuxKernels, linuxWindow, tcp } from './linux.js';
+import { linux, linuxKernels, linuxParts, linuxWindow, tcp } from './linux.js';
 import { metrics } from './metrics.js';
 import { groupingKeys, receiveQueues, releasePolicies, sensitiveFlows } from './policies.js';
 import { published } from './published.js';
@@ -125,6 +125,12 @@ export const reframer = telling({ abstract, stories, captions })({
   bed: bedTexts,
   setup:
     'The chain is a flow counter, a router, a firewall and a NAT. The paper’s chain has linear tables behind one-entry caches, verifies the checksums of each packet and walks a list of rules; it is built to cost what was published, a + b / SLF cycles per packet with a ≈ 2,700 and b ≈ 4,600. The chain of cached rules is that walk alone. The modern chain has a trie, tuple-space search and hash tables. Packets arrive by a virtual clock at the offered rate, spread over eight queues; only the measured time of the polling loop advances that clock. So loop, Reframer and chain are real, and the NIC is simulated. Where Reframer has cores of its own, what these release arrives at the rings of the chain’s cores.',
+  setups: [
+    {
+      parts: linuxParts,
+      text: 'Behind Reframer stands the kernel of this machine, unmodified, in network namespaces: one core sends frames, another runs the kernel’s receive threads, and their processor time by segment is its cost. The order of the segments was formed beforehand, by the stage on the virtual clock, as a box in front of many such cores forms it at 70 Gbps; where a box is said to be in the path, it forms the order as packets pass.',
+    },
+  ],
   limitations: [
     'The NIC is simulated: frames come from memory that another core wrote; no bus and no driver takes part.',
     'Queues are measured one after another on one core, however many a figure names, so cores do not compete for caches and memory.',

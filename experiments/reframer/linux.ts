@@ -16,6 +16,9 @@ const behind = (us: number, kernel = 'default'): Setting => ({
   windowPackets: windowOf(us),
 });
 
+/** Parts with a kernel in the place of a chain. */
+export const linuxParts = ['linux', 'linux-kernels', 'linux-window', 'tcp'] as const;
+
 /** Names of points; each trial measures all of them in turn. */
 const orders: Readonly<Record<string, Setting>> = {
   interleaved: { kernel: 'default' },

@@ -14,19 +14,33 @@ const less = (value: number | undefined): string | undefined =>
     ? undefined
     : `${Math.abs(value).toFixed(0)} % ${value < 0 ? 'more' : 'less'}`;
 
+/** For the abstract of a run that has a kernel behind Reframer and no chain. */
+export function behindLinux(f: Facts): string | undefined {
+  const point = (contender: string): PointFacts =>
+    at(f, 'linux', { function: 'firewall', flows: 256, contender });
+  const [held, rows] = [point('64us'), point('rows of 16')];
+  const own = at(f, 'linux-kernels', { function: 'firewall', flows: 256, contender: '64us' });
+  return together(
+    say`This run has an unmodified Linux kernel behind it. With connection tracking a segment costs its core ${point('interleaved').told(cost)} when the segments of 256 connections take turns, ${held.told(cost)} in the order of T = 64 µs (${less(held.value(saved))}) and ${rows.told(cost)} in rows of 16.`,
+    say`That is ${less(own.value('overBest'))} than with the best of the kernel’s own settings.`,
+  );
+}
+
 const linux: Story = {
   found: (f) => {
-    const tell = (fn: string, name: string): string | undefined => {
-      const point = (contender: string): PointFacts =>
-        at(f, 'linux', { function: fn, flows: 256, contender });
-      const [plain, held, rows] = [point('interleaved'), point('64us'), point('rows of 16')];
-      return say`${name} takes ${plain.told(cost)} a segment when the segments of 256 connections take turns, ${held.told(cost)} (${less(held.value(saved))}) in the order of T = 64 µs at 70 Gbps, and ${rows.told(cost)} (${less(rows.value(saved))}) in rows of 16.`;
+    const of = (fn: string, contender: string): PointFacts =>
+      at(f, 'linux', { function: fn, flows: 256, contender });
+    const held = of('firewall', '64us');
+    const rows = of('firewall', 'rows of 16');
+    /** The same three figures of another function, in the same order. */
+    const also = (fn: string): string | undefined => {
+      const [plain, here, most] = [of(fn, 'interleaved'), of(fn, '64us'), of(fn, 'rows of 16')];
+      return say`${plain.bare(cost)}, ${here.bare(cost)} (${less(here.value(saved))}) and ${most.told(cost)} (${less(most.value(saved))})`;
     };
-    const held = at(f, 'linux', { function: 'firewall', flows: 256, contender: '64us' });
     return together(
-      tell('firewall', 'A kernel core that filters with connection tracking'),
-      tell('forward', 'One that only routes'),
-      tell('bridge', 'One that bridges'),
+      say`A kernel core that filters with connection tracking takes ${of('firewall', 'interleaved').told(cost)} a segment when the segments of 256 connections take turns, ${held.told(cost)} (${less(held.value(saved))}) in the order of T = 64 µs at 70 Gbps, and ${rows.told(cost)} (${less(rows.value(saved))}) in rows of 16.`,
+      say`For routing alone it is ${also('forward')}.`,
+      say`For bridging it is ${also('bridge')}.`,
       say`The reason is the kernel’s own merging (GRO): ${held.bare('segmentsPerMerged')} segments go through it as one packet.`,
       say`The order was formed beforehand, for ${held.bare('windowPackets')} packets in T; what forming it costs is not in these figures.`,
     );
@@ -36,24 +50,28 @@ const linux: Story = {
 
 const kernels: Story = {
   found: (f) => {
-    const tell = (flows: number): string | undefined => {
-      const own = f
+    const flows = [16, 64, 256, 1024] as const;
+    const of = (count: number, contender: string): PointFacts =>
+      at(f, 'linux-kernels', { function: 'firewall', flows: count, contender });
+    /** The cheapest of what the kernel does without Reframer. */
+    const cheapest = (count: number): PointFacts | undefined =>
+      f
         .part('linux-kernels')
-        .points({ function: 'firewall', flows })
-        .filter(({ params }) => !String(params.contender).startsWith('64us'));
-      const [first] = [...own].sort(
-        (a, b) => (a.value(cost) ?? Infinity) - (b.value(cost) ?? Infinity),
-      );
-      const held = at(f, 'linux-kernels', { function: 'firewall', flows, contender: '64us' });
-      const both = at(f, 'linux-kernels', {
-        function: 'firewall',
-        flows,
-        contender: '64us, hash, 4 queues, timer',
-      });
-      return say`With ${flows} connections the cheapest of the kernel’s own settings is “${String(first?.params.contender)}”, which merges ${first?.bare('segmentsPerMerged')} segments; T = 64 µs before the kernel as it comes costs ${less(held.value('overBest'))} than the best of them in the same trial, and ${both.told(cost)} before all of its means together.`;
+        .points({ function: 'firewall', flows: count })
+        .filter(({ params }) => !String(params.contender).startsWith('64us'))
+        .sort((a, b) => (a.value(cost) ?? Infinity) - (b.value(cost) ?? Infinity))[0];
+    const own = (count: number): string | undefined => {
+      const best = cheapest(count);
+      return best === undefined
+        ? undefined
+        : say`“${String(best.params.contender)}” with ${count} (${best.bare('segmentsPerMerged')} segments merged)`;
     };
+    const each = (tell: (count: number) => string | undefined): string | undefined =>
+      listed(flows.flatMap((count) => tell(count) ?? []));
     return together(
-      ...[16, 64, 256, 1024].map(tell),
+      say`Against the cheapest of the kernel’s own settings in the same trial, T = 64 µs before the kernel as it comes costs ${each((n) => say`${less(of(n, '64us').value('overBest'))} with ${n} connections`)}.`,
+      say`Of its own the cheapest is ${each(own)}.`,
+      say`Before all of its means together, T = 64 µs costs ${each((n) => say`${of(n, '64us, hash, 4 queues, timer').told(cost)} with ${n}`)}.`,
       say`A kernel that waits keeps no more than its buckets and one poll of 64 packets hold.`,
     );
   },

@@ -5,7 +5,7 @@ import { clientScript } from './client.js';
 import { claimsFinding, controlFinding } from './findings.js';
 import { escapeHtml, htmlFigure, htmlTable, list, paragraph, wordClass } from './html-pieces.js';
 import { pageStyle } from './html-style.js';
-import { commandOf, foundIn, methodText, type ReportModel } from './model.js';
+import { commandOf, foundIn, methodText, setupText, type ReportModel } from './model.js';
 import { claimTable } from './paper-tables.js';
 import { refusals, type PartView, type Table } from './tables.js';
 import { bound, estimate, plain } from './text.js';
@@ -127,7 +127,7 @@ ${superseded(model)}<p id="abstract">${escapeHtml(bound(cite(model.abstract)))}<
 ${cards(model)}<p class="small">${escapeHtml(controlFinding(summary))}</p></header>
 ${claims(model)}
 ${model.parts.map((view) => section(model, view)).join('\n')}
-<section id="method"><h2>Method</h2>${paragraph(cite(experiment.setup))}${paragraph(methodText(model))}<p>The run again: <code>${escapeHtml(commandOf(model))}</code></p></section>
+<section id="method"><h2>Method</h2>${paragraph(cite(setupText(model)))}${paragraph(methodText(model))}<p>The run again: <code>${escapeHtml(commandOf(model))}</code></p></section>
 <section id="limits"><h2>Limitations</h2>${list(limitations.map(cite))}${model.warnings.rows.length === 0 ? '' : `<h3>Warnings of this run</h3>${htmlTable(model.warnings, 'Warnings')}`}</section>
 <section id="context"><h2>Machine and build</h2><details><summary>${model.context.rows.length} entries</summary>${htmlTable(model.context, 'Machine and build')}</details></section>
 <section id="references"><h2>References</h2><ol>${references.map((r) => `<li>${escapeHtml(referenceText(r))}</li>`).join('')}</ol></section>

@@ -2,7 +2,8 @@
 import type { ClaimResult } from '../core/claims.js';
 import { numbered, referenceText } from '../story/references.js';
 import { claimsFinding, controlFinding } from './findings.js';
-import { commandOf, foundIn, methodText, type ReportModel } from './model.js';
+import { commandOf, foundIn, methodText, setupText, type ReportModel } from './model.js';
+import { partLeftOut } from './paper-tables.js';
 import { refusals, type PartView, type Table } from './tables.js';
 import { estimate, plain as short } from './text.js';
 
@@ -94,9 +95,11 @@ function section(model: ReportModel, { part, table }: PartView): string {
 export function markdownReport(model: ReportModel): string {
   const { experiment, summary, apart } = model;
   const cite = (text: string): string => numbered(text, experiment.references);
-  const claimTables = [apart.published, apart.aims]
-    .filter((t) => t.rows.length > 0)
-    .map((t) => `### ${t.title}\n\n${markdownTable(t)}`);
+  const claimTables = [apart.published, apart.aims].flatMap((table) => {
+    // What was left out on purpose is counted at the top; claims.csv lists it.
+    const rows = table.rows.filter((row) => !row.some((cell) => partLeftOut.test(String(cell))));
+    return rows.length === 0 ? [] : [`### ${table.title}\n\n${markdownTable({ ...table, rows })}`];
+  });
   return `${[
     `# ${experiment.title}`,
     ...model.marks.map((mark) => `> **${mark}**`),
@@ -107,7 +110,7 @@ export function markdownReport(model: ReportModel): string {
     `The run again: ${codeSpan(commandOf(model))}`,
     folded('Claims', ...claimTables),
     ...model.parts.map((view) => section(model, view)),
-    folded('Method', cite(experiment.setup), methodText(model)),
+    folded('Method', cite(setupText(model)), methodText(model)),
     folded('Limitations', experiment.limitations.map((l) => `- ${cite(l)}`).join('\n')),
     ...(summary.warnings.length > 0
       ? [

@@ -166,6 +166,19 @@ const verdictRules = [
   'Aims of this project are counted apart, as reached, missed or undecided.',
 ].join(' ');
 
+/** What was set up, of the parts that have samples. */
+export function setupText({
+  experiment,
+  summary,
+}: Pick<ReportModel, 'experiment' | 'summary'>): string {
+  const measured = new Set(summary.points.filter((p) => p.samples > 0).map((p) => p.part));
+  const { setup, setups = [] } = experiment;
+  const apart = setups.filter(({ parts }) => parts.some((part) => measured.has(part)));
+  const named = new Set(apart.flatMap(({ parts }) => parts));
+  const others = apart.length === 0 || [...measured].some((part) => !named.has(part));
+  return [...(others ? [setup] : []), ...apart.map(({ text }) => text)].join(' ');
+}
+
 export function methodText({ plan, summary }: Pick<ReportModel, 'plan' | 'summary'>): string {
   const { blocks, precision, budgetSeconds, limitSeconds, warmup } = plan.profile;
   return [

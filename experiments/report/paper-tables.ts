@@ -1,10 +1,12 @@
 // Tables of the printed paper: what the text uses, and the verdicts.
 import type { ClaimResult } from '../core/claims.js';
+import { counted } from '../core/count.js';
 import type { PointSummary } from '../core/point-summary.js';
 import { fewestValues } from '../core/statistics.js';
 import { metricOf } from '../core/summary.js';
 import type { Part } from '../core/types.js';
 import { isAim } from '../core/verdict.js';
+import { listed } from '../story/say.js';
 import { shownName } from '../story/names.js';
 import type { ReportModel } from './model.js';
 import type { Printed } from './paper-text.js';
@@ -126,6 +128,8 @@ export function claimTable(model: ReportModel, aims: boolean, all = false): Prin
 
 // Claims that `--full` or `--only` would measure are counted; the page and claims.csv list them.
 const leftOut = /--full|--only|has no part/;
+/** A part that the user did not ask for. */
+export const partLeftOut = /^--only left part (\S+) out$/;
 /** More than these are counted, too. */
 const mostNamed = 4;
 
@@ -135,13 +139,19 @@ export function untold({ summary }: ReportModel): { verdict: string; text: strin
     const own = summary.claims
       .filter((c) => c.verdict === verdict && !measured(c))
       .map((c) => ({ text: c.text, reason: (c.clause ?? c.reason).replaceAll('`', '') }));
-    const reasons = [...new Set(own.map((c) => c.reason))];
+    const unasked = own.filter((c) => partLeftOut.test(c.reason));
+    const parts = new Set(unasked.map((c) => partLeftOut.exec(c.reason)?.[1] ?? ''));
+    const reasons = [...new Set(own.map((c) => c.reason))].filter((r) => !partLeftOut.test(r));
     const lines = reasons.map((reason) => {
       const claims = own.filter((c) => c.reason === reason);
       return leftOut.test(reason) || (/no sample/.test(reason) && claims.length > mostNamed)
         ? `${claims.length} ${claims.length === 1 ? 'claim' : 'claims'}: ${reason}.`
         : `${claims.length > mostNamed ? `${String(claims[0]?.text)}, and ${claims.length - 1} claims like it` : claims.map((c) => c.text).join('; ')}: ${reason}.`;
     });
+    if (unasked.length > 0)
+      lines.push(
+        `${counted(unasked.length, 'claim')} of ${parts.size === 1 ? 'a part' : 'parts'} that --only left out: ${listed([...parts])}.`,
+      );
     return own.length === 0 ? [] : [{ verdict, text: lines.join(' ') }];
   });
 }

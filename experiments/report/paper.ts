@@ -5,7 +5,7 @@ import { isAim } from '../core/verdict.js';
 import { claimsFinding, controlFinding, typicalFinding } from './findings.js';
 import type { Chart } from '../figures/chart.js';
 import { listed } from '../story/say.js';
-import { commandOf, contextValue, foundIn, type ReportModel } from './model.js';
+import { commandOf, contextValue, foundIn, setupText, type ReportModel } from './model.js';
 import { claimTable, storyTable, untold } from './paper-tables.js';
 import { cited, literal, plainText, typstTable } from './paper-text.js';
 import { refusals } from './tables.js';
@@ -144,7 +144,7 @@ function methodSection(model: ReportModel): string {
     controlFinding(summary),
     typicalFinding(summary),
   ].join(' ');
-  return `= Method\n\n${cited(experiment.setup, experiment)}\n\n${plainText(method)}`;
+  return `= Method\n\n${cited(setupText(model), experiment)}\n\n${plainText(method)}`;
 }
 
 const supersededText = ({ superseded }: ReportModel): string =>

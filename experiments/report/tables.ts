@@ -121,7 +121,7 @@ export function claimsTable(summary: Summary): Table {
       : `${plain(c.ours.value)} ${c.unit}`.trim(),
     c.ours === null ? steps(c, (s) => spanText(s.ours)) || '-' : spanText(c.ours),
     c.verdict,
-    c.reason,
+    c.clause === undefined ? c.reason : `${c.reason}; ${c.clause}`,
     c.source,
   ]);
   const columns = [

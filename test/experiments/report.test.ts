@@ -7,13 +7,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openRun, type Run } from '../../experiments/core/runs.js';
 import { check, resultsSchema } from '../../experiments/core/schema.js';
 import type { RunTrial } from '../../experiments/core/runner.js';
-import { summarize } from '../../experiments/core/summary.js';
+import { summarize, type Summary } from '../../experiments/core/summary.js';
 import { ownTarget, type JsonObject, type Part } from '../../experiments/core/types.js';
 import { reframer } from '../../experiments/reframer/definition.js';
 import { besideFinding, claimsFinding } from '../../experiments/report/findings.js';
 import { compareRuns } from '../../experiments/report/compare.js';
 import { keepRun } from '../../experiments/report/keep.js';
-import { commandOf } from '../../experiments/report/model.js';
+import { commandOf, setupText, type ReportModel } from '../../experiments/report/model.js';
+import { untold } from '../../experiments/report/paper-tables.js';
 import { reportTexts, writeReport, type Written } from '../../experiments/report/write.js';
 import { literal } from '../../experiments/report/paper-text.js';
 import { temporaryFolder } from '../helpers/cli.js';
@@ -387,4 +388,33 @@ test('a figure over T says in its caption how long packets were held', () => {
     'Median hold measured, paper’s chain: 197 µs at 8, 213 µs at 16. Median hold measured, modern chain: 9.0 µs at 8.',
   );
   expect(besideFinding(experiment, summary, hold)).toBe('');
+});
+
+test('a run of some parts tells how these were set up', () => {
+  const experiment = { ...tiny(), setup: 'A.', setups: [{ parts: ['kernel'], text: 'B.' }] };
+  const textOf = (...parts: string[]): string =>
+    setupText({
+      experiment,
+      summary: { points: parts.map((part) => ({ part, samples: 2 })) } as unknown as Summary,
+    });
+  expect(textOf('sweep')).toBe('A.');
+  expect(textOf('kernel')).toBe('B.');
+  expect(textOf('kernel', 'sweep')).toBe('A. B.');
+  expect(textOf()).toBe('A.');
+});
+
+test('claims of parts that --only left out are counted in one sentence, and named by part', () => {
+  const claim = (part: string): object => ({
+    text: part,
+    reason: `--only left part ${part} out`,
+    verdict: 'not in this run',
+    ours: null,
+  });
+  const claims = ['one', 'one', 'other'].map(claim);
+  expect(untold({ summary: { claims } } as unknown as ReportModel)).toEqual([
+    {
+      verdict: 'not in this run',
+      text: '3 claims of parts that --only left out: one and other.',
+    },
+  ]);
 });
