@@ -23,6 +23,8 @@ const names: Readonly<Record<string, string>> = {
   // Ways of balancing, as long as a line's end has room for.
   'RSS++ greedy, 10 to 100 ms': 'greedy, 10 to 100 ms',
   'bound: one shared queue': 'bound: shared queue',
+  // Kernels behind a box.
+  'box that forwards, timer of T': 'timer, at box’s pace',
   // Grouping keys.
   '5tuple': '5-tuple',
   // Traces.
@@ -57,6 +59,8 @@ const byParam: Readonly<Record<string, string>> = {
   'function forward': 'routing',
   'function firewall': 'connection tracking',
   'function bridge': 'bridging',
+  'hash stored': 'NIC hash',
+  'hash none': 'no hash',
   'workload trace': 'mix like a trace',
   'placing core load': 'by core load',
   'placing offered rate': 'by offered rate',
@@ -64,4 +68,6 @@ const byParam: Readonly<Record<string, string>> = {
 
 /** "64us" is how a contender is called in journals. */
 export const shownName = (name: string, param = ''): string =>
-  byParam[`${param} ${name}`] ?? names[name] ?? name.replace(/^(\d+)us\b/, '$1 µs');
+  byParam[`${param} ${name}`] ??
+  names[name] ??
+  name.replace(/^(\d+)us\b/, '$1 µs').replace(/^(\d+)ms\b/, '$1 ms');
