@@ -59,7 +59,7 @@ export function encodeKey(
 ): Uint8Array {
   const bytes = bytesOf(kind);
   if (typeof (tuple as unknown) !== 'object' || (tuple as unknown) === null)
-    throw new ConntrackError('bad-key', `the tuple is ${String(tuple)}, no five-tuple`);
+    throw new ConntrackError('bad-key', 'the first argument is no five-tuple');
   if (!Number.isInteger(at) || at < 0 || at + bytes > into.length)
     throw new ConntrackError(
       'bad-burst',

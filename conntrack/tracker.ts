@@ -321,7 +321,11 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
    */
   attach(group: FlowGroup, now: Time): void {
     if (!((group as unknown) instanceof FlowGroup))
-      throw new ConntrackError('bad-option', `group is ${String(group)}, no FlowGroup`, 'group');
+      throw new ConntrackError(
+        'bad-option',
+        'group is no FlowGroup, which detach() gives',
+        'group',
+      );
     const native = group.native();
     const status = this.#changing((table) => {
       const result = this.#native.attachGroup(table, native, checkTime(now));
