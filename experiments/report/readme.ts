@@ -12,6 +12,7 @@ import { claimsFinding } from './findings.js';
 import { markdownTable } from './markdown.js';
 import { foundIn, type ReportModel } from './model.js';
 import { citations } from '../story/references.js';
+import { listed } from '../story/say.js';
 import type { Table } from './tables.js';
 import { reportTexts } from './write.js';
 
@@ -53,9 +54,13 @@ const partsNamed = (what: string): string[] =>
   /^parts? ([^:]*)/.exec(what)?.[1]?.split(/, | and /) ?? [];
 
 /** "Reframer: of 22 published values, ..." */
-const claimsOf = ({ experiment, summary }: ReportModel): string => {
+const claimsOf = ({ experiment, summary, argv }: ReportModel): string => {
   const told = claimsFinding(summary);
-  return `${String(experiment.title.split(':')[0])}: ${told.charAt(0).toLowerCase()}${told.slice(1)}`;
+  const parts = [...new Set(summary.points.map(({ part }) => part))];
+  const only = argv.some((word) => word.startsWith('--only'))
+    ? `, ${parts.length === 1 ? 'part' : 'parts'} ${String(listed(parts))}`
+    : '';
+  return `${String(experiment.title.split(':')[0])}${only}: ${told.charAt(0).toLowerCase()}${told.slice(1)}`;
 };
 
 function textOf(run: string, part: string, file: string): string {
