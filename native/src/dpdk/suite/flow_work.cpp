@@ -51,16 +51,29 @@ FlowWork::FlowWork(const FlowWorkConfig &config, const NatPorts *ports, Travelli
 	          (ports ? CONNTRACK_NO_EVICTION : 0); // half of a translation is worse than none
 	for (uint64_t &timeout : p.timeout_ns)
 		timeout = config_.timeout_ns;
+	if (ports) {
+		p.on_removed = on_removed;
+		p.context = this;
+	}
 	table_ = api::create<api::FlowTable>(conntrack_create, p);
 	if (!table_)
 		throw std::bad_alloc();
 }
 
-uint64_t FlowWork::live_flows() const
+void FlowWork::on_removed(void *work, const void *, void *state, int)
+{
+	if (static_cast<const State *>(state)->kind & kind_reply)
+		add(static_cast<FlowWork *>(work)->counts_.replies_left, 1);
+}
+
+FlowTotals FlowWork::totals() const
 {
 	conntrack_stats stats;
 	conntrack_get_stats(table_.get(), &stats);
-	return stats.flows;
+	const auto began = int64_t(counts_.replies_began.load(std::memory_order_relaxed));
+	const auto left = int64_t(counts_.replies_left.load(std::memory_order_relaxed));
+	return {int64_t(stats.inserted) - began, int64_t(stats.expired + stats.evicted) - left,
+	        int64_t(stats.flows) - (began - left)};
 }
 
 void FlowWork::give_up(uint32_t bucket, uint64_t now_ns)
@@ -82,9 +95,8 @@ void FlowWork::sweep(uint64_t now_ns)
 		return;
 	const uint64_t since = std::min(now_ns - swept_ns_, 10 * sweep_interval_ns);
 	swept_ns_ = now_ns;
-	add(counts_.left,
-	    conntrack_expire(table_.get(), now_ns,
-	                     conntrack_sweep_budget(table_.get(), since, config_.timeout_ns)));
+	conntrack_expire(table_.get(), now_ns,
+	                 conntrack_sweep_budget(table_.get(), since, config_.timeout_ns));
 }
 
 FlowWork::State *FlowWork::find(const FlowKeyBytes &key, uint32_t hash, uint64_t now_ns,
@@ -124,6 +136,7 @@ bool FlowWork::give_endpoint(const FlowPacket &packet, uint32_t bucket, uint64_t
 			continue; // another flow's
 		if (!(reply = find(key, hash, now_ns, true)))
 			return false;
+		add(counts_.replies_began, 1);
 		reply->kind = uint8_t(kind_reply | (turned(key) ? kind_turned : 0));
 		std::memcpy(reply->address.data(), packet.source(), 4);
 		reply->port = packet.source_word();
@@ -219,18 +232,13 @@ uint32_t FlowWork::process(rte_mbuf **packets, uint32_t n, uint64_t now_ns, rte_
 }
 
 // States of flows, begun where they are new; with NAT only of what it can translate, and from outside
-// none. How many are new.
-uint32_t FlowWork::look_up(rte_mbuf **packets, const FlowPacket *parsed, uint32_t n,
-                           uint64_t now_ns, void **states)
+// none.
+void FlowWork::look_up(rte_mbuf **packets, const FlowPacket *parsed, uint32_t n, uint64_t now_ns,
+                       void **states)
 {
-	uint8_t results[CONNTRACK_DPDK_BURST];
-	const auto nb_new = [&results](uint32_t count) {
-		return uint32_t(std::count_if(results, results + count,
-		                              [](uint8_t r) { return (r & CONNTRACK_NEW) != 0; }));
-	};
 	if (!nat_) {
-		conntrack_dpdk_burst(table_.get(), packets, n, now_ns, states, results);
-		return nb_new(n);
+		conntrack_dpdk_burst(table_.get(), packets, n, now_ns, states, nullptr);
+		return;
 	}
 	rte_mbuf *inside[CONNTRACK_DPDK_BURST];
 	uint32_t inside_at[CONNTRACK_DPDK_BURST], outside_at[CONNTRACK_DPDK_BURST];
@@ -250,6 +258,12 @@ uint32_t FlowWork::look_up(rte_mbuf **packets, const FlowPacket *parsed, uint32_
 		}
 	}
 	void *found[CONNTRACK_DPDK_BURST];
+	// These first: what is inserted moves others, of which none may have been handed out yet.
+	if (nb_inside > 0) {
+		conntrack_dpdk_burst(table_.get(), inside, nb_inside, now_ns, found, nullptr);
+		for (uint32_t i = 0; i < nb_inside; i++)
+			states[inside_at[i]] = found[i];
+	}
 	if (nb_outside > 0) {
 		uint64_t digests[CONNTRACK_DPDK_BURST];
 		conntrack_digest_burst(table_.get(), keys, hashes, nb_outside, digests);
@@ -257,12 +271,6 @@ uint32_t FlowWork::look_up(rte_mbuf **packets, const FlowPacket *parsed, uint32_
 		for (uint32_t i = 0; i < nb_outside; i++)
 			states[outside_at[i]] = found[i];
 	}
-	if (nb_inside == 0)
-		return 0;
-	conntrack_dpdk_burst(table_.get(), inside, nb_inside, now_ns, found, results);
-	for (uint32_t i = 0; i < nb_inside; i++)
-		states[inside_at[i]] = found[i];
-	return nb_new(nb_inside);
 }
 
 // Endpoints for flows that have none. True: entries have moved, and states are to be looked up anew.
@@ -271,8 +279,7 @@ bool FlowWork::begin_flows(rte_mbuf **packets, const FlowPacket *parsed, uint32_
 {
 	bool moved = false;
 	for (uint32_t i = 0; i < n; i++) {
-		const auto *before = static_cast<const State *>(states[i]);
-		if (!parsed[i].l4 || !from_inside(packets[i]) || !before || before->port != 0)
+		if (!parsed[i].l4 || !from_inside(packets[i]) || !states[i])
 			continue;
 		State *now = moved ? find(parsed[i].key(), packets[i]->hash.rss, now_ns, false)
 		                   : static_cast<State *>(states[i]);
@@ -318,7 +325,7 @@ void FlowWork::process_chunk(rte_mbuf **packets, uint32_t n, uint64_t now_ns, Fa
 	if (nat_ || guarded_)
 		for (uint32_t i = 0; i < n; i++)
 			parsed[i] = FlowPacket::of(packets[i]);
-	const uint32_t nb_new = look_up(packets, parsed, n, now_ns, states);
+	look_up(packets, parsed, n, now_ns, states);
 	if (nat_ && begin_flows(packets, parsed, n, now_ns, states, fates))
 		look_up(packets, parsed, n, now_ns, states);
 	uint64_t tracked = 0, translated = 0, by_fate[4] = {};
@@ -343,7 +350,6 @@ void FlowWork::process_chunk(rte_mbuf **packets, uint32_t n, uint64_t now_ns, Fa
 		translated++;
 	}
 	add(counts_.tracked, tracked);
-	add(counts_.flows, nb_new);
 	add(counts_.translated, translated);
 	add(counts_.denied, by_fate[size_t(Fate::denied)]);
 	add(counts_.untranslated, by_fate[size_t(Fate::untranslated)]);

@@ -38,11 +38,16 @@ using Travelling = std::vector<conntrack_group *>;
 
 struct FlowCounts {
 	std::atomic<uint64_t> tracked{0}; // packets that have a flow
-	std::atomic<uint64_t> flows{0};   // that began
-	std::atomic<uint64_t> left{0};    // by timeout
 	std::atomic<uint64_t> translated{0}, denied{0};
 	std::atomic<uint64_t> untranslated{0}; // dropped: NAT has no translation for them
 	std::atomic<uint64_t> no_room{0};      // dropped, for want of an entry or an endpoint
+	// Entries of what comes back to endpoints, which are no flows.
+	std::atomic<uint64_t> replies_began{0}, replies_left{0};
+};
+
+// What began has left, or is live. Of one core less than nothing, perhaps: flows move with their buckets.
+struct FlowTotals {
+	int64_t began = 0, left = 0, live = 0;
 };
 
 class FlowWork {
@@ -68,7 +73,7 @@ public:
 	void sweep(uint64_t now_ns);
 
 	const FlowCounts &counts() const { return counts_; }
-	uint64_t live_flows() const;
+	FlowTotals totals() const;
 
 private:
 	static constexpr uint8_t kind_reply = 1;  // of what comes back to an endpoint, else of the flow
@@ -89,8 +94,8 @@ private:
 	FlowWork(const FlowWorkConfig &config, const NatPorts *ports, Travelling &travelling,
 	         uint64_t seed);
 	void process_chunk(rte_mbuf **packets, uint32_t n, uint64_t now_ns, Fate *fates);
-	uint32_t look_up(rte_mbuf **packets, const FlowPacket *parsed, uint32_t n, uint64_t now_ns,
-	                 void **states);
+	void look_up(rte_mbuf **packets, const FlowPacket *parsed, uint32_t n, uint64_t now_ns,
+	             void **states);
 	bool begin_flows(rte_mbuf **packets, const FlowPacket *parsed, uint32_t n, uint64_t now_ns,
 	                 void **states, Fate *fates);
 	Fate decide(const FlowPacket &packet, bool inside, State *state, uint64_t now_ns);
@@ -100,6 +105,7 @@ private:
 	bool denies(const FlowPacket &packet, State *state, uint64_t now_ns);
 	static void translate(const FlowPacket &packet, const State &state);
 	bool from_inside(const rte_mbuf *packet) const;
+	static void on_removed(void *work, const void *key, void *state, int reason);
 
 	const FlowWorkConfig config_;
 	const NatPorts *const ports_;

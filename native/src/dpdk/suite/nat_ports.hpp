@@ -16,10 +16,13 @@ class NatPorts {
 public:
 	static constexpr uint32_t first_port = 1024; // the ones below are of services
 
-	explicit NatPorts(uint32_t nb_buckets) : mask_(nb_buckets - 1), by_bits_(nb_buckets)
+	// The `share`-th of `nb_shares` parts of all ports: of cores that have no buckets to tell their
+	// flows apart by, each has one.
+	explicit NatPorts(uint32_t nb_buckets, uint32_t share = 0, uint32_t nb_shares = 1)
+		: mask_(nb_buckets - 1), by_bits_(nb_buckets)
 	{
 		const packet::Toeplitz toeplitz(packet::toeplitz_key_symmetric);
-		for (uint32_t port = first_port; port < 65536; port++)
+		for (uint32_t port = first_port + share; port < 65536; port += nb_shares)
 			by_bits_[bits_of(toeplitz, uint16_t(port))].push_back(uint16_t(port));
 	}
 

@@ -162,8 +162,10 @@ Suite::Suite(const SuiteParams &params, const SuitePorts &ports, Sender &sender,
 	if (nat && ports.both_ways && nb_cores > 1 && shared_.table == BalanceTable::none)
 		throw refusal("nat with --both-ways on several cores needs --balance software: what comes "
 		              "back must reach the core of its flow");
-	if (nat)
-		shared_.ports = std::make_unique<NatPorts>(shared_.nb_buckets);
+	// Buckets keep the endpoints of cores apart; without them, two would give the same one away.
+	const uint32_t nb_shares = shared_.table == BalanceTable::none ? nb_cores : 1;
+	for (uint32_t share = 0; nat && share < nb_shares; share++)
+		shared_.ports.emplace_back(shared_.nb_buckets, share, nb_shares);
 	shared_.travelling.resize(shared_.nb_buckets);
 	shared_.receiving = nb_cores;
 	std::vector<const Lane *> all;
@@ -198,11 +200,12 @@ Suite::Suite(const SuiteParams &params, const SuitePorts &ports, Sender &sender,
 		}
 		std::unique_ptr<FlowWork> work;
 		if (params.track || !params.flows.chain.empty())
-			work = std::make_unique<FlowWork>(
-				flows, shared_.ports.get(), shared_.travelling, seed, [&](uint32_t bucket) {
-					return !shared_.handover ||
-				           rsspp_handover_owner(shared_.handover.get(), bucket) == c;
-				});
+			work = std::make_unique<FlowWork>(flows, nat ? &shared_.ports[c % nb_shares] : nullptr,
+			                                  shared_.travelling, seed, [&](uint32_t bucket) {
+												  return !shared_.handover ||
+				                                         rsspp_handover_owner(
+															 shared_.handover.get(), bucket) == c;
+											  });
 		cores_.push_back(std::make_unique<SuiteCore>(uint16_t(c), *lanes[c], shared_,
 		                                             std::move(queues), std::move(work)));
 	}
@@ -223,16 +226,21 @@ void Suite::stop_balancing()
 lab::Json Suite::flow_sample() const
 {
 	std::vector<const FlowWork *> all;
-	uint64_t live = 0;
+	FlowTotals totals;
 	for (const auto &core : cores_)
 		if (core->flows()) {
 			all.push_back(core->flows());
-			live += core->flows()->live_flows();
+			const FlowTotals one = core->flows()->totals();
+			totals.began += one.began;
+			totals.left += one.left;
+			totals.live += one.live;
 		}
+	// Read while cores count.
+	const auto known = [](int64_t n) { return std::max<int64_t>(0, n); };
 	return {{"packets", sum(all, &FlowCounts::tracked)},
-	        {"live", live},
-	        {"began", sum(all, &FlowCounts::flows)},
-	        {"left", sum(all, &FlowCounts::left)},
+	        {"live", known(totals.live)},
+	        {"began", known(totals.began)},
+	        {"left", known(totals.left)},
 	        {"translated", sum(all, &FlowCounts::translated)},
 	        {"denied", sum(all, &FlowCounts::denied)},
 	        {"untranslated", sum(all, &FlowCounts::untranslated)},

@@ -32,7 +32,7 @@ struct SuiteShared {
 	const TscClock *clock = nullptr;
 	std::unique_ptr<Steering> steering; // of table `software`
 	api::HandOver handover;             // of any table
-	std::unique_ptr<NatPorts> ports;
+	std::vector<NatPorts> ports;        // one for all cores, or one each
 	Travelling travelling;
 	std::atomic<uint32_t> receiving{0};    // cores that may still pass packets on, at the end
 	std::atomic<uint64_t> state_errors{0}; // buckets that came without their flows
