@@ -4,7 +4,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 
 import { seededRandom } from '../../experiments/core/random.js';
 import { dpdkProgram, locate, packageRoot } from '../../native/loader.js';
@@ -23,7 +23,7 @@ const eal = ['--no-huge', '-m', '256', '--no-shconf', '--file-prefix', prefix];
 const kills = Number(process.env.REFRAMER_KILLS ?? 2);
 
 interface Counters {
-  lanes: { received: number; sent: number; held: number }[];
+  lanes: { received: number; sent: number; held: number; txWaits: number }[];
   missed: number;
   noBuffer: number;
   lost?: number;
@@ -232,6 +232,29 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
         lost: 0,
       });
     });
+
+    test('a balancer is told what it must know, and ends, while its port takes nothing', async () => {
+      const box = new Box('', {
+        eal: [...eal, `--vdev=net_pcap0,rx_pcap=${input},tx_pcap=/dev/null`, '--vdev=net_ring0'],
+        out: 'net_ring0', // which nobody reads
+        reframe: false,
+        balancer: { service: '192.0.2.1', clientMac: '02:00:00:00:00:01' },
+      });
+      onTestFinished(() => void box.child.kill('SIGKILL'));
+      expect(await box.next()).toHaveProperty('ready');
+      await expect
+        .poll(async () => (await box.sample()).lanes[0]?.txWaits, { timeout: 20_000 })
+        .toBeGreaterThan(0);
+      const server = { do: 'add', address: '10.0.0.1', mac: '02:00:00:00:00:02' };
+      box.write({ do: 'balancer', command: server });
+      expect(await box.next()).toEqual({ balanced: { id: 0 } });
+      box.child.kill('SIGTERM');
+      const { summary } = await box.next();
+      const { lanes, lost } = summary as Counters;
+      expect(lost).toBeGreaterThan(0);
+      expect((lanes[0]?.sent ?? 0) + (lost ?? 0)).toBe(lanes[0]?.received);
+      expect(await box.closed).toBe(0);
+    }, 60_000);
 
     test('too few buffers for DPDK: one message that says what to do', async () => {
       const { code, stdout, stderr } = await reframer([

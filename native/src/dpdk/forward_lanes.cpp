@@ -55,6 +55,8 @@ ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : par
 		                    2);
 	if (params.nb_cores > nb_pollers)
 		warn_of_idle_cores(wanted, nb_queues);
+	if (params.balancer)
+		sender.while_waiting = [balancer = params.balancer] { balancer->obey(); };
 	const uint32_t nb_lanes = suite ? nb_pollers : nb_queues;
 	start_ports(nb_lanes);
 	for (uint32_t c = 0; c < nb_pollers; c++)

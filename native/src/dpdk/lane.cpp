@@ -56,6 +56,8 @@ void Sender::send(Lane &lane, uint16_t out, rte_mbuf **packets, uint32_t nb)
 			add(lane.unsent, nb - done);
 			break;
 		}
+		if (while_waiting)
+			while_waiting();
 		std::this_thread::yield();
 	}
 	add(lane.sent, done);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 
 struct rte_mbuf;
 struct reframer_dpdk_queue;
@@ -37,6 +38,9 @@ public:
 
 	bool shares_queues = false;
 	std::atomic<uint64_t> give_up_at{UINT64_MAX}; // TSC
+	// What a core does beside sending, and must not leave undone while its port takes nothing: that may
+	// be for ever. May be empty.
+	std::function<void()> while_waiting;
 
 private:
 	static constexpr uint32_t most_ports = 32, most_queues = 64; // RTE_MAX_ETHPORTS; ours
