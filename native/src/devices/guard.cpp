@@ -16,8 +16,6 @@ namespace reframer::engine {
 namespace {
 
 constexpr uint32_t most_queues = 64;
-// A hundred thousand networks take some 10 MB.
-constexpr uint32_t most_networks = 1u << 20;
 
 uint32_t queues_of(const std::string &interface)
 {
@@ -71,11 +69,12 @@ Guard::Guard(const std::string &interface, const GuardRules &rules)
 }
 
 Guard::Guard(unsigned interface_index, uint32_t queues, FileDescriptor xsk_map,
-             const GuardRules &rules)
+             const GuardRules &rules, uint32_t most_networks)
 	: nb_queues(std::bit_ceil(queues)), protocols(guard_nb_protocols), ports(guard_nb_ports),
-	  deny4(bpf_prefix_map(4, most_networks)), deny6(bpf_prefix_map(16, most_networks)),
-	  claim4(bpf_prefix_map(4, most_networks)), claim6(bpf_prefix_map(16, most_networks)),
-	  counts(nb_queues, uint32_t(sizeof(GuardVerdicts))), sockets(std::move(xsk_map))
+	  grace(protocols.fd()), deny4(bpf_prefix_map(4, most_networks)),
+	  deny6(bpf_prefix_map(16, most_networks)), claim4(bpf_prefix_map(4, most_networks)),
+	  claim6(bpf_prefix_map(16, most_networks)), counts(nb_queues, uint32_t(sizeof(GuardVerdicts))),
+	  sockets(std::move(xsk_map))
 {
 	set(rules);
 	attach(interface_index, rules.claim.empty());
@@ -94,14 +93,56 @@ void Guard::attach(unsigned interface_index, bool claim_all)
 
 void Guard::set(const GuardRules &rules)
 {
-	set_words(rules);
-	set_networks(rules.deny, denied, deny4.get(), deny6.get());
-	set_networks(rules.claim, claimed, claim4.get(), claim6.get());
+	const Words before = words(), after = words_of(rules);
+	const Networks denied_before = denied, claimed_before = claimed;
+	const Networks denied_after = networks_of(rules.deny), claimed_after = networks_of(rules.claim);
+	// What a word said a network may say now, and the other way round: until the networks are changed,
+	// words say both.
+	Words both = before;
+	for (size_t i = 0; i < both.size(); i++)
+		both[i] |= after[i];
+	set_words(both);
+	try {
+		set_networks(denied_after, claimed_after);
+	} catch (const DeviceError &) {
+		try {
+			set_networks(denied_before, claimed_before);
+		} catch (const DeviceError &) {
+			// The kernel takes nothing any more; what is left is told by the first failure.
+		}
+		set_words(before);
+		throw;
+	}
+	// The program looks at one after the other: a frame that it began with before gets its verdict first.
+	// (A kernel that lets no ordinary user wait for that takes no networks from him either.)
+	if (link.get() >= 0)
+		static_cast<void>(grace.wait());
+	set_words(after);
 }
 
-void Guard::set_words(const GuardRules &rules)
+Guard::Words Guard::words() const
 {
-	std::vector<uint64_t> protocol_words(guard_nb_protocols), port_words(guard_nb_ports);
+	Words all(guard_nb_protocols + guard_nb_ports);
+	for (uint32_t i = 0; i < guard_nb_protocols; i++)
+		all[i] = protocols.load(i);
+	for (uint32_t i = 0; i < guard_nb_ports; i++)
+		all[guard_nb_protocols + i] = ports.load(i);
+	return all;
+}
+
+void Guard::set_words(const Words &wanted)
+{
+	for (uint32_t i = 0; i < guard_nb_protocols; i++)
+		protocols.store(i, wanted[i]);
+	for (uint32_t i = 0; i < guard_nb_ports; i++)
+		ports.store(i, wanted[guard_nb_protocols + i]);
+}
+
+Guard::Words Guard::words_of(const GuardRules &rules)
+{
+	Words all(guard_nb_protocols + guard_nb_ports);
+	uint64_t *const protocol_words = all.data(), *const port_words =
+													 all.data() + guard_nb_protocols;
 	const auto add = [&](const std::vector<GuardRule> &list, uint64_t bit) {
 		for (const GuardRule &rule : list) {
 			if (rule.ports) {
@@ -122,15 +163,17 @@ void Guard::set_words(const GuardRules &rules)
 	};
 	add(rules.deny, guard_deny);
 	add(rules.claim, guard_claim);
-	for (uint32_t i = 0; i < guard_nb_protocols; i++)
-		protocols.store(i, protocol_words[i]);
-	for (uint32_t i = 0; i < guard_nb_ports; i++)
-		ports.store(i, port_words[i]);
+	return all;
 }
 
-void Guard::set_networks(const std::vector<GuardRule> &rules, Networks &now, int map4, int map6)
+void Guard::set_networks(const Networks &wanted_denied, const Networks &wanted_claimed)
 {
-	Networks wanted = networks_of(rules);
+	set_networks(wanted_denied, denied, deny4.get(), deny6.get());
+	set_networks(wanted_claimed, claimed, claim4.get(), claim6.get());
+}
+
+void Guard::set_networks(const Networks &wanted, Networks &now, int map4, int map6)
+{
 	const auto put = [&](const GuardNetwork &network, const uint64_t *kinds) {
 		if (const int error = change(network.v6 ? map6 : map4, network, kinds); error != 0) {
 			errno = -error;

@@ -66,6 +66,8 @@ GuardRule parse_guard_rule(const std::string &text)
 				refuse("one protocol a rule");
 			rule.kinds = word == "tcp" ? guard_tcp : word == "udp" ? guard_udp : guard_icmp;
 		} else if (word == "port") {
+			if (rule.ports)
+				refuse("one port or range of ports a rule");
 			std::string range;
 			words >> range;
 			const size_t dash = range.find('-');

@@ -78,14 +78,27 @@ Json Guards::change(const Json &command)
 			if (wanted[i].claim.empty() != all[i].rules.claim.empty())
 				return {{"failed", "whether there are claims cannot change while it runs"}};
 		}
-		for (size_t i = 0; i < all.size(); i++) {
-			all[i].guard->set(wanted[i]);
-			all[i].rules = wanted[i];
-		}
+		set(wanted);
 		return {{"rules", nb_rules}};
 	} catch (const std::exception &e) { // words that are no rules, or the kernel's refusal
 		return {{"failed", e.what()}};
 	}
+}
+
+// All of them, or none.
+void Guards::set(const std::vector<engine::GuardRules> &wanted)
+{
+	size_t nb_set = 0;
+	try {
+		for (; nb_set < all.size(); nb_set++)
+			all[nb_set].guard->set(wanted[nb_set]);
+	} catch (const engine::DeviceError &) {
+		while (nb_set-- > 0)
+			all[nb_set].guard->set(all[nb_set].rules);
+		throw;
+	}
+	for (size_t i = 0; i < all.size(); i++)
+		all[i].rules = wanted[i];
 }
 
 Json Guards::sample() const

@@ -28,6 +28,8 @@ public:
 	bool empty() const { return all.empty(); }
 
 private:
+	void set(const std::vector<engine::GuardRules> &wanted);
+
 	struct One {
 		std::string interface;
 		engine::GuardRules rules;

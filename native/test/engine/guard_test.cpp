@@ -12,6 +12,9 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <thread>
+
 using namespace reframer::engine;
 using namespace reframer::test;
 
@@ -98,9 +101,9 @@ uint64_t denied(const GuardVerdicts &v)
 // Frames into a TAP, the guard on its interface.
 class Guarded {
 public:
-	explicit Guarded(const GuardRules &rules)
-		: port({.nb_queues = 1}), guard(if_nametoindex("rss0"), 1, bpf_socket_map(1), rules),
-		  wanted(rules)
+	explicit Guarded(const GuardRules &rules, uint32_t most_networks = guard_most_networks)
+		: port({.nb_queues = 1}),
+		  guard(if_nametoindex("rss0"), 1, bpf_socket_map(1), rules, most_networks), wanted(rules)
 	{
 	}
 	void change(const GuardRules &rules)
@@ -130,6 +133,30 @@ public:
 		CHECK(v.passed == nb_passed);
 	}
 	GuardVerdicts verdicts() const { return guard.verdicts(); }
+	// Changes of rules from one to the other and back, while such a packet comes again and again.
+	// Returns how many of it came.
+	uint64_t change_under(const Packet &p, const GuardRules &one, const GuardRules &other,
+	                      int changes)
+	{
+		std::atomic<bool> changing{true};
+		std::thread changer([&] {
+			for (int i = 0; i < changes; i++)
+				guard.set(i % 2 ? one : other);
+			changing = false;
+		});
+		const Bytes frame = p.frame();
+		uint64_t sent = 0;
+		for (; changing; sent++)
+			CHECK(write(port.queue(0), frame.data(), frame.size()) == ssize_t(frame.size()));
+		changer.join();
+		for (int i = 0; i < 1000; i++) {
+			const GuardVerdicts v = guard.verdicts();
+			if (denied(v) + v.claimed + v.passed >= sent)
+				break;
+			usleep(1000);
+		}
+		return sent;
+	}
 
 private:
 	TapPort port;
@@ -210,6 +237,57 @@ TEST_CASE("random rules and packets: the verdicts of a naive reading, also after
 	});
 }
 
+TEST_CASE("what both the old and the new rules deny is denied while they change")
+{
+	in_own_network("guard", [] {
+		const Packet web = {.source = "10.1.2.3",
+		                    .destination = "192.0.2.1",
+		                    .protocol = 6,
+		                    .from = 4000,
+		                    .to = 80};
+		const std::vector<std::string> rules = {"tcp", "10.1.0.0/16 tcp", "tcp port 80"};
+		for (const std::string &one : rules)
+			for (const std::string &other : rules) {
+				if (one == other)
+					continue;
+				INFO(one, " and ", other);
+				Guarded guarded(rules_of({one}, {}));
+				const uint64_t sent =
+					guarded.change_under(web, rules_of({one}, {}), rules_of({other}, {}), 20);
+				CHECK(denied(guarded.verdicts()) == sent);
+				CHECK(guarded.verdicts().claimed == 0);
+			}
+	});
+}
+
+TEST_CASE("rules that the kernel does not take leave those of before")
+{
+	in_own_network("guard", [] {
+		const std::vector<std::string> claims = {"udp port 53", "192.0.2.0/24"};
+		Guarded guarded(rules_of({"udp", "198.51.100.0/24"}, claims), 2);
+		std::vector<Packet> packets;
+		for (const char *source : {"10.0.0.1", "10.1.2.3", "192.0.2.7", "198.51.100.1"})
+			for (const uint8_t protocol : {6, 17, 1})
+				packets.push_back({.source = source,
+				                   .destination = "203.0.113.1",
+				                   .protocol = protocol,
+				                   .from = 4000,
+				                   .to = 80});
+		guarded.check(packets);
+		// There is room for two networks.
+		CHECK_THROWS_AS(guarded.change(rules_of({"tcp", "10.0.0.0/8", "10.1.0.0/16", "192.0.2.7"},
+		                                        {"tcp port 80"})),
+		                DeviceError);
+		guarded.check(packets);
+		CHECK_THROWS_AS(
+			guarded.change(rules_of({"icmp"}, {"10.0.0.0/8", "10.1.0.0/16", "192.0.2.7"})),
+			DeviceError);
+		guarded.check(packets);
+		guarded.change(rules_of({"icmp", "10.1.0.0/16"}, claims));
+		guarded.check(packets);
+	});
+}
+
 TEST_CASE("what denied a frame is told apart; short frames are the kernel's")
 {
 	in_own_network("guard", [] {
@@ -248,6 +326,7 @@ TEST_CASE("words that are no rule are refused with what is wrong")
 	CHECK(refusal("port").find("no ports") != std::string::npos);
 	CHECK(refusal("port 70000").find("no ports") != std::string::npos);
 	CHECK(refusal("port 9-8").find("no ports") != std::string::npos);
+	CHECK(refusal("tcp port 80 port 443").find("one port") != std::string::npos);
 	CHECK(refusal("icmp port 3").find("icmp has no ports") != std::string::npos);
 	CHECK(refusal("10.0.0.0/8 port 3").find("or about ports") != std::string::npos);
 	CHECK(refusal("10.0.0.1 10.0.0.2").find("one network") != std::string::npos);
