@@ -262,6 +262,19 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
         });
         afterAll(() => namespaces.forEach((name) => spawnSync('ip', ['netns', 'del', name])));
 
+        /** How many wish it of each interface that the box opens. */
+        const promiscuous = (): number[] =>
+          (veth ? ['box-near', 'box-far'] : []).map(
+            (device) =>
+              (
+                JSON.parse(
+                  spawnSync('ip', ['-n', middle, '-d', '-j', 'link', 'show', device], {
+                    encoding: 'utf8',
+                  }).stdout,
+                ) as { promiscuity: number }[]
+              )[0]?.promiscuity ?? -1,
+          );
+
         /** A megabyte from one namespace to the other: its hash at either end. */
         async function transfer(box: Box): Promise<{ sent: string; received: string }> {
           await expect.poll(() => box.lanes.length || box.stderr, { timeout: 20_000 }).toBe(2);
@@ -302,8 +315,13 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
             ['--in', ports[0], '--out', ports[1], '--both-ways'],
             ['ip', 'netns', 'exec', middle],
           );
-          const hashes = await transfer(box).finally(() => box.stop());
+          const [during, hashes] = await transfer(box)
+            .then((all) => [promiscuous(), all] as const)
+            .finally(() => box.stop());
           expect(hashes.received).toBe(hashes.sent);
+          // Interfaces of the kernel are as they were.
+          expect(during).toEqual(veth ? [1, 1] : []);
+          expect(promiscuous()).toEqual(veth ? [0, 0] : []);
           const summary = await box.stop();
           expect(summary.lost).toBe(0);
           for (const lane of summary.lanes) expect(lane.sent).toBe(lane.received);

@@ -1,5 +1,6 @@
 #include "dpdk/ports.hpp"
 
+#include "devices/promiscuity.hpp"
 #include "dpdk/port_words.hpp"
 #include "jobs/spec_reader.hpp"
 #include "packet/toeplitz.hpp"
@@ -145,6 +146,24 @@ struct Configuration {
 	std::vector<uint8_t> key;
 };
 
+// Some drivers set the flag of the kernel's interface, where it stays when the port is closed. Theirs, if
+// it is not set already; 0: none.
+unsigned interface_to_keep(const rte_eth_dev_info &info)
+{
+	const std::string driver = info.driver_name ? info.driver_name : "";
+	const bool of_kernel = driver == "net_af_packet" || driver == "net_af_xdp";
+	return of_kernel && !engine::is_promiscuous_anyway(info.if_index) ? info.if_index : 0;
+}
+
+// Ports that cannot be told do so anyway.
+void make_promiscuous(uint16_t port, unsigned interface, PortGrant &grant)
+{
+	if (interface != 0)
+		grant.promiscuity = engine::keep_promiscuous(interface);
+	if (grant.promiscuity.get() < 0)
+		rte_eth_promiscuous_enable(port);
+}
+
 lab::Json record_of(uint16_t port, const PortUse &use, const Configuration &with,
                     const PortGrant &grant)
 {
@@ -175,6 +194,7 @@ PortGrant start_port(uint16_t port, const PortUse &use, rte_mempool *pool)
 	const Configuration with(port, use, info);
 	const uint16_t nb_tx_queues = use.nb_tx_queues ? use.nb_tx_queues : use.nb_queues;
 	const unsigned socket = unsigned(port_socket(port));
+	const unsigned interface = interface_to_keep(info); // starting the port takes the flag off
 	PortGrant grant;
 	uint16_t nb_rx = use.nb_descriptors, nb_tx = nb_rx;
 	int error = rte_eth_dev_configure(port, use.nb_queues, nb_tx_queues, &with.conf);
@@ -194,18 +214,17 @@ PortGrant start_port(uint16_t port, const PortUse &use, rte_mempool *pool)
 		throw port_failure(port_name(port) + " does not start with " +
 		                       std::to_string(use.nb_queues) + " queues",
 		                   error);
-	// Ports that cannot be told do so anyway.
 	if (use.wish.promiscuous)
-		rte_eth_promiscuous_enable(port);
+		make_promiscuous(port, interface, grant);
 	else if (rte_eth_promiscuous_disable(port) != 0 && rte_eth_promiscuous_get(port) != 0)
 		throw refusal(port, "is promiscuous and cannot be told otherwise");
 	grant.nb_rx_descriptors = nb_rx;
 	grant.nb_tx_descriptors = nb_tx;
-	grant.promiscuous = rte_eth_promiscuous_get(port) == 1;
+	grant.promiscuous = grant.promiscuity.get() >= 0 || rte_eth_promiscuous_get(port) == 1;
 	grant.nic_hash = with.conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_RSS_HASH;
 	constexpr uint64_t with_ports = RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP;
 	grant.hashes_ports = (with.conf.rx_adv_conf.rss_conf.rss_hf & with_ports) == with_ports;
-	grant.reta_size = info.reta_size;
+	grant.reta_size = info_of(port).reta_size; // which may be of its queues
 	if (rte_eth_dev_get_mtu(port, &grant.mtu) != 0)
 		grant.mtu = 0;
 	grant.record = record_of(port, use, with, grant);

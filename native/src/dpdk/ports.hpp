@@ -2,6 +2,7 @@
 // user asked for, started. What the driver cannot do is refused, never left out in silence.
 #pragma once
 
+#include "devices/bpf.hpp"
 #include "jobs/job.hpp"
 
 #include <cstdint>
@@ -51,6 +52,8 @@ struct PortGrant {
 	bool promiscuous = false, nic_hash = false;
 	bool hashes_ports = false; // of TCP and UDP over IPv4, beside the addresses
 	lab::Json record;          // all of it, for the user
+	// Of an interface of Linux, which is promiscuous as long as this is kept.
+	engine::FileDescriptor promiscuity;
 };
 
 // Configures and starts the port: RSS and the hash of each packet where the driver has them, frames in

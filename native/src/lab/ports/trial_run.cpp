@@ -79,11 +79,12 @@ struct Ports {
 	{
 		if (std::find(open.begin(), open.end(), port) != open.end())
 			return;
-		start_port(port, {1, static_cast<uint16_t>(spec.trial.ring_depth)}, pool);
+		grants.push_back(start_port(port, {1, static_cast<uint16_t>(spec.trial.ring_depth)}, pool));
 		open.push_back(port);
 	}
 	uint16_t in, out, feed = 0;
 	std::vector<uint16_t> open;
+	std::vector<PortGrant> grants;
 };
 
 std::string driver_of(uint16_t port)
