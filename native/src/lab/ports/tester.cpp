@@ -59,11 +59,15 @@ Tester::Tester(const TesterConfig &config, const PollerCpus &cpus) : config_(con
 	rx_ = port_named(config.rx);
 	prepare_frames();
 	const uint32_t ports = tx_ == rx_ ? 1 : 2;
-	const uint32_t nb_buffers =
-		ports * config.nb_queues * (2 * config.nb_descriptors + 2 * staged_most) + 8192;
-	pool_ = make_port_pool("reframer_tester", nb_buffers, 0, tx_, config.port,
-	                       "give EAL more by -m, or lower descriptors");
 	const uint32_t nb_rx = config.nb_rx_queues ? config.nb_rx_queues : config.nb_queues;
+	const uint32_t nb_buffers =
+		ports * std::max(config.nb_queues, nb_rx) * (2 * config.nb_descriptors + 2 * staged_most) +
+		8192;
+	// Of frames that are longer than the port's MTU it is the port that says so.
+	PortWish buffers = config.port;
+	buffers.mtu = std::max(buffers.mtu, uint16_t(config.longest));
+	pool_ = make_port_pool("reframer_tester", nb_buffers, 0, tx_, buffers,
+	                       "give EAL more by -m, or lower descriptors");
 	PortUse use;
 	use.nb_queues = uint16_t(nb_rx);
 	use.nb_tx_queues = uint16_t(config.nb_queues);
@@ -227,9 +231,9 @@ bool Tester::send_due(uint64_t now)
 		const uint64_t due = ns_scale_ > 0 ? due_at(next_) : now;
 		if (due > now || (load_.packets && phase_ == window && of_window.sent >= load_.packets))
 			break;
-		if (load_.in_flight &&
-		    sent_.load(std::memory_order_relaxed) - received_.load(std::memory_order_acquire) >=
-		        load_.in_flight)
+		// Where some come twice, more than were sent.
+		if (load_.in_flight && sent_.load(std::memory_order_relaxed) >=
+		                           received_.load(std::memory_order_acquire) + load_.in_flight)
 			break;
 		Staged &staged = *staged_[frame.queue];
 		if (staged.nb == staged_most)
@@ -271,7 +275,8 @@ bool Tester::flush(uint32_t queue)
 	return s.nb == 0;
 }
 
-void Tester::take(rte_mbuf *packet, uint64_t now)
+// False: it is not one of this run.
+bool Tester::take(rte_mbuf *packet, uint64_t now)
 {
 	Stamp stamp;
 	uint8_t copy[stamp_bytes];
@@ -281,13 +286,13 @@ void Tester::take(rte_mbuf *packet, uint64_t now)
 			: rte_pktmbuf_read(packet, packet->pkt_len - stamp_bytes, stamp_bytes, copy);
 	if (at == nullptr) {
 		foreign_++;
-		return;
+		return false;
 	}
 	std::memcpy(&stamp, at, sizeof(stamp));
 	const uint32_t flow = stamp.flow & flow_mask, phase = stamp.flow >> phase_shift;
 	if (stamp.magic != magic_ || flow >= nb_flows_ || phase >= nb_phases) {
 		foreign_++;
-		return;
+		return false;
 	}
 	TesterCounts &counts = arrivals_[phase];
 	uint32_t &highest = highest_[flow];
@@ -299,12 +304,13 @@ void Tester::take(rte_mbuf *packet, uint64_t now)
 	const uint64_t sent = uint64_t{stamp.sent_high} << 32 | stamp.sent_low;
 	counts.latency.add(uint64_t(double(now - sent) / cycles_per_ns_));
 	last_received_ = now;
+	return true;
 }
 
 bool Tester::receive()
 {
 	rte_mbuf *packets[burst];
-	uint32_t total = 0;
+	uint32_t total = 0, ours = 0;
 	const uint32_t nb_rx = config_.nb_rx_queues ? config_.nb_rx_queues : config_.nb_queues;
 	for (uint16_t q = 0; q < nb_rx; q++) {
 		const uint16_t n = rte_eth_rx_burst(rx_, q, packets, burst);
@@ -312,12 +318,12 @@ bool Tester::receive()
 			continue;
 		const uint64_t now = rte_rdtsc();
 		for (uint16_t i = 0; i < n; i++)
-			take(packets[i], now);
+			ours += take(packets[i], now);
 		rte_pktmbuf_free_bulk(packets, n);
 		total += n;
 	}
-	if (total > 0)
-		received_.store(received_.load(std::memory_order_relaxed) + total,
+	if (ours > 0)
+		received_.store(received_.load(std::memory_order_relaxed) + ours,
 		                std::memory_order_release);
 	return total > 0;
 }

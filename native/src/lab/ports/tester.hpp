@@ -90,7 +90,7 @@ private:
 	bool send_due(uint64_t now);
 	bool flush(uint32_t queue);
 	bool receive();
-	void take(rte_mbuf *packet, uint64_t now);
+	bool take(rte_mbuf *packet, uint64_t now);
 	void end_window(uint64_t now);
 	void enter(TesterPhase phase, uint64_t now);
 	uint64_t due_at(uint64_t number) const;
