@@ -41,13 +41,14 @@ std::vector<CpuLoad::Time> CpuLoad::times()
 
 void CpuLoad::sample(std::span<float> loads)
 {
-	const std::vector<Time> now = times();
+	std::vector<Time> now = times();
+	now.resize(std::max(now.size(), last.size())); // a CPU that went offline is not listed
 	for (size_t i = 0; i < watched.size(); i++) {
 		const uint32_t cpu = watched[i];
 		const uint64_t all = now[cpu].all - last[cpu].all, idle = now[cpu].idle - last[cpu].idle;
 		loads[i] = all > 0 && idle <= all ? float(all - idle) / float(all) : 0.0f;
 	}
-	last = now;
+	last = std::move(now);
 }
 
 } // namespace reframer::engine

@@ -190,7 +190,7 @@ void PortCores::run(Core &core)
 				if (!(packet->ol_flags & RTE_MBUF_F_RX_RSS_HASH)) {
 					const packet::Frame frame = {data, packet->data_len,           packet->pkt_len,
 					                             0,    packet::LinkType::ethernet, 0};
-					hash = toeplitz(packet::five_tuple_of(packet::parse(frame), data));
+					hash = toeplitz(packet::rss_key_of(packet::parse(frame), data));
 				}
 				add(core.packets[hash & (nb_entries - 1)], 1);
 			}

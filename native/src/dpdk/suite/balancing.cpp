@@ -62,6 +62,8 @@ Balancing::Balancing(const BalancingParams &params, SuiteShared &shared,
 Balancing::~Balancing()
 {
 	stop();
+	if (table_)
+		rsspp_dpdk_table_restore(table_);
 	rsspp_dpdk_table_close(table_);
 }
 
@@ -79,8 +81,6 @@ void Balancing::stop()
 		return;
 	stopping_.store(true, std::memory_order_relaxed);
 	thread_.join();
-	if (table_)
-		rsspp_dpdk_table_restore(table_);
 }
 
 void Balancing::run()

@@ -32,7 +32,8 @@ public:
 	Balancing &operator=(const Balancing &) = delete;
 
 	void start();
-	// Ends the thread once no bucket is on its way; the NIC's table is put back.
+	// Ends the thread once no bucket is on its way. The NIC's table stays as it is until this goes, when
+	// no core polls any more: one that got packets of another's bucket would overtake it.
 	void stop();
 	lab::Json sample() const;
 	// As it is at first.
