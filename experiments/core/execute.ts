@@ -88,7 +88,8 @@ export async function execute(prepared: Prepared, options: ExecuteOptions): Prom
         `resuming ${folder}: ${reused} of ${planned.length} points are finished and reused, ${kept} samples kept`,
       );
     }
-    if (reused === planned.length) {
+    // Points that others took the place of are announced anew: they are what the run is about again.
+    if (reused === planned.length && !planned.some((p) => history.replaced.has(p.id))) {
       status.say('nothing left to measure; another --out, or none, measures anew');
       return { complete: true, reused, measured: 0, wallMs: 0, trialMs: 0 };
     }

@@ -1,5 +1,6 @@
 // What a journal says once its records are put together: which samples count, and in which block.
 import { HarnessError } from './errors.js';
+import { canonicalJson } from './hash.js';
 import type {
   BlockRecord,
   DoneRecord,
@@ -25,6 +26,11 @@ export interface History {
   context: JsonObject;
   sessions: number;
   points: Map<string, PointRecord>;
+  /**
+   * Points under whose parameters a later session measured others: with another specification, program
+   * or capture. Their samples stay in the journal, and are in no statistic.
+   */
+  replaced: Map<string, PointRecord>;
   done: Map<string, DoneRecord>;
   /** Whole blocks, in order of measuring. */
   blocks: BlockView[];
@@ -64,6 +70,23 @@ function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
 const blockKey = (setting: string, block: number, attempt: number): string =>
   `${setting}/${block}/${attempt}`;
 
+/**
+ * Of points under the same parameters the one that was announced last is meant. The others would stand
+ * beside it under its name, and be taken for its baseline, or for the value of a claim.
+ */
+function replaceEarlier(history: History): void {
+  const { points, replaced } = history;
+  const last = new Map<string, PointRecord>();
+  for (const point of points.values()) {
+    const key = canonicalJson([point.part, point.params, point.control]);
+    const before = last.get(key);
+    if (before !== undefined) replaced.set(before.id, before);
+    last.set(key, point);
+  }
+  for (const id of replaced.keys()) points.delete(id);
+  history.failures = history.failures.filter(({ point }) => !replaced.has(point));
+}
+
 interface OpenBlock extends BlockView {
   /** Slots that have an outcome of any kind. */
   settled: Set<number>;
@@ -81,6 +104,7 @@ export function readHistory(records: readonly JournalRecord[]): History {
     context: {},
     sessions: 0,
     points: new Map(),
+    replaced: new Map(),
     done: new Map(),
     blocks: [],
     samples: new Map(),
@@ -116,6 +140,8 @@ export function readHistory(records: readonly JournalRecord[]): History {
         history.sessions = Math.max(history.sessions, record.session);
         break;
       case 'point':
+        // Announced again, it is the last one.
+        history.points.delete(record.id);
         history.points.set(record.id, record);
         break;
       case 'block':
@@ -167,6 +193,7 @@ export function readHistory(records: readonly JournalRecord[]): History {
     }
   }
   history.setAside = history.measured - history.voids - counted;
+  replaceEarlier(history);
   return history;
 }
 

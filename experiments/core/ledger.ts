@@ -67,7 +67,14 @@ export class Ledger {
     this.history.done.set(point.id, record);
   }
 
-  fail(point: Point, { block, attempt, slot }: Slot, code: string, message: string): void {
+  /** @param leftOut see FailureRecord */
+  fail(
+    point: Point,
+    { block, attempt, slot }: Slot,
+    code: string,
+    message: string,
+    leftOut = false,
+  ): void {
     this.journal.append({
       type: 'failure',
       point: point.id,
@@ -76,6 +83,7 @@ export class Ledger {
       slot,
       code,
       message,
+      ...(leftOut ? { leftOut } : {}),
     });
   }
 }

@@ -3,6 +3,7 @@ import { loadavg } from 'node:os';
 import { quantileSorted } from 'simple-statistics';
 
 import { readText } from './context.js';
+import { counted } from './count.js';
 import type { History } from './history.js';
 import type { WarningRecord } from './records.js';
 import type { JsonObject, JsonValue } from './types.js';
@@ -215,12 +216,33 @@ export function runWarnings(history: History): WarningRecord[] {
       ),
     );
   }
-  if (history.failures.length > 0) {
+  const failed = history.failures.filter(({ leftOut }) => leftOut !== true);
+  if (failed.length > 0) {
     found.push(
       warning(
         'failed-trials',
-        `${history.failures.length} trials failed, first: ${history.failures[0]?.message ?? ''}`,
+        `${failed.length} trials failed, first: ${failed[0]?.message ?? ''}`,
         'see trials.log in the folder of the run',
+      ),
+    );
+  }
+  const leftOut = history.failures.filter((failure) => failure.leftOut === true);
+  for (const message of new Set(leftOut.map((failure) => failure.message))) {
+    found.push(
+      warning(
+        'left-out',
+        `${counted(leftOut.filter((failure) => failure.message === message).length, 'point')} cannot be measured here: ${message}`,
+        'nothing, or measure them where that is there; the rest of the run does not depend on it',
+      ),
+    );
+  }
+  const replaced = [...history.replaced.keys()].filter((id) => !history.probes.has(id)).length;
+  if (replaced > 0) {
+    found.push(
+      warning(
+        'replaced-points',
+        `${counted(replaced, 'point was', 'points were')} measured before with another specification, program or capture; those samples are kept but not counted`,
+        'nothing; to compare both, measure into another --out',
       ),
     );
   }

@@ -59,6 +59,8 @@ export interface FailureRecord {
   slot: number;
   code: string;
   message: string;
+  /** Nothing failed: this machine, or bed, cannot run the part, which may be left out. */
+  leftOut?: boolean;
 }
 export interface DoneRecord {
   type: 'done';

@@ -27,13 +27,14 @@ const journalBytes = (folder: string): number =>
 
 export function stateOf(folder: string, history: History): RunState {
   const { experiment, profile, seed, started } = history.run;
+  const planned = [...history.points.keys()].filter((id) => !history.probes.has(id));
   return {
     experiment,
     profile,
     seed,
     started,
-    done: history.done.size,
-    planned: [...history.points.keys()].filter((id) => !history.probes.has(id)).length,
+    done: planned.filter((id) => history.done.has(id)).length,
+    planned: planned.length,
     samples: history.measured,
     journalBytes: journalBytes(folder),
   };

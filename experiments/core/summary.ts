@@ -400,8 +400,9 @@ export function summarize(
     );
   }
   const planned = [...history.points.keys()].filter((id) => !history.probes.has(id));
+  const leftOut = new Set(history.failures.flatMap((f) => (f.leftOut === true ? [f.point] : [])));
   const unmeasured = planned.filter(
-    (id) => history.done.has(id) && !history.samples.has(id),
+    (id) => history.done.has(id) && !history.samples.has(id) && !leftOut.has(id),
   ).length;
   const control = controls(points, plan.parts);
   const controlPooled = poolControls(history, measured, plan, experiment);

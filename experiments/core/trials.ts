@@ -109,7 +109,7 @@ export class Trials {
     this.task.status.say(`${part.name} is left out: ${message}`);
     for (const setting of this.task.settings.filter((s) => s.part === part)) {
       for (const point of this.ledger.pending(setting)) {
-        this.ledger.fail(point, slot, code, message);
+        this.ledger.fail(point, slot, code, message, true);
         this.ledger.done(point, 'failed');
       }
     }

@@ -5,8 +5,9 @@ import { afterAll, describe, expect, test } from 'vitest';
 
 import { readHistory } from '../../experiments/core/history.js';
 import { Journal, readJournal } from '../../experiments/core/journal.js';
+import { stateOf } from '../../experiments/core/run-state.js';
 import { openRun } from '../../experiments/core/runs.js';
-import { summarize } from '../../experiments/core/summary.js';
+import { summarize, type Summary } from '../../experiments/core/summary.js';
 import { temporaryFolder } from '../helpers/cli.js';
 import { fakeTrials, runTiny, sweep, tiny } from './helpers.js';
 
@@ -46,6 +47,48 @@ describe('resuming', () => {
       openRun(path).history,
     ).points.filter((p) => p.params.contender === 'adaptive');
     expect(added.map((p) => p.ratios.throughputGbps?.verdict)).toEqual(['better', 'better']);
+  });
+
+  test('of a specification that changed, what was measured last is meant: by tables, baselines and claims', async () => {
+    const path = folder.file('changed');
+    const other = tiny([{ ...sweep(), spec: (p) => ({ ...sweep().spec(p), queues: 4 }) }]);
+    const told = (experiment = other): Summary & { paper: Record<string, number | undefined> } => {
+      const summary = summarize(experiment, openRun(path).history);
+      const paper = summary.points.filter((p) => p.params.chain === 'paper' && !p.control);
+      return {
+        ...summary,
+        paper: Object.fromEntries(
+          paper.map((p) => [String(p.params.contender), p.metrics.throughputGbps?.value]),
+        ),
+      };
+    };
+    await runTiny(path);
+    // Three times as fast; and stopped on the way, so that of two runs half is there.
+    const fast = fakeTrials(2, 3);
+    await runTiny(path, {
+      experiment: other,
+      runTrial: fast.runTrial,
+      stop: () => fast.log.length >= 20,
+    });
+    expect(told().complete).toBe(false);
+    expect(
+      await runTiny(path, { experiment: other, runTrial: fakeTrials(3, 3).runTrial }),
+    ).toMatchObject({ complete: true, measured: 8 });
+    const { points, paper, claims, warnings, ...summary } = told();
+    expect(summary).toMatchObject({ complete: true, pointsPlanned: 8, pointsMeasured: 8 });
+    expect(points).toHaveLength(8);
+    expect(paper.off).toBeCloseTo(75, -1);
+    expect(paper.fixed).toBeCloseTo(150, -1);
+    for (const { params, control, ratios } of points)
+      if (control || params.contender !== 'off')
+        expect(ratios.throughputGbps?.pairs).toBeGreaterThanOrEqual(6);
+    expect(claims[0]).toMatchObject({ id: 'double', verdict: 'reproduced' });
+    expect(warnings.map(({ name }) => name)).toContain('replaced-points');
+    expect(stateOf(path, openRun(path).history)).toMatchObject({ done: 8, planned: 8 });
+    // Changed back: nothing is measured again, and the first ones are meant.
+    expect(await runTiny(path)).toMatchObject({ complete: true, reused: 8, measured: 0 });
+    expect(told(tiny())).toMatchObject({ complete: true, pointsPlanned: 8 });
+    expect(told(tiny()).paper.off).toBeCloseTo(25, -1);
   });
 
   test('stopped after any number of trials, the rest is measured and the outcome is whole', async () => {

@@ -284,6 +284,15 @@ describe('order of execution', () => {
         .map(([id]) => history.points.get(id)?.part),
     ).toEqual(Array.from({ length: 8 }, () => 'live'));
     expect([...history.samples.keys()].length).toBe(8);
+    // Left out is not failed.
+    const experiment = tiny([sweep(), { ...sweep(), name: 'live', job: 'live', optional: true }]);
+    const { warnings } = summarize(experiment, history);
+    const names = warnings.map(({ name }) => name);
+    expect(names).not.toContain('failed-trials');
+    expect(names).not.toContain('no-samples');
+    expect(warnings.find(({ name }) => name === 'left-out')?.seen).toBe(
+      '8 points cannot be measured here: no namespaces',
+    );
   });
 
   test('the time left counts first blocks, seeds of deterministic parts and probes of searches, whatever the budget', async () => {
