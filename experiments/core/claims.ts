@@ -165,7 +165,11 @@ export function judgeClaim(claim: Claim, judging: Judging): ClaimResult {
       : undefined;
   const ratio = point && versus ? ratioTo(point, versus, key, judging) : undefined;
   const interval = versus === undefined ? point?.metrics[key] : ratio;
-  if (interval === undefined) return { ...base, ...nothing, ...missing(judging, part, at) };
+  if (interval === undefined) {
+    // Of two it may be the other one that the run lacks.
+    const lacking = point?.metrics[key] === undefined ? at : { ...at, ...versus };
+    return { ...base, ...nothing, ...missing(judging, part, lacking) };
+  }
   const compared = share?.value ?? (as === 'times-less' ? 1 / interval.value : interval.value);
   if (!Number.isFinite(compared)) {
     return {
@@ -208,17 +212,25 @@ function shareOf(point: PointSummary, versus: Params, key: string, { points }: J
   return medianInterval(ours.map((value, i) => (value / (theirs[i] as number)) * 100));
 }
 
-/** Pair by pair where `versus` is the part's baseline; else of the medians of both. */
+/**
+ * Pair by pair where `versus` is the part's baseline; else of the medians of both. Without a value of
+ * another contender there is none: the ratio to the baseline answers another question.
+ */
 function ratioTo(
   point: PointSummary,
   versus: Params,
   key: string,
-  { points }: Judging,
+  { plan, points }: Judging,
 ): (Interval & { pairs: number }) | undefined {
   const other = points.find(
     (p) => p.setting === point.setting && !p.control && matches(p.params, versus),
   );
-  if (other?.ratios[key] === undefined) return point.ratios[key];
+  if (other?.ratios[key] === undefined) {
+    const contenders = plan.parts.find(({ name }) => name === point.part)?.contenders;
+    const isBaseline =
+      contenders !== undefined && other?.params[contenders.axis] === contenders.baseline;
+    return isBaseline ? point.ratios[key] : undefined;
+  }
   const [ours, theirs] = [point.values[key] ?? [], other.values[key] ?? []];
   const seed = seedFrom('versus', point.id, other.id, key);
   return { ...unpairedRatio(ours, theirs, seed), pairs: Math.min(ours.length, theirs.length) };

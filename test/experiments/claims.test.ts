@@ -235,6 +235,27 @@ describe('judging a run', () => {
     expect(judged(10)).toMatchObject({ verdict: 'reached', ours: { value: 5 }, n: 6 });
     expect(judged(6)).toMatchObject({ verdict: 'missed', ours: { value: 3 } });
   });
+  test('against a contender that the run lacks, nothing is said: not what is so against the baseline', () => {
+    const against: Claim = {
+      ...claim,
+      measured: {
+        part: 'sweep',
+        metric: 'throughputGbps',
+        at: { chain: 'paper', contender: 'fixed' },
+        versus: { contender: 'burst' },
+      },
+    };
+    const none = point('burst', 'paper', [], { metrics: {}, values: {} });
+    for (const points of [
+      [off, fixed],
+      [off, fixed, none],
+    ])
+      expect(judging([against], [], points)[0]).toMatchObject({
+        verdict: 'not in this run',
+        ours: null,
+        reason: 'the run has no sample of that point that counts',
+      });
+  });
   test('a published value that is not two-sided is refused', () => {
     expect(() => judging([{ ...claim, kind: 'at-least' }], [], [])).toThrow(
       /claim a is of a published value/,
