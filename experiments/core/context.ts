@@ -131,6 +131,13 @@ function git(): JsonObject {
   return { commit, dirty: output('git', ['status', '--porcelain', '--untracked-files=no']) !== '' };
 }
 
+/** Folders of this machine say nothing elsewhere; of `--trace=FOLDER/FILE` the option stays. */
+function withoutFolder(word: string): string {
+  const value = word.startsWith('--') ? word.indexOf('=') + 1 : 0;
+  const path = word.slice(value);
+  return word.slice(0, value) + (path.includes('/') ? basename(path) : path);
+}
+
 export interface CaptureOptions {
   binarySha256: string;
   argv: readonly string[];
@@ -187,7 +194,7 @@ export function captureContext({
     },
     engine: bed === undefined ? 'virtual NIC' : 'testbed',
     pinnedTo: pinned ?? 'nothing',
-    argv: argv.map((word) => (word.includes('/') ? basename(word) : word)),
+    argv: argv.map(withoutFolder),
   };
 }
 

@@ -11,6 +11,7 @@ import { captureContext, usableCpus } from './context.js';
 import { HarnessError } from './errors.js';
 import { kindOf, refuseNoFolder } from './files.js';
 import { hashFile, shortHash } from './hash.js';
+import { readJournal } from './journal.js';
 import { expandPart, type Identity, type Setting } from './points.js';
 import { bedFacts, describeBed, readBed, type Bed } from '../testbed/bed.js';
 import { prepareBed, type Prepared as PreparedBed } from '../testbed/probe.js';
@@ -156,6 +157,12 @@ const isFinished = (folder: string, plan: Plan, settings: readonly Setting[]): b
   return settings.flatMap((s) => s.points).every((point) => done.has(point.id));
 };
 
+/** A disk that was full, or a kill, may leave a journal without its first line: then nothing was begun. */
+function isBegun(folder: string): boolean {
+  const journal = join(folder, journalName);
+  return kindOf(journal) !== undefined && readJournal(journal).records.length > 0;
+}
+
 /** The folder to measure in: the one given, an interrupted run's, or a new one. */
 function placeOf(
   request: Request,
@@ -168,7 +175,7 @@ function placeOf(
   const { experiment, profile, seed } = key;
   const given = out === undefined ? undefined : resolve(out);
   if (given !== undefined) refuseNoFolder(given, `--out ${out}`);
-  if (given !== undefined && kindOf(join(given, journalName)) !== undefined) {
+  if (given !== undefined && isBegun(given)) {
     if (mode === 'fresh') {
       throw new HarnessError(
         'run-exists',
@@ -278,7 +285,7 @@ export async function prepare(
   });
   const place = placeOf(
     request,
-    { experiment: experiment.name, profile, seed, binary, context },
+    { experiment: experiment.name, profile, seed, binary, context, traces: options.traces },
     plan,
     settings,
     now,

@@ -4,12 +4,12 @@ import { basename, join, resolve } from 'node:path';
 
 import { giveBack, take } from '#held-file';
 import { packageRoot } from '../../native/loader.js';
-import { machineFingerprint } from './context.js';
+import { machineFingerprint, readText } from './context.js';
 import { HarnessError } from './errors.js';
 import { kindOf, makeFolder } from './files.js';
 import { readHistory, type History } from './history.js';
 import { readJournal } from './journal.js';
-import type { JsonObject, RunOptions } from './types.js';
+import type { JsonObject, RunOptions, Trace } from './types.js';
 
 export const journalName = 'journal.jsonl';
 /** Of a kept run: compressed by Brotli, which every Node has; Zstandard came with 22.15. */
@@ -107,6 +107,7 @@ export interface ResumeKey {
   seed: number;
   binary: string;
   context: JsonObject;
+  traces: readonly Pick<Trace, 'name' | 'sha256'>[];
 }
 
 interface Programs {
@@ -127,14 +128,20 @@ function sameBuild(one: Programs, other: Programs): boolean {
 }
 
 /** What a session of this run was measured with and on, where it is not what there is now; in words. */
-export function otherThan({ context, sessions }: History, key: ResumeKey): string | undefined {
-  if (sessions === 0) return undefined;
+export function otherThan({ run, context, sessions }: History, key: ResumeKey): string | undefined {
   const build = context.build as JsonObject | undefined;
+  // Tables and figures know a capture by its name: two of one name would be one row.
+  const renamed = key.traces.filter(({ name, sha256 }) =>
+    run.traces.some((known) => known.name === name && known.sha256 !== sha256),
+  );
   const other = [
-    ...(sameBuild(programsOf(build?.binarySha256), programsOf(key.binary))
+    ...(sessions === 0 || sameBuild(programsOf(build?.binarySha256), programsOf(key.binary))
       ? []
       : ['another build']),
-    ...(machineFingerprint(context) === machineFingerprint(key.context) ? [] : ['another machine']),
+    ...(sessions === 0 || machineFingerprint(context) === machineFingerprint(key.context)
+      ? []
+      : ['another machine']),
+    ...renamed.map(({ name }) => `another capture called ${name}`),
   ];
   return other.length === 0 ? undefined : other.join(' and ');
 }
@@ -190,18 +197,34 @@ function isAlive(pid: number): boolean {
   }
 }
 
+/** When a process began, in ticks since the machine did; undefined where nothing tells. */
+const beganAt = (pid: number): string | undefined =>
+  // proc(5): field 22; the name before it may hold blanks.
+  readText(`/proc/${pid}/stat`)
+    ?.replace(/^.*\) /s, '')
+    .split(' ')[19];
+
+/**
+ * Whether who wrote this lock still runs. Numbers are given again, in a container within a moment: one that
+ * began at another time is another process.
+ */
+function holds(text: string): boolean {
+  const [pid, began] = text.split(' ');
+  const owner = Number(pid);
+  if (!(owner > 0) || owner === process.pid || !isAlive(owner)) return false;
+  const now = beganAt(owner);
+  return began === undefined || now === undefined || began === now;
+}
+
 /** One writer a run. A lock whose process is gone is taken over. @returns the release */
 export function lockRun(folder: string): () => void {
   makeFolder(folder);
   const file = join(folder, 'lock');
-  const held = take(file, (text) => {
-    const owner = Number(text);
-    return owner > 0 && owner !== process.pid && isAlive(owner);
-  });
+  const held = take(file, holds, `${process.pid} ${beganAt(process.pid) ?? ''}`.trimEnd());
   if (held !== undefined)
     throw new HarnessError(
       'run-in-use',
-      `${folder} is being written by process ${Number(held)}; wait for it, or give another folder`,
+      `${folder} is being written by process ${held.split(' ')[0]}; wait for it, or give another folder`,
     );
   return () => giveBack(file);
 }

@@ -16,10 +16,17 @@ const inFolder = (name: string): { path: string; lock: string } => {
   return { path, lock: join(path, 'lock') };
 };
 
+/** Field 22 of proc(5): in ticks since the machine began. */
+const beganAt = (pid: number): string =>
+  readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')[19] ?? '';
+const ours = `${process.pid} ${beganAt(process.pid)}`;
+
 test('one writer; a lock of nobody, or of no process, is taken over', () => {
   const { path, lock } = inFolder('locked');
   const release = lockRun(path);
-  expect(readFileSync(lock, 'utf8')).toBe(String(process.pid));
+  expect(readFileSync(lock, 'utf8')).toBe(ours);
   release();
   for (const left of ['', 'nonsense', '-1', '4194305']) {
     writeFileSync(lock, left);
@@ -29,6 +36,15 @@ test('one writer; a lock of nobody, or of no process, is taken over', () => {
   expect(() => lockRun(path)).toThrow(expect.objectContaining({ code: 'run-in-use' }));
   expect(readFileSync(lock, 'utf8')).toBe(String(process.ppid));
   expect(readdirSync(path)).toEqual(['lock']);
+});
+
+test('the number of a dead one may be that of another process by now', () => {
+  const { path, lock } = inFolder('again');
+  writeFileSync(lock, `${process.ppid} ${beganAt(process.ppid)}`);
+  expect(() => lockRun(path)).toThrow(`is being written by process ${process.ppid};`);
+  writeFileSync(lock, `${process.ppid} 1${beganAt(process.ppid)}`);
+  lockRun(path)();
+  expect(readdirSync(path)).toEqual([]);
 });
 
 test('what the others took over is not given back', () => {
@@ -80,6 +96,6 @@ describe('two that see the lock of a dead one', () => {
       writeFileSync(join(path, name), dead);
     lockRun(path);
     expect(readdirSync(path)).toEqual(['lock']);
-    expect(readFileSync(lock, 'utf8')).toBe(String(process.pid));
+    expect(readFileSync(lock, 'utf8')).toBe(ours);
   });
 });

@@ -1,10 +1,11 @@
 // Which folder a run measures in, and what it refuses before it measures.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 
 import { execute } from '../../experiments/core/execute.js';
 import { prepare, type Prepared, type Request } from '../../experiments/core/prepare.js';
+import { openRun } from '../../experiments/core/runs.js';
 import type { Experiment } from '../../experiments/core/types.js';
 import { packageRoot } from '../../native/loader.js';
 import { temporaryFolder } from '../helpers/cli.js';
@@ -66,6 +67,20 @@ describe('the folder', () => {
   });
 });
 
+test('the command is kept without folders of this machine, and is still the command', async () => {
+  const argv = ['exp', 'tiny', '--trace', '/a/b.pcap', '--trace=/a/c.pcap', '--out=/x/y', '--full'];
+  const { context } = await prepare(tiny(), request('argv', { argv }), fixedTime);
+  expect(context.argv).toEqual([
+    'exp',
+    'tiny',
+    '--trace',
+    'b.pcap',
+    '--trace=c.pcap',
+    '--out=y',
+    '--full',
+  ]);
+});
+
 describe('a folder that is named', () => {
   const out = folder.file('named');
   const journal = join(out, 'journal.jsonl');
@@ -89,6 +104,20 @@ describe('a folder that is named', () => {
     writeFileSync(journal, text);
     expect(await again()).toMatchObject({ resumed: true });
   });
+  test.each([
+    ['empty', ''],
+    ['half a line', '{"type":"run","v":1'],
+  ])('holds no run where its journal is %s', async (name, text) => {
+    const path = folder.file(name.replaceAll(' ', '-'));
+    mkdirSync(path);
+    writeFileSync(join(path, 'journal.jsonl'), text);
+    for (const mode of ['auto', 'fresh'] as const) {
+      const made = await prepare(tiny(), request('any', { out: path, mode }), fixedTime);
+      expect(made).toMatchObject({ folder: path, resumed: false });
+    }
+    await measure(await prepare(tiny(), request('any', { out: path }), fixedTime));
+    expect(openRun(path).history.done.size).toBe(8);
+  });
 });
 
 describe('a capture', () => {
@@ -107,6 +136,26 @@ describe('a capture', () => {
       }),
     };
   };
+  test('of the same name as another is not measured into the run of that one', async () => {
+    const [first = '', second = ''] = ['monday', 'tuesday'].map((day) => {
+      mkdirSync(folder.file(day));
+      const file = join(folder.file(day), 'dump.pcap');
+      writeFileSync(file, day);
+      return file;
+    });
+    const of = (file: string, more: Partial<Request> = {}): Promise<Prepared> =>
+      prepare(withCapture(), request('names', { traceFiles: [file], ...more }), fixedTime);
+    const made = await of(first);
+    await measure(made);
+    expect(await of(first)).toMatchObject({ finished: made.folder });
+    const other = await of(second);
+    expect(other).toMatchObject({ resumed: false, finished: undefined });
+    expect(other.folder).not.toBe(made.folder);
+    await expect(of(second, { out: made.folder })).rejects.toMatchObject({
+      code: 'other-run',
+      message: expect.stringMatching(/another capture called dump\.pcap; give another/) as string,
+    });
+  });
   test('is refused where every part would ignore it, with those that would not', async () => {
     const wanted = request('trace', { traceFiles: [capture], only: ['sweep'] });
     await expect(prepare(withCapture(), wanted, fixedTime)).rejects.toMatchObject({
