@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { $, type ProcessPromise } from 'zx';
 
 import { dpdkProgram, locate, packageRoot } from '../../native/loader.js';
+import { endTree, outputWithin } from './child.js';
 import { HarnessError } from './errors.js';
 import type { JsonObject } from './types.js';
 
@@ -58,14 +59,7 @@ const live = new Set<ProcessPromise>();
 
 /** For the harness's end, however it comes: no trial outlives it. */
 export function killTrials(): void {
-  for (const child of live) {
-    if (child.pid === undefined) continue;
-    try {
-      process.kill(child.pid, 'SIGKILL');
-    } catch {
-      // It has just ended by itself.
-    }
-  }
+  for (const child of live) endTree(child);
 }
 
 function parseLines(
@@ -112,11 +106,9 @@ export function makeRunner({ program, cpus, logFile, onBed }: RunnerOptions): Ru
       quiet: true,
       nothrow: true,
       input: JSON.stringify(spec),
-      timeout: timeoutSeconds * 1000,
-      timeoutSignal: 'SIGKILL',
     })`exec ${command}`;
     live.add(child);
-    const output = await child.finally(() => live.delete(child));
+    const output = await outputWithin(child, timeoutSeconds).finally(() => live.delete(child));
     const wallMs = performance.now() - started;
     if (output.stderr !== '') appendFileSync(logFile, `# ${job}\n${output.stderr}`);
     const { records, reported } = parseLines(output.stdout, job);

@@ -1,8 +1,10 @@
 // Where a role of the bed runs: here, in a network namespace of this machine, or over ssh.
 import { spawn } from 'node:child_process';
-import { $, quote } from 'zx';
+import { $ } from 'zx';
 
+import { outputWithin } from '../core/child.js';
 import { HarnessError } from '../core/errors.js';
+import { shellWord } from '../core/shell.js';
 import type { Role } from './bed.js';
 
 export interface Host {
@@ -58,15 +60,13 @@ export function hostOf(name: string, role: Role): Host {
   const { words: prefix, line, local } = prefixOf(role);
   // `exec`: the process there is the program itself, which ends when its input does.
   const command = (words: readonly string[]): string[] =>
-    line ? [...prefix, `exec ${words.map(quote).join(' ')}`] : [...prefix, ...words];
+    line ? [...prefix, `exec ${words.map(shellWord).join(' ')}`] : [...prefix, ...words];
   const shell = async (text: string, seconds = connectSeconds + 5): Promise<string> => {
     const words = line ? [...prefix, text] : [...prefix, 'sh', '-c', text];
-    const { stdout, stderr, exitCode, signal } = await $({
-      quiet: true,
-      nothrow: true,
-      timeout: seconds * 1000,
-      timeoutSignal: 'SIGKILL',
-    })`${words}`;
+    const { stdout, stderr, exitCode, signal } = await outputWithin(
+      $({ quiet: true, nothrow: true })`${words}`,
+      seconds,
+    );
     if (exitCode !== 0)
       throw new HarnessError(
         'no-host',
@@ -83,7 +83,8 @@ export function hostOf(name: string, role: Role): Host {
     copy: async (file, to) => {
       const target = [...prefix, ...(line ? [] : ['sh', '-c'])];
       const folder = to.slice(0, to.lastIndexOf('/'));
-      const store = `mkdir -p ${quote(folder)} && cat > ${quote(`${to}.part`)} && chmod 755 ${quote(`${to}.part`)} && mv ${quote(`${to}.part`)} ${quote(to)}`;
+      const [unfinished, whole] = [shellWord(`${to}.part`), shellWord(to)];
+      const store = `mkdir -p ${shellWord(folder)} && cat > ${unfinished} && chmod 755 ${unfinished} && mv ${unfinished} ${whole}`;
       const [first = '', ...rest] = [...target, store];
       const { createReadStream } = await import('node:fs');
       await new Promise<void>((resolve, reject) => {

@@ -6,6 +6,7 @@ import { readdirSync } from 'node:fs';
 import { dpdkProgram, locate } from '../../native/loader.js';
 import { HarnessError } from '../core/errors.js';
 import { hashFile } from '../core/hash.js';
+import { shellWord } from '../core/shell.js';
 import type { JsonObject } from '../core/types.js';
 import type { Bed, Role } from './bed.js';
 import { hostOf, type Host } from './host.js';
@@ -101,7 +102,7 @@ async function programOn(host: Host, role: Role): Promise<Pick<Place, 'program' 
   if (host.local && role.program === undefined) return { program: ours, environment: [] };
   if (role.program !== undefined) {
     const said = await host
-      .shell(`sha256sum -- '${role.program.replaceAll("'", "'\\''")}'`)
+      .shell(`sha256sum -- ${shellWord(role.program)}`)
       .catch((error: unknown) => {
         throw new HarnessError(
           'no-program',
@@ -119,7 +120,9 @@ async function programOn(host: Host, role: Role): Promise<Pick<Place, 'program' 
   }
   const folder = (await host.shell('echo "${XDG_CACHE_HOME:-$HOME/.cache}"')).trim();
   const to = `${folder}/reframer/${sha256.slice(0, 16)}`;
-  const there = await host.shell(`sha256sum ${to}/reframer-dpdk 2>/dev/null || true`);
+  const there = await host.shell(
+    `sha256sum ${shellWord(`${to}/reframer-dpdk`)} 2>/dev/null || true`,
+  );
   if (there.slice(0, 64) !== sha256) {
     for (const file of libraries(ours))
       await host.copy(file, `${to}/${file.slice(file.lastIndexOf('/') + 1)}`);
@@ -137,9 +140,7 @@ async function place(name: string, role: Role, runsOurs: boolean): Promise<Place
   checkHugepages(name, role, context);
   const found = await programOn(host, role);
   // Built for another processor, or without a library, it says so here and not in the first trial.
-  const quoted = [...found.environment, found.program, 'tester']
-    .map((word) => `'${word.replaceAll("'", "'\\''")}'`)
-    .join(' ');
+  const quoted = [...found.environment, found.program, 'tester'].map(shellWord).join(' ');
   const said = await host.shell(`echo '{"tx":"none","checkOnly":true}' | ${quoted} 2>&1 || true`);
   if (!said.includes('"accepted"'))
     throw new HarnessError(

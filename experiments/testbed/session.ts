@@ -1,8 +1,7 @@
 // A native job of the bed, on whichever host, that is talked to line by line.
-import { quote } from 'zx';
-
 import { SessionError, NativeSession } from '../../native/session.js';
 import { HarnessError } from '../core/errors.js';
+import { shellWord } from '../core/shell.js';
 import type { JsonObject } from '../core/types.js';
 import type { Place } from './probe.js';
 
@@ -30,7 +29,7 @@ async function clearSockets({ host, role }: Place): Promise<void> {
     if (file === undefined || !port.includes('role=server') || !port.includes('socket-abstract=no'))
       continue;
     await host.shell(
-      `test -S ${quote(file)} && ! grep -qF ${quote(` ${file}`)} /proc/net/unix && rm -f ${quote(file)}; true`,
+      `test -S ${shellWord(file)} && ! grep -qF ${shellWord(` ${file}`)} /proc/net/unix && rm -f ${shellWord(file)}; true`,
     );
   }
 }

@@ -1,9 +1,9 @@
 // A capture replayed by tcpreplay, on an interface of Linux. It tells what it sent; what came back is
 // what the interface counts. Order and latency it does not tell.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { quote } from 'zx';
 
 import { HarnessError } from '../core/errors.js';
+import { shellWord } from '../core/shell.js';
 import type { TesterRole } from './bed.js';
 import type { Host } from './host.js';
 import type { Place } from './probe.js';
@@ -49,7 +49,7 @@ export async function openTcpreplay({ host }: Place, role: TesterRole): Promise<
     );
   const capture = role.capture ?? '';
   await host.shell(
-    `test -r ${quote(capture)} || { echo ${quote(`there is no capture ${capture}`)} >&2; false; }`,
+    `test -r ${shellWord(capture)} || { echo ${shellWord(`there is no capture ${capture}`)} >&2; false; }`,
   );
   await arrived(host, role.rx);
   let child: ChildProcess | undefined;
