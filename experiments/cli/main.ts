@@ -64,8 +64,9 @@ export async function buildProgram(name?: string): Promise<Command> {
 /** @returns the exit code */
 export async function run(args: readonly string[]): Promise<number> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // The reader of a pipe left (`| head`), or the terminal is gone: nothing more to say to it.
-    if (error.code === 'EPIPE') process.exit(exitCodes.ok);
+    // The reader of a pipe left (`| head`), or the terminal is gone: nothing more to say to it. What is
+    // known by now stays known: a regression is one, however much of it was read.
+    if (error.code === 'EPIPE') process.exit();
     if (error.code === 'EIO') return;
     talk(`reframer: cannot write to standard output: ${error.message}`);
     stopLabs();
@@ -73,7 +74,8 @@ export async function run(args: readonly string[]): Promise<number> {
   });
   // Nobody is left to be told; what runs goes on.
   process.stderr.on('error', () => undefined);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  // A terminal that is closed ends what it started, too; without an `exit` nothing would be tidied up.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
       stopLabs();
       talk(`\nstopped by ${signal}`);

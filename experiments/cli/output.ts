@@ -1,8 +1,7 @@
 // stdout is data, stderr is talk. Both may show what others wrote (names of files, journals, telemetry):
 // it is cleaned here, so that no terminal obeys it.
-import { writeSync } from 'node:fs';
-
 import { cleanLine, cleanText } from '../core/clean.js';
+import { tellNow } from '../core/tell.js';
 
 export type Align = 'left' | 'right';
 
@@ -141,13 +140,13 @@ export class ProgressLine {
     if (!tty && now - this.last < 10_000) return;
     this.last = now;
     const text = cleanLine(`${this.label}: ${this.describe(progress, now)}`);
-    if (tty) writeSync(2, `\r\x1b[2K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
+    if (tty) tellNow(`\r\x1b[2K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
     else talk(text);
     this.shown = tty;
   }
 
   end(): void {
-    if (this.shown) writeSync(2, '\r\x1b[2K');
+    if (this.shown) tellNow('\r\x1b[2K');
     this.shown = false;
   }
 

@@ -1,7 +1,6 @@
 // What is going on: one line that rewrites itself on a terminal, plain lines elsewhere.
-import { writeSync } from 'node:fs';
-
 import { cleanLine, cleanText } from './clean.js';
+import { tellNow } from './tell.js';
 
 export interface Progress {
   pointsDone: number;
@@ -40,7 +39,7 @@ export function makeStatus({ tty, quiet }: { tty: boolean; quiet: boolean }): St
   let shown = false;
   let last = Number.NEGATIVE_INFINITY;
   const clear = (): void => {
-    if (shown) writeSync(2, '\r\x1b[2K');
+    if (shown) tellNow('\r\x1b[2K');
     shown = false;
   };
   return {
@@ -48,16 +47,16 @@ export function makeStatus({ tty, quiet }: { tty: boolean; quiet: boolean }): St
       const now = performance.now();
       const text = cleanLine(statusText(progress));
       if (tty) {
-        writeSync(2, `\r\x1b[2K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
+        tellNow(`\r\x1b[2K${text.slice(0, (process.stderr.columns || 80) - 1)}`);
         shown = true;
       } else if (now - last >= plainEveryMs) {
-        writeSync(2, `${text}\n`);
+        tellNow(`${text}\n`);
         last = now;
       }
     },
     say(text) {
       clear();
-      writeSync(2, `${cleanText(text)}\n`);
+      tellNow(`${cleanText(text)}\n`);
     },
     end: clear,
   };

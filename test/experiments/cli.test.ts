@@ -1,4 +1,5 @@
 // The commands as a user types them, over a fake lab: interrupt, resume, one figure, compare.
+import { spawn, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
   cpSync,
@@ -95,7 +96,7 @@ describe('exp', () => {
     ).toEqual([]);
   });
 
-  test.each(['SIGINT', 'SIGKILL'] as const)(
+  test.each(['SIGINT', 'SIGHUP', 'SIGKILL'] as const)(
     '%s in the middle, then the same command: the rest is measured',
     async (signal) => {
       const path = folder.file(`stop-${signal}`);
@@ -115,7 +116,7 @@ describe('exp', () => {
         },
       );
       expect(code).not.toBe(0);
-      if (signal === 'SIGINT') expect(stderr).toMatch(/resume with: npx reframer exp reframer/);
+      if (signal !== 'SIGKILL') expect(stderr).toMatch(/resume with: npx reframer exp reframer/);
       const kept = openRun(path).history.measured;
       expect(kept).toBeGreaterThan(0);
       const again = await exp([...small, '--out', path, '--json']);
@@ -168,6 +169,40 @@ describe('exp', () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/--trace .*rubbish\.pcap: not a capture at byte 0/);
     expect(existsSync(out)).toBe(false);
+  });
+
+  test('what it says on the way has no reader any more: the run goes on', async () => {
+    const path = folder.file('unread');
+    const child = spawn(
+      process.execPath,
+      [
+        join(packageRoot, 'experiments/cli/reframer.mjs'),
+        'exp',
+        'reframer',
+        ...small,
+        '--out',
+        path,
+      ],
+      {
+        env: { ...process.env, REFRAMER_NO_SETUP: '1', REFRAMER_LAB: lab },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    );
+    child.stderr.destroy();
+    expect(await new Promise((resolve) => child.on('close', resolve))).toBe(0);
+    expect(openRun(path).history.done.size).toBe(4);
+    expect(existsSync(join(path, 'report.md'))).toBe(true);
+  });
+
+  test('a part that may be left out is no failure; where it is all, there is no answer here', async () => {
+    const lacks = { REFRAMER_LAB: lab, FAKE_LAB_LACKS: 'rsspp-tap' };
+    const measured = (parts: string, out: string): Promise<Outcome> =>
+      reframer(['exp', 'rsspp', '--only', parts, '--out', folder.file(out)], { env: lacks });
+    const beside = await measured('table-writes,tap', 'beside');
+    expect(beside.stderr).toMatch(/tap is left out: no such interface/);
+    expect(beside.stderr).not.toMatch(/trials failed/);
+    expect(beside.code).toBe(0);
+    expect((await measured('tap', 'alone')).code).toBe(3);
   });
 
   test('a point that fails gives exit code 1 and its name', async () => {
@@ -254,6 +289,16 @@ describe('compare', () => {
     expect((JSON.parse(worse.stdout) as { regressions: number }).regressions).toBeGreaterThan(0);
     expect((await reframer(['compare', slow, whole])).code).toBe(0);
     expect((await reframer(['compare', whole, slow, '--threshold', '50%'])).code).toBe(0);
+    // However much of it was read.
+    const unread = spawnSync(
+      'bash',
+      ['-c', '"$0" "$@" | true; exit ${PIPESTATUS[0]}', process.execPath].concat(
+        join(packageRoot, 'experiments/cli/reframer.mjs'),
+        ['compare', whole, slow, '--json'],
+      ),
+      { env: { ...process.env, REFRAMER_NO_SETUP: '1' } },
+    );
+    expect(unread.status).toBe(4);
   });
   test('exit code 3 when it cannot be told; 4 when many points with few values all moved', async () => {
     const cut = (from: string, to: string, factor: number): string => {

@@ -242,7 +242,7 @@ function resumeCommand(prepared: Prepared): string {
 
 /** Testers of others go on sending when we are gone: they are told first, then the signal has its way. */
 function endBedFirst(): void {
-  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   const handlers = new Map(signals.map((signal) => [signal, process.rawListeners(signal)]));
   for (const signal of signals) process.removeAllListeners(signal);
   const leave = (signal: NodeJS.Signals): void => {
@@ -280,7 +280,8 @@ async function run(name: string, options: Options): Promise<void> {
     now: new Date(),
   });
   process.removeListener('exit', interrupted);
-  const written = writeReport(openRun(prepared.folder), experiment);
+  const whole = openRun(prepared.folder);
+  const written = writeReport(whole, experiment);
   const { summary } = written;
   if (options.json === true)
     printJson({
@@ -298,5 +299,8 @@ async function run(name: string, options: Options): Promise<void> {
     talk(
       'reframer: the control failed: the same against itself came out different, so no other difference counts',
     );
-  process.exitCode = failed || control ? exitCodes.failed : exitCodes.ok;
+  // Parts that may be left out are no failure; where nothing else was asked for there is no answer here.
+  const nothing = summary.pointsMeasured === 0 && whole.history.failures.length > 0;
+  process.exitCode =
+    failed || control ? exitCodes.failed : nothing ? exitCodes.notSupported : exitCodes.ok;
 }
