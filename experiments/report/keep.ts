@@ -1,6 +1,7 @@
 // A run made small enough for a repository: every sample stays, with the figures that its report reads.
 import { brotliCompressSync } from 'node:zlib';
 
+import { enginesOf } from '../core/engines.js';
 import { HarnessError } from '../core/errors.js';
 import { OwnFolder } from '../core/files.js';
 import { numberAt } from '../core/history.js';
@@ -50,10 +51,16 @@ export function keepRun(run: Run, experiment: Experiment, folder: string): void 
   const parts = new Map(
     planOf(experiment, run.history).parts.map((part) => [part.name, pathsOf(experiment, part)]),
   );
+  const { points, replaced } = run.history;
   const cut = (record: JournalRecord): JournalRecord => {
     if (record.type !== 'sample') return record;
-    const paths = parts.get(run.history.points.get(record.point)?.part ?? '');
-    return paths === undefined ? record : { ...record, record: only(record.record, paths) };
+    const point = points.get(record.point) ?? replaced.get(record.point);
+    const paths = parts.get(point?.part ?? '');
+    if (point === undefined || paths === undefined) return record;
+    // What carried the packets, where the specification alone would tell something else.
+    const { engine } = record.record;
+    const other = typeof engine === 'string' && engine !== enginesOf([], point);
+    return { ...record, record: { ...only(record.record, paths), ...(other ? { engine } : {}) } };
   };
   const { records } = readJournal(journalIn(run.folder) ?? run.folder);
   const target = OwnFolder.open(folder);

@@ -87,6 +87,23 @@ describe('files', () => {
     writeFileSync(join(kept, 'journal.jsonl.br'), 'torn');
     expect(() => openRun(kept)).toThrow(/journal\.jsonl\.br: .*whole copy/);
   });
+  test('what carried the packets is known of a run kept small, too', async () => {
+    const [whole, kept] = [folder.file('on-bed'), folder.file('on-bed-kept')];
+    const { runTrial } = fakeTrials();
+    await runTiny(whole, {
+      runTrial: async (...args) => {
+        const { records, ...rest } = await runTrial(...args);
+        return { ...rest, records: records.map((r) => ({ ...r, engine: 'testbed' })) };
+      },
+    });
+    keepRun(openRun(whole), tiny(), kept);
+    const { points } = summarize(tiny(), openRun(kept).history);
+    expect(new Set(points.map(({ engine }) => engine))).toEqual(new Set(['testbed']));
+    expect(
+      compareRuns(openRun(whole), openRun(kept), tiny(), { threshold: 0.05, allowUnlike: false })
+        .regressions,
+    ).toBe(0);
+  });
   test('figures that the run no longer has are removed', async () => {
     const experiment = tiny();
     writeReport(run, { ...experiment, figures: experiment.figures.slice(0, 1) });
