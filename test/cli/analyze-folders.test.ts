@@ -1,5 +1,5 @@
 // `analyze` of folders and of many files: one process, and what is damaged is told apart.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 
 import { reframer, temporaryFolder } from '../helpers/cli.js';
@@ -28,6 +28,20 @@ test('a folder is its captures, in the order of their names', { timeout: 120_000
   expect(files.at(-1)?.file).toBe(folder.file('all/deep/last.pcap'));
   expect(files.every(({ packets }) => packets === 1)).toBe(true);
   expect(errors).toMatchObject([{ file: folder.file('all/050.pcap'), code: 'capture-damaged' }]);
+});
+
+test('links in a folder are the captures that they lead to', async () => {
+  const links = folder.file('links');
+  mkdirSync(links);
+  symlinkSync('../all/000.pcap', `${links}/a.pcap`);
+  symlinkSync('../nowhere.pcap', `${links}/gone.pcap`);
+  symlinkSync('../all', `${links}/folder.pcap`);
+  const { stdout, code } = await reframer(['analyze', links, '--json', '--quiet']);
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject({
+    files: [{ file: `${links}/a.pcap`, packets: 1 }],
+    errors: [{ file: `${links}/gone.pcap` }],
+  });
 });
 
 test('a folder without captures is told', async () => {

@@ -3,7 +3,9 @@ import { expect, test } from 'vitest';
 
 import { tcpRecord } from '../../experiments/cli/linux/tcp-trial.js';
 import type { TcpTrial } from '../../experiments/cli/linux/tcp.js';
-import { wireBits } from '../../experiments/cli/linux/rows.js';
+import { parseKernel } from '../../experiments/cli/linux/kernels.js';
+import { rowsOf, wireBits, type Plan } from '../../experiments/cli/linux/rows.js';
+import type { Trial } from '../../experiments/cli/linux/send.js';
 import { linuxWindow, tcp } from '../../experiments/reframer/linux.js';
 
 interface Spec {
@@ -45,6 +47,24 @@ test('part tcp: each T of the box is one of the kernel, too', () => {
       .filter((setting) => setting.waits === waits)
       .map(({ delayNs }) => delayNs);
   expect(delays('kernel')).toEqual(delays('box'));
+});
+
+test('of a last round that was stopped, a trial without its partner counts for no saving', () => {
+  const trial = (nsPerPacket: number): Trial => ({
+    ...{ flows: 8, slf: 1, windowPackets: 0, packetsPerSecond: 1e6, nsPerPacket },
+    ...{ segmentsPerMerged: 1, refused: 0, sent: 1, lost: 0, outOfOrder: 0 },
+  });
+  const plan: Plan = {
+    traffic: 'interleaved',
+    orders: [{ slf: 1 }, { slf: 4 }],
+    ...{ wireQueues: 1, flows: [8], offeredBps: [7e10], senderCpu: 0, kernelCpu: 1 },
+    ...{ seconds: 1, warmSeconds: 0, rounds: 3, seed: 1 },
+  };
+  const [, rows] = rowsOf('forward', parseKernel('default'), 8, plan, [
+    [trial(1000), trial(1000)],
+    [trial(900), trial(700), trial(500)],
+  ]);
+  expect(rows?.savedPercent).toBeCloseTo(20, 9);
 });
 
 test('a trial compares with the box that only forwards', () => {

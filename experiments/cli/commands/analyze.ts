@@ -39,8 +39,10 @@ function captures(names: readonly string[], empty: Set<string>): string[] {
   return names.flatMap((name) => {
     if (statSync(name, { throwIfNoEntry: false })?.isDirectory() !== true) return [name];
     const found = readdirSync(name, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && captureName.test(entry.name))
+      .filter((entry) => captureName.test(entry.name) && (entry.isFile() || entry.isSymbolicLink()))
       .map((entry) => join(entry.parentPath, entry.name))
+      // Links to captures are captures; one that leads nowhere is an error that is told.
+      .filter((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
       .sort();
     if (found.length === 0) empty.add(name);
     return found.length === 0 ? [name] : found;

@@ -92,7 +92,11 @@ export function rowsOf(
   const alone = trials[plan.orders.findIndex((order) => 'slf' in order && order.slf === 1)] ?? [];
   const saved = (of: readonly Trial[]): number =>
     medianInterval(
-      of.map((trial, round) => 1 - trial.nsPerPacket / (alone[round]?.nsPerPacket ?? Number.NaN)),
+      of.flatMap((trial, round) => {
+        // The last round has none where it was stopped.
+        const partner = alone[round];
+        return partner === undefined ? [] : [1 - trial.nsPerPacket / partner.nsPerPacket];
+      }),
     ).value;
   const offeredBps = (order: Order, of: readonly Trial[]): number => {
     if (plan.live !== undefined) return middle(of, 'packetsPerSecond') * wireBits;
