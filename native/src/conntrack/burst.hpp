@@ -18,6 +18,7 @@ constexpr uint32_t keys_ahead = 128;
 // Of what goes from step to step.
 constexpr uint32_t ring = 256;
 static_assert(ring >= keys_ahead + piece && ring % piece == 0);
+static_assert(piece <= latest_followed);
 // Calls with fewer keys take them one by one.
 constexpr uint32_t worth_vectors = 4;
 // Lookups after which the table thinks again about whether most of them miss.
@@ -282,10 +283,11 @@ template <unsigned KeySize> struct Burst {
 					way.second[at + static_cast<uint32_t>(std::countr_zero(m))]));
 			for (; unsettled; unsettled &= unsettled - 1) {
 				auto i = static_cast<uint32_t>(std::countr_zero(unsettled));
-				found += settle(t,
-				                sought(t, own + size_t{i} * KeySize, way.digest[at + i],
-				                       symmetric && way.swapped[at + i]),
-				                first + i, timed, Insert, {states, first + count}, results);
+				found +=
+					settle(t,
+				           sought(t, own + size_t{i} * KeySize, way.digest[at + i],
+				                  symmetric && way.swapped[at + i]),
+				           first + i, timed, Insert, {states, first + count, keys, given}, results);
 			}
 			if (Insert && results && symmetric) [[unlikely]]
 				note_directions(t, way, at, count, states + first, results + first);
@@ -315,7 +317,7 @@ template <unsigned KeySize> struct Burst {
 				touch(t, key.digest);
 				if (results)
 					results[i] = 0;
-				found += settle(t, key, i, timed, insert, {states, n}, results);
+				found += settle(t, key, i, timed, insert, {states, n, keys, given}, results);
 				if (results && states[i] && t.flags & CONNTRACK_SYMMETRIC) {
 					Cell c = cell_of_state(t, states[i]);
 					if (((c.line->bits[c.at] & bit_swapped) != 0) != key.swapped)
@@ -353,14 +355,23 @@ template <unsigned KeySize> struct Burst {
 	static uint32_t find_or_insert(Table &t, const uint8_t *keys, const uint64_t *given, uint32_t n,
 	                               bool timed, void **states, uint8_t *results)
 	{
+		t.follows = n <= most_followed;
 		t.relocated = false;
 		uint32_t found = n < worth_vectors ? few(t, keys, given, n, timed, true, states, results)
 		                                   : run<true>(t, keys, given, n, timed, states, results);
 		if (t.relocated) [[unlikely]]
-			for (uint32_t i = 0; i < n; i++)
+			look_again(t, keys, given, n, states);
+		return found;
+	}
+
+	static void look_again(Table &t, const uint8_t *keys, const uint64_t *given, uint32_t n,
+	                       void **states)
+	{
+		for (uint32_t i = 0; i < n; i++)
+			if (states[i])
 				one(t, keys + size_t{i} * KeySize, given ? given + i : nullptr,
 				    [&](const Sought &key) { find_again(t, key, states + i); });
-		return found;
+		t.relocated = false;
 	}
 
 	static uint32_t remove(Table &t, const uint8_t *keys, const uint64_t *given, uint32_t n,

@@ -40,18 +40,19 @@ Line &books_of(const Table &t, Group &g, uint64_t digest)
 // been.
 void settle_clock(const Table &t, Clock &clock)
 {
-	if (is_due(clock.deadline(), t.tick) && is_dead(t, clock))
-		clock = Clock::make(static_cast<uint16_t>(t.tick), clock.timeout_class(), clock.rounds());
+	if (!is_due(clock.deadline(), t.tick) || !is_dead(t, clock))
+		return;
+	// Due now, and in its last horizon: with fewer rounds it would have the rest of a long timeout anew.
+	const uint32_t timeout_class = clock.timeout_class();
+	clock = Clock::make(static_cast<uint16_t>(t.tick), timeout_class,
+	                    (t.timeout[timeout_class] - 1) / horizon);
 }
 
-void follow(const HandedOut &out, const void *from, void *to)
+void follow(void **states, uint32_t nb, const void *from, void *to)
 {
-	for (uint32_t i = 0; i < out.nb; i++)
-		out.states[i] = out.states[i] == from ? to : out.states[i];
+	for (uint32_t i = 0; i < nb; i++)
+		states[i] = states[i] == from ? to : states[i];
 }
-
-// Calls with more keys than this look theirs up again in the end, should one have moved.
-constexpr uint32_t most_followed = 512;
 
 // Moves an entry to an empty cell of its other line.
 void move_over(Table &t, const Cell &from, const Cell &to, const HandedOut &out)
@@ -73,10 +74,12 @@ void move_over(Table &t, const Cell &from, const Cell &to, const HandedOut &out)
 	}
 	if (t.body_stride)
 		std::memcpy(body_of(t, to), body_of(t, from), t.body_stride);
-	if (out.nb > most_followed)
-		t.relocated = true;
-	else
-		follow(out, state_of(t, from), state_of(t, to));
+	// Of a long call those that it is at work on, where it asks them for directions.
+	const uint32_t followed = t.follows                       ? out.nb
+	                          : t.flags & CONNTRACK_SYMMETRIC ? std::min(out.nb, latest_followed)
+	                                                          : 0;
+	t.relocated |= followed != out.nb;
+	follow(out.states + (out.nb - followed), followed, state_of(t, from), state_of(t, to));
 }
 
 [[gnu::always_inline]] inline uint32_t empty_cell(const Line &line)

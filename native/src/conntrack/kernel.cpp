@@ -10,7 +10,7 @@ const Operations *operations(uint32_t key_size)
 {
 	static constexpr auto make = []<unsigned Key>() -> Operations {
 		using B = Burst<Key>;
-		return {B::digest, B::find, B::find_or_insert, B::remove, B::token_digest};
+		return {B::digest, B::find, B::find_or_insert, B::remove, B::token_digest, B::look_again};
 	};
 	static constexpr Operations ipv4 = make.operator()<16>(), ipv6 = make.operator()<40>();
 	return key_size == 16 ? &ipv4 : &ipv6;

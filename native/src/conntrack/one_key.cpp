@@ -78,9 +78,18 @@ Cell victim_in(const Table &t, Region &r, uint64_t digest, const HandedOut &out)
 	return victim.cell;
 }
 
+// Before a victim is chosen: what pointers of a long call lead to could not be told from others.
+void keep_up(Table &t, const HandedOut &out)
+{
+	if (t.relocated)
+		t.operations->look_again(t, out.keys, out.digests, out.nb, out.states);
+	t.follows = true;
+}
+
 // @return whether there was one to take out.
 bool evict(Table &t, Group &g, uint64_t digest, const HandedOut &out)
 {
+	keep_up(t, out);
 	const Cell victim = victim_in(t, g.main, digest, out);
 	if (victim)
 		vacate(t, g, victim, CONNTRACK_EVICTED);
@@ -94,6 +103,7 @@ bool evict_flood(Table &t, uint64_t digest, const HandedOut &out)
 	Group *g = t.groups[t.flooded_group];
 	if (!g || !g->flooded.nb)
 		return false;
+	keep_up(t, out);
 	const Cell victim = victim_in(t, g->stash, digest, out);
 	if (victim)
 		vacate(t, *g, victim, CONNTRACK_EVICTED);

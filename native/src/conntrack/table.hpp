@@ -156,7 +156,8 @@ struct conntrack_table {
 
 	// Read now and then.
 	uint32_t looked_up = 0, missed = 0; // of late
-	bool relocated = false;             // this call moved an entry that it may have handed out
+	bool follows = true;                // this call's pointers follow every entry that moves
+	bool relocated = false;             // some did not: an entry that was handed out may have moved
 	uint64_t flows = 0, max_flows = 0;
 	uint64_t room = 0;            // inserts before ensure_room() must look at the groups again
 	uint64_t check_sweeps_at = 0; // tick
@@ -192,6 +193,9 @@ struct Operations {
 	                   bool timed);
 	// A cell's digest, as far as it is hashed.
 	uint64_t (*token_digest)(const Table &, const Token &);
+	// Pointers anew, of a call that did not follow what moved.
+	void (*look_again)(Table &, const uint8_t *keys, const uint64_t *digests, uint32_t n,
+	                   void **states);
 };
 enum class Isa { scalar, avx2, avx512 };
 // Whether this processor has it.
@@ -282,7 +286,13 @@ struct Sought {
 struct HandedOut {
 	void **states;
 	uint32_t nb;
+	// Whose they are; digests may be NULL.
+	const uint8_t *keys = nullptr;
+	const uint64_t *digests = nullptr;
 };
+// Of a call with more keys than this at most the latest pointers follow at once. All are looked up
+// again in the end, or before the first entry is evicted, should one have moved.
+constexpr uint32_t most_followed = 512, latest_followed = 32;
 
 // cells.cpp: one entry
 
