@@ -64,7 +64,8 @@ void leaves(void *context, const void *key, void *block, int reason)
 
 void sweep(conntrack_chain &c, uint64_t now_ns)
 {
-	if (!c.period_ns || now_ns < c.swept_ns || now_ns - c.swept_ns < sweep_interval_ns)
+	if (!c.period_ns || now_ns == CONNTRACK_NO_TIME || now_ns < c.swept_ns ||
+	    now_ns - c.swept_ns < sweep_interval_ns)
 		return;
 	const uint64_t interval = std::min(now_ns - c.swept_ns, most_swept_ns);
 	c.swept_ns = now_ns;

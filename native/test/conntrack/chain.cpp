@@ -157,6 +157,9 @@ TEST_CASE("flows of a chain end by themselves, and their function is told")
 		CHECK(conntrack_chain_process(chain, now, packets, verdicts) == 32);
 		total += 32;
 	}
+	// A burst without a time sweeps nothing, and keeps no later one from it.
+	REQUIRE(conntrack_chain_submit(chain, nullptr, nullptr, nullptr, 0, CONNTRACK_NO_TIME) == 0);
+	CHECK(conntrack_chain_process(chain, CONNTRACK_NO_TIME, nullptr, nullptr) == 0);
 	for (int i = 0; i < 4000; i++) {
 		now += 1'000'000;
 		REQUIRE(conntrack_chain_submit(chain, nullptr, nullptr, nullptr, 0, now) == 0);
