@@ -3,6 +3,8 @@
 #include "stage_fixture.hpp"
 #include "support/seed.hpp"
 
+#include "reframer/blocks/blocks.hpp"
+
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -140,6 +142,57 @@ TEST_CASE("a burst limit and a burst policy end the wait of fragments too")
 	Stage burst([](reframer_params &p) { p.policy = REFRAMER_BURST; });
 	burst.push({{1, later(1, 24, false)}, {2, udp_whole(6)}, {3, udp_first(5, 1)}}, 0);
 	CHECK(burst.poll(0) == Ids{1, 2, 3});
+}
+
+TEST_CASE("positions go around while nothing comes but fragments without their first")
+{
+	constexpr uint32_t at_once = 64, around = 1u << reframer::stage::position_bits;
+	reframer_params params;
+	reframer_default_params(&params);
+	params.delay_ns = 0;
+	params.lookahead = 0;
+	params.hash_seed = 42;
+	reframer_stage *r = nullptr;
+	REQUIRE(reframer_create(&params, &r) == 0);
+	const Bytes whole = udp_whole(5);
+	std::vector<Bytes> orphans;
+	for (uint32_t id = 0; id < at_once; id++)
+		orphans.push_back(later(id, 24, false));
+	void *packets[at_once], *out[2 * at_once];
+	const uint8_t *data[at_once];
+	uint32_t captured[at_once];
+	const auto push = [&](uint32_t n, bool of_flow) {
+		for (uint32_t i = 0; i < n; i++) {
+			const Bytes &frame = of_flow ? whole : orphans[i];
+			data[i] = frame.data();
+			packets[i] = const_cast<uint8_t *>(data[i]);
+			captured[i] = static_cast<uint32_t>(frame.size());
+		}
+		const reframer_burst burst = {packets, data, captured, nullptr, nullptr, n};
+		return reframer_push(r, &burst, 0) == n;
+	};
+	reframer_run runs[2 * at_once];
+	uint32_t nb_runs = 0;
+	const auto poll = [&] {
+		nb_runs = 2 * at_once;
+		return reframer_poll(r, 0, out, 2 * at_once, runs, &nb_runs);
+	};
+	REQUIRE(push(5, true));
+	REQUIRE(poll() == 5);
+	bool right = true;
+	for (uint32_t left = around - 1, n = 0; left > 0; left -= n) {
+		n = std::min(left, at_once);
+		right = right && push(n, false) && poll() == n;
+	}
+	REQUIRE(right);
+	// This one is where the flow's group was, and the table must not know of that any more.
+	REQUIRE(push(1, false));
+	REQUIRE(push(1, true));
+	REQUIRE(poll() == 2);
+	CHECK(nb_runs == 2);
+	CHECK(out[0] == orphans[0].data());
+	CHECK(out[1] == whole.data());
+	reframer_free(r);
 }
 
 namespace {

@@ -71,11 +71,10 @@ private:
 		if (!hashed && choose(8) == 0)
 			params.options = choose(4);
 		// Now with hashes, now without: the model does not know what that releases.
-		mixes = !params.bypass && !params.early && !params.nb_rules && !params.options &&
-		        params.key == 0 && choose(8) == 0;
+		mixes = !params.options && params.key == 0 && choose(8) == 0;
 		exact = params.options == 0 && !mixes;
 		nb_flows = static_cast<uint32_t>(one_of<4>({1, 8, 100, 400}));
-		const bool in_slots = params.bypass || params.early || params.nb_rules || params.options;
+		in_slots = params.bypass || params.early || params.nb_rules || params.options;
 		places.emplace(params.max_packets, params.hash_seed, in_slots, nb_flows);
 		reframer_stage *created = nullptr;
 		expect(reframer_create(&params, &created) == 0, "create");
@@ -146,9 +145,13 @@ private:
 			exact = exact && places->place(flow, hash[i], hashed);
 			known.push_back({flow, length[i], 0, true});
 		}
-		const reframer_burst burst = {
-			packets.data(), hashed ? nullptr : data.data(), hashed ? nullptr : length.data(),
-			length.data(),  hashed ? hash.data() : nullptr, n};
+		const bool no_headers = hashed && !in_slots; // needed where a policy looks at packets
+		const reframer_burst burst = {packets.data(),
+		                              no_headers ? nullptr : data.data(),
+		                              no_headers ? nullptr : length.data(),
+		                              length.data(),
+		                              hashed ? hash.data() : nullptr,
+		                              n};
 		pushed += n;
 		if (reframer_passes(r.get()) && choose(2)) { // the stage is left out
 			expect(inside == 0, "packets that may not pass");
@@ -405,7 +408,7 @@ private:
 	std::vector<reframer_rule> rules;
 	std::unique_ptr<reframer_stage, Freed> r;
 	std::unique_ptr<Model> model;
-	bool hashed = false, mixes = false, exact = false, full_poll_due = false;
+	bool hashed = false, mixes = false, in_slots = false, exact = false, full_poll_due = false;
 	uint32_t nb_flows = 0;
 	uint64_t caller_now = 0, longest = 0, pushed = 0, thinned = 0, inside = 0;
 	std::vector<Known> known;

@@ -83,7 +83,9 @@ public:
 	Stage(const Stage &) = delete;
 	Stage &operator=(const Stage &) = delete;
 
-	void push(const std::vector<Packet> &burst, uint64_t now)
+	// `hashes`: the NIC's, where there are any.
+	void push(const std::vector<Packet> &burst, uint64_t now,
+	          const std::vector<uint32_t> &hashes = {})
 	{
 		std::vector<void *> packets;
 		std::vector<const uint8_t *> starts;
@@ -94,9 +96,12 @@ public:
 			starts.push_back(kept.data());
 			lengths.push_back(static_cast<uint32_t>(kept.size()));
 		}
-		const reframer_burst in = {packets.data(), starts.data(),
-		                           lengths.data(), nullptr,
-		                           nullptr,        static_cast<uint32_t>(packets.size())};
+		const reframer_burst in = {packets.data(),
+		                           starts.data(),
+		                           lengths.data(),
+		                           nullptr,
+		                           hashes.empty() ? nullptr : hashes.data(),
+		                           static_cast<uint32_t>(packets.size())};
 		if (reframer_push(r, &in, now) != in.count)
 			throw std::runtime_error("refused");
 	}

@@ -68,6 +68,7 @@ void BlockStage::place_orphan(const Batch &one, packet::Datagram &datagram)
 	}
 	if (blocks_.count(blocks_.tail_of(datagram.waiting)) >= max_burst_)
 		take_out(datagram.waiting, REFRAMER_BY_BURST);
+	forget_old();
 }
 
 // The first fragment has come: what waited for it, headed by `head`, leaves now, and what its flow

@@ -7,6 +7,12 @@ namespace reframer::stage {
 
 void SlotStage::hold(const reframer_burst &burst, uint32_t total)
 {
+	const bool nic = burst.hash != nullptr;
+	if (nic_hash_ != nic && total > 0) [[unlikely]] {
+		// The same flow has another hash from now on.
+		make_all_ready(REFRAMER_BY_DRAIN);
+		nic_hash_ = nic;
+	}
 	for (uint32_t first = 0; first < total; first += chunk) {
 		take_burst(burst, first, std::min(chunk, total - first));
 		if (over_capacity()) [[unlikely]]

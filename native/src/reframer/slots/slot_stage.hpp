@@ -105,6 +105,7 @@ private:
 
 	uint32_t bypass_traits_ = 0, early_traits_ = 0, options_ = 0;
 	bool bypass_new_ = false;
+	bool nic_hash_ = false; // who pushes brings hashes
 
 	Rules rules_;
 	Recency recency_;
