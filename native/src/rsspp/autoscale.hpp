@@ -82,7 +82,9 @@ private:
 				rest += load;
 		}
 		const uint32_t cores = elephants + uint32_t(std::ceil(scale * rest / aim - 1e-4f));
-		return std::clamp(cores, std::max(1u, min_cores), std::max(1u, available));
+		// There may be fewer left than shall be kept.
+		const uint32_t most = std::max(1u, available);
+		return std::clamp(cores, std::min(std::max(1u, min_cores), most), most);
 	}
 
 	float target;

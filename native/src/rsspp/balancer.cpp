@@ -374,9 +374,10 @@ extern "C" int rsspp_balancer_remove_core(rsspp_balancer *balancer, uint16_t cor
 	    balancer->nb_usable() == 1)
 		return -EINVAL;
 	balancer->usable[core] = 0;
+	// Nobody else is active: one near it, while it still says where that is.
+	if (balancer->active[core] && balancer->nb_active() == 1)
+		balancer->scale_to(2);
 	balancer->active[core] = 0;
-	if (balancer->nb_active() == 0)
-		balancer->scale_to(1);
 	return 0;
 }
 

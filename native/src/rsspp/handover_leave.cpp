@@ -29,6 +29,8 @@ void see_written(rsspp_handover &h, CoreState &self)
 			return false;
 		std::atomic<uint16_t> &next = h.next[move.command.bucket];
 		if (next.load(std::memory_order_acquire) == cancelled) {
+			// It stays: what comes of it now waits in turn again.
+			self.is_express[move.command.bucket] = 0;
 			next.store(nobody, std::memory_order_release);
 			h.finished.fetch_add(1, std::memory_order_release);
 			return true;

@@ -245,6 +245,58 @@ TEST_CASE("a dead core is emptied at the next epoch, whatever the method")
 	CHECK(rsspp_balancer_remove_core(one.balancer, 0) == -EINVAL);
 }
 
+TEST_CASE("autoscale: where the only active core dies, the next one is of its node")
+{
+	const uint16_t node[] = {0, 1, 0, 1};
+	rsspp_balancer_params p;
+	rsspp_balancer_default_params(&p);
+	p.nb_buckets = 16;
+	p.nb_cores = 4;
+	p.autoscale = 1;
+	p.node = node;
+	rsspp_balancer *b = nullptr;
+	REQUIRE(rsspp_balancer_create(&p, &b) == 0);
+	const uint64_t packets[16] = {};
+	const float idle[4] = {};
+	const rsspp_epoch epoch = {packets, idle, nullptr, nullptr};
+	rsspp_move moves[16];
+	rsspp_report report;
+	for (int e = 0; e < 15; e++)
+		REQUIRE(rsspp_balancer_step(b, &epoch, moves, &report) >= 0);
+	REQUIRE(report.nb_active == 1);
+	const uint16_t last = rsspp_balancer_table(b)[0];
+	REQUIRE(node[last] == 1);
+	REQUIRE(rsspp_balancer_remove_core(b, last) == 0);
+	CHECK(rsspp_balancer_step(b, &epoch, moves, &report) == 16);
+	CHECK(report.nb_active == 1);
+	CHECK(rsspp_balancer_table(b)[0] == (last ^ 2));
+	rsspp_balancer_free(b);
+}
+
+TEST_CASE("autoscale: fewer cores may be left than shall be kept")
+{
+	rsspp_balancer_params p;
+	rsspp_balancer_default_params(&p);
+	p.nb_buckets = 16;
+	p.nb_cores = p.min_cores = 4;
+	p.autoscale = 1;
+	rsspp_balancer *b = nullptr;
+	REQUIRE(rsspp_balancer_create(&p, &b) == 0);
+	uint64_t packets[16] = {};
+	const float load[4] = {0.5f, 0.5f, 0.5f, 0.5f};
+	rsspp_move moves[16];
+	rsspp_report report;
+	REQUIRE(rsspp_balancer_remove_core(b, 2) == 0);
+	for (int e = 0; e < 15; e++) {
+		const rsspp_epoch epoch = {packets, load, nullptr, nullptr};
+		REQUIRE(rsspp_balancer_step(b, &epoch, moves, &report) >= 0);
+		for (uint64_t &count : packets)
+			count += 100;
+	}
+	CHECK(report.nb_active == 3);
+	rsspp_balancer_free(b);
+}
+
 TEST_CASE("moves that the device refused are taken back")
 {
 	Balancer b(64, 4);

@@ -155,6 +155,35 @@ TEST_CASE("an announced bucket's packets come out before the others', and then i
 	CHECK(rsspp_handover_backlog(handover.h, 0) == 0);
 }
 
+TEST_CASE("an announced move that is taken back leaves its bucket in no better place than others")
+{
+	Handover handover(64, 2);
+	InTurn burst(100, 2, 2);
+	auto &[packets, in, hashes] = burst;
+	REQUIRE(rsspp_handover_prepare(handover.h, 2) == 0);
+	REQUIRE(rsspp_handover_preparing(handover.h, 0) == 1);
+	REQUIRE(rsspp_handover_absorb(handover.h, 0, in.data(), hashes.data(), 100) == 100);
+	REQUIRE(rsspp_handover_begin(handover.h, 2, 1) == 0);
+	REQUIRE(rsspp_handover_cancel(handover.h, 2) == 0);
+	CHECK(rsspp_handover_draining(handover.h, 0) == 0);
+	CHECK(rsspp_handover_in_progress(handover.h) == 0);
+	void *out[256];
+	uint32_t out_hashes[256], nb_out;
+	// What was sorted for the move comes first still.
+	rsspp_handover_admit(handover.h, 0, nullptr, nullptr, 0, out, out_hashes, 50, &nb_out);
+	REQUIRE(nb_out == 50);
+	for (uint32_t i = 0; i < 50; i++)
+		CHECK(out[i] == &packets[2 * i + 1]);
+	CHECK(rsspp_handover_admit(handover.h, 0, in.data(), hashes.data(), 100, out, out_hashes, 0,
+	                           &nb_out) == 100);
+	rsspp_handover_admit(handover.h, 0, nullptr, nullptr, 0, out, out_hashes, 256, &nb_out);
+	REQUIRE(nb_out == 150);
+	for (uint32_t i = 0; i < 50; i++)
+		CHECK(out[i] == &packets[2 * i]);
+	for (uint32_t i = 0; i < 100; i++)
+		CHECK(out[50 + i] == &packets[i]);
+}
+
 TEST_CASE(
 	"a pass gives the bucket away before anything is served, and its packets come first there")
 {
