@@ -40,6 +40,15 @@ int core_of(const balancer *b, uint32_t id, Address client, uint16_t client_port
 	return static_cast<int>(cores->core_of(client, server, ports));
 }
 
+// Says with how many bytes the program was compiled: so many are read of the struct later.
+template <typename T> void put_defaults(T *out, size_t size, T defaults)
+{
+	if (!out)
+		return;
+	defaults.size = size;
+	api::write_sized(out, size, defaults);
+}
+
 template <typename Work> int guarded(Work work)
 {
 	try {
@@ -53,20 +62,17 @@ template <typename Work> int guarded(Work work)
 
 void balancer_params_init(balancer_params *params, size_t size)
 {
-	if (params)
-		api::write_sized(params, size, balance::default_params());
+	put_defaults(params, size, balance::default_params());
 }
 
 void balancer_server_init(balancer_server *server, size_t size)
 {
-	if (server)
-		api::write_sized(server, size, default_server());
+	put_defaults(server, size, default_server());
 }
 
 void balancer_quic_init(balancer_quic *quic, size_t size)
 {
-	if (quic)
-		api::write_sized(quic, size, default_quic());
+	put_defaults(quic, size, default_quic());
 }
 
 int balancer_check(const balancer_params *params, char *why, size_t n)

@@ -40,10 +40,17 @@ public:
 			anchor(clock, now_ns);
 			return;
 		}
-		if (static_cast<int32_t>(clock - latest_) > 0)
+		const auto ahead_of_latest = static_cast<int32_t>(clock - latest_);
+		if (ahead_of_latest > 0)
 			latest_ = clock;
-		if (fixed_)
+		if (fixed_) {
+			// Nothing is to be found out, but a server that was restarted counts from the start: by the
+			// clock before, all its clients would get echoes back that it never sent.
+			if (kind_ == Kind::uniform && ahead_of_latest < -static_cast<int64_t>(slack))
+				[[unlikely]]
+				latest_ = clock;
 			return;
+		}
 		// A tick a millisecond and an eighth more, as clocks of cheap machines are wrong. Since an anchor
 		// and not since the last one, or a faster clock would pass on a busy server.
 		const auto ahead = static_cast<int32_t>(clock - anchor_clock_);

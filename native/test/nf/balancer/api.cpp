@@ -175,6 +175,26 @@ TEST_CASE("older and newer headers")
 	std::memset(&p, 0xee, sizeof(p));
 	balancer_params_init(&p, 16);
 	CHECK(reinterpret_cast<uint8_t *>(&p)[16] == 0xee);
+	// What lies behind a shorter struct is not the library's to read.
+	CHECK(p.size == 16);
+	balancer_params_init(&p, offsetof(balancer_params, service6));
+	put_address(p.service, service);
+	p.key[0] = 1;
+	balancer *b = nullptr;
+	REQUIRE(balancer_create(&p, &b) == 0);
+	balancer_server s;
+	std::memset(&s, 0xee, sizeof(s));
+	balancer_server_init(&s, offsetof(balancer_server, address6));
+	CHECK(s.size == offsetof(balancer_server, address6));
+	put_address(s.address, server_net);
+	CHECK(balancer_add(b, &s) == 0);
+	uint8_t address6[16];
+	std::memset(address6, 0xee, sizeof(address6));
+	CHECK(balancer_find6(b, address6) == -ENOENT);
+	balancer_free(b);
+	balancer_quic q;
+	balancer_quic_init(&q, offsetof(balancer_quic, encrypted));
+	CHECK(q.size == offsetof(balancer_quic, encrypted));
 	struct {
 		balancer_params known;
 		uint64_t later;

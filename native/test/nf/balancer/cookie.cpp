@@ -211,6 +211,17 @@ TEST_CASE("a clock is uniform when clients agree, and no longer when one does no
 	for (uint32_t i = 0; i < 70000; i++)
 		restarted.observe(777777 + i, i, (2000 + i) * ms);
 	CHECK(restarted.kind() == Kind::uniform);
+	// Of one that was told to be uniform a restart shows by a number far behind; a late packet's is not.
+	ServerClock told(Kind::uniform, true);
+	told.observe(400'000'000, 1, 0);
+	told.observe(400'000'000 - 900, 1, ms);
+	CHECK(told.latest() == 400'000'000);
+	told.observe(5000, 2, 60'000 * ms);
+	CHECK(told.latest() == 5000);
+	told.observe(5100, 3, 60'100 * ms);
+	told.observe(5050, 4, 60'101 * ms);
+	CHECK(told.latest() == 5100);
+	CHECK(told.kind() == Kind::uniform);
 	// One client proves nothing.
 	ServerClock alone;
 	for (uint32_t i = 0; i < 1000; i++)
