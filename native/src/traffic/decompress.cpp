@@ -56,7 +56,8 @@ public:
 		while (made == 0 && !finished_) {
 			if (failure_)
 				throw CaptureError(*failure_);
-			if (left_ == 0 && !input_end_) {
+			// What there was no room for comes before more is waited for.
+			if (left_ == 0 && !input_end_ && !filled_) {
 				const size_t got = inner_->read(input_.data(), input_.size());
 				input_end_ = got == 0;
 				next_ = input_.data();
@@ -64,8 +65,14 @@ public:
 				consumed_ += got;
 			}
 			made = step(to, room);
+			filled_ = made == room;
 		}
 		return made;
+	}
+	bool would_wait() override
+	{
+		return left_ == 0 && !filled_ && !input_end_ && !finished_ && !failure_ &&
+		       inner_->would_wait();
 	}
 
 protected:
@@ -91,6 +98,7 @@ private:
 	std::string file_;
 	std::vector<uint8_t> input_;
 	uint64_t consumed_ = 0;
+	bool filled_ = false; // there may be more without more input
 	std::optional<CaptureError> failure_;
 };
 
@@ -200,8 +208,8 @@ public:
 private:
 	size_t step(uint8_t *to, size_t room) override
 	{
-		if (left_ == 0 && input_end_ && between_frames_) {
-			finished_ = true;
+		if (left_ == 0 && between_frames_) {
+			finished_ = input_end_;
 			return 0;
 		}
 		ZSTD_inBuffer in{next_, left_, 0};
@@ -228,6 +236,8 @@ std::unique_ptr<ByteStream> decompress(std::unique_ptr<ByteStream> inner, const 
 	constexpr uint8_t gzip_magic[] = {0x1f, 0x8b};
 	constexpr uint8_t xz_magic[] = {0xfd, '7', 'z', 'X', 'Z', 0x00};
 	constexpr uint8_t zstd_magic[] = {0x28, 0xb5, 0x2f, 0xfd};
+	// A frame that says something about those behind it, as pzstd writes; its first four bits are free.
+	constexpr uint8_t skippable_magic[] = {0x50, 0x2a, 0x4d, 0x18};
 	std::vector<uint8_t> head(8);
 	size_t filled = 0;
 	while (filled < head.size()) {
@@ -237,12 +247,16 @@ std::unique_ptr<ByteStream> decompress(std::unique_ptr<ByteStream> inner, const 
 		filled += got;
 	}
 	head.resize(filled);
-	const auto starts_with = [&](const uint8_t *magic, size_t size) {
-		return head.size() >= size && std::memcmp(head.data(), magic, size) == 0;
+	const auto starts_with = [](const std::vector<uint8_t> &bytes, const auto &magic) {
+		return bytes.size() >= sizeof(magic) &&
+		       std::memcmp(bytes.data(), magic, sizeof(magic)) == 0;
 	};
-	const bool gzip = starts_with(gzip_magic, sizeof(gzip_magic));
-	const bool xz = starts_with(xz_magic, sizeof(xz_magic));
-	const bool zstd = starts_with(zstd_magic, sizeof(zstd_magic));
+	const bool gzip = starts_with(head, gzip_magic);
+	const bool xz = starts_with(head, xz_magic);
+	std::vector<uint8_t> unnumbered = head;
+	if (!unnumbered.empty())
+		unnumbered[0] &= 0xf0;
+	const bool zstd = starts_with(head, zstd_magic) || starts_with(unnumbered, skippable_magic);
 	auto whole = std::make_unique<Replayed>(std::move(head), std::move(inner));
 	if (gzip)
 		return std::make_unique<Gzip>(std::move(whole), file);
