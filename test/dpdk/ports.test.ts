@@ -309,6 +309,21 @@ if (!existsSync(join(packageRoot, 'native/build/reframer-dpdk'))) {
           }
         }
 
+        test.skipIf(!veth)('a box that is refused leaves nothing on its interfaces', async () => {
+          const box = new Box(
+            'refused',
+            ['--in', ports[0], '--out', ports[1], '--balance', 'reta'],
+            ['ip', 'netns', 'exec', middle],
+          );
+          expect(await box.closed).toBe(3);
+          expect(box.stderr).toContain('--balance software');
+          expect(promiscuous()).toEqual([0, 0]);
+          for (const device of ['box-near', 'box-far'])
+            expect(
+              spawnSync('ip', ['-n', middle, 'link', 'show', device], { encoding: 'utf8' }).stdout,
+            ).not.toContain('xdp');
+        });
+
         test('a TCP connection between two namespaces passes through the box unharmed', async () => {
           const box = new Box(
             'ends',

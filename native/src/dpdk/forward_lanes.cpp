@@ -32,7 +32,10 @@ void warn_of_idle_cores(uint32_t wanted, uint32_t nb_lanes)
 
 } // namespace
 
-ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : params(p)
+ForwardLanes::ForwardLanes(const ForwardParams &p) : params(p) {}
+
+// What throws below ends what was begun: by then a constructor has run, so that the destructor does.
+ForwardLanes::ForwardLanes(const ForwardParams &p, const PollerCpus &cpus) : ForwardLanes(p)
 {
 	const uint16_t in = port_named(params.in), out = port_named(params.out);
 	used.push_back(in);

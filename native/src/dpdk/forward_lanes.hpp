@@ -56,6 +56,7 @@ public:
 	void stop();
 
 private:
+	explicit ForwardLanes(const ForwardParams &params);
 	void start_ports(uint32_t nb_lanes);
 	uint32_t nb_tx_queues() const;
 	void add_lane(uint16_t from, uint16_t to, uint16_t queue, uint32_t nb_lanes);

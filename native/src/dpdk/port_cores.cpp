@@ -40,8 +40,10 @@ struct alignas(64) PortCores::Core {
 	uint64_t sampled_useful = 0, sampled_at = 0;
 };
 
-PortCores::PortCores(const PortParams &p, const PollerCpus &cpus)
-	: params(p), nb_entries(p.nb_entries)
+PortCores::PortCores(const PortParams &p) : params(p), nb_entries(p.nb_entries) {}
+
+// What throws below ends what was begun: by then a constructor has run, so that the destructor does.
+PortCores::PortCores(const PortParams &p, const PollerCpus &cpus) : PortCores(p)
 {
 	if (params.nb_cores == 0)
 		params.nb_cores = cpus.usual(usual_port_cores);

@@ -49,6 +49,7 @@ public:
 	void stop();
 
 private:
+	explicit PortCores(const PortParams &params);
 	struct Core;
 	void start_threads(const PollerCpus &cpus);
 	void start_port();

@@ -233,6 +233,8 @@ PortGrant start_port(uint16_t port, const PortUse &use, rte_mempool *pool)
 
 void close_port(uint16_t port)
 {
+	if (!rte_eth_dev_is_valid_port(port)) // where none was found
+		return;
 	rte_eth_dev_stop(port);
 	rte_eth_dev_close(port);
 }

@@ -40,7 +40,10 @@ struct alignas(64) LiveTrial::Lane {
 	StageCounts opened, closed;
 };
 
-LiveTrial::LiveTrial(const LiveParams &params, const PollerCpus &cpus) : params_(params)
+LiveTrial::LiveTrial(const LiveParams &params) : params_(params) {}
+
+// What throws below ends what was begun: by then a constructor has run, so that the destructor does.
+LiveTrial::LiveTrial(const LiveParams &params, const PollerCpus &cpus) : LiveTrial(params)
 {
 	const lab::TrialSpec &t = params_.trial.trial;
 	const uint32_t n = params_.nb_queues;

@@ -38,6 +38,7 @@ public:
 	uint64_t received() const;
 
 private:
+	explicit LiveTrial(const LiveParams &params);
 	struct Lane;
 	void run(Lane &lane);
 

@@ -52,7 +52,13 @@ struct Tester::Staged {
 	uint32_t nb = 0;
 };
 
-Tester::Tester(const TesterConfig &config, const PollerCpus &cpus) : config_(config), cpus_(cpus)
+Tester::Tester(const TesterConfig &config, const PollerCpus &cpus, Begun)
+	: config_(config), cpus_(cpus)
+{
+}
+
+// What throws below ends what was begun: by then a constructor has run, so that the destructor does.
+Tester::Tester(const TesterConfig &config, const PollerCpus &cpus) : Tester(config, cpus, Begun())
 {
 	cpus.require(config.nb_cores);
 	tx_ = port_named(config.tx);

@@ -78,6 +78,8 @@ public:
 	uint64_t received() const { return received_.load(std::memory_order_relaxed); }
 
 private:
+	struct Begun {}; // nothing yet
+	Tester(const TesterConfig &config, const PollerCpus &cpus, Begun);
 	struct Frame {
 		const uint8_t *data;
 		uint32_t captured, length, flow;

@@ -62,9 +62,12 @@ struct PoolFreer {
 
 // The ports of a trial, each once, closed at the end.
 struct Ports {
-	Ports(const DpdkTrial &spec, rte_mempool *pool)
-		: in(port_named(spec.in)), out(port_named(spec.out))
+	Ports() = default;
+	// One that does not start has those before it closed: by then a constructor has run.
+	Ports(const DpdkTrial &spec, rte_mempool *pool) : Ports()
 	{
+		in = port_named(spec.in);
+		out = port_named(spec.out);
 		add(in, spec, pool);
 		add(out, spec, pool);
 		if (!spec.feed.empty()) {
@@ -82,7 +85,7 @@ struct Ports {
 		grants.push_back(start_port(port, {1, static_cast<uint16_t>(spec.trial.ring_depth)}, pool));
 		open.push_back(port);
 	}
-	uint16_t in, out, feed = 0;
+	uint16_t in = 0, out = 0, feed = 0;
 	std::vector<uint16_t> open;
 	std::vector<PortGrant> grants;
 };
