@@ -9,6 +9,8 @@ import { shareOfAsked, sleep, type Figures, type Load, type Tester } from './tes
 
 const answerMs = 5000;
 const graceMs = 200;
+/** Bytes that a frame takes on the link beside its own: checksum, preamble and gap. Pktgen's rate counts them. */
+const linkOverhead = 24;
 
 /** A conversation: statements go out one by one, each with a mark behind it. */
 export class PktgenSocket {
@@ -16,6 +18,7 @@ export class PktgenSocket {
   private failed: Error | undefined;
   private wake: () => void = () => undefined;
   private marks = 0;
+  private before: Promise<unknown> = Promise.resolve();
 
   private constructor(private readonly socket: Socket) {
     socket.setEncoding('utf8').on('data', (part) => {
@@ -50,8 +53,14 @@ export class PktgenSocket {
     });
   }
 
-  /** What the statement wrote. */
-  async run(statement: string): Promise<string> {
+  /** What the statement wrote. Answers bear no names: one statement waits for the one before. */
+  run(statement: string): Promise<string> {
+    const answer = this.before.then(() => this.ask(statement));
+    this.before = answer.catch(() => undefined);
+    return answer;
+  }
+
+  private async ask(statement: string): Promise<string> {
     const mark = `reframer-${++this.marks}`;
     this.text = '';
     this.socket.write(`${statement}\nio.write("${mark}\\n") io.flush()\n`);
@@ -123,6 +132,10 @@ export async function openPktgen(role: TesterRole): Promise<Tester> {
   let openedAt = 0;
   let window: Promise<void> = Promise.resolve();
   let sends = false;
+  let linkBps = 0;
+  /** Pktgen's rate is a share of the link, in percent. */
+  const setRate = (bps: number): Promise<string> =>
+    socket.run(`pktgen.set("${tx}", "rate", ${Math.min(100, (bps / linkBps) * 100)})`);
   return {
     about: {
       tester: (await socket.run('io.write(pktgen.info.Pktgen_Version or "", "\\n")')).trim(),
@@ -130,20 +143,24 @@ export async function openPktgen(role: TesterRole): Promise<Tester> {
     start: async (asked) => {
       load = asked;
       if (load.bps > 0) {
-        // Pktgen's rate is a share of the link, in percent.
         const speed = /(\d+)/.exec(
           await socket.run(`io.write(pktgen.linkState("${tx}")[${tx}], "\\n")`),
         )?.[1];
         if (speed === undefined)
           throw new HarnessError('tester', `tester: Pktgen tells no speed of port ${tx}'s link`);
-        await socket.run(
-          `pktgen.set("${tx}", "rate", ${Math.min(100, (load.bps / (Number(speed) * 1e6)) * 100)})`,
-        );
+        linkBps = Number(speed) * 1e6;
+        await setRate(load.bps);
       }
       first = await counters(socket, tx, rx);
       sends = true;
       await socket.run(`pktgen.start("${tx}")`);
-      window = sleep(load.warmupMs).then(async () => {
+      window = sleep(load.warmupMs / 2).then(async () => {
+        // How long its frames are only its user knows, and then the counters.
+        const { sent, sentBytes } = await counters(socket, tx, rx);
+        const frames = sent - first.sent;
+        if (load.bps > 0 && frames > 0 && sends)
+          await setRate(load.bps * (1 + (linkOverhead * frames) / (sentBytes - first.sentBytes)));
+        await sleep(load.warmupMs / 2);
         opened = await counters(socket, tx, rx);
         openedAt = performance.now();
       });

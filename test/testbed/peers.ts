@@ -15,6 +15,8 @@ export interface Peer {
 /** What sends the packets. */
 export interface Wire {
   start: (pps: number) => Promise<void>;
+  /** While it sends; one that cannot goes on as it began. */
+  change?: (pps: number) => void;
   stop: () => Promise<void>;
   /** Since the first start. */
   counts: () => Promise<{ sent: number; received: number }>;
@@ -31,6 +33,9 @@ export function clockWire(lossShare: number): Wire {
     start: (wanted) => {
       [pps, startedAt] = [wanted, Date.now()];
       return Promise.resolve();
+    },
+    change: (wanted) => {
+      [before, startedAt, pps] = [sent(), Date.now(), wanted];
     },
     stop: () => {
       [before, startedAt] = [sent(), 0];
@@ -225,8 +230,11 @@ export function trexPeer(wire: Wire): Promise<Peer> {
 /** Of the frames that an emulated Pktgen sends. */
 const pktgenBytes = 100;
 
-/** A line is a statement of Lua; of those that the driver sends it knows what they do. The link has 10 Gbps. */
-export function pktgenPeer(wire: Wire): Promise<Peer> {
+/**
+ * A line is a statement of Lua; of those that the driver sends it knows what they do. The link has 10 Gbps.
+ * @param overhead bytes that a frame takes on the link beside its own
+ */
+export function pktgenPeer(wire: Wire, overhead = 0): Promise<Peer> {
   const asked: string[] = [];
   let rate = 100;
   let sends = false;
@@ -236,9 +244,11 @@ export function pktgenPeer(wire: Wire): Promise<Peer> {
     if (mark !== undefined) return `${mark}\n`;
     const [, share] = /^pktgen\.set\("0", "rate", ([\d.e-]+)\)$/.exec(line) ?? [];
     if (share !== undefined) rate = Number(share);
+    const pps = (rate * 1e8) / 8 / (pktgenBytes + overhead);
+    if (share !== undefined && sends) wire.change?.(pps);
     if (line === 'pktgen.start("0")') {
       sends = true;
-      await wire.start((rate * 1e8) / 8 / pktgenBytes);
+      await wire.start(pps);
     }
     if (line === 'pktgen.stop("0")') {
       sends = false;

@@ -89,6 +89,19 @@ test('Pktgen: rate as a share of the link, start, counters, stop', async () => {
   await tester.close();
 });
 
+test('Pktgen: its rate counts preamble and gap, ours does not', async () => {
+  const peer = await pktgenPeer(clockWire(0), 24);
+  open.push(peer);
+  const tester = await openPktgen(role('pktgen', peer.address));
+  await tester.start({ bps: 5e9, warmupMs: 200, windowMs: 200 });
+  const { offeredBps } = await tester.stop();
+  const rates = peer.asked.flatMap((line) => /"rate", ([\d.]+)/.exec(line)?.[1] ?? []).map(Number);
+  // Frames of 100 bytes: 24 % more of the link.
+  expect(rates).toEqual([50, expect.closeTo(62, 6)]);
+  expect(offeredBps / 5e9).toBeCloseTo(1, 1);
+  await tester.close();
+});
+
 test('a tester that is not there, or is something else, is one line', async () => {
   const gone = await pktgenPeer(clockWire(0));
   await gone.close();
