@@ -147,17 +147,17 @@ private:
 		prefetch(ids, found, n);
 		for (uint32_t i = 0; i < n; i++) {
 			const uint8_t *key = keys + size_t{i} * Size;
-			// An earlier key of the burst may have been the same.
-			for (uint32_t k = 0; !found[i] && k < nb_fresh; k++)
-				if (std::memcmp(key, keys + size_t{fresh[k]} * Size, Size) == 0) {
-					ids[i] = ids[fresh[k]];
-					found[i] = 1;
-				}
 			results[i] = 0;
 			// A burst's new flow may have taken the block of a dead one that this key had found.
 			if (found[i] && expiry_ == Expiry::lazy &&
 			    !(block(ids[i]).used && block(ids[i]).key == Key::load(key)))
 				found[i] = 0;
+			// An earlier key of the burst may have been the same, also of that one.
+			for (uint32_t k = 0; !found[i] && k < nb_fresh; k++)
+				if (std::memcmp(key, keys + size_t{fresh[k]} * Size, Size) == 0) {
+					ids[i] = ids[fresh[k]];
+					found[i] = 1;
+				}
 			if (!found[i]) {
 				if (!insert(key, tick, ids[i])) {
 					results[i] = Tracker::refused;

@@ -66,7 +66,8 @@ Call::Call(Thread &thread, uint64_t now_ns) : timed(now_ns != CONNTRACK_NO_TIME)
 
 void free_retired(Table &t)
 {
-	uint64_t oldest = UINT64_MAX;
+	// What retires after this look may have been entered after it, too: not to be freed by it.
+	uint64_t oldest = t.epoch.load();
 	for (uint32_t i = 0; i < CONNTRACK_SHARED_THREADS; i++)
 		if (uint64_t epoch = t.threads[i].active.load())
 			oldest = std::min(oldest, epoch);
@@ -114,7 +115,9 @@ conntrack_stats stats_of(const conntrack_shared &t)
 		away += thread.away.read();
 	}
 	out.away = static_cast<uint64_t>(std::max<int64_t>(away, 0));
-	out.flows = out.inserted - out.removed - out.expired - out.evicted;
+	// Threads count on while this is read: of a flow the end may be seen, and the insert not.
+	const uint64_t ended = out.removed + out.expired + out.evicted;
+	out.flows = out.inserted - std::min(ended, out.inserted);
 	out.bytes = sizeof(t) + CONNTRACK_SHARED_THREADS * sizeof(conntrack_thread);
 	auto &table = const_cast<conntrack_shared &>(t);
 	// Keeps the generations that are read here.
