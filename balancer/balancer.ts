@@ -99,21 +99,23 @@ export class LoadBalancer {
 
   /** @throws LoadBalancerError `bad-option`; NativeError without a native library */
   constructor(options: LoadBalancerOptions) {
-    this.#functions = balancerFunctions();
+    // No function in here may name `this`: all of them share what they hold, and the registry keeps one.
+    const functions = balancerFunctions();
+    this.#functions = functions;
     const defaults = {} as NativeParams;
-    this.#functions.defaultParams(defaults);
-    this.#functions.defaultServer(this.#serverDefaults);
+    functions.defaultParams(defaults);
+    functions.defaultServer(this.#serverDefaults);
     const params = nativeParams(options, defaults);
     const out: [NativeLoadBalancer | null] = [null];
-    const result = this.#functions.create(params, out);
+    const result = functions.create(params, out);
     if (result !== 0 || out[0] === null)
       throw result === errno.noMemory
         ? new LoadBalancerError('out-of-memory', 'the balancer could not be allocated')
         : new LoadBalancerError(
             'bad-option',
-            reasonFrom((...to) => this.#functions.check(params, ...to)),
+            reasonFrom((...to) => functions.check(params, ...to)),
           );
-    const { free } = this.#functions;
+    const { free } = functions;
     const [created] = out;
     this.#native = created;
     unclosed.register(this, () => free(created), this);
@@ -183,7 +185,7 @@ export class LoadBalancer {
         'table',
       );
     const cores = of.cores ?? Math.max(0, ...table) + 1;
-    if (!Number.isInteger(cores) || cores < 1)
+    if (!Number.isInteger(cores) || cores < 1 || cores > 0xffff)
       throw new LoadBalancerError(
         'bad-option',
         `cores is ${cores}, no whole number from 1`,
@@ -199,7 +201,8 @@ export class LoadBalancer {
   }
   /** Load of each core, on the scale of `connectionLoad`. */
   reportCores(id: number, loads: ArrayLike<number>): void {
-    const odd = Array.from(loads).findIndex((load) => !(load >= 0 && Number.isFinite(load)));
+    // They are 32-bit floats on the way.
+    const odd = Array.from(loads).findIndex((load) => !(load >= 0 && Math.fround(load) < Infinity));
     if (odd >= 0)
       throw new LoadBalancerError('bad-option', `loads[${odd}] is ${loads[odd]}, no load`, 'loads');
     const result = this.#functions.reportCores(

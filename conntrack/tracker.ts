@@ -18,6 +18,7 @@ import { StateLayout, type CounterOf, type StateSchema } from './schema.js';
 import { readStats, type FlowTrackerStats } from './stats.js';
 import {
   burstFor,
+  checkMemory,
   checkTime,
   countKeys,
   type CallOptions,
@@ -72,40 +73,43 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
 
   /** @throws ConntrackError `bad-option`, `out-of-memory`; NativeError */
   constructor(options: FlowTrackerOptions<S> = {}) {
-    this.#native = conntrackFunctions();
-    const native = this.#native;
+    // No function in here may name `this`: all of them share what they hold, and the registry keeps one.
+    const native = conntrackFunctions();
+    this.#native = native;
     const removed = this.#removed;
     const defaults = {} as NativeParams;
     native.defaultParams(defaults);
-    this.#params = applyOptions(options, defaults);
+    const params = applyOptions(options, defaults);
+    this.#params = params;
     this.#layout = options.state === undefined ? undefined : new StateLayout(options.state);
     this.#onRemoved = options.onRemoved;
-    const { key_size: keySize, state_size: stateSize } = this.#params;
+    const { key_size: keySize, state_size: stateSize } = params;
     const callback =
       options.onRemoved === undefined
         ? null
         : registerRemoved(keySize, stateSize, (...flow) => removed.push(flow));
     const out: [NativeTable | null] = [null];
-    const status = native.create({ ...this.#params, on_removed: callback }, out);
+    const status = native.create({ ...params, on_removed: callback }, out);
     const [created] = out;
     if (status !== 0 || created === null) {
       if (callback !== null) unregisterRemoved(callback);
       throw status === -12
         ? new ConntrackError(
             'out-of-memory',
-            `cannot allocate room for ${this.#params.initial_flows} flows`,
+            `cannot allocate room for ${params.initial_flows} flows`,
           )
         : new ConntrackError(
             'bad-option',
-            `the table refused the options: ${reasonFrom((...to) => native.check({ ...this.#params, on_removed: null }, ...to))}`,
+            `the table refused the options: ${reasonFrom((...to) => native.check({ ...params, on_removed: null }, ...to))}`,
           );
     }
     this.#table = created;
-    this.#free = () => {
+    const free = (): void => {
       native.free(created);
       if (callback !== null) unregisterRemoved(callback);
     };
-    unclosed.register(this, this.#free, this);
+    this.#free = free;
+    unclosed.register(this, free, this);
   }
 
   /** Bytes of a key and of a state. */
@@ -195,6 +199,7 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
   store(burst: FlowBurst): void {
     const table = this.#alive();
     const { pointers, count } = this.#current(burst);
+    checkMemory(burst, count);
     this.#native.storeStates(table, pointers, count, burst.states);
   }
 
@@ -411,6 +416,8 @@ export class FlowTracker<S extends StateSchema = StateSchema> implements FlowTab
           : 'hashes are for trackers with nicHash',
       );
     if (hashes === undefined) return null;
+    if (!((hashes as unknown) instanceof Uint32Array))
+      throw new ConntrackError('bad-burst', 'the hashes are no Uint32Array');
     if (hashes.length < count)
       throw new ConntrackError('bad-burst', `${count} keys came with ${hashes.length} hashes`);
     if (this.#digests.length < count) this.#digests = new BigUint64Array(count);

@@ -85,15 +85,17 @@ export class Reframer<T = Uint8Array> {
 
   /** @throws ReframerError `bad-option`, `out-of-memory`; NativeError */
   constructor(options: ReframerOptions = {}) {
-    this.#native = reframerFunctions();
+    // No function in here may name `this`: all of them share what they hold, and the registry keeps one.
+    const native = reframerFunctions();
+    this.#native = native;
     const defaults = {} as NativeParams;
-    this.#native.defaultParams(defaults);
+    native.defaultParams(defaults);
     const params = applyOptions(options, defaults);
     const headerBytes = whole('headerBytes', options.headerBytes ?? 512, 64, 65536);
     // Waiting packets, and as many again that are due but not yet polled.
     this.#slots = slotsFor<T>(2 * params.max_packets, headerBytes);
     const stage: [NativeStage | null] = [null];
-    const status = this.#native.create(params, stage);
+    const status = native.create(params, stage);
     if (status !== 0 || stage[0] === null) {
       throw status === -12
         ? new ReframerError(
@@ -102,10 +104,9 @@ export class Reframer<T = Uint8Array> {
           )
         : new ReframerError(
             'bad-option',
-            `the engine refused the options: ${reasonFrom((...to) => this.#native.check(params, ...to))}`,
+            `the engine refused the options: ${reasonFrom((...to) => native.check(params, ...to))}`,
           );
     }
-    const native = this.#native;
     const created = stage[0];
     this.#stage = created;
     this.maxPackets = params.max_packets;

@@ -255,21 +255,23 @@ export class Balancer {
 
   /** @throws RssppError `bad-option`; NativeError without a native library */
   constructor(options: BalancerOptions) {
-    this.#functions = rssppFunctions();
+    // No function in here may name `this`: all of them share what they hold, and the registry keeps one.
+    const functions = rssppFunctions();
+    this.#functions = functions;
     const defaults = {} as NativeBalancerParams;
-    this.#functions.defaultParams(defaults);
+    functions.defaultParams(defaults);
     const params = nativeParams(options, defaults);
     const out: [NativeBalancer | null] = [null];
-    const result = this.#functions.balancerCreate(params, out);
+    const result = functions.balancerCreate(params, out);
     if (result !== 0 || out[0] === null) {
       throw result === -12
         ? new RssppError('out-of-memory', 'the balancer could not be allocated')
         : new RssppError(
             'bad-option',
-            `the balancer refused the options: ${reasonFrom((...to) => this.#functions.check(params, ...to))}`,
+            `the balancer refused the options: ${reasonFrom((...to) => functions.check(params, ...to))}`,
           );
     }
-    const { balancerFree } = this.#functions;
+    const { balancerFree } = functions;
     const [created] = out;
     this.#native = created;
     unclosed.register(this, () => balancerFree(created), this);
@@ -280,7 +282,7 @@ export class Balancer {
     this.#fill = new Float32Array(this.cores);
     this.#waiting = new BigUint64Array(this.cores);
     this.#moves = new Uint16Array(this.buckets * moveWords);
-    this.#owners = Uint16Array.from({ length: this.buckets }, (_, b) => b % this.cores);
+    this.#owners = Uint16Array.from({ length: this.buckets }, (_, b) => b % params.nb_cores);
   }
 
   /** The table as decided: owner of each bucket. */

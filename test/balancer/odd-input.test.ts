@@ -94,15 +94,17 @@ test('cores and loads that are none are refused', () => {
   ])
     expect(told(() => balancer.setCores(id, { key, table }))).toEqual(['bad-option', 'table']);
   expect(told(() => balancer.setCores(id, { key, table: [] }))).toEqual(['bad-option', 'table']);
-  expect(told(() => balancer.setCores(id, { key, table: [0, 1], cores: 2.5 }))).toEqual([
-    'bad-option',
-    'cores',
-  ]);
+  for (const cores of [2.5, 2 ** 32 + 2])
+    expect(told(() => balancer.setCores(id, { key, table: [0, 1], cores }))).toEqual([
+      'bad-option',
+      'cores',
+    ]);
   balancer.setCores(id, { key, table: [0, 1] });
   for (const loads of [
     [0, Number.NaN],
     [-1, 0],
     [0, Infinity],
+    [0, 1e39],
   ])
     expect(told(() => balancer.reportCores(id, loads))).toEqual(['bad-option', 'loads']);
   balancer.reportCores(id, [0.5, 0]);
