@@ -2,7 +2,10 @@ import { captureFunctions, keyFlags, NativeColumns } from '../native/binding-cap
 import { inspectAs } from '../native/inspect.js';
 import { CaptureError } from './errors.js';
 
-/** One captured packet. Its bytes are views, and yours to keep. */
+/**
+ * One captured packet. Its bytes are views, and yours to keep. Other packets lie in the same buffer: to
+ * give one to another thread, post a copy (`data.slice()`) instead of transferring `data.buffer`.
+ */
 export interface CapturedPacket {
   /** The frame, or as much of it as was captured. */
   readonly data: Uint8Array;
@@ -133,6 +136,11 @@ export class BatchMemory {
       made.generation = this.generation;
     }
     return made.memory;
+  }
+
+  /** Whether it was transferred, as to a worker: what lies at its addresses is another's now. */
+  get isGone(): boolean {
+    return this.columns.bytes.buffer.byteLength === 0;
   }
 
   hashes({ key = '5tuple', seed = 0 }: HashOptions): Uint32Array {
@@ -285,6 +293,11 @@ export class CaptureBurst implements Iterable<CapturedPacket> {
   }
 
   #fresh(): BatchMemory {
+    if (this.#memory.isGone)
+      throw new CaptureError(
+        'stale',
+        'the memory of this burst, and of others, was transferred: post copies of packets',
+      );
     if (this.#isStale())
       throw new CaptureError(
         'stale',
@@ -308,6 +321,6 @@ export class CaptureBurst implements Iterable<CapturedPacket> {
   }
 
   #isStale(): boolean {
-    return this.#memory.generation !== this.#generation;
+    return this.#memory.isGone || this.#memory.generation !== this.#generation;
   }
 }

@@ -41,7 +41,12 @@ export class Pump {
     this.#capture = undefined;
     this.#wake();
     // Not waited for: a source that waits for bytes itself answers when they come.
-    this.#source.return?.(undefined).catch(() => undefined);
+    void this.#tellSource().catch(() => undefined);
+  }
+
+  /** What a source of the caller's own answers need be no promise, as for `for await`. */
+  async #tellSource(): Promise<void> {
+    await this.#source.return?.(undefined);
   }
 
   /** Waits until enough of it was read. @returns false where nobody wants more */

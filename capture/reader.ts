@@ -141,8 +141,17 @@ export class Capture implements AsyncIterable<CaptureBurst>, Iterable<CaptureBur
     if (status !== 0 || capture === null)
       throw new CaptureError('out-of-memory', 'the capture could not be allocated');
     this.#capture = capture;
-    if (typeof source !== 'string') this.#pump = new Pump(source, this.#native, capture);
-    unclosed.register(this, () => free(capture), this);
+    // As long as its source has bytes the pump lives on by itself: it must know that the capture is gone.
+    const fed: { pump?: Pump } = {};
+    unclosed.register(
+      this,
+      () => {
+        fed.pump?.stop();
+        free(capture);
+      },
+      this,
+    );
+    if (typeof source !== 'string') this.#pump = fed.pump = new Pump(source, this.#native, capture);
     this.#signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (this.#signal?.aborted === true) this.#cancel();
   }
@@ -330,7 +339,9 @@ export class Capture implements AsyncIterable<CaptureBurst>, Iterable<CaptureBur
   }
 
   #memory(): BatchMemory {
-    const memory = this.#spare.pop() ?? new BatchMemory(batchBytes, batchFrames, this.#snaplen);
+    let memory = this.#spare.pop();
+    if (memory === undefined || memory.isGone)
+      memory = new BatchMemory(batchBytes, batchFrames, this.#snaplen);
     memory.generation++;
     return memory;
   }
