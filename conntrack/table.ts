@@ -35,11 +35,15 @@ export class FlowBurst<S extends StateSchema = StateSchema> {
   /**
    * @param capacity most keys that it can hold
    * @param stateBytes of the tracker that will fill it
+   * @throws ConntrackError `bad-burst`
    */
   constructor(
     readonly capacity: number,
     readonly stateBytes: number,
   ) {
+    // An array of NaN entries has none, yet no number of keys is above NaN: all would seem to fit.
+    if (!(Number.isSafeInteger(capacity) && capacity >= 0))
+      throw new ConntrackError('bad-burst', `capacity is ${capacity}, no whole number from 0`);
     this.found = new Uint8Array(capacity);
     this.isNew = new Uint8Array(capacity);
     const bytes = new ArrayBuffer(capacity * stateBytes);
@@ -132,6 +136,16 @@ export function countKeys(keys: Uint8Array, keyBytes: number): number {
   );
 }
 
+/** A burst whose arrays were transferred to another thread has none: nothing would come back in it. */
+export function checkMemory(burst: FlowBurst, count: number): void {
+  const { states, found, isNew, stateBytes } = burst;
+  if (states.length < count * stateBytes || Math.min(found.length, isNew.length) < count)
+    throw new ConntrackError(
+      'bad-burst',
+      'the memory of this burst was transferred: post copies, or take another burst',
+    );
+}
+
 /** How many keys there are, and a burst for them. */
 export function burstFor(
   keys: Uint8Array,
@@ -147,6 +161,7 @@ export function burstFor(
       `a burst for ${burst.capacity} states of ${burst.stateBytes} bytes cannot take ${count} of ${stateBytes}`,
     );
   }
+  checkMemory(burst, count);
   burst.count = count;
   burst.fills++;
   return burst;

@@ -129,13 +129,17 @@ function check(problem: Problem): void {
   if (!Number.isInteger(cores) || cores < 1 || cores > maxCores)
     wrong(`there are ${cores} cores; 1 to ${maxCores} are taken`);
   if (owners.length !== buckets) wrong(`loads has ${buckets} entries, owners ${owners.length}`);
-  for (const [name, length, expected] of [
-    ['active', active?.length, cores],
-    ['pinned', pinned?.length, buckets],
-    ['nodes', nodes?.length, cores],
+  for (const [name, list, expected] of [
+    ['active', active, cores],
+    ['pinned', pinned, buckets],
+    ['nodes', nodes, cores],
   ] as const) {
-    if (length !== undefined && length !== expected)
-      wrong(`${name} has ${length} entries instead of ${expected}`);
+    if (list === undefined) continue;
+    // A Set has no length: the native side would read beyond what is copied of it.
+    if (!isList(list))
+      wrong(`${name} is a ${typeof list} without length; it is a list of ${expected} entries`);
+    if (list.length !== expected)
+      wrong(`${name} has ${list.length} entries instead of ${expected}`);
   }
   const odd = nodes === undefined ? -1 : Array.from(nodes).findIndex((node) => !isNode(node));
   if (odd >= 0) wrong(`nodes[${odd}] is ${String(nodes?.[odd])}; a node is from 0 to 65535`);

@@ -13,6 +13,34 @@ import { addressBytes, addressText } from '../../native/address.js';
 import { codeOf, keys } from '../helpers/conntrack.js';
 
 describe('a burst', () => {
+  test('has a whole number of rows, which are its own', () => {
+    for (const odd of [undefined, Number.NaN, -1, 1.5, [64], '64'] as unknown as number[])
+      expect(codeOf(() => new FlowBurst(odd, 8))).toBe('bad-burst');
+    using tracker = new FlowTracker();
+    using shared = new SharedFlowTracker();
+    for (const column of ['states', 'found', 'isNew'] as const) {
+      const burst = new FlowBurst(64, 8);
+      tracker.findOrInsert(keys(1), 0, { into: burst });
+      structuredClone(0, { transfer: [burst[column].buffer as ArrayBuffer] });
+      for (const call of [
+        () => tracker.store(burst),
+        () => tracker.find(keys(1), 0, { into: burst }),
+        () => shared.findOrInsert(keys(1), 0, { into: burst }),
+      ])
+        expect(codeOf(call)).toBe('bad-burst');
+    }
+  });
+
+  test('gets hashes of 32 bits', () => {
+    using tracker = new FlowTracker({ nicHash: true });
+    for (const hashes of [
+      new Uint8Array(1),
+      new BigUint64Array(1),
+      [7],
+    ] as unknown as Uint32Array[])
+      expect(codeOf(() => tracker.findOrInsert(keys(1), 0, { hashes }))).toBe('bad-burst');
+  });
+
   test('that another tracker filled since is stale', () => {
     const [one, other] = [new FlowTracker(), new FlowTracker()];
     const burst = new FlowBurst(64, 8);

@@ -110,3 +110,13 @@ test('a kind of device that there is not is refused by name', async () => {
     option: 'kind',
   });
 });
+
+test('what has no length is no list', () => {
+  const problem = { loads: [1, 2], owners: [0, 1], cores: 2 };
+  for (const name of ['active', 'pinned', 'nodes'])
+    for (const odd of [new Set([1]), {}, 2])
+      expect([name, codeOf(() => solve({ ...problem, [name]: odd }))]).toEqual([
+        name,
+        'bad-problem',
+      ]);
+});
