@@ -36,6 +36,7 @@ import {
   buildFolder,
   isInstalled,
   isSetUp,
+  lackedFile,
   lockFile,
   logFile,
   root,
@@ -67,6 +68,17 @@ class SetupError extends Error {
 
 let log;
 let child;
+/** The signal at which the command that runs is waited for, and nothing else begins. */
+let stopping;
+
+const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 };
+
+/** A command that still writes keeps the lock, which names it: nobody else may begin before it is gone. */
+function leave(signal) {
+  if (child === undefined) release(lockFile);
+  say('stopped; run it again to go on where it stopped');
+  process.exit(exitCodes[signal]);
+}
 
 /** Runs a command with its output in the log; the last lines are shown when it fails. */
 function run(command, args, { cwd = root, env = {}, mayFail = false } = {}) {
@@ -79,11 +91,13 @@ function run(command, args, { cwd = root, env = {}, mayFail = false } = {}) {
       stdio: ['ignore', log, log],
     });
     if (child.pid !== undefined) nameChild(lockFile, child.pid);
-    child.on('error', (error) =>
-      reject(new SetupError(`cannot start ${command}: ${error.message}`)),
-    );
+    child.on('error', (error) => {
+      child = undefined;
+      reject(new SetupError(`cannot start ${command}: ${error.message}`));
+    });
     child.on('close', (code, signal) => {
       child = undefined;
+      if (stopping !== undefined) leave(stopping);
       if (code === 0 || (mayFail && signal === null)) return resolve(code === 0);
       const tail = readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-15).join('\n');
       reject(
@@ -137,10 +151,12 @@ function explain(list) {
  */
 async function withoutStartingServers(install) {
   const policy = '/usr/sbin/policy-rc.d';
-  if (existsSync(policy)) return install();
+  const ours = '#!/bin/sh\n# of the set-up of reframer, while it installs packages\nexit 101\n';
+  // One of a set-up that was killed outright would keep servers of others from starting for ever.
+  if (existsSync(policy) && readFileSync(policy, 'utf8') !== ours) return install();
   const remove = () => rmSync(policy, { force: true });
   process.once('exit', remove);
-  writeFileSync(policy, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
+  writeFileSync(policy, ours, { mode: 0o755 });
   try {
     await install();
   } finally {
@@ -199,12 +215,25 @@ async function installSystemPackages() {
     : `install them with your package manager (the Debian names are ${list.map((r) => r.debian).join(' ')})`;
   if (required.length > 0)
     throw new SetupError(`these are needed and missing:\n${explain(required)}\n${how}`, 3);
-  say(`works without, but missing:\n${explain(list)}\n${how}`);
+  say(`works without, but missing:\n${explain(list)}\n${how}\nand run set-up again`);
+}
+
+/** What the build goes without, of that which Meson looks for. */
+const lacking = () => missing(['feature', 'peer', 'test']).filter((r) => r.module ?? r.header);
+
+/** Of what the last build went without, what is there by now. */
+function foundSince() {
+  let lacked;
+  try {
+    lacked = JSON.parse(readFileSync(lackedFile, 'utf8'));
+  } catch {
+    return []; // lacked nothing that anybody wrote down
+  }
+  return requirements.filter((r) => lacked.includes(r.name) && probe(r).found).map((r) => r.name);
 }
 
 /** Meson keeps its options in a folder; one that a killed set-up left half-made is made again. */
-async function configure() {
-  const wanted = withTests && missing(['test']).every((r) => r.optional);
+async function configure(wanted) {
   // A folder that was copied or moved here with its clone is made again, too.
   if (!isConfiguredFor(buildFolder, join(root, 'native'))) {
     rmSync(buildFolder, { recursive: true, force: true });
@@ -239,14 +268,24 @@ async function configure() {
 
 async function buildNative() {
   const { value, file, current } = state('native');
-  const testsBuilt = !withTests || isCurrent(`${file}-tests`, value);
-  if (current && testsBuilt && existsSync(join(buildFolder, 'reframer-lab'))) return;
+  // Only what is built is stamped: a later set-up that finds what tests need builds them.
+  const wanted = withTests && missing(['test']).every((r) => r.optional);
+  const testsBuilt = !wanted || isCurrent(`${file}-tests`, value);
+  const found = foundSince();
+  if (current && testsBuilt && found.length === 0 && existsSync(join(buildFolder, 'reframer-lab')))
+    return;
   await timed('native build', async () => {
-    await configure();
+    if (found.length > 0) {
+      // Meson looks for a library once; what it did not find it would never use.
+      say(`found since the last build: ${found.join(', ')}`);
+      rmSync(buildFolder, { recursive: true, force: true });
+    }
+    await configure(wanted);
     await run('ninja', ['-C', buildFolder]);
   });
+  writeStamp(lackedFile, JSON.stringify(lacking().map((r) => r.name)));
   writeStamp(file, value);
-  if (withTests) writeStamp(`${file}-tests`, value);
+  if (wanted) writeStamp(`${file}-tests`, value);
 }
 
 /** The pages of the TypeScript interface have packages of their own, which one test needs. */
@@ -290,12 +329,12 @@ async function locked(action) {
   } catch (error) {
     throw new SetupError(`cannot write in ${root}: ${error.message}`);
   }
-  for (const signal of ['SIGINT', 'SIGTERM']) {
+  for (const signal of Object.keys(exitCodes)) {
     process.on(signal, () => {
-      child?.kill(signal);
-      release(lockFile);
-      say('stopped; run it again to go on where it stopped');
-      process.exit(signal === 'SIGINT' ? 130 : 143);
+      // npm and ninja tidy up when they are told, and write meanwhile; the second signal waits for nothing.
+      if (child === undefined || stopping !== undefined) leave(signal);
+      stopping = signal;
+      child.kill(signal);
     });
   }
   try {
@@ -309,7 +348,13 @@ async function main() {
   checkNode();
   if (options.has('--check')) return check();
   // Done, and perhaps in a folder that this user may only read.
-  if (!withTests && withTypescript === !isInstalled && isSetUp({ native: withNative })) return;
+  if (
+    !withTests &&
+    withTypescript === !isInstalled &&
+    isSetUp({ native: withNative }) &&
+    (!withNative || foundSince().length === 0)
+  )
+    return;
   await locked(async () => {
     const start = Date.now();
     if (withTypescript) await installNodePackages();

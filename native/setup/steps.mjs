@@ -15,6 +15,8 @@ export const isInstalled =
 export const buildFolder = join(root, 'native', 'build');
 export const logFile = join(root, 'native', 'setup.log');
 export const lockFile = join(root, 'native', '.setup.lock');
+/** What the last native build went without. */
+export const lackedFile = join(buildFolder, '.reframer-lacked');
 export const triedFile = join(root, 'native', '.setup-tried');
 
 const stamps = {
