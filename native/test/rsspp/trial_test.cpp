@@ -41,6 +41,18 @@ TEST_CASE("every method accounts for every packet, and only spraying reorders")
 	}
 }
 
+TEST_CASE("the load of cores is that of the window, however long the epochs are")
+{
+	for (const uint32_t interval_ms : {100, 700, 5000}) {
+		CAPTURE(interval_ms);
+		RssppTrial t = short_trial("static", 4, 0.5);
+		t.interval_ms = interval_ms;
+		const RssppTrialResult r = run_rsspp_trial(t);
+		const double served = double(r.processed) * r.service_ns * 1e-9 / (t.cores * t.seconds);
+		CHECK(r.mean_load == doctest::Approx(served).epsilon(0.005));
+	}
+}
+
 TEST_CASE("the same seed gives the same trial")
 {
 	const RssppTrialResult a = run_rsspp_trial(short_trial("ours", 4, 0.9)),

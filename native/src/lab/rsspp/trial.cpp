@@ -117,6 +117,9 @@ RssppTrialResult Machine::run()
 			if (result.still_seconds < trial.still_seconds)
 				return result; // not yet
 			measuring = true;
+			// What cores have worked in the epoch that is under way is not of the window ...
+			for (Core &core : cores)
+				core.busy_total_ns = uint64_t{0} - core.busy_ns;
 			offered_before = port.offered;
 			drops_before = 0;
 			for (uint64_t d : port.dropped)
@@ -150,6 +153,7 @@ RssppTrialResult Machine::run()
 		r.held_max = std::max<uint64_t>(r.held_max, s.held_max);
 		r.in_flight += s.held_now + s.handed_over - s.taken_over;
 		r.handed_over += s.handed_over;
+		cores[c].busy_total_ns += cores[c].busy_ns; // ... and that since the last epoch's end is
 		r.mean_load += double(cores[c].busy_total_ns) / (trial.seconds * 1e9) / trial.cores;
 	}
 	for (const Ring &ring : port.rings)
