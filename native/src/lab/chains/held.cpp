@@ -18,16 +18,18 @@ Held::Held(std::unique_ptr<Contender> chain, const Hold &hold, uint64_t seed)
 
 void Held::take(nf::Mbuf **packets, uint32_t n, uint64_t now_ns)
 {
-	if (reframer_passes(stage_.get())) {
-		chain_->take(packets, n, now_ns);
-		return;
-	}
 	for (uint32_t i = 0; i < n; i++) {
 		wire_[i] = packets[i]->wire;
 		hash_[i] = packets[i]->rss;
 	}
 	const reframer_burst in = {
 		reinterpret_cast<void **>(packets), nullptr, nullptr, wire_, hash_, n};
+	if (reframer_passes(stage_.get())) {
+		// The stage has to see what passes, or it would never find that holding pays again.
+		reframer_pass(stage_.get(), &in, now_ns);
+		chain_->take(packets, n, now_ns);
+		return;
+	}
 	reframer_push(stage_.get(), &in, now_ns);
 	release(now_ns, false);
 }
