@@ -106,6 +106,7 @@ struct Outcome {
 	double slf_in, slf_out;
 	uint64_t hold_max_ns, reordered, in, out;
 	reframer_stats stats;
+	bool stood_still;
 };
 
 Outcome reorder(const std::string &in, const std::string &out, const ReorderOptions &options)
@@ -117,7 +118,7 @@ Outcome reorder(const std::string &in, const std::string &out, const ReorderOpti
 	run.run(progress);
 	writer.finish();
 	return {run.in().slf(),   run.out().slf(),   run.hold_max_ns(), run.flows_reordered(),
-	        run.in().packets, run.out().packets, run.stats()};
+	        run.in().packets, run.out().packets, run.stats(),       run.time_stood_still()};
 }
 
 FlowStats stats_of(const std::vector<Packet> &packets, size_t max_flows = max_flows_default)
@@ -214,8 +215,12 @@ TEST_CASE("reorder: a clock that stands still is bounded by what may be held")
 	CHECK(o.in == o.out);
 	CHECK(o.reordered == 0);
 	CHECK(o.stats.released[REFRAMER_BY_CAPACITY] > 0);
+	CHECK(o.stood_still);
 	CHECK(o.stats.packets_held_max <= 16384);
 	CHECK(read_capture(folder.file("out.pcap")).size() == packets.size());
+	packets.back().time_ns++;
+	write_capture(folder.file("in.pcap"), packets);
+	CHECK_FALSE(reorder(folder.file("in.pcap"), folder.file("out.pcap"), {}).stood_still);
 }
 
 TEST_CASE("reorder: every key keeps the order of its flows")
@@ -439,4 +444,13 @@ TEST_CASE("files that are small as they are have no thread to read ahead, compre
 	write_capture(plain, mixed_traffic(test::seed_for("read ahead", 4), 20'000, 50));
 	CaptureInput large(plain, false);
 	CHECK(large.reads_ahead());
+
+	// Who has enough stops it: what is asked of the reader then, nobody writes any more.
+	traffic::FrameBatch *batch = large.next();
+	REQUIRE(batch);
+	large.give_back(batch);
+	large.stop();
+	CHECK_FALSE(large.reads_ahead());
+	CHECK(large.next() == nullptr);
+	CHECK(large.link_types().size() == 1);
 }

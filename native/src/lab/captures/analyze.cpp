@@ -175,8 +175,10 @@ void analyze_file(const std::string &file, bool keep_going, uint64_t at_most, Fl
 		}
 		input.give_back(batch);
 		progress(stats.packets());
-		if (at_most != 0 && stats.packets() >= at_most)
+		if (at_most != 0 && stats.packets() >= at_most) {
+			input.stop();
 			break;
+		}
 	}
 	stats.finish();
 	emit(record_of(file, input, stats));

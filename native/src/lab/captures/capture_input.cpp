@@ -36,7 +36,7 @@ CaptureInput::CaptureInput(const std::string &file, bool keep_going, size_t max_
 
 traffic::FrameBatch *CaptureInput::next()
 {
-	if (damage_)
+	if (damage_ || !ahead_)
 		return nullptr;
 	try {
 		return ahead_->next();

@@ -25,13 +25,15 @@ public:
 
 	const traffic::CaptureReader &reader() const { return *reader_; }
 	// Is somebody else reading meanwhile?
-	bool reads_ahead() const { return ahead_->has_thread(); }
+	bool reads_ahead() const { return ahead_ && ahead_->has_thread(); }
+	// Ends the input before its end; nothing of it is read any more. Frames of batches are gone.
+	void stop() { ahead_.reset(); }
 	// What the frames' lengths of an interface include; 0 for an interface that is not known.
 	static uint32_t fcs_bytes(const traffic::FrameBatch &batch, const packet::Frame &frame)
 	{
 		return (*batch.interfaces)[frame.interface].fcs_bytes;
 	}
-	// After the end. Names of link types, each once; warnings; the damage, when there was one.
+	// After the end or stop(): until then the reader may be at work. Names of link types, each once; warnings; the damage, when there was one.
 	Json link_types() const;
 	std::vector<std::string> warnings() const;
 	Json damage() const;

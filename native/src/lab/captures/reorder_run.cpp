@@ -146,6 +146,7 @@ void ReorderRun::take_batch(Batch &batch)
 			arrival_time(*held.frame, CaptureInput::fcs_bytes(*batch.frames, *held.frame));
 		if (in_.packets == 0)
 			first_now_ = held.arrival_ns;
+		last_arrival_ = held.arrival_ns;
 		in_.add(held);
 		if (options_.policy == REFRAMER_BURST) {
 			add_to_burst(held, held.arrival_ns);

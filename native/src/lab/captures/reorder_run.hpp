@@ -63,7 +63,7 @@ public:
 	double hold_p50_ns() const;
 	uint64_t flows_reordered() const { return order_.nb_reordered(); }
 	uint64_t time_backwards() const { return clock_.backwards(); }
-	bool time_stood_still() const { return in_.packets > 1 && now_ == first_now_; }
+	bool time_stood_still() const { return in_.packets > 1 && last_arrival_ == first_now_; }
 	reframer_stats stats() const;
 
 	// Batches that the input must allow to be kept: what is held at most, and room to go on.
@@ -104,7 +104,7 @@ private:
 
 	ForwardClock clock_;
 	uint64_t base_ns_ = 0, wire_bits_ = 0;
-	uint64_t now_ = 0, first_now_ = 0;
+	uint64_t now_ = 0, first_now_ = 0, last_arrival_ = 0;
 
 	// REFRAMER_BURST: what has come of the burst, and when it must leave.
 	std::array<Held *, rx_burst> burst_{};
