@@ -103,6 +103,21 @@ const sound: Readonly<Record<string, Record<string, unknown>>> = {
   'rsspp-tap': { method: 'ours', cores: 2, entries: 128 },
 };
 
+/** Each member by itself is sound, or is one of a part that is read later. */
+const unsound: readonly (readonly [string, Record<string, unknown>])[] = [
+  ['trial', { engine: 'threads', raw: true }],
+  ['trial', { engine: 'threads', policy: 'adaptive' }],
+  ['trial', { source: { profile: 'uniform', unheardOf: 1 } }],
+  ['trial', { source: { profile: 'campus', flows: 100 } }],
+  ['conntrack-memory', { keySize: 24 }],
+  ['conntrack-load', { slots: 3000 }],
+  ['conntrack-lb', { slots: 5000 }],
+  ['conntrack-growth', { from: 2000, to: 1000 }],
+  ['conntrack-hostile', { attack: 'nic', contender: 'chaining' }],
+  ['balancer-changes', { contender: 'unheard-of' }],
+  ['flows', { file: 'a.pcap', address: '10.0.0' }],
+];
+
 const odd = fc.oneof(
   fc.constantFrom<unknown>(
     0,
@@ -134,6 +149,14 @@ describe.skipIf(!built)('specifications of reframer-lab', () => {
         code: 0,
         lines: ['{"accepted":true}'],
       });
+  });
+
+  test('what a run would refuse is not accepted', async () => {
+    for (const [job, spec] of unsound) {
+      const { code, lines } = await ask(job, JSON.stringify({ ...spec, checkOnly: true }));
+      expect(JSON.parse(lines[0] ?? ''), job).toMatchObject({ error: { code: 'bad-spec' } });
+      expect(code, job).toBe(2);
+    }
   });
 
   test('near-valid ones: accepted, or one error that says what, and never a crash', async () => {

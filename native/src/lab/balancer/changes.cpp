@@ -61,11 +61,11 @@ void run_balancer_changes(const Json &json)
 	const auto nb = in.integer<uint32_t>("connections", 105'000, 100, 10'000'000);
 	const auto seconds = in.integer<uint64_t>("durationSeconds", 60, 15, 3600);
 	const auto seed = in.integer<uint64_t>("seed", 1, 0, 1ull << 53);
-	in.finish();
 	const auto *way = std::find_if(std::begin(contenders), std::end(contenders),
 	                               [&](const Contender &c) { return contender == c.name; });
 	if (way == std::end(contenders))
 		in.fail("contender", "is none that there is");
+	in.finish();
 
 	balancer_params params = lb_params(seed);
 	params.memory = way->memory;

@@ -98,7 +98,22 @@ bool matches(const Connection &c, const FlowFilter &filter, const uint8_t *addre
 	       std::memcmp(c.destination, address, 16) == 0;
 }
 
+// IPv4 as ::ffff:a.b.c.d.
+bool read_address(const std::string &text, uint8_t (&to)[16])
+{
+	constexpr uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+	std::copy(std::begin(mapped), std::end(mapped), to);
+	return inet_pton(AF_INET, text.c_str(), to + 12) == 1 ||
+	       inet_pton(AF_INET6, text.c_str(), to) == 1;
+}
+
 } // namespace
+
+bool is_address(const std::string &text)
+{
+	uint8_t bytes[16];
+	return read_address(text, bytes);
+}
 
 bool is_state(const std::string &name)
 {
@@ -121,13 +136,8 @@ bool is_protocol(const std::string &name)
 uint64_t show_flows(const ConnectionTracker &tracker, const FlowFilter &filter, FlowOrder order,
                     uint64_t top, const std::function<void(const Connection &)> &show)
 {
-	uint8_t bytes[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	const uint8_t *address = nullptr;
-	if (!filter.address.empty()) {
-		address = bytes;
-		if (inet_pton(AF_INET, filter.address.c_str(), bytes + 12) != 1)
-			inet_pton(AF_INET6, filter.address.c_str(), bytes);
-	}
+	uint8_t bytes[16];
+	const uint8_t *const address = read_address(filter.address, bytes) ? bytes : nullptr;
 	const uint64_t most = top == 0 ? UINT64_MAX : top;
 	uint64_t shown = 0;
 	if (order == FlowOrder::start) {

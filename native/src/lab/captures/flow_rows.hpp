@@ -21,6 +21,8 @@ struct FlowFilter {
 // Whether there is a state, and a protocol, that is printed so.
 bool is_state(const std::string &name);
 bool is_protocol(const std::string &name);
+// Whether it is an IPv4 or IPv6 address as text.
+bool is_address(const std::string &text);
 
 // Calls `show(connection)` for those that match: all in order of their beginning, or the first `top`
 // (0: all) with most of what `order` says. @return how many

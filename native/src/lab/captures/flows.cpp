@@ -103,6 +103,8 @@ void run_flows(const Json &spec)
 		reader.fail("state", "must be one of nf_conntrack's, such as established or time-wait, or "
 		                     "single or answered where it is not TCP");
 	asked.filter.address = reader.text("address", "");
+	if (!asked.filter.address.empty() && !is_address(asked.filter.address))
+		reader.fail("address", "must be an IPv4 or IPv6 address");
 	asked.filter.port = static_cast<uint16_t>(reader.integer("port", 0, 0, 65535));
 	reader.finish();
 	CaptureInput input(file, keep_going);

@@ -40,9 +40,9 @@ void run_conntrack_growth(const Json &json)
 	const uint64_t from = in.integer("from", 1000, 64, 1 << 26);
 	const uint64_t to = in.integer("to", 1'000'000, 1000, 1 << 26);
 	const auto burst = in.integer<uint32_t>("burst", 1, 1, conntrack::tracker_burst);
-	in.finish();
 	if (to <= from)
 		in.fail("to", "must be above from");
+	in.finish();
 	const uint64_t seed = spec.seed;
 	const Contender tracker(spec.contender, spec.options(from));
 	if (!tracker)

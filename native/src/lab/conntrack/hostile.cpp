@@ -74,9 +74,9 @@ void run_conntrack_hostile(const Json &json)
 	const auto flows = in.integer<uint32_t>("flows", 2048, 32, 4096);
 	const uint64_t others = in.integer("others", 100'000, 1000, 1 << 24);
 	const auto rounds = in.integer<uint32_t>("rounds", 20, 1, 1000);
-	in.finish();
 	if (by_nic && spec.contender != "burst-table")
 		in.fail("attack", "nic is for contender burst-table");
+	in.finish();
 	conntrack::TrackerOptions options = spec.options((others + flows) * 2);
 	options.updates = true;
 	Outcome outcomes[2]; // of ordinary keys, and of the attacker's

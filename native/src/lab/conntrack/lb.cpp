@@ -151,12 +151,12 @@ void run_conntrack_lb(const Json &json)
 	const uint64_t live_flows = in.integer("liveFlows", 300'000, 1000, 1 << 24);
 	const uint32_t packets =
 		in.integer<uint32_t>("packets", 2'000'000, 1 << 14, 1 << 26) / piece * piece;
-	in.finish();
 	if (!std::has_single_bit(slots))
 		in.fail("slots", "must be a power of two");
 	const auto before = std::max(live_flows, static_cast<uint64_t>(double(slots) * fill / 100));
 	if (before + packets / per_new * 1.1 > double(slots))
 		in.fail("packets", "bring more new flows than there are slots");
+	in.finish();
 	conntrack::TrackerOptions options = spec.options(slots, true);
 	options.updates = true;
 	const Contender tracker(spec.contender, options);

@@ -120,9 +120,9 @@ void run_conntrack_load(const Json &json)
 	const double step = in.real("stepPercent", 2.5, 0.5, 50);
 	const double to = in.real("toPercent", 90, 1, 100);
 	const auto lookups = in.integer<uint32_t>("lookups", 1 << 16, 1 << 10, 1 << 24);
-	in.finish();
 	if (!std::has_single_bit(slots))
 		in.fail("slots", "must be a power of two");
+	in.finish();
 	conntrack::TrackerOptions options = spec.options(slots, true);
 	options.updates = true;
 	const Contender tracker(spec.contender, options);

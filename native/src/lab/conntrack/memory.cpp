@@ -24,9 +24,9 @@ void run_conntrack_memory(const Json &json)
 	spec.read(in);
 	const uint64_t flows = in.integer("flows", 1'000'000, 1000, 1 << 26);
 	const auto key_size = in.integer<uint32_t>("keySize", 16, 16, 40);
-	in.finish();
 	if (key_size != 16 && key_size != 40)
 		in.fail("keySize", "must be 16 or 40");
+	in.finish();
 	conntrack::TrackerOptions options = spec.options(1000);
 	options.key_size = key_size;
 	// Starts what a process pays once, DPDK's EAL above all.

@@ -125,6 +125,12 @@ size_t arena_estimate(const TrialSpec &spec)
 	return static_cast<size_t>(bytes * seconds * 1.2) + (16u << 20);
 }
 
+void check_trial_source(const TrialSpec &spec)
+{
+	if (spec.source.file.empty())
+		generator_params(spec);
+}
+
 std::unique_ptr<TrialSource> open_trial_source(const TrialSpec &spec)
 {
 	if (!spec.source.file.empty())

@@ -75,6 +75,8 @@ private:
 
 // Bytes of frames between the end of learning and the end of the trial, with a margin.
 size_t arena_estimate(const TrialSpec &spec);
+// Throws JobError where the members of the specification's `source` are not sound.
+void check_trial_source(const TrialSpec &spec);
 // Throws JobError, and CaptureError where a capture is damaged.
 std::unique_ptr<TrialSource> open_trial_source(const TrialSpec &spec);
 std::unique_ptr<TrialSource> open_capture_source(const TrialSpec &spec);

@@ -1,5 +1,7 @@
 #include "lab/reframer/trial_spec.hpp"
 
+#include "lab/reframer/trial_source.hpp"
+
 #include <bit>
 
 namespace reframer::lab {
@@ -139,7 +141,6 @@ TrialSpec parse_trial_spec(const Json &spec)
 			d.fail("file", "is missing");
 	}
 	t.understood = in.understood();
-	in.finish();
 	if (t.engine == Engine::threads) {
 		if (t.raw || t.stand_twice || t.service_ns || t.cores.dma != engine::Dma::Into::llc ||
 		    !t.dump_file.empty())
@@ -150,6 +151,8 @@ TrialSpec parse_trial_spec(const Json &spec)
 		if (t.front_cores || t.sensitive)
 			in.fail("engine", "'threads' goes without frontCores and sensitive");
 	}
+	check_trial_source(t);
+	in.finish();
 	return t;
 }
 
