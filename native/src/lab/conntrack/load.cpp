@@ -1,6 +1,6 @@
 // Job `conntrack-load`: cycles of lookups and inserts by load, in a table of fixed size that fills.
 //
-// spec   {"contender": "cuckoopp", "slots": 1048576, "stepPercent": 2.5, "toPercent": 97.5,
+// spec   {"contender": "cuckoopp", "slots": 1048576, "stepPercent": 2.5, "toPercent": 90,
 //         "lookups": 65536, "depth": 32, "seed": 1}
 //        slots: a power of two; toPercent: load at which the contender would grow or refuse;
 //        depth: keys that it takes at once

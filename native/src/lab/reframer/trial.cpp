@@ -93,8 +93,9 @@
 //   front                        {cores, nsPerPacket, busyShare, ringDropShare} of cores in front, or null
 //   cores                        of chain and front together
 //   throughputPerCoreBps         throughputBps over these
-//   holdNs                       {p50, p99, max} in the stage, null when policy is off
-//   drops                        {ring, ringShare, nf, nfReasons: {NAME: N}}
+//   holdNs                       {p50, p99, max} in the stage, null when policy is off; of the whole
+//                                trial, warm-up and drain included
+//   drops                        {ring, ringShare, nf, nfReasons: {NAME: N}}; nfReasons as holdNs
 //   polls                        {busy, empty, interrupted, interruptedNs, preempted, preemptedNs,
 //                                emptyPollNs, starvedNs}; interrupted and preempted polls are charged the
 //                                median of their kind instead of their time (measure/marks.hpp);
