@@ -37,11 +37,22 @@ export function endTree({ pid }: Pick<ProcessPromise, 'pid'>): void {
   }
 }
 
-/** What it says; killed where it takes longer. */
-export async function outputWithin(child: ProcessPromise, seconds: number): Promise<ProcessOutput> {
-  const timer = setTimeout(() => endTree(child), seconds * 1000);
+/**
+ * What it says; killed where it takes longer. How a killed one ends does not tell: a shell may see its own
+ * child die first, and end with an exit code.
+ */
+export async function outputWithin(
+  child: ProcessPromise,
+  seconds: number,
+): Promise<{ output: ProcessOutput; timedOut: boolean }> {
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    endTree(child);
+  }, seconds * 1000);
   try {
-    return await child;
+    const output = await child;
+    return { output, timedOut };
   } finally {
     clearTimeout(timer);
   }

@@ -108,7 +108,9 @@ export function makeRunner({ program, cpus, logFile, onBed }: RunnerOptions): Ru
       input: JSON.stringify(spec),
     })`exec ${command}`;
     live.add(child);
-    const output = await outputWithin(child, timeoutSeconds).finally(() => live.delete(child));
+    const { output, timedOut } = await outputWithin(child, timeoutSeconds).finally(() =>
+      live.delete(child),
+    );
     const wallMs = performance.now() - started;
     if (output.stderr !== '') appendFileSync(logFile, `# ${job}\n${output.stderr}`);
     const { records, reported } = parseLines(output.stdout, job);
@@ -116,9 +118,9 @@ export function makeRunner({ program, cpus, logFile, onBed }: RunnerOptions): Ru
       return { records: marked(records, job, spec), wallMs };
     const code = typeof reported?.code === 'string' ? reported.code : 'lab-died';
     const how =
-      output.signal === null
+      output.signal === null && !timedOut
         ? `exit code ${output.exitCode}`
-        : `${output.signal} (timeout is ${timeoutSeconds} s)`;
+        : `${output.signal ?? 'SIGKILL'} (timeout is ${timeoutSeconds} s)`;
     const message =
       typeof reported?.message === 'string'
         ? reported.message

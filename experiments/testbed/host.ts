@@ -63,14 +63,15 @@ export function hostOf(name: string, role: Role): Host {
     line ? [...prefix, `exec ${words.map(shellWord).join(' ')}`] : [...prefix, ...words];
   const shell = async (text: string, seconds = connectSeconds + 5): Promise<string> => {
     const words = line ? [...prefix, text] : [...prefix, 'sh', '-c', text];
-    const { stdout, stderr, exitCode, signal } = await outputWithin(
+    const { output, timedOut } = await outputWithin(
       $({ quiet: true, nothrow: true })`${words}`,
       seconds,
     );
+    const { stdout, stderr, exitCode } = output;
     if (exitCode !== 0)
       throw new HarnessError(
         'no-host',
-        `${name} (${role.host}): ${lastLine(stderr) || (signal === null ? `exit code ${exitCode}` : `no answer within ${seconds} s`)}`,
+        `${name} (${role.host}): ${timedOut ? `no answer within ${seconds} s` : lastLine(stderr) || `exit code ${exitCode ?? String(output.signal)}`}`,
         1,
       );
     return stdout;
