@@ -32,7 +32,7 @@ const slf = (contender: string, published: number): Claim => ({
 });
 
 const perSegment =
-  'half of what the kernel does (ring, the look for something to merge, freeing the frame) is paid for each segment';
+  'what is not merged away (ring, the look for something to merge, freeing the frame) is paid for each segment';
 
 /** Of a kernel core that is always behind, 256 connections in turn, 70 Gbps before Reframer. */
 const linuxAim = (fn: 'forward' | 'firewall', contender: string, least: number): Claim => ({
